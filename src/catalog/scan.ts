@@ -1,0 +1,153 @@
+import { readI32, readU16, readU32 } from '../common/bytes.ts'
+import { CorruptionError, withPosition } from '../common/errors.ts'
+import type { Oid } from '../common/ids.ts'
+import { checkPageChecksum } from '../page/checksum.ts'
+import { checkPageHeader, isZeroPage } from '../page/header.ts'
+import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
+import { checkTupleHeader, deformTuple, newDeformedTuple, type DeformedTuple } from '../tuple/deform.ts'
+import { readTupleHeader, SIZE_OF_TUPLE_HEADER, type TupleHeader } from '../tuple/header.ts'
+import { HEAP_HASNULL } from '../tuple/infomask.ts'
+import { decompress, readToastPointer, type ToastPointer } from '../tuple/toast.ts'
+import { isCompressed, isExternal, payloadStart } from '../tuple/varlena.ts'
+import type { HeapSource } from './heapsource.ts'
+import type { CatalogLayout } from './layout.ts'
+
+/** Where a catalog's out-of-line values come from: its TOAST relation is another set of pages. Must find the value or throw. */
+export interface CatalogToast {
+  fetch(pointer: ToastPointer): Uint8Array
+}
+
+/** One row version of a catalog, on the page it was found on: valid only during the visit. Readers throw CorruptionError catalog.value. */
+export class CatalogTuple {
+  private bytes: Uint8Array = new Uint8Array(0)
+  private readonly layout: CatalogLayout
+  private readonly deformed: DeformedTuple
+  private readonly toast: CatalogToast | undefined
+  header!: TupleHeader
+
+  constructor(layout: CatalogLayout, toast: CatalogToast | undefined) {
+    this.layout = layout
+    this.toast = toast
+    this.deformed = newDeformedTuple(layout.attributes.length)
+  }
+
+  /** @returns false if `wanted` refuses the header */
+  load(page: Uint8Array, start: number, length: number, wanted: (header: TupleHeader) => boolean): boolean {
+    this.bytes = page
+    this.header = readTupleHeader(page, start)
+    if (!wanted(this.header)) return false
+    const { natts, hoff, infomask } = this.header
+    const hasNull = (infomask & HEAP_HASNULL) !== 0
+    checkTupleHeader(hoff, natts, hasNull, length)
+    const bits = hasNull ? start + SIZE_OF_TUPLE_HEADER : -1
+    deformTuple(page, start, start + length, start + hoff, natts, bits, this.layout.attributes, this.deformed)
+    return true
+  }
+
+  isNull(column: number): boolean {
+    return this.deformed.starts[column]! < 0
+  }
+
+  oid(column: number): Oid {
+    return readU32(this.bytes, this.fixed(column, 4))
+  }
+
+  int4(column: number): number {
+    return readI32(this.bytes, this.fixed(column, 4))
+  }
+
+  int2(column: number): number {
+    return (readU16(this.bytes, this.fixed(column, 2)) << 16) >> 16
+  }
+
+  /** IEEE single, exact as a double. */
+  float4(column: number): number {
+    const at = this.fixed(column, 4)
+    return new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 4).getFloat32(0, true)
+  }
+
+  bool(column: number): boolean {
+    const byte = this.bytes[this.fixed(column, 1)]!
+    if (byte > 1) throw this.corrupt(column, `bool ${byte}`)
+    return byte === 1
+  }
+
+  /** "char"; the empty string for the zero byte. */
+  char(column: number): string {
+    const byte = this.bytes[this.fixed(column, 1)]!
+    return byte === 0 ? '' : String.fromCharCode(byte)
+  }
+
+  /** The bytes of a name up to its NUL: a copy. */
+  name(column: number): Uint8Array {
+    const start = this.fixed(column, 64)
+    const end = this.bytes.indexOf(0, start)
+    if (end < 0 || end >= start + 64) throw this.corrupt(column, 'a name without NUL')
+    return this.bytes.slice(start, end)
+  }
+
+  /** The payload of a varlena, expanded: a copy. */
+  payload(column: number): Uint8Array {
+    const start = this.deformed.starts[column]!
+    if (start < 0) throw this.corrupt(column, 'NULL')
+    const end = this.deformed.ends[column]!
+    const first = this.bytes[start]!
+    if (isExternal(first)) return this.fetch(column, start)
+    return isCompressed(first) ? decompress(this.bytes, start + 4, end) : this.bytes.slice(payloadStart(this.bytes, start), end)
+  }
+
+  private fetch(column: number, start: number): Uint8Array {
+    if (this.toast === undefined) throw this.corrupt(column, 'an out-of-line value in a catalog without TOAST relation')
+    const pointer = readToastPointer(this.bytes, start)
+    const stored = this.toast.fetch(pointer)
+    return pointer.compressed ? decompress(stored, 0, stored.length) : stored
+  }
+
+  private fixed(column: number, length: number): number {
+    const start = this.deformed.starts[column]!
+    if (start < 0) throw this.corrupt(column, 'NULL')
+    if (this.deformed.ends[column]! - start !== length) throw this.corrupt(column, `${this.deformed.ends[column]! - start} bytes`)
+    return start
+  }
+
+  private corrupt(column: number, reason: string): CorruptionError {
+    return new CorruptionError('catalog.value', `${this.layout.name}, attribute ${column + 1}: ${reason}`)
+  }
+}
+
+export interface CatalogScan {
+  source: HeapSource
+  layout: CatalogLayout
+  /** Which row versions to deform. */
+  wanted: (header: TupleHeader) => boolean
+  toast?: CatalogToast
+}
+
+/**
+ * Visits the wanted row versions of a catalog in physical order.
+ * @throws CorruptionError page.*, tuple.*, catalog.* with relation, block and offset
+ */
+export function scanCatalog({ source, layout, wanted, toast }: CatalogScan, visit: (tuple: CatalogTuple) => void): void {
+  const tuple = new CatalogTuple(layout, toast)
+  for (let block = 0; block < source.blocks; block++) {
+    withPosition({ relation: source.name, block }, () => {
+      const page = source.page(block)
+      if (isZeroPage(page)) return
+      checkPageHeader(page)
+      if (source.checksums) checkPageChecksum(page, block)
+      checkLinePointers(page)
+      scanPage(page, tuple, wanted, visit)
+    })
+  }
+}
+
+function scanPage(page: Uint8Array, tuple: CatalogTuple, wanted: CatalogScan['wanted'], visit: (tuple: CatalogTuple) => void): void {
+  const count = linePointerCount(page)
+  for (let offset = 1; offset <= count; offset++) {
+    const word = linePointer(page, offset)
+    if (lpFlags(word) !== LP_NORMAL) continue
+    withPosition({ offset }, () => {
+      if (tuple.load(page, lpOff(word), lpLen(word), wanted)) visit(tuple)
+    })
+  }
+}

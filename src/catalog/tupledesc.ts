@@ -1,0 +1,22 @@
+import type { AttributeLayout } from '../tuple/attribute.ts'
+import type { TypeDef, TypeRef } from '../datum/typedef.ts'
+
+/** One pg_attribute row with attnum > 0, dropped ones included. JSON-safe: it is pinned into every file's footer. */
+export interface Attribute extends AttributeLayout {
+  attnum: number
+  /** attname, UTF-8 text. */
+  name: string
+  /** atttypid and atttypmod; oid 0 for a dropped attribute. */
+  type: TypeRef
+  dropped: boolean
+  /** attgenerated 'v' (18): never stored, always NULL in the tuple. */
+  virtual: boolean
+  /** attmissingval's element: hex of its payload (see datum/codec.ts); what tuples older than the column read as. */
+  missing?: string
+}
+
+/** TupleDesc: the attributes in attnum order (index = attnum - 1) and every type they need, recursively. */
+export interface TupleDesc {
+  attributes: readonly Attribute[]
+  types: readonly TypeDef[]
+}

@@ -1,0 +1,65 @@
+import { newVector } from '../datum/column.ts'
+import { BytesVector, type StructVector, type Vector } from '../datum/vector.ts'
+import { PhysicalColumns } from './physical.ts'
+import type { RelationSchema } from './schema.ts'
+
+/** The rows of one row group, as vectors: user columns, `_overflow`'s children and `_ltap`. Whole blocks only. */
+export class Batch {
+  readonly schema: RelationSchema
+  readonly columns: readonly Vector[]
+  readonly overflow: readonly BytesVector[]
+  readonly physical: PhysicalColumns
+  private readonly overflowStruct: StructVector | undefined
+  rows = 0
+
+  /** @param vectors one per field of the schema, as a row group yields them; omitted: empty */
+  constructor(schema: RelationSchema, vectors: readonly Vector[] = schema.fields.map((field) => newVector(field.type))) {
+    this.schema = schema
+    this.columns = vectors.slice(0, schema.columns.length)
+    this.overflowStruct = schema.overflow ? (vectors[schema.columns.length] as StructVector) : undefined
+    this.overflow = (this.overflowStruct?.children ?? []) as readonly BytesVector[]
+    this.physical = new PhysicalColumns(vectors[schema.fields.length - 1] as StructVector)
+    this.rows = this.physical.struct.length
+  }
+
+  /** Forgets rows from `rows` on: a page that is to be decoded again. */
+  truncate(rows: number): void {
+    for (const vector of this.everyVector()) vector.truncate(rows)
+    this.rows = rows
+  }
+
+  /** Pads what has trailing nulls, so that all vectors have `rows` rows; one vector per schema field. */
+  seal(): Vector[] {
+    for (const vector of this.everyVector()) vector.padTo(this.rows)
+    const structs = this.overflowStruct ? [this.overflowStruct, this.physical.struct] : [this.physical.struct]
+    for (const struct of structs) setNotNull(struct, this.rows)
+    return [...this.columns, ...structs]
+  }
+
+  /** Bytes of variable-length data held: what decides when a row group is full. */
+  dataBytes(): number {
+    let total = 0
+    for (const vector of this.columns) total += dataBytes(vector)
+    for (const vector of this.overflow) total += vector.data.length
+    return total + this.physical.rawBytes.data.length + this.physical.tuple.data.length + this.physical.pageImage.data.length
+  }
+
+  private *everyVector(): Iterable<Vector> {
+    yield* this.columns
+    yield* this.overflow
+    yield* this.physical.struct.children
+  }
+}
+
+/** The two top-level structs are never null: only their children are. */
+function setNotNull(struct: StructVector, rows: number): void {
+  struct.validity = new Uint8Array(Math.max((rows + 7) >> 3, 1)).fill(0xff)
+  struct.length = rows
+}
+
+function dataBytes(vector: Vector): number {
+  if (vector instanceof BytesVector) return vector.data.length
+  if ('child' in vector) return dataBytes(vector.child as Vector)
+  if ('children' in vector) return (vector.children as readonly Vector[]).reduce((sum, child) => sum + dataBytes(child), 0)
+  return 'words' in vector ? vector.length * 8 : 0
+}

@@ -1,0 +1,77 @@
+import type { TupleDesc } from '../catalog/tupledesc.ts'
+import { CorruptionError, UnsupportedError } from '../common/errors.ts'
+import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
+import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
+import type { TypeProfile } from '../datum/typedef.ts'
+import type { SchemaContext } from './schema.ts'
+
+/** Version of everything a lake file means: prediction rules, type table, layout. A reader refuses what it does not know. */
+export const FORMAT_VERSION = 1
+/** Key of the descriptor among a Parquet footer's key-values. */
+export const DESCRIPTOR_KEY = 'ltap'
+
+/** A relation as its file pins it: all that transcoding and rebuilding need to know, apart from pages. */
+export interface RelationDescriptor extends RelFileLocator {
+  /** Database name; null for shared relations. */
+  database: string | null
+  schema: string
+  name: string
+  oid: number
+  relkind: string
+  /** Blocks of the main fork. */
+  blocks: number
+  /** pg_database.encoding of the bytes. */
+  encoding: number
+  desc: TupleDesc
+}
+
+/** The cluster a file's pages came from, and how they are written. */
+export interface ClusterDescriptor {
+  /** Decimal text of the 64-bit system identifier. */
+  systemIdentifier: string
+  major: PgMajor
+  /** The cluster has data checksums. */
+  checksums: boolean
+  /** `16/B374D848`: the checkpoint at which the pages were read. */
+  lsn: string
+  profile: TypeProfile
+}
+
+/** The JSON in every file's footer: a file is self-sufficient, rebuilding reads nothing else. */
+export interface FileDescriptor extends ClusterDescriptor {
+  format: number
+  blockSize: number
+  relation: RelationDescriptor
+  /** First block of this file, and how many blocks it holds. */
+  firstBlock: number
+  blockCount: number
+  /** Most frequent display scale per numeric attribute. */
+  displayScales: Readonly<Record<number, number>>
+}
+
+export function encodeFileDescriptor(descriptor: FileDescriptor): string {
+  return JSON.stringify(descriptor)
+}
+
+/** @throws CorruptionError lake.footer, UnsupportedError lake.format */
+export function parseFileDescriptor(text: string | undefined): FileDescriptor {
+  if (text === undefined) throw new CorruptionError('lake.footer', `no '${DESCRIPTOR_KEY}' entry: not a file of a lake`)
+  let descriptor: FileDescriptor
+  try {
+    descriptor = JSON.parse(text) as FileDescriptor
+  } catch {
+    throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not JSON`)
+  }
+  if (descriptor.format !== FORMAT_VERSION) {
+    throw new UnsupportedError('lake.format', `format version ${descriptor.format}, this ltap reads ${FORMAT_VERSION}`)
+  }
+  if (!PG_MAJORS.includes(descriptor.major) || descriptor.blockSize !== BLOCK_SIZE || !Array.isArray(descriptor.relation?.desc?.attributes)) {
+    throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry does not describe a relation`)
+  }
+  return descriptor
+}
+
+export function schemaContext(descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales'>): SchemaContext {
+  const { encoding, desc } = descriptor.relation
+  return { major: descriptor.major, profile: descriptor.profile, encoding, desc, displayScales: descriptor.displayScales }
+}

@@ -1,0 +1,184 @@
+import type { BytesVector, Vector } from '../datum/vector.ts'
+import { headerLength } from '../tuple/header.ts'
+import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
+import type { Batch } from './batch.ts'
+import { writeNumeric } from './decimal.ts'
+import type { TupleFormer } from './formtuple.ts'
+import {
+  DATE_EPOCH_DAYS, type InlineForm, inlineForm, TIMESTAMP_EPOCH_HIGH, TIMESTAMP_EPOCH_LOW,
+} from './inline.ts'
+import type { ColumnPlan, RelationSchema } from './schema.ts'
+
+/** Where formed tuples go: zeroed memory, tuples 8-aligned. */
+export interface TupleScratch {
+  bytes: Uint8Array
+  words: Int32Array
+}
+
+/** Bytes a tuple may take in the scratch before the interpreter must form it: more than any page holds. */
+export const SCRATCH_TUPLE_MAX = 16384
+const ATTRIBUTES_MAX = 120
+
+/**
+ * Forms the data of row `row` at `start` of the scratch: attributes, null bitmap and t_hoff, but no other header field.
+ * @returns end of the tuple * 4 + HASNULL (1) + HASVARWIDTH (2), or -1 if the interpreter must form the row
+ */
+export type FormRow = (row: number, start: number) => number
+
+/** Code specialised for one TupleDesc; `refresh` it after the batch grew. Undefined where it does not pay. */
+export interface GeneratedFormer {
+  refresh(): void
+  form: FormRow
+}
+
+type Factory = (
+  columns: readonly Vector[], overflow: readonly BytesVector[], former: TupleFormer, scratch: TupleScratch, numeric: typeof writeNumeric,
+) => GeneratedFormer
+
+const compiled = new WeakMap<RelationSchema, Factory>()
+
+export function generateFormer(schema: RelationSchema, batch: Batch, former: TupleFormer, scratch: TupleScratch): GeneratedFormer | undefined {
+  const { attributes } = schema
+  if (attributes.length === 0 || attributes.length > ATTRIBUTES_MAX) return undefined
+  // A stored value of an attribute without column is always in the raw lane: such rows are the interpreter's.
+  let factory = compiled.get(schema)
+  if (!factory) {
+    factory = new Function('V', 'O', 'T', 'S', 'writeNumeric', source(schema)) as Factory
+    compiled.set(schema, factory)
+  }
+  return factory(batch.columns, batch.overflow, former, scratch, writeNumeric)
+}
+
+interface Emitted {
+  column: ColumnPlan | undefined
+  form: InlineForm | undefined
+  len: number
+  align: number
+  plain: boolean
+  k: number
+}
+
+function source(schema: RelationSchema): string {
+  const attributes = schema.attributes.map(({ attribute, column }, k): Emitted => {
+    const { len, align, plain } = attribute
+    return { column, form: column && inlineForm(attribute, column, schema.context), len, align, plain, k }
+  })
+  const columns = attributes.filter(({ column }) => column)
+  const each = (emit: (attribute: Emitted) => string): string => columns.map(emit).join('\n')
+  const allPresent = columns.length === attributes.length && columns.length > 0
+  const present = allPresent ? columns.map(({ k }) => `a${k}[y]`).join(' & ') : '0'
+  const hasVarlena = columns.some(({ len }) => len < 0)
+  return `'use strict'
+const bytes = S.bytes, words = S.words
+${each(({ k, column }) => `const v${k} = V[${column!.index}]; let a${k}, w${k}, o${k}; ${column!.overflow < 0 ? '' : `const x${k} = O[${column!.overflow}];`}`)}
+function refresh() {
+  ${each(refresh)}
+}
+function form(row, start) {
+  const y = row >> 3, m = 1 << (row & 7)
+  let at = 0, s = 0, e = 0, b = 0, v = 0, implied = 0
+  ${columns.some(({ form }) => form?.kind === 'decimal') ? 'const scaled = T.hasScales(row)' : ''}
+  if (${present} & m) {
+    at = start + ${headerLength(attributes.length, false)}
+    bytes[start + 22] = ${headerLength(attributes.length, false)}
+    ${each(emitChecked)}
+    return at * 4 + ${hasVarlena ? 2 : 0}
+  }
+  at = start + ${headerLength(attributes.length, true)}
+  ${each(emitNullable)}
+  ${columns.length > 0 ? `if (${columns.map(({ k }) => bitmapFull(k, attributes.length)).filter((text) => text).join(' && ') || 'false'}) return -1` : ''}
+  bytes[start + 22] = ${headerLength(attributes.length, true)}
+  return at * 4 + 1 + implied
+}
+return { refresh, form }`
+}
+
+/** A row whose every attribute has a value, by the overflow lane, has no bitmap: rare, so left to the interpreter. */
+function bitmapFull(k: number, count: number): string {
+  const last = count - 1
+  if (k % 8 !== 0) return ''
+  const bits = k >> 3 === last >> 3 ? (2 << (last & 7)) - 1 : 0xff
+  return `bytes[start + ${23 + (k >> 3)}] === ${bits}`
+}
+
+function refresh({ k, form }: Emitted): string {
+  const validity = `a${k} = v${k}.validity;`
+  if (form?.kind === 'bytes') return `${validity} w${k} = v${k}.data.bytes; o${k} = v${k}.offsets`
+  if (form?.kind === 'boolean') return `${validity} w${k} = v${k}.bits`
+  return form ? `${validity} w${k} = v${k}.words` : validity
+}
+
+function hasText({ column, k }: Emitted): string {
+  return column!.overflow < 0 ? 'false' : `(x${k}.length > row && !x${k}.isNull(row))`
+}
+
+function emitNullable(attribute: Emitted): string {
+  const { k, len } = attribute
+  return `if (${hasText(attribute)} || (a${k}[y] & m)) {
+    bytes[start + ${23 + (k >> 3)}] |= ${1 << (k & 7)}; ${len < 0 ? 'implied = 2;' : ''}
+    ${emitChecked(attribute)}
+  }`
+}
+
+/** The text lane goes first: a rounded numeric has both. */
+function emitChecked(attribute: Emitted): string {
+  const { form, column } = attribute
+  if (!form) return emitCalled(attribute)
+  if (column!.overflow < 0) return emitInline(form, attribute)
+  return `if (${hasText(attribute)}) { ${emitCalled(attribute)} } else { ${emitInline(form, attribute)} }`
+}
+
+function align({ align: alignment }: Emitted): string {
+  return alignment === 1 ? '' : `at = (at + ${alignment - 1}) & ${-alignment};`
+}
+
+function emitCalled(attribute: Emitted): string {
+  const { k, len } = attribute
+  const aligned = len > 0 ? align(attribute) : len === -1 ? `if (s === 0) { ${align(attribute)} }` : ''
+  return `s = T.datumAt(${k}, row); e = T.datumEnd; if (at + e - s > start + ${SCRATCH_TUPLE_MAX}) return -1
+    ${aligned} b = T.datumBytes; for (; s < e; s++) bytes[at++] = b[s]`
+}
+
+function emitInline(form: InlineForm, attribute: Emitted): string {
+  const { k, len } = attribute
+  const value = `w${k}[row]`
+  switch (form.kind) {
+    case 'word':
+      return `${align(attribute)} words[at >> 2] = ${value}; at += 4`
+    case 'date':
+      return `${align(attribute)} words[at >> 2] = ${value} - ${DATE_EPOCH_DAYS}; at += 4`
+    case 'uint32':
+      return `if (w${k}[row * 2 + 1] !== 0) return -1; ${align(attribute)} words[at >> 2] = w${k}[row * 2]; at += 4`
+    case 'doubleword':
+      return `${align(attribute)} words[at >> 2] = w${k}[row * 2]; words[(at >> 2) + 1] = w${k}[row * 2 + 1]; at += 8`
+    case 'timestamp':
+      return `${align(attribute)} v = (w${k}[row * 2] >>> 0) - ${TIMESTAMP_EPOCH_LOW}; words[at >> 2] = v | 0
+        words[(at >> 2) + 1] = w${k}[row * 2 + 1] - ${TIMESTAMP_EPOCH_HIGH} - (v < 0 ? 1 : 0); at += 8`
+    case 'int16':
+      return `v = ${value}; if (v !== (v << 16) >> 16) return -1; ${align(attribute)} bytes[at] = v; bytes[at + 1] = v >>> 8; at += 2`
+    case 'boolean':
+      return `bytes[at] = w${k}[y] & m ? 1 : 0; at += ${len}`
+    case 'bytes':
+      return emitBytes(attribute)
+    case 'decimal':
+      return emitDecimal(form, attribute)
+  }
+}
+
+function emitBytes(attribute: Emitted): string {
+  const { k, plain } = attribute
+  const short = `if (e - s <= ${SHORT_PAYLOAD_MAX}) { bytes[at++] = ((e - s + 1) << 1) | 1 } else`
+  return `s = o${k}[row]; e = o${k}[row + 1]; if (at + e - s + 8 > start + ${SCRATCH_TUPLE_MAX}) return -1
+    ${plain ? '' : short} { ${align(attribute)} words[at >> 2] = (e - s + 4) << 2; at += 4 }
+    b = w${k}; for (; s < e; s++) bytes[at++] = b[s]`
+}
+
+function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): string {
+  const { k, plain } = attribute
+  // The value as a double: exact if the two high words are its sign and it is below 2^53.
+  const simple = `b = w${k}[row * 4 + 1]; v = b * 4294967296 + (w${k}[row * 4] >>> 0)
+    e = (!scaled && w${k}[row * 4 + 2] === (b >> 31) && w${k}[row * 4 + 3] === (b >> 31) && v < 9007199254740992 && v > -9007199254740992) ? `
+  const write = plain || form.displayScale > 63 || form.displayScale > form.scale ? '-1' : `writeNumeric(bytes, at + 1, v, ${form.scale}, ${form.displayScale})`
+  return `${simple} ${write} : -1
+    if (e < 0) { ${emitCalled(attribute)} } else { bytes[at] = ((e - at) << 1) | 1; at = e }`
+}

@@ -1,0 +1,27 @@
+/** How many values and tuples took which lane: counted, so that nothing travels unseen. */
+export interface LaneCounts {
+  pages: number
+  /** Line pointers with storage. */
+  tuples: number
+  /** REDIRECT, DEAD and UNUSED line pointers, empty and zero pages. */
+  structureRows: number
+  /** Values that are not NULL, by where they are readable or exact. A value can be both in text and raw. */
+  native: number
+  text: number
+  raw: number
+  /** Tuples carried whole, pages carried whole. */
+  tupleLane: number
+  pageImages: number
+  /** Pages whose first decoding did not form back: decoded again, value by value. Costs time, loses nothing. */
+  reproved: number
+  /** TOAST pointers of dead tuples whose chunks are gone. */
+  dangling: number
+}
+
+export function newLaneCounts(): LaneCounts {
+  return { pages: 0, tuples: 0, structureRows: 0, native: 0, text: 0, raw: 0, tupleLane: 0, pageImages: 0, reproved: 0, dangling: 0 }
+}
+
+export function addLaneCounts(to: LaneCounts, from: LaneCounts): void {
+  for (const key of Object.keys(to) as (keyof LaneCounts)[]) to[key] += from[key]
+}

@@ -1,0 +1,241 @@
+import { ByteWriter } from '../common/bytes.ts'
+import { crc32c } from '../common/crc32c.ts'
+import { assert, CorruptionError } from '../common/errors.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import { ParseError } from '../datum/codec.ts'
+import type { Vector } from '../datum/vector.ts'
+import { canonicalPage, firstDifference, newPageBuffer } from '../page/canonical.ts'
+import { checkPageChecksum } from '../page/checksum.ts'
+import { checkPageHeader, isZeroPage } from '../page/header.ts'
+import { checkLinePointers, LP_NORMAL } from '../page/linepointer.ts'
+import { Batch } from './batch.ts'
+import { PageDecoder, type RowVisibility } from './decodepage.ts'
+import { TupleDecoder } from './decodetuple.ts'
+import { generateDecoder } from './generatedecoder.ts'
+import { PageFormer } from './formpage.ts'
+import { type LaneCounts, newLaneCounts } from './lanes.ts'
+import { PAGE_KIND_DAMAGED } from './physical.ts'
+import type { RelationSchema } from './schema.ts'
+import type { ToastSource } from './toastsource.ts'
+
+export interface PageTranscoderOptions {
+  visibility: RowVisibility
+  toast?: ToastSource
+  /** The cluster has data checksums: verify each page's. */
+  checksums: boolean
+  /** What to do with a damaged page: throw, or carry it whole, hidden, and report it. */
+  onCorrupt: 'fail' | 'carry'
+}
+
+export interface DamagedPage {
+  block: number
+  error: string
+}
+
+/**
+ * Pages → batches, each page proven: it is formed back from the batch and compared with canonical(page). What differs is decoded
+ * again value by value and takes the raw, tuple or page_image lane.
+ */
+export class PageTranscoder {
+  readonly schema: RelationSchema
+  readonly counts: LaneCounts = newLaneCounts()
+  /** Rows of the file that nobody may see at L, ascending. */
+  readonly hidden: number[] = []
+  readonly damaged: DamagedPage[] = []
+  private readonly options: PageTranscoderOptions
+  private readonly canonical = newPageBuffer()
+  private readonly formed = newPageBuffer()
+  private batch: Batch
+  private decoder!: PageDecoder
+  private former!: PageFormer
+  private rowsFlushed = 0
+
+  constructor(schema: RelationSchema, options: PageTranscoderOptions) {
+    this.schema = schema
+    this.options = options
+    this.batch = this.nextBatch()
+  }
+
+  private nextBatch(): Batch {
+    const batch = new Batch(this.schema)
+    this.former = new PageFormer(batch, true)
+    const tuples = new TupleDecoder(batch, this.former.tuples, this.options.toast, this.counts)
+    const hide = (row: number): number => this.hidden.push(this.rowsFlushed + row)
+    this.decoder = new PageDecoder(batch, tuples, this.options.visibility, hide, generateDecoder(this.schema, batch, tuples))
+    return batch
+  }
+
+  get rows(): number {
+    return this.batch.rows
+  }
+
+  /** Bytes held by the current batch, for deciding when to take a row group. */
+  dataBytes(): number {
+    return this.batch.dataBytes()
+  }
+
+  /**
+   * Adds one page.
+   * @param words memory that holds the page from word `base` on
+   * @throws CorruptionError, with block; never with onCorrupt 'carry'
+   */
+  add(words: Int32Array, base: number, block: number): void {
+    const first = this.batch.rows
+    const hiddenBefore = this.hidden.length
+    const page = new Uint8Array(words.buffer, words.byteOffset + base * 4, BLOCK_SIZE)
+    try {
+      this.check(page, block)
+      canonicalPage(words, base, this.canonical)
+      this.addProven(block)
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      error.at({ block })
+      if (this.options.onCorrupt === 'fail') throw error
+      this.batch.truncate(first)
+      this.hidden.length = hiddenBefore
+      this.carryDamaged(page, block, error)
+    }
+    this.counts.pages++
+  }
+
+  private check(page: Uint8Array, block: number): void {
+    if (isZeroPage(page)) return
+    if (this.options.checksums) checkPageChecksum(page, block)
+    checkPageHeader(page)
+    checkLinePointers(page)
+  }
+
+  private addProven(block: number): void {
+    const { batch, hidden, counts } = this
+    const first = batch.rows
+    const hiddenBefore = hidden.length
+    const danglingBefore = counts.dangling
+    if (!this.decodesAtOnce(block) || !this.formsBack(first, block)) {
+      batch.truncate(first)
+      hidden.length = hiddenBefore
+      counts.dangling = danglingBefore
+      counts.reproved++
+      this.decoder.decode(this.canonical, block, true)
+      this.proveTuples(first, block)
+      if (!this.formsBack(first, block)) this.carryImage(first, block)
+    }
+    const { pageCrc } = batch.physical
+    pageCrc.padTo(first)
+    pageCrc.push2(crc32c(this.canonical.bytes) | 0, 0)
+    this.countRows(first)
+  }
+
+  /** Damage, too, goes to the interpreter: it names the attribute. */
+  private decodesAtOnce(block: number): boolean {
+    try {
+      return this.decoder.decode(this.canonical, block, false)
+    } catch (error) {
+      if (error instanceof CorruptionError) return false
+      throw error
+    }
+  }
+
+  private formsBack(first: number, block: number): boolean {
+    try {
+      this.former.form(first, this.batch.rows, block, this.formed)
+    } catch (error) {
+      if (error instanceof ParseError || error instanceof CorruptionError) return false
+      throw error
+    }
+    return firstDifference(this.formed.words, 0, this.canonical.words, 0) < 0
+  }
+
+  /** Tuples that do not form back although each value does (odd headers, bytes behind the last attribute) are carried whole. */
+  private proveTuples(first: number, block: number): void {
+    const { physical } = this.batch
+    const scratch = new ByteWriter(BLOCK_SIZE)
+    for (let row = first; row < this.batch.rows; row++) {
+      const offset = physical.offset.words[row]!
+      const pointer = offset === 0 ? 0 : this.canonical.words[5 + offset]!
+      if (((pointer >>> 15) & 3) !== LP_NORMAL || !physical.tuple.isNull(row)) continue
+      const start = pointer & 0x7fff
+      const end = start + (pointer >>> 17)
+      if (this.tupleFormsBack(row, block, start, end, scratch)) continue
+      physical.tuple.padTo(row)
+      physical.tuple.push(this.canonical.bytes, start, end)
+      this.counts.tupleLane++
+    }
+  }
+
+  private tupleFormsBack(row: number, block: number, start: number, end: number, scratch: ByteWriter): boolean {
+    scratch.length = 0
+    try {
+      this.former.tuples.form(row, block, scratch)
+    } catch (error) {
+      if (error instanceof ParseError || error instanceof CorruptionError) return false
+      throw error
+    }
+    if (scratch.length !== end - start) return false
+    for (let at = start, i = 0; at < end; at++, i++) if (this.canonical.bytes[at] !== scratch.bytes[i]) return false
+    return true
+  }
+
+  private carryImage(first: number, block: number): void {
+    const { pageImage } = this.batch.physical
+    pageImage.padTo(first)
+    pageImage.push(this.canonical.bytes)
+    this.counts.pageImages++
+    assert(this.formsBack(first, block), 'a page image forms back')
+  }
+
+  private carryDamaged(page: Uint8Array, block: number, error: CorruptionError): void {
+    const { batch } = this
+    const { physical } = batch
+    const row = batch.rows++
+    this.hidden.push(this.rowsFlushed + row)
+    physical.block.push2(block, 0)
+    physical.offset.push1(0)
+    physical.xmin.push2(0, 0)
+    for (const column of batch.columns) column.padTo(batch.rows)
+    for (const vector of [physical.pageLsn, physical.pageCrc, physical.pageHeader, physical.pageImage]) vector.padTo(row)
+    physical.pageLsn.push2(new DataView(page.buffer, page.byteOffset).getInt32(4, true), new DataView(page.buffer, page.byteOffset).getInt32(0, true))
+    physical.pageCrc.push2(crc32c(page) | 0, 0)
+    physical.headerKind.push1(PAGE_KIND_DAMAGED)
+    physical.pageHeader.close()
+    physical.pageImage.push(page)
+    this.counts.pageImages++
+    this.counts.structureRows++
+    this.damaged.push({ block, error: error.message })
+  }
+
+  private countRows(first: number): void {
+    const { batch, counts } = this
+    const { offset, lp, lpState } = batch.physical
+    for (let row = first; row < batch.rows; row++) {
+      const structure = offset.words[row] === 0 || (!lp.isNull(row) && lpState.words[row] !== LP_NORMAL)
+      if (structure) counts.structureRows++
+      else counts.tuples++
+    }
+  }
+
+  /** Ends the row group: its vectors, one per schema field, and begins the next batch. */
+  takeRowGroup(): { rows: number; vectors: Vector[] } {
+    const { batch, counts } = this
+    const vectors = batch.seal()
+    for (const column of batch.columns) counts.native += notNull(column)
+    for (const text of batch.overflow) counts.text += notNull(text)
+    counts.raw += batch.physical.rawAttnum.length
+    this.rowsFlushed += batch.rows
+    this.batch = this.nextBatch()
+    return { rows: batch.rows, vectors }
+  }
+}
+
+function notNull(vector: Vector): number {
+  let count = 0
+  const fullBytes = vector.length >> 3
+  for (let i = 0; i < fullBytes; i++) count += BIT_COUNT[vector.validity[i]!]!
+  for (let row = fullBytes * 8; row < vector.length; row++) if (!vector.isNull(row)) count++
+  return count
+}
+
+const BIT_COUNT = Uint8Array.from({ length: 256 }, (_, byte) => {
+  let bits = 0
+  for (let rest = byte; rest > 0; rest >>= 1) bits += rest & 1
+  return bits
+})

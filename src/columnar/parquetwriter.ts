@@ -1,0 +1,221 @@
+import type { RecordBatch, Schema } from 'apache-arrow'
+import {
+  Compression, Encoding, EnabledStatistics, Table, transformParquetStream, type RecordBatch as WasmBatch, type WriterProperties,
+  WriterPropertiesBuilder, WriterVersion, writeParquet,
+} from 'parquet-wasm'
+import { assert } from '../common/errors.ts'
+import type { Vector } from '../datum/vector.ts'
+import { arrowBatch } from './arrow.ts'
+import { arrowSchema } from './arrowschema.ts'
+import { readFooter } from './footer.ts'
+import { IpcBuffer } from './ipc.ts'
+import type { LakeField } from './lakefield.ts'
+import { inWasm } from './wasm.ts'
+
+export interface ParquetOptions {
+  compression: 'zstd' | 'snappy' | 'none'
+  /** Footer key-values. */
+  metadata: Readonly<Record<string, string>>
+  /** Whether to try a dictionary for a top-level column; default: always. The leaves of nested columns always try one. */
+  dictionary?: (column: string) => boolean
+}
+
+export interface RowGroupInput {
+  columns: readonly Vector[]
+  rows: number
+}
+
+const COMPRESSIONS = { zstd: Compression.ZSTD, snappy: Compression.SNAPPY, none: Compression.UNCOMPRESSED }
+
+const NO_ROW_LIMIT = 0x7fffffff
+
+/**
+ * Settings of the wasm writer. Made anew for every call, because calls consume them.
+ * A row-group limit of 1 byte makes each record batch its own row group: the limit is looked at between batches only.
+ * PLAIN and dictionary only, V1 pages: older Spark readers refuse the rest.
+ */
+function writerProperties(fields: readonly LakeField[], options: ParquetOptions): WriterProperties {
+  const builder = new WriterPropertiesBuilder()
+    .setCreatedBy('ltap')
+    .setWriterVersion(WriterVersion.V1)
+    .setEncoding(Encoding.PLAIN)
+    .setCompression(COMPRESSIONS[options.compression])
+    .setKeyValueMetadata(new Map(Object.entries(options.metadata)))
+    .setMaxRowGroupSize(NO_ROW_LIMIT)
+    .setMaxRowGroupBytes(1)
+  return fields.reduce((settings, { name }) => {
+    return options.dictionary?.(name) === false ? settings.setColumnDictionaryEnabled(name, false) : settings
+  }, withStatistics(builder, fields)).build()
+}
+
+/**
+ * Statistics per column chunk, not per page: page ones make small tables' footers larger, and few readers use them.
+ * None for floats: the writer leaves NaN out of min and max, and readers to whom NaN is the greatest value (Postgres's order; DuckDB, Spark)
+ * would skip row groups that have it. The writer takes settings for top-level columns only, so if a struct holds a float, no nested
+ * column has statistics.
+ */
+function withStatistics(builder: WriterPropertiesBuilder, fields: readonly LakeField[]): WriterPropertiesBuilder {
+  const nested = fields.some((field) => field.type.kind === 'struct' && hasFloat(field)) ? EnabledStatistics.None : EnabledStatistics.Chunk
+  return fields.reduce((settings, field) => {
+    if (field.children !== undefined) return settings
+    return settings.setColumnStatisticsEnabled(field.name, hasFloat(field) ? EnabledStatistics.None : EnabledStatistics.Chunk)
+  }, builder.setStatisticsEnabled(nested))
+}
+
+/** Floats in lists and maps do not count: no reader skips row groups by those. */
+function hasFloat({ type, children }: LakeField): boolean {
+  return type.kind === 'float' || type.kind === 'double' || (type.kind === 'struct' && children!.some(hasFloat))
+}
+
+/**
+ * A whole Parquet file at once; every row group with rows becomes one. `groups` is read one by one and its vectors are free again at the next
+ * one, but all of their Arrow form goes to wasm together (4 GiB at most, 2.5 times the Arrow bytes). See {@link ParquetEncoder} for larger files.
+ */
+export function encodeParquet(fields: readonly LakeField[], options: ParquetOptions, groups: Iterable<RowGroupInput>): Uint8Array {
+  const schema = arrowSchema(fields)
+  const rowGroupRows: number[] = []
+  const ipc = new IpcBuffer().encode(schema, batchesOf(schema, groups, rowGroupRows))
+  const file = inWasm(() => writeParquet(Table.fromIPCStream(ipc), writerProperties(fields, options)))
+  checkBorders(file, rowGroupRows)
+  return file
+}
+
+function* batchesOf(schema: Schema, groups: Iterable<RowGroupInput>, rowGroupRows: number[]): Iterable<RecordBatch> {
+  for (const { columns, rows } of groups) {
+    if (rows === 0) continue
+    rowGroupRows.push(rows)
+    yield arrowBatch(schema, columns, rows)
+  }
+}
+
+/** The writer merges a row group without any value (all columns NULL) into the next one: never let that pass. */
+function checkBorders(tail: Uint8Array, expected: readonly number[]): void {
+  const found = readFooter(tail).rowGroupRows
+  assert(found.length === expected.length && found.every((rows, i) => rows === expected[i]), `row groups ${found}, not ${expected}`)
+}
+
+/**
+ * Writes a Parquet file piece by piece: at most two row groups are in memory, and the bytes go to `deliver` in file order (one chunk
+ * per row group, then the footer), which is awaited. Await each call before the next, and end with `finish` or `abort`.
+ * A panic inside wasm surfaces as an uncaught exception of the thread, not here: wasm raises it in a promise of its own.
+ */
+export class ParquetEncoder {
+  private readonly fields: readonly LakeField[]
+  private readonly options: ParquetOptions
+  private readonly deliver: (bytes: Uint8Array) => void | Promise<void>
+  private readonly schema: Schema
+  private readonly ipc = new IpcBuffer()
+  private readonly source = new BatchSource()
+  private readonly rowGroupRows: number[] = []
+  private delivery: Promise<void> | undefined
+
+  constructor(fields: readonly LakeField[], options: ParquetOptions, deliver: (bytes: Uint8Array) => void | Promise<void>) {
+    this.fields = fields
+    this.options = options
+    this.deliver = deliver
+    this.schema = arrowSchema(fields)
+  }
+
+  /** Adds the first `rows` rows of `columns` as a row group; the vectors are free again when it returns. No rows: no row group. */
+  async rowGroup(columns: readonly Vector[], rows: number): Promise<void> {
+    if (rows === 0) return
+    this.delivery ??= this.start()
+    await Promise.race([this.source.wanted(), this.delivery])
+    if (this.source.aborted) await this.delivery
+    assert(!this.source.aborted, 'a row group after abort')
+    const ipc = this.ipc.encode(this.schema, [arrowBatch(this.schema, columns, rows)])
+    this.rowGroupRows.push(rows)
+    this.source.put(inWasm(() => onlyBatch(ipc)))
+  }
+
+  /** Writes the footer. Resolves when the last byte was delivered, with the rows of each row group. */
+  async finish(): Promise<number[]> {
+    if (this.delivery === undefined) await this.deliver(encodeParquet(this.fields, this.options, []))
+    this.source.end()
+    await this.delivery
+    return this.rowGroupRows
+  }
+
+  /** Ends a file that will not be finished and frees its memory; nothing more is delivered. */
+  async abort(): Promise<void> {
+    this.source.abort()
+    await this.delivery?.catch(() => {})
+  }
+
+  private start(): Promise<void> {
+    const delivery = this.run()
+    delivery.catch(() => {})
+    return delivery
+  }
+
+  /** After a failed delivery the rest is made and thrown away: a cancelled stream would panic in wasm. */
+  private async run(): Promise<void> {
+    const output = await transformParquetStream(this.source.stream, writerProperties(this.fields, this.options))
+    const reader = output.getReader() as ReadableStreamDefaultReader<Uint8Array>
+    let footer: Uint8Array | undefined
+    let failure: { error: unknown } | undefined
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      footer = value
+      if (failure !== undefined || this.source.aborted) continue
+      try {
+        await this.deliver(value)
+      } catch (error) {
+        failure = { error }
+        this.source.abort()
+      }
+    }
+    if (failure !== undefined) throw failure.error
+    if (!this.source.aborted) checkBorders(footer ?? new Uint8Array(0), this.rowGroupRows)
+  }
+}
+
+function onlyBatch(ipc: Uint8Array): WasmBatch {
+  const table = Table.fromIPCStream(ipc)
+  const batch = table.recordBatch(0)
+  table.free()
+  assert(batch !== undefined, 'a batch is lost')
+  return batch
+}
+
+/** Hands batches to the wasm writer one by one, each only when it asks. */
+class BatchSource {
+  aborted = false
+  readonly stream: ReadableStream<WasmBatch>
+  private readonly controller: ReadableStreamDefaultController<WasmBatch>
+  private ended = false
+  private asked = false
+  private wake: (() => void) | undefined
+
+  constructor() {
+    let controller: ReadableStreamDefaultController<WasmBatch> | undefined
+    this.stream = new ReadableStream<WasmBatch>({ start: (own) => void (controller = own), pull: () => this.ask() }, { highWaterMark: 0 })
+    this.controller = controller!
+  }
+
+  /** Resolves when the writer asks for a batch. */
+  wanted(): Promise<void> {
+    return this.asked ? Promise.resolve() : new Promise((resolve) => (this.wake = resolve))
+  }
+
+  put(batch: WasmBatch): void {
+    this.asked = false
+    this.controller.enqueue(batch)
+  }
+
+  end(): void {
+    if (!this.ended) this.controller.close()
+    this.ended = true
+  }
+
+  abort(): void {
+    this.aborted = true
+    this.end()
+  }
+
+  private ask(): void {
+    this.asked = true
+    this.wake?.()
+  }
+}

@@ -1,0 +1,12 @@
+import { HEAP_HASEXTERNAL, HEAP_HASNULL, HEAP_HASVARWIDTH, HEAP_XMAX_INVALID, HEAP_XMIN_COMMITTED } from '../tuple/infomask.ts'
+
+/*
+ * The prediction rules that decoder and former share: a null child of `_ltap` means exactly these values. Frozen per format
+ * version; ARCHITECTURE.md has the table. Changing one means a new format version.
+ */
+
+/** t_infomask bits of a settled row: xmin committed, no xmax. */
+export const PREDICTED_HINTS = HEAP_XMIN_COMMITTED | HEAP_XMAX_INVALID
+
+/** t_infomask bits that the attribute values imply. */
+export const IMPLIED_BITS = HEAP_HASNULL | HEAP_HASVARWIDTH | HEAP_HASEXTERNAL

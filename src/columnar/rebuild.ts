@@ -1,0 +1,118 @@
+import { crc32c } from '../common/crc32c.ts'
+import { CorruptionError, isPositioned } from '../common/errors.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import { ParseError } from '../datum/codec.ts'
+import { newPageBuffer } from '../page/canonical.ts'
+import { pageChecksum } from '../page/checksum.ts'
+import { isZeroPage, PD_CHECKSUM } from '../page/header.ts'
+import { Batch } from './batch.ts'
+import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext } from './filedescriptor.ts'
+import { type PageForm, PageFormer } from './formpage.ts'
+import type { LakeField } from './lakefield.ts'
+import { type ParquetReader, readParquet } from './parquetreader.ts'
+import { relationSchema, type RelationSchema } from './schema.ts'
+
+/** Takes one rebuilt page; `page` is reused for the next one. */
+export type PageSink = (block: number, page: Uint8Array, form: PageForm) => void
+
+/** A file of a lake, opened for rebuilding. */
+export class PageRebuilder {
+  readonly descriptor: FileDescriptor
+  private readonly reader: ParquetReader
+  private readonly schema: RelationSchema
+
+  /**
+   * @param bytes the whole Parquet file
+   * @throws CorruptionError parquet.*, lake.*; UnsupportedError lake.format
+   */
+  constructor(bytes: Uint8Array) {
+    this.reader = readParquet(bytes)
+    this.descriptor = parseFileDescriptor(this.reader.metadata.get(DESCRIPTOR_KEY))
+    this.schema = relationSchema(schemaContext(this.descriptor))
+    checkFields(this.schema.fields, this.reader.fields)
+  }
+
+  get rows(): number {
+    return this.reader.rows
+  }
+
+  /**
+   * Rebuilds every page of the file in block order: canonical pages, with pd_checksum set if the cluster has checksums, and damaged
+   * pages as they were. Each page's CRC is checked against the one stored when it was read.
+   */
+  rebuild(sink: PageSink): void {
+    const { firstBlock, blockCount } = this.descriptor
+    let next = firstBlock
+    for (let group = 0; group < this.reader.rowGroups; group++) {
+      const { columns } = this.reader.readRowGroup(group)
+      next = this.rebuildRowGroup(new Batch(this.schema, columns), next, sink)
+    }
+    if (next !== firstBlock + blockCount) {
+      throw new CorruptionError('lake.blocks', `${next - firstBlock} blocks in a file of ${blockCount}`)
+    }
+  }
+
+  private rebuildRowGroup(batch: Batch, firstBlock: number, sink: PageSink): number {
+    const former = new PageFormer(batch, true)
+    const page = newPageBuffer()
+    const { block } = batch.physical
+    let expected = firstBlock
+    for (let first = 0; first < batch.rows; ) {
+      const number = block.words[first * 2]!
+      let end = first + 1
+      while (end < batch.rows && block.words[end * 2] === number) end++
+      if (number !== expected) throw new CorruptionError('lake.blocks', `block ${number} where ${expected} must follow`)
+      try {
+        const form = former.form(first, end, number, page)
+        this.checkCrc(batch, first, page.bytes)
+        if (form === 'canonical') this.setChecksum(page.bytes, number)
+        sink(number, page.bytes, form)
+      } catch (error) {
+        throw asCorruption(error, number)
+      }
+      first = end
+      expected++
+    }
+    return expected
+  }
+
+  private checkCrc(batch: Batch, first: number, page: Uint8Array): void {
+    const { pageCrc } = batch.physical
+    const stored = pageCrc.words[first * 2]! >>> 0
+    const computed = crc32c(page)
+    if (stored !== computed) throw new CorruptionError('lake.page-crc', `rebuilt page has CRC ${computed}, its first row says ${stored}`)
+  }
+
+  private setChecksum(page: Uint8Array, block: number): void {
+    if (!this.descriptor.checksums || isZeroPage(page)) return
+    const checksum = pageChecksum(page, block)
+    page[PD_CHECKSUM] = checksum
+    page[PD_CHECKSUM + 1] = checksum >>> 8
+  }
+}
+
+/** Values that their codec cannot form are damage of the file here, whatever the codec calls it. */
+function asCorruption(error: unknown, block: number): unknown {
+  if (isPositioned(error)) return error.at({ block })
+  if (error instanceof ParseError || error instanceof RangeError) return new CorruptionError('lake.value', error.message, { block })
+  return error
+}
+
+/** The columns must be the ones that the pinned descriptor means, else values would be formed by the wrong codec. */
+function checkFields(expected: readonly LakeField[], found: readonly LakeField[]): void {
+  const shape = (fields: readonly LakeField[]): string =>
+    JSON.stringify(fields.map(({ name, id, type, children }) => [name, id, type.kind, children ? shape(children) : '']))
+  if (shape(expected) !== shape(found)) throw new CorruptionError('lake.schema', 'the columns of the file are not those its footer describes')
+}
+
+/**
+ * One Parquet file → its pages, end to end, in block order.
+ * @throws CorruptionError if anything in the file does not lead back to the page that was read
+ */
+export function rebuildPages(parquet: Uint8Array): Uint8Array {
+  const rebuilder = new PageRebuilder(parquet)
+  const { firstBlock, blockCount } = rebuilder.descriptor
+  const pages = new Uint8Array(blockCount * BLOCK_SIZE)
+  rebuilder.rebuild((block, page) => pages.set(page, (block - firstBlock) * BLOCK_SIZE))
+  return pages
+}

@@ -1,0 +1,111 @@
+import { BytesVector, type Vector, WordVector } from '../datum/vector.ts'
+import { CorruptionError } from '../common/errors.ts'
+import { canonicalPage, newPageBuffer } from '../page/canonical.ts'
+import { checkPageHeader, isZeroPage } from '../page/header.ts'
+import { checkLinePointers } from '../page/linepointer.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import { Batch } from './batch.ts'
+import { PageDecoder, type RowVisibility } from './decodepage.ts'
+import { TupleDecoder } from './decodetuple.ts'
+import { TupleFormer } from './formtuple.ts'
+import { newLaneCounts } from './lanes.ts'
+import { relationSchema, type SchemaContext } from './schema.ts'
+
+/** What a look at a few pages of a file decides before its first row group is written. */
+export interface SampleFindings {
+  /** Most frequent display scale per numeric attribute, by attnum: goes to the footer. */
+  displayScales: Record<number, number>
+  /** Names of user columns with too many different values for a dictionary to pay. */
+  highCardinality: Set<string>
+}
+
+/** Blocks worth looking at: evenly spread, the same for the same range. */
+export function sampleBlocks(firstBlock: number, blockCount: number, wanted = 24): number[] {
+  const count = Math.min(wanted, blockCount)
+  return Array.from({ length: count }, (_, i) => firstBlock + Math.floor((i * blockCount) / count))
+}
+
+/** Nobody is visible and nobody lives: a sample neither hides rows nor asks for out-of-line values. */
+const INDIFFERENT: RowVisibility = { isVisible: () => false, isDead: () => true, nextXid: { low: 0, epoch: 0 } }
+
+/**
+ * Looks at sample pages; damaged ones are passed over, transcoding will meet them again.
+ * @param pages each begins at word `base` of `words`
+ * @param rowsExpected rows of a row group, against which distinct values are held
+ */
+export function samplePages(
+  context: Omit<SchemaContext, 'displayScales'>, pages: Iterable<{ words: Int32Array; base: number; block: number }>, rowsExpected: number,
+): SampleFindings {
+  const schema = relationSchema({ ...context, displayScales: {} })
+  const batch = new Batch(schema)
+  const former = new TupleFormer(batch)
+  const decoder = new PageDecoder(batch, new TupleDecoder(batch, former, undefined, newLaneCounts()), INDIFFERENT, () => {})
+  const canonical = newPageBuffer()
+  for (const { words, base, block } of pages) {
+    const rows = batch.rows
+    try {
+      const page = new Uint8Array(words.buffer, words.byteOffset + base * 4, BLOCK_SIZE)
+      if (isZeroPage(page)) continue
+      checkPageHeader(page)
+      checkLinePointers(page)
+      canonicalPage(words, base, canonical)
+      decoder.decode(canonical, block, false)
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      batch.truncate(rows)
+    }
+  }
+  const displayScales: Record<number, number> = {}
+  const highCardinality = new Set<string>()
+  for (const { attribute, column } of schema.attributes) {
+    if (!column) continue
+    const vector = batch.columns[column.index]!
+    if (column.numeric) {
+      const { numeric } = column
+      const scaleAt = (row: number): number => former.displayScale(attribute.attnum, row) ?? numeric.predictScale(vector, row)
+      displayScales[attribute.attnum] = mostFrequentScale(vector, scaleAt)
+    }
+    if (estimateDistinct(vector) > rowsExpected / 4) highCardinality.add(schema.columns[column.index]!.name)
+  }
+  return { displayScales, highCardinality }
+}
+
+function mostFrequentScale(vector: Vector, scaleAt: (row: number) => number): number {
+  const seen = new Map<number, number>()
+  for (let row = 0; row < vector.length; row++) {
+    if (vector.isNull(row)) continue
+    const scale = scaleAt(row)
+    seen.set(scale, (seen.get(scale) ?? 0) + 1)
+  }
+  let best = 0
+  for (const [scale, count] of seen) {
+    const rival = seen.get(best) ?? 0
+    if (count > rival || (count === rival && scale < best)) best = scale
+  }
+  return best
+}
+
+/** How many different values the column has, from how often the sample repeats itself (birthday estimate). */
+function estimateDistinct(vector: Vector): number {
+  const seen = new Set<number>()
+  let values = 0
+  for (let row = 0; row < vector.length; row++) {
+    if (vector.isNull(row)) continue
+    seen.add(hashValue(vector, row))
+    values++
+  }
+  const repeats = values - seen.size
+  return repeats === 0 ? values * values : (values * values) / (2 * repeats)
+}
+
+function hashValue(vector: Vector, row: number): number {
+  let hash = 0x811c9dc5
+  if (vector instanceof WordVector) {
+    for (let w = row * vector.wordsPerValue; w < (row + 1) * vector.wordsPerValue; w++) hash = Math.imul(hash ^ vector.words[w]!, 0x9e3779b1) ^ (hash >>> 15)
+  } else if (vector instanceof BytesVector) {
+    for (let i = vector.start(row); i < vector.end(row); i++) hash = Math.imul(hash ^ vector.data.bytes[i]!, 0x01000193)
+  } else {
+    return 0
+  }
+  return hash
+}

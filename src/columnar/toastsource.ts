@@ -1,0 +1,10 @@
+import type { ToastPointer } from '../tuple/toast.ts'
+
+/** Where out-of-line values come from: a port, since the TOAST relation is another set of pages. */
+export interface ToastSource {
+  /**
+   * The stored bytes of the value, all chunks joined, `pointer.extSize` bytes; undefined if chunks are missing or inconsistent,
+   * which is normal life for a dead tuple and corruption for a live one.
+   */
+  fetch(pointer: ToastPointer): Uint8Array | undefined
+}

@@ -1,0 +1,117 @@
+import { BLOCK_SIZE } from '../common/rel.ts'
+import { newVector } from '../datum/column.ts'
+import type { Vector, WordVector } from '../datum/vector.ts'
+import type { LaneCounts } from './lanes.ts'
+import type { LakeField } from './lakefield.ts'
+import {
+  type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext,
+} from './filedescriptor.ts'
+import { type DamagedPage, PageTranscoder, type PageTranscoderOptions } from './pagetranscoder.ts'
+import { encodeParquet, type ParquetOptions } from './parquetwriter.ts'
+import { sampleBlocks, samplePages } from './sample.ts'
+import { relationSchema, type RelationSchema } from './schema.ts'
+
+/** A row group is full at this many rows or bytes of values, at the next page border. */
+const ROW_GROUP_ROWS = 100_000
+const ROW_GROUP_BYTES = 32 << 20
+
+/** Iceberg's reserved id of a position delete's `pos`. */
+const HIDDEN_FIELD: LakeField = { name: 'pos', id: 2147483545, type: { kind: 'long' } }
+
+export type Compression = ParquetOptions['compression']
+
+/** What a file is made of, before any of its pages is read. */
+export interface TranscodePlan {
+  descriptor: FileDescriptor
+  schema: RelationSchema
+  parquet: ParquetOptions
+}
+
+/** Blocks [firstBlock, firstBlock + blockCount) of one relation. */
+export interface BlockRange {
+  firstBlock: number
+  blockCount: number
+}
+
+/** Reads a page for the sample: 8-byte aligned memory that begins with it. */
+export type ReadSample = (block: number) => Uint8Array
+
+/** Looks at some pages of the range, then fixes schema, encodings and footer of the file. */
+export function planFile(
+  cluster: ClusterDescriptor, relation: RelationDescriptor, range: BlockRange, compression: Compression, readSample: ReadSample,
+): TranscodePlan {
+  const base = { ...cluster, relation }
+  const context = schemaContext({ ...base, displayScales: {} })
+  const { displayScales, highCardinality } = samplePages(context, samples(range, readSample), ROW_GROUP_ROWS)
+  const descriptor: FileDescriptor = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, ...base, ...range, displayScales }
+  const parquet: ParquetOptions = {
+    compression,
+    metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) },
+    dictionary: (column) => !highCardinality.has(column),
+  }
+  return { descriptor, schema: relationSchema(schemaContext(descriptor)), parquet }
+}
+
+function* samples({ firstBlock, blockCount }: BlockRange, readSample: ReadSample): Iterable<{ words: Int32Array; base: number; block: number }> {
+  for (const block of sampleBlocks(firstBlock, blockCount)) {
+    const page = readSample(block)
+    yield { words: new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4), base: 0, block }
+  }
+}
+
+/** True when the transcoder holds enough for a row group: ask between pages. */
+export function rowGroupIsFull(transcoder: PageTranscoder): boolean {
+  return transcoder.rows >= ROW_GROUP_ROWS || transcoder.dataBytes() >= ROW_GROUP_BYTES
+}
+
+/** The file beside a file: positions of the rows that nobody may see at L, ascending. Undefined if there are none. */
+export function encodeHidden(hidden: readonly number[], compression: Compression): Uint8Array | undefined {
+  if (hidden.length === 0) return undefined
+  const positions = newVector(HIDDEN_FIELD.type) as WordVector
+  positions.reserve(hidden.length)
+  for (const position of hidden) positions.push2(position | 0, Math.floor(position / 4294967296))
+  const groups = [{ columns: [positions as Vector], rows: hidden.length }]
+  return encodeParquet([HIDDEN_FIELD], { compression, metadata: {}, dictionary: () => false }, groups)
+}
+
+export interface TranscodeOptions extends PageTranscoderOptions {
+  cluster: ClusterDescriptor
+  compression: Compression
+}
+
+export interface TranscodedFile {
+  /** The Parquet file. */
+  parquet: Uint8Array
+  /** A Parquet file of the positions of hidden rows; undefined if all rows are visible. */
+  hidden: Uint8Array | undefined
+  rows: number
+  lanes: LaneCounts
+  damaged: readonly DamagedPage[]
+}
+
+/**
+ * Pages → one Parquet file, each page proven to form back. Pure: same pages and options, same bytes.
+ * @param relation `blocks` is the whole relation's length
+ * @param pages blocks 0.. of the relation, 8192 bytes each, end to end
+ * @throws CorruptionError with block, offset and attribute, unless options.onCorrupt is 'carry'
+ */
+export function transcodePages(relation: RelationDescriptor, pages: Uint8Array, options: TranscodeOptions): TranscodedFile {
+  const aligned = (pages.byteOffset & 7) === 0 ? pages : pages.slice()
+  const words = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2)
+  const range = { firstBlock: 0, blockCount: Math.floor(pages.length / BLOCK_SIZE) }
+  const page = (block: number): Uint8Array => aligned.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)
+  const plan = planFile(options.cluster, relation, range, options.compression, page)
+  const transcoder = new PageTranscoder(plan.schema, options)
+  let rows = 0
+  function* rowGroups(): Iterable<{ rows: number; columns: Vector[] }> {
+    for (let block = 0; block < range.blockCount; block++) {
+      transcoder.add(words, (block * BLOCK_SIZE) / 4, block)
+      if (!rowGroupIsFull(transcoder) && block + 1 < range.blockCount) continue
+      const group = transcoder.takeRowGroup()
+      rows += group.rows
+      yield { rows: group.rows, columns: group.vectors }
+    }
+  }
+  const parquet = encodeParquet(plan.schema.fields, plan.parquet, rowGroups())
+  return { parquet, hidden: encodeHidden(transcoder.hidden, options.compression), rows, lanes: transcoder.counts, damaged: transcoder.damaged }
+}

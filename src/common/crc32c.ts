@@ -1,0 +1,53 @@
+/**
+ * CRC-32C (Castagnoli), as pg_crc32c: reflected polynomial 0x82F63B78, initial value and final xor all
+ * ones. Slicing by 16 over 32-bit loads: measured the fastest form without native code.
+ */
+const POLYNOMIAL = 0x82f63b78
+
+const TABLES = makeTables()
+
+function makeTables(): Int32Array {
+  const tables = new Int32Array(16 * 256)
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = byte
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1
+    tables[byte] = crc
+  }
+  for (let slice = 1; slice < 16; slice++) {
+    for (let byte = 0; byte < 256; byte++) {
+      const previous = tables[(slice - 1) * 256 + byte]!
+      tables[slice * 256 + byte] = (previous >>> 8) ^ tables[previous & 0xff]!
+    }
+  }
+  return tables
+}
+
+/** CRC-32C of `bytes[start .. end)` as an unsigned number. */
+export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  let crc = -1
+  let at = start
+  if (((bytes.byteOffset + start) & 3) === 0) {
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset + start, (end - start) >> 2)
+    const blocks = words.length >> 2
+    crc = crcWords(words, blocks, crc)
+    at = start + blocks * 16
+  }
+  for (; at < end; at++) crc = (crc >>> 8) ^ TABLES[(crc ^ bytes[at]!) & 0xff]!
+  return (crc ^ -1) >>> 0
+}
+
+function crcWords(words: Int32Array, blocks: number, crc: number): number {
+  const t = TABLES
+  for (let block = 0, w = 0; block < blocks; block++, w += 4) {
+    const a = words[w]! ^ crc
+    const b = words[w + 1]!
+    const c = words[w + 2]!
+    const d = words[w + 3]!
+    crc =
+      t[3840 + (a & 0xff)]! ^ t[3584 + ((a >>> 8) & 0xff)]! ^ t[3328 + ((a >>> 16) & 0xff)]! ^ t[3072 + (a >>> 24)]! ^
+      t[2816 + (b & 0xff)]! ^ t[2560 + ((b >>> 8) & 0xff)]! ^ t[2304 + ((b >>> 16) & 0xff)]! ^ t[2048 + (b >>> 24)]! ^
+      t[1792 + (c & 0xff)]! ^ t[1536 + ((c >>> 8) & 0xff)]! ^ t[1280 + ((c >>> 16) & 0xff)]! ^ t[1024 + (c >>> 24)]! ^
+      t[768 + (d & 0xff)]! ^ t[512 + ((d >>> 8) & 0xff)]! ^ t[256 + ((d >>> 16) & 0xff)]! ^ t[d >>> 24]!
+  }
+  return crc
+}

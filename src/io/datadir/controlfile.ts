@@ -1,0 +1,102 @@
+import { readF64, readI32, readI64, readU32 } from '../../common/bytes.ts'
+import { crc32c } from '../../common/crc32c.ts'
+import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
+import type { Lsn, Xid } from '../../common/ids.ts'
+import type { PgMajor } from '../../common/pgversion.ts'
+import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+
+/*
+ * global/pg_control (ControlFileData, pg_control.h), little-endian, in a file of 8192 bytes:
+ *
+ *  0               8         12        16      24     32         40 …         136      204        208       216
+ *  +---------------+---------+---------+-------+------+----------+------------+--- … --+----------+---------+--- … ---+-----+
+ *  | system id u64 | control | catalog | state | time | checkPt  | CheckPoint | …      | maxAlign | 1234567 | …       | CRC |
+ *  +---------------+---------+---------+-------+------+----------+------------+--- … --+----------+---------+--- … ---+-----+
+ *
+ * The CRC-32C of everything before it is at 288, in 18 (which has one more field) at 292.
+ */
+const FLOAT_FORMAT = 1234567
+const CRC_BEFORE_18 = 288
+const CRC_18 = 292
+
+/** pg_control_version and catalog_version_no of every released server: they never change within a major. */
+const VERSIONS: Readonly<Record<PgMajor, { control: number; catalog: number; crcAt: number }>> = {
+  14: { control: 1300, catalog: 202107181, crcAt: CRC_BEFORE_18 },
+  15: { control: 1300, catalog: 202209061, crcAt: CRC_BEFORE_18 },
+  16: { control: 1300, catalog: 202307071, crcAt: CRC_BEFORE_18 },
+  17: { control: 1700, catalog: 202406281, crcAt: CRC_BEFORE_18 },
+  18: { control: 1800, catalog: 202506291, crcAt: CRC_18 },
+}
+
+/** DBState, by its number. */
+const STATES = [
+  'starting up', 'shut down', 'shut down in recovery', 'shutting down', 'in crash recovery', 'in archive recovery', 'in production',
+] as const
+
+export interface ControlFile {
+  systemIdentifier: bigint
+  controlVersion: number
+  catalogVersion: number
+  state: (typeof STATES)[number]
+  /** LSN where the last checkpoint record begins. */
+  checkpoint: Lsn
+  /** Where redo would start from it. After a clean shutdown equal to `checkpoint`. */
+  redo: Lsn
+  timeline: number
+  /** Next full xid, in two halves. */
+  nextXid: { low: Xid; epoch: number }
+  oldestXid: Xid
+  nextOid: number
+  nextMulti: number
+  nextMultiOffset: number
+  oldestMulti: number
+  checksums: boolean
+  walSegmentSize: number
+}
+
+/**
+ * @throws CorruptionError control.* for damage, UnsupportedError control.* for a server built in a way that ltap does not read
+ */
+export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile {
+  const { control, catalog, crcAt } = VERSIONS[major]
+  if (bytes.length < crcAt + 4) throw new CorruptionError('control.size', `pg_control has ${bytes.length} bytes`)
+  const controlVersion = readU32(bytes, 8)
+  if (controlVersion !== control) throw unsupported('control.version', 'pg_control_version', controlVersion, control, 8)
+  if (crc32c(bytes, 0, crcAt) !== readU32(bytes, crcAt)) throw new CorruptionError('control.crc', 'pg_control: wrong CRC', { byte: crcAt })
+  const catalogVersion = readU32(bytes, 12)
+  if (catalogVersion !== catalog) throw unsupported('control.catalog-version', 'catalog_version_no', catalogVersion, catalog, 12)
+  checkLayout(bytes)
+  const state = STATES[readU32(bytes, 16)]
+  if (state === undefined) throw new CorruptionError('control.state', `pg_control: state ${readU32(bytes, 16)}`, { byte: 16 })
+  return {
+    systemIdentifier: readI64(bytes, 0) & 0xffffffffffffffffn, controlVersion, catalogVersion, state,
+    checkpoint: readI64(bytes, 32) & 0xffffffffffffffffn, redo: readI64(bytes, 40) & 0xffffffffffffffffn, timeline: readU32(bytes, 48),
+    nextXid: { low: readU32(bytes, 64), epoch: readU32(bytes, 68) }, oldestXid: readU32(bytes, 84),
+    nextOid: readU32(bytes, 72), nextMulti: readU32(bytes, 76), nextMultiOffset: readU32(bytes, 80), oldestMulti: readU32(bytes, 92),
+    checksums: checksumVersion(bytes), walSegmentSize: readU32(bytes, 228),
+  }
+}
+
+/** What the build of the server decides and every page depends on. */
+function checkLayout(bytes: Uint8Array): void {
+  if (readF64(bytes, 208) !== FLOAT_FORMAT) throw new UnsupportedError('control.float', 'the server has another format of double', { byte: 208 })
+  const expected: readonly [string, number, number][] = [
+    ['maxAlign', 204, 8], ['blcksz', 216, BLOCK_SIZE], ['relseg_size', 220, SEGMENT_BLOCKS], ['nameDataLen', 232, 64],
+    ['toast_max_chunk_size', 240, 1996],
+  ]
+  for (const [name, at, value] of expected) {
+    const found = readI32(bytes, at)
+    if (found !== value) throw unsupported('control.layout', name, found, value, at)
+  }
+  if (bytes[248] !== 1) throw unsupported('control.layout', 'float8ByVal', bytes[248]!, 1, 248)
+}
+
+function checksumVersion(bytes: Uint8Array): boolean {
+  const version = readU32(bytes, 252)
+  if (version > 1) throw unsupported('control.checksums', 'data_checksum_version', version, 1, 252)
+  return version === 1
+}
+
+function unsupported(code: string, name: string, found: number, expected: number, byte: number): UnsupportedError {
+  return new UnsupportedError(code, `pg_control: ${name} is ${found}, ltap reads ${expected}`, { byte })
+}

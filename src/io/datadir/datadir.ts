@@ -1,0 +1,114 @@
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
+import { EnvironmentError, withPosition } from '../../common/errors.ts'
+import type { Oid, Xid } from '../../common/ids.ts'
+import { parsePgMajor, type PgMajor } from '../../common/pgversion.ts'
+import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE } from '../../common/rel.ts'
+import { parseTwoPhaseFile } from '../../xact/twophase.ts'
+import { type ControlFile, parseControlFile } from './controlfile.ts'
+import { isMissing, listDir, readFile, readIfThere } from './files.ts'
+
+/** Files that tell that the data directory is a backup or a standby, whose pages are not yet what pg_control says. */
+const RECOVERY_FILES = ['backup_label', 'recovery.signal', 'standby.signal']
+const DIGITS = /^\d+$/
+
+/** The data directory of a cleanly shut down server. */
+export interface DataDirectory {
+  path: string
+  major: PgMajor
+  control: ControlFile
+  /** Oids of the tablespaces besides pg_default and pg_global that have a directory. */
+  tablespaces: readonly Oid[]
+}
+
+/**
+ * @throws EnvironmentError datadir.* if this is no data directory or none that was shut down cleanly, saying what to do about it
+ * @throws CorruptionError, UnsupportedError control.*, cluster.version
+ */
+export function openDataDirectory(path: string): DataDirectory {
+  const version = readIfThere(join(path, 'PG_VERSION'))
+  if (version === undefined) throw new EnvironmentError('datadir.missing', 'no Postgres data directory: it has no file PG_VERSION', { file: path })
+  const major = withPosition({ file: join(path, 'PG_VERSION') }, () => parsePgMajor(ascii(version)))
+  refuseRunningServer(path)
+  for (const name of RECOVERY_FILES) {
+    if (!exists(join(path, name))) continue
+    const advice = 'start the server, let its recovery end, stop it with pg_ctl stop -m fast'
+    throw new EnvironmentError('datadir.recovery', `${name} is there: a backup or a standby that was not recovered to the end; ${advice}`, { file: path })
+  }
+  const controlPath = join(path, 'global/pg_control')
+  const control = withPosition({ file: controlPath }, () => parseControlFile(readFile(controlPath), major))
+  if (control.state !== 'shut down') {
+    const advice = 'start the server and stop it with pg_ctl stop -m fast'
+    throw new EnvironmentError('datadir.state', `the server was not shut down cleanly (pg_control: ${control.state}); ${advice}`, { file: path })
+  }
+  const tablespaces = listDir(join(path, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
+  return { path, major, control, tablespaces }
+}
+
+/** Where a database keeps its files in a tablespace; the shared relations have database 0 in pg_global. */
+export function databasePath({ path, major, control }: DataDirectory, spcOid: Oid, dbOid: Oid): string {
+  if (spcOid === GLOBAL_TABLESPACE) return join(path, 'global')
+  if (spcOid === DEFAULT_TABLESPACE) return join(path, 'base', String(dbOid))
+  return join(path, 'pg_tblspc', String(spcOid), `PG_${major}_${control.catalogVersion}`, String(dbOid))
+}
+
+/** Every database directory that is there, in any tablespace, whether or not a catalog knows it. */
+export function listDatabaseDirectories(datadir: DataDirectory): { spcOid: Oid; dbOid: Oid }[] {
+  const found = [{ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }]
+  for (const spcOid of [DEFAULT_TABLESPACE, ...datadir.tablespaces]) {
+    const dir = join(databasePath(datadir, spcOid, 0), '..')
+    for (const name of listDir(dir)) if (DIGITS.test(name)) found.push({ spcOid, dbOid: Number(name) })
+  }
+  return found
+}
+
+/** Prepared transactions and their subtransactions: still in progress. */
+export function preparedXids({ path, major }: DataDirectory): Set<Xid> {
+  const xids = new Set<Xid>()
+  for (const name of listDir(join(path, 'pg_twophase'))) {
+    if (!/^(?:[0-9A-F]{8}){1,2}$/.test(name)) continue
+    const file = join(path, 'pg_twophase', name)
+    const prepared = withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
+    xids.add(prepared.xid)
+    for (const xid of prepared.subxacts) xids.add(xid)
+  }
+  return xids
+}
+
+/** postmaster.pid of a process that is gone is left behind by a crash and harmless. */
+function refuseRunningServer(path: string): void {
+  const file = join(path, 'postmaster.pid')
+  const bytes = readIfThere(file)
+  if (bytes === undefined) return
+  const line = ascii(bytes).split('\n')[0]!.trim()
+  // A single-user server writes its pid negated.
+  const pid = Math.abs(Number(line))
+  if (!/^-?\d+$/.test(line) || pid === 0) {
+    throw new EnvironmentError('datadir.running', 'postmaster.pid names no process; if no server runs here, delete it', { file })
+  }
+  if (!isAlive(pid)) return
+  throw new EnvironmentError('datadir.running', `a server may be running here (process ${pid}); stop it with pg_ctl stop -m fast`, { file })
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // EPERM: alive, of another user. Only "no such process" means gone.
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    lstatSync(path)
+    return true
+  } catch (error) {
+    return !isMissing(error)
+  }
+}
+
+function ascii(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes.subarray(0, 4096))
+}

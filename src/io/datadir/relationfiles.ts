@@ -1,0 +1,53 @@
+import { listDir } from './files.ts'
+
+/*
+ * File names of relations (relpath.c), relNumber decimal:
+ *
+ *   [t<backend>_]<relNumber>[_fsm|_vm|_init][.<segment>]
+ */
+const RELATION_FILE = /^(?:t(\d+)_)?(\d+)(?:_(fsm|vm|init))?(?:\.(\d+))?$/
+
+export type ForkName = 'main' | 'fsm' | 'vm' | 'init'
+
+/** The files of one relation in one directory. */
+export interface RelationFiles {
+  relNumber: number
+  /** Backend number in the name of a temporary relation's files. */
+  tempBackend?: number
+  /** Segment numbers per fork that has files. */
+  forks: Map<ForkName, number[]>
+}
+
+export interface RelationDirectory {
+  dir: string
+  relations: Map<number, RelationFiles>
+  temp: RelationFiles[]
+}
+
+/** Groups the files of one database directory by relation; other files (PG_VERSION, pg_filenode.map, pg_internal.init …) are no relations. */
+export function listRelationFiles(dir: string): RelationDirectory {
+  const relations = new Map<number, RelationFiles>()
+  const temp = new Map<string, RelationFiles>()
+  for (const name of listDir(dir)) {
+    const match = RELATION_FILE.exec(name)
+    if (match === null) continue
+    const [, backend, digits, fork, segment] = match
+    const relNumber = Number(digits)
+    let files: RelationFiles | undefined
+    if (backend === undefined) {
+      files = relations.get(relNumber) ?? { relNumber, forks: new Map() }
+      relations.set(relNumber, files)
+    } else {
+      files = temp.get(`${backend}_${digits}`) ?? { relNumber, tempBackend: Number(backend), forks: new Map() }
+      temp.set(`${backend}_${digits}`, files)
+    }
+    addSegment(files, (fork ?? 'main') as ForkName, Number(segment ?? 0))
+  }
+  return { dir, relations, temp: [...temp.values()] }
+}
+
+function addSegment(files: RelationFiles, fork: ForkName, segment: number): void {
+  const segments = files.forks.get(fork)
+  if (segments) segments.push(segment)
+  else files.forks.set(fork, [segment])
+}

@@ -1,0 +1,120 @@
+import { closeSync, openSync, statSync } from 'node:fs'
+import { CorruptionError } from '../../common/errors.ts'
+import type { BlockNumber } from '../../common/ids.ts'
+import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { fileError, isMissing, readFully } from './files.ts'
+
+const MAX_OPEN_SEGMENTS = 4
+
+/**
+ * One fork of a relation: `<path>`, `<path>.1`, … of 131072 blocks each, all full but the last. Empty files may follow the last one:
+ * truncation leaves them (mdtruncate, md.c). Segments are opened when read; at most four stay open until {@link close}.
+ */
+export class RelationFork {
+  readonly path: string
+  readonly blocks: number
+  // In order of last use.
+  private readonly open = new Map<number, number>()
+
+  /**
+   * @param segments numbers of the segment files that the directory holds, 0 for `<path>` itself
+   * @throws CorruptionError relation.* for a missing file, a gap, a partial block
+   */
+  constructor(path: string, segments: readonly number[]) {
+    this.path = path
+    this.blocks = countBlocks(path, segments)
+  }
+
+  /**
+   * Reads blocks [first, first + count) into `into` from byte `start` on. Blocks past the end are the caller's error.
+   * @throws CorruptionError relation.short-read if the file became shorter, EnvironmentError if it cannot be read
+   */
+  read(first: BlockNumber, count: number, into: Uint8Array, start = 0): void {
+    if (first < 0 || count < 0 || first + count > this.blocks || start + count * BLOCK_SIZE > into.length) {
+      throw new RangeError(`blocks ${first} to ${first + count} of ${this.blocks}, ${into.length - start} bytes of room`)
+    }
+    for (let block = first, at = start; block < first + count; ) {
+      const inSegment = block % SEGMENT_BLOCKS
+      const run = Math.min(first + count - block, SEGMENT_BLOCKS - inSegment)
+      this.readSegment(Math.floor(block / SEGMENT_BLOCKS), inSegment, run, into, at)
+      block += run
+      at += run * BLOCK_SIZE
+    }
+  }
+
+  close(): void {
+    for (const fd of this.open.values()) closeSync(fd)
+    this.open.clear()
+  }
+
+  private readSegment(segment: number, block: number, count: number, into: Uint8Array, start: number): void {
+    const file = segmentPath(this.path, segment)
+    const fd = this.descriptor(segment, file)
+    let done: number
+    try {
+      done = readFully(fd, into, start, count * BLOCK_SIZE, block * BLOCK_SIZE)
+    } catch (error) {
+      throw fileError(error, file)
+    }
+    if (done < count * BLOCK_SIZE) {
+      throw new CorruptionError('relation.short-read', `${done} of ${count * BLOCK_SIZE} bytes`, { file, byte: block * BLOCK_SIZE })
+    }
+  }
+
+  private descriptor(segment: number, file: string): number {
+    const known = this.open.get(segment)
+    if (known !== undefined) {
+      this.open.delete(segment)
+      this.open.set(segment, known)
+      return known
+    }
+    for (const [oldest, fd] of this.open) {
+      if (this.open.size < MAX_OPEN_SEGMENTS) break
+      closeSync(fd)
+      this.open.delete(oldest)
+    }
+    try {
+      const fd = openSync(file, 'r')
+      this.open.set(segment, fd)
+      return fd
+    } catch (error) {
+      throw fileError(error, file)
+    }
+  }
+}
+
+function segmentPath(path: string, segment: number): string {
+  return segment === 0 ? path : `${path}.${segment}`
+}
+
+function countBlocks(path: string, segments: readonly number[]): number {
+  const ordered = [...segments].sort((a, b) => a - b)
+  if (ordered[0] !== 0) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file: path })
+  let blocks = 0
+  let ended = false
+  for (const [i, segment] of ordered.entries()) {
+    const file = segmentPath(path, segment)
+    const size = sizeOf(file)
+    if (size % BLOCK_SIZE !== 0) throw new CorruptionError('relation.partial-block', `${size} bytes are no whole number of blocks`, { file })
+    if (size > SEGMENT_BLOCKS * BLOCK_SIZE) throw new CorruptionError('relation.segment', `segment of ${size} bytes`, { file })
+    if (size === 0 && i > 0) {
+      ended = true
+      continue
+    }
+    if (ended || segment !== i) {
+      throw new CorruptionError('relation.segment', 'a segment before this one is missing or not full', { file })
+    }
+    blocks += size / BLOCK_SIZE
+    ended = size < SEGMENT_BLOCKS * BLOCK_SIZE
+  }
+  return blocks
+}
+
+function sizeOf(file: string): number {
+  try {
+    return statSync(file).size
+  } catch (error) {
+    if (isMissing(error)) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file })
+    throw fileError(error, file)
+  }
+}

@@ -1,0 +1,122 @@
+import { CorruptionError, UnsupportedError } from '../common/errors.ts'
+import { type PgMajor } from '../common/pgversion.ts'
+import type { RelFileLocator } from '../common/rel.ts'
+import type { TypeProfile } from '../datum/typedef.ts'
+import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
+import type { LaneCounts } from '../columnar/lanes.ts'
+
+/** `<lake>/ltap.json`: what the lake holds. Written last and atomically, so that a lake half written is never taken for a whole one. */
+export interface Manifest {
+  /** FORMAT_VERSION of the lake and all its files. */
+  format: number
+  /** `ltap 0.1.0`. */
+  createdBy: string
+  profile: TypeProfile
+  /** Decimal text of the 64-bit system identifier. */
+  systemIdentifier: string
+  major: PgMajor
+  catalogVersion: number
+  blockSize: number
+  checksums: boolean
+  /** Checkpoint of the clean data directory, `16/B374D848`. */
+  lsn: string
+  timeline: number
+  /** False if --database or --table left relations of the cluster out. */
+  complete: boolean
+  databases: readonly LakeDatabase[]
+  relations: readonly LakeRelation[]
+  /** Relation files that no catalog row names, relative to the data directory. */
+  orphans: readonly string[]
+  /** Temporary relations' files found and skipped. */
+  temporaryFiles: number
+}
+
+export interface LakeDatabase {
+  oid: number
+  name: string
+  /** datistemplate: template0 and template1, by custom. */
+  template: boolean
+}
+
+export interface LakeRelation extends RelFileLocator {
+  /** Null for shared relations. */
+  database: string | null
+  schema: string
+  name: string
+  oid: number
+  /** pg_class.relkind: r, m, t, S; p for partitioned parents, which have no pages. */
+  relkind: string
+  /** pg_class.relpersistence: p or u. */
+  persistence: string
+  /** Main fork relative to the data directory, `base/5/16384`; empty for parents without storage. */
+  path: string
+  /** Length of each fork in blocks; a fork without file is absent. */
+  forks: { main?: number; fsm?: number; vm?: number; init?: number }
+  /** Seen by a snapshot at the lake's LSN; false for relations of transactions that did not commit: no query shows them. */
+  visible: boolean
+  /** pg_inherits: oids of its parents, partitioned or not. */
+  parents: readonly number[]
+  /** User columns in order, as they are named in the files. */
+  columns: readonly string[]
+  /** The files have an `_overflow` column. */
+  overflow: boolean
+  /** In block order; a relation without blocks has one file without rows, which carries its schema. */
+  files: readonly LakeFile[]
+  lanes: LaneCounts
+}
+
+export interface LakeFile {
+  /** Relative to the lake, `/` between folders. */
+  path: string
+  firstBlock: number
+  blockCount: number
+  rows: number
+  bytes: number
+  /** Rows that nobody may see at the lake's LSN, and where their positions are stored. */
+  hidden: { path: string; rows: number } | null
+  /** Blocks carried although damaged (--on-corrupt carry). */
+  damaged: readonly { block: number; error: string }[]
+}
+
+export const MANIFEST_NAME = 'ltap.json'
+export const VIEWS_NAME = 'views.sql'
+
+/** @throws CorruptionError lake.manifest, UnsupportedError lake.format */
+export function parseManifest(text: string): Manifest {
+  let manifest: Manifest
+  try {
+    manifest = JSON.parse(text) as Manifest
+  } catch {
+    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} is not JSON`)
+  }
+  if (manifest === null || typeof manifest !== 'object' || !Array.isArray(manifest.relations) || !Array.isArray(manifest.databases)) {
+    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} does not describe a lake`)
+  }
+  if (manifest.format !== FORMAT_VERSION) {
+    throw new UnsupportedError('lake.format', `the lake has format version ${manifest.format}, this ltap reads ${FORMAT_VERSION}`)
+  }
+  return manifest
+}
+
+/**
+ * Folder of a relation's files: `data/<database>/<schema>.<name>-<relNumber>`, characters outside [A-Za-z0-9_] as %XX of their UTF-8
+ * bytes; `%global` for shared relations, which no database name can be.
+ */
+export function relationFolder(relation: Pick<LakeRelation, 'database' | 'schema' | 'name' | 'relNumber'>): string {
+  const { database, schema, name, relNumber } = relation
+  const first = database === null ? '%global' : escapeName(database)
+  return `data/${first}/${escapeName(schema)}.${escapeName(name)}-${relNumber}`
+}
+
+/** `0000000000.parquet`: by first block, so that names sort in block order. */
+export function dataFileName(firstBlock: number): string {
+  return `${String(firstBlock).padStart(10, '0')}.parquet`
+}
+
+export function hiddenFileName(firstBlock: number): string {
+  return `${String(firstBlock).padStart(10, '0')}.hidden.parquet`
+}
+
+function escapeName(name: string): string {
+  return encodeURIComponent(name).replace(/[^A-Za-z0-9_%]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+}

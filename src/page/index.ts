@@ -1,0 +1,5 @@
+/** Heap pages: header, line pointers, checksum and canonical form. Pure; no I/O. */
+export * from './header.ts'
+export * from './linepointer.ts'
+export * from './checksum.ts'
+export * from './canonical.ts'

@@ -1,0 +1,64 @@
+import { CorruptionError } from '../common/errors.ts'
+import { PD_LOWER, PD_SPECIAL, SIZE_OF_PAGE_HEADER, viewOf } from './header.ts'
+
+/*
+ * ItemIdData (itemid.h), one little-endian u32 per line pointer, numbered from 1:
+ *
+ *   31 ............. 17 | 16 15 | 14 ............. 0
+ *       lp_len (15)       flags       lp_off (15)
+ */
+export const LP_UNUSED = 0
+export const LP_NORMAL = 1
+export const LP_REDIRECT = 2
+export const LP_DEAD = 3
+
+/** SizeofHeapTupleHeader rounded up: the shortest t_hoff a tuple can have. */
+const MIN_TUPLE_LENGTH = 24
+
+export function lpOff(word: number): number {
+  return word & 0x7fff
+}
+
+export function lpFlags(word: number): number {
+  return (word >>> 15) & 3
+}
+
+export function lpLen(word: number): number {
+  return word >>> 17
+}
+
+export function makeLinePointer(off: number, flags: number, len: number): number {
+  return (off | (flags << 15) | (len << 17)) >>> 0
+}
+
+/** Number of line pointers (PageGetMaxOffsetNumber). */
+export function linePointerCount(page: Uint8Array): number {
+  const lower = viewOf(page).getUint16(PD_LOWER, true)
+  return lower <= SIZE_OF_PAGE_HEADER ? 0 : (lower - SIZE_OF_PAGE_HEADER) >> 2
+}
+
+/** The line pointer word of offset number `offset` (from 1). */
+export function linePointer(page: Uint8Array, offset: number): number {
+  return viewOf(page).getUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, true)
+}
+
+/**
+ * Checks that each NORMAL item lies between the line pointers and the special space, 8-aligned, long enough for a header.
+ * The page header must have passed checkPageHeader.
+ * @throws CorruptionError page.line-pointer, with the offset number
+ */
+export function checkLinePointers(page: Uint8Array): void {
+  const view = viewOf(page)
+  const lower = view.getUint16(PD_LOWER, true)
+  const special = view.getUint16(PD_SPECIAL, true)
+  const count = linePointerCount(page)
+  for (let offset = 1; offset <= count; offset++) {
+    const word = view.getUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, true)
+    if (lpFlags(word) !== LP_NORMAL) continue
+    const off = lpOff(word)
+    const len = lpLen(word)
+    if (off < lower || off + len > special || off & 7 || len < MIN_TUPLE_LENGTH) {
+      throw new CorruptionError('page.line-pointer', `impossible item: lp_off ${off}, lp_len ${len}`, { offset })
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { readU32 } from '../common/bytes.ts'
+import { CorruptionError } from '../common/errors.ts'
+import type { Xid } from '../common/ids.ts'
+import { requirePage, type SlruPages } from './slru.ts'
+
+/*
+ * pg_multixact/offsets (multixact.c): one u32 per multixact, the number of its first member; 2048 per page.
+ *
+ * pg_multixact/members: 409 groups of 20 bytes per page, the last 12 bytes are unused.
+ *
+ *   0      1      2      3      4        8        12       16       20
+ *   +------+------+------+------+--------+--------+--------+--------+
+ *   | flag | flag | flag | flag |  xid   |  xid   |  xid   |  xid   |
+ *   +------+------+------+------+--------+--------+--------+--------+
+ *
+ * The members of m end where those of m + 1 begin. Both counters wrap at 2^32 and skip 0.
+ */
+const OFFSETS_PER_PAGE = 2048
+const MEMBERS_PER_GROUP = 4
+const GROUP_SIZE = 20
+const GROUPS_PER_PAGE = 409
+const MEMBERS_PER_PAGE = GROUPS_PER_PAGE * MEMBERS_PER_GROUP
+
+const MULTIXACT_STATUS_NO_KEY_UPDATE = 4
+const MULTIXACT_STATUS_UPDATE = 5
+
+/** MultiXactStatus, by its number. */
+const STATUS_NAMES = ['for key share', 'for share', 'for no key update', 'for update', 'no key update', 'update'] as const
+
+export interface MultiXactMember {
+  xid: Xid
+  status: (typeof STATUS_NAMES)[number]
+}
+
+export interface MultiXactSources {
+  offsets: SlruPages
+  members: SlruPages
+  /** From pg_control's checkpoint. */
+  oldestMulti: number
+  nextMulti: number
+  nextMultiOffset: number
+}
+
+/** Members of multixacts between oldestMulti and nextMulti. Every method throws CorruptionError xact.multixact on others and on damage. */
+export class MultiXacts {
+  private readonly sources: MultiXactSources
+
+  constructor(sources: MultiXactSources) {
+    this.sources = sources
+  }
+
+  members(multi: number): MultiXactMember[] {
+    const members: MultiXactMember[] = []
+    this.forEachMember(multi, (xid, flag) => members.push({ xid, status: STATUS_NAMES[flag]! }))
+    return members
+  }
+
+  /** The member that updated or deleted the row; 0 if all of them only lock it (HeapTupleGetUpdateXid). */
+  updater(multi: number): Xid {
+    let updater = 0
+    this.forEachMember(multi, (xid, flag) => {
+      if (flag !== MULTIXACT_STATUS_NO_KEY_UPDATE && flag !== MULTIXACT_STATUS_UPDATE) return
+      if (updater !== 0) throw corrupt(`multixact ${multi} has two updaters, ${updater} and ${xid}`)
+      updater = xid
+    })
+    return updater
+  }
+
+  private forEachMember(multi: number, visit: (xid: Xid, flag: number) => void): void {
+    const { oldestMulti, nextMulti } = this.sources
+    if (multi === 0 || (multi - oldestMulti) >>> 0 >= (nextMulti - oldestMulti) >>> 0) {
+      throw corrupt(`multixact ${multi} is not between the oldest ${oldestMulti} and the next ${nextMulti}`)
+    }
+    const end = this.end(multi)
+    // A count that lies runs into a missing page or into an invalid member.
+    for (let at = this.start(multi); at !== end; at = (at + 1) >>> 0) this.visitMember(multi, at, visit)
+  }
+
+  private visitMember(multi: number, member: number, visit: (xid: Xid, flag: number) => void): void {
+    const page = requirePage(this.sources.members, Math.floor(member / MEMBERS_PER_PAGE), 'xact.multixact', `multixact ${multi}`)
+    const inPage = member % MEMBERS_PER_PAGE
+    const group = (inPage >> 2) * GROUP_SIZE
+    const xid = readU32(page, group + 4 + (inPage & 3) * 4)
+    const flag = page[group + (inPage & 3)]!
+    // Slot 0 is left empty when the counter wraps.
+    if (member === 0 && xid === 0) return
+    if (xid === 0 || flag > MULTIXACT_STATUS_UPDATE) throw corrupt(`multixact ${multi} has member ${xid} with status ${flag}`)
+    visit(xid, flag)
+  }
+
+  private start(multi: number): number {
+    const page = requirePage(this.sources.offsets, Math.floor(multi / OFFSETS_PER_PAGE), 'xact.multixact', `multixact ${multi}`)
+    const start = readU32(page, (multi % OFFSETS_PER_PAGE) * 4)
+    if (start === 0) throw corrupt(`multixact ${multi} has no members`)
+    return start
+  }
+
+  /** Older minor releases write the entry of m + 1 only when m + 1 is made: for the last multixact the counter tells. */
+  private end(multi: number): number {
+    const next = multi === 0xffffffff ? 1 : multi + 1
+    return next === this.sources.nextMulti ? this.sources.nextMultiOffset : this.start(next)
+  }
+}
+
+function corrupt(reason: string): CorruptionError {
+  return new CorruptionError('xact.multixact', reason)
+}

@@ -1,0 +1,77 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { LakeField } from '../../src/columnar/lakefield.ts'
+import { readParquet } from '../../src/columnar/parquetreader.ts'
+import { encodeParquet } from '../../src/columnar/parquetwriter.ts'
+import { isPositioned } from '../../src/common/errors.ts'
+import { newVector } from '../../src/datum/column.ts'
+import { wasmPanicked } from '../../src/columnar/wasm.ts'
+import { lakeField, pushValue } from './lakevalues.ts'
+
+const fields: LakeField[] = [
+  { name: 'a', id: 1, type: { kind: 'long' } },
+  lakeField('b', { kind: 'list', element: { kind: 'string' } }, { next: 2 }),
+]
+
+function file(compression: 'zstd' | 'none'): Uint8Array {
+  const groups = [0, 1].map(() => {
+    const columns = fields.map((field) => newVector(field.type))
+    for (let row = 0; row < 50; row++) {
+      pushValue(columns[0]!, BigInt(row))
+      pushValue(columns[1]!, row % 5 === 0 ? null : [`s${row}`, null])
+    }
+    return { columns, rows: 50 }
+  })
+  return encodeParquet(fields, { compression, metadata: { k: 'v' } }, groups)
+}
+
+/** Reads all; damage may pass unseen inside values, but must never be another error, a hang, or another count of rows. */
+function readAll(bytes: Uint8Array): 'read' | 'refused' {
+  try {
+    const reader = readParquet(bytes)
+    for (let index = 0; index < reader.rowGroups; index++) {
+      const { rows, columns } = reader.readRowGroup(index)
+      expect(columns.every((column) => column.length === rows)).toBe(true)
+    }
+    return 'read'
+  } catch (error) {
+    if (isPositioned(error) && /^parquet\.|^arrow\./.test(error.code)) return 'refused'
+    throw error
+  }
+}
+
+describe('a damaged Parquet file', () => {
+  it('is refused when cut at any byte', () => {
+    const bytes = file('zstd')
+    expect(readAll(bytes)).toBe('read')
+    for (let length = 0; length < bytes.length; length++) expect(readAll(bytes.subarray(0, length)), `cut at ${length}`).toBe('refused')
+  })
+
+  it('is refused or read, but nothing else, when bytes change', () => {
+    const files = [file('zstd'), file('none')]
+    fc.assert(
+      fc.property(fc.constantFrom(...files), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 }), (original, changes) => {
+        const bytes = original.slice()
+        for (const [at, value] of changes) bytes[at % bytes.length] = value
+        readAll(bytes)
+      }),
+      { numRuns: 5000 },
+    )
+  }, 120_000)
+
+  it('is told from a sound one after a panic by the thread', () => {
+    expect(typeof wasmPanicked()).toBe('boolean')
+  })
+
+  it('has each byte of its footer flipped', () => {
+    const bytes = file('none')
+    const footer = bytes.length - 8 - new DataView(bytes.buffer).getUint32(bytes.length - 8, true)
+    for (let at = footer; at < bytes.length; at++) {
+      for (const mask of [1, 0x10, 0x80, 0xff]) {
+        const damaged = bytes.slice()
+        damaged[at]! ^= mask
+        readAll(damaged)
+      }
+    }
+  }, 120_000)
+})

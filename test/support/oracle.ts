@@ -1,0 +1,164 @@
+/** Real Postgres servers as the oracle: a throw-away cluster, SQL sessions whose values are the server's own text, COPY bytes. */
+import pg from 'pg'
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { pipeline } from 'node:stream/promises'
+import { Readable } from 'node:stream'
+import { type CreateOptions, FAST_SETTINGS, PostgresCluster, installedMajors } from '../../src/io/postgres.ts'
+
+/** Settings that fix every output function to its canonical text (design.md 3.2). */
+const CANONICAL = {
+  DateStyle: 'ISO,MDY', IntervalStyle: 'postgres', TimeZone: 'UTC', bytea_output: 'hex', extra_float_digits: '1', lc_monetary: 'C',
+}
+
+/** What tests want unless they say otherwise: nothing happens behind their back, prepared transactions are possible. */
+const TEST_SETTINGS = { ...FAST_SETTINGS, ...CANONICAL, autovacuum: 'off', max_prepared_transactions: '10', jit: 'off' }
+
+const ALL_MAJORS = [14, 15, 16, 17, 18]
+
+/** Majors to test on. LTAP_TEST_MAJORS=`14,18` narrows; what is not tested is said on stderr, once per process. */
+export function majors(): number[] {
+  const installed = installedMajors()
+  const wanted = process.env['LTAP_TEST_MAJORS']?.split(',').map(Number) ?? ALL_MAJORS
+  const chosen = installed.filter(major => wanted.includes(major))
+  const skipped = ALL_MAJORS.filter(major => !chosen.includes(major))
+  if (skipped.length > 0 && !warned) console.warn(`SKIPPED: no tests against Postgres ${skipped.join(', ')} (not installed or not wanted)`)
+  warned = true
+  return chosen
+}
+let warned = false
+
+export type Row = Record<string, string | null>
+
+/** One connection. Every value is the text the server sent, never parsed. */
+export class Session {
+  readonly #client: pg.Client
+
+  private constructor(client: pg.Client) {
+    this.#client = client
+  }
+
+  static async open(cluster: PostgresCluster, database: string): Promise<Session> {
+    const client = new pg.Client({
+      host: cluster.socketDir, port: cluster.port, user: 'postgres', database,
+      types: { getTypeParser: () => (value: string) => value },
+    })
+    // A server that is stopped or killed ends its sessions; the next query reports it.
+    client.on('error', () => {})
+    await client.connect()
+    return new Session(client)
+  }
+
+  /** Rows as objects. */
+  async query(text: string, values?: unknown[]): Promise<Row[]> {
+    return (await this.#client.query<Row>(text, values)).rows
+  }
+
+  /** Rows as arrays, for queries with equal column names. */
+  async rows(text: string, values: unknown[] = []): Promise<(string | null)[][]> {
+    return (await this.#client.query<(string | null)[]>({ text, values, rowMode: 'array' })).rows
+  }
+
+  /** The only value of a one-row query. */
+  async value(text: string, values?: unknown[]): Promise<string | null> {
+    const found = await this.rows(text, values)
+    if (found.length !== 1 || found[0]?.length !== 1) throw new Error(`not exactly one value: ${text}`)
+    return found[0][0] ?? null
+  }
+
+  /** Any number of statements, separated by `;`. Several statements are one transaction unless they say BEGIN and COMMIT. */
+  async exec(text: string): Promise<void> {
+    await this.#client.query(text)
+  }
+
+  /** Statements of a script one by one, as psql does it: needed for VACUUM, CREATE DATABASE and the like. */
+  async script(text: string): Promise<void> {
+    for (const statement of splitStatements(text)) {
+      try {
+        await this.#client.query(statement)
+      } catch (error) {
+        throw new Error(`${(error as Error).message}\nin: ${statement.trim().slice(0, 400)}`, { cause: error })
+      }
+    }
+  }
+
+  /** The bytes of COPY … TO STDOUT, text format. `what` is a table name or a query in parentheses. */
+  async copyOut(what: string): Promise<Buffer> {
+    const chunks: Buffer[] = []
+    for await (const chunk of this.#client.query(copyTo(`COPY ${what} TO STDOUT`))) chunks.push(chunk as Buffer)
+    return Buffer.concat(chunks)
+  }
+
+  /** COPY … FROM STDIN; `what` is a table with an optional column list, `options` goes after STDIN. */
+  async copyIn(what: string, data: Buffer | string, options = ''): Promise<void> {
+    const stream = this.#client.query(copyFrom(`COPY ${what} FROM STDIN ${options}`))
+    await pipeline(Readable.from([typeof data === 'string' ? Buffer.from(data) : data]), stream)
+  }
+
+  async close(): Promise<void> {
+    await this.#client.end().catch(() => {})
+  }
+}
+
+const sessions = new WeakMap<PostgresCluster, Set<Session>>()
+
+/** Opens another session; closed by {@link withCluster} at the end, or by you. */
+export async function connect(cluster: PostgresCluster, database = 'postgres'): Promise<Session> {
+  const session = await Session.open(cluster, database)
+  const open = sessions.get(cluster) ?? new Set()
+  sessions.set(cluster, open.add(session))
+  return session
+}
+
+/** A started cluster with the test settings; the caller removes it (or uses {@link withCluster}). */
+export async function createCluster(major: number, options: Omit<CreateOptions, 'major'> = {}): Promise<PostgresCluster> {
+  const cluster = await PostgresCluster.create({ ...options, major, settings: { ...TEST_SETTINGS, ...options.settings } })
+  await cluster.start()
+  return cluster
+}
+
+/** Runs `body` with a fresh running cluster and a session on it, then closes every session and removes the cluster. */
+export async function withCluster<T>(
+  major: number, options: Omit<CreateOptions, 'major'>, body: (cluster: PostgresCluster, sql: Session) => Promise<T>,
+): Promise<T> {
+  const cluster = await createCluster(major, options)
+  try {
+    return await body(cluster, await connect(cluster))
+  } finally {
+    await closeSessions(cluster)
+    await cluster.remove()
+  }
+}
+
+export async function closeSessions(cluster: PostgresCluster): Promise<void> {
+  const open = sessions.get(cluster) ?? new Set<Session>()
+  sessions.delete(cluster)
+  await Promise.all([...open].map(session => session.close()))
+}
+
+/** Starts a server on a copied or rebuilt data directory with the settings of the tests, runs `body`, removes the server, not the directory. */
+export async function withAdopted<T>(
+  dataDir: string, body: (cluster: PostgresCluster, sql: Session) => Promise<T>, settings: Record<string, string> = {},
+): Promise<T> {
+  const cluster = await PostgresCluster.adopt({ dataDir, settings: { ...FAST_SETTINGS, ...settings } })
+  try {
+    await cluster.start()
+    return await body(cluster, await connect(cluster))
+  } finally {
+    await closeSessions(cluster)
+    await cluster.remove()
+  }
+}
+
+/** Splits at `;`, minding quotes, dollar quotes, comments and BEGIN ATOMIC-free SQL; enough for the fixtures. */
+export function splitStatements(text: string): string[] {
+  const token = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|;/gi
+  const statements: string[] = []
+  let start = 0
+  for (const match of text.matchAll(token)) {
+    if (match[0] !== ';') continue
+    statements.push(text.slice(start, match.index))
+    start = match.index + 1
+  }
+  statements.push(text.slice(start))
+  return statements.filter(statement => statement.replaceAll(/--[^\n]*|\/\*[\s\S]*?\*\//g, '').trim() !== '')
+}
