@@ -9,4 +9,5 @@ export interface HeapSource {
   readonly checksums: boolean
   /** The 8192 bytes of a block, valid until the next call. */
   page(block: BlockNumber): Uint8Array
+  close(): void
 }

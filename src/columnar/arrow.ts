@@ -125,7 +125,7 @@ function wordVectorOver({ type, length, values }: Data): WordVector {
   assert(wordsPerValue === 1 || wordsPerValue === 2 || wordsPerValue === 4, `no vector holds ${type}`)
   const vector = new WordVector(wordsPerValue)
   const byteLength = length * wordsPerValue * 4
-  if (values.byteLength < byteLength) throw new CorruptionError('arrow.values', `${values.byteLength} bytes for ${length} values of ${type}`)
+  if (values.byteLength < byteLength) throw new CorruptionError('arrow.values', `${values.byteLength} bytes for ${length} of ${type}`)
   const aligned = (values.byteOffset & 3) === 0
   const source = aligned ? values : new Uint8Array(values.buffer, values.byteOffset, byteLength).slice()
   vector.words = new Int32Array(source.buffer, source.byteOffset, byteLength >> 2)

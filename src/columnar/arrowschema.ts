@@ -71,7 +71,7 @@ function childrenOf(field: LakeField, count: number): readonly LakeField[] {
   return children
 }
 
-/** The inverse of {@link arrowSchema}. Throws UnsupportedError for a type that no lake file has, CorruptionError for a field without an id. */
+/** The inverse of {@link arrowSchema}. Throws UnsupportedError for a type no lake file has, CorruptionError for a field without an id. */
 export function lakeFields(schema: Schema): LakeField[] {
   return schema.fields.map(lakeField)
 }

@@ -169,7 +169,8 @@ function emitValue(attribute: Emitted): string {
 /** Hands the datum [s, e) to the interpreter and takes over its vector again. */
 function slow({ form, k }: Emitted): string {
   const call = `v${k}.length = row; a${k}[row >> 3] &= bit; T.slow(${k}, bytes, s, e, row, live[i]);`
-  if (form?.kind !== 'bytes') return `e = at; ${call}`
+  if (form?.kind === 'date' || form?.kind === 'timestamp') return `e = at; ${call}`
+  if (form?.kind !== 'bytes') return call
   return `v${k}.data.length = d${k}; ${call} v${k}.data.reserve(${PAGE_PAYLOAD}); b${k} = v${k}.data.bytes; d${k} = v${k}.data.length;`
 }
 
@@ -217,7 +218,7 @@ function emitVarlena(attribute: Emitted): string {
 function emitBytes(utf8: boolean, attribute: Emitted): string {
   const { k } = attribute
   const copy = `for (b = 0; at < e; at++) { v = bytes[at]; b${k}[d${k}++] = v; b |= v | (v - 1) }`
-  const plainCopy = `for (; at < e; at++) b${k}[d${k}++] = bytes[at]`
+  const plainCopy = `for (; at < e; at++) b${k}[d${k}++] = bytes[at];`
   // b keeps a high bit if any byte was above 0x7f or zero.
   const check = `if (b & -128 && !isUtf8(bytes, e - (d${k} - o${k}[row]), e)) { d${k} = o${k}[row]; ${slow(attribute)} } else o${k}[row + 1] = d${k}`
   return `if (f) { ${slow(attribute)} at = e } else { ${utf8 ? `${copy} ${check}` : `${plainCopy} o${k}[row + 1] = d${k}`} }`

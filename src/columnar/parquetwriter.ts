@@ -50,15 +50,16 @@ function writerProperties(fields: readonly LakeField[], options: ParquetOptions)
 
 /**
  * Statistics per column chunk, not per page: page ones make small tables' footers larger, and few readers use them.
- * None for floats: the writer leaves NaN out of min and max, and readers to whom NaN is the greatest value (Postgres's order; DuckDB, Spark)
- * would skip row groups that have it. The writer takes settings for top-level columns only, so if a struct holds a float, no nested
- * column has statistics.
+ * None for floats: the writer leaves NaN out of min and max, and readers to whom NaN is the greatest value, as to Postgres, then skip
+ * row groups that have it (DuckDB does). The writer takes settings for top-level columns only, so if a struct holds a float, no
+ * nested column has statistics.
  */
 function withStatistics(builder: WriterPropertiesBuilder, fields: readonly LakeField[]): WriterPropertiesBuilder {
-  const nested = fields.some((field) => field.type.kind === 'struct' && hasFloat(field)) ? EnabledStatistics.None : EnabledStatistics.Chunk
+  const { Chunk, None } = EnabledStatistics
+  const nested = fields.some((field) => field.type.kind === 'struct' && hasFloat(field)) ? None : Chunk
   return fields.reduce((settings, field) => {
     if (field.children !== undefined) return settings
-    return settings.setColumnStatisticsEnabled(field.name, hasFloat(field) ? EnabledStatistics.None : EnabledStatistics.Chunk)
+    return settings.setColumnStatisticsEnabled(field.name, hasFloat(field) ? None : Chunk)
   }, builder.setStatisticsEnabled(nested))
 }
 
@@ -68,8 +69,9 @@ function hasFloat({ type, children }: LakeField): boolean {
 }
 
 /**
- * A whole Parquet file at once; every row group with rows becomes one. `groups` is read one by one and its vectors are free again at the next
- * one, but all of their Arrow form goes to wasm together (4 GiB at most, 2.5 times the Arrow bytes). See {@link ParquetEncoder} for larger files.
+ * A whole Parquet file at once, for small ones; each group with rows becomes a row group. `groups` is read one by one, and a group's
+ * vectors are free again when the next is asked for; but their Arrow form goes to wasm all together and takes 2.5 times its size
+ * of the 4 GiB there. {@link ParquetEncoder} is the way for larger files, and no slower.
  */
 export function encodeParquet(fields: readonly LakeField[], options: ParquetOptions, groups: Iterable<RowGroupInput>): Uint8Array {
   const schema = arrowSchema(fields)

@@ -12,8 +12,8 @@ import type { LakeField } from './lakefield.ts'
 import { type ParquetReader, readParquet } from './parquetreader.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 
-/** Takes one rebuilt page; `page` is reused for the next one. */
-export type PageSink = (block: number, page: Uint8Array, form: PageForm) => void
+/** Takes one rebuilt page; `page` is reused for the next one. `firstRow` is the position in the file of the page's first row. */
+export type PageSink = (block: number, page: Uint8Array, form: PageForm, firstRow: number) => void
 
 /** A file of a lake, opened for rebuilding. */
 export class PageRebuilder {
@@ -43,16 +43,18 @@ export class PageRebuilder {
   rebuild(sink: PageSink): void {
     const { firstBlock, blockCount } = this.descriptor
     let next = firstBlock
+    let firstRow = 0
     for (let group = 0; group < this.reader.rowGroups; group++) {
-      const { columns } = this.reader.readRowGroup(group)
-      next = this.rebuildRowGroup(new Batch(this.schema, columns), next, sink)
+      const { columns, rows } = this.reader.readRowGroup(group)
+      next = this.rebuildRowGroup(new Batch(this.schema, columns), next, firstRow, sink)
+      firstRow += rows
     }
     if (next !== firstBlock + blockCount) {
       throw new CorruptionError('lake.blocks', `${next - firstBlock} blocks in a file of ${blockCount}`)
     }
   }
 
-  private rebuildRowGroup(batch: Batch, firstBlock: number, sink: PageSink): number {
+  private rebuildRowGroup(batch: Batch, firstBlock: number, firstRow: number, sink: PageSink): number {
     const former = new PageFormer(batch, true)
     const page = newPageBuffer()
     const { block } = batch.physical
@@ -66,7 +68,7 @@ export class PageRebuilder {
         const form = former.form(first, end, number, page)
         this.checkCrc(batch, first, page.bytes)
         if (form === 'canonical') this.setChecksum(page.bytes, number)
-        sink(number, page.bytes, form)
+        sink(number, page.bytes, form, firstRow + first)
       } catch (error) {
         throw asCorruption(error, number)
       }

@@ -2,7 +2,7 @@ import type { Attribute, TupleDesc } from '../catalog/tupledesc.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { Codec } from '../datum/codec.ts'
 import type { ColumnType } from '../datum/column.ts'
-import type { NumericCodec } from '../datum/numeric.ts'
+import { isNumericCodec, type NumericCodec } from '../datum/numeric.ts'
 import { codecFor } from '../datum/registry.ts'
 import type { CodecContext, TypeProfile } from '../datum/typedef.ts'
 import type { LakeField } from './lakefield.ts'
@@ -62,7 +62,7 @@ export function relationSchema(context: SchemaContext): RelationSchema {
     columns.push(lakeField(name, attribute.attnum, codec.column, ids))
     if (codec.overflows) overflow.push({ name, id: OVERFLOW_FIELD_ID + attribute.attnum, type: { kind: 'string' } })
     const column: ColumnPlan = { index: columns.length - 1, codec, overflow: codec.overflows ? overflow.length - 1 : -1 }
-    if ('encodeScaled' in codec) column.numeric = codec as NumericCodec
+    if (isNumericCodec(codec)) column.numeric = codec
     return { attribute, column }
   })
   const overflowField = overflow.length === 0 ? undefined : structField('_overflow', OVERFLOW_FIELD_ID, overflow)

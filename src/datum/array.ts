@@ -2,7 +2,7 @@ import { alignUp, type ByteWriter, readI32, readU32 } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { AttributeLayout } from '../tuple/attribute.ts'
 import { bitmapLength } from '../tuple/header.ts'
-import { ArrayText, parseArrayText, putArrayText } from './array-text.ts'
+import { ArrayText, MAXDIM } from './array-text.ts'
 import { type Codec, ParseError } from './codec.ts'
 import { beginValue, endValue, newValueSlot, readValue } from './element.ts'
 import { checkPayload } from './payload.ts'
@@ -21,14 +21,13 @@ import type { ListVector } from './vector.ts'
  * Bitmap: ceil(items/8) bytes, 1 = not null. Elements row-major; each begins aligned to typalign and is padded to it, the last too.
  * A varlena element has a 4-byte header and is not compressed. ndim 0 is the empty array.
  */
-export const MAXDIM = 6
 /** MaxArraySize: MaxAllocSize / sizeof(Datum). */
 const MAX_ARRAY_SIZE = 134217727
 const HEADER = 12
 const INT_MAX = 0x7fffffff
 
 /** What the header of an array says, and where its parts lie in the source. */
-export interface ArrayShape {
+interface ArrayShape {
   ndim: number
   /** Items, nulls included. */
   count: number
@@ -128,7 +127,8 @@ class ArrayForm {
     readShape(source, start, end, this.#oid, shape)
     const origin = start - 4
     let at = shape.data
-    putArrayText(shape, this.#text, out, (i) => {
+    const { ndim, dims, lowerBounds, count } = shape
+    this.#text.put(dims.subarray(0, ndim), lowerBounds.subarray(0, ndim), count, out, (i) => {
       if (isNull(source, shape.bits, i)) return false
       const slot = this.#slot
       const next = readValue(source, at, end, this.#layout.len, slot)
@@ -139,12 +139,12 @@ class ArrayForm {
   }
 
   parse(text: Uint8Array, start: number, end: number, out: ByteWriter): void {
-    const parsed = parseArrayText(text, start, end, this.#text)
-    if (parsed.count > MAX_ARRAY_SIZE) throw new ParseError('too many elements')
+    const scanned = this.#text.scan(text, start, end)
+    if (scanned.count > MAX_ARRAY_SIZE) throw new ParseError('too many elements')
     const origin = out.length - 4
-    const bits = writeShape(out, this.#oid, parsed.dims, parsed.lowerBounds, parsed.count, parsed.hasNulls)
-    this.#text.forEachItem(text, parsed.items, end, (i, item) => {
-      if (parsed.hasNulls) setBit(out, bits, i)
+    const bits = writeShape(out, this.#oid, scanned.dims, scanned.lowerBounds, scanned.count, scanned.hasNulls)
+    this.#text.forEachItem(text, scanned, end, (i, item) => {
+      if (scanned.hasNulls) setBit(out, bits, i)
       const begun = beginValue(out, origin, this.#layout)
       this.#element.parse!(item.bytes, item.start, item.end, out)
       this.#end(out, origin, begun)
@@ -162,7 +162,7 @@ function newShape(): ArrayShape {
 }
 
 /** Fills `shape` from the payload; counts are checked as ArrayGetNItems does, and against the bytes that are there. */
-export function readShape(source: Uint8Array, start: number, end: number, oid: number, shape: ArrayShape): void {
+function readShape(source: Uint8Array, start: number, end: number, oid: number, shape: ArrayShape): void {
   checkPayload('array', source, start, end)
   const size = end - start
   if (size < HEADER) throw corrupt(`${size} bytes are no array`)
@@ -192,7 +192,7 @@ function placeElements(source: Uint8Array, start: number, size: number, shape: A
   shape.data = start - 4 + (dataOffset === 0 ? alignUp(HEADER + 4 + 8 * ndim, 8) : dataOffset)
   if (dataOffset === 0) return
   const least = HEADER + 4 + 8 * ndim + bitmapLength(count)
-  if (dataOffset < least || dataOffset > size + 4 + 7 || least > size + 4 || dataOffset & 7) {
+  if (dataOffset < least || dataOffset > size + 4 || dataOffset & 7) {
     throw corrupt(`elements at ${dataOffset} in an array of ${size} bytes with ${count} elements`)
   }
 }

@@ -1,9 +1,10 @@
 import type { ByteWriter } from '../common/bytes.ts'
 
 /*
- * Text of floats (common/d2s.c, f2s.c with extra_float_digits > 0): the shortest decimal STRICTLY inside the rounding interval of the value,
- * of these the nearest, of two the one with an even last digit. JavaScript also takes the interval's end points, so it sometimes
- * prints fewer digits: 39902112524455504 there is 3.99021125244555e+16. An end point has more than 17 digits below 2^53, so there they agree.
+ * Text of floats (common/d2s.c, f2s.c with extra_float_digits > 0): the shortest decimal STRICTLY inside the rounding interval
+ * of the value, of these the nearest, of two the one with an even last digit. JavaScript also takes the interval's end points,
+ * so it sometimes prints fewer digits: 39902112524455504 there is 3.99021125244555e+16. Below 2^53 an end point has more
+ * than 17 digits, so there the two agree.
  */
 const WORD = 2 ** 32
 const INTEGER_LIMIT = 2 ** 53

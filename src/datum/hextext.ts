@@ -1,5 +1,6 @@
 import type { ByteWriter } from '../common/bytes.ts'
 import { ParseError } from './codec.ts'
+import { hexDigit, hexValue } from './hex.ts'
 
 /** The overflow text of a value that has no text: `\x` and its payload in lower-case hex. */
 export function hexText(source: Uint8Array, start: number, end: number, out: ByteWriter): void {
@@ -15,10 +16,6 @@ export function hexText(source: Uint8Array, start: number, end: number, out: Byt
   out.length = to
 }
 
-function hexDigit(nibble: number): number {
-  return nibble < 10 ? 0x30 + nibble : 0x57 + nibble
-}
-
 export function isHexText(text: Uint8Array, start: number, end: number): boolean {
   return end - start >= 2 && text[start] === 0x5c && text[start + 1] === 0x78
 }
@@ -31,7 +28,7 @@ export function hexParse(text: Uint8Array, start: number, end: number, out: Byte
 }
 
 function nibble(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
-  if (byte >= 0x61 && byte <= 0x66) return byte - 0x57
-  throw new ParseError('not a \\x text')
+  const value = hexValue(byte)
+  if (value < 0) throw new ParseError('not a \\x text')
+  return value
 }

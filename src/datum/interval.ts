@@ -71,7 +71,11 @@ function writeClockOf(hours: number, micros: number, out: ByteWriter): void {
   out.length -= 2
 }
 
-const FORM = /^(?:(-?\d{1,10}) years?)?(?: ?([+-]?\d{1,2}) mons?)?(?: ?([+-]?\d{1,10}) days?)?(?: ?([+-]?)(\d{2,10}):(\d\d):(\d\d)(\.\d{1,6})?)?$/
+/** Years, months, days; then sign, hours, minutes, seconds and fraction of the clock. */
+const FORM = new RegExp(
+  '^(?:(-?\\d{1,10}) years?)?(?: ?([+-]?\\d{1,2}) mons?)?(?: ?([+-]?\\d{1,10}) days?)?' +
+    '(?: ?([+-]?)(\\d{2,10}):(\\d\\d):(\\d\\d)(\\.\\d{1,6})?)?$',
+)
 
 function scanInterval(input: string, out: ByteWriter): void {
   const match = FORM.exec(input)

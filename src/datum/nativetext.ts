@@ -59,7 +59,10 @@ function nativeText(
 function nativeParse(
   form: Required<TextForm>, encoding: TextEncoding | undefined, text: Uint8Array, start: number, end: number, out: ByteWriter,
 ): void {
-  if (!encoding) return form.parse(text, start, end, out)
+  if (!encoding) {
+    if (!isUtf8(text, start, end)) throw new ParseError('not UTF-8')
+    return form.parse(text, start, end, out)
+  }
   const native = new ByteWriter(end - start)
   if (!encoding.fromUtf8(text, start, end, native)) throw new ParseError('not in the encoding of the database')
   form.parse(native.bytes, 0, native.length, out)

@@ -7,7 +7,7 @@ import { CorruptionError } from '../common/errors.ts'
  *
  *   digits      d0      d1      d2      d3      d4
  *   e           6       2      -2      -6     -10        (scale 2, weight 1)
- *               `--whole--´   split   `-dropped-´        the split digit gives its upper -e... digits to the integer, the rest is dropped
+ *               `--whole--´   split   `-dropped-´     split: its lowest -e of 4 decimals are dropped, the others count
  */
 
 /** The words hold the value exactly. */
@@ -67,7 +67,8 @@ export function numericToWords(
 
 /** Values below 2^53 in double arithmetic, everything else by {@link wideToWords}. */
 function digitsToWords(
-  source: Uint8Array, first: number, end: number, negative: boolean, weight: number, precision: number, scale: number, words: Int32Array, to: number,
+  source: Uint8Array, first: number, end: number, negative: boolean, weight: number,
+  precision: number, scale: number, words: Int32Array, to: number,
 ): number {
   let exponent = weight * 4 + scale
   let at = first
@@ -115,7 +116,8 @@ function pushWords(value: number, negative: boolean, words: Int32Array, at: numb
 
 /** Any size and any number of digits; linear. */
 function wideToWords(
-  source: Uint8Array, first: number, end: number, negative: boolean, weight: number, precision: number, scale: number, words: Int32Array, to: number,
+  source: Uint8Array, first: number, end: number, negative: boolean, weight: number,
+  precision: number, scale: number, words: Int32Array, to: number,
 ): number {
   for (let at = first; at < end; at += 2) {
     const digit = source[at]! | (source[at + 1]! << 8)

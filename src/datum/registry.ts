@@ -1,27 +1,45 @@
 import { UnsupportedError } from '../common/errors.ts'
+import type { Oid } from '../common/ids.ts'
+import type { AttributeLayout } from '../tuple/attribute.ts'
+import { arrayCodec } from './array.ts'
+import { bitCodec } from './bit.ts'
 import { boolCodec } from './bool.ts'
 import { byteaCodec } from './bytea.ts'
 import { charCodec } from './char.ts'
 import type { Codec } from './codec.ts'
+import { compositeCodec } from './composite.ts'
+import { cubeCodec } from './cube.ts'
 import { dateCodec } from './date.ts'
 import { textEncoding } from './encoding.ts'
 import { enumCodec } from './enum.ts'
 import { float4Codec, float8Codec } from './float.ts'
+import { boxCodec, circleCodec, lineCodec, lsegCodec, pathCodec, pointCodec, polygonCodec } from './geometric.ts'
+import { hstoreCodec } from './hstore.ts'
+import { cidrCodec, inetCodec } from './inet.ts'
 import { int2Codec, int4Codec, int8Codec } from './int.ts'
 import { intervalCodec } from './interval.ts'
 import { jsonbCodec } from './jsonb.ts'
+import { ltreeCodec } from './ltree.ts'
 import { macaddr8Codec, macaddrCodec } from './macaddr.ts'
 import { moneyCodec } from './money.ts'
+import { multirangeCodec } from './multirange.ts'
 import { nameCodec } from './name.ts'
 import { numericCodec } from './numeric.ts'
 import { oidCodec, regCodec } from './oid.ts'
+import { int2vectorCodec, oidvectorCodec } from './oidvector.ts'
 import { opaqueCodec } from './opaque.ts'
 import { lsnCodec } from './pglsn.ts'
+import { pgSnapshotCodec } from './pgsnapshot.ts'
+import { halfvecCodec, sparsevecCodec, vectorCodec } from './pgvector.ts'
+import { geometryCodec } from './postgis.ts'
+import { rangeCodec } from './range.ts'
 import { stringCodec } from './text.ts'
 import { tidCodec } from './tid.ts'
 import { timeCodec } from './time.ts'
 import { timestampCodec, timestamptzCodec } from './timestamp.ts'
 import { timetzCodec } from './timetz.ts'
+import { tsqueryCodec } from './tsquery.ts'
+import { tsvectorCodec } from './tsvector.ts'
 import type { CodecContext, TypeDef, TypeRef } from './typedef.ts'
 import { uuidCodec } from './uuid.ts'
 import { xid8Codec } from './xid8.ts'
@@ -67,33 +85,102 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
   ['macaddr', () => macaddrCodec],
   ['macaddr8', () => macaddr8Codec],
   ['pg_lsn', () => lsnCodec],
+  ['inet', () => inetCodec],
+  ['cidr', () => cidrCodec],
+  ['bit', () => bitCodec],
+  ['varbit', () => bitCodec],
+  ['point', () => pointCodec],
+  ['lseg', () => lsegCodec],
+  ['box', () => boxCodec],
+  ['line', () => lineCodec],
+  ['circle', () => circleCodec],
+  ['path', () => pathCodec],
+  ['polygon', () => polygonCodec],
+  ['tsvector', ({ encoding }) => tsvectorCodec(textEncoding(encoding))],
+  ['tsquery', ({ encoding }) => tsqueryCodec(textEncoding(encoding))],
+  ['pg_snapshot', () => pgSnapshotCodec],
+  ['txid_snapshot', () => pgSnapshotCodec],
+  ['oidvector', () => oidvectorCodec],
+  ['int2vector', () => int2vectorCodec],
   ...['regproc', 'regprocedure', 'regoper', 'regoperator', 'regclass', 'regtype', 'regconfig', 'regdictionary', 'regnamespace', 'regrole',
     'regcollation'].map((name): [string, CodecFactory] => [name, () => regCodec]),
 ])
 
 /** Types of extensions, by typname: their oids differ from database to database. */
-const EXTENSION = new Map<string, CodecFactory>([['citext', string]])
+const EXTENSION: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory>([
+  ['citext', string],
+  ['hstore', ({ encoding }) => hstoreCodec(textEncoding(encoding))],
+  ['ltree', ({ encoding }) => ltreeCodec(textEncoding(encoding))],
+  ['cube', () => cubeCodec],
+  ['vector', () => vectorCodec],
+  ['halfvec', () => halfvecCodec],
+  ['sparsevec', () => sparsevecCodec],
+  ['geometry', () => geometryCodec],
+  ['geography', () => geometryCodec],
+])
 
 /**
  * The codec of an attribute's type. A type nobody here knows gets the opaque codec: its stored bytes in a binary column.
  * @throws UnsupportedError datum.type if the pinned types do not define `ref`
  */
 export function codecFor(ref: TypeRef, context: CodecContext): Codec {
-  const type = context.types.get(ref.oid)
-  if (!type) throw new UnsupportedError('datum.type', `type ${ref.oid} is not among the pinned types`)
+  const type = pinned(ref.oid, context)
   switch (type.kind) {
     case 'domain':
-      return codecFor({ oid: type.base!.oid, typmod: type.base!.typmod }, context)
+      return codecFor(type.base!, context)
     case 'enum':
       return enumCodec(type)
     case 'array':
-      return opaqueCodec
-    case 'base': {
-      const factory = type.schema === 'pg_catalog' ? BUILT_IN.get(type.name) : EXTENSION.get(type.name)
-      return factory ? factory(context, ref.typmod, type) : opaqueCodec
-    }
-    default:
+      return arrayOf(type, ref.typmod, context)
+    case 'composite':
+      return compositeOf(type, context)
+    case 'range':
+      return rangeOf(type, context)
+    case 'multirange':
+      return multirangeOf(type, context)
+    case 'base':
+      return baseOf(type, ref.typmod, context)
+    case 'pseudo':
       return opaqueCodec
   }
 }
 
+function baseOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
+  if (type.schema === 'pg_catalog') return BUILT_IN.get(type.name)?.(context, typmod, type) ?? opaqueCodec
+  // The extension types known here are all varlena: anything else is a namesake.
+  return (type.len === -1 ? EXTENSION.get(type.name)?.(context, typmod, type) : undefined) ?? opaqueCodec
+}
+
+function arrayOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
+  const element = pinned(type.element, context)
+  return arrayCodec(codecFor({ oid: element.oid, typmod }, context), element)
+}
+
+function compositeOf(type: TypeDef, context: CodecContext): Codec {
+  const fields = (type.fields ?? []).map(({ name, type: field, len, align, plain, dropped }) => ({
+    name, layout: { len, align, plain }, codec: dropped ? null : codecFor(field, context),
+  }))
+  return compositeCodec(type.oid, fields)
+}
+
+function rangeOf(type: TypeDef, context: CodecContext): Codec {
+  const subtype = pinned(type.subtype, context)
+  return rangeCodec(codecFor({ oid: subtype.oid, typmod: -1 }, context), layoutOf(subtype), type.oid)
+}
+
+/** A multirange's subtype in pg_range is its range type; its bounds are of that one's subtype. */
+function multirangeOf(type: TypeDef, context: CodecContext): Codec {
+  const subtype = pinned(pinned(type.subtype, context).subtype, context)
+  return multirangeCodec(codecFor({ oid: subtype.oid, typmod: -1 }, context), layoutOf(subtype), type.oid)
+}
+
+function layoutOf({ len, align, storage }: TypeDef): AttributeLayout {
+  return { len, align, plain: storage === 'p' }
+}
+
+/** @throws UnsupportedError datum.type */
+function pinned(oid: Oid | undefined, { types }: CodecContext): TypeDef {
+  const type = oid === undefined ? undefined : types.get(oid)
+  if (!type) throw new UnsupportedError('datum.type', `type ${oid} is not among the pinned types`)
+  return type
+}

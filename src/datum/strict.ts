@@ -1,6 +1,7 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { ParseError } from './codec.ts'
+import { sameBytes } from './exact-parse.ts'
 import type { TextForm } from './textcodec.ts'
 
 /**
@@ -32,7 +33,5 @@ function printsAs(
     if (error instanceof CorruptionError) return false
     throw error
   }
-  if (printed.length !== end - start) return false
-  for (let i = 0; i < printed.length; i++) if (printed.bytes[i] !== expected[start + i]) return false
-  return true
+  return sameBytes(printed, expected, start, end)
 }

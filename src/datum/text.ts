@@ -15,13 +15,14 @@ import type { BytesVector } from './vector.ts'
 
 /** Types whose payload is text in `encoding`; what is not text there overflows as hex. */
 export function stringCodec(encoding: TextEncoding): Codec {
+  const { toUtf8 } = encoding
   return {
     column: { kind: 'string' },
     overflows: true,
     decode(source, start, end, out) {
       checkPayload('text', source, start, end)
       const strings = out as BytesVector
-      if (!encoding.toUtf8(source, start, end, strings.data)) {
+      if (!toUtf8(source, start, end, strings.data)) {
         strings.pushNull()
         return false
       }

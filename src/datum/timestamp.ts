@@ -7,7 +7,8 @@ import { checkPayload } from './payload.ts'
 import type { WordVector } from './vector.ts'
 
 /*
- * timestamp, timestamptz (timestamp.c): i64 microseconds since 2000-01-01 00:00 (UTC); the largest i64 = infinity, the smallest = -infinity.
+ * timestamp, timestamptz (timestamp.c): i64 microseconds since 2000-01-01 00:00 (UTC).
+ * The largest i64 = infinity, the smallest = -infinity.
  *
  * A day is 86400000000 = 2^13 * 10546875 microseconds. So the upper 51 bits, which a double holds, count units of 2^13 us, and
  * days, bounds and the clock come out in exact arithmetic without 64-bit integers:

@@ -28,18 +28,23 @@ function tsvectorText(source: Uint8Array, start: number, end: number, out: ByteW
   const count = end - start < COUNT_SIZE ? -1 : readU32(source, start)
   const area = start + COUNT_SIZE + count * 4
   if (count < 0 || area > end) throw corrupt(`${count} lexemes in ${end - start} bytes`)
+  // Lexemes share no bytes: so the text stays in proportion to the payload.
+  let left = end - area
   for (let i = 0; i < count; i++) {
     const word = readU32(source, start + COUNT_SIZE + i * 4)
+    const length = (word >>> 1) & MAXSTRLEN
     const lexeme = area + (word >>> 12)
-    const lexemeEnd = lexeme + ((word >>> 1) & MAXSTRLEN)
-    if (lexemeEnd > end) throw corrupt('a lexeme past the end')
+    if (lexeme + length > end) throw corrupt('a lexeme past the end')
     if (i > 0) out.u8(0x20)
-    lexemeText(source, lexeme, lexemeEnd, out)
-    if (word & 1) positionsText(source, area + alignUp(lexemeEnd - area, 2), end, out)
+    lexemeText(source, lexeme, lexeme + length, out)
+    left -= length
+    if (word & 1) left -= positionsText(source, area + alignUp(lexeme + length - area, 2), end, out)
+    if (left < 0) throw corrupt('lexemes that overlap')
   }
 }
 
-function positionsText(source: Uint8Array, at: number, end: number, out: ByteWriter): void {
+/** Returns how many bytes the positions take. */
+function positionsText(source: Uint8Array, at: number, end: number, out: ByteWriter): number {
   const count = at + 2 > end ? -1 : readU16(source, at)
   if (count < 0 || at + 2 + count * 2 > end) throw corrupt('positions past the end')
   for (let i = 0; i < count; i++) {
@@ -47,6 +52,7 @@ function positionsText(source: Uint8Array, at: number, end: number, out: ByteWri
     out.u8(i === 0 ? 0x3a : 0x2c)
     out.ascii(`${position & POSITION_MAX}${WEIGHTS[position >> 14]}`)
   }
+  return 2 + count * 2
 }
 
 /** Keeps the order of the text: a stored vector is sorted, and so is its text. */
@@ -90,11 +96,12 @@ function positionsParse(reader: AsciiReader, area: number, out: ByteWriter): voi
   out.u16(0)
   let count = 0
   for (; reader.skip(count === 0 ? ':' : ','); count++) {
-    const weight = (position: number) => (reader.skip('A') ? 0xc000 : reader.skip('B') ? 0x8000 : reader.skip('C') ? 0x4000 : 0) | position
     if (reader.peek() === 0x30 && reader.at + 1 < reader.end && isDigit(reader.text[reader.at + 1]!)) {
       throw new ParseError('tsvector: leading zero')
     }
-    out.u16(weight(reader.unsigned(POSITION_MAX)))
+    const position = reader.unsigned(POSITION_MAX)
+    const weight = reader.skip('A') ? 3 : reader.skip('B') ? 2 : reader.skip('C') ? 1 : 0
+    out.u16((weight << 14) | position)
   }
   if (count > MAXNUMPOS) throw new ParseError('tsvector: too many positions')
   out.bytes[at] = count

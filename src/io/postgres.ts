@@ -5,17 +5,19 @@
  *       data/                           the data directory
  *       run/                            the unix socket; no TCP port is opened
  *       server.log
+ *       programs/                       only if the installed ones cannot be used where they are
  *
  * Servers are our children, never daemons: they are stopped when this process exits or is interrupted.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, chownSync, closeSync, existsSync, lstatSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { appendFile, cp, mkdir, mkdtemp, readlink, rm, symlink } from 'node:fs/promises'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { appendFile, mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EnvironmentError } from '../common/errors.ts'
 import { type ServerUser, findPostgres, preparePostgres, program, serverSpawnOptions, serverUser } from './postgresbinaries.ts'
+import { copyDataDir, giveTo, handOver, isReady, readMajor } from './postgresdatadir.ts'
 
 export { type PostgresBinaries, findPostgres, installedMajors } from './postgresbinaries.ts'
 
@@ -103,15 +105,14 @@ export class PostgresCluster {
   }
 
   /**
-   * A server for a data directory that exists already: a copy or a rebuilt one. The server writes into it, and if we are root its
-   * files change owner, so never give it the only copy. `settings` go on the command line. {@link remove} leaves it in place.
+   * A server for a data directory that exists already: a copy or a rebuilt one. The server writes into it and into the tablespaces
+   * linked from it, and if we are root the files change owner, so never give it the only copy. `settings` go on the command line.
+   * {@link remove} leaves the directory in place.
    */
   static async adopt(options: AdoptOptions): Promise<PostgresCluster> {
     const { major, binDir } = locateBinaries(readMajor(options.dataDir), options.binDir)
     const place = await makePlace(major, binDir, options.parentDir, options.dataDir)
-    removeForeignLock(options.dataDir)
-    giveTo(options.dataDir, place.user)
-    chmodSync(options.dataDir, 0o700)
+    handOver(options.dataDir, place.user)
     return new PostgresCluster(major, place, options.settings ?? {})
   }
 
@@ -163,16 +164,7 @@ export class PostgresCluster {
    */
   async copyDataDir(to: string): Promise<void> {
     if (this.isRunning) throw this.#failure('stop the server before copying its data directory')
-    await copyTree(this.dataDir, to)
-    const links = join(to, 'pg_tblspc')
-    for (const oid of readdirSync(links)) {
-      if (!lstatSync(join(links, oid)).isSymbolicLink()) continue
-      const copy = join(`${to}.tblspc`, oid)
-      await copyTree(await readlink(join(links, oid)), copy)
-      await rm(join(links, oid))
-      await symlink(copy, join(links, oid))
-    }
-    rmSync(join(to, 'postmaster.pid'), { force: true })
+    await copyDataDir(this.dataDir, to)
   }
 
   /** A new empty folder beside the data directory that the server can write to, for a tablespace or a file. */
@@ -256,54 +248,36 @@ function locateBinaries(major: number | undefined, binDir: string | undefined): 
   throw new EnvironmentError('postgres.binaries', `no programs of ${which} for ${process.platform}-${process.arch} in node_modules`)
 }
 
-/** A copy of a running server's directory holds the lock file of the original, which names another directory in its second line. */
-function removeForeignLock(dataDir: string): void {
-  const file = join(dataDir, 'postmaster.pid')
-  if (!existsSync(file)) return
-  if (readFileSync(file, 'utf8').split('\n')[1] !== dataDir) rmSync(file)
-}
-
-function readMajor(dataDir: string): number {
-  try {
-    return Number.parseInt(readFileSync(join(dataDir, 'PG_VERSION'), 'utf8'), 10)
-  } catch {
-    throw new EnvironmentError('postgres.datadir', `${dataDir} is no Postgres data directory: it has no file PG_VERSION`)
-  }
-}
-
 async function makePlace(major: number, binDir: string, parentDir?: string, dataDir?: string): Promise<Place> {
   const user = serverUser()
-  const runnable = preparePostgres(binDir, user)
   const parent = parentDir ?? tmpdir()
   await mkdir(parent, { recursive: true })
   const baseDir = await mkdtemp(join(parent, `ltap-pg${major}-`))
-  giveTo(baseDir, user)
-  let socketDir = join(baseDir, 'run')
-  if (Buffer.byteLength(join(socketDir, '.s.PGSQL.5432.lock')) < SOCKET_PATH_MAX) {
-    await makeOwnDir(socketDir, user)
-  } else {
-    socketDir = await mkdtemp('/tmp/ltap-run-')
-    giveTo(socketDir, user)
+  try {
+    giveTo(baseDir, user)
+    const runnable = await preparePostgres(binDir, user, join(baseDir, 'programs'))
+    const socketDir = await makeSocketDir(baseDir, user)
+    return { binDir: runnable, baseDir, dataDir: dataDir ?? join(baseDir, 'data'), socketDir, user, temporary: parentDir === undefined }
+  } catch (error) {
+    rmSync(baseDir, { recursive: true, force: true })
+    throw error
   }
-  return { binDir: runnable, baseDir, dataDir: dataDir ?? join(baseDir, 'data'), socketDir, user, temporary: parentDir === undefined }
+}
+
+async function makeSocketDir(baseDir: string, user: ServerUser | undefined): Promise<string> {
+  const dir = join(baseDir, 'run')
+  if (Buffer.byteLength(join(dir, '.s.PGSQL.5432')) < SOCKET_PATH_MAX) {
+    await makeOwnDir(dir, user)
+    return dir
+  }
+  const short = await mkdtemp('/tmp/ltap-run-')
+  giveTo(short, user)
+  return short
 }
 
 async function makeOwnDir(dir: string, user: ServerUser | undefined): Promise<void> {
   await mkdir(dir, { mode: 0o700 })
   giveTo(dir, user)
-}
-
-/** chown -R, only if we are root. */
-function giveTo(path: string, user: ServerUser | undefined): void {
-  if (user === undefined) return
-  const stat = lstatSync(path)
-  if (stat.isSymbolicLink()) return
-  chownSync(path, user.uid, user.gid)
-  if (stat.isDirectory()) for (const name of readdirSync(path)) giveTo(join(path, name), user)
-}
-
-function copyTree(from: string, to: string): Promise<void> {
-  return cp(from, to, { recursive: true, verbatimSymlinks: true, errorOnExist: true, force: false })
 }
 
 async function initdb(place: Place, options: CreateOptions): Promise<void> {
@@ -321,16 +295,6 @@ async function initdb(place: Place, options: CreateOptions): Promise<void> {
   })
   if (code === 0) return
   throw new EnvironmentError('postgres.initdb', `initdb failed (${code})${tail(Buffer.concat(output).toString())}`)
-}
-
-/** postmaster.pid holds the process id in its first line and the status in its eighth. */
-function isReady(dataDir: string, pid: number | undefined): boolean {
-  try {
-    const lines = readFileSync(join(dataDir, 'postmaster.pid'), 'utf8').split('\n')
-    return Number(lines[0]) === pid && lines[7]?.trim() === 'ready'
-  } catch {
-    return false
-  }
 }
 
 function logTail(file: string): string {
@@ -377,6 +341,7 @@ function abandonAll(): void {
 }
 
 async function stopAllAndRaise(signal: NodeJS.Signals): Promise<void> {
+  process.off(signal, stopAllAndRaise)
   await Promise.allSettled([...running].map(cluster => cluster.dismiss()))
   process.kill(process.pid, signal)
 }

@@ -11,8 +11,8 @@
  * reach the checkout. {@link preparePostgres} repairs all three.
  */
 import { type SpawnOptions, execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, symlinkSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EnvironmentError } from '../common/errors.ts'
@@ -41,7 +41,7 @@ export function installedMajors(): number[] {
   return majors
 }
 
-/** Finds the programs of `major`, or of the newest major there is. Searches node_modules upward from the working directory and from here. */
+/** Finds the programs of `major`, default the newest there is, in node_modules folders upward from the working directory and from here. */
 export function findPostgres(major?: number): PostgresBinaries | undefined {
   if (major === undefined) {
     const newest = installedMajors().at(-1)
@@ -83,7 +83,7 @@ export function serverUser(): ServerUser | undefined {
     const gid = idOf('-g', name)
     if (uid !== undefined && gid !== undefined) return { uid, gid }
   }
-  throw new EnvironmentError('postgres.user', 'Postgres refuses to run as root and there is no user postgres or nobody; run as another user')
+  throw new EnvironmentError('postgres.user', 'Postgres refuses to run as root, and no user postgres or nobody exists')
 }
 
 function idOf(flag: string, user: string): number | undefined {
@@ -100,32 +100,33 @@ export function serverSpawnOptions(user: ServerUser | undefined): SpawnOptions {
   return { cwd: '/', env: { PATH: '/usr/bin:/bin', LC_ALL: locale, TZ: 'UTC', HOME: '/' }, ...user }
 }
 
-const prepared = new Map<string, string>()
+const runnable = new Set<string>()
 
 /**
- * Makes sure that `user` can run the programs in `binDir`; returns the folder to run them from, which is a temporary copy if the
- * original cannot be repaired or reached. The answer is kept for the life of the process.
+ * Makes sure that `user` can run the programs in `binDir`; returns the folder to run them from: the same one, or if it cannot be
+ * repaired or reached, a copy (60 MB) in the new folder `copyDir`.
  */
-export function preparePostgres(binDir: string, user: ServerUser | undefined): string {
-  const known = prepared.get(binDir)
-  if (known !== undefined) return known
-  const usable = findRunnable(binDir, user)
-  prepared.set(binDir, usable)
-  return usable
+export async function preparePostgres(binDir: string, user: ServerUser | undefined, copyDir: string): Promise<string> {
+  if (runnable.has(binDir)) return binDir
+  const native = dirname(binDir)
+  const isPackage = existsSync(join(native, 'pg-symlinks.json'))
+  if (isPackage && whyNotRunnable(binDir, user) !== undefined) hydrateSymlinks(native)
+  const reason = whyNotRunnable(binDir, user)
+  if (reason === undefined) {
+    runnable.add(binDir)
+    return binDir
+  }
+  if (!isPackage) throw notRunnable(binDir, reason)
+  await cp(native, copyDir, { recursive: true, verbatimSymlinks: true })
+  hydrateSymlinks(copyDir)
+  const copied = join(copyDir, 'bin')
+  const copyReason = whyNotRunnable(copied, user)
+  if (copyReason !== undefined) throw notRunnable(copied, copyReason)
+  return copied
 }
 
-function findRunnable(binDir: string, user: ServerUser | undefined): string {
-  if (whyNotRunnable(binDir, user) === undefined) return binDir
-  const native = dirname(binDir)
-  if (!existsSync(join(native, 'pg-symlinks.json'))) {
-    throw new EnvironmentError('postgres.binaries', `cannot run ${join(binDir, 'postgres')}: ${whyNotRunnable(binDir, user) ?? ''}`)
-  }
-  hydrateSymlinks(native)
-  if (whyNotRunnable(binDir, user) === undefined) return binDir
-  const copy = copyForUser(native)
-  const reason = whyNotRunnable(join(copy, 'bin'), user)
-  if (reason !== undefined) throw new EnvironmentError('postgres.binaries', `cannot run ${join(binDir, 'postgres')}: ${reason}`)
-  return join(copy, 'bin')
+function notRunnable(binDir: string, reason: string): EnvironmentError {
+  return new EnvironmentError('postgres.binaries', `cannot run the programs in ${binDir}: ${reason}`)
 }
 
 function whyNotRunnable(binDir: string, user: ServerUser | undefined): string | undefined {
@@ -139,24 +140,12 @@ function whyNotRunnable(binDir: string, user: ServerUser | undefined): string | 
 
 /** Does what the package's own install script does. Failing is fine: the caller tries to run the programs next. */
 function hydrateSymlinks(native: string): void {
-  const root = dirname(native)
   const links = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[]
   for (const { source, target } of links) {
     try {
-      symlinkSync(relative(dirname(target), source), join(root, target))
+      symlinkSync(relative(dirname(target), source), join(native, relative('native', target)))
     } catch {
       // It exists, or the folder is read-only.
     }
   }
-}
-
-/** Copies `native` to where any user can read it (60 MB); removed when the process ends. */
-function copyForUser(native: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'ltap-postgres-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  chmodSync(folder, 0o755)
-  const copy = join(folder, 'native')
-  cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
-  hydrateSymlinks(copy)
-  return copy
 }

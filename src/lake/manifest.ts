@@ -21,6 +21,8 @@ export interface Manifest {
   /** Checkpoint of the clean data directory, `16/B374D848`. */
   lsn: string
   timeline: number
+  /** Real path of the data directory it was read from: what rebuild must not overwrite. */
+  source: string
   /** False if --database or --table left relations of the cluster out. */
   complete: boolean
   databases: readonly LakeDatabase[]
@@ -54,6 +56,8 @@ export interface LakeRelation extends RelFileLocator {
   forks: { main?: number; fsm?: number; vm?: number; init?: number }
   /** Seen by a snapshot at the lake's LSN; false for relations of transactions that did not commit: no query shows them. */
   visible: boolean
+  /** pg_class.reltoastrelid: oid of its TOAST relation, 0 for none. */
+  toastRelId: number
   /** pg_inherits: oids of its parents, partitioned or not. */
   parents: readonly number[]
   /** User columns in order, as they are named in the files. */

@@ -21,7 +21,8 @@ function duckValue(value: DuckDBValue, type: ColumnType): Value {
   if (value instanceof DuckDBBlobValue) return latin1(value.bytes)
   if (value instanceof DuckDBDateValue) return value.days
   if (value instanceof DuckDBDecimalValue) return value.value
-  if (value instanceof DuckDBTimeValue || value instanceof DuckDBTimestampValue || value instanceof DuckDBTimestampTZValue) return value.micros
+  if (value instanceof DuckDBTimeValue) return value.micros
+  if (value instanceof DuckDBTimestampValue || value instanceof DuckDBTimestampTZValue) return value.micros
   if (value instanceof DuckDBListValue && type.kind === 'list') return value.items.map((item) => duckValue(item, type.element))
   if (value instanceof DuckDBStructValue && type.kind === 'struct') {
     return type.fields.map((field) => duckValue(value.entries[field.name]!, field.type))

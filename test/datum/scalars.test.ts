@@ -18,18 +18,20 @@ import { xid8Codec } from '../../src/datum/xid8.ts'
 import { expectCodec, expectNative } from './codec-laws.ts'
 import { parseOf } from './text-laws.ts'
 
-/** Stored and printed by a server (PG 15). */
+/** Stored and printed by a server (PG 15); the bounds of int2, int4, int8, money and the reg types: see test/oracle/datum-scalars. */
 const PAIRS: Record<string, [Codec, [string, string][]]> = {
   bool: [boolCodec, [['01', 't'], ['00', 'f']]],
-  int2: [int2Codec, [['0080', '-32768'], ['ff7f', '32767'], ['feff', '-2']]],
+  int2: [int2Codec, [['0080', '-32768'], ['ff7f', '32767']]],
   int4: [int4Codec, [['00000080', '-2147483648'], ['ffffff7f', '2147483647'], ['00000000', '0']]],
-  int8: [int8Codec, [['fcffffffffffffff', '-4'], ['ffffffffffffff7f', '9223372036854775807'], ['0000000000000080', '-9223372036854775808']]],
+  int8: [int8Codec, [['fcffffffffffffff', '-4'], ['ffffffffffffff7f', '9223372036854775807'], ['0000000000000080',
+    '-9223372036854775808']]],
   oid: [oidCodec, [['ffffffff', '4294967295'], ['4d000000', '77']]],
   reg: [regCodec, [['ffffffff', '4294967295'], ['00000000', '-']]],
   xid8: [xid8Codec, [['ffffffffffffffff', '18446744073709551615']]],
   tid: [tidCodec, [['ffffffffffff', '(4294967295,65535)'], ['000001000200', '(1,2)']]],
   float4: [float4Codec, [
-    ['0000c03f', '1.5'], ['0000c07f', 'NaN'], ['000080ff', '-Infinity'], ['0050c347', '100000'], ['00247449', '1e+06'], ['38b49649', '1.234567e+06'],
+    ['0000c03f', '1.5'], ['0000c07f', 'NaN'], ['000080ff', '-Infinity'], ['0050c347', '100000'], ['00247449', '1e+06'], ['38b49649',
+      '1.234567e+06'],
     ['acc52737', '1e-05'], ['17b7d138', '0.0001'], ['00000080', '-0'], ['ffff7f7f', '3.4028235e+38'],
   ]],
   float8: [float8Codec, [
@@ -37,7 +39,8 @@ const PAIRS: Record<string, [Codec, [string, string][]]> = {
     ['9a9999999999b93f', '0.1'], ['f168e388b5f8e43e', '1e-05'], ['2d431cebe2361a3f', '0.0001'], ['000000000000f87f', 'NaN'],
     ['000000000000f07f', 'Infinity'], ['0000000000000080', '-0'], ['0100000000000000', '5e-324'], ['40de77832112dc42', '123456789012345'],
   ]],
-  money: [moneyCodec, [['eb32a4f8ffffffff', '-$1,234,567.89'], ['0500000000000000', '$0.05'], ['0000000000000080', '-$92,233,720,368,547,758.08']]],
+  money: [moneyCodec, [['eb32a4f8ffffffff', '-$1,234,567.89'], ['0500000000000000', '$0.05'], ['0000000000000080',
+    '-$92,233,720,368,547,758.08']]],
   'uuid portable': [uuidCodec({ profile: 'portable' }), [['a0eebc999c0b4ef8bb6d6bb9bd380a11', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11']]],
   'uuid iceberg': [uuidCodec({ profile: 'iceberg' }), [['a0eebc999c0b4ef8bb6d6bb9bd380a11', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11']]],
   macaddr: [macaddrCodec, [['08002b010203', '08:00:2b:01:02:03']]],
@@ -51,7 +54,8 @@ describe.each(Object.entries(PAIRS))('%s', (_name, [codec, pairs]) => {
   test('every payload is native', () => {
     if (codec === boolCodec) return
     const length = pairs[0]![0].length / 2
-    fc.assert(fc.property(fc.uint8Array({ minLength: length, maxLength: length }), (payload) => expectNative(codec, payload)), { numRuns: 2000 })
+    fc.assert(fc.property(fc.uint8Array({ minLength: length, maxLength: length }), (payload) => expectNative(codec, payload)),
+      { numRuns: 2000 })
   })
 })
 

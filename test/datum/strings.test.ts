@@ -173,6 +173,17 @@ describe('string types', () => {
     expect(encode(nameCodec(UTF8), '61'.repeat(63))).toBe(`${'61'.repeat(63)}00`)
   })
 
+  it('a zero byte is the empty "char" and no other text', () => {
+    for (const name of ['char 15', 'char 14', 'char 14 in LATIN1']) {
+      expect(decode(CODECS[name]!, '00')).toBe('')
+      expect(encode(CODECS[name]!, '')).toBe('00')
+      for (const text of ['\0', '\\000', '\\x00', '\\101', 'ab']) expect(() => parseOf(CODECS[name]!, text)).toThrow(ParseError)
+    }
+    expect(decode(CODECS['char 15']!, 'e9')).toBe(hexEncode(utf8Encode('\\351')))
+    expect(decode(CODECS['char 14']!, 'e9')).toBeNull()
+    expect(decode(CODECS['char 14 in LATIN1']!, 'e9')).toBe('c3a9')
+  })
+
   it('an oid without a label overflows', () => {
     expect(decode(enumCodec(MOOD), '28400000')).toBe(hexEncode(utf8Encode('sád')))
     expect(decode(enumCodec(MOOD), '01000000')).toBeNull()

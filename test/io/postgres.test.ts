@@ -1,10 +1,22 @@
-import { describe, expect, it } from 'vitest'
-import { connect, majors, withCluster } from '../support/oracle.ts'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import ts from 'typescript'
+import { afterAll, describe, expect, it } from 'vitest'
+import { EnvironmentError } from '../../src/common/errors.ts'
+import { PostgresCluster, findPostgres } from '../../src/io/postgres.ts'
+import { closeSessions, connect, majors, withAdopted, withCluster } from '../support/oracle.ts'
 
-describe.each(majors())('Postgres %i', major => {
-  it('boots, runs SQL, restarts and survives a crash', { timeout: 60_000 }, async () => {
+const scratch = mkdtempSync(join(tmpdir(), 'ltap-test-'))
+chmodSync(scratch, 0o755)
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+describe.each(majors())('Postgres %i', { timeout: 60_000 }, major => {
+  it('boots, runs SQL, restarts and survives a crash', async () => {
     await withCluster(major, {}, async (cluster, sql) => {
       expect(await sql.value('SHOW server_version_num')).toMatch(new RegExp(`^${major}00`))
+      expect(await sql.value('SHOW listen_addresses')).toBe('')
       await sql.exec("CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'x'), (2, NULL)")
       await cluster.stop()
       expect(cluster.isRunning).toBe(false)
@@ -19,3 +31,116 @@ describe.each(majors())('Postgres %i', major => {
     })
   })
 })
+
+const [newest] = majors().slice(-1)
+
+describe.runIf(newest !== undefined)('a cluster', { timeout: 60_000 }, () => {
+  it('is copied with its tablespaces, and the copy is independent', async () => {
+    const copy = join(scratch, 'copy')
+    await withCluster(newest!, {}, async (cluster, sql) => {
+      await sql.exec(`CREATE TABLESPACE side LOCATION '${await cluster.makeDir('side')}'`)
+      await sql.exec('CREATE TABLE t TABLESPACE side AS SELECT generate_series(1, 100) AS a')
+      await expect(cluster.copyDataDir(copy)).rejects.toThrow(EnvironmentError)
+      await closeSessions(cluster)
+      await cluster.kill()
+      await cluster.copyDataDir(copy)
+      await withAdopted(copy, async (_cluster, copied) => {
+        expect(await copied.value('SELECT count(*) FROM t')).toBe('100')
+        await copied.exec('TRUNCATE t')
+      })
+      await cluster.start()
+      expect(await (await connect(cluster)).value('SELECT count(*) FROM t')).toBe('100')
+    })
+    expect(existsSync(join(copy, 'PG_VERSION'))).toBe(true)
+  })
+
+  it('leaves nothing behind', async () => {
+    const parentDir = mkdtempSync(join(scratch, 'parent-'))
+    chmodSync(parentDir, 0o755)
+    const cluster = await PostgresCluster.create({ parentDir })
+    await cluster.start()
+    const { pid } = cluster
+    await cluster.remove()
+    expect(readdirSync(parentDir)).toEqual([])
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  it('keeps its socket path short below a deep folder', async () => {
+    const parentDir = join(mkdtempSync(join(scratch, 'deep-')), 'x'.repeat(90))
+    mkdirSync(parentDir)
+    chmodSync(dirname(parentDir), 0o755)
+    const cluster = await PostgresCluster.create({ parentDir })
+    await cluster.start()
+    expect(await (await connect(cluster)).value('SELECT 1')).toBe('1')
+    await closeSessions(cluster)
+    await cluster.remove()
+    expect(existsSync(cluster.socketDir)).toBe(false)
+  })
+
+  it('runs from a package whose install script was skipped, even where the server user cannot reach it', async () => {
+    const root = mkdtempSync(join(scratch, 'package-'))
+    const installed = dirname(findPostgres(newest)?.binDir ?? '')
+    cpSync(installed, join(root, 'native'), { recursive: true, filter: path => !lstatSync(path).isSymbolicLink() })
+    const cluster = await PostgresCluster.create({ major: newest!, binDir: join(root, 'native', 'bin') })
+    await cluster.start()
+    await cluster.remove()
+  })
+
+  it('says in one line why it does not work', async () => {
+    const oneLine = (pattern: RegExp) =>
+      expect.objectContaining({ name: 'EnvironmentError', message: expect.stringMatching(pattern) as string })
+    await expect(PostgresCluster.create({ major: 9 })).rejects.toEqual(oneLine(/^postgres\.binaries: no programs of Postgres 9 for .*$/))
+    await expect(PostgresCluster.create({ initdbArgs: ['--wrong'] })).rejects.toEqual(oneLine(/^postgres\.initdb: .*unrecognized.*$/))
+    await expect(PostgresCluster.adopt({ dataDir: scratch })).rejects.toEqual(oneLine(/^postgres\.datadir: .*PG_VERSION$/))
+    const cluster = await PostgresCluster.create({ settings: { work_mem: 'much' } })
+    await expect(cluster.start()).rejects.toEqual(oneLine(/^postgres\.server: Postgres \d+: the server did not start: .*"work_mem".*$/))
+    await cluster.remove()
+    expect(existsSync(cluster.dataDir)).toBe(false)
+  })
+})
+
+describe.runIf(newest !== undefined)('a process that ends', { timeout: 60_000 }, () => {
+  it.each([['SIGTERM', null], ['SIGINT', null], [null, 0]] as const)('by %s takes its server along', async (signal, code) => {
+    const { child, pid, dataDir } = await startInChild()
+    expect(isAlive(pid)).toBe(true)
+    const ended = new Promise(resolve => child.once('exit', (exitCode, exitSignal) => resolve([exitCode, exitSignal])))
+    if (signal === null) child.stdin?.end()
+    else child.kill(signal)
+    expect(await ended).toEqual([code, signal])
+    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+    if (signal !== null) expect(existsSync(dirname(dataDir))).toBe(false)
+    else rmSync(dirname(dataDir), { recursive: true, force: true })
+  })
+})
+
+/** Runs the harness in a plain Node process, that exits when its stdin ends. */
+async function startInChild(): Promise<{ child: ChildProcess; pid: number; dataDir: string }> {
+  const root = new URL('../../', import.meta.url)
+  const out = mkdtempSync(join(scratch, 'child-'))
+  for (const file of ['common/errors', 'io/postgresbinaries', 'io/postgresdatadir', 'io/postgres']) {
+    const source = readFileSync(new URL(`src/${file}.ts`, root), 'utf8')
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, rewriteRelativeImportExtensions: true },
+    })
+    mkdirSync(dirname(join(out, file)), { recursive: true })
+    writeFileSync(join(out, `${file}.js`), outputText)
+  }
+  writeFileSync(join(out, 'package.json'), '{"type":"module"}')
+  writeFileSync(join(out, 'main.js'), `
+    import { PostgresCluster } from './io/postgres.js'
+    const cluster = await PostgresCluster.create()
+    await cluster.start()
+    console.log(JSON.stringify({ pid: cluster.pid, dataDir: cluster.dataDir }))
+    process.stdin.on('end', () => process.exit(0)).resume()`)
+  const child = spawn(process.execPath, [join(out, 'main.js')], { cwd: new URL('.', root), stdio: ['pipe', 'pipe', 'inherit'] })
+  const line = await new Promise<string>(resolve => child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString())))
+  return { child, ...(JSON.parse(line) as { pid: number; dataDir: string }) }
+}
+
+function isAlive(pid: number | undefined): boolean {
+  try {
+    return pid !== undefined && process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

@@ -1,9 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { hexEncode } from '../../src/common/bytes.ts'
+import { ByteWriter, hexEncode } from '../../src/common/bytes.ts'
+import { newVector } from '../../src/datum/column.ts'
+import { textEncoding } from '../../src/datum/encoding.ts'
+import { hstoreCodec } from '../../src/datum/hstore.ts'
 import { jsonbCodec } from '../../src/datum/jsonb.ts'
+import { tsqueryCodec } from '../../src/datum/tsquery.ts'
+import { tsvectorCodec } from '../../src/datum/tsvector.ts'
 import { parseOf, textOf } from '../datum/text-laws.ts'
-import { majors, withCluster } from '../support/oracle.ts'
+import { connect, majors, withCluster } from '../support/oracle.ts'
 import { brief, store } from './stored.ts'
 
 const codec = jsonbCodec(undefined)
@@ -35,6 +40,33 @@ const json = fc.letrec<{ value: string }>((tie) => ({
   ),
 })).value
 
+/** Strings are in the database's encoding, and keys sort by its bytes: in LATIN1 "é" is as long as "z". */
+test('a database in LATIN1', async () => {
+  const latin1 = textEncoding(8)
+  await withCluster(majors().at(-1)!, {}, async (cluster, template) => {
+    await template.exec("create database latin encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0")
+    const sql = await connect(cluster, 'latin')
+    for (const extension of ['pageinspect', 'hstore']) await sql.exec(`create extension ${extension}`)
+    const cases = [
+      ['jsonb', jsonbCodec(latin1), ['{"é": 1, "z": 2, "aa": "ü\\n"}', '"ÿ"', '[]']],
+      ['hstore', hstoreCodec(latin1), ['"é"=>"ü", z=>1, aa=>NULL', '']],
+      ['tsvector', tsvectorCodec(latin1), ["'é':1 'z' 'ü''x'"]],
+      ['tsquery', tsqueryCodec(latin1), ["'é' & !'ü'"]],
+    ] as const
+    for (const [type, latin, inputs] of cases) {
+      for (const value of await store(sql, type, inputs)) {
+        expect(textOf(latin, value.payload)).toBe(value.text)
+        expect(hexEncode(parseOf(latin, value.text)), brief(value)).toBe(hexEncode(value.payload))
+        const column = newVector(latin.column)
+        expect(latin.decode(value.payload, 0, value.payload.length, column)).toBe(true)
+        const out = new ByteWriter()
+        latin.encode!(column, 0, out)
+        expect(hexEncode(out.take())).toBe(hexEncode(value.payload))
+      }
+    }
+  })
+}, 60_000)
+
 describe.each(majors().filter((major) => major === 14 || major === 18))('jsonb on Postgres %i', (major) => {
   test('text and bytes are the server’s', async () => {
     await withCluster(major, {}, async (_cluster, sql) => {
@@ -47,7 +79,8 @@ describe.each(majors().filter((major) => major === 14 || major === 18))('jsonb o
         expect(hexEncode(parseOf(codec, value.text)), message).toBe(hexEncode(value.payload))
       }
       // Values that SQL computes, not text: numerics keep their dscale, NaN and infinities become strings or are refused.
-      const computed = ["to_jsonb(1.50::numeric(10,4))", "to_jsonb('NaN'::float8)", "jsonb_build_object('z', 1, 'a', array[1.0, 2.00])", "to_jsonb(1e300::float8)"]
+      const computed = ["to_jsonb(1.50::numeric(10,4))", "to_jsonb('NaN'::float8)",
+        "jsonb_build_object('z', 1, 'a', array[1.0, 2.00])", "to_jsonb(1e300::float8)"]
       for (const cast of computed) {
         for (const value of await store(sql, 'jsonb', ['x'], `${cast} /* $1 */`)) {
           expect(textOf(codec, value.payload), cast).toBe(value.text)

@@ -14,7 +14,8 @@ export async function store(sql: Session, type: string, inputs: readonly string[
   await sql.exec(`drop table if exists stored; create table stored (v ${type})`)
   const varlena = (await sql.value(`select typlen = -1 and typstorage <> 'p' from pg_type where oid = '${type}'::regtype`)) === 't'
   if (varlena) await sql.exec('alter table stored alter v set storage external')
-  await sql.query(`insert into stored select ${cast.replace('$1', 'i')} from unnest($1::text[]) with ordinality u(i, n) order by n`, [inputs])
+  await sql.query(`insert into stored select ${cast.replace('$1', 'i')} from unnest($1::text[]) with ordinality u(i, n) order by n`,
+    [inputs])
   const texts = await sql.rows('select v from stored order by ctid')
   const datums = await sql.rows(
     `select encode(t_attrs[1], 'hex') from generate_series(0, pg_relation_size('stored') / 8192 - 1) b,

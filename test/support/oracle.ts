@@ -13,6 +13,9 @@ const CANONICAL = {
 /** What tests want unless they say otherwise: nothing happens behind their back, prepared transactions are possible. */
 const TEST_SETTINGS = { ...FAST_SETTINGS, ...CANONICAL, autovacuum: 'off', max_prepared_transactions: '10', jit: 'off' }
 
+// A test runner that is killed leaves its workers running to the end of their test; ours end, and their servers with them.
+process.once('disconnect', () => process.exit(1))
+
 const ALL_MAJORS = [14, 15, 16, 17, 18]
 
 /** Majors to test on. LTAP_TEST_MAJORS=`14,18` narrows; what is not tested is said on stderr, once per process. */
@@ -112,7 +115,12 @@ export async function connect(cluster: PostgresCluster, database = 'postgres'): 
 /** A started cluster with the test settings; the caller removes it (or uses {@link withCluster}). */
 export async function createCluster(major: number, options: Omit<CreateOptions, 'major'> = {}): Promise<PostgresCluster> {
   const cluster = await PostgresCluster.create({ ...options, major, settings: { ...TEST_SETTINGS, ...options.settings } })
-  await cluster.start()
+  try {
+    await cluster.start()
+  } catch (error) {
+    await cluster.remove()
+    throw error
+  }
   return cluster
 }
 
@@ -135,7 +143,7 @@ export async function closeSessions(cluster: PostgresCluster): Promise<void> {
   await Promise.all([...open].map(session => session.close()))
 }
 
-/** Starts a server on a copied or rebuilt data directory with the settings of the tests, runs `body`, removes the server, not the directory. */
+/** Runs `body` with a server on a copied or rebuilt data directory; removes the server, not the directory. */
 export async function withAdopted<T>(
   dataDir: string, body: (cluster: PostgresCluster, sql: Session) => Promise<T>, settings: Record<string, string> = {},
 ): Promise<T> {
@@ -149,8 +157,8 @@ export async function withAdopted<T>(
   }
 }
 
-/** Splits at `;`, minding quotes, dollar quotes, comments and BEGIN ATOMIC-free SQL; enough for the fixtures. */
-export function splitStatements(text: string): string[] {
+/** Splits at `;`, minding quotes, dollar quotes and comments; not BEGIN ATOMIC bodies. */
+function splitStatements(text: string): string[] {
   const token = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|;/gi
   const statements: string[] = []
   let start = 0

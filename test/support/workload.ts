@@ -32,7 +32,9 @@ export async function runWorkload(cluster: PostgresCluster): Promise<Unfinished>
   return { databases: ['postgres', 'other_latin1', 'other_ascii', 'elsewhere'], prepared, running, locked: LOCKED }
 }
 
-const LOCKED = ['mvcc.prepared_altered', 'mvcc.prepared_retyped', 'mvcc.prepared_truncated', 'mvcc.prepared_dropped', 'mvcc.running_altered']
+const LOCKED = [
+  'mvcc.prepared_altered', 'mvcc.prepared_retyped', 'mvcc.prepared_truncated', 'mvcc.prepared_dropped', 'mvcc.running_altered',
+]
 
 /** Starts a statement that has to wait for a lock; resolves when it does. Await `.done` for its end. */
 export async function startWaiting(cluster: PostgresCluster, session: Session, statement: string): Promise<{ done: Promise<void> }> {
@@ -78,13 +80,19 @@ async function makeMultixacts(cluster: PostgresCluster): Promise<void> {
 /** Lockers only: of one strength, of different strengths, with members that aborted, with subtransactions of one transaction. */
 async function shareLocks(cluster: PostgresCluster, table: string): Promise<void> {
   const [a, b, c] = await transactions(cluster, 3)
-  for (const session of [a, b]) await session.exec(`SELECT FROM ${table} WHERE id = 1 FOR KEY SHARE; SELECT FROM ${table} WHERE id = 2 FOR SHARE`)
-  await a.exec(`SELECT FROM ${table} WHERE id = 3 FOR KEY SHARE`)
-  await b.exec(`SELECT FROM ${table} WHERE id = 3 FOR SHARE`)
-  await c.exec(`SELECT FROM ${table} WHERE id IN (1, 2, 3) FOR KEY SHARE`)
-  await a.exec(`SELECT FROM ${table} WHERE id = 4 FOR KEY SHARE`)
-  await b.exec(`SELECT FROM ${table} WHERE id = 4 FOR NO KEY UPDATE`)
-  await c.exec(`SAVEPOINT s; SELECT FROM ${table} WHERE id = 5 FOR KEY SHARE; SAVEPOINT t; SELECT FROM ${table} WHERE id = 5 FOR NO KEY UPDATE; ROLLBACK TO t`)
+  const lock = (session: Session, id: number, strength: string) => session.exec(`SELECT FROM ${table} WHERE id = ${id} FOR ${strength}`)
+  for (const session of [a, b]) await lock(session, 1, 'KEY SHARE').then(() => lock(session, 2, 'SHARE'))
+  await lock(a, 3, 'KEY SHARE')
+  await lock(b, 3, 'SHARE')
+  for (const id of [1, 2, 3]) await lock(c, id, 'KEY SHARE')
+  for (const session of [a, b, c]) await lock(session, 6, 'KEY SHARE').then(() => lock(session, 7, 'SHARE'))
+  await lock(a, 4, 'KEY SHARE')
+  await lock(b, 4, 'NO KEY UPDATE')
+  await c.exec('SAVEPOINT s')
+  await lock(c, 5, 'KEY SHARE')
+  await c.exec('SAVEPOINT t')
+  await lock(c, 5, 'NO KEY UPDATE')
+  await c.exec('ROLLBACK TO t')
   await a.exec('COMMIT')
   await b.exec('ROLLBACK')
   await c.exec('COMMIT')
@@ -98,7 +106,8 @@ async function updateUnderLocks(cluster: PostgresCluster, table: string): Promis
     const [a, b] = await transactions(cluster, 2)
     await a.exec(`SELECT FROM ${table} WHERE id IN (${10 + i}, ${14 + i}) FOR KEY SHARE`)
     await b.exec(`UPDATE ${table} SET b = 'updated while locked' WHERE id = ${10 + i}`)
-    await b.exec(`SELECT FROM ${table} WHERE id = ${14 + i} FOR NO KEY UPDATE; SAVEPOINT s; UPDATE ${table} SET a = 0 WHERE id = ${14 + i}; RELEASE s`)
+    await b.exec(`SELECT FROM ${table} WHERE id = ${14 + i} FOR NO KEY UPDATE`)
+    await b.exec(`SAVEPOINT s; UPDATE ${table} SET a = 0 WHERE id = ${14 + i}; RELEASE s`)
     const deletion = await startWaiting(cluster, b, `DELETE FROM ${table} WHERE id = ${14 + i}`)
     await a.exec(locker)
     await deletion.done
@@ -107,7 +116,9 @@ async function updateUnderLocks(cluster: PostgresCluster, table: string): Promis
   }
   // The lockers are gone, the next writer finds their multixact.
   await (await connect(cluster)).script(`
-    UPDATE ${table} SET b = 'after a multixact' WHERE id = 1; DELETE FROM ${table} WHERE id = 2; BEGIN; UPDATE ${table} SET b = 'aborted' WHERE id = 3; ROLLBACK`)
+    UPDATE ${table} SET b = 'after a multixact' WHERE id = 1;
+    DELETE FROM ${table} WHERE id = 2;
+    BEGIN; UPDATE ${table} SET b = 'aborted' WHERE id = 3; ROLLBACK`)
 }
 
 /** Locking an old version while its update runs locks the newer versions too. */
@@ -143,7 +154,8 @@ async function conflictSpeculatively(cluster: PostgresCluster): Promise<void> {
     SELECT pg_advisory_lock(77)`)
   const loser = await connect(cluster)
   await loser.exec(`SET mvcc.wait_at = 2; SET max_parallel_workers_per_gather = 0`)
-  const insertion = await startWaiting(cluster, loser, `INSERT INTO mvcc.speculative VALUES ('raced', repeat(md5('lost'), 300)) ON CONFLICT DO NOTHING`)
+  const losing = "INSERT INTO mvcc.speculative VALUES ('raced', repeat(md5('lost'), 300)) ON CONFLICT DO NOTHING"
+  const insertion = await startWaiting(cluster, loser, losing)
   const winner = await connect(cluster)
   await winner.exec("INSERT INTO mvcc.speculative VALUES ('raced', 'won')")
   await sql.exec('SELECT pg_advisory_unlock(77)')
@@ -198,12 +210,15 @@ async function prepareTransactions(cluster: PostgresCluster): Promise<string[]> 
   const locker = await connect(cluster)
   await locker.exec('BEGIN; SELECT FROM mvcc.prepared WHERE id IN (8, 9) FOR KEY SHARE')
   const bodies: Record<string, string> = {
-    rows: `INSERT INTO mvcc.prepared VALUES (100, 1, 'prepared'); UPDATE mvcc.prepared SET v = 'prepared' WHERE id = 1; DELETE FROM mvcc.prepared WHERE id = 2;
-      SELECT FROM mvcc.prepared WHERE id = 3 FOR UPDATE; SELECT FROM mvcc.prepared WHERE id IN (4, 5) FOR KEY SHARE; UPDATE mvcc.prepared SET v = 'multi' WHERE id = 8;
+    rows: `INSERT INTO mvcc.prepared VALUES (100, 1, 'prepared');
+      UPDATE mvcc.prepared SET v = 'prepared' WHERE id = 1; DELETE FROM mvcc.prepared WHERE id = 2;
+      SELECT FROM mvcc.prepared WHERE id = 3 FOR UPDATE; SELECT FROM mvcc.prepared WHERE id IN (4, 5) FOR KEY SHARE;
+      UPDATE mvcc.prepared SET v = 'multi' WHERE id = 8;
       SAVEPOINT s; INSERT INTO mvcc.prepared VALUES (101, 1, 'subtransaction'); UPDATE mvcc.prepared SET a = 0 WHERE id = 6; RELEASE s;
       SAVEPOINT t; INSERT INTO mvcc.prepared VALUES (102, 1, 'rolled back'); UPDATE mvcc.prepared SET a = 0 WHERE id = 7; ROLLBACK TO t;
       INSERT INTO mvcc.prepared VALUES (103, 1, (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i))`,
-    created: "CREATE TABLE mvcc.prepared_created (id int PRIMARY KEY, v text); INSERT INTO mvcc.prepared_created VALUES (1, 'not yet'); CREATE TYPE mvcc.prepared_type AS ENUM ('a')",
+    created: `CREATE TABLE mvcc.prepared_created (id int PRIMARY KEY, v text); INSERT INTO mvcc.prepared_created VALUES (1, 'not yet');
+      CREATE TYPE mvcc.prepared_type AS ENUM ('a')`,
     altered: "ALTER TABLE mvcc.prepared_altered ADD COLUMN w int DEFAULT 7; INSERT INTO mvcc.prepared_altered VALUES (2, 'after', 8)",
     retyped: 'ALTER TABLE mvcc.prepared_retyped ALTER COLUMN v TYPE int USING v::int; INSERT INTO mvcc.prepared_retyped VALUES (2, 2)',
     truncated: "TRUNCATE mvcc.prepared_truncated; INSERT INTO mvcc.prepared_truncated VALUES (2, 'after')",
@@ -212,8 +227,10 @@ async function prepareTransactions(cluster: PostgresCluster): Promise<string[]> 
   for (const [gid, body] of Object.entries(bodies)) await sql.script(`BEGIN; ${body}; PREPARE TRANSACTION '${gid}'`)
   await locker.exec('COMMIT; BEGIN; SELECT FROM mvcc.prepared WHERE id IN (5, 8, 10) FOR KEY SHARE; COMMIT')
   await sql.script(`
-    BEGIN; INSERT INTO mvcc.prepared VALUES (200, 1, 'committed prepared'); PREPARE TRANSACTION 'done'; COMMIT PREPARED 'done';
-    BEGIN; INSERT INTO mvcc.prepared VALUES (201, 1, 'rolled back prepared'); DELETE FROM mvcc.prepared WHERE id = 11; PREPARE TRANSACTION 'undone'; ROLLBACK PREPARED 'undone'`)
+    BEGIN; INSERT INTO mvcc.prepared VALUES (200, 1, 'committed prepared');
+    PREPARE TRANSACTION 'done'; COMMIT PREPARED 'done';
+    BEGIN; INSERT INTO mvcc.prepared VALUES (201, 1, 'rolled back prepared'); DELETE FROM mvcc.prepared WHERE id = 11;
+    PREPARE TRANSACTION 'undone'; ROLLBACK PREPARED 'undone'`)
   await closeAll([sql, locker])
   return Object.keys(bodies)
 }
@@ -227,11 +244,15 @@ async function leaveRunning(cluster: PostgresCluster): Promise<string[]> {
     CREATE TABLE mvcc.running_altered (id int, v text); INSERT INTO mvcc.running_altered VALUES (1, 'before')`)
   const [a, b, c] = await transactions(cluster, 3)
   await a.script(`
-    INSERT INTO mvcc.running VALUES (100, 1, 'running'), (101, 1, repeat(md5('x'), 400)); UPDATE mvcc.running SET v = 'running' WHERE id = 1; DELETE FROM mvcc.running WHERE id = 2;
+    INSERT INTO mvcc.running VALUES (100, 1, 'running'), (101, 1, repeat(md5('x'), 400));
+    UPDATE mvcc.running SET v = 'running' WHERE id = 1; DELETE FROM mvcc.running WHERE id = 2;
     SELECT FROM mvcc.running WHERE id = 3 FOR UPDATE; SELECT FROM mvcc.running WHERE id IN (4, 5) FOR KEY SHARE;
-    SAVEPOINT s; UPDATE mvcc.running SET v = 'running subtransaction' WHERE id = 6; SAVEPOINT t; UPDATE mvcc.running SET v = 'rolled back' WHERE id = 7; ROLLBACK TO t;
+    SAVEPOINT s; UPDATE mvcc.running SET v = 'running subtransaction' WHERE id = 6;
+    SAVEPOINT t; UPDATE mvcc.running SET v = 'rolled back' WHERE id = 7; ROLLBACK TO t;
     CREATE TEMP TABLE temporary (id int); INSERT INTO temporary VALUES (1)`)
-  await b.exec("SELECT FROM mvcc.running WHERE id = 4 FOR KEY SHARE; UPDATE mvcc.running SET v = 'multi' WHERE id = 5; INSERT INTO mvcc.running VALUES (110, 1, 'b')")
+  await b.script(`
+    SELECT FROM mvcc.running WHERE id = 4 FOR KEY SHARE; UPDATE mvcc.running SET v = 'multi' WHERE id = 5;
+    INSERT INTO mvcc.running VALUES (110, 1, 'b')`)
   await c.script(`
     CREATE TABLE mvcc.running_created (id int, v text); INSERT INTO mvcc.running_created VALUES (1, 'not yet');
     ALTER TABLE mvcc.running_altered ADD COLUMN w int DEFAULT 7; INSERT INTO mvcc.running_altered VALUES (2, 'after', 8)`)

@@ -4,16 +4,15 @@ import { NumberReader } from './numbers.ts'
  * A generated table (fixtures/encodings/make.ts): which code of an encoding is which character. Codes are known by their *slot*,
  * see {@link CodeTable}. Each text is a row of numbers (numbers.ts):
  *
- *  codes      runs: unsigned slots skipped, unsigned count, count times the signed code point minus (the previous one + 1)
- *  pairs      unsigned slots skipped, unsigned first and second code point: codes that are two characters in Unicode
- *  preferred  unsigned slots skipped: codes that convert_to writes although a lower slot means the same character
+ *  codes  runs: unsigned slots skipped, unsigned count, count times the signed code point minus (the previous one + 1)
+ *  pairs  unsigned slots skipped, unsigned first and second code point: codes that are two characters in Unicode
  *
- * Skipping counts from the slot behind the previous one.
+ * Skipping counts from the slot behind the previous one. Where several codes are the same character, convert_to writes the one of the
+ * lowest slot: make.ts checks that.
  */
 export interface TableText {
   readonly codes: string
   readonly pairs?: string
-  readonly preferred?: string
 }
 
 const CODE_POINTS = 0x110000
@@ -29,18 +28,12 @@ export class CodeTable {
   /** Code points of pair n at 2n and 2n + 1. */
   readonly pairs: number[] = []
   readonly #pairSlots: number[] = []
-  readonly #preferred: number[] = []
   #backward: Backward | undefined
 
   constructor(text: TableText, slots: number) {
     this.forward = new Int32Array(slots)
     this.#readCodes(new NumberReader(text.codes))
     this.#readPairs(new NumberReader(text.pairs ?? ''))
-    const preferred = new NumberReader(text.preferred ?? '')
-    for (let slot = 0; !preferred.atEnd; slot++) {
-      slot += preferred.unsigned()
-      this.#preferred.push(slot)
-    }
   }
 
   #readCodes(codes: NumberReader): void {
@@ -66,7 +59,7 @@ export class CodeTable {
 
   /** The other direction, made when it is first needed. */
   get backward(): Backward {
-    this.#backward ??= new Backward(this.forward, this.pairs, this.#pairSlots, this.#preferred)
+    this.#backward ??= new Backward(this.forward, this.pairs, this.#pairSlots)
     return this.#backward
   }
 }
@@ -79,14 +72,13 @@ class Backward {
   readonly #slots: Int32Array
   readonly #pairs = new Map<number, number>()
 
-  constructor(forward: Int32Array, pairs: readonly number[], pairSlots: readonly number[], preferred: readonly number[]) {
+  constructor(forward: Int32Array, pairs: readonly number[], pairSlots: readonly number[]) {
     let pages = 1
     for (const codePoint of forward) {
       if (codePoint > 0 && this.#pageOf[codePoint >> PAGE_BITS] === 0) this.#pageOf[codePoint >> PAGE_BITS] = pages++
     }
     this.#slots = new Int32Array(pages << PAGE_BITS).fill(-1)
     for (let slot = forward.length - 1; slot >= 0; slot--) if (forward[slot]! > 0) this.#slots[this.#place(forward[slot]!)] = slot
-    for (const slot of preferred) this.#slots[this.#place(forward[slot]!)] = slot
     pairSlots.forEach((slot, n) => this.#pairs.set(pairKey(pairs[n * 2]!, pairs[n * 2 + 1]!), slot))
     this.hasPairs = pairSlots.length > 0
   }

@@ -2,6 +2,7 @@ import type { ByteWriter } from '../../common/bytes.ts'
 import { isUtf8 } from '../../common/utf8.ts'
 import { codePointAt, putCodePoint, utf8Length } from './codepoint.ts'
 import { CodeTable, type TableText } from './codetable.ts'
+import { copyPlain } from './plain.ts'
 import type { TextEncoding } from './textencoding.ts'
 
 /*
@@ -38,8 +39,8 @@ export function eucEncoding(name: string, shape: EucShape, text: TableText): Tex
   const table = (): CodeTable => (loaded ??= new CodeTable(text, shape.planes << PLANE_BITS))
   return {
     name,
-    toUtf8: (source, start, end, out) => toUtf8(table(), shape, source, start, end, out),
-    fromUtf8: (source, start, end, out) => fromUtf8(table(), shape, source, start, end, out),
+    toUtf8: (source, start, end, out) => copyPlain(source, start, end, out) || toUtf8(table(), shape, source, start, end, out),
+    fromUtf8: (source, start, end, out) => copyPlain(source, start, end, out) || fromUtf8(table(), shape, source, start, end, out),
   }
 }
 

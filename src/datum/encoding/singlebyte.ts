@@ -2,6 +2,7 @@ import type { ByteWriter } from '../../common/bytes.ts'
 import { isUtf8 } from '../../common/utf8.ts'
 import { codePointAt, putCodePoint, utf8Length } from './codepoint.ts'
 import { CodeTable, type TableText } from './codetable.ts'
+import { copyPlain } from './plain.ts'
 import type { TextEncoding } from './textencoding.ts'
 
 /** UTF-8 bytes of one code: all are in the Basic Multilingual Plane. */
@@ -13,8 +14,8 @@ export function singleByteEncoding(name: string, text: TableText): TextEncoding 
   const table = (): CodeTable => (loaded ??= new CodeTable(text, 256))
   return {
     name,
-    toUtf8: (source, start, end, out) => toUtf8(table(), source, start, end, out),
-    fromUtf8: (source, start, end, out) => fromUtf8(table(), source, start, end, out),
+    toUtf8: (source, start, end, out) => copyPlain(source, start, end, out) || toUtf8(table(), source, start, end, out),
+    fromUtf8: (source, start, end, out) => copyPlain(source, start, end, out) || fromUtf8(table(), source, start, end, out),
   }
 }
 

@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { EnvironmentError, withPosition } from '../../common/errors.ts'
 import type { Oid, Xid } from '../../common/ids.ts'
@@ -55,6 +55,10 @@ export function databasePath({ path, major, control }: DataDirectory, spcOid: Oi
 /** Every database directory that is there, in any tablespace, whether or not a catalog knows it. */
 export function listDatabaseDirectories(datadir: DataDirectory): { spcOid: Oid; dbOid: Oid }[] {
   const found = [{ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }]
+  for (const spcOid of datadir.tablespaces) {
+    const link = join(datadir.path, 'pg_tblspc', String(spcOid))
+    if (!existsSync(link)) throw new EnvironmentError('datadir.tablespace', 'the directory of a tablespace is missing; mount or copy it', { file: link })
+  }
   for (const spcOid of [DEFAULT_TABLESPACE, ...datadir.tablespaces]) {
     const dir = join(databasePath(datadir, spcOid, 0), '..')
     for (const name of listDir(dir)) if (DIGITS.test(name)) found.push({ spcOid, dbOid: Number(name) })

@@ -1,0 +1,179 @@
+import { CorruptionError, withPosition } from '../common/errors.ts'
+import type { Oid, Xid } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import { GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
+import type { TupleHeader } from '../tuple/header.ts'
+import * as catalogs from './catalogs.ts'
+import type { PgAttribute, PgClass, PgDatabase, PgEnum, PgInherits, PgRange, PgType } from './catalogs.ts'
+import type { HeapSource } from './heapsource.ts'
+import { bootstrapLayouts, CatalogLayout } from './layout.ts'
+import { type CatalogToast, type CatalogTuple, scanCatalog } from './scan.ts'
+
+/** Decides row versions at L; xact's Snapshot. */
+export interface CatalogVisibility {
+  isVisible(xmin: Xid, xmax: Xid, infomask: number, xvac?: Xid): boolean
+  xminStatus(xmin: Xid, infomask: number, xvac?: Xid): 'committed' | 'frozen' | 'aborted' | 'in-progress'
+}
+
+export interface CatalogSources {
+  major: PgMajor
+  visibility: CatalogVisibility
+  /** pg_filenode.map of global/. */
+  sharedMap: ReadonlyMap<Oid, number>
+  /** The main fork of a relation. `name` is for its error messages. */
+  open(locator: RelFileLocator, name: string): HeapSource
+  /** For attmissingval; no released server gives pg_attribute a TOAST relation, so without it a TOAST pointer there is damage. */
+  toast?: CatalogToast
+}
+
+/** A pg_class row version whose inserter did not abort. */
+export interface ClassVersion {
+  row: PgClass
+  visible: boolean
+  xmin: Xid
+  /** Undefined for relations without storage, and for versions that name no file. */
+  locator: RelFileLocator | undefined
+}
+
+/** What the catalogs of one database say at L. */
+export interface DatabaseCatalog {
+  database: PgDatabase
+  classes: readonly ClassVersion[]
+  /** Visible attributes of every relation that is no index, in attnum order. */
+  attributes: (relId: Oid) => readonly PgAttribute[]
+  types: ReadonlyMap<Oid, PgType>
+  enums: readonly PgEnum[]
+  ranges: readonly PgRange[]
+  inherits: readonly PgInherits[]
+  namespaceName: (oid: Oid) => string
+  /** amname, `access method <oid>` if there is none. Reads pg_am. */
+  accessMethodName: (oid: Oid) => string
+}
+
+const INDEX_KINDS = 'iI'
+/** RELKIND_HAS_STORAGE. */
+const STORAGE_KINDS = 'riStm'
+
+/** The rows of pg_database visible at L. */
+export function loadDatabases(sources: CatalogSources): PgDatabase[] {
+  const locator = mappedLocator(sources.sharedMap, catalogs.DATABASE_RELATION_ID, GLOBAL_TABLESPACE, 0)
+  const layout = bootstrapLayouts(sources.major).pgDatabase
+  return visibleRows(sources, locator, layout, catalogs.pgDatabaseReader(layout))
+}
+
+/**
+ * Reads the catalogs of one database.
+ * @param map the database's pg_filenode.map
+ * @throws CorruptionError page.*, tuple.*, catalog.*
+ */
+export function loadDatabaseCatalog(sources: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>): DatabaseCatalog {
+  const { encoding } = database
+  const layouts = bootstrapLayouts(sources.major)
+  const mapped = (oid: Oid) => mappedLocator(map, oid, database.tablespace, database.oid)
+  const classes = loadClasses(sources, database, map, layouts.pgClass)
+  const relations = new Map<Oid, ClassVersion>()
+  for (const version of classes) if (version.visible) relations.set(version.row.oid, version)
+  const attributes = loadAttributes(sources, mapped(catalogs.ATTRIBUTE_RELATION_ID), layouts.pgAttribute, encoding, (relId) => {
+    const kind = relations.get(relId)?.row.kind
+    return kind !== undefined && !INDEX_KINDS.includes(kind)
+  })
+  const read = <T>(oid: Oid, reader: (layout: CatalogLayout) => (tuple: CatalogTuple) => T, wanted = visibleAtL(sources)): T[] => {
+    const version = relations.get(oid)
+    if (!version?.locator) throw new CorruptionError('catalog.class', `pg_class has no catalog ${oid}`)
+    const layout = layoutOf(version.row, attributes(oid))
+    return allRows(sources, version.locator, layout, reader(layout), wanted)
+  }
+  const types = visibleRows(sources, mapped(catalogs.TYPE_RELATION_ID), layouts.pgType, catalogs.pgTypeReader(layouts.pgType, encoding))
+  // Every version: the schema of a relation that is not committed may not be committed either. A visible name comes last and wins.
+  const schemaNames = (wanted: (header: TupleHeader) => boolean) =>
+    read(catalogs.NAMESPACE_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'nspname', encoding), wanted)
+  const namespaces = new Map([...schemaNames(notAborted(sources)), ...schemaNames(visibleAtL(sources))].map(({ oid, name }) => [oid, name]))
+  return {
+    database, classes, attributes,
+    types: new Map(types.map((type) => [type.oid, type])),
+    enums: read(catalogs.ENUM_RELATION_ID, (layout) => catalogs.pgEnumReader(layout, encoding)),
+    ranges: read(catalogs.RANGE_RELATION_ID, catalogs.pgRangeReader),
+    inherits: read(catalogs.INHERITS_RELATION_ID, catalogs.pgInheritsReader),
+    namespaceName: (oid) => namespaces.get(oid) ?? String(oid),
+    accessMethodName: (oid) => {
+      const methods = read(catalogs.ACCESS_METHOD_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'amname', encoding))
+      return methods.find((method) => method.oid === oid)?.name ?? `access method ${oid}`
+    },
+  }
+}
+
+function loadClasses(sources: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>, layout: CatalogLayout): ClassVersion[] {
+  const own = mappedLocator(map, catalogs.RELATION_RELATION_ID, database.tablespace, database.oid)
+  const readClass = catalogs.pgClassReader(layout, database.encoding)
+  return allRows(sources, own, layout, (tuple) => {
+    const row = readClass(tuple)
+    const { xmin, xmax, infomask, cid } = tuple.header
+    const visible = sources.visibility.isVisible(xmin, xmax, infomask, cid)
+    const locator = locatorOf(row, database, row.shared ? sources.sharedMap : map)
+    // A deleted version without file is the transient heap that VACUUM FULL of a mapped catalog leaves.
+    if (locator === undefined && visible && STORAGE_KINDS.includes(row.kind)) {
+      throw new CorruptionError('catalog.class', `${row.name} has relfilenode 0 and is in no pg_filenode.map`)
+    }
+    return { row, visible, xmin, locator }
+  }, notAborted(sources))
+}
+
+function locatorOf(row: PgClass, database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator | undefined {
+  if (!STORAGE_KINDS.includes(row.kind)) return undefined
+  const relNumber = row.relfilenode === 0 ? map.get(row.oid) : row.relfilenode
+  if (relNumber === undefined) return undefined
+  if (row.shared) return { spcOid: GLOBAL_TABLESPACE, dbOid: 0, relNumber }
+  return { spcOid: row.tablespace === 0 ? database.tablespace : row.tablespace, dbOid: database.oid, relNumber }
+}
+
+function loadAttributes(
+  sources: CatalogSources, locator: RelFileLocator, layout: CatalogLayout, encoding: number, wanted: (relId: Oid) => boolean,
+): (relId: Oid) => readonly PgAttribute[] {
+  const byRelation = new Map<Oid, PgAttribute[]>()
+  for (const attribute of visibleRows(sources, locator, layout, catalogs.pgAttributeReader(layout, encoding, wanted))) {
+    if (attribute === undefined) continue
+    const attributes = byRelation.get(attribute.relId)
+    if (attributes) attributes.push(attribute)
+    else byRelation.set(attribute.relId, [attribute])
+  }
+  for (const attributes of byRelation.values()) attributes.sort((a, b) => a.attnum - b.attnum)
+  return (relId) => byRelation.get(relId) ?? []
+}
+
+function layoutOf(row: PgClass, attributes: readonly PgAttribute[]): CatalogLayout {
+  if (attributes.length !== row.natts) throw new CorruptionError('catalog.attributes', `pg_attribute has ${attributes.length} attributes of ${row.name}`)
+  return new CatalogLayout(row.name, attributes.map(({ name, len, align, storage }) => ({ name, len, align, plain: storage === 'p' })))
+}
+
+function mappedLocator(map: ReadonlyMap<Oid, number>, oid: Oid, spcOid: Oid, dbOid: Oid): RelFileLocator {
+  const relNumber = map.get(oid)
+  if (relNumber === undefined) throw new CorruptionError('relmap', `pg_filenode.map does not map catalog ${oid}`)
+  return { spcOid, dbOid, relNumber }
+}
+
+function visibleAtL({ visibility }: CatalogSources): (header: TupleHeader) => boolean {
+  return ({ xmin, xmax, infomask, cid }) => visibility.isVisible(xmin, xmax, infomask, cid)
+}
+
+function notAborted({ visibility }: CatalogSources): (header: TupleHeader) => boolean {
+  return ({ xmin, infomask, cid }) => visibility.xminStatus(xmin, infomask, cid) !== 'aborted'
+}
+
+function visibleRows<T>(sources: CatalogSources, locator: RelFileLocator, layout: CatalogLayout, read: (tuple: CatalogTuple) => T): T[] {
+  return allRows(sources, locator, layout, read, visibleAtL(sources))
+}
+
+function allRows<T>(
+  sources: CatalogSources, locator: RelFileLocator, layout: CatalogLayout, read: (tuple: CatalogTuple) => T,
+  wanted: (header: TupleHeader) => boolean,
+): T[] {
+  const rows: T[] = []
+  const { toast } = sources
+  const source = withPosition({ relation: layout.name }, () => sources.open(locator, layout.name))
+  try {
+    scanCatalog({ source, layout, wanted, ...(toast ? { toast } : {}) }, (tuple) => rows.push(read(tuple)))
+  } finally {
+    source.close()
+  }
+  return rows
+}

@@ -1,0 +1,167 @@
+import { UnsupportedError, withPosition } from '../common/errors.ts'
+import { type Oid, xidPrecedes } from '../common/ids.ts'
+import type { RelFileLocator } from '../common/rel.ts'
+import { buildTupleDesc } from './builddesc.ts'
+import type { PgClass } from './catalogs.ts'
+import type { ClassVersion, DatabaseCatalog } from './database.ts'
+import type { TupleDesc } from './tupledesc.ts'
+import { TypeDefs } from './typedefs.ts'
+
+export interface DatabaseName {
+  /** 0 for the shared catalogs. */
+  oid: Oid
+  name: string
+  /** pg_database.encoding. */
+  encoding: number
+}
+
+/** A relation whose pages are a heap: table, TOAST relation, materialized view or sequence. */
+export interface Relation {
+  database: DatabaseName
+  schema: string
+  name: string
+  oid: Oid
+  relkind: 'r' | 't' | 'm' | 'S'
+  /** relpersistence: permanent or unlogged. */
+  persistence: 'p' | 'u'
+  locator: RelFileLocator
+  /** As visible at L; undefined for a relation that is not. */
+  desc: TupleDesc | undefined
+  /** Its TOAST relation, 0 for none. */
+  toastRelId: Oid
+  /** Inheritance parents and the partitioned table, in order. */
+  parents: readonly Oid[]
+  /** By MVCC at L. A relation that only a prepared transaction or a deleted row version names is not. */
+  visible: boolean
+}
+
+/** A visible relation without pages: partitioned table, view, foreign table. */
+export interface UnstoredRelation {
+  database: DatabaseName
+  schema: string
+  name: string
+  oid: Oid
+  relkind: 'p' | 'v' | 'f'
+  desc: TupleDesc
+  parents: readonly Oid[]
+}
+
+export interface RelationList {
+  relations: Relation[]
+  unstored: UnstoredRelation[]
+  /** Every file that a row version names, indexes and shared relations too: what is not among them is an orphan. */
+  named: readonly RelFileLocator[]
+}
+
+const HEAP_TABLE_AM_OID = 2
+
+/**
+ * Lists the relations of one database. Durability counts every row version of pg_class whose inserter did not abort, if its file is
+ * there: of several that name the same file the visible one wins, else the newest.
+ * @param shared list the shared catalogs, which every database describes, instead of the database's own relations
+ * @param exists whether the main fork of a relation has a file
+ * @throws UnsupportedError relation.access-method; CorruptionError catalog.*
+ */
+export function listRelations(
+  catalog: DatabaseCatalog, shared: DatabaseName | undefined, exists: (locator: RelFileLocator) => boolean,
+): RelationList {
+  const lister = new Lister(catalog, shared ?? catalog.database)
+  // Temporary relations have file names of their own.
+  const permanent = catalog.classes.filter(({ row }) => row.persistence !== 't')
+  const list: RelationList = { relations: [], unstored: [], named: permanent.flatMap(({ locator }) => locator ?? []) }
+  const classes = permanent.filter(({ row }) => row.shared === (shared !== undefined))
+  for (const version of winners(classes)) {
+    const relkind = heapKind(version.row)
+    if (relkind !== undefined && (version.visible || exists(version.locator))) list.relations.push(lister.relation(version, relkind))
+  }
+  for (const { row, visible } of classes) {
+    const relkind = unstoredKind(row)
+    if (visible && relkind !== undefined) list.unstored.push(lister.unstored(row, relkind))
+  }
+  return list
+}
+
+type Stored = ClassVersion & { locator: RelFileLocator }
+
+/** One version per file. */
+function winners(classes: readonly ClassVersion[]): Iterable<Stored> {
+  const best = new Map<string, Stored>()
+  for (const version of classes) {
+    if (!isStored(version)) continue
+    const key = `${version.locator.spcOid}/${version.locator.relNumber}`
+    const other = best.get(key)
+    if (other === undefined || wins(version, other)) best.set(key, version)
+  }
+  return best.values()
+}
+
+function isStored(version: ClassVersion): version is Stored {
+  return version.locator !== undefined
+}
+
+function wins(version: ClassVersion, other: ClassVersion): boolean {
+  if (version.visible !== other.visible) return version.visible
+  return !xidPrecedes(version.xmin, other.xmin)
+}
+
+function heapKind({ kind }: PgClass): Relation['relkind'] | undefined {
+  return kind === 'r' || kind === 't' || kind === 'm' || kind === 'S' ? kind : undefined
+}
+
+function unstoredKind({ kind }: PgClass): UnstoredRelation['relkind'] | undefined {
+  return kind === 'p' || kind === 'v' || kind === 'f' ? kind : undefined
+}
+
+class Lister {
+  private readonly catalog: DatabaseCatalog
+  private readonly database: DatabaseName
+  private readonly types: TypeDefs
+  private readonly parents: ReadonlyMap<Oid, Oid[]>
+
+  constructor(catalog: DatabaseCatalog, database: DatabaseName) {
+    this.catalog = catalog
+    this.database = { oid: database.oid, name: database.name, encoding: database.encoding }
+    this.types = new TypeDefs(catalog)
+    this.parents = parentsByChild(catalog)
+  }
+
+  relation(version: Stored, relkind: Relation['relkind']): Relation {
+    const { row, visible, locator } = version
+    // Sequences have no access method in pg_class.
+    if (relkind !== 'S' && row.am !== HEAP_TABLE_AM_OID) {
+      const reason = `the table uses ${this.catalog.accessMethodName(row.am)}; ltap reads only heap`
+      throw new UnsupportedError('relation.access-method', reason, { relation: this.fullName(row) })
+    }
+    return {
+      ...this.identity(row), relkind, persistence: row.persistence === 'u' ? 'u' : 'p', locator, desc: visible ? this.desc(row) : undefined,
+      toastRelId: row.toastRelId, visible,
+    }
+  }
+
+  unstored(row: PgClass, relkind: UnstoredRelation['relkind']): UnstoredRelation {
+    return { ...this.identity(row), relkind, desc: this.desc(row) }
+  }
+
+  private identity(row: PgClass): Pick<Relation, 'database' | 'schema' | 'name' | 'oid' | 'parents'> {
+    const schema = this.catalog.namespaceName(row.namespace)
+    return { database: this.database, schema, name: row.name, oid: row.oid, parents: this.parents.get(row.oid) ?? [] }
+  }
+
+  private desc(row: PgClass): TupleDesc {
+    return withPosition({ relation: this.fullName(row) }, () => buildTupleDesc(this.catalog.attributes(row.oid), row.natts, this.types))
+  }
+
+  private fullName(row: PgClass): string {
+    return `${this.database.name}.${this.catalog.namespaceName(row.namespace)}.${row.name}`
+  }
+}
+
+/** A partition that is being detached concurrently is no longer queried through its parent. */
+function parentsByChild({ inherits }: DatabaseCatalog): Map<Oid, Oid[]> {
+  const parents = new Map<Oid, Oid[]>()
+  for (const { child, parent, detachPending } of [...inherits].sort((a, b) => a.sequence - b.sequence)) {
+    if (detachPending) continue
+    parents.set(child, [...(parents.get(child) ?? []), parent])
+  }
+  return parents
+}

@@ -1,0 +1,212 @@
+import { join, relative } from 'node:path'
+import type { HeapSource } from '../catalog/heapsource.ts'
+import type { PgDatabase } from '../catalog/catalogs.ts'
+import { type CatalogSources, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
+import { type DatabaseName, listRelations, type Relation, type RelationList, type UnstoredRelation } from '../catalog/relations.ts'
+import { parseRelationMap } from '../catalog/relmap.ts'
+import { EnvironmentError, withPosition } from '../common/errors.ts'
+import type { Lsn, Oid } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import type { RelFileLocator } from '../common/rel.ts'
+import { MultiXacts } from '../xact/multixact.ts'
+import { Snapshot } from '../xact/visibility.ts'
+import type { ControlFile } from './datadir/controlfile.ts'
+import { databasePath, type DataDirectory, listDatabaseDirectories, openDataDirectory, preparedXids } from './datadir/datadir.ts'
+import { readFile } from './datadir/files.ts'
+import { HeapPages } from './datadir/heappages.ts'
+import { type ForkName, listRelationFiles, type RelationDirectory, type RelationFiles } from './datadir/relationfiles.ts'
+import { RelationFork } from './datadir/segments.ts'
+import { FileSlru } from './datadir/slru.ts'
+
+/** Files in a database directory that belong to no relation a catalog names, or to a temporary one. */
+export interface UnnamedFiles extends RelationFiles {
+  spcOid: Oid
+  dbOid: Oid
+  dir: string
+}
+
+/** Where a relation's pages are. */
+export interface RelationStorage {
+  /** Segment 0 of the main fork, and the same relative to the data directory. */
+  path: string
+  relativePath: string
+  /** Segments of the main fork. */
+  segments: readonly number[]
+  /** Blocks of every fork that has a file. */
+  forks: Partial<Record<ForkName, number>>
+}
+
+/** A whole clog of the default 200 million xids has 6,100 pages; the hot end is what matters. */
+const CLOG_PAGES = 512
+
+/**
+ * The relations of a cleanly shut down cluster. Databases are read when they are first asked for, and stay in memory. No file stays
+ * open but those of forks that the caller has not closed.
+ */
+export class Cluster {
+  readonly control: ControlFile
+  readonly major: PgMajor
+  readonly systemIdentifier: bigint
+  /** Where the shutdown checkpoint's record begins, the last one in the WAL. */
+  readonly checkpointLsn: Lsn
+  readonly timeline: number
+  readonly checksums: boolean
+  /** Visible databases, template0 too, by oid. */
+  readonly databases: readonly PgDatabase[]
+  readonly snapshot: Snapshot
+  private readonly datadir: DataDirectory
+  private readonly sources: CatalogSources
+  private readonly lists = new Map<Oid, RelationList>()
+  private readonly directories = new Map<string, RelationDirectory>()
+
+  constructor(datadir: DataDirectory) {
+    const { control, major, path } = datadir
+    this.datadir = datadir
+    this.control = control
+    this.major = major
+    this.systemIdentifier = control.systemIdentifier
+    this.checkpointLsn = control.checkpoint
+    this.timeline = control.timeline
+    this.checksums = control.checksums
+    this.snapshot = snapshotOf(datadir)
+    this.sources = {
+      major, visibility: this.snapshot, sharedMap: readMap(join(path, 'global'), major),
+      open: (locator, name) => this.openCatalog(locator, name),
+    }
+    this.databases = loadDatabases(this.sources).sort((a, b) => a.oid - b.oid)
+  }
+
+  /** Heap relations of a database, or the shared ones for `dbOid` 0. @throws EnvironmentError cluster.database, CorruptionError, UnsupportedError */
+  relations(dbOid: Oid): readonly Relation[] {
+    return this.list(dbOid).relations
+  }
+
+  /** Partitioned tables, views and foreign tables of a database. */
+  unstored(dbOid: Oid): readonly UnstoredRelation[] {
+    return this.list(dbOid).unstored
+  }
+
+  /** The shared relations once, then those of every database. */
+  allRelations(): Relation[] {
+    return this.readableOids().flatMap((oid) => this.list(oid).relations)
+  }
+
+  /** Files that no row version names; the leftovers of a crash. Reads every database. */
+  orphans(): UnnamedFiles[] {
+    const named = new Set<string>()
+    for (const oid of this.readableOids()) for (const locator of this.list(oid).named) named.add(locatorKey(locator))
+    return this.unnamed(({ relations }, { spcOid, dbOid }) =>
+      [...relations.values()].filter(({ relNumber }) => !named.has(locatorKey({ spcOid, dbOid, relNumber }))))
+  }
+
+  /** Temporary relations that a crash left behind. */
+  temp(): UnnamedFiles[] {
+    return this.unnamed(({ temp }) => temp)
+  }
+
+  /** The main fork; close it. @throws CorruptionError relation.* */
+  openMain(relation: Relation): RelationFork {
+    const name = `${relation.database.name}.${relation.schema}.${relation.name}`
+    return withPosition({ relation: name }, () => this.openFork(relation.locator))
+  }
+
+  /** The relation's files: what a worker needs to read them by itself. @throws CorruptionError relation.* */
+  storage({ locator, database, schema, name }: Relation): RelationStorage {
+    const { spcOid, dbOid, relNumber } = locator
+    const path = join(databasePath(this.datadir, spcOid, dbOid), String(relNumber))
+    const files = this.filesOf(locator)?.forks
+    const forks: RelationStorage['forks'] = {}
+    withPosition({ relation: `${database.name}.${schema}.${name}` }, () => {
+      for (const [fork, segments] of files ?? []) {
+        forks[fork] = new RelationFork(fork === 'main' ? path : `${path}_${fork}`, segments).blocks
+      }
+    })
+    return { path, relativePath: relative(this.datadir.path, path), segments: files?.get('main') ?? [], forks }
+  }
+
+  private list(dbOid: Oid): RelationList {
+    const known = this.lists.get(dbOid)
+    if (known !== undefined) return known
+    const database = dbOid === 0 ? this.readable()[0] : this.readable().find(({ oid }) => oid === dbOid)
+    if (database === undefined) throw new EnvironmentError('cluster.database', `the cluster has no database with oid ${dbOid}`)
+    const map = readMap(databasePath(this.datadir, database.tablespace, database.oid), this.major)
+    const catalog = loadDatabaseCatalog(this.sources, database, map)
+    const shared = dbOid === 0 ? this.sharedName() : undefined
+    const list = listRelations(catalog, shared, (locator) => this.filesOf(locator)?.forks.has('main') ?? false)
+    this.lists.set(dbOid, list)
+    return list
+  }
+
+  /** Names in shared catalogs are in the encoding of the database they were made from: known if all have the same, else SQL_ASCII. */
+  private sharedName(): DatabaseName {
+    const encodings = new Set(this.databases.map(({ encoding }) => encoding))
+    return { oid: 0, name: 'global', encoding: encodings.size === 1 ? [...encodings][0]! : 0 }
+  }
+
+  /** A database whose DROP was interrupted lacks files: all it still has are orphans. */
+  private readable(): PgDatabase[] {
+    return this.databases.filter(({ invalid }) => !invalid)
+  }
+
+  private readableOids(): Oid[] {
+    return [0, ...this.readable().map(({ oid }) => oid)]
+  }
+
+  private openCatalog(locator: RelFileLocator, name: string): HeapSource {
+    return new HeapPages(name, this.openFork(locator), this.checksums)
+  }
+
+  private openFork(locator: RelFileLocator): RelationFork {
+    const { spcOid, dbOid, relNumber } = locator
+    return new RelationFork(join(databasePath(this.datadir, spcOid, dbOid), String(relNumber)), this.filesOf(locator)?.forks.get('main') ?? [])
+  }
+
+  private filesOf({ spcOid, dbOid, relNumber }: RelFileLocator): RelationFiles | undefined {
+    return this.directory(spcOid, dbOid).relations.get(relNumber)
+  }
+
+  private directory(spcOid: Oid, dbOid: Oid): RelationDirectory {
+    const key = `${spcOid}/${dbOid}`
+    const known = this.directories.get(key)
+    if (known !== undefined) return known
+    const listed = listRelationFiles(databasePath(this.datadir, spcOid, dbOid))
+    this.directories.set(key, listed)
+    return listed
+  }
+
+  private unnamed(pick: (directory: RelationDirectory, place: { spcOid: Oid; dbOid: Oid }) => RelationFiles[]): UnnamedFiles[] {
+    return listDatabaseDirectories(this.datadir).flatMap((place) => {
+      const directory = this.directory(place.spcOid, place.dbOid)
+      return pick(directory, place).map((files) => ({ ...files, ...place, dir: directory.dir }))
+    })
+  }
+}
+
+/** @throws EnvironmentError datadir.* unless the server was shut down cleanly; CorruptionError, UnsupportedError */
+export function openCluster(pgdata: string): Cluster {
+  return new Cluster(openDataDirectory(pgdata))
+}
+
+/** What a reader sees at the end of a cleanly shut down cluster. @throws EnvironmentError datadir.* */
+export function openSnapshot(pgdata: string): Snapshot {
+  return snapshotOf(openDataDirectory(pgdata))
+}
+
+function snapshotOf(datadir: DataDirectory): Snapshot {
+  const { path, control } = datadir
+  const { nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = control
+  const multixacts = new MultiXacts({
+    offsets: new FileSlru(join(path, 'pg_multixact/offsets')), members: new FileSlru(join(path, 'pg_multixact/members')),
+    oldestMulti, nextMulti, nextMultiOffset,
+  })
+  return new Snapshot({ clog: new FileSlru(join(path, 'pg_xact'), CLOG_PAGES), multixacts, nextXid, oldestXid, prepared: preparedXids(datadir) })
+}
+
+function readMap(dir: string, major: PgMajor): Map<Oid, number> {
+  const file = join(dir, 'pg_filenode.map')
+  return withPosition({ file }, () => parseRelationMap(readFile(file), major))
+}
+
+function locatorKey({ spcOid, dbOid, relNumber }: RelFileLocator): string {
+  return `${spcOid}/${dbOid}/${relNumber}`
+}

@@ -1,0 +1,76 @@
+import type { DuckDBConnection } from '@duckdb/node-api'
+import { EnvironmentError } from '../common/errors.ts'
+import { type DatabaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings } from '../lake/viewnames.ts'
+import { createView, quoteText, type ViewColumns } from '../lake/views.ts'
+
+/**
+ * The views a text of SQL needs: a view costs about a millisecond, because DuckDB opens its files. So user tables are there if their
+ * name occurs in the text or it may ask for a list of tables, everything else (catalogs, TOAST, sequences) only if its name occurs.
+ */
+export class LakeViews {
+  private readonly names: DatabaseNames
+  private readonly root: string
+  private readonly sql: string
+  private readonly relations: readonly NamedRelation[]
+  private readonly problems: string[] = []
+
+  constructor(lake: string, names: DatabaseNames, sql: string) {
+    this.names = names
+    this.root = lake.endsWith('/') ? lake : `${lake}/`
+    this.sql = foldName(sql).replaceAll('""', '"')
+    const listing = /\b(show|describe|information_schema|duckdb_\w+|pragma)\b/.test(this.sql)
+    this.relations = names.relations.filter(({ relation, name }) => {
+      return (listing && isUserTable(relation)) || this.mentions(name)
+    })
+  }
+
+  private mentions(name: string): boolean {
+    return this.sql.includes(foldName(name))
+  }
+
+  async create(connection: DuckDBConnection): Promise<void> {
+    const catalog = quoteName(this.names.catalog)
+    const schemas = new Set(this.relations.map(({ schema }) => schema))
+    const physical = new Set(this.relations.map(({ physicalSchema }) => physicalSchema).filter((name) => this.mentions(name)))
+    const path = [...new Set(['public', ...schemas])].filter((schema) => schema === 'public' || schema === this.names.schemas.get('pg_catalog'))
+    const script = [
+      "SET TimeZone = 'UTC';\n",
+      `ATTACH ':memory:' AS ${catalog};\n`,
+      // DuckDB's own pg_catalog would answer for the lake's: with a catalog of that name it is an error instead.
+      ...(/\bpg_catalog"?\s*\./.test(this.sql) ? ["ATTACH ':memory:' AS pg_catalog;\n"] : []),
+      ...[...new Set(['public', ...schemas, ...physical])].map((schema) => `CREATE SCHEMA IF NOT EXISTS ${catalog}.${quoteName(schema)};\n`),
+      ...this.relations.map((named) => this.view(named, 'overflow')),
+      ...this.relations.filter(({ physicalSchema }) => physical.has(physicalSchema)).map((named) => this.view(named, 'physical')),
+      `SET search_path = ${quoteText(path.map((schema) => `${catalog}.${quoteName(schema)}`).join(','))};\n`,
+    ]
+    try {
+      await connection.run(script.join(''))
+    } catch (error) {
+      throw new EnvironmentError('lake.files', error instanceof Error ? error.message.split('\n')[0]! : String(error))
+    }
+  }
+
+  private view(named: NamedRelation, columns: ViewColumns): string {
+    if (columns === 'physical' && named.relation.files.length === 0) return ''
+    const { sql, problem } = createView(named, this.names, { root: this.root, columns, catalog: this.names.catalog })
+    if (problem !== undefined) this.problems.push(problem)
+    return sql ?? ''
+  }
+
+  /** What helps with a table that was not found. */
+  hints(): string {
+    const tables = this.names.relations.filter(({ relation }) => isUserTable(relation))
+    const shown = tables.slice(0, 20).map(({ schema, name }) => (schema === 'public' ? name : `${schema}.${name}`))
+    const more = tables.length > shown.length ? `, … (${tables.length} in all)` : ''
+    return [
+      `tables of ${this.names.database.name}: ${shown.join(', ') || 'none'}${more}`,
+      ...renamings(this.names, this.relations).slice(0, 5),
+      ...this.problems.slice(0, 5),
+    ].join('; ')
+  }
+
+  pgCatalogHint(): string {
+    const schema = this.names.schemas.get('pg_catalog')
+    return `pg_catalog is DuckDB's own schema: write pg_class alone, or ${schema}.pg_class`
+  }
+}

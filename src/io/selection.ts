@@ -1,0 +1,51 @@
+import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
+import { EnvironmentError } from '../common/errors.ts'
+import type { Cluster } from './cluster.ts'
+
+/** Which relations of a cluster a job is about; empty lists mean all. */
+export interface RelationFilter {
+  /** Database names. */
+  databases: readonly string[]
+  /** Tables as `schema.name`; their TOAST relations come along. */
+  tables: readonly string[]
+}
+
+export interface SelectedRelations {
+  relations: Relation[]
+  parents: UnstoredRelation[]
+  /** Nothing was left out. */
+  complete: boolean
+}
+
+/** @throws EnvironmentError selection.* for names that the cluster does not have */
+export function selectRelations(cluster: Cluster, filter: RelationFilter = { databases: [], tables: [] }): SelectedRelations {
+  const { databases, tables } = filter
+  for (const name of databases) {
+    if (!cluster.databases.some((database) => database.name === name)) {
+      const known = cluster.databases.map((database) => database.name).join(', ')
+      throw new EnvironmentError('selection.database', `there is no database '${name}'; the cluster has ${known}`)
+    }
+  }
+  const complete = databases.length === 0 && tables.length === 0
+  const chosen = cluster.databases.filter(({ name, invalid }) => !invalid && (databases.length === 0 || databases.includes(name)))
+  const oids = complete ? [0, ...chosen.map(({ oid }) => oid)] : chosen.map(({ oid }) => oid)
+  const relations = oids.flatMap((oid) => cluster.relations(oid))
+  const parents = chosen.flatMap(({ oid }) => cluster.unstored(oid)).filter(({ relkind }) => relkind === 'p')
+  if (tables.length === 0) return { relations, parents, complete }
+  return { ...selectTables(relations, parents, tables), complete }
+}
+
+function selectTables(
+  relations: readonly Relation[], parents: readonly UnstoredRelation[], tables: readonly string[],
+): { relations: Relation[]; parents: UnstoredRelation[] } {
+  const wanted = new Set(tables)
+  const named = ({ schema, name }: { schema: string; name: string }): boolean => wanted.has(`${schema}.${name}`)
+  const selected = relations.filter((relation) => relation.visible && named(relation))
+  const selectedParents = parents.filter(named)
+  const found = new Set([...selected, ...selectedParents].map(({ schema, name }) => `${schema}.${name}`))
+  const missing = tables.find((table) => !found.has(table))
+  if (missing !== undefined) throw new EnvironmentError('selection.table', `there is no table '${missing}'; write it as schema.name`)
+  const toast = new Set(selected.map(({ database, toastRelId }) => `${database.oid}/${toastRelId}`))
+  const isToast = ({ database, oid, relkind }: Relation): boolean => relkind === 't' && toast.has(`${database.oid}/${oid}`)
+  return { relations: relations.filter((relation) => selected.includes(relation) || isToast(relation)), parents: selectedParents }
+}

@@ -1,0 +1,31 @@
+import { CorruptionError, EnvironmentError, isPositioned, type Position, UnsupportedError } from '../../common/errors.ts'
+
+/** What a task ends with, in a form that crosses threads: structured clones lose an error's class and position. */
+export type Outcome<T> = { value: T } | { error: RemoteError }
+
+export interface RemoteError {
+  name: 'CorruptionError' | 'UnsupportedError' | 'EnvironmentError'
+  code: string
+  reason: string
+  position: Position
+}
+
+const CLASSES = { CorruptionError, UnsupportedError, EnvironmentError }
+
+/** Runs a task; errors with a position become data, our own bugs stay exceptions. */
+export async function outcomeOf<T>(body: () => T | Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { value: await body() }
+  } catch (error) {
+    if (!isPositioned(error)) throw error
+    const { name, code, reason, position } = error
+    return { error: { name, code, reason, position } }
+  }
+}
+
+/** @throws the error that the task ended with */
+export function valueOf<T>(outcome: Outcome<T>): T {
+  if ('value' in outcome) return outcome.value
+  const { name, code, reason, position } = outcome.error
+  throw new CLASSES[name](code, reason, position)
+}

@@ -1,0 +1,14 @@
+import type { Snapshot } from '../../xact/visibility.ts'
+import { openSnapshot } from '../cluster.ts'
+
+const snapshots = new Map<string, Snapshot>()
+
+/** The snapshot of a data directory, opened once per thread: it caches CLOG pages. */
+export function snapshotAt(pgdata: string): Snapshot {
+  let snapshot = snapshots.get(pgdata)
+  if (!snapshot) {
+    snapshot = openSnapshot(pgdata)
+    snapshots.set(pgdata, snapshot)
+  }
+  return snapshot
+}

@@ -1,0 +1,19 @@
+import { RelationFork } from '../datadir/segments.ts'
+import { buildToastIndex, type ToastIndex } from '../toast/toastindex.ts'
+import { snapshotAt } from './snapshots.ts'
+import type { ForkFiles } from './transcodetask.ts'
+
+export interface ToastIndexTask {
+  pgdata: string
+  fork: ForkFiles
+}
+
+/** Indexes one TOAST relation; the result is shared memory. */
+export function toastIndex(task: ToastIndexTask): ToastIndex {
+  const fork = new RelationFork(task.fork.path, task.fork.segments)
+  try {
+    return buildToastIndex(fork, snapshotAt(task.pgdata))
+  } finally {
+    fork.close()
+  }
+}

@@ -1,0 +1,178 @@
+import { closeSync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { RowVisibility } from '../../columnar/decodepage.ts'
+import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
+import type { LaneCounts } from '../../columnar/lanes.ts'
+import { PageTranscoder } from '../../columnar/pagetranscoder.ts'
+import { ParquetEncoder } from '../../columnar/parquetwriter.ts'
+import { type BlockRange, type Compression, encodeHidden, planFile, rowGroupIsFull } from '../../columnar/transcode.ts'
+import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import type { LakeFile } from '../../lake/manifest.ts'
+import { fileError } from '../datadir/files.ts'
+import { RelationFork } from '../datadir/segments.ts'
+import type { ToastIndex } from '../toast/toastindex.ts'
+import { ToastReader } from '../toast/toastreader.ts'
+import { snapshotAt } from './snapshots.ts'
+
+/** Files of one fork, as a task can carry them. */
+export interface ForkFiles {
+  /** Absolute path of segment 0. */
+  path: string
+  segments: readonly number[]
+}
+
+/** One Parquet file to write: a range of blocks of one relation. */
+export interface TranscodeTask {
+  pgdata: string
+  fork: ForkFiles
+  range: BlockRange
+  relation: RelationDescriptor
+  /** False: no reader may see any row, whatever the tuples say. */
+  visible: boolean
+  cluster: ClusterDescriptor
+  compression: Compression
+  onCorrupt: 'fail' | 'carry'
+  lake: string
+  /** Relative to the lake. */
+  path: string
+  hiddenPath: string
+  toast: { relationId: number; fork: ForkFiles; index: ToastIndex } | undefined
+}
+
+export interface TranscodeResult {
+  file: LakeFile
+  lanes: LaneCounts
+}
+
+const READ_BLOCKS = 128
+
+/** @throws CorruptionError with file, block, offset, attribute; EnvironmentError if the lake cannot be written */
+export async function transcode(task: TranscodeTask): Promise<TranscodeResult> {
+  const fork = new RelationFork(task.fork.path, task.fork.segments)
+  const toastFork = task.toast && new RelationFork(task.toast.fork.path, task.toast.fork.segments)
+  try {
+    if (fork.blocks !== task.relation.blocks) {
+      throw new EnvironmentError('cluster.changed', `the relation has ${fork.blocks} blocks, ${task.relation.blocks} when the work began`)
+    }
+    const toast = task.toast && toastFork && new ToastReader(task.toast.relationId, toastFork, task.toast.index)
+    return await transcodeFile(task, fork, toast)
+  } catch (error) {
+    throw isPositioned(error) ? error.at({ file: task.fork.path, relation: relationName(task.relation) }) : error
+  } finally {
+    fork.close()
+    toastFork?.close()
+  }
+}
+
+function relationName({ database, schema, name }: RelationDescriptor): string {
+  return database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`
+}
+
+async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: ToastReader | undefined): Promise<TranscodeResult> {
+  const { range, compression } = task
+  const sample = new Uint8Array(BLOCK_SIZE)
+  const plan = planFile(task.cluster, task.relation, range, compression, (block) => {
+    fork.read(block, 1, sample)
+    return sample
+  })
+  const transcoder = new PageTranscoder(plan.schema, {
+    visibility: visibilityOf(task), checksums: task.cluster.checksums, onCorrupt: task.onCorrupt, ...(toast && { toast }),
+  })
+  const output = new OutputFile(join(task.lake, task.path))
+  const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, (bytes) => output.write(bytes))
+  let rows = 0
+  try {
+    for (const last of addPages(fork, range, transcoder)) {
+      if (!last && !rowGroupIsFull(transcoder)) continue
+      const group = transcoder.takeRowGroup()
+      await encoder.rowGroup(group.vectors, group.rows)
+      rows += group.rows
+    }
+    await encoder.finish()
+    output.close()
+  } catch (error) {
+    await encoder.abort()
+    output.abandon()
+    throw error
+  }
+  const hidden = encodeHidden(transcoder.hidden, compression)
+  if (hidden) writeWhole(join(task.lake, task.hiddenPath), hidden)
+  const file: LakeFile = {
+    path: task.path, ...range, rows, bytes: output.bytes,
+    hidden: hidden ? { path: task.hiddenPath, rows: transcoder.hidden.length } : null, damaged: transcoder.damaged,
+  }
+  return { file, lanes: transcoder.counts }
+}
+
+/** Adds page after page; yields after each whether it was the last. */
+function* addPages(fork: RelationFork, { firstBlock, blockCount }: BlockRange, transcoder: PageTranscoder): Iterable<boolean> {
+  const buffer = new Uint8Array(Math.min(READ_BLOCKS, Math.max(blockCount, 1)) * BLOCK_SIZE)
+  const words = new Int32Array(buffer.buffer)
+  const end = firstBlock + blockCount
+  for (let first = firstBlock; first < end; first += READ_BLOCKS) {
+    const count = Math.min(READ_BLOCKS, end - first)
+    fork.read(first, count, buffer)
+    for (let i = 0; i < count; i++) {
+      transcoder.add(words, (i * BLOCK_SIZE) / 4, first + i)
+      yield first + i + 1 === end
+    }
+  }
+}
+
+function visibilityOf({ pgdata, visible }: TranscodeTask): RowVisibility {
+  const snapshot = snapshotAt(pgdata)
+  if (visible) return snapshot
+  // The relation itself is not seen: its rows may become so when their transaction commits.
+  return { nextXid: snapshot.nextXid, isVisible: () => false, isDead: (...tuple) => snapshot.isDead(...tuple) }
+}
+
+/** A file written front to back, on disk when closed. */
+class OutputFile {
+  bytes = 0
+  private readonly path: string
+  private fd: number | undefined
+
+  constructor(path: string) {
+    this.path = path
+    try {
+      mkdirSync(dirname(path), { recursive: true })
+      this.fd = openSync(path, 'w')
+    } catch (error) {
+      throw fileError(error, path)
+    }
+  }
+
+  write(chunk: Uint8Array): void {
+    try {
+      for (let at = 0; at < chunk.length; ) at += writeSync(this.fd!, chunk, at, chunk.length - at)
+    } catch (error) {
+      throw fileError(error, this.path)
+    }
+    this.bytes += chunk.length
+  }
+
+  close(): void {
+    try {
+      fdatasyncSync(this.fd!)
+    } catch (error) {
+      throw fileError(error, this.path)
+    }
+    this.abandon()
+  }
+
+  abandon(): void {
+    if (this.fd !== undefined) closeSync(this.fd)
+    this.fd = undefined
+  }
+}
+
+function writeWhole(path: string, bytes: Uint8Array): void {
+  const output = new OutputFile(path)
+  try {
+    output.write(bytes)
+    output.close()
+  } finally {
+    output.abandon()
+  }
+}

@@ -1,0 +1,147 @@
+import { CorruptionError } from '../../common/errors.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import { checkPageHeader, isZeroPage } from '../../page/header.ts'
+import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
+import { readTupleHeader } from '../../tuple/header.ts'
+import type { Snapshot } from '../../xact/visibility.ts'
+import type { RelationFork } from '../datadir/segments.ts'
+import { readToastChunk } from './toastchunk.ts'
+
+/**
+ * Where the chunks of each value are, found by one scan: Postgres's own btree index may not be there (a rebuilt or replayed data
+ * directory has none to trust). A *run* is chunks of one value that follow each other in the file; most values are one run.
+ * Runs are Int32 records, sorted by (value id, dead, first seq):
+ */
+export const RUN_WORDS = 6
+export const RUN_VALUE_ID = 0
+export const RUN_DEAD = 1
+export const RUN_SEQ = 2
+export const RUN_COUNT = 3
+export const RUN_BLOCK = 4
+export const RUN_OFFSET = 5
+
+/** Runs sorted within each part; shared between worker threads. */
+export interface ToastIndex {
+  parts: readonly Int32Array[]
+}
+
+const READ_BLOCKS = 128
+/** Runs per part: sorting needs a second array of that size for a moment. */
+const PART_RUNS = 1 << 20
+
+/**
+ * Indexes the live and dead chunks of a TOAST relation whose inserter did not abort. Damaged pages are passed over: whoever transcodes the TOAST
+ * relation itself reports them, and a value that misses their chunks is found missing.
+ */
+export function buildToastIndex(fork: RelationFork, snapshot: Snapshot): ToastIndex {
+  const runs = new RunCollector()
+  const buffer = new Uint8Array(READ_BLOCKS * BLOCK_SIZE)
+  for (let first = 0; first < fork.blocks; first += READ_BLOCKS) {
+    const count = Math.min(READ_BLOCKS, fork.blocks - first)
+    fork.read(first, count, buffer)
+    for (let i = 0; i < count; i++) indexPage(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE), first + i, snapshot, runs)
+  }
+  return { parts: runs.finish() }
+}
+
+function indexPage(page: Uint8Array, block: number, snapshot: Snapshot, runs: RunCollector): void {
+  try {
+    if (isZeroPage(page)) return
+    checkPageHeader(page)
+    checkLinePointers(page)
+    const count = linePointerCount(page)
+    for (let offset = 1; offset <= count; offset++) {
+      const pointer = linePointer(page, offset)
+      if (lpFlags(pointer) === LP_NORMAL) indexTuple(page, block, offset, lpOff(pointer), lpLen(pointer), snapshot, runs)
+    }
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+    runs.interrupt()
+  }
+}
+
+function indexTuple(
+  page: Uint8Array, block: number, offset: number, off: number, len: number, snapshot: Snapshot, runs: RunCollector,
+): void {
+  const { xmin, xmax, infomask, cid } = readTupleHeader(page, off)
+  const chunk = snapshot.xminStatus(xmin, infomask, cid) === 'aborted' ? undefined : readToastChunk(page, off, len)
+  if (chunk) runs.add(chunk.valueId, snapshot.isDead(xmin, xmax, infomask, cid) ? 1 : 0, chunk.seq, block, offset)
+  else runs.interrupt()
+}
+
+/** Joins chunks into runs as they come. */
+class RunCollector {
+  private readonly parts: Int32Array[] = []
+  private runs = new Int32Array(1024 * RUN_WORDS)
+  private count = 0
+  /** The last tuple continues the last run. */
+  private open = false
+
+  add(valueId: number, dead: number, seq: number, block: number, offset: number): void {
+    const last = (this.count - 1) * RUN_WORDS
+    const { runs } = this
+    if (
+      this.open && runs[last + RUN_VALUE_ID]! >>> 0 === valueId && runs[last + RUN_DEAD] === dead &&
+      runs[last + RUN_SEQ]! + runs[last + RUN_COUNT]! === seq
+    ) {
+      runs[last + RUN_COUNT]!++
+      return
+    }
+    this.begin(valueId, dead, seq, block, offset)
+  }
+
+  /** A tuple that no run may reach across. */
+  interrupt(): void {
+    this.open = false
+  }
+
+  private begin(valueId: number, dead: number, seq: number, block: number, offset: number): void {
+    if (this.count === PART_RUNS) this.endPart()
+    const at = this.count++ * RUN_WORDS
+    if (at === this.runs.length) {
+      const grown = new Int32Array(this.runs.length * 2)
+      grown.set(this.runs)
+      this.runs = grown
+    }
+    this.runs.set([valueId, dead, seq, 1, block, offset], at)
+    this.open = true
+  }
+
+  private endPart(): void {
+    this.parts.push(sortRuns(this.runs, this.count))
+    this.count = 0
+    this.open = false
+  }
+
+  finish(): Int32Array[] {
+    if (this.count > 0) this.endPart()
+    return this.parts
+  }
+}
+
+function sortRuns(runs: Int32Array, count: number): Int32Array {
+  const order = Uint32Array.from({ length: count }, (_, run) => run)
+  const key = (run: number, word: number): number => runs[run * RUN_WORDS + word]!
+  order.sort(
+    (a, b) =>
+      (key(a, RUN_VALUE_ID) >>> 0) - (key(b, RUN_VALUE_ID) >>> 0) || key(a, RUN_DEAD) - key(b, RUN_DEAD) || key(a, RUN_SEQ) - key(b, RUN_SEQ) || a - b,
+  )
+  const sorted = new Int32Array(new SharedArrayBuffer(count * RUN_WORDS * 4))
+  for (let i = 0; i < count; i++) {
+    const from = order[i]! * RUN_WORDS
+    for (let word = 0; word < RUN_WORDS; word++) sorted[i * RUN_WORDS + word] = runs[from + word]!
+  }
+  return sorted
+}
+
+/** Position of the first run of `valueId` in a part, in words; the part's end if it has none. */
+export function firstRun(part: Int32Array, valueId: number): number {
+  let low = 0
+  let high = part.length / RUN_WORDS
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (part[middle * RUN_WORDS + RUN_VALUE_ID]! >>> 0 < valueId) low = middle + 1
+    else high = middle
+  }
+  return low * RUN_WORDS
+}

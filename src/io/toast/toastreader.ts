@@ -1,0 +1,104 @@
+import { CorruptionError } from '../../common/errors.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import type { ToastSource } from '../../columnar/toastsource.ts'
+import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
+import { TOAST_MAX_CHUNK_SIZE, type ToastPointer } from '../../tuple/toast.ts'
+import type { RelationFork } from '../datadir/segments.ts'
+import { readToastChunk } from './toastchunk.ts'
+import { firstRun, RUN_BLOCK, RUN_COUNT, RUN_DEAD, RUN_OFFSET, RUN_SEQ, RUN_VALUE_ID, RUN_WORDS, type ToastIndex } from './toastindex.ts'
+
+/** Blocks kept: the values of neighbouring rows are neighbours, too. */
+const CACHED_BLOCKS = 64
+
+/** Joins out-of-line values from the pages of their TOAST relation. */
+export class ToastReader implements ToastSource {
+  private readonly relationId: number
+  private readonly fork: RelationFork
+  private readonly index: ToastIndex
+  private readonly cache = new Uint8Array(CACHED_BLOCKS * BLOCK_SIZE)
+  private readonly cachedBlocks = new Int32Array(CACHED_BLOCKS).fill(-1)
+
+  /** @param relationId pg_class oid that pointers name */
+  constructor(relationId: number, fork: RelationFork, index: ToastIndex) {
+    this.relationId = relationId
+    this.fork = fork
+    this.index = index
+  }
+
+  fetch(pointer: ToastPointer): Uint8Array | undefined {
+    if (pointer.toastRelId !== this.relationId) return undefined
+    const chunks = Math.ceil(pointer.extSize / TOAST_MAX_CHUNK_SIZE)
+    // The length word of a pointer may lie: allocate only what the index has chunks for.
+    const runs = this.runsOf(pointer.valueId)
+    if (runs.reduce((sum, run) => sum + run.count, 0) < chunks) return undefined
+    const value = new Uint8Array(pointer.extSize)
+    const seen = new Uint8Array(chunks)
+    let missing = chunks
+    for (const run of runs) {
+      missing -= this.readRun(run, pointer, value, seen)
+      if (missing === 0) return value
+    }
+    return undefined
+  }
+
+  /** Runs of a value, those of live chunks first: a value id is used again after 2^32 others. */
+  private runsOf(valueId: number): Run[] {
+    const found: Run[] = []
+    for (const part of this.index.parts) {
+      for (let at = firstRun(part, valueId); at < part.length && part[at + RUN_VALUE_ID]! >>> 0 === valueId; at += RUN_WORDS) {
+        const dead = part[at + RUN_DEAD]!
+        found.push({ dead, seq: part[at + RUN_SEQ]!, count: part[at + RUN_COUNT]!, block: part[at + RUN_BLOCK]!, offset: part[at + RUN_OFFSET]! })
+      }
+    }
+    return found.sort((a, b) => a.dead - b.dead || a.seq - b.seq)
+  }
+
+  /** Copies the run's chunks that are still missing; returns how many those were. */
+  private readRun(run: Run, pointer: ToastPointer, value: Uint8Array, seen: Uint8Array): number {
+    let { block, offset } = run
+    let copied = 0
+    for (let taken = 0; taken < run.count; ) {
+      const page = this.page(block)
+      for (const count = linePointerCount(page); offset <= count && taken < run.count; offset++) {
+        const item = linePointer(page, offset)
+        if (lpFlags(item) !== LP_NORMAL) continue
+        copied += this.copyChunk(page, item, run.seq + taken, pointer, value, seen)
+        taken++
+      }
+      block++
+      offset = 1
+      if (block > this.fork.blocks) throw new CorruptionError('toast.index', 'the TOAST relation changed while it was read')
+    }
+    return copied
+  }
+
+  private copyChunk(page: Uint8Array, item: number, seq: number, pointer: ToastPointer, value: Uint8Array, seen: Uint8Array): number {
+    if (seq < 0 || seq >= seen.length || seen[seq] !== 0) return 0
+    const chunk = readToastChunk(page, lpOff(item), lpLen(item))
+    const at = seq * TOAST_MAX_CHUNK_SIZE
+    const wanted = Math.min(TOAST_MAX_CHUNK_SIZE, pointer.extSize - at)
+    if (!chunk || chunk.valueId !== pointer.valueId || chunk.seq !== seq || chunk.end - chunk.start !== wanted) return 0
+    value.set(page.subarray(chunk.start, chunk.end), at)
+    seen[seq] = 1
+    return 1
+  }
+
+  private page(block: number): Uint8Array {
+    const slot = block % CACHED_BLOCKS
+    const page = this.cache.subarray(slot * BLOCK_SIZE, (slot + 1) * BLOCK_SIZE)
+    if (this.cachedBlocks[slot] !== block) {
+      this.cachedBlocks[slot] = -1
+      this.fork.read(block, 1, page)
+      this.cachedBlocks[slot] = block
+    }
+    return page
+  }
+}
+
+interface Run {
+  dead: number
+  seq: number
+  count: number
+  block: number
+  offset: number
+}

@@ -1,0 +1,235 @@
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
+import type { TupleDesc } from '../catalog/tupledesc.ts'
+import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext } from '../columnar/filedescriptor.ts'
+import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import { relationSchema } from '../columnar/schema.ts'
+import type { BlockRange, Compression } from '../columnar/transcode.ts'
+import { EnvironmentError } from '../common/errors.ts'
+import { formatLsn } from '../common/ids.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import type { TypeProfile } from '../datum/typedef.ts'
+import {
+  dataFileName, hiddenFileName, type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, relationFolder, VIEWS_NAME,
+} from '../lake/manifest.ts'
+import { viewsFile } from '../lake/views.ts'
+import { type Cluster, openCluster, type RelationStorage } from './cluster.ts'
+import { fileError } from './datadir/files.ts'
+import { openPool, type Pool } from './pool.ts'
+import { type RelationFilter, selectRelations } from './selection.ts'
+import type { ForkFiles, TranscodeTask } from './tasks/transcodetask.ts'
+import { LTAP_VERSION } from './version.ts'
+
+export interface TranscodeLakeOptions {
+  pgdata: string
+  /** An empty or missing folder. */
+  lake: string
+  filter?: RelationFilter
+  /** Worker threads; 0 runs everything on this thread. */
+  workers: number
+  compression: Compression
+  profile: TypeProfile
+  onCorrupt: 'fail' | 'carry'
+  /** Called as work ends: bytes of heap done so far, and of how many. */
+  onProgress?: (doneBytes: number, totalBytes: number) => void
+}
+
+/** Marks a lake half written: whatever is beside it may be thrown away. */
+const UNFINISHED_NAME = '.unfinished'
+
+/**
+ * Files are cut so that a relation of some size feeds several workers, and so that none is tiny or huge. The cut depends on
+ * the relation alone: any number of workers writes the same lake.
+ */
+const FILES_WANTED = 8
+const FILE_BLOCKS_MIN = 4096
+const FILE_BLOCKS_MAX = 32768
+
+/**
+ * Transcodes a clean data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
+ * @throws EnvironmentError datadir.*, lake.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
+ */
+export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
+  const cluster = openCluster(options.pgdata)
+  prepareLake(options.lake)
+  const job = new TranscodeJob(cluster, options)
+  const manifest = await job.run()
+  writeDurably(join(options.lake, VIEWS_NAME), viewsFile(manifest))
+  writeDurably(join(options.lake, MANIFEST_NAME), `${JSON.stringify(manifest, undefined, 1)}\n`)
+  rmSync(join(options.lake, UNFINISHED_NAME))
+  return manifest
+}
+
+function prepareLake(lake: string): void {
+  try {
+    mkdirSync(lake, { recursive: true })
+    const names = readdirSync(lake)
+    if (names.includes(MANIFEST_NAME)) {
+      throw new EnvironmentError('lake.exists', 'there is a lake already; name another folder or delete this one', { file: lake })
+    }
+    if (names.includes(UNFINISHED_NAME)) rmSync(join(lake, 'data'), { recursive: true, force: true })
+    else if (names.length > 0) throw new EnvironmentError('lake.not-empty', 'the folder is not empty and holds no lake; name another one', { file: lake })
+    closeSync(openSync(join(lake, UNFINISHED_NAME), 'w'))
+  } catch (error) {
+    throw error instanceof EnvironmentError ? error : fileError(error, lake)
+  }
+}
+
+/** Writes under another name first: the name appears with the whole content or not at all. */
+function writeDurably(path: string, text: string): void {
+  try {
+    const fd = openSync(`${path}.new`, 'w')
+    writeSync(fd, text)
+    fsyncSync(fd)
+    closeSync(fd)
+    renameSync(`${path}.new`, path)
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+class TranscodeJob {
+  private readonly cluster: Cluster
+  private readonly options: TranscodeLakeOptions
+  private readonly descriptor: ClusterDescriptor
+  private readonly pool: Pool
+  private readonly toastIndexes = new Map<string, Promise<TranscodeTask['toast']>>()
+  private doneBytes = 0
+  private totalBytes = 0
+
+  constructor(cluster: Cluster, options: TranscodeLakeOptions) {
+    this.cluster = cluster
+    this.options = options
+    this.pool = openPool(options.workers)
+    this.descriptor = {
+      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,
+      lsn: formatLsn(cluster.checkpointLsn), profile: options.profile,
+    }
+  }
+
+  async run(): Promise<Manifest> {
+    const { cluster } = this
+    const selection = selectRelations(cluster, this.options.filter)
+    const stored = selection.relations.map((relation) => ({ relation, storage: cluster.storage(relation) }))
+    this.totalBytes = stored.reduce((sum, { storage }) => sum + (storage.forks.main ?? 0) * BLOCK_SIZE, 0)
+    this.options.onProgress?.(0, this.totalBytes)
+    try {
+      // The largest relations first: the end of the work is then small pieces that keep every worker busy.
+      const order = [...stored].sort((a, b) => (b.storage.forks.main ?? 0) - (a.storage.forks.main ?? 0))
+      const results = await allOrFirstError(order.map(({ relation, storage }) => this.relation(relation, storage)))
+      const byPath = new Map(results.map((result) => [result.path, result]))
+      const relations = stored.map(({ storage }) => byPath.get(storage.relativePath)!)
+      const parents = await allOrFirstError(selection.parents.map((parent) => this.parent(parent)))
+      return this.manifest([...relations, ...parents], selection.complete)
+    } finally {
+      await this.pool.close()
+    }
+  }
+
+  private manifest(relations: LakeRelation[], complete: boolean): Manifest {
+    const { cluster, descriptor } = this
+    const relative = (dir: string, relNumber: number): string => `${dir.slice(realpathSync(this.options.pgdata).length + 1)}/${relNumber}`
+    return {
+      format: FORMAT_VERSION, createdBy: `ltap ${LTAP_VERSION}`, profile: descriptor.profile, systemIdentifier: descriptor.systemIdentifier,
+      major: descriptor.major, catalogVersion: cluster.control.catalogVersion, blockSize: BLOCK_SIZE, checksums: descriptor.checksums,
+      lsn: descriptor.lsn, timeline: cluster.timeline, source: realpathSync(this.options.pgdata), complete,
+      databases: cluster.databases.map(({ oid, name, template }) => ({ oid, name, template })),
+      relations, orphans: complete ? cluster.orphans().map(({ dir, relNumber }) => relative(dir, relNumber)) : [],
+      temporaryFiles: complete ? cluster.temp().length : 0,
+    }
+  }
+
+  private async relation(relation: Relation, storage: RelationStorage): Promise<LakeRelation> {
+    const { database, schema, name, oid, relkind, persistence, locator, visible, parents } = relation
+    const blocks = storage.forks.main ?? 0
+    const descriptor = this.describe(relation, blocks)
+    const fork = { path: storage.path, segments: storage.segments }
+    const toast = blocks > 0 ? await this.toastOf(relation) : undefined
+    const files = await allOrFirstError(blockRanges(blocks).map((range) => this.file(relation, descriptor, fork, toast, range)))
+    const lanes = newLaneCounts()
+    for (const file of files) addLaneCounts(lanes, file.lanes)
+    return {
+      database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
+      forks: storage.forks, visible, toastRelId: relation.toastRelId, parents, ...columnsOf(descriptor, this.descriptor), files: files.map(({ file }) => file), lanes,
+    }
+  }
+
+  private describe({ database, schema, name, oid, relkind, locator, desc }: Relation, blocks: number): RelationDescriptor {
+    const untyped: TupleDesc = { attributes: [], types: [] }
+    return {
+      ...locator, database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, blocks, encoding: database.encoding,
+      desc: desc ?? untyped,
+    }
+  }
+
+  private async file(
+    relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], range: BlockRange,
+  ): Promise<{ file: LakeFile; lanes: LakeRelation['lanes'] }> {
+    const folder = relationFolder(descriptor)
+    const { pgdata, lake, compression, onCorrupt } = this.options
+    const result = await this.pool.run('transcode', {
+      pgdata, fork, range, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt, lake,
+      path: `${folder}/${dataFileName(range.firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(range.firstBlock)}`, toast,
+    })
+    this.doneBytes += range.blockCount * BLOCK_SIZE
+    this.options.onProgress?.(this.doneBytes, this.totalBytes)
+    return result
+  }
+
+  /** The index of a relation's TOAST relation, made once. */
+  private toastOf(relation: Relation): Promise<TranscodeTask['toast']> {
+    if (relation.toastRelId === 0) return Promise.resolve(undefined)
+    const key = `${relation.database.oid}/${relation.toastRelId}`
+    let index = this.toastIndexes.get(key)
+    if (!index) {
+      index = this.indexToast(relation)
+      this.toastIndexes.set(key, index)
+    }
+    return index
+  }
+
+  private async indexToast({ database, toastRelId }: Relation): Promise<TranscodeTask['toast']> {
+    const toast = this.cluster.relations(database.oid).find(({ oid, visible }) => oid === toastRelId && visible)
+    if (!toast) return undefined
+    const { path, segments, forks } = this.cluster.storage(toast)
+    if (!forks.main) return undefined
+    const fork = { path, segments }
+    return { relationId: toastRelId, fork, index: await this.pool.run('toastIndex', { pgdata: this.options.pgdata, fork }) }
+  }
+
+  /** A partitioned parent has no pages, but queries ask for it: its schema is in the manifest. */
+  private async parent({ database, schema, name, oid, parents, desc }: UnstoredRelation): Promise<LakeRelation> {
+    const descriptor: RelationDescriptor = {
+      spcOid: 0, dbOid: database.oid, relNumber: 0, database: database.name, schema, name, oid, relkind: 'p', blocks: 0, encoding: database.encoding, desc,
+    }
+    return {
+      database: database.name, schema, name, oid, relkind: 'p', persistence: 'p', spcOid: 0, dbOid: database.oid, relNumber: 0, path: '', forks: {},
+      visible: true, toastRelId: 0, parents, ...columnsOf(descriptor, this.descriptor), files: [], lanes: newLaneCounts(),
+    }
+  }
+}
+
+function columnsOf(relation: RelationDescriptor, cluster: ClusterDescriptor): { columns: string[]; overflow: boolean } {
+  const schema = relationSchema(schemaContext({ ...cluster, relation, displayScales: {} }))
+  return { columns: schema.columns.map(({ name }) => name), overflow: schema.overflow !== undefined }
+}
+
+/** At least one file, so that a relation without blocks has its schema in the lake. */
+function blockRanges(blocks: number): BlockRange[] {
+  const size = Math.min(FILE_BLOCKS_MAX, Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED)))
+  const count = Math.max(1, Math.ceil(blocks / size))
+  return Array.from({ length: count }, (_, i) => ({ firstBlock: i * size, blockCount: Math.min(size, blocks - i * size) }))
+}
+
+/** Promise.all, but waits for the rest after a failure: no task may still write when the caller cleans up. */
+async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(promises)
+  const failed = settled.find((result) => result.status === 'rejected')
+  if (failed) throw failed.reason
+  return settled.map((result) => (result as PromiseFulfilledResult<T>).value)
+}
+
+export function lakeExists(lake: string): boolean {
+  return existsSync(join(lake, MANIFEST_NAME))
+}

@@ -1,0 +1,172 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import { formatLsn } from '../common/ids.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
+import { type Cluster, openCluster } from './cluster.ts'
+import { checkSameState, lakeRelationName, readManifest } from './lake.ts'
+import { openPool, type Pool } from './pool.ts'
+import type { ForkFiles } from './tasks/transcodetask.ts'
+
+export interface VerifyLakeOptions {
+  lake: string
+  /** Without it the lake is audited alone: every page forms back to the CRC it had. */
+  pgdata?: string
+  workers: number
+  onProgress?: (doneBytes: number, totalBytes: number) => void
+}
+
+export interface LakeDifference {
+  /** `shop.public.orders`; undefined for the lake as a whole. */
+  relation?: string
+  file?: string
+  block?: number
+  reason: string
+}
+
+export interface LakeReport {
+  equal: boolean
+  systemIdentifier: string
+  lsn: string
+  /** Compared with a data directory, or audited alone. */
+  comparedWith: string | null
+  relations: number
+  files: number
+  pages: number
+  tuples: number
+  rows: number
+  hiddenRows: number
+  lanes: LaneCounts
+  forensic: {
+    /** Tuples no reader can ever see again; counted where there is a data directory. */
+    deadTuples: number
+    /** TOAST pointers of dead tuples whose chunks are gone. */
+    dangling: number
+    orphanFiles: readonly string[]
+    temporaryFiles: number
+    /** Hint bits that CLOG contradicts. */
+    hintContradictions: number
+    damagedPages: number
+  }
+  /** Blocks, files and relations that differ. */
+  differing: number
+  /** The first differences of each file. */
+  differences: LakeDifference[]
+}
+
+/** @throws EnvironmentError if there is no lake, or the data directory is another cluster's or in another state */
+export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport> {
+  const manifest = readManifest(options.lake)
+  const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata)
+  if (cluster) checkSameState(manifest, cluster, formatLsn(cluster.checkpointLsn))
+  const pool = openPool(options.workers)
+  try {
+    return await new VerifyJob(options, manifest, cluster, pool).run()
+  } finally {
+    await pool.close()
+  }
+}
+
+class VerifyJob {
+  private readonly options: VerifyLakeOptions
+  private readonly manifest: Manifest
+  private readonly pool: Pool
+  private readonly cluster: Cluster | undefined
+  private readonly report: LakeReport
+  private doneBytes = 0
+  private totalBytes = 0
+
+  constructor(options: VerifyLakeOptions, manifest: Manifest, cluster: Cluster | undefined, pool: Pool) {
+    this.options = options
+    this.manifest = manifest
+    this.cluster = cluster
+    this.pool = pool
+    this.report = {
+      equal: true, systemIdentifier: manifest.systemIdentifier, lsn: manifest.lsn, comparedWith: options.pgdata ?? null, relations: 0, files: 0,
+      pages: 0, tuples: 0, rows: 0, hiddenRows: 0, lanes: newLaneCounts(),
+      forensic: {
+        deadTuples: 0, dangling: 0, orphanFiles: manifest.orphans, temporaryFiles: manifest.temporaryFiles, hintContradictions: 0, damagedPages: 0,
+      },
+      differing: 0, differences: [],
+    }
+  }
+
+  async run(): Promise<LakeReport> {
+    const { manifest, report } = this
+    const stored = manifest.relations.filter(({ relkind }) => relkind !== 'p')
+    this.totalBytes = stored.reduce((sum, { forks }) => sum + (forks.main ?? 0) * BLOCK_SIZE, 0)
+    this.options.onProgress?.(0, this.totalBytes)
+    const sources = this.sources(stored)
+    const order = [...stored].sort((a, b) => (b.forks.main ?? 0) - (a.forks.main ?? 0))
+    await Promise.all(order.map((relation) => this.relation(relation, sources.get(relation))))
+    report.forensic.dangling = report.lanes.dangling
+    report.equal = report.differing === 0
+    return report
+  }
+
+  /** The files of each relation of the lake, and as differences the relations that only one side has. */
+  private sources(stored: readonly LakeRelation[]): Map<LakeRelation, ForkFiles> {
+    const found = new Map<LakeRelation, ForkFiles>()
+    if (!this.cluster) return found
+    const lake = new Map(stored.map((relation) => [relation.path, relation]))
+    for (const relation of this.cluster.allRelations()) {
+      const { path, relativePath, segments, forks } = this.cluster.storage(relation)
+      const twin = lake.get(relativePath)
+      if (twin) {
+        found.set(twin, { path, segments })
+        lake.delete(relativePath)
+        if ((forks.main ?? 0) !== (twin.forks.main ?? 0)) {
+          this.differ({ relation: lakeRelationName(twin), reason: `${forks.main} blocks in the data directory, ${twin.forks.main} in the lake` })
+        }
+      } else if (this.manifest.complete) {
+        this.differ({ relation: `${relation.database.name}.${relation.schema}.${relation.name}`, reason: `${relativePath} is not in the lake` })
+      }
+    }
+    for (const relation of lake.values()) this.differ({ relation: lakeRelationName(relation), reason: `${relation.path} is not in the data directory` })
+    return found
+  }
+
+  private async relation(relation: LakeRelation, fork: ForkFiles | undefined): Promise<void> {
+    const { report } = this
+    report.relations++
+    addLaneCounts(report.lanes, relation.lanes)
+    let next = 0
+    for (const { firstBlock, blockCount } of relation.files) {
+      if (firstBlock !== next) this.differ({ relation: lakeRelationName(relation), block: next, reason: `no file holds block ${next}` })
+      next = firstBlock + blockCount
+    }
+    if (next !== (relation.forks.main ?? 0)) {
+      this.differ({ relation: lakeRelationName(relation), reason: `the files end at block ${next}, the relation at ${relation.forks.main}` })
+    }
+    await Promise.all(relation.files.map((file) => this.file(relation, file, fork)))
+  }
+
+  private async file(relation: LakeRelation, file: LakeFile, fork: ForkFiles | undefined): Promise<void> {
+    const { report, options } = this
+    const where = { relation: lakeRelationName(relation), file: file.path }
+    report.files++
+    report.forensic.damagedPages += file.damaged.length
+    for (const path of [file.path, ...(file.hidden ? [file.hidden.path] : [])]) {
+      if (!existsSync(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
+    }
+    const source = fork && options.pgdata !== undefined ? { pgdata: options.pgdata, fork } : undefined
+    const { checksums } = this.manifest
+    const result = await this.pool.run('verify', { lake: options.lake, file, checksums, visible: relation.visible, source })
+    report.pages += result.pages
+    report.tuples += result.tuples
+    report.rows += result.rows
+    report.hiddenRows += result.hidden
+    report.forensic.deadTuples += result.dead
+    report.forensic.hintContradictions += result.hintContradictions
+    report.differing += result.differing
+    report.differences.push(...result.differences.map((difference) => ({ ...where, ...difference })))
+    this.doneBytes += file.blockCount * BLOCK_SIZE
+    options.onProgress?.(this.doneBytes, this.totalBytes)
+  }
+
+  private differ(difference: LakeDifference): void {
+    this.report.differing++
+    this.report.differences.push(difference)
+  }
+}

@@ -1,0 +1,203 @@
+import { CorruptionError } from '../common/errors.ts'
+import type { LakeFile, LakeRelation, Manifest } from './manifest.ts'
+import { type DatabaseNames, databaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings, userDatabases } from './viewnames.ts'
+
+/**
+ * Which columns a view shows: `user` the user columns; `overflow` these and `_overflow`; `physical` these, `_ltap` and a boolean
+ * `_visible`, of all tuples, dead ones too, but not of structure rows.
+ */
+export type ViewColumns = 'user' | 'overflow' | 'physical'
+
+export interface ViewOptions {
+  /** Put before every file path: '' where queries run in the lake's folder, else the lake's path with a `/` at its end. */
+  root: string
+  columns: ViewColumns
+  /** DuckDB catalog; undefined for the current one. */
+  catalog?: string
+}
+
+/** `CREATE VIEW` of one relation, or why there is none. */
+export type ViewText = { sql: string; problem?: undefined } | { sql?: undefined; problem: string }
+
+const PARQUET_SUFFIX = '.parquet'
+const HIDDEN_SUFFIX = '.hidden.parquet'
+
+/**
+ * The view of `named`. A parent, partitioned or inherited, shows its own columns of its own rows and of all its descendants'.
+ * @param names of the database that `named` belongs to
+ * @throws CorruptionError lake.manifest
+ */
+export function createView(named: NamedRelation, names: DatabaseNames, options: ViewOptions): ViewText {
+  const { relation } = named
+  const view = qualifiedName(named, options)
+  const members = [relation, ...descendants(relation, names)].filter(({ files }) => files.length > 0)
+  for (const member of members) {
+    const missing = relation.columns.find((column) => !member.columns.includes(column))
+    if (missing === undefined) continue
+    return { problem: `${view} has no view: its column ${quoteName(missing)} has another name in ${quoteName(member.name)}` }
+  }
+  const overflow = members.some((member) => member.overflow)
+  const columns = options.columns === 'user' || !overflow ? relation.columns : [...relation.columns, '_overflow']
+  const selects = members.flatMap((member) => memberRows(member, columns, options))
+  const body = selects.length === 0 ? noRows(columns) : selects.join('\nUNION ALL\n')
+  return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n` }
+}
+
+function qualifiedName(named: NamedRelation, { catalog, columns }: ViewOptions): string {
+  const schema = columns === 'physical' ? named.physicalSchema : named.schema
+  return `${catalog === undefined ? '' : `${quoteName(catalog)}.`}${quoteName(schema)}.${quoteName(named.name)}`
+}
+
+/** find_all_inheritors (pg_inherits.c): each descendant once, however many ways lead to it. */
+function descendants(relation: LakeRelation, names: DatabaseNames): LakeRelation[] {
+  const found = new Set<LakeRelation>([relation])
+  for (const ancestor of found) {
+    for (const { relation: child } of names.relations) {
+      if (child.database === ancestor.database && child.parents.includes(ancestor.oid)) found.add(child)
+    }
+  }
+  found.delete(relation)
+  return [...found]
+}
+
+function noRows(columns: readonly string[]): string {
+  const list = columns.length === 0 ? 'NULL AS "_no_columns"' : columns.map((column) => `NULL AS ${quoteName(column)}`).join(', ')
+  return `SELECT ${list} WHERE false`
+}
+
+/** Selects of one relation's rows: files without hidden rows are scanned plainly, the others less their hidden rows. */
+function memberRows(member: LakeRelation, columns: readonly string[], options: ViewOptions): string[] {
+  const plain = member.files.filter(({ hidden }) => hidden === null)
+  const holed = member.files.filter(({ hidden }) => hidden !== null)
+  const fileRowNumberTaken = member.columns.some((column) => foldName(column) === 'file_row_number')
+  const selects: string[] = []
+  if (plain.length > 0) selects.push(plainRows(plain, member, columns, options))
+  if (holed.length > 1 && !fileRowNumberTaken) selects.push(holedFiles(holed, member, columns, options))
+  else selects.push(...holed.map((file) => holedFile(file, member, columns, fileRowNumberTaken, options)))
+  return selects
+}
+
+function plainRows(files: readonly LakeFile[], member: LakeRelation, columns: readonly string[], options: ViewOptions): string {
+  const from = `read_parquet(${fileList(files.map(({ path }) => path), options)}, hive_partitioning = false) AS "_row"`
+  if (options.columns !== 'physical') return `SELECT ${columnList(columns, member)}\nFROM ${from}`
+  return `SELECT ${columnList(columns, member)}, ${physicalList(member, 'true')}\nFROM ${from}\nWHERE ${IS_TUPLE}`
+}
+
+/** One file: the position alone is the key. A column named file_row_number stands in the way of DuckDB's own: count instead. */
+function holedFile(
+  file: LakeFile, member: LakeRelation, columns: readonly string[], fileRowNumberTaken: boolean, options: ViewOptions,
+): string {
+  const hidden = `read_parquet(${fileName(hiddenPath(file), options)}, hive_partitioning = false) AS "_hidden"`
+  const data = fileName(file.path, options)
+  if (!fileRowNumberTaken) {
+    const rows = `read_parquet(${data}, file_row_number = true, hive_partitioning = false) AS "_row"`
+    return visibleRows(rows, hidden, '"_row".file_row_number = "_hidden".pos', member, columns, options)
+  }
+  const position = quoteName(freeColumn('_position', member))
+  const rows = `(SELECT *, row_number() OVER () - 1 AS ${position} FROM read_parquet(${data}, hive_partitioning = false)) AS "_row"`
+  return visibleRows(rows, hidden, `"_row".${position} = "_hidden".pos`, member, columns, options)
+}
+
+/** Many files: file and position are the key. One join over all of them plans and runs faster than one join per file. */
+function holedFiles(files: readonly LakeFile[], member: LakeRelation, columns: readonly string[], options: ViewOptions): string {
+  const file = freeColumn('_file', member)
+  const data = fileList(files.map(({ path }) => path), options)
+  const hidden = fileList(files.map(hiddenPath), options)
+  const rows = `read_parquet(${data}, file_row_number = true, filename = '${file}', hive_partitioning = false) AS "_row"`
+  const positions =
+    `(SELECT left(filename, -${HIDDEN_SUFFIX.length}) || '${PARQUET_SUFFIX}' AS file, pos\n` +
+    `  FROM read_parquet(${hidden}, filename = true, hive_partitioning = false)) AS "_hidden"`
+  const key = `"_row".file_row_number = "_hidden".pos AND "_row".${quoteName(file)} = "_hidden".file`
+  return visibleRows(rows, positions, key, member, columns, options)
+}
+
+function visibleRows(
+  rows: string, hidden: string, key: string, member: LakeRelation, columns: readonly string[], options: ViewOptions,
+): string {
+  const list = columnList(columns, member)
+  if (options.columns !== 'physical') return `SELECT ${list}\nFROM ${rows}\nANTI JOIN ${hidden}\n  ON ${key}`
+  const physical = physicalList(member, '"_hidden".pos IS NULL')
+  return `SELECT ${list}, ${physical}\nFROM ${rows}\nLEFT JOIN ${hidden}\n  ON ${key}\nWHERE ${IS_TUPLE}`
+}
+
+/** Not a structure row: offset 0 stands for an empty page, and a line pointer that is not NORMAL has no tuple. */
+const IS_TUPLE = `"_row"."_ltap"."offset" > 0 AND coalesce("_row"."_ltap"."lp"."state", 1) = 1`
+
+function columnList(columns: readonly string[], member: LakeRelation): string {
+  if (columns.length === 0) return 'NULL AS "_no_columns"'
+  return columns
+    .map((column) => (column === '_overflow' && !member.overflow ? 'NULL AS "_overflow"' : `"_row".${quoteName(column)}`))
+    .join(', ')
+}
+
+function physicalList(member: LakeRelation, visible: string): string {
+  return `"_row"."_ltap", ${visible} AS ${quoteName(freeColumn('_visible', member))}`
+}
+
+function freeColumn(name: string, { columns }: LakeRelation): string {
+  const taken = new Set(columns.map(foldName))
+  let free = name
+  while (taken.has(free)) free += '_'
+  return free
+}
+
+function hiddenPath({ path, hidden }: LakeFile): string {
+  const expected = path.slice(0, -PARQUET_SUFFIX.length) + HIDDEN_SUFFIX
+  if (hidden?.path === expected) return expected
+  throw new CorruptionError('lake.manifest', `hidden rows of ${path} are in ${String(hidden?.path)}, expected ${expected}`)
+}
+
+function fileList(paths: readonly string[], options: ViewOptions): string {
+  return `[${paths.map((path) => fileName(path, options)).join(', ')}]`
+}
+
+/** A path as DuckDB's glob takes it for itself. */
+function fileName(path: string, { root }: ViewOptions): string {
+  return quoteText((root + path).replace(/[[*?]/g, '[$&]'))
+}
+
+export function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** `<lake>/views.sql`: user tables' visible rows in stock DuckDB, paths relative to the lake's folder. */
+export function viewsFile(manifest: Manifest): string {
+  const databases = userDatabases(manifest).map((database) => databaseNames(manifest, database))
+  const several = databases.length > 1
+  const bodies = databases.map((names) => databaseViews(names, several ? names.catalog : undefined))
+  return viewsHead(manifest, databases, several) + bodies.join('')
+}
+
+function viewsHead(manifest: Manifest, databases: readonly DatabaseNames[], several: boolean): string {
+  const named = several ? 'each database is a catalog: "database".schema.table' : 'tables are found by their Postgres names'
+  return [
+    `-- Postgres ${manifest.major}, system ${manifest.systemIdentifier}, as of LSN ${manifest.lsn}: the rows that were visible then.`,
+    '-- For DuckDB 1.1 or newer, started in the folder of this file, because paths are relative to it:',
+    '--   duckdb -init views.sql        or, inside DuckDB:   .read views.sql',
+    `-- ${databases.map(({ database }) => comment(database.name)).join(', ') || 'No database has a user table'}: ${named}.`,
+    '',
+    '',
+  ].join('\n')
+}
+
+function databaseViews(names: DatabaseNames, catalog: string | undefined): string {
+  const tables = names.relations.filter(({ relation }) => isUserTable(relation))
+  const prefix = catalog === undefined ? '' : `${quoteName(catalog)}.`
+  const views = tables.map((table) => createView(table, names, { root: '', columns: 'user', ...(catalog === undefined ? {} : { catalog }) }))
+  const used = [...new Set(tables.map(({ schema }) => schema))]
+  return [
+    ...renamings(names, tables)
+      .filter((note) => catalog !== undefined || !note.startsWith('database '))
+      .map((note) => `-- ${comment(note)}\n`),
+    ...(catalog === undefined ? [] : [`ATTACH IF NOT EXISTS ':memory:' AS ${quoteName(catalog)};\n`]),
+    ...used.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${prefix}${quoteName(schema)};\n`),
+    ...views.map(({ sql, problem }) => `\n${sql ?? `-- ${comment(problem)}\n`}`),
+    ...(catalog === undefined && used.includes('public') ? ['\nUSE "public";\n'] : []),
+    '\n',
+  ].join('')
+}
+
+/** Names may hold anything, a line end too. */
+function comment(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ')
+}

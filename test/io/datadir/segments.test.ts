@@ -1,0 +1,111 @@
+import { mkdtempSync, rmSync, truncateSync, unlinkSync, writeFileSync, openSync, writeSync, closeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { listRelationFiles } from '../../../src/io/datadir/relationfiles.ts'
+import { RelationFork } from '../../../src/io/datadir/segments.ts'
+import { FileSlru } from '../../../src/io/datadir/slru.ts'
+
+const GIB = 2 ** 30
+let dir = ''
+beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), 'ltap-segments-'))))
+afterEach(() => rmSync(dir, { recursive: true }))
+
+/** A sparse file. */
+function file(name: string, size: number): void {
+  writeFileSync(join(dir, name), '')
+  truncateSync(join(dir, name), size)
+}
+
+function open(): RelationFork {
+  return new RelationFork(join(dir, '7'), listRelationFiles(dir).relations.get(7)?.forks.get('main') ?? [])
+}
+
+function put(name: string, byte: number, value: number): void {
+  const fd = openSync(join(dir, name), 'r+')
+  writeSync(fd, Uint8Array.of(value), 0, 1, byte)
+  closeSync(fd)
+}
+
+describe('segments of a relation', () => {
+  test('blocks and reads across a boundary', () => {
+    file('7', GIB)
+    file('7.1', GIB)
+    file('7.2', 3 * 8192)
+    put('7', GIB - 8192, 1)
+    put('7.1', 0, 2)
+    put('7.1', GIB - 8192, 3)
+    put('7.2', 2 * 8192, 4)
+    const fork = open()
+    expect(fork.blocks).toBe(2 * 131072 + 3)
+    const into = new Uint8Array(3 * 8192)
+    fork.read(131071, 2, into, 8192)
+    expect([into[0], into[8192], into[2 * 8192]]).toEqual([0, 1, 2])
+    fork.read(262143, 1, into)
+    fork.read(262146, 1, into, 8192)
+    expect([into[0], into[8192]]).toEqual([3, 4])
+    expect(() => fork.read(262146, 2, into)).toThrow(RangeError)
+    expect(() => fork.read(0, 4, into)).toThrow(RangeError)
+    fork.close()
+  })
+
+  test('truncation leaves empty segments', () => {
+    file('7', 8192)
+    file('7.1', 0)
+    file('7.2', 0)
+    expect(open().blocks).toBe(1)
+    file('7', GIB)
+    expect(open().blocks).toBe(131072)
+    file('7', 0)
+    expect(open().blocks).toBe(0)
+  })
+
+  test.each([
+    ['missing middle segment', [['7', GIB], ['7.2', 8192]]],
+    ['missing first segment', [['7.1', 8192]]],
+    ['no file', []],
+    ['segment behind one that is not full', [['7', 8192], ['7.1', 8192]]],
+    ['segment behind an empty one', [['7', GIB], ['7.1', 0], ['7.2', 8192]]],
+    ['partial block', [['7', 8193]]],
+    ['oversized segment', [['7', GIB + 8192]]],
+  ] as [string, [string, number][]][])('%s is corruption', (_, files) => {
+    for (const [name, size] of files) file(name, size)
+    expect(open).toThrow(/^relation\..*file/)
+  })
+
+  test('a file that became shorter', () => {
+    file('7', 2 * 8192)
+    const fork = open()
+    truncateSync(join(dir, '7'), 8192)
+    expect(() => fork.read(0, 2, new Uint8Array(16384))).toThrow(/relation.short-read/)
+    fork.close()
+    unlinkSync(join(dir, '7'))
+    expect(() => fork.read(0, 1, new Uint8Array(8192))).toThrow(/datadir.file/)
+  })
+
+  test('names', () => {
+    for (const name of ['7', '7.1', '7_fsm', '7_vm.1', '8_init', 't3_9', 't3_9_fsm', 'PG_VERSION', 'pg_filenode.map', 'pg_internal.init', '9x', '_vm']) file(name, 0)
+    const { relations, temp } = listRelationFiles(dir)
+    expect([...relations.values()].map(({ relNumber, forks }) => [relNumber, Object.fromEntries(forks)])).toEqual([
+      [7, { main: [0, 1], fsm: [0], vm: [1] }], [8, { init: [0] }],
+    ])
+    expect(temp.map(({ relNumber, tempBackend, forks }) => [relNumber, tempBackend, [...forks.keys()]])).toEqual([[9, 3, ['main', 'fsm']]])
+  })
+})
+
+describe('SLRU files', () => {
+  test('pages by segment, bounded cache, missing and partial pages', () => {
+    file('0000', 2 * 8192)
+    file('001F', 8192)
+    file('10000', 8192)
+    put('0000', 8192, 5)
+    put('001F', 0, 6)
+    put('10000', 0, 7)
+    const slru = new FileSlru(dir, 2)
+    const first = (page: number): number | undefined => slru.page(page)?.[0]
+    expect([first(1), first(31 * 32), first(65536 * 32), first(1), first(0)]).toEqual([5, 6, 7, 5, 0])
+    expect([first(2), first(32), first(31 * 32 + 1)]).toEqual([undefined, undefined, undefined])
+    truncateSync(join(dir, '0000'), 8192 + 100)
+    expect(() => new FileSlru(dir).page(1)).toThrow(/slru.size/)
+  })
+})
