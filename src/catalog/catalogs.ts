@@ -128,7 +128,9 @@ export function pgClassReader(layout: CatalogLayout, encoding: number): Reader<P
 }
 
 /** Returns undefined for system attributes and for relations that `wanted` refuses. */
-export function pgAttributeReader(layout: CatalogLayout, encoding: number, wanted: (relId: Oid) => boolean): Reader<PgAttribute | undefined> {
+export function pgAttributeReader(
+  layout: CatalogLayout, encoding: number, wanted: (relId: Oid) => boolean,
+): Reader<PgAttribute | undefined> {
   const at = columns(
     layout, 'attrelid', 'attnum', 'attname', 'atttypid', 'atttypmod', 'attlen', 'attalign', 'attstorage', 'attisdropped', 'attgenerated',
     'atthasmissing', 'attmissingval',

@@ -26,6 +26,11 @@ export interface CatalogSources {
   toast?: CatalogToast
 }
 
+/** The sources of one database, with what its catalogs are called in error messages. */
+interface Scope extends CatalogSources {
+  prefix: string
+}
+
 /** A pg_class row version whose inserter did not abort. */
 export interface ClassVersion {
   row: PgClass
@@ -46,6 +51,8 @@ export interface DatabaseCatalog {
   ranges: readonly PgRange[]
   inherits: readonly PgInherits[]
   namespaceName: (oid: Oid) => string
+  /** Every tablespace of the cluster. Reads pg_tablespace. */
+  tablespaces: () => catalogs.OidName[]
   /** amname, `access method <oid>` if there is none. Reads pg_am. */
   accessMethodName: (oid: Oid) => string
 }
@@ -58,7 +65,7 @@ const STORAGE_KINDS = 'riStm'
 export function loadDatabases(sources: CatalogSources): PgDatabase[] {
   const locator = mappedLocator(sources.sharedMap, catalogs.DATABASE_RELATION_ID, GLOBAL_TABLESPACE, 0)
   const layout = bootstrapLayouts(sources.major).pgDatabase
-  return visibleRows(sources, locator, layout, catalogs.pgDatabaseReader(layout))
+  return visibleRows({ ...sources, prefix: 'global.pg_catalog.' }, locator, layout, catalogs.pgDatabaseReader(layout))
 }
 
 /**
@@ -66,8 +73,9 @@ export function loadDatabases(sources: CatalogSources): PgDatabase[] {
  * @param map the database's pg_filenode.map
  * @throws CorruptionError page.*, tuple.*, catalog.*
  */
-export function loadDatabaseCatalog(sources: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>): DatabaseCatalog {
+export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>): DatabaseCatalog {
   const { encoding } = database
+  const sources: Scope = { ...given, prefix: `${database.name}.pg_catalog.` }
   const layouts = bootstrapLayouts(sources.major)
   const mapped = (oid: Oid) => mappedLocator(map, oid, database.tablespace, database.oid)
   const classes = loadClasses(sources, database, map, layouts.pgClass)
@@ -95,6 +103,7 @@ export function loadDatabaseCatalog(sources: CatalogSources, database: PgDatabas
     ranges: read(catalogs.RANGE_RELATION_ID, catalogs.pgRangeReader),
     inherits: read(catalogs.INHERITS_RELATION_ID, catalogs.pgInheritsReader),
     namespaceName: (oid) => namespaces.get(oid) ?? String(oid),
+    tablespaces: () => read(catalogs.TABLESPACE_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'spcname', encoding)),
     accessMethodName: (oid) => {
       const methods = read(catalogs.ACCESS_METHOD_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'amname', encoding))
       return methods.find((method) => method.oid === oid)?.name ?? `access method ${oid}`
@@ -102,7 +111,7 @@ export function loadDatabaseCatalog(sources: CatalogSources, database: PgDatabas
   }
 }
 
-function loadClasses(sources: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>, layout: CatalogLayout): ClassVersion[] {
+function loadClasses(sources: Scope, database: PgDatabase, map: ReadonlyMap<Oid, number>, layout: CatalogLayout): ClassVersion[] {
   const own = mappedLocator(map, catalogs.RELATION_RELATION_ID, database.tablespace, database.oid)
   const readClass = catalogs.pgClassReader(layout, database.encoding)
   return allRows(sources, own, layout, (tuple) => {
@@ -127,7 +136,7 @@ function locatorOf(row: PgClass, database: PgDatabase, map: ReadonlyMap<Oid, num
 }
 
 function loadAttributes(
-  sources: CatalogSources, locator: RelFileLocator, layout: CatalogLayout, encoding: number, wanted: (relId: Oid) => boolean,
+  sources: Scope, locator: RelFileLocator, layout: CatalogLayout, encoding: number, wanted: (relId: Oid) => boolean,
 ): (relId: Oid) => readonly PgAttribute[] {
   const byRelation = new Map<Oid, PgAttribute[]>()
   for (const attribute of visibleRows(sources, locator, layout, catalogs.pgAttributeReader(layout, encoding, wanted))) {
@@ -141,7 +150,9 @@ function loadAttributes(
 }
 
 function layoutOf(row: PgClass, attributes: readonly PgAttribute[]): CatalogLayout {
-  if (attributes.length !== row.natts) throw new CorruptionError('catalog.attributes', `pg_attribute has ${attributes.length} attributes of ${row.name}`)
+  if (attributes.length !== row.natts) {
+    throw new CorruptionError('catalog.attributes', `pg_attribute has ${attributes.length} attributes of ${row.name}`)
+  }
   return new CatalogLayout(row.name, attributes.map(({ name, len, align, storage }) => ({ name, len, align, plain: storage === 'p' })))
 }
 
@@ -159,17 +170,18 @@ function notAborted({ visibility }: CatalogSources): (header: TupleHeader) => bo
   return ({ xmin, infomask, cid }) => visibility.xminStatus(xmin, infomask, cid) !== 'aborted'
 }
 
-function visibleRows<T>(sources: CatalogSources, locator: RelFileLocator, layout: CatalogLayout, read: (tuple: CatalogTuple) => T): T[] {
+function visibleRows<T>(sources: Scope, locator: RelFileLocator, layout: CatalogLayout, read: (tuple: CatalogTuple) => T): T[] {
   return allRows(sources, locator, layout, read, visibleAtL(sources))
 }
 
 function allRows<T>(
-  sources: CatalogSources, locator: RelFileLocator, layout: CatalogLayout, read: (tuple: CatalogTuple) => T,
+  sources: Scope, locator: RelFileLocator, layout: CatalogLayout, read: (tuple: CatalogTuple) => T,
   wanted: (header: TupleHeader) => boolean,
 ): T[] {
   const rows: T[] = []
-  const { toast } = sources
-  const source = withPosition({ relation: layout.name }, () => sources.open(locator, layout.name))
+  const { toast, prefix } = sources
+  const relation = prefix + layout.name
+  const source = withPosition({ relation }, () => sources.open(locator, relation))
   try {
     scanCatalog({ source, layout, wanted, ...(toast ? { toast } : {}) }, (tuple) => rows.push(read(tuple)))
   } finally {

@@ -14,10 +14,6 @@ export class CatalogLayout {
     this.indexes = new Map(attributes.map((attribute, index) => [attribute.name, index]))
   }
 
-  has(column: string): boolean {
-    return this.indexes.has(column)
-  }
-
   /** Index of a column that every supported major has. */
   column(column: string): number {
     const index = this.indexes.get(column)
@@ -26,7 +22,7 @@ export class CatalogLayout {
   }
 }
 
-/** attlen, attalign and attstorage of the types that the bootstrap catalogs use: o oid-like, n name, i2/i4, b bool, c "char", f4, v varlena. */
+/** attlen and attalign of the types in bootstrap catalogs: o oid and its kin, n name, i2, i4, b bool, c "char", f4, v and vd varlena. */
 const CODES: Readonly<Record<string, readonly [len: number, align: string]>> = {
   o: [4, 'i'], n: [64, 'c'], i2: [2, 's'], i4: [4, 'i'], b: [1, 'c'], c: [1, 'c'], f4: [4, 'i'], v: [-1, 'i'], vd: [-1, 'd'],
 }

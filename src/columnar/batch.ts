@@ -28,6 +28,13 @@ export class Batch {
     this.rows = rows
   }
 
+  /** Forgets all rows, for the next row group in the same memory. */
+  clear(): void {
+    this.truncate(0)
+    if (this.overflowStruct) this.overflowStruct.length = 0
+    this.physical.struct.length = 0
+  }
+
   /** Pads what has trailing nulls, so that all vectors have `rows` rows; one vector per schema field. */
   seal(): Vector[] {
     for (const vector of this.everyVector()) vector.padTo(this.rows)

@@ -95,12 +95,27 @@ export class PageDecoder {
 
   private tuple(page: PageBuffer, row: number, off: number, len: number, live: number, verify: boolean): void {
     const { batch } = this
-    if (this.tuples.decode(page.bytes, off, off + len, row, live !== 0, verify)) return
+    if (this.decodesTuple(page, row, off, len, live, verify)) return
     const natts = (page.words[(off >> 2) + 4]! >>> 16) & HEAP_NATTS_MASK
     if (live & VISIBLE) throw new CorruptionError('tuple.natts', `${natts} attributes, the table has ${batch.schema.attributes.length}`)
     batch.physical.tuple.padTo(row)
     batch.physical.tuple.push(page.bytes, off, off + len)
     for (const column of batch.columns) column.pushNull()
+  }
+
+  /**
+   * False if the descriptor does not describe the tuple. That is normal life where its own transaction had changed the table and did
+   * not commit: nobody sees such a tuple, and its bytes mean what no catalog says any more.
+   */
+  private decodesTuple(page: PageBuffer, row: number, off: number, len: number, live: number, verify: boolean): boolean {
+    try {
+      return this.tuples.decode(page.bytes, off, off + len, row, live !== 0, verify)
+    } catch (error) {
+      if (live & VISIBLE || !(error instanceof CorruptionError) || error.code === 'tuple.header') throw error
+      if (live !== 0 && error.code.startsWith('toast.')) throw error
+      this.tuples.abandon(row)
+      return false
+    }
   }
 
   private linePointers(page: PageBuffer, block: number): void {

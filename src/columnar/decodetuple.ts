@@ -72,6 +72,13 @@ export class TupleDecoder {
     this.listsOpen = false
   }
 
+  /** Forgets what a decode that failed wrote of row `row`. */
+  abandon(row: number): void {
+    const { columns, overflow, physical } = this.batch
+    for (const vector of [...columns, ...overflow, physical.raw, physical.dscale]) vector.truncate(row)
+    this.listsOpen = false
+  }
+
   /** For generated code: the datum bytes[start .. end) of attribute `i`, whatever its header. */
   slow(i: number, bytes: Uint8Array, start: number, end: number, row: number, live: number): void {
     const plan = this.batch.schema.attributes[i]!

@@ -49,8 +49,22 @@ export function generateDecoder(schema: RelationSchema, batch: Batch, decoder: T
 function openRows(vector: Vector, first: number, count: number): void {
   vector.reserve(count)
   if (vector instanceof BytesVector) vector.data.reserve(PAGE_PAYLOAD)
-  const { validity } = vector
-  for (let row = first; row < first + count; row++) validity[row >> 3]! |= 1 << (row & 7)
+  setBits(vector.validity, first, first + count)
+}
+
+/** Sets bits [from, to). */
+function setBits(bitmap: Uint8Array, from: number, to: number): void {
+  const firstByte = from >> 3
+  const lastByte = to >> 3
+  const head = 0xff << (from & 7)
+  const tail = (1 << (to & 7)) - 1
+  if (firstByte === lastByte) {
+    bitmap[firstByte]! |= head & tail
+    return
+  }
+  bitmap[firstByte]! |= head
+  for (let at = firstByte + 1; at < lastByte; at++) bitmap[at] = 0xff
+  if (tail !== 0) bitmap[lastByte]! |= tail
 }
 
 type Factory = (columns: readonly Vector[], decoder: TupleDecoder, utf8: typeof isUtf8, unscaled: typeof numericUnscaled) => DecodeItems
@@ -188,7 +202,8 @@ function emitFixed(form: InlineForm, attribute: Emitted): string {
     case 'boolean':
       return `b = bytes[s]; if (b === 1) t${k}[row >> 3] |= ~bit; else if (b === 0) t${k}[row >> 3] &= bit; else return false`
     case 'date':
-      return `v = words[s >> 2]; if (v >= ${DATE_MIN} && v <= ${DATE_MAX}) w${k}[row] = v + ${DATE_EPOCH_DAYS}; else if (at > end) return false; else { ${slow(attribute)} }`
+      return `v = words[s >> 2]
+        if (v >= ${DATE_MIN} && v <= ${DATE_MAX}) w${k}[row] = v + ${DATE_EPOCH_DAYS}; else if (at > end) return false; else { ${slow(attribute)} }`
     case 'timestamp':
       return `v = words[(s >> 2) + 1];
         if (v >= ${TIMESTAMP_HIGH_MIN} && v <= ${TIMESTAMP_HIGH_MAX}) {
@@ -207,7 +222,11 @@ function emitVarlena(attribute: Emitted): string {
   // f: the header is not the one heap_form_tuple writes, so the raw lane keeps the datum.
   const measure = `${aligned} s = at; b = bytes[s]; f = 0
     if (b & 1) { e = s + (b >>> 1); ${plain ? 'f = 1;' : ''} if (b === 1) { e = s + 18; f = 1 } at = s + 1 }
-    else { if (s & 3) return false; v = words[s >> 2] >>> 2; if (v < 4) return false; e = s + v; if (b & 2${plain ? '' : ` || v <= ${SHORT_PAYLOAD_MAX + 4}`}) f = 1; at = s + 4 }
+    else {
+      if (s & 3) return false
+      v = words[s >> 2] >>> 2; if (v < 4) return false
+      e = s + v; at = s + 4; if (b & 2${plain ? '' : ` || v <= ${SHORT_PAYLOAD_MAX + 4}`}) f = 1
+    }
     if (e > end || e <= s) return false`
   if (!column) return `${measure}\nT.slow(${k}, bytes, s, e, row, live[i]); at = e`
   if (!form) return `${measure}\nif (f) T.slow(${k}, bytes, s, e, row, live[i]); else T.payload(${k}, bytes, s, at, e, row)\nat = e`
@@ -220,17 +239,18 @@ function emitBytes(utf8: boolean, attribute: Emitted): string {
   const copy = `for (b = 0; at < e; at++) { v = bytes[at]; b${k}[d${k}++] = v; b |= v | (v - 1) }`
   const plainCopy = `for (; at < e; at++) b${k}[d${k}++] = bytes[at];`
   // b keeps a high bit if any byte was above 0x7f or zero.
-  const check = `if (b & -128 && !isUtf8(bytes, e - (d${k} - o${k}[row]), e)) { d${k} = o${k}[row]; ${slow(attribute)} } else o${k}[row + 1] = d${k}`
+  const valid = `isUtf8(bytes, e - (d${k} - o${k}[row]), e)`
+  const check = `if (b & -128 && !${valid}) { d${k} = o${k}[row]; ${slow(attribute)} } else o${k}[row + 1] = d${k}`
   return `if (f) { ${slow(attribute)} at = e } else { ${utf8 ? `${copy} ${check}` : `${plainCopy} o${k}[row + 1] = d${k}`} }`
 }
 
 function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): string {
   const { k } = attribute
   // NUMERIC_SHORT with exactly the predicted display scale; any sign, any weight.
-  const usual = 0x8000 | (form.displayScale << 7)
-  return `if (f === 0 && form${k}(bytes, at) && (v = unscaled(bytes, at, e, ${form.scale}), v < ${form.limit} && v > -${form.limit})) {
+  const usual = form.displayScale > 63 ? 'false' : `((bytes[at] | (bytes[at + 1] << 8)) & 0xdf80) === ${0x8000 | (form.displayScale << 7)}`
+  return `if (f === 0 && ${usual} && (v = unscaled(bytes, at, e, ${form.scale}), v < ${form.limit} && v > -${form.limit})) {
       b = Math.floor(v / 4294967296)
       w${k}[row * 4] = v - b * 4294967296; w${k}[row * 4 + 1] = b; w${k}[row * 4 + 2] = w${k}[row * 4 + 3] = v < 0 ? -1 : 0
       at = e
-    } else { ${slow(attribute)} at = e }`.replace(`form${k}(bytes, at)`, form.displayScale > 63 ? 'false' : `((bytes[at] | (bytes[at + 1] << 8)) & 0xdf80) === ${usual}`)
+    } else { ${slow(attribute)} at = e }`
 }

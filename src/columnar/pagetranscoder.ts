@@ -45,33 +45,31 @@ export class PageTranscoder {
   private readonly options: PageTranscoderOptions
   private readonly canonical = newPageBuffer()
   private readonly formed = newPageBuffer()
-  private batch: Batch
-  private decoder!: PageDecoder
-  private former!: PageFormer
+  private readonly batch: Batch
+  private readonly decoder: PageDecoder
+  private readonly former: PageFormer
   private rowsFlushed = 0
+  /** The batch's rows were taken: their memory is the next row group's. */
+  private taken = false
 
   constructor(schema: RelationSchema, options: PageTranscoderOptions) {
     this.schema = schema
     this.options = options
-    this.batch = this.nextBatch()
-  }
-
-  private nextBatch(): Batch {
-    const batch = new Batch(this.schema)
-    this.former = new PageFormer(batch, true)
-    const tuples = new TupleDecoder(batch, this.former.tuples, this.options.toast, this.counts)
+    this.batch = new Batch(schema)
+    this.former = new PageFormer(this.batch, true)
+    const tuples = new TupleDecoder(this.batch, this.former.tuples, options.toast, this.counts)
     const hide = (row: number): number => this.hidden.push(this.rowsFlushed + row)
-    this.decoder = new PageDecoder(batch, tuples, this.options.visibility, hide, generateDecoder(this.schema, batch, tuples))
-    return batch
+    this.decoder = new PageDecoder(this.batch, tuples, options.visibility, hide, generateDecoder(schema, this.batch, tuples))
   }
 
+  /** Rows of the row group so far. */
   get rows(): number {
-    return this.batch.rows
+    return this.taken ? 0 : this.batch.rows
   }
 
   /** Bytes held by the current batch, for deciding when to take a row group. */
   dataBytes(): number {
-    return this.batch.dataBytes()
+    return this.taken ? 0 : this.batch.dataBytes()
   }
 
   /**
@@ -80,6 +78,7 @@ export class PageTranscoder {
    * @throws CorruptionError, with block; never with onCorrupt 'carry'
    */
   add(words: Int32Array, base: number, block: number): void {
+    this.beginRowGroup()
     const first = this.batch.rows
     const hiddenBefore = this.hidden.length
     const page = new Uint8Array(words.buffer, words.byteOffset + base * 4, BLOCK_SIZE)
@@ -96,6 +95,11 @@ export class PageTranscoder {
       this.carryDamaged(page, block, error)
     }
     this.counts.pages++
+  }
+
+  private beginRowGroup(): void {
+    if (this.taken) this.batch.clear()
+    this.taken = false
   }
 
   private check(page: Uint8Array, block: number): void {
@@ -158,7 +162,6 @@ export class PageTranscoder {
       if (this.tupleFormsBack(row, block, start, end, scratch)) continue
       physical.tuple.padTo(row)
       physical.tuple.push(this.canonical.bytes, start, end)
-      this.counts.tupleLane++
     }
   }
 
@@ -213,15 +216,16 @@ export class PageTranscoder {
     }
   }
 
-  /** Ends the row group: its vectors, one per schema field, and begins the next batch. */
+  /** Ends the row group: its vectors, one per schema field. They are good until the next page is added. */
   takeRowGroup(): { rows: number; vectors: Vector[] } {
     const { batch, counts } = this
     const vectors = batch.seal()
     for (const column of batch.columns) counts.native += notNull(column)
     for (const text of batch.overflow) counts.text += notNull(text)
     counts.raw += batch.physical.rawAttnum.length
+    counts.tupleLane += notNull(batch.physical.tuple)
     this.rowsFlushed += batch.rows
-    this.batch = this.nextBatch()
+    this.taken = true
     return { rows: batch.rows, vectors }
   }
 }

@@ -17,7 +17,7 @@ const CLOSE = 0x7d
 const MINUS = 0x2d
 
 /** What the text of an array says besides its items. */
-export interface ScannedArray {
+interface ScannedArray {
   dims: number[]
   lowerBounds: number[]
   /** Items, nulls included. */

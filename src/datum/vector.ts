@@ -1,4 +1,8 @@
 import { ByteWriter } from '../common/bytes.ts'
+import { UnsupportedError } from '../common/errors.ts'
+
+/** Arrow's offsets are signed 32-bit. */
+const OFFSET_MAX = 0x7fffffff
 
 /**
  * The columnar form of datums, in Apache Arrow's memory layout, so that a batch goes to Arrow without copying:
@@ -158,8 +162,9 @@ export class BytesVector extends Vector {
   offsets: Int32Array = new Int32Array(1)
   readonly data = new ByteWriter(1024)
 
-  /** Ends the value whose bytes were appended to `data` since the last one. */
+  /** Ends the value whose bytes were appended to `data` since the last one. @throws UnsupportedError vector.size */
   close(): void {
+    if (this.data.length > OFFSET_MAX) throw new UnsupportedError('vector.size', 'the values of one page and column exceed 2 GiB')
     this.reserve(1)
     this.offsets[this.length + 1] = this.data.length
     this.commit()

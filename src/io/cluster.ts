@@ -1,7 +1,7 @@
 import { join, relative } from 'node:path'
 import type { HeapSource } from '../catalog/heapsource.ts'
-import type { PgDatabase } from '../catalog/catalogs.ts'
-import { type CatalogSources, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
+import type { OidName, PgDatabase } from '../catalog/catalogs.ts'
+import { type CatalogSources, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
 import { type DatabaseName, listRelations, type Relation, type RelationList, type UnstoredRelation } from '../catalog/relations.ts'
 import { parseRelationMap } from '../catalog/relmap.ts'
 import { EnvironmentError, withPosition } from '../common/errors.ts'
@@ -76,7 +76,10 @@ export class Cluster {
     this.databases = loadDatabases(this.sources).sort((a, b) => a.oid - b.oid)
   }
 
-  /** Heap relations of a database, or the shared ones for `dbOid` 0. @throws EnvironmentError cluster.database, CorruptionError, UnsupportedError */
+  /**
+   * Heap relations of a database, or the shared ones for `dbOid` 0.
+   * @throws EnvironmentError cluster.database, CorruptionError, UnsupportedError
+   */
   relations(dbOid: Oid): readonly Relation[] {
     return this.list(dbOid).relations
   }
@@ -89,6 +92,11 @@ export class Cluster {
   /** The shared relations once, then those of every database. */
   allRelations(): Relation[] {
     return this.readableOids().flatMap((oid) => this.list(oid).relations)
+  }
+
+  /** pg_default and pg_global too. */
+  tablespaces(): OidName[] {
+    return this.readable().slice(0, 1).flatMap((database) => this.catalogOf(database).tablespaces())
   }
 
   /** Files that no row version names; the leftovers of a crash. Reads every database. */
@@ -128,13 +136,23 @@ export class Cluster {
     const known = this.lists.get(dbOid)
     if (known !== undefined) return known
     const database = dbOid === 0 ? this.readable()[0] : this.readable().find(({ oid }) => oid === dbOid)
-    if (database === undefined) throw new EnvironmentError('cluster.database', `the cluster has no database with oid ${dbOid}`)
-    const map = readMap(databasePath(this.datadir, database.tablespace, database.oid), this.major)
-    const catalog = loadDatabaseCatalog(this.sources, database, map)
+    if (database === undefined) throw this.noDatabase(dbOid)
+    const catalog = this.catalogOf(database)
     const shared = dbOid === 0 ? this.sharedName() : undefined
     const list = listRelations(catalog, shared, (locator) => this.filesOf(locator)?.forks.has('main') ?? false)
     this.lists.set(dbOid, list)
     return list
+  }
+
+  private catalogOf(database: PgDatabase): DatabaseCatalog {
+    const map = readMap(databasePath(this.datadir, database.tablespace, database.oid), this.major)
+    return loadDatabaseCatalog(this.sources, database, map)
+  }
+
+  private noDatabase(dbOid: Oid): EnvironmentError {
+    const dropped = this.databases.some(({ oid }) => oid === dbOid)
+    const reason = dropped ? `DROP DATABASE of ${dbOid} was interrupted; drop it again` : `the cluster has no database with oid ${dbOid}`
+    return new EnvironmentError('cluster.database', reason)
   }
 
   /** Names in shared catalogs are in the encoding of the database they were made from: known if all have the same, else SQL_ASCII. */
@@ -158,7 +176,8 @@ export class Cluster {
 
   private openFork(locator: RelFileLocator): RelationFork {
     const { spcOid, dbOid, relNumber } = locator
-    return new RelationFork(join(databasePath(this.datadir, spcOid, dbOid), String(relNumber)), this.filesOf(locator)?.forks.get('main') ?? [])
+    const path = join(databasePath(this.datadir, spcOid, dbOid), String(relNumber))
+    return new RelationFork(path, this.filesOf(locator)?.forks.get('main') ?? [])
   }
 
   private filesOf({ spcOid, dbOid, relNumber }: RelFileLocator): RelationFiles | undefined {
@@ -199,7 +218,8 @@ function snapshotOf(datadir: DataDirectory): Snapshot {
     offsets: new FileSlru(join(path, 'pg_multixact/offsets')), members: new FileSlru(join(path, 'pg_multixact/members')),
     oldestMulti, nextMulti, nextMultiOffset,
   })
-  return new Snapshot({ clog: new FileSlru(join(path, 'pg_xact'), CLOG_PAGES), multixacts, nextXid, oldestXid, prepared: preparedXids(datadir) })
+  const clog = new FileSlru(join(path, 'pg_xact'), CLOG_PAGES)
+  return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared: preparedXids(datadir) })
 }
 
 function readMap(dir: string, major: PgMajor): Map<Oid, number> {

@@ -21,7 +21,8 @@ export function lakeRelationName({ database, schema, name }: Pick<LakeRelation, 
 /** @throws EnvironmentError lake.other-cluster, lake.other-lsn unless the lake was read from this cluster in this state */
 export function checkSameState(manifest: Manifest, cluster: Pick<Cluster, 'systemIdentifier'>, lsn: string): void {
   if (String(cluster.systemIdentifier) !== manifest.systemIdentifier) {
-    throw new EnvironmentError('lake.other-cluster', `the data directory has system identifier ${cluster.systemIdentifier}, the lake ${manifest.systemIdentifier}`)
+    const reason = `the data directory has system identifier ${cluster.systemIdentifier}, the lake ${manifest.systemIdentifier}`
+    throw new EnvironmentError('lake.other-cluster', reason)
   }
   if (lsn !== manifest.lsn) throw new EnvironmentError('lake.other-lsn', `the data directory is at ${lsn}, the lake at ${manifest.lsn}`)
 }

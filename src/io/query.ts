@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBExtractedStatements, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
 import { EnvironmentError } from '../common/errors.ts'
 import { type LakeDatabase, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
 import { databaseNames, userDatabases } from '../lake/viewnames.ts'
@@ -91,8 +91,8 @@ async function importDuck(): Promise<Duck> {
     return await import('@duckdb/node-api')
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
-    const reason = missing ? "queries run in DuckDB, which is not installed: 'npm install @duckdb/node-api'" : `DuckDB does not load: ${String(error)}`
-    throw new EnvironmentError('query.duckdb', reason)
+    if (!missing) throw new EnvironmentError('query.duckdb', `DuckDB does not load: ${firstLine(error)}`)
+    throw new EnvironmentError('query.duckdb', "queries run in DuckDB, which is not installed: 'npm install @duckdb/node-api'")
   }
 }
 
@@ -125,8 +125,7 @@ async function runSql(
 async function runStatements(duck: Duck, connection: DuckDBConnection, sql: string): Promise<DuckDBResult> {
   const { SELECT, EXPLAIN, PRAGMA, SET, VARIABLE_SET } = duck.StatementType
   const readers = new Set([SELECT, EXPLAIN, PRAGMA, SET, VARIABLE_SET])
-  const statements = await connection.extractStatements(sql)
-  if (statements.count === 0) throw new EnvironmentError('query.sql', 'no SQL statement')
+  const statements = await extractStatements(connection, sql)
   for (let i = 0; ; i++) {
     const prepared = await statements.prepare(i)
     if (!readers.has(prepared.statementType)) {
@@ -135,6 +134,16 @@ async function runStatements(duck: Duck, connection: DuckDBConnection, sql: stri
     }
     if (i === statements.count - 1) return await prepared.stream()
     await prepared.run()
+  }
+}
+
+async function extractStatements(connection: DuckDBConnection, sql: string): Promise<DuckDBExtractedStatements> {
+  try {
+    return await connection.extractStatements(sql)
+  } catch (error) {
+    // DuckDB has no message of its own for a text of blanks and comments only.
+    const isEmpty = firstLine(error) === 'Error in native callback'
+    throw isEmpty ? new EnvironmentError('query.sql', 'no SQL statement') : error
   }
 }
 
@@ -177,11 +186,13 @@ async function* fetchCells(result: DuckDBResult, texts: readonly ValueText['cell
 
 function sqlError(error: unknown, views?: LakeViews): EnvironmentError {
   const reason = firstLine(error)
-  if (views && /^Binder Error: Ambiguous reference .*"pg_catalog"/.test(reason)) return new EnvironmentError('query.sql', views.pgCatalogHint())
+  if (views && /^Binder Error: Ambiguous reference .*"pg_catalog"/.test(reason)) {
+    return new EnvironmentError('query.sql', views.pgCatalogHint())
+  }
   const hint = views && /^Catalog Error: .*does not exist/.test(reason) ? ` (${views.hints()})` : ''
   return new EnvironmentError('query.sql', reason + hint)
 }
 
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!.replace(/^Failed to extract statements: /, '')
 }

@@ -32,13 +32,14 @@ export class LakeViews {
     const catalog = quoteName(this.names.catalog)
     const schemas = new Set(this.relations.map(({ schema }) => schema))
     const physical = new Set(this.relations.map(({ physicalSchema }) => physicalSchema).filter((name) => this.mentions(name)))
-    const path = [...new Set(['public', ...schemas])].filter((schema) => schema === 'public' || schema === this.names.schemas.get('pg_catalog'))
+    const pgCatalog = this.names.schemas.get('pg_catalog')
+    const path = ['public', ...[...schemas].filter((schema) => schema === pgCatalog)]
     const script = [
       "SET TimeZone = 'UTC';\n",
       `ATTACH ':memory:' AS ${catalog};\n`,
       // DuckDB's own pg_catalog would answer for the lake's: with a catalog of that name it is an error instead.
       ...(/\bpg_catalog"?\s*\./.test(this.sql) ? ["ATTACH ':memory:' AS pg_catalog;\n"] : []),
-      ...[...new Set(['public', ...schemas, ...physical])].map((schema) => `CREATE SCHEMA IF NOT EXISTS ${catalog}.${quoteName(schema)};\n`),
+      ...['public', ...schemas, ...physical].map((schema) => `CREATE SCHEMA IF NOT EXISTS ${catalog}.${quoteName(schema)};\n`),
       ...this.relations.map((named) => this.view(named, 'overflow')),
       ...this.relations.filter(({ physicalSchema }) => physical.has(physicalSchema)).map((named) => this.view(named, 'physical')),
       `SET search_path = ${quoteText(path.map((schema) => `${catalog}.${quoteName(schema)}`).join(','))};\n`,

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
@@ -201,7 +201,8 @@ class TranscodeJob {
   /** A partitioned parent has no pages, but queries ask for it: its schema is in the manifest. */
   private async parent({ database, schema, name, oid, parents, desc }: UnstoredRelation): Promise<LakeRelation> {
     const descriptor: RelationDescriptor = {
-      spcOid: 0, dbOid: database.oid, relNumber: 0, database: database.name, schema, name, oid, relkind: 'p', blocks: 0, encoding: database.encoding, desc,
+      spcOid: 0, dbOid: database.oid, relNumber: 0, database: database.name, schema, name, oid, relkind: 'p', blocks: 0,
+      encoding: database.encoding, desc,
     }
     return {
       database: database.name, schema, name, oid, relkind: 'p', persistence: 'p', spcOid: 0, dbOid: database.oid, relNumber: 0, path: '', forks: {},
@@ -228,8 +229,4 @@ async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]>
   const failed = settled.find((result) => result.status === 'rejected')
   if (failed) throw failed.reason
   return settled.map((result) => (result as PromiseFulfilledResult<T>).value)
-}
-
-export function lakeExists(lake: string): boolean {
-  return existsSync(join(lake, MANIFEST_NAME))
 }

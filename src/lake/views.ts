@@ -1,6 +1,8 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { LakeFile, LakeRelation, Manifest } from './manifest.ts'
-import { type DatabaseNames, databaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings, userDatabases } from './viewnames.ts'
+import {
+  type DatabaseNames, databaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings, userDatabases,
+} from './viewnames.ts'
 
 /**
  * Which columns a view shows: `user` the user columns; `overflow` these and `_overflow`; `physical` these, `_ltap` and a boolean
@@ -183,7 +185,8 @@ function viewsHead(manifest: Manifest, databases: readonly DatabaseNames[], seve
 function databaseViews(names: DatabaseNames, catalog: string | undefined): string {
   const tables = names.relations.filter(({ relation }) => isUserTable(relation))
   const prefix = catalog === undefined ? '' : `${quoteName(catalog)}.`
-  const views = tables.map((table) => createView(table, names, { root: '', columns: 'user', ...(catalog === undefined ? {} : { catalog }) }))
+  const options: ViewOptions = { root: '', columns: 'user', ...(catalog === undefined ? {} : { catalog }) }
+  const views = tables.map((table) => createView(table, names, options))
   const used = [...new Set(tables.map(({ schema }) => schema))]
   return [
     ...renamings(names, tables)

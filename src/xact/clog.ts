@@ -7,15 +7,13 @@ import { requirePage, type SlruPages } from './slru.ts'
  *   byte of xid x: x / 4      bits:  7 6   5 4   3 2   1 0
  *                             xid:   x|3   x|2   x|1   x|0     (x a multiple of 4)
  *
- * 32768 xids per page. Xids 0 to 2 are permanent and mean nothing here.
+ * 32768 xids per page. Xids 0 to 2 are permanent and mean nothing here. 0 is in progress or crashed, 3 a subtransaction whose
+ * parent's fate is open: neither is committed.
  */
-export const TRANSACTION_STATUS_IN_PROGRESS = 0
 export const TRANSACTION_STATUS_COMMITTED = 1
 export const TRANSACTION_STATUS_ABORTED = 2
-/** A subtransaction that ended while its parent was still running: not committed. */
-export const TRANSACTION_STATUS_SUB_COMMITTED = 3
 
-export const CLOG_XACTS_PER_PAGE = 32768
+const CLOG_XACTS_PER_PAGE = 32768
 
 /**
  * The two bits of a normal xid between the cluster's oldest and next one; the caller has checked the range.

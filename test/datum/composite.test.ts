@@ -126,7 +126,8 @@ describe('composite', () => {
   })
 
   test('text that is not canonical is refused', () => {
-    for (const text of ['', '(', '(1,a)', '(1,a,2,)', '(1,a,2)x', ' (1,a,2)', '(1,"a",2)', '(1,a b,2)', '(1,a\\,2)', '(1,"a\\""b",2)', '(1,"\\a",2)']) {
+    for (const text of ['', '(', '(1,a)', '(1,a,2,)', '(1,a,2)x', ' (1,a,2)', '(1,"a",2)', '(1,a b,2)', '(1,a\\,2)', '(1,"a\\""b",2)',
+      '(1,"\\a",2)']) {
       expect(() => parseOf(comp, text), text).toThrow(ParseError)
     }
   })

@@ -68,7 +68,9 @@ describe('textEncoding', () => {
   })
 
   it.each(NAMES)('%s: whatever the bytes, valid UTF-8 or nothing, and back to bytes of the same text', (name) => {
-    const bytes = fc.oneof(fc.uint8Array({ maxLength: 12 }), fc.uint8Array({ min: 0x8e, maxLength: 8 }), fc.uint8Array({ min: 0xa0, maxLength: 8 }))
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 12 }), fc.uint8Array({ min: 0x8e, maxLength: 8 }), fc.uint8Array({ min: 0xa0, maxLength: 8 }),
+    )
     fc.assert(fc.property(bytes, (source) => {
       const hex = hexEncode(source)
       const text = toUtf8(name, hex)

@@ -48,9 +48,11 @@ test.each(majors())('two-phase files of Postgres %i', async (version) => {
   await withCluster(version, {}, async (server, sql) => {
     const major = parsePgMajor(String(version))
     await sql.exec(`create table t (a int)`)
-    await sql.exec(`begin; insert into t values (1); savepoint a; insert into t values (2); savepoint b; insert into t values (3); release b; release a;
+    await sql.exec(`begin; insert into t values (1); savepoint a; insert into t values (2); savepoint b; insert into t values (3);
+      release b; release a;
       savepoint c; insert into t values (4); rollback to c; prepare transaction 'a gid'`)
-    const xids = (await sql.rows(`select distinct transaction::text, database from pg_prepared_xacts, pg_database where datname = database`))[0]!
+    const xids = (await sql.rows(`select distinct transaction::text, database from pg_prepared_xacts,
+      pg_database where datname = database`))[0]!
     const dbOid = Number(await sql.value(`select oid from pg_database where datname = 'postgres'`))
     await sql.exec('checkpoint')
     const dir = join(server.dataDir, 'pg_twophase')

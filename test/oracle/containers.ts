@@ -21,16 +21,18 @@ import type { Session } from '../support/oracle.ts'
 const text = stringCodec(textEncoding(6))
 
 const BASE = new Map<string, Codec>(Object.entries({
-  bool: boolCodec, int2: int2Codec, int4: int4Codec, int8: int8Codec, float4: float4Codec, float8: float8Codec, text, varchar: text, cstring: text,
-  numeric: numericCodec(-1, { displayScale: 0 }), date: dateCodec, timestamp: timestampCodec, timestamptz: timestamptzCodec, timetz: timetzCodec,
-  uuid: uuidCodec({ profile: 'portable' }), point: pointCodec, lseg: lsegCodec, box: boxCodec, line: lineCodec, circle: circleCodec,
+  bool: boolCodec, int2: int2Codec, int4: int4Codec, int8: int8Codec, float4: float4Codec, float8: float8Codec,
+  text, varchar: text, numeric: numericCodec(-1, { displayScale: 0 }), date: dateCodec, timestamp: timestampCodec,
+  timestamptz: timestamptzCodec, timetz: timetzCodec, uuid: uuidCodec({ profile: 'portable' }),
+  point: pointCodec, lseg: lsegCodec, box: boxCodec, line: lineCodec, circle: circleCodec,
   path: pathCodec, polygon: polygonCodec, oidvector: oidvectorCodec, int2vector: int2vectorCodec,
 }))
 
 /** The codec of a type, put together from the server's own catalog. */
 export async function codecOf(sql: Session, type: string): Promise<Codec> {
   const [row] = await sql.query(
-    `select t.oid, t.typname, t.typtype, t.typrelid, t.typbasetype::regtype as base, e.oid as element, format_type(e.oid, null) as elementname,
+    `select t.oid, t.typname, t.typtype, t.typrelid, t.typbasetype::regtype as base, e.oid as element,
+     format_type(e.oid, null) as elementname,
      (select format_type(rngsubtype, null) from pg_range where rngtypid = t.oid or rngmultitypid = t.oid) as subtype
      from pg_type t left join pg_type e on e.oid = t.typelem and t.typsubscript = 'array_subscript_handler'::regproc
      where t.oid = '${type}'::regtype`)

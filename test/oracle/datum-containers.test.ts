@@ -24,12 +24,15 @@ const long = (n: number) => 'xyz'.repeat(n)
 
 /** Inputs by type; the server makes of them what is stored and what is printed. */
 const INPUTS: Record<string, string[]> = {
-  'int4[]': ['{}', '{1}', '{NULL}', '{1,NULL,-3}', '{{1,2},{3,NULL}}', '[0:1][5:6]={{1,2},{3,4}}', '[-2147483648:-2147483647]={1,2}', '[2147483646:2147483646]={7}',
-    '{{{{{{1}}}}}}', `{${Array.from({ length: 1000 }, (_, i) => (i % 7 ? i : 'NULL')).join(',')}}`, '{NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL}'],
+  'int4[]': ['{}', '{1}', '{NULL}', '{1,NULL,-3}', '{{1,2},{3,NULL}}', '[0:1][5:6]={{1,2},{3,4}}', '[-2147483648:-2147483647]={1,2}',
+    '[2147483646:2147483646]={7}',
+    '{{{{{{1}}}}}}', `{${Array.from({ length: 1000 }, (_, i) => (i % 7 ? i : 'NULL')).join(',')}}`,
+    '{NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL}'],
   'int8[]': ['{1,NULL,9223372036854775807}', '{1}'],
   'bool[]': ['{t,f,NULL}', '{t}', '{t,f,t,f,t}'],
   'int2[]': ['{1,2,3}', '{NULL,1}'],
-  'text[]': ['{a,"b c",NULL,"NULL","","d\\"e","null",nUlL1}', '{"\\\\","{","}",",",";","(",")","[","\'"}', '{é,"\u00a0",😀}', '{"\t","\n","\v","\f","\r"}',
+  'text[]': ['{a,"b c",NULL,"NULL","","d\\"e","null",nUlL1}', '{"\\\\","{","}",",",";","(",")","[","\'"}', '{é,"\u00a0",😀}',
+    '{"\t","\n","\v","\f","\r"}',
     `{${long(30)},${long(41)},${long(42)},${long(43)},${long(2000)}}`, '[0:1]={a,b}', '{{a,NULL},{"",d}}'],
   'timetz[]': ['{12:00:00+01,13:00:00-02}'],
   'uuid[]': ['{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,NULL}'],
@@ -38,12 +41,15 @@ const INPUTS: Record<string, string[]> = {
   'box[]': ['{(3,4),(1,2);(7,8),(5,6);NULL}'],
   'posint[]': ['{1,2}', '{}'],
   'words': ['{a,"b c"}'],
-  'comp': ['(1,abc,2.5)', '(,"x y",)', '(1,"",)', '(,,)', `(1,${long(41)},1)`, `(1,${long(42)},1)`, `(,${long(42)}x,1)`, '(1,"""\\\\",)', '(1,"a,b(c)",2)', '(,NULL,)'],
+  'comp': ['(1,abc,2.5)', '(,"x y",)', '(1,"",)', '(,,)', `(1,${long(41)},1)`, `(1,${long(42)},1)`, `(,${long(42)}x,1)`,
+    '(1,"""\\\\",)', '(1,"a,b(c)",2)', '(,NULL,)'],
   'comp[]': ['{"(1,\\"a,b\\",1.5)","(,zz,2)",NULL}', `{"(1,${long(100)},)"}`, '{}', '{{"(1,a,)","(,,)"},{NULL,"(2,\\"\\"\\"\\",)"}}'],
-  'deep': ['(,,,,,)', '(1,"q""q","(7,\\"x y\\",)","{""(1,\\\\""a b\\\\"",2)"",NULL}","{""\\\\"""",b}",5)', '(1,a,"(,,)",{},{},5)', '(1,,,"[0:0]={""(,,)""}",,)'],
+  'deep': ['(,,,,,)', '(1,"q""q","(7,\\"x y\\",)","{""(1,\\\\""a b\\\\"",2)"",NULL}","{""\\\\"""",b}",5)', '(1,a,"(,,)",{},{},5)',
+    '(1,,,"[0:0]={""(,,)""}",,)'],
   'deep[]': ['{"(1,,,\\"{\\"\\"(1,x y,)\\"\\"}\\",,)"}'],
   'nothing': ['()'],
-  'wide': ['(1,12:00:00+01,t,a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,2,"(3,4),(1,2)","[(1,2),(3,4)]",5)', '(,,t,,2,,"((1,2))",)', '(1,,,,,"(1,1),(0,0)",,7)'],
+  'wide': ['(1,12:00:00+01,t,a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,2,"(3,4),(1,2)","[(1,2),(3,4)]",5)', '(,,t,,2,,"((1,2))",)',
+    '(1,,,,,"(1,1),(0,0)",,7)'],
   'oidvector': ['', '1', '1 2 4294967295'],
   'int2vector': ['', '1 -2 32767 -32768'],
   'int4range': ['[1,5)', 'empty', '(,5)', '[1,)', '(,)', '(1,5]'],
@@ -51,11 +57,13 @@ const INPUTS: Record<string, string[]> = {
   'numrange': ['[1.5,2.5)', '(,0.5]', 'empty', `[1,${'9'.repeat(300)})`, `[${'9'.repeat(300)},${'9'.repeat(301)}]`],
   'tsrange': ['[2000-01-01,infinity)', '(,2020-02-03 04:05:06.7)', '[-infinity,infinity]'],
   'daterange': ['[2000-01-01,2000-01-05]'],
-  'trange': ['["a b",c]', '["",b]', '(,"")', '["",""]', '["(","["]', '("""","\\\\")', '[empty,z]', `[${long(41)},z)`, `[${long(42)},z)`, `[a,${long(43)})`, `[a${long(43)},b)`],
+  'trange': ['["a b",c]', '["",b]', '(,"")', '["",""]', '["(","["]', '("""","\\\\")', '[empty,z]', `[${long(41)},z)`,
+    `[${long(42)},z)`, `[a,${long(43)})`, `[a${long(43)},b)`],
   'arange': ['["{1,2}","{3,NULL}")', '["{}",)', '["[0:1]={1,2}","{5}"]'],
   'crange': ['["(1,a,2)","(1,""b c"",2)")'],
   'trange[]': ['{"[a,b]","(,\\"x y\\")",NULL,empty}'],
-  'int4multirange': ['{}', '{[1,3)}', '{[1,3),[5,9)}', '{(,3),[5,)}', '{(,)}', `{${Array.from({ length: 23 }, (_, i) => `[${i * 10},${i * 10 + 3})`).join(',')}}`],
+  'int4multirange': ['{}', '{[1,3)}', '{[1,3),[5,9)}', '{(,3),[5,)}', '{(,)}',
+    `{${Array.from({ length: 23 }, (_, i) => `[${i * 10},${i * 10 + 3})`).join(',')}}`],
   'int8multirange': ['{}', '{[1,3)}', '{(,3),[5,)}', `{${Array.from({ length: 9 }, (_, i) => `[${i * 10},${i * 10 + 3})`).join(',')}}`],
   'nummultirange': ['{}', '{[1.5,2.5],(3,4)}', `{(,1],[3,${'8'.repeat(400)}),[${'9'.repeat(400)},)}`],
   'tmultirange': ['{}', '{["",b),["c d",d]}', '{[a,b],[c,"x y"],(z,)}', `{[a,${long(50)}),[${long(60)},z)}`],
@@ -65,7 +73,8 @@ const INPUTS: Record<string, string[]> = {
   'line': ['{1,-1,0}', '[(0,0),(1,2)]', '[(1,1),(1,5)]'],
   'circle': ['<(1,2),3>', '<(0,0),0>'],
   'path': ['((1,2),(3,4))', '[(1,2),(3,4)]', '[(1,2)]', '((1,2))'],
-  'polygon': ['((0,0),(1,1),(1,0))', '((1,2))', '((NaN,1),(2,3),(-1,NaN))', '((-0,0),(0,-0))', '((0,-0),(-0,0),(5,-5))', '((1,NaN),(NaN,2))'],
+  'polygon': ['((0,0),(1,1),(1,0))', '((1,2))', '((NaN,1),(2,3),(-1,NaN))', '((-0,0),(0,-0))', '((0,-0),(-0,0),(5,-5))',
+    '((1,NaN),(NaN,2))'],
 }
 
 /** Types in which a numeric loses its display scale in the column: the raw lane's task. */
@@ -75,7 +84,8 @@ const SCALES = new Set(['numeric[]'])
 async function stored(sql: Session, type: string, inputs: string[]): Promise<Stored[]> {
   const values = await store(sql, type, inputs)
   if ((await sql.value(`select typlen > 0 from pg_type where oid = '${type}'::regtype`)) === 'f') return values
-  const datums = await sql.rows(`select encode(t_attrs[1], 'hex') from heap_page_item_attrs(get_raw_page('stored', 0), 'stored'::regclass)`)
+  const datums = await sql.rows(`select encode(t_attrs[1], 'hex') from heap_page_item_attrs(get_raw_page('stored', 0),
+  'stored'::regclass)`)
   return values.map((value, i) => ({ ...value, payload: hexDecode(datums[i]![0]!) }))
 }
 
@@ -125,8 +135,10 @@ describe.each(majors())('Postgres %i', (major) => {
   })
 
   test('elements set, appended, cut out', async () => {
-    await sql.exec(`create table edited (v text[]); insert into edited values ('{}'), (array_append('{a}'::text[], 'b c')), (array_fill(null::text, '{3}'));
-      insert into edited values (null); update edited set v[2] = 'two' where v is not null; update edited set v = v[2:3] where v = '{a,two}'`)
+    await sql.exec(`create table edited (v text[]); insert into edited values
+      ('{}'), (array_append('{a}'::text[], 'b c')), (array_fill(null::text, '{3}'));
+      insert into edited values (null); update edited set v[2] = 'two' where v is not null;
+      update edited set v = v[2:3] where v = '{a,two}'`)
     const codec = await codecOf(sql, 'text[]')
     const datums = await sql.rows(
       `select encode(t_attrs[1], 'hex'), t_ctid from heap_page_items(get_raw_page('edited', 0)) i,

@@ -17,8 +17,8 @@ import { majors, withCluster } from '../support/oracle.ts'
 import { brief, store } from './stored.ts'
 
 const group = fc.constantFrom('0', '0', '0', '1', 'ffff', 'abc', '20', '7f00')
-const v6 = fc.tuple(fc.array(group, { minLength: 8, maxLength: 8 }), fc.integer({ min: 0, max: 128 })).map(([groups,
-  bits]) => `${groups.join(':')}/${bits}`)
+const v6 = fc.tuple(fc.array(group, { minLength: 8, maxLength: 8 }), fc.integer({ min: 0, max: 128 }))
+  .map(([groups, bits]) => `${groups.join(':')}/${bits}`)
 const v4 = fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 })).map(([address, bits]) => `${address}/${bits}`)
 const bits = fc.array(fc.constantFrom('0', '1'), { maxLength: 70 }).map((digits) => digits.join(''))
 
@@ -34,23 +34,23 @@ const tsquery = fc.letrec<{ query: string }>((tie) => ({
     { maxDepth: 5, withCrossShrink: true },
     operand,
     tie('query').map((query) => `!(${query})`),
-    fc.tuple(tie('query'), fc.constantFrom('&', '|', '<->', '<3>', '<0>', '<16384>'), tie('query')).map(([a, op,
-      b]) => `(${a}) ${op} (${b})`),
+    fc.tuple(tie('query'), fc.constantFrom('&', '|', '<->', '<3>', '<0>', '<16384>'), tie('query'))
+      .map(([a, op, b]) => `(${a}) ${op} (${b})`),
     fc.tuple(operand, fc.constantFrom('&', '|', '<->', '<2>'), tie('query')).map(([a, op, b]) => `${a} ${op} ${b}`),
   ),
 })).query
 
 const escaped = (text: string) => `"${text.replaceAll(/["\\]/g, (char) => `\\${char}`)}"`
-const pair = fc.tuple(word, fc.option(fc.oneof(word, fc.constant('')))).map(([key,
-  value]) => `${escaped(key)}=>${value === null ? 'NULL' : escaped(value)}`)
+const pair = fc.tuple(word, fc.option(fc.oneof(word, fc.constant(''))))
+  .map(([key, value]) => `${escaped(key)}=>${value === null ? 'NULL' : escaped(value)}`)
 const hstore = fc.array(pair, { maxLength: 20 }).map((pairs) => pairs.join(', '))
 const label = fc.stringMatching(/^[A-Za-z0-9_]{1,20}$/)
 const ltree = fc.array(label, { maxLength: 12 }).map((labels) => labels.join('.'))
 const float = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(0, -0, 1, 0.1, 1e15, 1e-5))
 const corner = (size: number) => fc.array(float, { minLength: size, maxLength: size })
   .map((values) => `(${values.map((value) => (Object.is(value, -0) ? '-0' : value)).join(',')})`)
-const cube = fc.integer({ min: 0, max: 5 }).chain((size) => fc.oneof(corner(size), fc.tuple(corner(size), corner(size)).map(([a,
-  b]) => `${a},${b}`)))
+const cube = fc.integer({ min: 0, max: 5 }).chain((size) => fc.oneof(corner(size), fc.tuple(corner(size), corner(size))
+  .map(([a, b]) => `${a},${b}`)))
 
 const U64 = '9223372036854775807'
 

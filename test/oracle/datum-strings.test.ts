@@ -95,7 +95,8 @@ describe.each(majors().filter((major) => major === 14 || major === 18))('Postgre
           row.forEach(({ payload, text }, c) => {
             expect(textOf(types[c]!, payload), `${name} ${TYPES[c]}`).toBe(text ?? `\\x${hexEncode(payload)}`)
             // The one text of the table that looks like overflowed bytes: the raw lane has it.
-            if (text !== '\\xff' || TYPES[c] === 'bytea') expect(hexEncode(parseOf(types[c]!, textOf(types[c]!, payload)))).toBe(hexEncode(payload))
+            if (text === '\\xff' && TYPES[c] !== 'bytea') return
+            expect(hexEncode(parseOf(types[c]!, textOf(types[c]!, payload)))).toBe(hexEncode(payload))
           })
         }
       }

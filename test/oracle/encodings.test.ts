@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { EUC_ENCODINGS, PROBE_SQL, SINGLE_BYTE_ENCODINGS, codeRanges, codesText, convertAll, ownCodes, readCodes } from '../../fixtures/encodings/probe.ts'
+import {
+  EUC_ENCODINGS, PROBE_SQL, SINGLE_BYTE_ENCODINGS, codeRanges, codesText, convertAll, ownCodes, readCodes,
+} from '../../fixtures/encodings/probe.ts'
 import { ByteWriter, hexDecode, hexEncode } from '../../src/common/bytes.ts'
 import { type TextEncoding, textEncoding } from '../../src/datum/encoding.ts'
 import { type Session, majors, withCluster } from '../support/oracle.ts'
@@ -16,7 +18,9 @@ function own(direction: TextEncoding['toUtf8'], hex: string): string | null {
 
 /** Valid codes with damage: random bytes between them, bytes cut off at the end. */
 function codesAndDamage(codes: readonly string[]): fc.Arbitrary<string> {
-  const byte = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 0x80, max: 0xff }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 0x7f }) })
+  const byte = fc.oneof(
+    { weight: 3, arbitrary: fc.integer({ min: 0x80, max: 0xff }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 0x7f }) },
+  )
   const damage = fc.array(byte, { minLength: 1, maxLength: 3 }).map((bytes) => hexEncode(Uint8Array.from(bytes)))
   const part = fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...codes, '41') }, { weight: 1, arbitrary: damage })
   return fc.tuple(fc.array(part, { maxLength: 6 }), fc.constantFrom(0, 0, 0, 1)).map(([parts, cut]) => {

@@ -19,9 +19,12 @@ describe.each(majors())('visibility on Postgres %i', (major) => {
         create table frozen (a int); insert into frozen select generate_series(1, 300); delete from frozen where a % 7 = 0;
         create table subs (a int);`)
       await sql.exec('begin; delete from t where a % 5 = 0; update t set b = b || 1 where a % 3 = 0; rollback')
-      await sql.script('delete from t where a % 11 = 0; update hot set b = b + 1; update hot set b = b + 1 where a % 2 = 0; vacuum freeze frozen')
-      await sql.exec(`begin; insert into subs values (1); savepoint a; insert into subs values (2); savepoint b; insert into subs values (3);
-        rollback to b; insert into subs values (4); release a; delete from subs where a = 1; savepoint c; delete from subs where a = 2; rollback to c;
+      await sql.script(`delete from t where a % 11 = 0; update hot set b = b + 1; update hot set b = b + 1 where a % 2 = 0;
+        vacuum freeze frozen`)
+      await sql.exec(`begin; insert into subs values (1); savepoint a; insert into subs values (2); savepoint b;
+        insert into subs values (3);
+        rollback to b; insert into subs values (4); release a; delete from subs where a = 1; savepoint c;
+          delete from subs where a = 2; rollback to c;
         commit`)
       const [one, two] = [await connect(server), await connect(server)]
       await one.exec('begin; select * from locked where a <= 20 for key share')
@@ -73,11 +76,13 @@ describe.each(majors())('visibility on Postgres %i', (major) => {
 
       const { oldestMulti, nextMulti, nextMultiOffset } = cluster.control
       const multixacts = new MultiXacts({
-        offsets: new FileSlru(join(server.dataDir, 'pg_multixact/offsets')), members: new FileSlru(join(server.dataDir, 'pg_multixact/members')),
+        offsets: new FileSlru(join(server.dataDir, 'pg_multixact/offsets')), members: new FileSlru(join(server.dataDir,
+          'pg_multixact/members')),
         oldestMulti, nextMulti, nextMultiOffset,
       })
       const mode: Record<string, string> = {
-        'for key share': 'keysh', 'for share': 'sh', 'for no key update': 'fornokeyupd', 'for update': 'forupd', 'no key update': 'nokeyupd',
+        'for key share': 'keysh', 'for share': 'sh', 'for no key update': 'fornokeyupd', 'for update': 'forupd',
+          'no key update': 'nokeyupd',
         update: 'upd',
       }
       const members = [...multis].map((multi) => [multi, multixacts.members(multi).map(({ xid, status }) => `${xid} ${mode[status]}`)])
@@ -85,7 +90,8 @@ describe.each(majors())('visibility on Postgres %i', (major) => {
       await server.start()
       const again = await connect(server)
       for (const table of TABLES) {
-        expect([table, seen.get(table)]).toEqual([table, (await again.rows(`select ctid from only ${table} order by ctid`)).map(([ctid]) => ctid)])
+        expect([table, seen.get(table)]).toEqual([table,
+          (await again.rows(`select ctid from only ${table} order by ctid`)).map(([ctid]) => ctid)])
       }
       expect(multis.size).toBeGreaterThan(2)
       for (const [multi, expected] of members) {

@@ -72,9 +72,11 @@ describe('visibility', () => {
 
   test('statuses', () => {
     const s = snapshot()
-    expect([COMMITTED, ABORTED, PREPARED, CRASHED].map((xid) => s.xminStatus(xid, 0))).toEqual(['committed', 'aborted', 'in-progress', 'aborted'])
+    expect([COMMITTED, ABORTED, PREPARED, CRASHED].map((xid) => s.xminStatus(xid, 0))).toEqual(['committed', 'aborted',
+      'in-progress', 'aborted'])
     expect(s.xminStatus(9, 0x0300)).toBe('frozen')
-    expect([[0, 0x0800], [COMMITTED, 0x01c0], [COMMITTED, 0], [PREPARED, 0], [ABORTED, 0x0800]].map(([xmax, im]) => s.xmaxStatus(xmax!, im!)))
+    expect([[0, 0x0800], [COMMITTED, 0x01c0], [COMMITTED, 0], [PREPARED, 0], [ABORTED, 0x0800]].map(([xmax,
+      im]) => s.xmaxStatus(xmax!, im!)))
       .toEqual(['none', 'locked', 'committed', 'in-progress', 'aborted'])
   })
 

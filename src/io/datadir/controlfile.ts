@@ -79,7 +79,9 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
 
 /** What the build of the server decides and every page depends on. */
 function checkLayout(bytes: Uint8Array): void {
-  if (readF64(bytes, 208) !== FLOAT_FORMAT) throw new UnsupportedError('control.float', 'the server has another format of double', { byte: 208 })
+  if (readF64(bytes, 208) !== FLOAT_FORMAT) {
+    throw new UnsupportedError('control.float', 'pg_control: the server has another format of double', { byte: 208 })
+  }
   const expected: readonly [string, number, number][] = [
     ['maxAlign', 204, 8], ['blcksz', 216, BLOCK_SIZE], ['relseg_size', 220, SEGMENT_BLOCKS], ['nameDataLen', 232, 64],
     ['toast_max_chunk_size', 240, 1996],

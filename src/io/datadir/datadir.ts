@@ -27,19 +27,19 @@ export interface DataDirectory {
  */
 export function openDataDirectory(path: string): DataDirectory {
   const version = readIfThere(join(path, 'PG_VERSION'))
-  if (version === undefined) throw new EnvironmentError('datadir.missing', 'no Postgres data directory: it has no file PG_VERSION', { file: path })
+  if (version === undefined) throw refusal('missing', 'no Postgres data directory: it has no file PG_VERSION', path)
   const major = withPosition({ file: join(path, 'PG_VERSION') }, () => parsePgMajor(ascii(version)))
   refuseRunningServer(path)
   for (const name of RECOVERY_FILES) {
     if (!exists(join(path, name))) continue
     const advice = 'start the server, let its recovery end, stop it with pg_ctl stop -m fast'
-    throw new EnvironmentError('datadir.recovery', `${name} is there: a backup or a standby that was not recovered to the end; ${advice}`, { file: path })
+    throw refusal('recovery', `${name} is there: a backup or a standby that was not recovered to the end; ${advice}`, path)
   }
   const controlPath = join(path, 'global/pg_control')
   const control = withPosition({ file: controlPath }, () => parseControlFile(readFile(controlPath), major))
   if (control.state !== 'shut down') {
     const advice = 'start the server and stop it with pg_ctl stop -m fast'
-    throw new EnvironmentError('datadir.state', `the server was not shut down cleanly (pg_control: ${control.state}); ${advice}`, { file: path })
+    throw refusal('state', `the server was not shut down cleanly (pg_control: ${control.state}); ${advice}`, path)
   }
   const tablespaces = listDir(join(path, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
   return { path, major, control, tablespaces }
@@ -57,7 +57,7 @@ export function listDatabaseDirectories(datadir: DataDirectory): { spcOid: Oid; 
   const found = [{ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }]
   for (const spcOid of datadir.tablespaces) {
     const link = join(datadir.path, 'pg_tblspc', String(spcOid))
-    if (!existsSync(link)) throw new EnvironmentError('datadir.tablespace', 'the directory of a tablespace is missing; mount or copy it', { file: link })
+    if (!existsSync(link)) throw refusal('tablespace', 'the directory of a tablespace is missing; mount or copy it', link)
   }
   for (const spcOid of [DEFAULT_TABLESPACE, ...datadir.tablespaces]) {
     const dir = join(databasePath(datadir, spcOid, 0), '..')
@@ -88,10 +88,10 @@ function refuseRunningServer(path: string): void {
   // A single-user server writes its pid negated.
   const pid = Math.abs(Number(line))
   if (!/^-?\d+$/.test(line) || pid === 0) {
-    throw new EnvironmentError('datadir.running', 'postmaster.pid names no process; if no server runs here, delete it', { file })
+    throw refusal('running', 'postmaster.pid names no process; if no server runs here, delete it', file)
   }
   if (!isAlive(pid)) return
-  throw new EnvironmentError('datadir.running', `a server may be running here (process ${pid}); stop it with pg_ctl stop -m fast`, { file })
+  throw refusal('running', `a server may be running here (process ${pid}); stop it with pg_ctl stop -m fast`, file)
 }
 
 function isAlive(pid: number): boolean {
@@ -102,6 +102,10 @@ function isAlive(pid: number): boolean {
     // EPERM: alive, of another user. Only "no such process" means gone.
     return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
   }
+}
+
+function refusal(code: string, reason: string, file: string): EnvironmentError {
+  return new EnvironmentError(`datadir.${code}`, reason, { file })
 }
 
 function exists(path: string): boolean {

@@ -24,7 +24,7 @@ export interface RelationDirectory {
   temp: RelationFiles[]
 }
 
-/** Groups the files of one database directory by relation; other files (PG_VERSION, pg_filenode.map, pg_internal.init …) are no relations. */
+/** Groups the files of one database directory by relation; PG_VERSION, pg_filenode.map, pg_internal.init and the like are no relations. */
 export function listRelationFiles(dir: string): RelationDirectory {
   const relations = new Map<number, RelationFiles>()
   const temp = new Map<string, RelationFiles>()

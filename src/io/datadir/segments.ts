@@ -95,7 +95,7 @@ function countBlocks(path: string, segments: readonly number[]): number {
   for (const [i, segment] of ordered.entries()) {
     const file = segmentPath(path, segment)
     const size = sizeOf(file)
-    if (size % BLOCK_SIZE !== 0) throw new CorruptionError('relation.partial-block', `${size} bytes are no whole number of blocks`, { file })
+    if (size % BLOCK_SIZE !== 0) throw new CorruptionError('relation.partial-block', `${size} bytes, no whole number of blocks`, { file })
     if (size > SEGMENT_BLOCKS * BLOCK_SIZE) throw new CorruptionError('relation.segment', `segment of ${size} bytes`, { file })
     if (size === 0 && i > 0) {
       ended = true

@@ -181,7 +181,9 @@ function readHidden(lake: string, file: LakeFile): WordVector | undefined {
   let previous = -1
   for (let i = 0; i < positions.length; i++) {
     const position = positions.words[i * 2 + 1]! * 4294967296 + (positions.words[i * 2]! >>> 0)
-    if (position <= previous || position >= file.rows) throw new CorruptionError('lake.hidden', `hidden row ${position} of ${file.rows}`, { file: file.hidden.path })
+    if (position <= previous || position >= file.rows) {
+      throw new CorruptionError('lake.hidden', `hidden row ${position} of ${file.rows}`, { file: file.hidden.path })
+    }
     previous = position
   }
   return positions

@@ -49,13 +49,16 @@ describe.each(majors())('data directory of Postgres %i', (major) => {
       const { control } = openCluster(dataDir)
       await server.start()
       const again = await connect(server)
-      const [expected] = await again.query(`select checkpoint_lsn, redo_lsn, timeline_id, next_xid, next_oid, next_multixact_id, next_multi_offset,
-        oldest_xid, oldest_multi_xid, system_identifier, pg_control_version, catalog_version_no, data_page_checksum_version, bytes_per_wal_segment
+      const [expected] = await again.query(`select checkpoint_lsn, redo_lsn, timeline_id, next_xid, next_oid, next_multixact_id,
+        next_multi_offset,
+        oldest_xid, oldest_multi_xid, system_identifier, pg_control_version, catalog_version_no, data_page_checksum_version,
+          bytes_per_wal_segment
         from pg_control_checkpoint(), pg_control_system(), pg_control_init()`)
       expect({
         checkpoint_lsn: formatLsn(control.checkpoint), redo_lsn: formatLsn(control.redo), timeline_id: String(control.timeline),
         next_xid: `${control.nextXid.epoch}:${control.nextXid.low}`, next_oid: String(control.nextOid),
-        next_multixact_id: String(control.nextMulti), next_multi_offset: String(control.nextMultiOffset), oldest_xid: String(control.oldestXid),
+        next_multixact_id: String(control.nextMulti), next_multi_offset: String(control.nextMultiOffset),
+          oldest_xid: String(control.oldestXid),
         oldest_multi_xid: String(control.oldestMulti), system_identifier: String(control.systemIdentifier),
         pg_control_version: String(control.controlVersion), catalog_version_no: String(control.catalogVersion),
         data_page_checksum_version: control.checksums ? '1' : '0', bytes_per_wal_segment: String(control.walSegmentSize),
@@ -66,6 +69,22 @@ describe.each(majors())('data directory of Postgres %i', (major) => {
       refusals(dataDir, dead)
       damage(dataDir, dbOid)
       strays(dataDir, dbOid)
+    })
+  }, 60_000)
+
+  test('a database whose DROP was interrupted', async () => {
+    await withCluster(major, {}, async (server, sql) => {
+      await sql.script(`create database broken`)
+      const oid = Number(await sql.value(`select oid from pg_database where datname = 'broken'`))
+      await sql.exec(`update pg_database set datconnlimit = -2 where datname = 'broken'`)
+      await closeSessions(server)
+      await server.stop()
+      rmSync(join(server.dataDir, 'base', String(oid), 'pg_filenode.map'))
+      const cluster = openCluster(server.dataDir)
+      expect(cluster.databases.find(({ invalid }) => invalid)?.name).toBe('broken')
+      expect(cluster.allRelations().length).toBeGreaterThan(200)
+      expect(() => cluster.relations(oid)).toThrow(/drop it again/)
+      expect(new Set(cluster.orphans().map(({ dbOid }) => dbOid))).toEqual(new Set([oid]))
     })
   }, 60_000)
 
@@ -135,7 +154,8 @@ function damage(dataDir: string, dbOid: number): void {
 function strays(dataDir: string, dbOid: number): void {
   const base = join(dataDir, 'base', String(dbOid))
   const before = openFiles()
-  for (const name of ['t7_4242', 't7_4242_fsm', '4242', '4242.1', '4243_vm', 'pg_internal.init.99', 'notes']) writeFileSync(join(base, name), '')
+  for (const name of ['t7_4242', 't7_4242_fsm', '4242', '4242.1', '4243_vm', 'pg_internal.init.99',
+    'notes']) writeFileSync(join(base, name), '')
   mkdirSync(join(dataDir, 'base/4244'))
   copyFileSync(join(base, 'PG_VERSION'), join(dataDir, 'base/4244/PG_VERSION'))
   writeFileSync(join(dataDir, 'base/4244/1259'), '')

@@ -84,7 +84,8 @@ describe('segments of a relation', () => {
   })
 
   test('names', () => {
-    for (const name of ['7', '7.1', '7_fsm', '7_vm.1', '8_init', 't3_9', 't3_9_fsm', 'PG_VERSION', 'pg_filenode.map', 'pg_internal.init', '9x', '_vm']) file(name, 0)
+    for (const name of ['7', '7.1', '7_fsm', '7_vm.1', '8_init', 't3_9', 't3_9_fsm', 'PG_VERSION', 'pg_filenode.map',
+      'pg_internal.init', '9x', '_vm']) file(name, 0)
     const { relations, temp } = listRelationFiles(dir)
     expect([...relations.values()].map(({ relNumber, forks }) => [relNumber, Object.fromEntries(forks)])).toEqual([
       [7, { main: [0, 1], fsm: [0], vm: [1] }], [8, { init: [0] }],

@@ -1,0 +1,9 @@
+import type { Command } from 'commander'
+import { addInspectPage } from './inspectpage.ts'
+import type { Run } from './verb.ts'
+
+/** `ltap inspect …`: what a heap file, a control file, a table holds. */
+export function addInspect(program: Command, run: Run): void {
+  const inspect = program.command('inspect').description('show pages, control file, relations and tables of a data directory as text')
+  addInspectPage(inspect, run)
+}

@@ -1,0 +1,43 @@
+import type { Readable, Writable } from 'node:stream'
+
+/** Where a run reads and writes: the process's own streams, or a test's. */
+export interface Streams {
+  stdin: Readable
+  stdout: Writable
+  stderr: Writable & { isTTY?: boolean }
+}
+
+/** What a verb says. Text and JSON go to stdout, what accompanies them to stderr. */
+export class Output {
+  readonly streams: Streams
+  /** --json: stdout carries JSON only. */
+  readonly json: boolean
+
+  constructor(streams: Streams, json: boolean) {
+    this.streams = streams
+    this.json = json
+  }
+
+  /** Writes to stdout as it is; resolves when the stream takes more. */
+  readonly write = (text: string): Promise<void> => writeTo(this.streams.stdout, text)
+
+  /** The result of a verb: `text` with its line ends, or `value` as one JSON document. */
+  async result(value: unknown, text: () => string): Promise<void> {
+    await this.write(this.json ? `${JSON.stringify(value, bigintText, 2)}\n` : text())
+  }
+
+  /** A remark that is no part of the result. */
+  async note(line: string): Promise<void> {
+    await writeTo(this.streams.stderr, `${line}\n`)
+  }
+}
+
+function bigintText(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
+}
+
+function writeTo(stream: Writable, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => (error ? reject(error) : resolve()))
+  })
+}

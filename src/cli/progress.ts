@@ -1,0 +1,66 @@
+import { SingleBar } from 'cli-progress'
+import type { Output } from './output.ts'
+
+/** Shows how far a long verb is. */
+export interface Progress {
+  /** @param done of the total, in the same unit @param what what is being done now */
+  update(done: number, what: string): void
+  /** Leaves the line clean. Call it also before an error is shown. */
+  stop(): void
+}
+
+export interface ProgressOptions {
+  /** `transcode`. */
+  title: string
+  total: number
+  /** What `total` counts: `pages`. */
+  unit: string
+  /** Milliseconds, monotonic. */
+  now?: () => number
+}
+
+const LINE_EVERY_MS = 5_000
+
+/** A bar with rate and time left on a terminal, a plain line every five seconds elsewhere, nothing with --json. On stderr. */
+export function startProgress(output: Output, options: ProgressOptions): Progress {
+  if (output.json) return { update: () => {}, stop: () => {} }
+  return output.streams.stderr.isTTY ? startBar(output, options) : startLines(output, options)
+}
+
+function startBar(output: Output, { title, total, unit, now = () => performance.now() }: ProgressOptions): Progress {
+  const started = now()
+  const bar = new SingleBar({
+    stream: output.streams.stderr as NodeJS.WritableStream,
+    format: `${title} [{bar}] {percentage}% | {value}/{total} ${unit} | {rate} ${unit}/s | {eta_formatted} left | {what}`,
+    barCompleteChar: '#',
+    barIncompleteChar: '-',
+    barsize: 24,
+    hideCursor: true,
+    clearOnComplete: true,
+  })
+  bar.start(total, 0, { rate: 0, what: '' })
+  return {
+    update: (done, what) => bar.update(done, { rate: rateOf(done, now() - started), what }),
+    stop: () => bar.stop(),
+  }
+}
+
+function startLines(output: Output, { title, total, unit, now = () => performance.now() }: ProgressOptions): Progress {
+  const started = now()
+  let last = started
+  return {
+    update: (done, what) => {
+      const at = now()
+      if (at - last < LINE_EVERY_MS) return
+      last = at
+      const rate = rateOf(done, at - started)
+      const left = rate === 0 ? '' : `, about ${Math.ceil((total - done) / rate)} s left`
+      void output.note(`${title}: ${done} of ${total} ${unit}, ${rate} ${unit}/s${left}: ${what}`).catch(() => {})
+    },
+    stop: () => {},
+  }
+}
+
+function rateOf(done: number, elapsedMs: number): number {
+  return elapsedMs <= 0 ? 0 : Math.round((done / elapsedMs) * 1000)
+}

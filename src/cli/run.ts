@@ -1,0 +1,53 @@
+import { Command, CommanderError } from 'commander'
+import { LTAP_VERSION } from '../io/version.ts'
+import { describeFailure, EXIT_DONE, EXIT_USAGE, exitCodeOf, isBrokenPipe } from './failure.ts'
+import { addInspect } from './inspect.ts'
+import type { Streams } from './output.ts'
+import { addQuery } from './query.ts'
+import type { Run } from './verb.ts'
+
+const EXAMPLES = `
+Examples:
+  ltap query --lake ./lake "SELECT count(*) FROM orders"
+  ltap inspect page ./data/base/16384/16385 --block 0
+
+'ltap help <command>' shows more of each.
+Exit codes: 0 done, 1 the answer is no, 2 usage, 3 bad input or environment.
+`
+
+/**
+ * Runs one command line. Never throws and never exits.
+ * @param argv arguments without node and script
+ * @returns the exit code
+ */
+export async function runCommandLine(argv: readonly string[], streams: Streams): Promise<number> {
+  const run: Run = { streams, exitCode: EXIT_DONE, verbose: argv.includes('--verbose') }
+  try {
+    await buildProgram(run).parseAsync([...argv], { from: 'user' })
+    return run.exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE
+    if (isBrokenPipe(error)) return EXIT_DONE
+    streams.stderr.write(`${describeFailure(error, run.verbose)}\n`)
+    return exitCodeOf(error)
+  }
+}
+
+function buildProgram(run: Run): Command {
+  const { stdout, stderr } = run.streams
+  const program = new Command('ltap')
+    .description('Postgres heap pages as Parquet and back, bit for bit')
+    .version(LTAP_VERSION)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'ltap: ')),
+    })
+    .showSuggestionAfterError()
+    .addHelpText('after', EXAMPLES)
+  // Verbs, in the order the help lists them.
+  addQuery(program, run)
+  addInspect(program, run)
+  return program
+}

@@ -1,0 +1,12 @@
+/** TupleDesc → Parquet schema, pages → columns → Parquet, Parquet → pages. Pure; no I/O. */
+export type { RowVisibility } from './decodepage.ts'
+export {
+  type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, parseFileDescriptor, type RelationDescriptor,
+} from './filedescriptor.ts'
+export type { LaneCounts } from './lanes.ts'
+export type { LakeField } from './lakefield.ts'
+export { type ParquetReader, readParquet } from './parquetreader.ts'
+export { PageRebuilder, type PageSink, rebuildPages } from './rebuild.ts'
+export { relationSchema, type RelationSchema, type SchemaContext } from './schema.ts'
+export type { ToastSource } from './toastsource.ts'
+export { type TranscodedFile, type TranscodeOptions, transcodePages } from './transcode.ts'

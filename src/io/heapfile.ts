@@ -1,0 +1,54 @@
+import { closeSync, openSync, statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { EnvironmentError } from '../common/errors.ts'
+import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
+import { fileError, readFully } from './datadir/files.ts'
+
+/** A page of one segment file. */
+export interface FilePage {
+  /** Within the file. */
+  block: number
+  /** Within the relation's fork: what the checksum is computed with. */
+  forkBlock: number
+  page: Uint8Array
+}
+
+/**
+ * Pages of a relation's segment file, `16385` or `16385.1`, read one by one; only `block` if it is given. A partial block at the end is
+ * not read. The page's memory is used again for the next one.
+ * @throws EnvironmentError datadir.file, file.block
+ */
+export function* readHeapFile(path: string, block?: number): Generator<FilePage> {
+  const blocks = Math.floor(sizeOf(path) / BLOCK_SIZE)
+  if (block !== undefined && block >= blocks) {
+    throw new EnvironmentError('file.block', `no block ${block}: the file has ${blocks} blocks of ${BLOCK_SIZE} bytes`, { file: path })
+  }
+  const firstForkBlock = segmentNumber(path) * SEGMENT_BLOCKS
+  const page = new Uint8Array(BLOCK_SIZE)
+  const fd = openSync(path, 'r')
+  try {
+    for (let at = block ?? 0; at < (block === undefined ? blocks : block + 1); at++) {
+      if (readFully(fd, page, 0, BLOCK_SIZE, at * BLOCK_SIZE) < BLOCK_SIZE) {
+        throw new EnvironmentError('file.block', 'the file became shorter', { file: path, block: at })
+      }
+      yield { block: at, forkBlock: firstForkBlock + at, page }
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function sizeOf(path: string): number {
+  try {
+    const stat = statSync(path)
+    if (stat.isFile()) return stat.size
+  } catch (error) {
+    throw fileError(error, path)
+  }
+  throw new EnvironmentError('datadir.file', 'not a file', { file: path })
+}
+
+function segmentNumber(path: string): number {
+  const match = /^\d+(?:_[a-z]+)?\.(\d{1,5})$/.exec(basename(path))
+  return match ? Number(match[1]) : 0
+}

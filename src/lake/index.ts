@@ -1,0 +1,2 @@
+/** What a lake holds and how to query it. Pure; no I/O. */
+export * from './manifest.ts'

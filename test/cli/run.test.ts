@@ -1,0 +1,98 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describeFailure } from '../../src/cli/failure.ts'
+import { Output } from '../../src/cli/output.ts'
+import { startProgress } from '../../src/cli/progress.ts'
+import { runCommandLine } from '../../src/cli/run.ts'
+import { LTAP_VERSION } from '../../src/io/version.ts'
+import { numbers, writeLake } from '../lake/smalllake.ts'
+import { brokenPipe, ltap } from './streams.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'ltap-cli-'))
+const lake = join(directory, 'lake')
+
+beforeAll(() => writeLake(lake, [{ name: 't', columns: ['id'], files: [{ select: numbers(3), hidden: [1] }] }]).then(() => {}))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+describe('exit codes and streams', () => {
+  it('version and help', async () => {
+    expect(await ltap(['--version'])).toEqual({ code: 0, stdout: `${LTAP_VERSION}\n`, stderr: '' })
+    for (const argv of [['--help'], ['help', 'query'], ['query', '--help'], ['inspect', 'page', '--help']]) {
+      const { code, stdout, stderr } = await ltap(argv)
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toMatch(/Usage: ltap/)
+      expect(stdout).toMatch(/Examples:\n {2}ltap /)
+    }
+  })
+
+  it.each([
+    [['qery'], /^ltap: unknown command 'qery'/],
+    [['query', 'SELECT 1'], /^ltap: required option '--lake <dir>' not specified/],
+    [['query', '--lake', lake], /^ltap: missing required argument 'sql'/],
+    [['query', '--lake', lake, 'SELECT 1', '--format', 'xml'], /^ltap: option '--format <format>' argument 'xml' is invalid/],
+    [['inspect', 'page', 'x', '--block', '-1'], /^ltap: option '--block <number>' argument '-1' is invalid/],
+  ])('usage: %j', async (argv, message) => {
+    const { code, stdout, stderr } = await ltap(argv)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(message)
+  })
+
+  it('bad input is one line, with --verbose a stack trace', async () => {
+    const { code, stdout, stderr } = await ltap(['query', '--lake', directory, 'SELECT 1'])
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
+    expect(stderr).toMatch(/^ltap: lake.missing: .* is not a lake: it has no ltap.json. 'ltap transcode' writes one\n$/)
+    expect((await ltap(['query', '--lake', directory, 'SELECT 1', '--verbose'])).stderr).toMatch(/\n {4}at /)
+    expect(describeFailure(new Error('x'), false)).toBe('ltap: x (this is a bug in ltap: run again with --verbose and report it)')
+  })
+
+  it('a reader that goes away ends the run quietly', async () => {
+    const stderr = new PassThrough()
+    const streams = { stdin: Readable.from([]), stdout: brokenPipe(), stderr }
+    expect(await runCommandLine(['query', '--lake', lake, 'SELECT * FROM range(100000)'], streams)).toBe(0)
+    expect(stderr.read()).toBeNull()
+  })
+})
+
+describe('ltap query', () => {
+  it('formats, json, SQL from stdin', async () => {
+    expect(await ltap(['query', '--lake', lake, 'FROM t'])).toEqual({ code: 0, stdout: ' id\n----\n  0\n  2\n(2 rows)\n', stderr: '' })
+    expect((await ltap(['query', '--lake', lake, '--format', 'csv', '-'], 'SELECT id FROM t')).stdout).toBe('id\n0\n2\n')
+    const { stdout } = await ltap(['query', '--lake', lake, 'FROM t', '--json', '--threads', '1'])
+    expect(JSON.parse(stdout)).toEqual([{ id: '0' }, { id: '2' }])
+    expect((await ltap(['query', '--lake', lake, 'FROM t', '--memory-limit', 'much'])).code).toBe(3)
+  })
+})
+
+describe('progress', () => {
+  const outputTo = (isTTY: boolean, json = false) => {
+    const stderr = Object.assign(new PassThrough(), { isTTY })
+    const output = new Output({ stdin: Readable.from([]), stdout: new PassThrough(), stderr }, json)
+    return { output, text: () => String(stderr.read() ?? '') }
+  }
+
+  it('a line every five seconds where there is no terminal', () => {
+    let time = 0
+    const { output, text } = outputTo(false)
+    const progress = startProgress(output, { title: 'transcode', total: 100, unit: 'pages', now: () => time })
+    for (; time <= 11_000; time += 1000) progress.update(time / 200, 'public.t')
+    progress.stop()
+    expect(text()).toBe(
+      'transcode: 25 of 100 pages, 5 pages/s, about 15 s left: public.t\n' +
+        'transcode: 50 of 100 pages, 5 pages/s, about 10 s left: public.t\n',
+    )
+  })
+
+  it('a bar on a terminal, nothing with --json', () => {
+    const terminal = outputTo(true)
+    const bar = startProgress(terminal.output, { title: 'transcode', total: 10, unit: 'pages' })
+    bar.update(5, 'public.t')
+    bar.stop()
+    expect(terminal.text()).toMatch(/transcode \[/)
+    const silent = outputTo(true, true)
+    startProgress(silent.output, { title: 'transcode', total: 10, unit: 'pages' }).stop()
+    expect(silent.text()).toBe('')
+  })
+})

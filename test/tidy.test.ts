@@ -1,0 +1,113 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+/** The house rules that a program can check: see ARCHITECTURE.md. */
+const ROOT = resolve(import.meta.dirname, '..')
+const FLOORS: Record<string, number> = {
+  common: 0, page: 1, tuple: 1, wal: 1, datum: 2, redo: 3, xact: 3, catalog: 3, columnar: 4, lake: 5, engine: 6, io: 7, cli: 8,
+}
+/** Floors from here on may do I/O. */
+const IO_FLOOR = 7
+/** npm packages that a floor below io may import, and where. */
+const PURE_PACKAGES: Record<string, RegExp> = { 'apache-arrow': /^columnar\//, 'parquet-wasm': /^columnar\// }
+const FILE_LINES_MAX = 420
+const FUNCTION_LINES_MAX = 70
+const LINE_LENGTH_MAX = 160
+
+interface SourceFile {
+  path: string
+  text: string
+  imports: string[]
+}
+
+function sourceFiles(folder: string): SourceFile[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => {
+      const text = readFileSync(join(ROOT, folder, name), 'utf8')
+      const imports = [...text.matchAll(/(?:^|\n)(?:import|export)[^'"\n;]*?(?:\{[^}]*\}[^'"]*?)?from '([^']+)'/g)].map((match) => match[1]!)
+      const dynamic = [...text.matchAll(/import\('([^']+)'\)/g)].map((match) => match[1]!)
+      return { path: name, text, imports: [...imports, ...dynamic] }
+    })
+}
+
+const files = sourceFiles('src')
+const floorOf = (path: string): number => FLOORS[path.split('/')[0]!] ?? 9
+
+describe('floors', () => {
+  test.each(files)('$path imports its own folder or lower floors', ({ path, imports }) => {
+    for (const name of imports.filter((text) => text.startsWith('.'))) {
+      const target = relative(join(ROOT, 'src'), resolve(ROOT, 'src', dirname(path), name))
+      const sameFolder = target.split('/')[0] === path.split('/')[0]
+      expect(sameFolder || floorOf(target) < floorOf(path), `${path} imports ${target}`).toBe(true)
+    }
+  })
+
+  test.each(files.filter(({ path }) => floorOf(path) < IO_FLOOR))('$path does no I/O', ({ path, text, imports }) => {
+    for (const name of imports.filter((text) => !text.startsWith('.'))) {
+      expect(PURE_PACKAGES[name]?.test(path) ?? false, `${path} imports ${name}`).toBe(true)
+    }
+    const code = withoutComments(text)
+    for (const word of [/\bprocess\./, /\bBuffer\b/, /\bDate\b\s*[.(]/, /\bMath\.random\b/, /\bperformance\./, /\bfetch\(/, /\bsetTimeout\b/, /\bIntl\b/]) {
+      if (word.source.includes('fetch') && path.startsWith('columnar/')) continue
+      expect(word.test(code), `${path} uses ${word}`).toBe(false)
+    }
+  })
+
+  test('no circles', () => {
+    const graph = new Map(files.map(({ path, imports }) => [
+      path,
+      imports.filter((name) => name.startsWith('.')).map((name) => relative(join(ROOT, 'src'), resolve(ROOT, 'src', dirname(path), name))),
+    ]))
+    const done = new Set<string>()
+    const visit = (path: string, way: string[]): void => {
+      expect(way, `circle: ${[...way, path].join(' → ')}`).not.toContain(path)
+      if (done.has(path)) return
+      for (const next of graph.get(path) ?? []) visit(next, [...way, path])
+      done.add(path)
+    }
+    for (const path of graph.keys()) visit(path, [])
+  })
+})
+
+describe('style', () => {
+  test.each(files)('$path', ({ path, text }) => {
+    const lines = text.split('\n')
+    if (!path.startsWith('datum/encoding/')) expect(lines.length, `${path} is too long`).toBeLessThanOrEqual(FILE_LINES_MAX)
+    const code = withoutComments(text)
+    expect(/:\s*any\b|<any>|as any\b/.test(code), `${path} uses any`).toBe(false)
+    expect(/\benum\s+\w+\s*\{/.test(code), `${path} has an enum`).toBe(false)
+    expect(/export default/.test(code), `${path} has a default export`).toBe(false)
+    expect(/\b(?:FIXME|TODO|XXX)\b/.test(text), `${path} has a leftover`).toBe(false)
+    if (!path.startsWith('cli/')) expect(/\bconsole\./.test(code), `${path} prints`).toBe(false)
+    for (const [i, line] of lines.entries()) {
+      if (!path.startsWith('datum/encoding/')) expect(line.length, `${path}:${i + 1} is too wide`).toBeLessThanOrEqual(LINE_LENGTH_MAX)
+    }
+    for (const [start, length] of functionLengths(lines)) {
+      expect(length, `${path}:${start} is a function of ${length} lines`).toBeLessThanOrEqual(FUNCTION_LINES_MAX)
+    }
+  })
+
+  test('every file is imported by something', () => {
+    const imported = new Set(files.flatMap(({ path, imports }) =>
+      imports.filter((name) => name.startsWith('.')).map((name) => relative(join(ROOT, 'src'), resolve(ROOT, 'src', dirname(path), name)))))
+    const roots = (path: string): boolean => path.endsWith('index.ts') || path === 'cli/main.ts'
+    const dead = files.map(({ path }) => path).filter((path) => !roots(path) && !imported.has(path))
+    expect(dead).toEqual([])
+  })
+})
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1')
+}
+
+/** Start line and length of functions and methods, told by the indentation of their closing brace. */
+function* functionLengths(lines: readonly string[]): Iterable<[start: number, length: number]> {
+  for (let i = 0; i < lines.length; i++) {
+    const head = /^(\s*)(?:export )?(?:async )?(?:function|(?:private |protected |override |static |async |\*)*[\w#]+\()/.exec(lines[i]!)
+    if (!head || !/\{$/.test(lines[i]!) || /^\s*(?:if|for|while|switch|catch|return)\b/.test(lines[i]!)) continue
+    const end = lines.findIndex((line, at) => at > i && line === `${head[1]}}`)
+    if (end > 0) yield [i + 1, end - i + 1]
+  }
+}
