@@ -25,6 +25,8 @@ export interface PageTranscoderOptions {
   checksums: boolean
   /** What to do with a damaged page: throw, or carry it whole, hidden, and report it. */
   onCorrupt: 'fail' | 'carry'
+  /** False: interpret only, which is faster than compiling code for a few pages. */
+  generate?: boolean
 }
 
 export interface DamagedPage {
@@ -56,10 +58,11 @@ export class PageTranscoder {
     this.schema = schema
     this.options = options
     this.batch = new Batch(schema)
-    this.former = new PageFormer(this.batch, true)
+    const { generate = true } = options
+    this.former = new PageFormer(this.batch, generate)
     const tuples = new TupleDecoder(this.batch, this.former.tuples, options.toast, this.counts)
     const hide = (row: number): number => this.hidden.push(this.rowsFlushed + row)
-    this.decoder = new PageDecoder(this.batch, tuples, options.visibility, hide, generateDecoder(schema, this.batch, tuples))
+    this.decoder = new PageDecoder(this.batch, tuples, options.visibility, hide, generate ? generateDecoder(schema, this.batch, tuples) : undefined)
   }
 
   /** Rows of the row group so far. */

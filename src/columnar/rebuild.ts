@@ -11,6 +11,7 @@ import { type PageForm, PageFormer } from './formpage.ts'
 import type { LakeField } from './lakefield.ts'
 import { type ParquetReader, readParquet } from './parquetreader.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
+import { worthGenerating } from './transcode.ts'
 
 /** Takes one rebuilt page; `page` is reused for the next one. `firstRow` is the position in the file of the page's first row. */
 export type PageSink = (block: number, page: Uint8Array, form: PageForm, firstRow: number) => void
@@ -55,7 +56,7 @@ export class PageRebuilder {
   }
 
   private rebuildRowGroup(batch: Batch, firstBlock: number, firstRow: number, sink: PageSink): number {
-    const former = new PageFormer(batch, true)
+    const former = new PageFormer(batch, worthGenerating(this.descriptor.blockCount))
     const page = newPageBuffer()
     const { block } = batch.physical
     let expected = firstBlock

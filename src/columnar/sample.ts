@@ -19,9 +19,11 @@ export interface SampleFindings {
   highCardinality: Set<string>
 }
 
+const SAMPLE_BLOCKS_MAX = 24
+
 /** Blocks worth looking at: evenly spread, the same for the same range. */
-export function sampleBlocks(firstBlock: number, blockCount: number, wanted = 24): number[] {
-  const count = Math.min(wanted, blockCount)
+export function sampleBlocks(firstBlock: number, blockCount: number): number[] {
+  const count = Math.min(SAMPLE_BLOCKS_MAX, Math.ceil(blockCount / 8))
   return Array.from({ length: count }, (_, i) => firstBlock + Math.floor((i * blockCount) / count))
 }
 

@@ -18,6 +18,13 @@ const ROW_GROUP_BYTES = 32 << 20
 /** Iceberg's reserved id of a position delete's `pos`. */
 const HIDDEN_FIELD: LakeField = { name: 'pos', id: 2147483545, type: { kind: 'long' } }
 
+/** Compiling code for a TupleDesc takes about as long as interpreting this many pages. */
+const GENERATE_BLOCKS_MIN = 64
+
+export function worthGenerating(blocks: number): boolean {
+  return blocks >= GENERATE_BLOCKS_MIN
+}
+
 export type Compression = ParquetOptions['compression']
 
 /** What a file is made of, before any of its pages is read. */

@@ -1,4 +1,5 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
@@ -35,6 +36,9 @@ export interface TranscodeLakeOptions {
   onProgress?: (doneBytes: number, totalBytes: number) => void
 }
 
+/** Syncs wait for the disk, not for a core. */
+const SYNCS_AT_ONCE = 4
+
 /** Marks a lake half written: whatever is beside it may be thrown away. */
 const UNFINISHED_NAME = '.unfinished'
 
@@ -55,6 +59,7 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   prepareLake(options.lake)
   const job = new TranscodeJob(cluster, options)
   const manifest = await job.run()
+  await syncFiles(manifest, options.lake)
   writeDurably(join(options.lake, VIEWS_NAME), viewsFile(manifest))
   writeDurably(join(options.lake, MANIFEST_NAME), `${JSON.stringify(manifest, undefined, 1)}\n`)
   rmSync(join(options.lake, UNFINISHED_NAME))
@@ -73,6 +78,27 @@ function prepareLake(lake: string): void {
     closeSync(openSync(join(lake, UNFINISHED_NAME), 'w'))
   } catch (error) {
     throw error instanceof EnvironmentError ? error : fileError(error, lake)
+  }
+}
+
+/** Every data file on disk: from then on the manifest may name them. */
+async function syncFiles(manifest: Manifest, lake: string): Promise<void> {
+  const paths = manifest.relations.flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
+  for (let at = 0; at < paths.length; at += SYNCS_AT_ONCE) {
+    await Promise.all(paths.slice(at, at + SYNCS_AT_ONCE).map((path) => syncFile(join(lake, path))))
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'r')
+    try {
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw fileError(error, path)
   }
 }
 
@@ -143,6 +169,7 @@ class TranscodeJob {
   private async relation(relation: Relation, storage: RelationStorage): Promise<LakeRelation> {
     const { database, schema, name, oid, relkind, persistence, locator, visible, parents } = relation
     const blocks = storage.forks.main ?? 0
+    makeFolder(join(this.options.lake, relationFolder({ ...relation, ...locator, database: database.oid === 0 ? null : database.name })))
     const descriptor = this.describe(relation, blocks)
     const fork = { path: storage.path, segments: storage.segments }
     const toast = blocks > 0 ? await this.toastOf(relation) : undefined
@@ -151,7 +178,8 @@ class TranscodeJob {
     for (const file of files) addLaneCounts(lanes, file.lanes)
     return {
       database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
-      forks: storage.forks, visible, toastRelId: relation.toastRelId, parents, ...columnsOf(descriptor, this.descriptor), files: files.map(({ file }) => file), lanes,
+      forks: storage.forks, visible, toastRelId: relation.toastRelId, parents, ...columnsOf(descriptor, this.descriptor),
+      files: files.map(({ file }) => file), lanes,
     }
   }
 
@@ -208,6 +236,14 @@ class TranscodeJob {
       database: database.name, schema, name, oid, relkind: 'p', persistence: 'p', spcOid: 0, dbOid: database.oid, relNumber: 0, path: '', forks: {},
       visible: true, toastRelId: 0, parents, ...columnsOf(descriptor, this.descriptor), files: [], lanes: newLaneCounts(),
     }
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+  } catch (error) {
+    throw fileError(error, path)
   }
 }
 

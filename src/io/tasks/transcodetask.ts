@@ -1,11 +1,11 @@
-import { closeSync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import type { RowVisibility } from '../../columnar/decodepage.ts'
 import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
 import type { LaneCounts } from '../../columnar/lanes.ts'
 import { PageTranscoder } from '../../columnar/pagetranscoder.ts'
 import { ParquetEncoder } from '../../columnar/parquetwriter.ts'
-import { type BlockRange, type Compression, encodeHidden, planFile, rowGroupIsFull } from '../../columnar/transcode.ts'
+import { type BlockRange, type Compression, encodeHidden, planFile, rowGroupIsFull, worthGenerating } from '../../columnar/transcode.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
@@ -34,7 +34,7 @@ export interface TranscodeTask {
   compression: Compression
   onCorrupt: 'fail' | 'carry'
   lake: string
-  /** Relative to the lake. */
+  /** Relative to the lake; the folder exists. */
   path: string
   hiddenPath: string
   toast: { relationId: number; fork: ForkFiles; index: ToastIndex } | undefined
@@ -77,7 +77,8 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
     return sample
   })
   const transcoder = new PageTranscoder(plan.schema, {
-    visibility: visibilityOf(task), checksums: task.cluster.checksums, onCorrupt: task.onCorrupt, ...(toast && { toast }),
+    visibility: visibilityOf(task), checksums: task.cluster.checksums, onCorrupt: task.onCorrupt, generate: worthGenerating(range.blockCount),
+    ...(toast && { toast }),
   })
   const output = new OutputFile(join(task.lake, task.path))
   const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, (bytes) => output.write(bytes))
@@ -90,11 +91,11 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
       rows += group.rows
     }
     await encoder.finish()
-    output.close()
   } catch (error) {
     await encoder.abort()
-    output.abandon()
     throw error
+  } finally {
+    output.close()
   }
   const hidden = encodeHidden(transcoder.hidden, compression)
   if (hidden) writeWhole(join(task.lake, task.hiddenPath), hidden)
@@ -127,7 +128,7 @@ function visibilityOf({ pgdata, visible }: TranscodeTask): RowVisibility {
   return { nextXid: snapshot.nextXid, isVisible: () => false, isDead: (...tuple) => snapshot.isDead(...tuple) }
 }
 
-/** A file written front to back, on disk when closed. */
+/** A file written front to back. Not yet on disk when closed: whoever writes the manifest syncs all files first. */
 class OutputFile {
   bytes = 0
   private readonly path: string
@@ -136,7 +137,6 @@ class OutputFile {
   constructor(path: string) {
     this.path = path
     try {
-      mkdirSync(dirname(path), { recursive: true })
       this.fd = openSync(path, 'w')
     } catch (error) {
       throw fileError(error, path)
@@ -153,15 +153,6 @@ class OutputFile {
   }
 
   close(): void {
-    try {
-      fdatasyncSync(this.fd!)
-    } catch (error) {
-      throw fileError(error, this.path)
-    }
-    this.abandon()
-  }
-
-  abandon(): void {
     if (this.fd !== undefined) closeSync(this.fd)
     this.fd = undefined
   }
@@ -171,8 +162,7 @@ function writeWhole(path: string, bytes: Uint8Array): void {
   const output = new OutputFile(path)
   try {
     output.write(bytes)
-    output.close()
   } finally {
-    output.abandon()
+    output.close()
   }
 }
