@@ -38,9 +38,20 @@ export class Batch {
   /** Pads what has trailing nulls, so that all vectors have `rows` rows; one vector per schema field. */
   seal(): Vector[] {
     for (const vector of this.everyVector()) vector.padTo(this.rows)
-    const structs = this.overflowStruct ? [this.overflowStruct, this.physical.struct] : [this.physical.struct]
-    for (const struct of structs) setNotNull(struct, this.rows)
-    return [...this.columns, ...structs]
+    const { struct } = this.physical
+    struct.validity = new Uint8Array((this.rows + 7) >> 3).fill(0xff)
+    struct.length = this.rows
+    if (!this.overflowStruct) return [...this.columns, struct]
+    this.sealOverflow(this.overflowStruct)
+    return [...this.columns, this.overflowStruct, struct]
+  }
+
+  /** `_overflow` as a whole is NULL where no column overflows. */
+  private sealOverflow(struct: StructVector): void {
+    const bytes = (this.rows + 7) >> 3
+    struct.validity = new Uint8Array(bytes)
+    struct.length = this.rows
+    for (const { validity } of this.overflow) for (let at = 0; at < bytes; at++) struct.validity[at]! |= validity[at]!
   }
 
   /** Bytes of variable-length data held: what decides when a row group is full. */
@@ -56,12 +67,6 @@ export class Batch {
     yield* this.overflow
     yield* this.physical.struct.children
   }
-}
-
-/** The two top-level structs are never null: only their children are. */
-function setNotNull(struct: StructVector, rows: number): void {
-  struct.validity = new Uint8Array(Math.max((rows + 7) >> 3, 1)).fill(0xff)
-  struct.length = rows
 }
 
 function dataBytes(vector: Vector): number {

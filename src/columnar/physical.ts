@@ -1,4 +1,4 @@
-import { BytesVector, ListVector, StructVector, WordVector } from '../datum/vector.ts'
+import type { BytesVector, ListVector, StructVector, WordVector } from '../datum/vector.ts'
 import type { LakeField } from './lakefield.ts'
 
 /**

@@ -32,6 +32,9 @@ export type WriteText = (text: string) => Promise<void>
 /** Rows a table's column widths are taken from. */
 const TABLE_SAMPLE = 10_000
 
+/** Queries of this process so far: each spills to a folder of its own. */
+let queries = 0
+
 /**
  * Runs SQL over the rows that were visible at the lake's LSN; schema `ltap_<schema>` shows all tuples with `_ltap` and `_visible`.
  * Rows stream: memory does not grow with the result. Nothing is written but DuckDB's temporary files.
@@ -42,7 +45,7 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
   const manifest = readManifest(lake)
   const names = databaseNames(manifest, chooseDatabase(manifest, request.database))
   const duck = await importDuck()
-  const temporary = join(tmpdir(), `ltap-query-${process.pid}`)
+  const temporary = join(tmpdir(), `ltap-query-${process.pid}-${queries++}`)
   const instance = await openDuck(duck, request, temporary)
   try {
     const connection = await instance.connect()

@@ -60,10 +60,9 @@ export async function interrogate(dataDir: string): Promise<Map<string, string>>
 /** Every row with its physical columns, amcheck of every heap and of every index against its heap. */
 async function interrogateDatabase(sql: Session, answer: (question: string, text: string) => void): Promise<void> {
   const relations = await sql.rows(`
-    SELECT oid, format('%I.%I', relnamespace::regnamespace::text, relname), relkind, quote_ident(nspname) || '.' || quote_ident(relname)
-    FROM pg_class c JOIN (SELECT oid AS nsp, nspname FROM pg_namespace) n ON nsp = relnamespace
-    WHERE relkind IN ('r', 'm', 't', 'S') AND relpersistence <> 't' ORDER BY oid`)
-  for (const [oid, , relkind, name] of relations) {
+    SELECT c.oid, relkind, quote_ident(nspname) || '.' || quote_ident(relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'm', 't', 'S') AND relpersistence <> 't' AND relispopulated ORDER BY c.oid`)
+  for (const [oid, relkind, name] of relations) {
     answer(`rows of ${name}`, (await sql.copyOut(`(SELECT ctid, xmin, xmax, cmin, t.* FROM ONLY ${name} t)`)).toString('latin1'))
     if (relkind === 'S') continue
     answer(`amcheck of ${name}`, JSON.stringify(await sql.rows(`SELECT * FROM verify_heapam(${oid}, check_toast => true)`)))

@@ -1,0 +1,65 @@
+/**
+ * Heap file → columns in memory: header and line pointer checks, generated decoder, visibility; no proof, no Parquet. The columns of a
+ * row group are dropped when it is full.
+ */
+import { Batch } from '../src/columnar/batch.ts'
+import { PageDecoder } from '../src/columnar/decodepage.ts'
+import { TupleDecoder } from '../src/columnar/decodetuple.ts'
+import { TupleFormer } from '../src/columnar/formtuple.ts'
+import { generateDecoder } from '../src/columnar/generatedecoder.ts'
+import { newLaneCounts } from '../src/columnar/lanes.ts'
+import { BLOCK_SIZE } from '../src/common/rel.ts'
+import { checkPageHeader } from '../src/page/header.ts'
+import { checkLinePointers } from '../src/page/linepointer.ts'
+import { benchDataDir, benchSize, openBenchCluster, withServer } from './data.ts'
+import { planOf } from './files.ts'
+import { ResultHash } from './hash.ts'
+import { compare } from './measure.ts'
+import { type BenchRelation, openTable, readPages } from './relations.ts'
+import { printResult } from './report.ts'
+import { copyBinary } from './server.ts'
+import { TABLE_NAMES } from './tables.ts'
+
+const ROW_GROUP_ROWS = 100_000
+const WANTED = { lineitem: 3 }
+
+const size = benchSize()
+const dataDir = await benchDataDir(size)
+const cluster = await openBenchCluster(dataDir, size)
+const tables = TABLE_NAMES.map((name) => openTable(cluster, name))
+await withServer(dataDir, size, async (client) => {
+  for (const { name, main, heapBytes } of tables) {
+    const hash = new ResultHash()
+    decodeRelation(main, (batch) => batch.seal().forEach((vector) => hash.addVector(vector)))
+    const ours = { name: 'decode', run: () => decodeRelation(main, () => {}) }
+    const comparison = await compare(ours, copyBinary(client, name), size)
+    const wanted = name === 'lineitem' ? { wanted: WANTED.lineitem } : {}
+    printResult({
+      kind: 'speed', bench: 'decode', table: name, variant: 'to columns', peerName: 'COPY BINARY', heapBytes, ...comparison, ...wanted, hash: hash.digest(),
+    })
+  }
+})
+
+function decodeRelation(relation: BenchRelation, take: (batch: Batch) => void): void {
+  const { fork, visibility } = relation
+  const range = { firstBlock: 0, blockCount: fork.blocks }
+  const { schema } = planOf(relation, range, 'none')
+  const batch = new Batch(schema)
+  const tuples = new TupleDecoder(batch, new TupleFormer(batch), relation.openToast(), newLaneCounts())
+  const decoder = new PageDecoder(batch, tuples, visibility, () => {}, generateDecoder(schema, batch, tuples))
+  for (const { words, base, block } of readPages(fork, range)) {
+    const bytes = new Uint8Array(words.buffer, base * 4, BLOCK_SIZE)
+    checkPageHeader(bytes)
+    checkLinePointers(bytes)
+    const page = { bytes, words: new Int32Array(words.buffer, base * 4, BLOCK_SIZE / 4) }
+    const first = batch.rows
+    if (!decoder.decode(page, block, false)) {
+      batch.truncate(first)
+      decoder.decode(page, block, true)
+    }
+    if (batch.rows < ROW_GROUP_ROWS) continue
+    take(batch)
+    batch.truncate(0)
+  }
+  take(batch)
+}

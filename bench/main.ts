@@ -1,0 +1,38 @@
+/** Runs each benchmark in a process of its own, one after the other, and prints what they found as a table, or as JSON with --json. */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { benchDataDir, benchSize } from './data.ts'
+import { formatResults, type Result } from './report.ts'
+
+const NAMES = ['decode', 'transcode', 'rebuild', 'workers', 'sizes']
+
+async function main(): Promise<void> {
+  const args = process.argv.slice(2)
+  const json = args.includes('--json')
+  const chosen = args.filter((arg) => !arg.startsWith('--'))
+  const names = chosen.length > 0 ? chosen : NAMES
+  await benchDataDir(benchSize())
+  const results: Result[] = []
+  for (const name of names) results.push(...(await runBench(name)))
+  const machine = { size: benchSize(), node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length }
+  if (json) process.stdout.write(`${JSON.stringify({ ...machine, results }, undefined, 1)}\n`)
+  else process.stdout.write(`\n${formatResults(results)}\n\n${machine.size} tables, Node ${machine.node}, ${machine.cores} x ${machine.cpu}\n`)
+}
+
+async function runBench(name: string): Promise<Result[]> {
+  const script = join(import.meta.dirname, `${name}.bench.js`)
+  if (!existsSync(script)) throw new Error(`no benchmark '${name}'; there are ${NAMES.join(', ')}`)
+  process.stderr.write(`${name}\n`)
+  const child = spawn(process.execPath, [...process.execArgv, script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise<number | null>((resolve, reject) => child.once('close', resolve).once('error', reject))
+  const results: Result[] = []
+  for await (const line of createInterface({ input: child.stdout })) results.push(JSON.parse(line) as Result)
+  const code = await ended
+  if (code !== 0) throw new Error(`${name} ended with ${code}`)
+  return results
+}
+
+await main()

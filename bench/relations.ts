@@ -1,0 +1,96 @@
+import type { Relation } from '../src/catalog/relations.ts'
+import type { RowVisibility } from '../src/columnar/decodepage.ts'
+import type { ClusterDescriptor, RelationDescriptor } from '../src/columnar/filedescriptor.ts'
+import type { BlockRange } from '../src/columnar/transcode.ts'
+import type { ToastSource } from '../src/columnar/toastsource.ts'
+import { formatLsn } from '../src/common/ids.ts'
+import { BLOCK_SIZE } from '../src/common/rel.ts'
+import type { Cluster } from '../src/io/cluster.ts'
+import { RelationFork } from '../src/io/datadir/segments.ts'
+import { buildToastIndex } from '../src/io/toast/toastindex.ts'
+import { ToastReader } from '../src/io/toast/toastreader.ts'
+import { type TableName } from './tables.ts'
+
+/** A relation to read, all that a file of it needs to know beside it. Open: it may be read while a server runs that writes nothing. */
+export interface BenchRelation {
+  cluster: ClusterDescriptor
+  descriptor: RelationDescriptor
+  fork: RelationFork
+  visibility: RowVisibility
+  /** Opens the table's TOAST values; part of the work, as it is part of the server's. */
+  openToast: () => ToastSource | undefined
+}
+
+/** A table and its TOAST relation. */
+export interface BenchTable {
+  name: TableName
+  main: BenchRelation
+  toast: BenchRelation | undefined
+  /** Of both. */
+  heapBytes: number
+}
+
+/** Reads catalogs and CLOG now: the cluster must be shut down. */
+export function openTable(cluster: Cluster, name: TableName): BenchTable {
+  const database = cluster.databases.find((candidate) => candidate.name === 'postgres')!
+  const relations = cluster.relations(database.oid)
+  const table = relations.find((relation) => relation.schema === 'bench' && relation.name === name)!
+  const toastRelation = relations.find(({ oid }) => oid === table.toastRelId)
+  const toast = toastRelation && openRelation(cluster, toastRelation, undefined)
+  const main = openRelation(cluster, table, toast)
+  const blocks = main.fork.blocks + (toast?.fork.blocks ?? 0)
+  return { name, main, toast: toast && toast.fork.blocks > 0 ? toast : undefined, heapBytes: blocks * BLOCK_SIZE }
+}
+
+function openRelation(cluster: Cluster, relation: Relation, toast: BenchRelation | undefined): BenchRelation {
+  const { database, schema, name, oid, relkind, locator, desc, toastRelId } = relation
+  const { path, segments } = cluster.storage(relation)
+  const fork = new RelationFork(path, segments)
+  const { snapshot } = cluster
+  return {
+    cluster: {
+      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.checkpointLsn),
+      profile: 'portable',
+    },
+    descriptor: {
+      ...locator, database: database.name, schema, name, oid, relkind, blocks: fork.blocks, encoding: database.encoding,
+      desc: desc ?? { attributes: [], types: [] },
+    },
+    fork, visibility: snapshot,
+    openToast: () => (toast && toast.fork.blocks > 0 ? new ToastReader(toastRelId, toast.fork, buildToastIndex(toast.fork, snapshot)) : undefined),
+  }
+}
+
+const FILE_BLOCKS_MIN = 4096
+const FILES_WANTED = 8
+
+/** Block ranges as transcodeLake cuts them. */
+export function fileRanges(blocks: number): BlockRange[] {
+  const size = Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED))
+  return Array.from({ length: Math.ceil(blocks / size) }, (_, i) => ({ firstBlock: i * size, blockCount: Math.min(size, blocks - i * size) }))
+}
+
+const READ_BLOCKS = 128
+
+/** A page in memory: 2048 words from `base` on. */
+export interface ReadPage {
+  words: Int32Array
+  base: number
+  block: number
+}
+
+/** Reads a range block after block; the page and the object are reused for the next one. */
+export function* readPages(fork: RelationFork, { firstBlock, blockCount }: BlockRange): Iterable<ReadPage> {
+  const buffer = new Uint8Array(Math.min(READ_BLOCKS, blockCount) * BLOCK_SIZE)
+  const page = { words: new Int32Array(buffer.buffer), base: 0, block: 0 }
+  const end = firstBlock + blockCount
+  for (let first = firstBlock; first < end; first += READ_BLOCKS) {
+    const count = Math.min(READ_BLOCKS, end - first)
+    fork.read(first, count, buffer)
+    for (let i = 0; i < count; i++) {
+      page.base = (i * BLOCK_SIZE) / 4
+      page.block = first + i
+      yield page
+    }
+  }
+}

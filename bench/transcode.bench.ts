@@ -1,0 +1,31 @@
+/** Heap file → Parquet on one thread, every page formed back and compared: a table with its TOAST relation, beside COPY of the table. */
+import { type Compression } from '../src/columnar/transcode.ts'
+import { benchDataDir, benchSize, openBenchCluster, withServer } from './data.ts'
+import { transcodeTable } from './files.ts'
+import { ResultHash } from './hash.ts'
+import { compare } from './measure.ts'
+import { openTable } from './relations.ts'
+import { printResult } from './report.ts'
+import { copyBinary } from './server.ts'
+import { TABLE_NAMES, type TableName } from './tables.ts'
+
+const WANTED = 0.35
+const CASES: [TableName, Compression][] = [['lineitem', 'snappy'], ...TABLE_NAMES.map((name): [TableName, Compression] => [name, 'zstd'])]
+
+const size = benchSize()
+const dataDir = await benchDataDir(size)
+const cluster = await openBenchCluster(dataDir, size)
+const cases = CASES.map(([name, compression]) => ({ table: openTable(cluster, name), compression }))
+await withServer(dataDir, size, async (client) => {
+  for (const { table, compression } of cases) {
+    const hash = new ResultHash()
+    await transcodeTable(table, compression, (bytes) => hash.add(bytes))
+    const ours = { name: 'transcode', run: () => transcodeTable(table, compression, () => {}) }
+    const comparison = await compare(ours, copyBinary(client, table.name), size)
+    const wanted = table.name === 'lineitem' ? { wanted: WANTED } : {}
+    printResult({
+      kind: 'speed', bench: 'transcode', table: table.name, variant: compression, peerName: 'COPY BINARY', heapBytes: table.heapBytes, ...comparison,
+      ...wanted, hash: hash.digest(),
+    })
+  }
+})

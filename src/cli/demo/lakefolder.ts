@@ -1,0 +1,56 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { EnvironmentError } from '../../common/errors.ts'
+import { MANIFEST_NAME, VIEWS_NAME } from '../../lake/manifest.ts'
+
+const MARKER_NAME = 'ltap-demo.txt'
+const MARKER_TEXT = "Written by 'ltap demo', which replaces this lake when it runs again.\n"
+/** Everything the demo ever writes into the folder. */
+const OWN_NAMES = ['data', MANIFEST_NAME, VIEWS_NAME, `${MANIFEST_NAME}.new`, `${VIEWS_NAME}.new`, '.unfinished', MARKER_NAME]
+
+/** The folder of the demo's lake. Only what an earlier demo wrote is ever deleted. */
+export class LakeFolder {
+  readonly path: string
+  private finished = false
+
+  /** @throws EnvironmentError demo.lake, if the folder holds anything but a demo's lake or cannot be written */
+  constructor(path: string) {
+    this.path = resolve(path)
+    try {
+      mkdirSync(this.path, { recursive: true })
+      const names = readdirSync(this.path)
+      const foreign = names.filter((name) => !OWN_NAMES.includes(name))
+      if (foreign.length > 0 || (names.length > 0 && !names.includes(MARKER_NAME))) {
+        const what = foreign[0] ?? names[0]
+        throw new EnvironmentError('demo.lake', `${this.path} holds ${what}, which no earlier demo wrote: name another folder with --lake`)
+      }
+      this.clear()
+      writeFileSync(join(this.path, MARKER_NAME), MARKER_TEXT)
+    } catch (error) {
+      if (error instanceof EnvironmentError) throw error
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new EnvironmentError('demo.lake', `cannot write the lake: ${reason}; name another folder with --lake`)
+    }
+  }
+
+  /** Makes way for transcode, which wants an empty folder. */
+  release(): void {
+    rmSync(join(this.path, MARKER_NAME), { force: true })
+  }
+
+  /** The lake is whole and stays. */
+  finish(): void {
+    writeFileSync(join(this.path, MARKER_NAME), MARKER_TEXT)
+    this.finished = true
+  }
+
+  removeUnfinished(): void {
+    if (this.finished) return
+    this.clear()
+    if (existsSync(this.path) && readdirSync(this.path).length === 0) rmSync(this.path, { recursive: true })
+  }
+
+  private clear(): void {
+    for (const name of OWN_NAMES) rmSync(join(this.path, name), { recursive: true, force: true, maxRetries: 3 })
+  }
+}

@@ -1,0 +1,202 @@
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { readManifest } from '../../io/lake.ts'
+import type { PostgresCluster } from '../../io/postgres.ts'
+import { queryLake } from '../../io/query.ts'
+import { rebuildLake } from '../../io/rebuildlake.ts'
+import { transcodeLake } from '../../io/transcodelake.ts'
+import { verifyLake } from '../../io/verifylake.ts'
+import type { Manifest } from '../../lake/manifest.ts'
+import { amcheck, ask, QUESTIONS, REVENUE_SQL, sameRows, shortAnswer } from './answers.ts'
+import type { LakeFolder } from './lakefolder.ts'
+import type { Narrator, StepTime } from './narrator.ts'
+import type { DemoNeeds } from './needs.ts'
+import { odditySteps, OVERFLOW_SQL } from './oddities.ts'
+import { type LakeTuple, picturePage } from './pagepicture.ts'
+import { thousands } from './paint.ts'
+import { Session, type TextRow } from './session.ts'
+import { DATABASE, DELETED_ORDER, shopSteps } from './shop.ts'
+import { type Size, sizesOf } from './summary.ts'
+import type { Workspace } from './workspace.ts'
+
+export interface Tour {
+  needs: DemoNeeds
+  workspace: Workspace
+  folder: LakeFolder
+  narrator: Narrator
+  /** Order lines. */
+  rows: number
+  workers: number
+}
+
+export interface TourReport {
+  /** Everything below is as it must be. */
+  equal: boolean
+  /** `PostgreSQL 17.10`. */
+  server: string
+  lake: string
+  pages: number
+  differing: number
+  /** The pictured page formed back. */
+  pageEqual: boolean
+  /** DuckDB and the server agree. */
+  revenueEqual: boolean
+  deletedOrderFound: boolean
+  answers: { question: string; before: string; after: string; equal: boolean }[]
+  /** Heap files that were written from Parquet alone. */
+  rebuiltFiles: number
+  /** What Postgres's own checker found in them; null without one. */
+  amcheckProblems: number | null
+  sizes: Size[]
+  times: StepTime[]
+}
+
+/** What the server said before it was stopped for good. */
+interface Loaded {
+  cluster: PostgresCluster
+  server: string
+  answers: TextRow[][]
+}
+
+/** The demo from the first server to the last one. */
+export async function runTour(tour: Tour): Promise<TourReport> {
+  const { narrator, folder } = tour
+  const loaded = await load(tour)
+  const { dataDir } = loaded.cluster
+  const manifest = await transcode(tour, dataDir)
+  const verified = await verify(tour, dataDir)
+  const pageEqual = await showPage(tour, dataDir, manifest)
+  const queries = await runQueries(tour, loaded.answers)
+  folder.finish()
+  const rebuilt = await bootRebuilt(tour, loaded)
+  const equal = verified.differing === 0 && pageEqual && queries.revenueEqual && queries.deletedOrderFound && !rebuilt.amcheckProblems &&
+    rebuilt.answers.every((answer) => answer.equal)
+  return {
+    equal, server: loaded.server, lake: folder.path, ...verified, pageEqual, ...queries, ...rebuilt, sizes: sizesOf(manifest), times: narrator.times,
+  }
+}
+
+async function load({ needs, workspace, narrator, rows }: Tour): Promise<Loaded> {
+  const { major } = needs.postgres
+  const { cluster, server } = await narrator.step('boot', `Postgres ${major} from npm boots`, async () => {
+    const created = await workspace.create(major)
+    await created.start()
+    const session = await Session.open(needs.pg, created, 'postgres')
+    await session.run(`CREATE DATABASE ${DATABASE}`)
+    const version = await session.rows('SHOW server_version')
+    await session.close()
+    return { cluster: created, server: `PostgreSQL ${version[0]![0]!.split(' ')[0]}` }
+  })
+  await narrator.step('load', `it loads a shop with ${thousands(rows)} order lines, updates and deletes`, async (what) => {
+    const session = await Session.open(needs.pg, cluster, DATABASE)
+    for (const step of [...shopSteps(rows), ...odditySteps(major)]) {
+      await what(step.what)
+      await session.run(step.sql)
+    }
+    await session.close()
+  })
+  const answers = await narrator.step('ask', `it answers ${QUESTIONS.length} questions; then it is stopped`, async () => {
+    const session = await Session.open(needs.pg, cluster, DATABASE)
+    const found = await ask(session)
+    await session.close()
+    await cluster.stop()
+    return found
+  })
+  return { cluster, server, answers }
+}
+
+async function transcode({ narrator, folder, workers }: Tour, pgdata: string): Promise<Manifest> {
+  folder.release()
+  return await narrator.pages('transcode', `every heap page becomes Parquet (${workers} workers)`, (onProgress) =>
+    transcodeLake({ pgdata, lake: folder.path, workers, compression: 'zstd', profile: 'portable', onCorrupt: 'fail', onProgress }))
+}
+
+async function verify({ narrator, folder, workers }: Tour, pgdata: string): Promise<{ pages: number; differing: number }> {
+  const report = await narrator.pages('verify', 'every page is formed from Parquet and compared', (onProgress) =>
+    verifyLake({ lake: folder.path, pgdata, workers, onProgress }))
+  const verdict = `${thousands(report.differing)} of ${thousands(report.pages)} pages differ`
+  const { good, bad } = narrator.paint
+  await narrator.say(`    ${report.differing === 0 ? good(verdict) : bad(verdict)}`)
+  for (const { relation, block, reason } of report.differences.slice(0, 5)) await narrator.say(bad(`    ${relation} block ${block}: ${reason}`))
+  return { pages: report.pages, differing: report.differing }
+}
+
+async function showPage({ narrator, folder }: Tour, pgdata: string, manifest: Manifest): Promise<boolean> {
+  const relation = manifest.relations.find(({ database, schema, name }) => database === DATABASE && schema === 'public' && name === 'orders')
+  const tuples = JSON.parse(await query(folder, 'json', `FROM ltap_public.orders WHERE id = ${DELETED_ORDER}`)) as LakeTuple[]
+  if (!relation || tuples.length === 0) throw new Error(`ltap bug: order ${DELETED_ORDER} is not in the lake`)
+  const picture = picturePage({ pgdata, lake: folder.path, relation, tuple: tuples[0]! }, narrator.paint)
+  const { bold } = narrator.paint
+  await narrator.say('', bold(`One row of ${picture.relation}, block ${picture.block}, line pointer ${picture.offset}`), ...picture.lines.map((line) => `  ${line}`))
+  return picture.equal
+}
+
+async function runQueries({ narrator, folder }: Tour, answers: readonly TextRow[][]): Promise<{ revenueEqual: boolean; deletedOrderFound: boolean }> {
+  const { bold, good, bad, dim } = narrator.paint
+  const show = async (title: string, sql: string, shown = sql): Promise<void> => {
+    const table = await query(folder, 'table', sql)
+    await narrator.say('', bold(title), ...shown.split('\n').map((line) => dim(`  ${line}`)), ...table.trimEnd().split('\n').map((line) => `  ${line}`))
+  }
+  await show('Analytics, in DuckDB over the Parquet files', REVENUE_SQL)
+  const duck = (JSON.parse(await query(folder, 'json', REVENUE_SQL)) as Record<string, string>[]).map((row) => Object.values(row))
+  const revenueEqual = sameRows(duck, answers[QUESTIONS.findIndex(({ sql }) => sql === REVENUE_SQL)]!)
+  await narrator.say(revenueEqual ? good('  the server said the same before it stopped') : bad('  the server said something else before it stopped'))
+  await show('Values that no column type holds are in _overflow', OVERFLOW_SQL, 'SELECT id, n, _overflow.n ... FROM oddities WHERE _overflow.n IS NOT NULL   and so on')
+  const deleted = `SELECT id, status, total, placed_at, _ltap.xmin AS inserted_by, _ltap.xmax AS deleted_by\nFROM ltap_public.orders WHERE id = ${DELETED_ORDER} AND NOT _visible`
+  await show(`Order ${DELETED_ORDER} was deleted; its row is still in the heap, and in the lake`, deleted)
+  const visible = JSON.parse(await query(folder, 'json', `FROM orders WHERE id = ${DELETED_ORDER}`)) as unknown[]
+  const dead = JSON.parse(await query(folder, 'json', deleted)) as unknown[]
+  return { revenueEqual, deletedOrderFound: visible.length === 0 && dead.length > 0 }
+}
+
+async function query(folder: LakeFolder, format: 'table' | 'json', sql: string): Promise<string> {
+  let text = ''
+  await queryLake({ lake: folder.path, database: DATABASE, sql, format }, async (piece) => {
+    text += piece
+  })
+  return text
+}
+
+async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour, { cluster, answers }: Loaded): Promise<Pick<TourReport, 'answers' | 'rebuiltFiles' | 'amcheckProblems'>> {
+  await narrator.say('')
+  const { dataDir, rebuiltFiles } = await narrator.step('copy', 'the data directory is copied, and all heap files in the copy deleted', async () => {
+    const copy = await workspace.copy(cluster)
+    return { dataDir: copy, rebuiltFiles: removeHeapFiles(copy, folder.path) }
+  })
+  await narrator.pages('rebuild', `${thousands(rebuiltFiles)} heap files are written again, from Parquet alone`, (onProgress) =>
+    rebuildLake({ lake: folder.path, pgdata: dataDir, force: false, workers, onProgress }))
+  const after = await narrator.step('boot again', 'Postgres boots on them and is asked again', async () => {
+    const server = await workspace.adopt(dataDir)
+    await server.start()
+    const session = await Session.open(needs.pg, server, DATABASE)
+    const again = await ask(session)
+    const problems = await amcheck(session)
+    await session.close()
+    await server.stop()
+    return { again, problems }
+  })
+  const { good, bad } = narrator.paint
+  const compared = QUESTIONS.map(({ what }, i) => ({
+    question: what, before: shortAnswer(answers[i]!), after: shortAnswer(after.again[i]!), equal: sameRows(answers[i]!, after.again[i]!),
+  }))
+  for (const { question, before, after: now, equal } of compared) {
+    await narrator.say(`    ${equal ? good('same') : bad(`now ${now}, before`)}  ${question}: ${before}`)
+  }
+  if (after.problems) await narrator.say(`    ${(after.problems.length === 0 ? good : bad)(`${after.problems.length} problems found by amcheck, heap and indexes`)}`)
+  return { answers: compared, rebuiltFiles, amcheckProblems: after.problems?.length ?? null }
+}
+
+/** So that nothing of them can be taken for rebuilt. Returns how many there were. */
+function removeHeapFiles(dataDir: string, lake: string): number {
+  let files = 0
+  for (const { path } of readManifest(lake).relations) {
+    if (path === '') continue
+    for (let segment = 0; ; segment++) {
+      const file = join(dataDir, segment === 0 ? path : `${path}.${segment}`)
+      if (!existsSync(file)) break
+      rmSync(file)
+      files++
+    }
+  }
+  return files
+}

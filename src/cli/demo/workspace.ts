@@ -1,0 +1,83 @@
+import { basename, dirname, join } from 'node:path'
+import { FAST_SETTINGS, PostgresCluster } from '../../io/postgres.ts'
+import type { LakeFolder } from './lakefolder.ts'
+
+/** Nothing happens to the data but what the demo does: no vacuum in the background, no waiting for the disk. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  ...FAST_SETTINGS, autovacuum: 'off', shared_buffers: '128MB', max_wal_size: '2GB', work_mem: '64MB', maintenance_work_mem: '128MB', jit: 'off',
+}
+
+/**
+ * The servers and files of one run of the demo, all in temporary folders. {@link close} ends and deletes them; so does Ctrl-C, and
+ * then a lake that is not finished goes too.
+ */
+export class Workspace {
+  private readonly clusters: PostgresCluster[] = []
+  private readonly lake: LakeFolder
+  private closing: Promise<void> | undefined
+  private interrupted = false
+  private readonly onSignal = (signal: NodeJS.Signals): void => void this.interrupt(signal)
+
+  constructor(lake: LakeFolder) {
+    this.lake = lake
+    process.on('SIGINT', this.onSignal)
+    process.on('SIGTERM', this.onSignal)
+  }
+
+  /** A new server, not started. */
+  async create(major: number): Promise<PostgresCluster> {
+    // 18 has checksums by default.
+    const cluster = await PostgresCluster.create({ major, settings: SETTINGS, ...(major < 18 ? { initdbArgs: ['-k'] } : {}) })
+    this.clusters.push(cluster)
+    return cluster
+  }
+
+  /** Copies the stopped server's data directory into its own temporary folder. */
+  async copy(cluster: PostgresCluster): Promise<string> {
+    const to = join(dirname(cluster.dataDir), `rebuilt-${basename(cluster.dataDir)}`)
+    await cluster.copyDataDir(to)
+    return to
+  }
+
+  /** A server on a copied data directory, not started. */
+  async adopt(dataDir: string): Promise<PostgresCluster> {
+    const cluster = await PostgresCluster.adopt({ dataDir })
+    this.clusters.push(cluster)
+    return cluster
+  }
+
+  /** Runs the demo; whatever comes of it, servers and temporary files are gone afterwards, and an unfinished lake too. */
+  async use<T>(body: () => Promise<T>): Promise<T> {
+    try {
+      return await body()
+    } catch (error) {
+      // What failed did so because its server was stopped: the signal ends the process as soon as everything is removed.
+      if (this.interrupted) await new Promise(() => {})
+      throw error
+    } finally {
+      await this.close()
+      process.off('SIGINT', this.onSignal)
+      process.off('SIGTERM', this.onSignal)
+    }
+  }
+
+  private close(): Promise<void> {
+    this.closing ??= this.removeAll()
+    return this.closing
+  }
+
+  private async removeAll(): Promise<void> {
+    // The first one's folder holds the copy that the others run on.
+    for (const cluster of this.clusters.reverse()) await cluster.remove()
+    this.lake.removeUnfinished()
+  }
+
+  private async interrupt(signal: NodeJS.Signals): Promise<void> {
+    if (this.interrupted) return
+    this.interrupted = true
+    await this.close().catch(() => {})
+    process.off(signal, this.onSignal)
+    process.kill(process.pid, signal)
+  }
+}
+

@@ -1,0 +1,59 @@
+/** Databases of other encodings than UTF8, each with its hardest text in every type that holds text. */
+import type { PostgresCluster } from '../../src/io/postgres.ts'
+import { connect } from './oracle.ts'
+
+/** ASCII, then text of each encoding: everything it has beyond ASCII, or in the case of EUC_JP one of each kind of character. */
+const TEXTS: Record<string, string[]> = {
+  LATIN1: ['plain', Array.from({ length: 96 }, (_, i) => String.fromCharCode(0xa0 + i)).join(''), 'ÿ', 'naïve "quoted", {ü}'],
+  LATIN9: ['€', 'Œuvre'],
+  WIN1252: ['€uro — “quoted”', 'Ž'],
+  KOI8R: ['Привет', '─│'],
+  EUC_JP: ['日本語', 'ｱｲｳ', '丂丄', 'かな カナ', '~¥'.slice(0, 1), 'ab漢"字{},'],
+  EUC_KR: ['한국어', '漢字'],
+  EUC_CN: ['中文', '、。'],
+}
+
+/** The names of the databases made. */
+export async function makeEncodings(cluster: PostgresCluster): Promise<string[]> {
+  const sql = await connect(cluster)
+  for (const encoding of [...Object.keys(TEXTS), 'SQL_ASCII']) {
+    await sql.script(`CREATE DATABASE enc_${encoding.toLowerCase()} TEMPLATE template0 ENCODING '${encoding}' LOCALE 'C'`)
+  }
+  for (const [encoding, texts] of Object.entries(TEXTS)) await fillDatabase(cluster, `enc_${encoding.toLowerCase()}`, texts)
+  await fillAscii(cluster)
+  return [...Object.keys(TEXTS), 'SQL_ASCII'].map((encoding) => `enc_${encoding.toLowerCase()}`)
+}
+
+const TABLES = `
+  CREATE TYPE pair AS (a int, b text);
+  CREATE TABLE texts (t text, v varchar(200), p char(120), n name, c "char", j json, jb jsonb, a text[], r pair, ra pair[], x xml, ts tsvector, tq tsquery);`
+
+async function fillDatabase(cluster: PostgresCluster, database: string, texts: readonly string[]): Promise<void> {
+  const sql = await connect(cluster, database)
+  const label = texts[0]!
+  await sql.script(TABLES)
+  await sql.script(`CREATE TYPE label AS ENUM ('${label}', 'other'); CREATE TABLE labels (l label, a label[]);
+    INSERT INTO labels VALUES ('${label}', '{other,"${label}",NULL}');
+    CREATE TABLE "${label} table" ("${label} column" int); INSERT INTO "${label} table" VALUES (1);
+    CREATE TABLE toasted (v text); ALTER TABLE toasted ALTER v SET STORAGE external`)
+  for (const text of texts) {
+    await sql.query(`INSERT INTO texts VALUES ($1::text, $1, $1, left($1, 20), 'x', to_json($1::text), jsonb_build_object($1::text, $1::text), ARRAY[$1, NULL, 'x' || $1],
+      ROW(1, $1), ARRAY[ROW(2, $1)]::pair[], xmlelement(name x, $1), array_to_tsvector(ARRAY[$1]), to_tsquery('simple', quote_literal($1)))`, [text])
+    await sql.query('INSERT INTO toasted VALUES (repeat($1::text, 5000))', [text])
+  }
+  await sql.close()
+}
+
+/** SQL_ASCII holds any bytes: text that is UTF-8, text that is not, and half characters. */
+async function fillAscii(cluster: PostgresCluster): Promise<void> {
+  const sql = await connect(cluster, 'enc_sql_ascii')
+  await sql.script(TABLES)
+  const texts = ["'plain'", "'é 日本'", "E'\\\\xff\\\\xfe'", "E'half \\\\xc3'", "E'\\\\xe9t\\\\xe9'", "E'\\\\\\\\xff'", "E'quoted \"\\\\xff\",{}'"]
+  for (const text of texts.map((literal) => literal.replaceAll('\\\\', '\\'))) {
+    await sql.exec(`INSERT INTO texts SELECT s, s, s, s, 'x', to_json(s), jsonb_build_object(s, s), ARRAY[s, NULL], ROW(1, s)::pair, ARRAY[ROW(2, s)]::pair[], NULL,
+      array_to_tsvector(ARRAY[s]), NULL FROM (SELECT ${text}::text AS s) s`)
+  }
+  await sql.script(`INSERT INTO texts (t) SELECT repeat(E'\\xff' || md5(i::text), 300) FROM generate_series(1, 3) i;
+    INSERT INTO texts (t, c) SELECT 'chr ' || i, chr(i)::"char" FROM generate_series(1, 255) i`)
+  await sql.close()
+}
