@@ -50,12 +50,10 @@ export async function amcheck(session: Session): Promise<TextRow[] | undefined> 
   const there = await session.rows("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")
   if (there.length === 0) return undefined
   await session.run('CREATE EXTENSION IF NOT EXISTS amcheck')
-  const problems = await session.rows(
-    "SELECT c.oid::regclass, v.* FROM pg_class c, LATERAL verify_heapam(c.oid) v WHERE c.relkind IN ('r', 't', 'm') AND c.relpersistence = 'p'",
-  )
+  const problems = await session.rows(`SELECT c.oid::regclass, v.* FROM pg_class c, LATERAL verify_heapam(c.oid) v
+    WHERE c.relkind IN ('r', 't', 'm') AND c.relpersistence = 'p'`)
   // Raises an error if the index and its table disagree: every row of the table must be found by its key.
-  await session.run(
-    "SELECT bt_index_check(i.indexrelid, true) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'btree' AND c.relpersistence = 'p'",
-  )
+  await session.run(`SELECT bt_index_check(i.indexrelid, true) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'btree' AND c.relpersistence = 'p'`)
   return problems
 }

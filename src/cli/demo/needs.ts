@@ -21,7 +21,7 @@ export async function findNeeds(): Promise<DemoNeeds> {
   if (postgres === undefined) throw new EnvironmentError('demo.postgres', noPostgres(`${process.platform}-${process.arch}`))
   const pg = await importOr('pg', () => import('pg'))
   await importOr('@duckdb/node-api', () => import('@duckdb/node-api'))
-  return { postgres, pg: pg.default }
+  return { postgres, pg }
 }
 
 /** @param platform as the packages are named, `linux-x64` */

@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Attribute } from '../../catalog/tupledesc.ts'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { readHeapFile } from '../../io/heapfile.ts'
@@ -59,13 +60,14 @@ export function picturePage({ pgdata, lake, relation, tuple }: PictureSource, pa
   deformTuple(heap, start, start + lpLen(word), start + hoff, natts, bits, attributes, { starts, ends })
   const parts = [
     { text: ltapText(tuple._ltap), from: start, to: start + hoff },
-    ...attributes.flatMap(({ name }, i) => {
+    ...attributes.map(({ name }, i) => {
       const text = `${name} = ${valueText(tuple[name])}`
-      return [starts[i]! < 0 ? { text, from: 0, to: 0 } : { text, from: starts[i]!, to: ends[i]! }]
+      return starts[i]! < 0 ? { text, from: 0, to: 0 } : { text, from: starts[i]!, to: ends[i]! }
     }),
   ]
   const head = ['heap page'.padEnd(HEX_WIDTH), 'Parquet columns'.padEnd(VALUE_WIDTH), 'page formed from the columns'].join('  ')
-  const lines = parts.flatMap(({ text, from, to }, i) => partLines(heap.subarray(from, to), text, rebuilt.subarray(from, to), (line) => paint.series(i, line)))
+  const lines = parts.flatMap(({ text, from, to }, i) =>
+    partLines(heap.subarray(from, to), text, rebuilt.subarray(from, to)).map((line) => paint.series(i, line)))
   const verdict = equal ? paint.good(`all ${thousands(BLOCK_SIZE)} bytes of the page are the same`) : paint.bad('the pages differ')
   return { relation: `${relation.schema}.${relation.name}`, block, offset, equal, lines: [paint.bold(head), ...lines, verdict] }
 }
@@ -75,7 +77,7 @@ function readPage(path: string, block: number): Uint8Array {
   throw new RangeError(`no block ${block}`)
 }
 
-function rebuildPage(lake: string, { files }: LakeRelation, block: number): { page: Uint8Array; attributes: PageRebuilder['descriptor']['relation']['desc']['attributes'] } {
+function rebuildPage(lake: string, { files }: LakeRelation, block: number): { page: Uint8Array; attributes: readonly Attribute[] } {
   const file = files.find(({ firstBlock, blockCount }) => block >= firstBlock && block < firstBlock + blockCount)
   if (!file) throw new RangeError(`no file of the lake holds block ${block}`)
   const rebuilder = new PageRebuilder(readFileSync(join(lake, file.path)))
@@ -98,12 +100,12 @@ function wordsOf(page: Uint8Array): Int32Array {
   return new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4)
 }
 
-function partLines(heap: Uint8Array, text: string, rebuilt: Uint8Array, color: (line: string) => string): string[] {
+function partLines(heap: Uint8Array, text: string, rebuilt: Uint8Array): string[] {
   const left = hexLines(heap)
   const right = hexLines(rebuilt)
   const middle = wrapped(text)
   return Array.from({ length: Math.max(left.length, middle.length) }, (_, i) =>
-    color(`${(left[i] ?? '').padEnd(HEX_WIDTH)}  ${(middle[i] ?? '').padEnd(VALUE_WIDTH)}  ${right[i] ?? ''}`.trimEnd()))
+    `${(left[i] ?? '').padEnd(HEX_WIDTH)}  ${(middle[i] ?? '').padEnd(VALUE_WIDTH)}  ${right[i] ?? ''}`.trimEnd())
 }
 
 function wrapped(text: string): string[] {
@@ -126,9 +128,12 @@ function hexLines(bytes: Uint8Array): string[] {
   return lines
 }
 
+/** Where the tuple is, and what belongs to its page. */
+const NOT_OF_THE_TUPLE = ['block', 'offset', 'page_lsn', 'page_crc', 'page_header']
+
 /** What is stored of the tuple's header; what is null is as predicted. */
 function ltapText(ltap: Record<string, unknown>): string {
-  const stored = Object.entries(ltap).filter(([name, value]) => value !== null && !['block', 'offset', 'page_lsn', 'page_crc', 'page_header'].includes(name))
+  const stored = Object.entries(ltap).filter(([name, value]) => value !== null && !NOT_OF_THE_TUPLE.includes(name))
   return `_ltap: ${stored.map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`).join(', ')}`
 }
 

@@ -51,6 +51,12 @@ export interface TourReport {
   times: StepTime[]
 }
 
+const DELETED_SQL = `SELECT id, status, total, placed_at, _ltap.xmin AS inserted_by, _ltap.xmax AS deleted_by
+FROM ltap_public.orders WHERE id = ${DELETED_ORDER} AND NOT _visible`
+
+type Queried = Pick<TourReport, 'revenueEqual' | 'deletedOrderFound'>
+type Rebuilt = Pick<TourReport, 'answers' | 'rebuiltFiles' | 'amcheckProblems'>
+
 /** What the server said before it was stopped for good. */
 interface Loaded {
   cluster: PostgresCluster
@@ -127,25 +133,25 @@ async function showPage({ narrator, folder }: Tour, pgdata: string, manifest: Ma
   if (!relation || tuples.length === 0) throw new Error(`ltap bug: order ${DELETED_ORDER} is not in the lake`)
   const picture = picturePage({ pgdata, lake: folder.path, relation, tuple: tuples[0]! }, narrator.paint)
   const { bold } = narrator.paint
-  await narrator.say('', bold(`One row of ${picture.relation}, block ${picture.block}, line pointer ${picture.offset}`), ...picture.lines.map((line) => `  ${line}`))
+  const title = `One row of ${picture.relation}, block ${picture.block}, line pointer ${picture.offset}`
+  await narrator.say('', bold(title), ...picture.lines.map((line) => `  ${line}`))
   return picture.equal
 }
 
-async function runQueries({ narrator, folder }: Tour, answers: readonly TextRow[][]): Promise<{ revenueEqual: boolean; deletedOrderFound: boolean }> {
+async function runQueries({ narrator, folder }: Tour, answers: readonly TextRow[][]): Promise<Queried> {
   const { bold, good, bad, dim } = narrator.paint
   const show = async (title: string, sql: string, shown = sql): Promise<void> => {
-    const table = await query(folder, 'table', sql)
-    await narrator.say('', bold(title), ...shown.split('\n').map((line) => dim(`  ${line}`)), ...table.trimEnd().split('\n').map((line) => `  ${line}`))
+    const table = (await query(folder, 'table', sql)).trimEnd().split('\n')
+    await narrator.say('', bold(title), ...shown.split('\n').map((line) => dim(`  ${line}`)), ...table.map((line) => `  ${line}`))
   }
   await show('Analytics, in DuckDB over the Parquet files', REVENUE_SQL)
   const duck = (JSON.parse(await query(folder, 'json', REVENUE_SQL)) as Record<string, string>[]).map((row) => Object.values(row))
   const revenueEqual = sameRows(duck, answers[QUESTIONS.findIndex(({ sql }) => sql === REVENUE_SQL)]!)
   await narrator.say(revenueEqual ? good('  the server said the same before it stopped') : bad('  the server said something else before it stopped'))
-  await show('Values that no column type holds are in _overflow', OVERFLOW_SQL, 'SELECT id, n, _overflow.n ... FROM oddities WHERE _overflow.n IS NOT NULL   and so on')
-  const deleted = `SELECT id, status, total, placed_at, _ltap.xmin AS inserted_by, _ltap.xmax AS deleted_by\nFROM ltap_public.orders WHERE id = ${DELETED_ORDER} AND NOT _visible`
-  await show(`Order ${DELETED_ORDER} was deleted; its row is still in the heap, and in the lake`, deleted)
+  await show('Values that no column type holds are in _overflow', OVERFLOW_SQL, OVERFLOW_SQL.split('\nUNION')[0]!.concat(' ...'))
+  await show(`Order ${DELETED_ORDER} was deleted; its row is still in the heap, and in the lake`, DELETED_SQL)
   const visible = JSON.parse(await query(folder, 'json', `FROM orders WHERE id = ${DELETED_ORDER}`)) as unknown[]
-  const dead = JSON.parse(await query(folder, 'json', deleted)) as unknown[]
+  const dead = JSON.parse(await query(folder, 'json', DELETED_SQL)) as unknown[]
   return { revenueEqual, deletedOrderFound: visible.length === 0 && dead.length > 0 }
 }
 
@@ -157,7 +163,7 @@ async function query(folder: LakeFolder, format: 'table' | 'json', sql: string):
   return text
 }
 
-async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour, { cluster, answers }: Loaded): Promise<Pick<TourReport, 'answers' | 'rebuiltFiles' | 'amcheckProblems'>> {
+async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour, { cluster, answers }: Loaded): Promise<Rebuilt> {
   await narrator.say('')
   const { dataDir, rebuiltFiles } = await narrator.step('copy', 'the data directory is copied, and all heap files in the copy deleted', async () => {
     const copy = await workspace.copy(cluster)
@@ -182,7 +188,10 @@ async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour
   for (const { question, before, after: now, equal } of compared) {
     await narrator.say(`    ${equal ? good('same') : bad(`now ${now}, before`)}  ${question}: ${before}`)
   }
-  if (after.problems) await narrator.say(`    ${(after.problems.length === 0 ? good : bad)(`${after.problems.length} problems found by amcheck, heap and indexes`)}`)
+  if (after.problems) {
+    const verdict = `amcheck finds ${after.problems.length} problems in tables and indexes`
+    await narrator.say(`    ${after.problems.length === 0 ? good(verdict) : bad(verdict)}`)
+  }
   return { answers: compared, rebuiltFiles, amcheckProblems: after.problems?.length ?? null }
 }
 

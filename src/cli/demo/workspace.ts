@@ -47,9 +47,9 @@ export class Workspace {
   }
 
   /** Runs the demo; whatever comes of it, servers and temporary files are gone afterwards, and an unfinished lake too. */
-  async use<T>(body: () => Promise<T>): Promise<T> {
+  async use<T>(body: (workspace: Workspace) => Promise<T>): Promise<T> {
     try {
-      return await body()
+      return await body(this)
     } catch (error) {
       // What failed did so because its server was stopped: the signal ends the process as soon as everything is removed.
       if (this.interrupted) await new Promise(() => {})

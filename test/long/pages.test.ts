@@ -1,0 +1,3 @@
+import { pageProperties } from '../columnar/pageproperties.ts'
+
+pageProperties(3000)
