@@ -34,12 +34,11 @@ export async function compare(ours: Side, peer: Side, size: BenchSize): Promise<
     await prepare?.()
     await run()
   }
-  const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true, retainSamples: true })
-  for (const { name, run, prepare } of sides) bench.add(name, async () => void (await run()), { async: true, ...(prepare && { beforeEach: () => prepare() }) })
   const times: [number[], number[]] = [[], []]
   for (let round = 0; round < ROUNDS[size]; round++) {
-    await bench.run()
-    for (const [i, { result }] of bench.tasks.entries()) {
+    const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true })
+    for (const { name, run, prepare } of sides) bench.add(name, async () => void (await run()), { async: true, ...(prepare && { beforeEach: () => prepare() }) })
+    for (const [i, { result }] of (await bench.run()).entries()) {
       if (result.state !== 'completed') throw new Error(`${sides[i]!.name}: ${result.state}`)
       times[i]!.push(result.latency.min)
     }

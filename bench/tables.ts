@@ -13,6 +13,7 @@ const WORDS = `ARRAY['furiously','carefully','quickly','slyly','blithely','final
   'even','silent','unusual','deposits','requests','accounts','packages','instructions','theodolites','foxes','pinto','beans','ideas','asymptotes',
   'dependencies','platelets','sleep','wake','nag','haggle','boost','cajole','detect','integrate','among','about','above','against','along','the']`
 
+/** The empty string appended makes the pool a value in memory: a stored one would be decompressed for every row. */
 /** Statements that fill an empty database, one by one: VACUUM and COMMIT take no transaction around them. */
 export function tableStatements(size: BenchSize): string[] {
   const full = size === 'full'
@@ -44,7 +45,7 @@ function lineitem(rows: number): string[] {
         date '1992-01-01' + ordered + shipped + received,
         (ARRAY['DELIVER IN PERSON','COLLECT COD','NONE','TAKE BACK RETURN'])[1 + instruct],
         (ARRAY['REG AIR','AIR','RAIL','SHIP','TRUCK','MAIL','FOB'])[1 + mode],
-        convert_from(substring((SELECT bytes FROM bench.pool) FROM start FOR length), 'UTF8')
+        convert_from(substring((SELECT bytes || '' FROM bench.pool) FROM start FOR length), 'UTF8')
       FROM (SELECT o / 8 * 32 + o % 8 AS orderkey, (o::bigint * 7919 % 2406)::int AS ordered, line, 1 + floor(random() * 200000)::int AS part,
           1 + floor(random() * 50)::int AS quantity, floor(random() * 11)::int AS discount, floor(random() * 9)::int AS tax, random() AS flag,
           1 + floor(random() * 121)::int AS shipped, 30 + floor(random() * 61)::int AS committed, 1 + floor(random() * 30)::int AS received,
@@ -71,7 +72,7 @@ function events(rows: number): string[] {
 
 /** Out-of-line values, compressed and not, and values compressed in place. */
 function documents(rows: number): string[] {
-  const cut = (start: string, length: string): string => `convert_from(substring((SELECT bytes FROM bench.pool) FROM ${start} FOR ${length}), 'UTF8')`
+  const cut = (start: string, length: string): string => `convert_from(substring((SELECT bytes || '' FROM bench.pool) FROM ${start} FOR ${length}), 'UTF8')`
   return [
     `CREATE TABLE bench.documents (id bigint NOT NULL, title text NOT NULL, body text, source text)`,
     'ALTER TABLE bench.documents ALTER source SET STORAGE EXTERNAL',

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { relative } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import { thousands } from './count.ts'
 import { LakeFolder } from './demo/lakefolder.ts'
 import { Narrator } from './demo/narrator.ts'
 import { findNeeds } from './demo/needs.ts'
@@ -9,6 +10,7 @@ import { runTour, type TourReport } from './demo/tour.ts'
 import { sizeLines, timeLines } from './demo/summary.ts'
 import { Workspace } from './demo/workspace.ts'
 import { EXIT_NO } from './failure.ts'
+import { parseWorkers } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface DemoOptions {
@@ -49,6 +51,7 @@ function closing(report: TourReport, { paint }: Narrator, lake: string): string[
     '',
     ...indent(timeLines(report.times), paint.bold),
     '',
+    `${thousands(report.pages)} pages verified, ${thousands(report.differing)} differ; ${thousands(report.rebuiltFiles)} heap files rebuilt.`,
     report.equal ? paint.good('Nothing was lost.') : paint.bad('The answer is no: see above.'),
     `The lake stays in ${lake}. Try next:`,
     `  npx ltap query --lake ${lake} "SELECT status, count(*), sum(total) FROM orders GROUP BY status"`,
@@ -65,9 +68,4 @@ function parseRows(text: string): number {
   const rows = Number(text)
   if (!/^\d{1,8}$/.test(text) || rows < ROWS_MIN) throw new InvalidArgumentError(`a number from ${ROWS_MIN} to 99999999 is needed.`)
   return rows
-}
-
-function parseWorkers(text: string): number {
-  if (!/^[1-9]\d{0,2}$/.test(text)) throw new InvalidArgumentError('a number from 1 to 999 is needed.')
-  return Number(text)
 }

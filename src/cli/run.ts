@@ -1,9 +1,13 @@
 import { Command, CommanderError } from 'commander'
 import { LTAP_VERSION } from '../io/version.ts'
+import { addDemo } from './demo.ts'
 import { describeFailure, EXIT_DONE, EXIT_USAGE, exitCodeOf, isBrokenPipe } from './failure.ts'
 import { addInspect } from './inspect.ts'
 import type { Streams } from './output.ts'
 import { addQuery } from './query.ts'
+import { addRebuild } from './rebuild.ts'
+import { addTranscode } from './transcode.ts'
+import { addVerify } from './verify.ts'
 import type { Run } from './verb.ts'
 
 const EXAMPLES = `
@@ -47,7 +51,11 @@ function buildProgram(run: Run): Command {
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
   // Verbs, in the order the help lists them.
+  addTranscode(program, run)
+  addVerify(program, run)
+  addRebuild(program, run)
   addQuery(program, run)
   addInspect(program, run)
+  addDemo(program, run)
   return program
 }

@@ -1,7 +1,9 @@
 import type { TupleDesc } from '../catalog/tupledesc.ts'
+import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
+import { utf8Encode } from '../common/utf8.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import type { SchemaContext } from './schema.ts'
 
@@ -49,19 +51,28 @@ export interface FileDescriptor extends ClusterDescriptor {
   displayScales: Readonly<Record<number, number>>
 }
 
+/**
+ * `{"crc32c":"89abcdef","format":1,…}`: the first member is the CRC-32C of the same text without it. No page's CRC covers the
+ * descriptor, and a changed letter in it may still be JSON: another relation length, another codec.
+ */
+const CRC_MEMBER = /^\{"crc32c":"([0-9a-f]{8})",/
+
 export function encodeFileDescriptor(descriptor: FileDescriptor): string {
-  return JSON.stringify(descriptor)
+  const text = JSON.stringify(descriptor)
+  return `{"crc32c":"${checksumOf(text)}",${text.slice(1)}`
+}
+
+function checksumOf(text: string): string {
+  return crc32c(utf8Encode(text)).toString(16).padStart(8, '0')
 }
 
 /** @throws CorruptionError lake.footer, UnsupportedError lake.format */
-export function parseFileDescriptor(text: string | undefined): FileDescriptor {
-  if (text === undefined) throw new CorruptionError('lake.footer', `no '${DESCRIPTOR_KEY}' entry: not a file of a lake`)
-  let descriptor: FileDescriptor
-  try {
-    descriptor = JSON.parse(text) as FileDescriptor
-  } catch {
-    throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not JSON`)
-  }
+export function parseFileDescriptor(entry: string | undefined): FileDescriptor {
+  if (entry === undefined) throw new CorruptionError('lake.footer', `no '${DESCRIPTOR_KEY}' entry: not a file of a lake`)
+  const crc = CRC_MEMBER.exec(entry)
+  const text = crc ? `{${entry.slice(crc[0].length)}` : entry
+  if (crc?.[1] !== checksumOf(text)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry does not have its checksum`)
+  const descriptor = JSON.parse(text) as FileDescriptor
   if (descriptor.format !== FORMAT_VERSION) {
     throw new UnsupportedError('lake.format', `format version ${descriptor.format}, this ltap reads ${FORMAT_VERSION}`)
   }

@@ -129,7 +129,12 @@ export class Cluster {
         forks[fork] = new RelationFork(fork === 'main' ? path : `${path}_${fork}`, segments).blocks
       }
     })
-    return { path, relativePath: relative(this.datadir.path, path), segments: files?.get('main') ?? [], forks }
+    return { path, relativePath: this.relativePath({ locator }), segments: files?.get('main') ?? [], forks }
+  }
+
+  /** Segment 0 of the main fork, relative to the data directory, whether or not it is there. */
+  relativePath({ locator: { spcOid, dbOid, relNumber } }: Pick<Relation, 'locator'>): string {
+    return relative(this.datadir.path, join(databasePath(this.datadir, spcOid, dbOid), String(relNumber)))
   }
 
   private list(dbOid: Oid): RelationList {

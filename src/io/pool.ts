@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Outcome } from './tasks/remote.ts'
 import { valueOf } from './tasks/remote.ts'
+import { forgetSnapshots } from './tasks/snapshots.ts'
 import * as worker from './worker.ts'
 
 type Tasks = typeof worker
@@ -30,6 +31,11 @@ export function openPool(workers: number): Pool {
 class InlinePool implements Pool {
   readonly workers = 1
   private last: Promise<unknown> = Promise.resolve()
+
+  constructor() {
+    // A new worker thread knows no snapshot; this thread may.
+    forgetSnapshots()
+  }
 
   run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
     const run = worker[name] as (input: TaskInput<Name>) => Promise<Outcome<TaskResult<Name>>>

@@ -6,7 +6,8 @@ import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { openDataDirectory } from './datadir/datadir.ts'
 import { fileError } from './datadir/files.ts'
-import { checkSameState, readManifest } from './lake.ts'
+import type { OnProgress } from './jobprogress.ts'
+import { checkSameState, lakeRelationName, readManifest } from './lake.ts'
 import { openPool } from './pool.ts'
 
 export interface RebuildLakeOptions {
@@ -20,7 +21,7 @@ export interface RebuildLakeOptions {
   /** Overwrite even the data directory that the lake was read from. */
   force: boolean
   workers: number
-  onProgress?: (doneBytes: number, totalBytes: number) => void
+  onProgress?: OnProgress
 }
 
 export interface RebuildReport {
@@ -46,15 +47,18 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
   if (!options.force) for (const relation of relations) refuseForeignTablespace(pgdata, relation)
   const pages = relations.reduce((sum, { forks }) => sum + (forks.main ?? 0), 0)
   let done = 0
-  options.onProgress?.(0, pages * BLOCK_SIZE)
+  options.onProgress?.(0, pages * BLOCK_SIZE, '')
   const pool = openPool(options.workers)
   try {
     for (const relation of relations) resizeSegments(join(pgdata, relation.path), relation.forks.main ?? 0)
-    const files = relations.flatMap((relation) => relation.files.map((file) => ({ file, target: join(pgdata, relation.path) })))
-    const results = await Promise.allSettled(files.map(async ({ file, target }) => {
+    const files = relations.flatMap((relation) => {
+      const name = lakeRelationName(relation)
+      return relation.files.map((file) => ({ file, name, target: join(pgdata, relation.path) }))
+    })
+    const results = await Promise.allSettled(files.map(async ({ file, name, target }) => {
       await pool.run('rebuild', { lake: options.lake, path: file.path, target })
       done += file.blockCount
-      options.onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE)
+      options.onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, name)
     }))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed) throw failed.reason

@@ -17,6 +17,8 @@ import {
 import { viewsFile } from '../lake/views.ts'
 import { type Cluster, openCluster, type RelationStorage } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
+import type { OnProgress } from './jobprogress.ts'
+import { lakeRelationName } from './lake.ts'
 import { openPool, type Pool } from './pool.ts'
 import { type RelationFilter, selectRelations } from './selection.ts'
 import type { ForkFiles, TranscodeTask } from './tasks/transcodetask.ts'
@@ -32,8 +34,7 @@ export interface TranscodeLakeOptions {
   compression: Compression
   profile: TypeProfile
   onCorrupt: 'fail' | 'carry'
-  /** Called as work ends: bytes of heap done so far, and of how many. */
-  onProgress?: (doneBytes: number, totalBytes: number) => void
+  onProgress?: OnProgress
 }
 
 /** Syncs wait for the disk, not for a core. */
@@ -139,7 +140,7 @@ class TranscodeJob {
     const selection = selectRelations(cluster, this.options.filter)
     const stored = selection.relations.map((relation) => ({ relation, storage: cluster.storage(relation) }))
     this.totalBytes = stored.reduce((sum, { storage }) => sum + (storage.forks.main ?? 0) * BLOCK_SIZE, 0)
-    this.options.onProgress?.(0, this.totalBytes)
+    this.options.onProgress?.(0, this.totalBytes, '')
     try {
       // The largest relations first: the end of the work is then small pieces that keep every worker busy.
       const order = [...stored].sort((a, b) => (b.storage.forks.main ?? 0) - (a.storage.forks.main ?? 0))
@@ -201,7 +202,7 @@ class TranscodeJob {
       path: `${folder}/${dataFileName(range.firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(range.firstBlock)}`, toast,
     })
     this.doneBytes += range.blockCount * BLOCK_SIZE
-    this.options.onProgress?.(this.doneBytes, this.totalBytes)
+    this.options.onProgress?.(this.doneBytes, this.totalBytes, lakeRelationName(descriptor))
     return result
   }
 

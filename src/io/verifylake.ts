@@ -5,6 +5,7 @@ import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import { type Cluster, openCluster } from './cluster.ts'
+import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, lakeRelationName, readManifest } from './lake.ts'
 import { openPool, type Pool } from './pool.ts'
 import type { ForkFiles } from './tasks/transcodetask.ts'
@@ -14,7 +15,7 @@ export interface VerifyLakeOptions {
   /** Without it the lake is audited alone: every page forms back to the CRC it had. */
   pgdata?: string
   workers: number
-  onProgress?: (doneBytes: number, totalBytes: number) => void
+  onProgress?: OnProgress
 }
 
 export interface LakeDifference {
@@ -96,7 +97,7 @@ class VerifyJob {
     const { manifest, report } = this
     const stored = manifest.relations.filter(({ relkind }) => relkind !== 'p')
     this.totalBytes = stored.reduce((sum, { forks }) => sum + (forks.main ?? 0) * BLOCK_SIZE, 0)
-    this.options.onProgress?.(0, this.totalBytes)
+    this.options.onProgress?.(0, this.totalBytes, '')
     const sources = this.sources(stored)
     const order = [...stored].sort((a, b) => (b.forks.main ?? 0) - (a.forks.main ?? 0))
     await Promise.all(order.map((relation) => this.relation(relation, sources.get(relation))))
@@ -162,7 +163,7 @@ class VerifyJob {
     report.differing += result.differing
     report.differences.push(...result.differences.map((difference) => ({ ...where, ...difference })))
     this.doneBytes += file.blockCount * BLOCK_SIZE
-    options.onProgress?.(this.doneBytes, this.totalBytes)
+    options.onProgress?.(this.doneBytes, this.totalBytes, where.relation)
   }
 
   private differ(difference: LakeDifference): void {

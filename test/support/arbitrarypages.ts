@@ -237,7 +237,9 @@ function formPage(list: readonly ArbitraryColumn[], shape: PageShape, block: num
   }
   shape.items.forEach(({ kind }, i) => {
     const target = kind === 'same' ? pointers.findIndex(([, state]) => state === 1) : -1
-    if (target < 0) return
+    // Two pointers to one tuple pass as long as all items would fit.
+    const total = pointers.reduce((sum, [, state, len]) => sum + (state === 1 ? (len + 7) & ~7 : 0), 0)
+    if (target < 0 || total + pointers[target]![2] + 7 > special - lower - 2) return
     pointers[i] = pointers[target]!
     tuples[i] = tuples[target]
   })

@@ -1,5 +1,7 @@
 /** Databases of other encodings than UTF8, each with its hardest text in every type that holds text. */
 import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { RelationFilter } from '../../src/io/selection.ts'
+import { userTables } from './lakes.ts'
 import { connect } from './oracle.ts'
 
 /** ASCII, then text of each encoding: everything it has beyond ASCII, or in the case of EUC_JP one of each kind of character. */
@@ -13,15 +15,21 @@ const TEXTS: Record<string, string[]> = {
   EUC_CN: ['中文', '、。'],
 }
 
-/** The names of the databases made. */
-export async function makeEncodings(cluster: PostgresCluster): Promise<string[]> {
+export const ENCODINGS = [...Object.keys(TEXTS), 'SQL_ASCII']
+
+/** Makes a database for each encoding; returns them and their tables. */
+export async function makeEncodings(cluster: PostgresCluster, encodings: readonly string[] = ENCODINGS): Promise<RelationFilter> {
   const sql = await connect(cluster)
-  for (const encoding of [...Object.keys(TEXTS), 'SQL_ASCII']) {
-    await sql.script(`CREATE DATABASE enc_${encoding.toLowerCase()} TEMPLATE template0 ENCODING '${encoding}' LOCALE 'C'`)
+  const filter: { databases: string[]; tables: string[] } = { databases: [], tables: [] }
+  for (const encoding of encodings) {
+    const database = `enc_${encoding.toLowerCase()}`
+    await sql.script(`CREATE DATABASE ${database} TEMPLATE template0 ENCODING '${encoding}' LOCALE 'C'`)
+    const texts = TEXTS[encoding]
+    await (texts === undefined ? fillAscii(cluster) : fillDatabase(cluster, database, texts))
+    filter.databases.push(database)
+    filter.tables.push(...await userTables(await connect(cluster, database)))
   }
-  for (const [encoding, texts] of Object.entries(TEXTS)) await fillDatabase(cluster, `enc_${encoding.toLowerCase()}`, texts)
-  await fillAscii(cluster)
-  return [...Object.keys(TEXTS), 'SQL_ASCII'].map((encoding) => `enc_${encoding.toLowerCase()}`)
+  return filter
 }
 
 const TABLES = `

@@ -86,3 +86,11 @@ export function disagreements(expected: ReadonlyMap<string, string>, found: Read
     return `${question}: ${JSON.stringify(a.slice(from, at + 60))} became ${JSON.stringify(b.slice(from, at + 60))}`
   })
 }
+
+/** `schema.name` of every table, materialized view and sequence outside the catalogs. */
+export async function userTables(sql: Session): Promise<string[]> {
+  const rows = await sql.rows(`
+    SELECT nspname || '.' || relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'm', 'S') AND relpersistence <> 't' AND c.oid >= 16384 ORDER BY c.oid`)
+  return rows.map(([name]) => name ?? '')
+}

@@ -23,7 +23,10 @@ export const QUESTIONS: readonly Question[] = [
   everyValue('order_lines'),
   everyValue('oddities'),
   { what: 'revenue by country', sql: REVENUE_SQL },
-  { what: 'ten orders by primary key', sql: `SELECT * FROM orders WHERE id BETWEEN ${DELETED_ORDER - 4} AND ${DELETED_ORDER + 5} ORDER BY id` },
+  {
+    what: 'ten orders by primary key, one of them deleted',
+    sql: `SELECT * FROM orders WHERE id BETWEEN ${DELETED_ORDER - 4} AND ${DELETED_ORDER + 5} ORDER BY id`,
+  },
 ]
 
 export async function ask(session: Session): Promise<TextRow[][]> {

@@ -5,8 +5,10 @@ import { MANIFEST_NAME, VIEWS_NAME } from '../../lake/manifest.ts'
 
 const MARKER_NAME = 'ltap-demo.txt'
 const MARKER_TEXT = "Written by 'ltap demo', which replaces this lake when it runs again.\n"
+/** A transcode that was killed left this: it throws away what is beside it, too. */
+const UNFINISHED_NAME = '.unfinished'
 /** Everything the demo ever writes into the folder. */
-const OWN_NAMES = ['data', MANIFEST_NAME, VIEWS_NAME, `${MANIFEST_NAME}.new`, `${VIEWS_NAME}.new`, '.unfinished', MARKER_NAME]
+const OWN_NAMES = ['data', MANIFEST_NAME, VIEWS_NAME, `${MANIFEST_NAME}.new`, `${VIEWS_NAME}.new`, UNFINISHED_NAME, MARKER_NAME]
 
 /** The folder of the demo's lake. Only what an earlier demo wrote is ever deleted. */
 export class LakeFolder {
@@ -20,7 +22,8 @@ export class LakeFolder {
       mkdirSync(this.path, { recursive: true })
       const names = readdirSync(this.path)
       const foreign = names.filter((name) => !OWN_NAMES.includes(name))
-      if (foreign.length > 0 || (names.length > 0 && !names.includes(MARKER_NAME))) {
+      const replaceable = names.length === 0 || names.includes(MARKER_NAME) || names.includes(UNFINISHED_NAME)
+      if (foreign.length > 0 || !replaceable) {
         const what = foreign[0] ?? names[0]
         throw new EnvironmentError('demo.lake', `${this.path} holds ${what}, which no earlier demo wrote: name another folder with --lake`)
       }

@@ -1,9 +1,7 @@
+import type { OnProgress } from '../../io/jobprogress.ts'
+import { withProgress } from '../jobprogress.ts'
 import type { Output } from '../output.ts'
-import { startProgress } from '../progress.ts'
 import { makePaint, type Paint } from './paint.ts'
-
-/** Bytes done so far and in all, as the jobs report them. */
-export type OnProgress = (doneBytes: number, totalBytes: number) => void
 
 export interface StepTime {
   step: string
@@ -20,11 +18,14 @@ export class Narrator {
   readonly times: StepTime[] = []
   private readonly output: Output
   private readonly terminal: boolean
+  /** Characters that fit on a line of the terminal. */
+  private readonly width: number
 
   constructor(output: Output) {
     const { stdout } = output.streams
     this.output = output
     this.terminal = !output.json && 'isTTY' in stdout && stdout.isTTY === true
+    this.width = ('columns' in stdout && Number(stdout.columns)) || 80
     this.paint = makePaint(this.terminal && process.env.NO_COLOR === undefined)
   }
 
@@ -39,7 +40,8 @@ export class Narrator {
   async step<T>(step: string, title: string, body: (what: (text: string) => Promise<void>) => Promise<T>): Promise<T> {
     const { bold, good } = this.paint
     const show = async (text: string): Promise<void> => {
-      if (this.terminal) await this.output.write(`\r\x1b[K  ${title}${text === '' ? '' : `: ${text}`} ...`)
+      const line = `  ${title}${text === '' ? '' : `: ${text}`} ...`
+      if (this.terminal) await this.output.write(`\r\x1b[K${line.slice(0, this.width - 1)}`)
     }
     await show('')
     const started = performance.now()
@@ -59,19 +61,21 @@ export class Narrator {
   /** A step over the pages of the heap, with a progress bar and a rate. */
   async pages<T>(step: string, title: string, body: (onProgress: OnProgress) => Promise<T>): Promise<T> {
     let bytes = 0
-    const result = await this.step(step, title, async () => {
-      let progress: ReturnType<typeof startProgress> | undefined
-      try {
-        return await body((done, total) => {
+    const result = await this.step(step, title, () =>
+      withProgress(this.output, step, (onProgress) =>
+        body((done, total, relation) => {
           bytes = total
-          progress ??= startProgress(this.output, { title: step, total: Math.round(total / 1e6), unit: 'MB' })
-          progress.update(Math.round(done / 1e6), '')
-        })
-      } finally {
-        progress?.stop()
-      }
-    })
+          onProgress(done, total, relation)
+        })))
     this.times.at(-1)!.bytes = bytes
+    return result
+  }
+
+  /** Notes the time of a part that speaks for itself. */
+  async timed<T>(step: string, body: () => Promise<T>): Promise<T> {
+    const started = performance.now()
+    const result = await body()
+    this.times.push({ step, seconds: (performance.now() - started) / 1000 })
     return result
   }
 

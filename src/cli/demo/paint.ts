@@ -18,16 +18,6 @@ export function makePaint(colors: boolean): Paint {
   }
 }
 
-/** 1234567 → `1,234,567`. */
-export function thousands(value: number): string {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',')
-}
-
-/** Millions of bytes, one decimal. */
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`
-}
-
 /** Lines of right-aligned columns; the first column is left-aligned. The first row is the heading. */
 export function alignedLines(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))

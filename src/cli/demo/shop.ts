@@ -34,7 +34,9 @@ const customers = (count: number): string => `
     CASE WHEN i % 9 > 0 THEN 'customer' || i || '@example.com' END,
     (ARRAY['DE','FR','PL','JP','BR','NG','DK','MX','US','IN'])[1 + (i * 7) % 10],
     timestamptz '2019-01-01 00:00+00' + i * interval '97 minutes',
-    CASE WHEN i % 4 > 0 THEN jsonb_build_object('tier', (ARRAY['basic','gold','new'])[1 + i % 3], 'points', i * 37 % 5000, 'tags', jsonb_build_array(i % 5, 'web')) END
+    CASE WHEN i % 4 > 0 THEN
+      jsonb_build_object('tier', (ARRAY['basic','gold','new'])[1 + i % 3], 'points', i * 37 % 5000, 'tags', jsonb_build_array(i % 5, 'web'))
+    END
   FROM generate_series(1, ${count}) AS i`
 
 const orderLines = (count: number): string => `

@@ -1,7 +1,8 @@
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
+import { megabytes, thousands } from '../count.ts'
 import type { StepTime } from './narrator.ts'
-import { alignedLines, megabytes, thousands } from './paint.ts'
+import { alignedLines } from './paint.ts'
 import { DATABASE } from './shop.ts'
 
 /** What one table, or the whole cluster, came to. */
@@ -38,9 +39,10 @@ function sizeOf(name: string, relations: readonly LakeRelation[]): Size {
 export function sizeLines(sizes: readonly Size[]): string[] {
   return alignedLines([
     ['', 'rows', 'hidden', 'heap', 'Parquet', 'ratio'],
-    ...sizes.map(({ name, rows, hidden, heapBytes, parquetBytes }) => [
-      name, thousands(rows), thousands(hidden), megabytes(heapBytes), megabytes(parquetBytes), `${(heapBytes / Math.max(1, parquetBytes)).toFixed(1)} x`,
-    ]),
+    ...sizes.map(({ name, rows, hidden, heapBytes, parquetBytes }) => {
+      const ratio = heapBytes / Math.max(1, parquetBytes)
+      return [name, thousands(rows), thousands(hidden), megabytes(heapBytes), megabytes(parquetBytes), `${ratio.toFixed(1)} x`]
+    }),
   ])
 }
 
@@ -48,7 +50,9 @@ export function timeLines(times: readonly StepTime[]): string[] {
   const total = times.reduce((sum, { seconds }) => sum + seconds, 0)
   return alignedLines([
     ['', 'seconds', 'heap MB/s'],
-    ...times.map(({ step, seconds, bytes }) => [step, seconds.toFixed(1), bytes === undefined ? '' : String(Math.round(bytes / 1e6 / seconds))]),
+    ...times.map(({ step, seconds, bytes }) => {
+      return [step, seconds.toFixed(1), bytes === undefined ? '' : String(Math.round(bytes / 1e6 / seconds))]
+    }),
     ['all', total.toFixed(1), ''],
   ])
 }

@@ -7,13 +7,13 @@ import { rebuildLake } from '../../io/rebuildlake.ts'
 import { transcodeLake } from '../../io/transcodelake.ts'
 import { verifyLake } from '../../io/verifylake.ts'
 import type { Manifest } from '../../lake/manifest.ts'
+import { thousands } from '../count.ts'
 import { amcheck, ask, QUESTIONS, REVENUE_SQL, sameRows, shortAnswer } from './answers.ts'
 import type { LakeFolder } from './lakefolder.ts'
 import type { Narrator, StepTime } from './narrator.ts'
 import type { DemoNeeds } from './needs.ts'
 import { odditySteps, OVERFLOW_SQL } from './oddities.ts'
 import { type LakeTuple, picturePage } from './pagepicture.ts'
-import { thousands } from './paint.ts'
 import { Session, type TextRow } from './session.ts'
 import { DATABASE, DELETED_ORDER, shopSteps } from './shop.ts'
 import { type Size, sizesOf } from './summary.ts'
@@ -71,15 +71,14 @@ export async function runTour(tour: Tour): Promise<TourReport> {
   const { dataDir } = loaded.cluster
   const manifest = await transcode(tour, dataDir)
   const verified = await verify(tour, dataDir)
-  const pageEqual = await showPage(tour, dataDir, manifest)
-  const queries = await runQueries(tour, loaded.answers)
+  const pageEqual = await narrator.timed('show a page', () => showPage(tour, dataDir, manifest))
+  const queries = await narrator.timed('query', () => runQueries(tour, loaded.answers))
   folder.finish()
   const rebuilt = await bootRebuilt(tour, loaded)
   const equal = verified.differing === 0 && pageEqual && queries.revenueEqual && queries.deletedOrderFound && !rebuilt.amcheckProblems &&
     rebuilt.answers.every((answer) => answer.equal)
-  return {
-    equal, server: loaded.server, lake: folder.path, ...verified, pageEqual, ...queries, ...rebuilt, sizes: sizesOf(manifest), times: narrator.times,
-  }
+  const about = { equal, server: loaded.server, lake: folder.path, sizes: sizesOf(manifest), times: narrator.times }
+  return { ...about, ...verified, pageEqual, ...queries, ...rebuilt }
 }
 
 async function load({ needs, workspace, narrator, rows }: Tour): Promise<Loaded> {
@@ -94,6 +93,9 @@ async function load({ needs, workspace, narrator, rows }: Tour): Promise<Loaded>
     return { cluster: created, server: `PostgreSQL ${version[0]![0]!.split(' ')[0]}` }
   })
   await narrator.step('load', `it loads a shop with ${thousands(rows)} order lines, updates and deletes`, async (what) => {
+    // A report that runs all day: while its snapshot is held, Postgres keeps the versions that were updated and deleted.
+    const report = await Session.open(needs.pg, cluster, DATABASE)
+    await report.run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1')
     const session = await Session.open(needs.pg, cluster, DATABASE)
     for (const step of [...shopSteps(rows), ...odditySteps(major)]) {
       await what(step.what)
@@ -123,12 +125,13 @@ async function verify({ narrator, folder, workers }: Tour, pgdata: string): Prom
   const verdict = `${thousands(report.differing)} of ${thousands(report.pages)} pages differ`
   const { good, bad } = narrator.paint
   await narrator.say(`    ${report.differing === 0 ? good(verdict) : bad(verdict)}`)
-  for (const { relation, block, reason } of report.differences.slice(0, 5)) await narrator.say(bad(`    ${relation} block ${block}: ${reason}`))
+  const first = report.differences.slice(0, 5)
+  await narrator.say(...first.map(({ relation, block, reason }) => bad(`    ${relation} block ${block}: ${reason}`)))
   return { pages: report.pages, differing: report.differing }
 }
 
 async function showPage({ narrator, folder }: Tour, pgdata: string, manifest: Manifest): Promise<boolean> {
-  const relation = manifest.relations.find(({ database, schema, name }) => database === DATABASE && schema === 'public' && name === 'orders')
+  const relation = manifest.relations.find(({ database, schema, name }) => `${database}.${schema}.${name}` === `${DATABASE}.public.orders`)
   const tuples = JSON.parse(await query(folder, 'json', `FROM ltap_public.orders WHERE id = ${DELETED_ORDER}`)) as LakeTuple[]
   if (!relation || tuples.length === 0) throw new Error(`ltap bug: order ${DELETED_ORDER} is not in the lake`)
   const picture = picturePage({ pgdata, lake: folder.path, relation, tuple: tuples[0]! }, narrator.paint)
@@ -147,7 +150,7 @@ async function runQueries({ narrator, folder }: Tour, answers: readonly TextRow[
   await show('Analytics, in DuckDB over the Parquet files', REVENUE_SQL)
   const duck = (JSON.parse(await query(folder, 'json', REVENUE_SQL)) as Record<string, string>[]).map((row) => Object.values(row))
   const revenueEqual = sameRows(duck, answers[QUESTIONS.findIndex(({ sql }) => sql === REVENUE_SQL)]!)
-  await narrator.say(revenueEqual ? good('  the server said the same before it stopped') : bad('  the server said something else before it stopped'))
+  await narrator.say(revenueEqual ? good('  the server said the same') : bad('  the server said something else'))
   await show('Values that no column type holds are in _overflow', OVERFLOW_SQL, OVERFLOW_SQL.split('\nUNION')[0]!.concat(' ...'))
   await show(`Order ${DELETED_ORDER} was deleted; its row is still in the heap, and in the lake`, DELETED_SQL)
   const visible = JSON.parse(await query(folder, 'json', `FROM orders WHERE id = ${DELETED_ORDER}`)) as unknown[]
@@ -165,7 +168,7 @@ async function query(folder: LakeFolder, format: 'table' | 'json', sql: string):
 
 async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour, { cluster, answers }: Loaded): Promise<Rebuilt> {
   await narrator.say('')
-  const { dataDir, rebuiltFiles } = await narrator.step('copy', 'the data directory is copied, and all heap files in the copy deleted', async () => {
+  const { dataDir, rebuiltFiles } = await narrator.step('copy', 'a copy of the data directory loses all its heap files', async () => {
     const copy = await workspace.copy(cluster)
     return { dataDir: copy, rebuiltFiles: removeHeapFiles(copy, folder.path) }
   })
@@ -183,7 +186,10 @@ async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour
   })
   const { good, bad } = narrator.paint
   const compared = QUESTIONS.map(({ what }, i) => ({
-    question: what, before: shortAnswer(answers[i]!), after: shortAnswer(after.again[i]!), equal: sameRows(answers[i]!, after.again[i]!),
+    question: what,
+    before: shortAnswer(answers[i]!),
+    after: shortAnswer(after.again[i]!),
+    equal: sameRows(answers[i]!, after.again[i]!),
   }))
   for (const { question, before, after: now, equal } of compared) {
     await narrator.say(`    ${equal ? good('same') : bad(`now ${now}, before`)}  ${question}: ${before}`)

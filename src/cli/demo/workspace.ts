@@ -4,7 +4,7 @@ import type { LakeFolder } from './lakefolder.ts'
 
 /** Nothing happens to the data but what the demo does: no vacuum in the background, no waiting for the disk. */
 const SETTINGS: Readonly<Record<string, string>> = {
-  ...FAST_SETTINGS, autovacuum: 'off', shared_buffers: '128MB', max_wal_size: '2GB', work_mem: '64MB', maintenance_work_mem: '128MB', jit: 'off',
+  ...FAST_SETTINGS, autovacuum: 'off', jit: 'off', max_wal_size: '2GB', shared_buffers: '128MB', work_mem: '64MB',
 }
 
 /**
@@ -13,6 +13,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
  */
 export class Workspace {
   private readonly clusters: PostgresCluster[] = []
+  /** What is being made right now must be finished before it can be removed. */
+  private making: Promise<unknown> = Promise.resolve()
   private readonly lake: LakeFolder
   private closing: Promise<void> | undefined
   private interrupted = false
@@ -27,23 +29,38 @@ export class Workspace {
   /** A new server, not started. */
   async create(major: number): Promise<PostgresCluster> {
     // 18 has checksums by default.
-    const cluster = await PostgresCluster.create({ major, settings: SETTINGS, ...(major < 18 ? { initdbArgs: ['-k'] } : {}) })
-    this.clusters.push(cluster)
-    return cluster
+    return await this.make(() => PostgresCluster.create({ major, settings: SETTINGS, ...(major < 18 ? { initdbArgs: ['-k'] } : {}) }))
+  }
+
+  /** A server on a copied data directory, not started. */
+  async adopt(dataDir: string): Promise<PostgresCluster> {
+    return await this.make(() => PostgresCluster.adopt({ dataDir }))
   }
 
   /** Copies the stopped server's data directory into its own temporary folder. */
   async copy(cluster: PostgresCluster): Promise<string> {
     const to = join(dirname(cluster.dataDir), `rebuilt-${basename(cluster.dataDir)}`)
-    await cluster.copyDataDir(to)
+    const copying = cluster.copyDataDir(to)
+    this.making = copying
+    await copying
+    await this.unlessInterrupted()
     return to
   }
 
-  /** A server on a copied data directory, not started. */
-  async adopt(dataDir: string): Promise<PostgresCluster> {
-    const cluster = await PostgresCluster.adopt({ dataDir })
-    this.clusters.push(cluster)
+  private async make(start: () => Promise<PostgresCluster>): Promise<PostgresCluster> {
+    const making = start().then((cluster) => {
+      this.clusters.push(cluster)
+      return cluster
+    })
+    this.making = making
+    const cluster = await making
+    await this.unlessInterrupted()
     return cluster
+  }
+
+  /** After Ctrl-C nothing new begins: the signal ends the process as soon as everything is removed. */
+  private async unlessInterrupted(): Promise<void> {
+    if (this.interrupted) await new Promise(() => {})
   }
 
   /** Runs the demo; whatever comes of it, servers and temporary files are gone afterwards, and an unfinished lake too. */
@@ -51,8 +68,8 @@ export class Workspace {
     try {
       return await body(this)
     } catch (error) {
-      // What failed did so because its server was stopped: the signal ends the process as soon as everything is removed.
-      if (this.interrupted) await new Promise(() => {})
+      // What failed did so because its server was stopped.
+      await this.unlessInterrupted()
       throw error
     } finally {
       await this.close()
@@ -67,6 +84,7 @@ export class Workspace {
   }
 
   private async removeAll(): Promise<void> {
+    await this.making.catch(() => {})
     // The first one's folder holds the copy that the others run on.
     for (const cluster of this.clusters.reverse()) await cluster.remove()
     this.lake.removeUnfinished()

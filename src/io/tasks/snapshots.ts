@@ -12,3 +12,8 @@ export function snapshotAt(pgdata: string): Snapshot {
   }
   return snapshot
 }
+
+/** A server may have run since: whoever begins a job on this thread wants the data directory as it is now. */
+export function forgetSnapshots(): void {
+  snapshots.clear()
+}

@@ -1,0 +1,44 @@
+import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import { lakeRelationName } from '../io/lake.ts'
+import type { Manifest } from '../lake/manifest.ts'
+
+/** What a transcode wrote, as `ltap transcode --json` prints it. */
+export interface ManifestSummary {
+  lake: string
+  source: string
+  systemIdentifier: string
+  major: number
+  lsn: string
+  /** Nothing of the cluster was left out. */
+  complete: boolean
+  databases: number
+  relations: number
+  files: number
+  pages: number
+  tuples: number
+  rows: number
+  hiddenRows: number
+  heapBytes: number
+  parquetBytes: number
+  lanes: LaneCounts
+  forensic: { dangling: number; orphanFiles: readonly string[]; temporaryFiles: number }
+  damagedPages: { relation: string; block: number; error: string }[]
+  seconds: number
+}
+
+export function summarizeManifest(manifest: Manifest, lake: string, seconds: number): ManifestSummary {
+  const { source, systemIdentifier, major, lsn, complete, orphans, temporaryFiles } = manifest
+  const stored = manifest.relations.filter(({ relkind }) => relkind !== 'p')
+  const files = stored.flatMap((relation) => relation.files.map((file) => ({ relation: lakeRelationName(relation), ...file })))
+  const lanes = newLaneCounts()
+  for (const relation of stored) addLaneCounts(lanes, relation.lanes)
+  const sum = (of: (file: (typeof files)[number]) => number): number => files.reduce((total, file) => total + of(file), 0)
+  return {
+    lake, source, systemIdentifier, major, lsn, complete, databases: new Set(stored.flatMap(({ database }) => database ?? [])).size,
+    relations: stored.length, files: files.length, pages: lanes.pages, tuples: lanes.tuples, rows: sum(({ rows }) => rows),
+    hiddenRows: sum(({ hidden }) => hidden?.rows ?? 0), heapBytes: lanes.pages * BLOCK_SIZE, parquetBytes: sum(({ bytes }) => bytes), lanes,
+    forensic: { dangling: lanes.dangling, orphanFiles: orphans, temporaryFiles },
+    damagedPages: files.flatMap(({ relation, damaged }) => damaged.map(({ block, error }) => ({ relation, block, error }))), seconds,
+  }
+}

@@ -1,0 +1,26 @@
+import { InvalidArgumentError } from 'commander'
+
+/** For options that may be given several times. */
+export function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value]
+}
+
+/** `--table schema.name`. */
+export function collectTable(value: string, previous: readonly string[]): string[] {
+  return collect(parseTable(value), previous)
+}
+
+export function parseTable(text: string): string {
+  if (!/^.+\..+$/s.test(text)) throw new InvalidArgumentError('write it as schema.name.')
+  return text
+}
+
+export function parseWorkers(text: string): number {
+  if (!/^[1-9]\d{0,2}$/.test(text)) throw new InvalidArgumentError('a number from 1 to 999 is needed.')
+  return Number(text)
+}
+
+export function parseLimit(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('a number of rows is needed.')
+  return Number(text)
+}

@@ -1,0 +1,81 @@
+import { availableParallelism } from 'node:os'
+import { type Command, Option } from 'commander'
+import type { Compression } from '../columnar/transcode.ts'
+import type { TypeProfile } from '../datum/typedef.ts'
+import { transcodeLake } from '../io/transcodelake.ts'
+import { counted, factLines, lanesText, megabytes, thousands } from './count.ts'
+import { withProgress } from './jobprogress.ts'
+import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
+import { collect, collectTable, parseWorkers } from './options.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+interface TranscodeOptions {
+  lake: string
+  database: string[]
+  table: string[]
+  workers: number
+  compression: Compression
+  types: TypeProfile
+  onCorrupt: 'fail' | 'carry'
+  json?: boolean
+  verbose?: boolean
+}
+
+const TEXT = {
+  summary: 'write every heap relation of a stopped server as Parquet, each page proven to come back bit for bit',
+  examples: [
+    'ltap transcode /var/lib/postgresql/17/main --lake ./lake',
+    'ltap transcode ./data --lake ./lake --database shop --table public.orders --table public.items',
+    'ltap transcode ./data --lake ./lake --on-corrupt carry   # damaged pages are carried as they are, hidden and listed',
+  ],
+}
+
+/** Lists at most so many damaged pages and orphans; --json has all. */
+const LISTED_MAX = 20
+
+/** `ltap transcode`. */
+export function addTranscode(program: Command, run: Run): void {
+  addVerb(program, 'transcode <pgdata>', TEXT)
+    .requiredOption('--lake <dir>', 'folder for the lake, empty or missing')
+    .option('--database <name>', 'only this database (repeatable)', collect, [])
+    .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
+    .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
+    .addOption(new Option('--compression <codec>', 'of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
+    .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
+      .choices(['portable', 'iceberg']).default('portable'))
+    .addOption(new Option('--on-corrupt <action>', 'at a damaged page').choices(['fail', 'carry']).default('fail'))
+    .action(async (pgdata: string, { lake, database, table, workers, compression, types, onCorrupt, ...options }: TranscodeOptions) => {
+      const output = begin(run, options)
+      const started = performance.now()
+      const filter = { databases: database, tables: table }
+      const manifest = await withProgress(output, 'transcode', (onProgress) =>
+        transcodeLake({ pgdata, lake, filter, workers, compression, profile: types, onCorrupt, onProgress }))
+      const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)
+      await output.result(summary, () => summaryText(summary))
+    })
+}
+
+function summaryText(summary: ManifestSummary): string {
+  const { lake, major, lsn, lanes, forensic, damagedPages, heapBytes, parquetBytes, seconds } = summary
+  const { dangling, orphanFiles, temporaryFiles } = forensic
+  const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
+  return `${[
+    `Postgres ${major} at ${lsn} is in ${lake}\n`,
+    factLines([
+      ['relations', `${counted(summary.relations, 'relation')} of ${counted(summary.databases, 'database')}, ${counted(summary.files, 'file')}`],
+      ['pages', `${thousands(summary.pages)}, each proven; ${megabytes(heapBytes)} of heap, ${megabytes(parquetBytes)} of Parquet`],
+      ['tuples', `${thousands(summary.tuples)}; ${counted(summary.hiddenRows, 'row')} of ${thousands(summary.rows)} hidden`],
+      ['values', lanesText(lanes)],
+      ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ${counted(temporaryFiles, 'temporary file')}`],
+      ['damaged', counted(damagedPages.length, 'page')],
+      ['time', `${seconds.toFixed(1)} s, ${rate}`],
+    ]),
+    ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`)),
+    ...listed('orphan file', orphanFiles),
+  ].join('')}`
+}
+
+function listed(what: string, lines: readonly string[]): string[] {
+  const rest = lines.length - LISTED_MAX
+  return [...lines.slice(0, LISTED_MAX).map((line) => `${what}: ${line}\n`), ...(rest > 0 ? [`and ${counted(rest, what)} more\n`] : [])]
+}

@@ -1,0 +1,66 @@
+import { availableParallelism } from 'node:os'
+import type { Command } from 'commander'
+import { type LakeDifference, type LakeReport, verifyLake } from '../io/verifylake.ts'
+import { counted, factLines, lanesText, thousands } from './count.ts'
+import { EXIT_NO } from './failure.ts'
+import { withProgress } from './jobprogress.ts'
+import { parseWorkers } from './options.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+interface VerifyOptions {
+  lake: string
+  workers: number
+  json?: boolean
+  verbose?: boolean
+}
+
+const TEXT = {
+  summary: 'prove that a lake leads back to every page; without a data directory, against the CRC of each page alone',
+  examples: [
+    'ltap verify /var/lib/postgresql/17/main --lake ./lake && echo equal',
+    'ltap verify --lake ./lake   # no source needed',
+    'ltap verify --lake ./lake --json | jq .forensic',
+  ],
+}
+
+const DIFFERENCES_SHOWN = 20
+
+/** `ltap verify`. */
+export function addVerify(program: Command, run: Run): void {
+  addVerb(program, 'verify [pgdata]', TEXT)
+    .requiredOption('--lake <dir>', 'folder of the lake')
+    .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
+    .action(async (pgdata: string | undefined, { lake, workers, ...options }: VerifyOptions) => {
+      const output = begin(run, options)
+      const report = await withProgress(output, 'verify', (onProgress) =>
+        verifyLake({ lake, workers, onProgress, ...(pgdata === undefined ? {} : { pgdata }) }))
+      if (!report.equal) run.exitCode = EXIT_NO
+      await output.result(report, () => reportText(report))
+    })
+}
+
+function reportText(report: LakeReport): string {
+  const { comparedWith, lsn, lanes, differing, differences, forensic } = report
+  const compared = comparedWith === null ? `audited alone, at ${lsn}` : `compared with ${comparedWith}, both at ${lsn}`
+  const { deadTuples, dangling, orphanFiles, temporaryFiles, hintContradictions, damagedPages } = forensic
+  const dead = comparedWith === null ? '' : `${thousands(deadTuples)} dead tuples, `
+  const hints = comparedWith === null ? '' : `, ${counted(hintContradictions, 'hint bit')} against CLOG`
+  const rest = differing - Math.min(differences.length, DIFFERENCES_SHOWN)
+  return [
+    report.equal ? `equal: ${compared}\n` : `NOT equal, ${counted(differing, 'difference')}: ${compared}\n`,
+    ...differences.slice(0, DIFFERENCES_SHOWN).map((difference) => `  ${differenceText(difference)}\n`),
+    ...(!report.equal && rest > 0 ? [`  and ${counted(rest, 'difference')} more\n`] : []),
+    factLines([
+      ['relations', `${counted(report.relations, 'relation')}, ${counted(report.files, 'file')}`],
+      ['pages', `${thousands(report.pages)}; ${thousands(damagedPages)} damaged when they were read`],
+      ['tuples', `${thousands(report.tuples)}; ${counted(report.hiddenRows, 'row')} of ${thousands(report.rows)} hidden`],
+      ['values', lanesText(lanes)],
+      ['forensic', `${dead}${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
+        `${counted(temporaryFiles, 'temporary file')}${hints}`],
+    ]),
+  ].join('')
+}
+
+function differenceText({ relation = 'lake', file, block, reason }: LakeDifference): string {
+  return `${relation}${block === undefined ? '' : ` block ${block}`}: ${reason}${file === undefined ? '' : ` (${file})`}`
+}

@@ -1,0 +1,36 @@
+import type { Relation } from '../../catalog/relations.ts'
+import { EnvironmentError } from '../../common/errors.ts'
+import type { Cluster } from '../cluster.ts'
+
+const SYSTEM_DATABASES = new Set(['postgres', 'template0', 'template1'])
+const WITHOUT_PAGES = { p: 'a partitioned table: its rows are in its partitions', v: 'a view', f: 'a foreign table' }
+
+/**
+ * The relation that `name`, `schema.name`, means. Of several databases that have it, the only one that is a user's wins.
+ * @throws EnvironmentError selection.* if there is none with pages, or several
+ */
+export function findTable(cluster: Cluster, name: string, database?: string): Relation {
+  if (database !== undefined && !cluster.databases.some((known) => known.name === database)) {
+    const known = cluster.databases.map((other) => other.name).join(', ')
+    throw new EnvironmentError('selection.database', `there is no database '${database}'; the cluster has ${known}`)
+  }
+  const oids = cluster.databases.filter((known) => !known.invalid && (database === undefined || known.name === database)).map(({ oid }) => oid)
+  const named = (relation: { schema: string; name: string }): boolean => `${relation.schema}.${relation.name}` === name
+  const found = [0, ...oids].flatMap((oid) => cluster.relations(oid).filter((relation) => relation.visible && named(relation)))
+  const users = found.filter((relation) => !SYSTEM_DATABASES.has(relation.database.name))
+  const candidates = users.length === 1 ? users : found
+  if (candidates.length === 1) return candidates[0]!
+  if (candidates.length > 1) {
+    const databases = candidates.map((relation) => relation.database.name).join(', ')
+    throw new EnvironmentError('selection.table', `several databases have a table '${name}': ${databases}; name one with --database`)
+  }
+  const unstored = oids.flatMap((oid) => cluster.unstored(oid).filter(named))[0]
+  if (unstored) throw new EnvironmentError('selection.table', `'${name}' has no pages: it is ${withoutPages(cluster, unstored)}`)
+  throw new EnvironmentError('selection.table', `there is no table '${name}'; write it as schema.name`)
+}
+
+function withoutPages(cluster: Cluster, { database, oid, relkind }: ReturnType<Cluster['unstored']>[number]): string {
+  const children = cluster.relations(database.oid).filter(({ visible, parents }) => visible && parents.includes(oid))
+  const names = children.slice(0, 5).map(({ schema, name }) => `${schema}.${name}`).join(', ')
+  return names === '' ? WITHOUT_PAGES[relkind] : `${WITHOUT_PAGES[relkind]}, ${names}${children.length > 5 ? ' …' : ''}`
+}

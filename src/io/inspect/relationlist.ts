@@ -1,0 +1,47 @@
+import type { Relation } from '../../catalog/relations.ts'
+import { CorruptionError } from '../../common/errors.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import type { Cluster } from '../cluster.ts'
+import { selectRelations } from '../selection.ts'
+
+export interface ListedRelation {
+  /** Null for shared relations. */
+  database: string | null
+  schema: string
+  name: string
+  kind: 'table' | 'toast' | 'matview' | 'sequence'
+  unlogged: boolean
+  /** False: only a transaction that is prepared, or row versions nobody sees, name it. */
+  visible: boolean
+  oid: number
+  /** First segment of the main fork, relative to the data directory. */
+  file: string
+  /** Null if the files are damaged: see `problem`. */
+  blocks: number | null
+  bytes: number | null
+  problem: string | null
+}
+
+const KINDS = { r: 'table', t: 'toast', m: 'matview', S: 'sequence' } as const
+
+/** Every heap relation of a cluster, or of some databases. @throws EnvironmentError selection.database */
+export function listHeapRelations(cluster: Cluster, databases: readonly string[] = []): ListedRelation[] {
+  return selectRelations(cluster, { databases, tables: [] }).relations.map((relation) => ({ ...identity(relation), ...storage(cluster, relation) }))
+}
+
+function identity({ database, schema, name, relkind, persistence, visible, oid }: Relation): Omit<ListedRelation, 'file' | 'blocks' | 'bytes' | 'problem'> {
+  return {
+    database: database.oid === 0 ? null : database.name, schema, name, kind: KINDS[relkind], unlogged: persistence === 'u', visible, oid,
+  }
+}
+
+function storage(cluster: Cluster, relation: Relation): Pick<ListedRelation, 'file' | 'blocks' | 'bytes' | 'problem'> {
+  const file = cluster.relativePath(relation)
+  try {
+    const blocks = cluster.storage(relation).forks.main ?? 0
+    return { file, blocks, bytes: blocks * BLOCK_SIZE, problem: null }
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+    return { file, blocks: null, bytes: null, problem: error.message }
+  }
+}

@@ -1,0 +1,35 @@
+import { HEAP_XMAX_IS_MULTI } from '../../tuple/infomask.ts'
+import type { TupleHeader } from '../../tuple/header.ts'
+import type { Snapshot } from '../../xact/visibility.ts'
+
+/**
+ * What became of a row version at L. Visible: `live`, and `deleting` if a prepared transaction deletes or updates it. Not visible:
+ * `inserting` by a prepared transaction, `aborted` with its inserter, `updated` (t_ctid names its successor), `moved` to another
+ * partition, `deleted`.
+ */
+export type TupleState = 'live' | 'deleting' | 'inserting' | 'aborted' | 'updated' | 'moved' | 'deleted'
+
+/** MovedPartitionsOffsetNumber (itemptr.h), with an invalid block. */
+const MOVED_PARTITIONS_OFFSET = 0xfffd
+
+/** @throws CorruptionError xact.* */
+export function tupleState(snapshot: Snapshot, tuple: TupleHeader, block: number, offset: number): TupleState {
+  const { xmin, xmax, infomask, cid, ctidBlock, ctidOffset } = tuple
+  const inserter = snapshot.xminStatus(xmin, infomask, cid)
+  if (inserter === 'in-progress') return 'inserting'
+  if (inserter === 'aborted') return 'aborted'
+  if (snapshot.isVisible(xmin, xmax, infomask, cid)) {
+    return snapshot.xmaxStatus(xmax, infomask) === 'in-progress' ? 'deleting' : 'live'
+  }
+  if (ctidOffset === MOVED_PARTITIONS_OFFSET) return 'moved'
+  return ctidBlock !== block || ctidOffset !== offset ? 'updated' : 'deleted'
+}
+
+export function isVisibleState(state: TupleState): boolean {
+  return state === 'live' || state === 'deleting'
+}
+
+/** xmax as a person reads it: a multixact is marked. */
+export function xmaxText({ xmax, infomask }: TupleHeader): string {
+  return infomask & HEAP_XMAX_IS_MULTI && xmax !== 0 ? `${xmax} (multixact)` : String(xmax)
+}
