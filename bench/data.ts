@@ -43,11 +43,16 @@ export async function benchDataDir(size: BenchSize): Promise<string> {
   process.stderr.write(`making the ${size} tables in ${benchDir()}\n`)
   mkdirSync(benchDir(), { recursive: true })
   const server = await PostgresCluster.create({ major: MAJOR, parentDir: benchDir() })
-  await server.start({ ...SETTINGS[size], synchronous_commit: 'off', maintenance_work_mem: '256MB' })
-  const client = await connect(server)
-  for (const statement of tableStatements(size)) await client.query(statement)
-  await client.end()
-  await server.stop()
+  try {
+    await server.start({ ...SETTINGS[size], synchronous_commit: 'off' })
+    const client = await connect(server)
+    for (const statement of tableStatements(size)) await client.query(statement)
+    await client.end()
+    await server.stop()
+  } catch (error) {
+    await server.remove()
+    throw error
+  }
   writeFileSync(`${marker}.new`, JSON.stringify({ dataDir: server.dataDir }))
   renameSync(`${marker}.new`, marker)
   return server.dataDir

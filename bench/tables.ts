@@ -62,7 +62,7 @@ function events(rows: number): string[] {
     `CREATE TABLE bench.events (id uuid NOT NULL, at timestamptz NOT NULL, kind text NOT NULL, payload jsonb, score float8, note text)`,
     `INSERT INTO bench.events
       SELECT md5(i::text)::uuid, timestamptz '2026-01-01 00:00:00Z' + i * interval '1.7 seconds', (ARRAY['click','view','buy','search'])[1 + i % 4],
-        jsonb_build_object('user', (i * 7919) % 50000, 'page', '/p/' || (i * 31) % 900, 'ok', i % 3 = 0, 'ms', round((random() * 500)::numeric, 2),
+        jsonb_build_object('user', i % 50000 * 7919 % 50000, 'page', '/p/' || (i * 31) % 900, 'ok', i % 3 = 0, 'ms', round((random() * 500)::numeric, 2),
           'tags', jsonb_build_array('t' || i % 7, 't' || i % 11)),
         CASE WHEN i % 5 > 0 THEN random() * 100 END, CASE WHEN i % 2 = 0 THEN 'note ' || i % 1000 END
       FROM generate_series(1, ${rows}) i`,
@@ -89,9 +89,10 @@ function accounts(rows: number, updates: number): string[] {
     'CREATE TABLE bench.accounts (aid int PRIMARY KEY, bid int, abalance int, filler char(84))',
     `INSERT INTO bench.accounts SELECT i, 1 + i / 100000, 0, '' FROM generate_series(1, ${rows}) i`,
     'VACUUM bench.accounts',
-    `DO $$ BEGIN
+    `DO $$ DECLARE chosen int; BEGIN
       FOR i IN 1 .. ${updates} LOOP
-        UPDATE bench.accounts SET abalance = abalance + floor(random() * 10000)::int - 5000 WHERE aid = 1 + floor(random() * ${rows})::int;
+        chosen := 1 + floor(random() * ${rows});
+        UPDATE bench.accounts SET abalance = abalance + floor(random() * 10000)::int - 5000 WHERE aid = chosen;
         COMMIT;
       END LOOP;
     END $$`,

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { relative } from 'node:path'
+import { basename, relative } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { thousands } from './count.ts'
 import { LakeFolder } from './demo/lakefolder.ts'
@@ -45,6 +45,7 @@ export function addDemo(program: Command, run: Run): void {
 }
 
 function closing(report: TourReport, { paint }: Narrator, lake: string): string[] {
+  const ltap = ownCommand()
   return [
     '',
     ...indent(sizeLines(report.sizes), paint.bold),
@@ -54,10 +55,16 @@ function closing(report: TourReport, { paint }: Narrator, lake: string): string[
     `${thousands(report.pages)} pages verified, ${thousands(report.differing)} differ; ${thousands(report.rebuiltFiles)} heap files rebuilt.`,
     report.equal ? paint.good('Nothing was lost.') : paint.bad('The answer is no: see above.'),
     `The lake stays in ${lake}. Try next:`,
-    `  npx ltap query --lake ${lake} "SELECT status, count(*), sum(total) FROM orders GROUP BY status"`,
-    `  npx ltap query --lake ${lake} "SELECT id, country, _ltap.xmin FROM ltap_public.customers WHERE NOT _visible LIMIT 5"`,
-    `  npx ltap verify --lake ${lake}`,
+    `  ${ltap} query --lake ${lake} "SELECT status, count(*), sum(total) FROM orders GROUP BY status"`,
+    `  ${ltap} query --lake ${lake} "SELECT id, country, _ltap.xmin FROM ltap_public.customers WHERE NOT _visible LIMIT 5"`,
+    `  ${ltap} verify --lake ${lake}`,
   ]
+}
+
+/** How this program was called, so that it can be called again: `npx ltap`, or the script of a checkout. */
+function ownCommand(): string {
+  const script = process.argv[1] ?? ''
+  return basename(script) === 'main.js' ? `node ${relative(process.cwd(), script)}` : 'npx ltap'
 }
 
 function indent(lines: readonly string[], heading: (text: string) => string): string[] {

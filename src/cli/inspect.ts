@@ -1,9 +1,15 @@
 import type { Command } from 'commander'
+import { addInspectControl } from './inspectcontrol.ts'
 import { addInspectPage } from './inspectpage.ts'
+import { addInspectRelations } from './inspectrelations.ts'
+import { addInspectTable } from './inspecttable.ts'
 import type { Run } from './verb.ts'
 
 /** `ltap inspect …`: what a heap file, a control file, a table holds. */
 export function addInspect(program: Command, run: Run): void {
   const inspect = program.command('inspect').description('show pages, control file, relations and tables of a data directory as text')
   addInspectPage(inspect, run)
+  addInspectControl(inspect, run)
+  addInspectRelations(inspect, run)
+  addInspectTable(inspect, run)
 }

@@ -105,14 +105,15 @@ export class PageDecoder {
 
   /**
    * False if the descriptor does not describe the tuple. That is normal life where its own transaction had changed the table and did
-   * not commit: nobody sees such a tuple, and its bytes mean what no catalog says any more.
+   * not commit: nobody sees such a tuple, and its bytes mean what no catalog says any more; its TOAST relation, too, may be one that no
+   * catalog names.
    */
   private decodesTuple(page: PageBuffer, row: number, off: number, len: number, live: number, verify: boolean): boolean {
     try {
       return this.tuples.decode(page.bytes, off, off + len, row, live !== 0, verify)
     } catch (error) {
       if (live & VISIBLE || !(error instanceof CorruptionError) || error.code === 'tuple.header') throw error
-      if (live !== 0 && error.code.startsWith('toast.')) throw error
+      if (live !== 0 && error.code.startsWith('toast.') && error.code !== 'toast.relation') throw error
       this.tuples.abandon(row)
       return false
     }

@@ -182,6 +182,7 @@ export class TupleDecoder {
       if (value.length === pointer.rawSize) return value
     }
     if (!live) return undefined
+    if (!this.toast) throw new CorruptionError('toast.relation', `a value in TOAST relation ${pointer.toastRelId} of a table that has none`)
     const what = stored ? 'inconsistent chunks' : 'missing chunks'
     throw new CorruptionError('toast.value', `${what} of value ${pointer.valueId} in TOAST relation ${pointer.toastRelId}`)
   }

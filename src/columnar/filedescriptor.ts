@@ -71,7 +71,7 @@ export function parseFileDescriptor(entry: string | undefined): FileDescriptor {
   if (entry === undefined) throw new CorruptionError('lake.footer', `no '${DESCRIPTOR_KEY}' entry: not a file of a lake`)
   const crc = CRC_MEMBER.exec(entry)
   const text = crc ? `{${entry.slice(crc[0].length)}` : entry
-  if (crc?.[1] !== checksumOf(text)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry does not have its checksum`)
+  if (crc?.[1] !== checksumOf(text)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not what was written`)
   const descriptor = JSON.parse(text) as FileDescriptor
   if (descriptor.format !== FORMAT_VERSION) {
     throw new UnsupportedError('lake.format', `format version ${descriptor.format}, this ltap reads ${FORMAT_VERSION}`)

@@ -121,7 +121,8 @@ export class TupleFormer {
    */
   formDatum({ attribute }: AttributePlan, column: ColumnPlan, row: number): number {
     const { datum } = this
-    datum.length = attribute.len === -1 ? HEADER_ROOM : 0
+    // A cstring begins at 1, so that nobody aligns it.
+    datum.length = attribute.len === -1 ? HEADER_ROOM : attribute.len === -2 ? 1 : 0
     datum.reserve(HEADER_ROOM)
     this.encode(attribute.attnum, column, row)
     if (attribute.len > 0) {

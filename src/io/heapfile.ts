@@ -16,7 +16,7 @@ export interface FilePage {
 /**
  * Pages of a relation's segment file, `16385` or `16385.1`, read one by one; only `block` if it is given. A partial block at the end is
  * not read. The page's memory is used again for the next one.
- * @throws EnvironmentError datadir.file, file.block
+ * @throws EnvironmentError file.*
  */
 export function* readHeapFile(path: string, block?: number): Generator<FilePage> {
   const blocks = Math.floor(sizeOf(path) / BLOCK_SIZE)
@@ -45,7 +45,7 @@ function sizeOf(path: string): number {
   } catch (error) {
     throw fileError(error, path)
   }
-  throw new EnvironmentError('datadir.file', 'not a file', { file: path })
+  throw new EnvironmentError('file.error', 'not a file', { file: path })
 }
 
 function segmentNumber(path: string): number {

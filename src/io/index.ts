@@ -1,5 +1,10 @@
 /** Data directories, worker threads, whole lakes: everything that touches files. */
 export { Cluster, openCluster, openSnapshot } from './cluster.ts'
+export { type ControlItems, readControlItems } from './inspect/controltext.ts'
+export { findTable } from './inspect/findtable.ts'
+export { listHeapRelations, type ListedRelation } from './inspect/relationlist.ts'
+export { TableReader, type TableReaderOptions, type TableRow } from './inspect/tablereader.ts'
+export type { TupleState } from './inspect/tuplestate.ts'
 export { readManifest } from './lake.ts'
 export { rebuildLake, type RebuildLakeOptions, type RebuildReport } from './rebuildlake.ts'
 export { transcodeLake, type TranscodeLakeOptions } from './transcodelake.ts'

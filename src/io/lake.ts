@@ -1,6 +1,7 @@
 import { join } from 'node:path'
-import { EnvironmentError, withPosition } from '../common/errors.ts'
-import { type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
+import type { FileDescriptor } from '../columnar/filedescriptor.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
+import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
 import type { Cluster } from './cluster.ts'
 import { readIfThere } from './datadir/files.ts'
 
@@ -16,6 +17,36 @@ export function readManifest(lake: string): Manifest {
 
 export function lakeRelationName({ database, schema, name }: Pick<LakeRelation, 'database' | 'schema' | 'name'>): string {
   return database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`
+}
+
+/** What ltap.json says a file of the lake holds. */
+export interface ExpectedFile {
+  systemIdentifier: string
+  lsn: string
+  spcOid: number
+  dbOid: number
+  relNumber: number
+  /** Of the whole relation. */
+  blocks: number
+  firstBlock: number
+  blockCount: number
+}
+
+export function expectedFile({ systemIdentifier, lsn }: Manifest, relation: LakeRelation, { firstBlock, blockCount }: LakeFile): ExpectedFile {
+  const { spcOid, dbOid, relNumber, forks } = relation
+  return { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks: forks.main ?? 0, firstBlock, blockCount }
+}
+
+/** Files are easily swapped, and each is whole in itself. @throws CorruptionError lake.other-file */
+export function checkFileDescriptor(descriptor: FileDescriptor, expected: ExpectedFile): void {
+  const { systemIdentifier, lsn, relation, firstBlock, blockCount } = descriptor
+  const { spcOid, dbOid, relNumber, blocks } = relation
+  const found: ExpectedFile = { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks, firstBlock, blockCount }
+  for (const key of Object.keys(expected) as (keyof ExpectedFile)[]) {
+    if (found[key] === expected[key]) continue
+    const name = lakeRelationName(relation)
+    throw new CorruptionError('lake.other-file', `the file is of ${name}: ${key} is ${found[key]}, ltap.json says ${expected[key]}`)
+  }
 }
 
 /** @throws EnvironmentError lake.other-cluster, lake.other-lsn unless the lake was read from this cluster in this state */

@@ -11,7 +11,7 @@ export type TaskName = keyof Tasks
 export type TaskInput<Name extends TaskName> = Parameters<Tasks[Name]>[0]
 export type TaskResult<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>> extends Outcome<infer T> ? T : never
 
-/** Runs tasks, in order of submission, at most `workers` at a time. */
+/** Runs tasks, in order of submission, at most `workers` at a time. After a failure those that wait fail with the same error. */
 export interface Pool {
   readonly workers: number
   run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>>
@@ -25,7 +25,43 @@ const WORKER_HEAP_MB = 512
 export function openPool(workers: number): Pool {
   const script = fileURLToPath(new URL('./worker.js', import.meta.url))
   // Run from TypeScript sources there is no worker script: then everything runs on this thread.
-  return workers === 0 || !existsSync(script) ? new InlinePool() : new ThreadPool(script, workers)
+  return new FailFastPool(workers === 0 || !existsSync(script) ? new InlinePool() : new ThreadPool(script, workers))
+}
+
+/** On a full disk, or at the first damaged page, hours of queued work would only delay the message. */
+class FailFastPool implements Pool {
+  readonly workers: number
+  private readonly pool: Pool
+  private readonly waiting: (() => void)[] = []
+  private places: number
+  private failure: { error: unknown } | undefined
+
+  constructor(pool: Pool) {
+    this.pool = pool
+    this.workers = pool.workers
+    // One more than can run, so that no worker waits for this thread.
+    this.places = pool.workers + 1
+  }
+
+  async run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
+    if (this.places > 0) this.places--
+    else await new Promise<void>((resolve) => this.waiting.push(resolve))
+    try {
+      if (this.failure) throw this.failure.error
+      return await this.pool.run(name, task)
+    } catch (error) {
+      this.failure ??= { error }
+      throw error
+    } finally {
+      const next = this.waiting.shift()
+      if (next) next()
+      else this.places++
+    }
+  }
+
+  close(): Promise<void> {
+    return this.pool.close()
+  }
 }
 
 class InlinePool implements Pool {

@@ -1,13 +1,13 @@
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, realpathSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import { EnvironmentError } from '../common/errors.ts'
+import { CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { openDataDirectory } from './datadir/datadir.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
-import { checkSameState, lakeRelationName, readManifest } from './lake.ts'
+import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { openPool } from './pool.ts'
 
 export interface RebuildLakeOptions {
@@ -45,6 +45,7 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
   }
   const relations = chooseRelations(manifest, options)
   if (!options.force) for (const relation of relations) refuseForeignTablespace(pgdata, relation)
+  checkFilesAreThere(options.lake, relations)
   const pages = relations.reduce((sum, { forks }) => sum + (forks.main ?? 0), 0)
   let done = 0
   options.onProgress?.(0, pages * BLOCK_SIZE, '')
@@ -53,20 +54,39 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
     for (const relation of relations) resizeSegments(join(pgdata, relation.path), relation.forks.main ?? 0)
     const files = relations.flatMap((relation) => {
       const name = lakeRelationName(relation)
-      return relation.files.map((file) => ({ file, name, target: join(pgdata, relation.path) }))
+      return relation.files.map((file) => ({ file, name, expected: expectedFile(manifest, relation, file), target: join(pgdata, relation.path) }))
     })
-    const results = await Promise.allSettled(files.map(async ({ file, name, target }) => {
-      await pool.run('rebuild', { lake: options.lake, path: file.path, target })
+    const results = await Promise.allSettled(files.map(async ({ file, name, expected, target }) => {
+      await pool.run('rebuild', { lake: options.lake, path: file.path, expected, target })
       done += file.blockCount
       options.onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, name)
     }))
     const failed = results.find((result) => result.status === 'rejected')
-    if (failed) throw failed.reason
+    if (failed) throw halfRebuilt(failed.reason)
     for (const relation of relations) syncSegments(join(pgdata, relation.path), relation.forks.main ?? 0)
   } finally {
     await pool.close()
   }
   return { relations: relations.length, pages, bytes: pages * BLOCK_SIZE }
+}
+
+/** What is missing or cut is better found before anything is overwritten. @throws CorruptionError lake.file */
+function checkFilesAreThere(lake: string, relations: readonly LakeRelation[]): void {
+  for (const relation of relations) {
+    for (const { path, bytes } of relation.files) {
+      const file = join(lake, path)
+      const size = statSync(file, { throwIfNoEntry: false })?.size
+      if (size === bytes) continue
+      const reason = size === undefined ? 'the file is missing' : `the file has ${size} bytes, ltap.json says ${bytes}`
+      throw new CorruptionError('lake.file', `${reason}; nothing was overwritten`, { relation: lakeRelationName(relation), file })
+    }
+  }
+}
+
+function halfRebuilt(error: unknown): unknown {
+  if (!isPositioned(error)) return error
+  const Same = error.constructor as typeof CorruptionError
+  return new Same(error.code, `${error.reason}; the data directory is half overwritten: start no server on it, make a new copy`, error.position)
 }
 
 function chooseRelations(manifest: Manifest, { database, table }: RebuildLakeOptions): LakeRelation[] {

@@ -78,7 +78,9 @@ function prepareLake(lake: string): void {
     else if (names.length > 0) throw new EnvironmentError('lake.not-empty', 'the folder is not empty and holds no lake; name another one', { file: lake })
     closeSync(openSync(join(lake, UNFINISHED_NAME), 'w'))
   } catch (error) {
-    throw error instanceof EnvironmentError ? error : fileError(error, lake)
+    if (error instanceof EnvironmentError) throw error
+    const isFile = error instanceof Error && 'code' in error && error.code === 'EEXIST'
+    throw isFile ? new EnvironmentError('lake.no-folder', 'that is a file; name a folder', { file: lake }) : fileError(error, lake)
   }
 }
 
@@ -222,9 +224,9 @@ class TranscodeJob {
     const toast = this.cluster.relations(database.oid).find(({ oid, visible }) => oid === toastRelId && visible)
     if (!toast) return undefined
     const { path, segments, forks } = this.cluster.storage(toast)
-    if (!forks.main) return undefined
     const fork = { path, segments }
-    return { relationId: toastRelId, fork, index: await this.pool.run('toastIndex', { pgdata: this.options.pgdata, fork }) }
+    const index = forks.main ? await this.pool.run('toastIndex', { pgdata: this.options.pgdata, fork }) : { parts: [] }
+    return { relationId: toastRelId, fork, index }
   }
 
   /** A partitioned parent has no pages, but queries ask for it: its schema is in the manifest. */

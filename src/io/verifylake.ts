@@ -1,12 +1,14 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import type { Relation } from '../catalog/relations.ts'
+import { CorruptionError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import type { OnProgress } from './jobprogress.ts'
-import { checkSameState, lakeRelationName, readManifest } from './lake.ts'
+import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { openPool, type Pool } from './pool.ts'
 import type { ForkFiles } from './tasks/transcodetask.ts'
 
@@ -69,6 +71,12 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
   }
 }
 
+/** Tasks end in any order. */
+function byPlace(a: LakeDifference, b: LakeDifference): number {
+  const key = ({ relation = '', file = '' }: LakeDifference): string => `${relation}\0${file}`
+  return key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : (a.block ?? -1) - (b.block ?? -1)
+}
+
 class VerifyJob {
   private readonly options: VerifyLakeOptions
   private readonly manifest: Manifest
@@ -102,6 +110,7 @@ class VerifyJob {
     const order = [...stored].sort((a, b) => (b.forks.main ?? 0) - (a.forks.main ?? 0))
     await Promise.all(order.map((relation) => this.relation(relation, sources.get(relation))))
     report.forensic.dangling = report.lanes.dangling
+    report.differences.sort(byPlace)
     report.equal = report.differing === 0
     return report
   }
@@ -112,20 +121,32 @@ class VerifyJob {
     if (!this.cluster) return found
     const lake = new Map(stored.map((relation) => [relation.path, relation]))
     for (const relation of this.cluster.allRelations()) {
-      const { path, relativePath, segments, forks } = this.cluster.storage(relation)
+      const relativePath = this.cluster.relativePath(relation)
       const twin = lake.get(relativePath)
       if (twin) {
-        found.set(twin, { path, segments })
         lake.delete(relativePath)
-        if ((forks.main ?? 0) !== (twin.forks.main ?? 0)) {
-          this.differ({ relation: lakeRelationName(twin), reason: `${forks.main} blocks in the data directory, ${twin.forks.main} in the lake` })
-        }
+        const source = this.source(relation, twin)
+        if (source) found.set(twin, source)
       } else if (this.manifest.complete) {
         this.differ({ relation: `${relation.database.name}.${relation.schema}.${relation.name}`, reason: `${relativePath} is not in the lake` })
       }
     }
     for (const relation of lake.values()) this.differ({ relation: lakeRelationName(relation), reason: `${relation.path} is not in the data directory` })
     return found
+  }
+
+  /** Undefined if the files of the data directory are damaged: then the lake's file is audited alone. */
+  private source(relation: Relation, twin: LakeRelation): ForkFiles | undefined {
+    try {
+      const { path, segments, forks } = this.cluster!.storage(relation)
+      const [here = 0, there = 0] = [forks.main, twin.forks.main]
+      if (here !== there) this.differ({ relation: lakeRelationName(twin), reason: `${here} blocks in the data directory, ${there} in the lake` })
+      return { path, segments }
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      this.differ({ relation: lakeRelationName(twin), reason: `the data directory is damaged: ${error.message}` })
+      return undefined
+    }
   }
 
   private async relation(relation: LakeRelation, fork: ForkFiles | undefined): Promise<void> {
@@ -153,7 +174,9 @@ class VerifyJob {
     }
     const source = fork && options.pgdata !== undefined ? { pgdata: options.pgdata, fork } : undefined
     const { checksums } = this.manifest
-    const result = await this.pool.run('verify', { lake: options.lake, file, checksums, visible: relation.visible, source })
+    const result = await this.pool.run('verify', {
+      lake: options.lake, file, expected: expectedFile(this.manifest, relation, file), checksums, visible: relation.visible, source,
+    })
     report.pages += result.pages
     report.tuples += result.tuples
     report.rows += result.rows

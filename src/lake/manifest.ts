@@ -99,17 +99,53 @@ export function parseManifest(text: string): Manifest {
   if (manifest.format !== FORMAT_VERSION) {
     throw new UnsupportedError('lake.format', `the lake has format version ${manifest.format}, this ltap reads ${FORMAT_VERSION}`)
   }
+  if (!isWhole(manifest)) throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} does not describe a lake`)
+  for (const relation of manifest.relations) checkRelation(relation)
   return manifest
 }
 
+/** Main forks below a data directory: rebuild writes there, so nothing else is taken for one. */
+const FORK_PATH = /^(?:global\/\d+|base\/\d+\/\d+|pg_tblspc\/\d+\/PG_\d+_\d+\/\d+\/\d+|)$/
+
+function isWhole({ systemIdentifier, lsn, source, orphans, databases }: Manifest): boolean {
+  const names = databases.every((database) => typeof database?.name === 'string')
+  return names && [systemIdentifier, lsn, source].every((value) => typeof value === 'string') && Array.isArray(orphans)
+}
+
+function checkRelation(relation: LakeRelation): void {
+  const { schema, name, path, relkind, forks, files, columns, parents, lanes } = relation ?? {}
+  const texts = [schema, name, path, relkind].every((value) => typeof value === 'string')
+  const lists = [files, columns, parents].every(Array.isArray)
+  const objects = [forks, lanes].every((value) => typeof value === 'object' && value !== null)
+  if (!texts || !lists || !objects || !FORK_PATH.test(path) || !files.every(isFile)) {
+    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} has a relation that is none`, { relation: `${schema}.${name}` })
+  }
+}
+
+function isFile(file: LakeFile): boolean {
+  const { path, firstBlock, blockCount, rows, bytes, hidden, damaged } = file ?? {}
+  const counts = [firstBlock, blockCount, rows, bytes, ...(hidden ? [hidden.rows] : [])]
+  return isInside(path) && (hidden === null || isInside(hidden?.path)) && Array.isArray(damaged) &&
+    counts.every((count) => Number.isSafeInteger(count) && count >= 0)
+}
+
+/** A path below the lake's folder. */
+function isInside(path: unknown): boolean {
+  return typeof path === 'string' && path.split('/').every((name) => name !== '' && name !== '.' && name !== '..')
+}
+
+/** Of 255 bytes that file systems take; two names of 63 bytes can need 379. */
+const FOLDER_NAME_MAX = 240
+
 /**
  * Folder of a relation's files: `data/<database>/<schema>.<name>-<relNumber>`, characters outside [A-Za-z0-9_] as %XX of their UTF-8
- * bytes; `%global` for shared relations, which no database name can be.
+ * bytes, and cut where that is too long; `%global` for shared relations, which no database name can be.
  */
 export function relationFolder(relation: Pick<LakeRelation, 'database' | 'schema' | 'name' | 'relNumber'>): string {
   const { database, schema, name, relNumber } = relation
   const first = database === null ? '%global' : escapeName(database)
-  return `data/${first}/${escapeName(schema)}.${escapeName(name)}-${relNumber}`
+  const names = `${escapeName(schema)}.${escapeName(name)}`.slice(0, FOLDER_NAME_MAX).replace(/%.?$/, '')
+  return `data/${first}/${names}-${relNumber}`
 }
 
 /** `0000000000.parquet`: by first block, so that names sort in block order. */

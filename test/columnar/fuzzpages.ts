@@ -6,17 +6,18 @@ import { PageFormer } from '../../src/columnar/formpage.ts'
 import { PageTranscoder, type PageTranscoderOptions } from '../../src/columnar/pagetranscoder.ts'
 import { rebuildPages } from '../../src/columnar/rebuild.ts'
 import { relationSchema, type RelationSchema } from '../../src/columnar/schema.ts'
+import type { ToastSource } from '../../src/columnar/toastsource.ts'
 import { transcodePages } from '../../src/columnar/transcode.ts'
 import { CorruptionError } from '../../src/common/errors.ts'
 import { isZeroPage, newPageBuffer, pageChecksum } from '../../src/page/index.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
 import { Snapshot } from '../../src/xact/visibility.ts'
-import { type ArbitraryTable, canonicalOf, table, VISIBILITY } from '../support/arbitrarypages.ts'
+import { canonicalOf, table, VISIBILITY } from '../support/arbitrarypages.ts'
 import { damagePage, Dice } from '../support/pagedamage.ts'
-import { relationOf, transcodeOptions } from '../support/relation.ts'
+import { clusterOf, relationOf, transcodeOptions } from '../support/relation.ts'
 
-/** Damaged pages of one table. */
-const PER_TABLE = 100
+/** Damaged copies of one page. */
+const PER_PAGE = 100
 /** CPU time that one page may take, and how much the process may grow. */
 const SECONDS_MAX = 1
 const GROWTH_MAX = 1.5e9
@@ -43,44 +44,62 @@ function someSnapshot(): RowVisibility {
   return new Snapshot({ clog: { page: () => clog }, multixacts, nextXid: { low: 6000, epoch: 0 }, oldestXid: 3, prepared: new Set([700, 701]) })
 }
 
+/** A page without damage, and what its relation is. */
+export interface FuzzSource {
+  name: string
+  page: Uint8Array
+  schema: RelationSchema
+  visibility: RowVisibility
+  toast: ToastSource | undefined
+}
+
 /**
- * Damages `count` pages of arbitrary tables, each from a number of its own, and checks what the issue promises: with checksums a
+ * Damages `count` pages of arbitrary tables, each table from a number of its own, and checks what is promised: with checksums a
  * page.checksum error, without a CorruptionError or the equal canonical page, carried pages verbatim and hidden.
  */
 export function fuzzPages(count: number, seed: number): FuzzReport {
+  return fuzzSources(count, seed, (number, dice) => {
+    const t = fc.sample(TABLES, { seed: number, numRuns: 1 })[0]!
+    if (t.pages[0]!.tuples.filter((tuple) => tuple).length < 3) return undefined
+    const schema = relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, displayScales: {} })
+    const visibility = dice.below(12) ? VISIBILITY : someSnapshot()
+    return { name: `seed ${number}`, page: t.pages[0]!.bytes, schema, visibility, toast: t.toast }
+  })
+}
+
+/** The same for pages from anywhere. */
+export function fuzzSources(count: number, seed: number, sourceOf: (number: number, dice: Dice) => FuzzSource | undefined): FuzzReport {
   const report: FuzzReport = { pages: 0, codes: new Map(), valid: 0, collisions: 0, slowest: 0, growth: 0 }
   const before = process.memoryUsage.rss()
   for (let n = 0; report.pages < count; n++) {
-    const arbitrary = fc.sample(TABLES, { seed: seed + n, numRuns: 1 })[0]!
-    if (arbitrary.pages[0]!.tuples.filter((tuple) => tuple).length < 3) continue
-    fuzzTable(arbitrary, new Dice(seed + n), `seed ${seed + n}`, report)
+    const dice = new Dice(seed + n)
+    const source = sourceOf(seed + n, dice)
+    if (source) fuzzPage(source, dice, report)
     report.growth = Math.max(report.growth, process.memoryUsage.rss() - before)
   }
   expect(report.growth).toBeLessThan(GROWTH_MAX)
   return report
 }
 
-function fuzzTable(t: ArbitraryTable, dice: Dice, name: string, report: FuzzReport): void {
-  const schema = relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, displayScales: {} })
-  const visibility = dice.below(12) ? VISIBILITY : someSnapshot()
-  const options: PageTranscoderOptions = { visibility, toast: t.toast, checksums: false, onCorrupt: 'carry' }
+function fuzzPage({ name, page: original, schema, visibility, toast }: FuzzSource, dice: Dice, report: FuzzReport): void {
+  const options: PageTranscoderOptions = { visibility, checksums: false, onCorrupt: 'carry', ...(toast && { toast }) }
   const transcoder = new PageTranscoder(schema, options)
   const checked = new PageTranscoder(schema, { ...options, checksums: true, onCorrupt: 'fail' })
   const pages: Uint8Array<ArrayBuffer>[] = []
-  for (let block = 0; block < PER_TABLE; block++) {
-    const page = damagePage(t.pages[0]!.bytes, dice)
+  for (let block = 0; block < PER_PAGE; block++) {
+    const page = damagePage(original, dice)
     pages.push(page)
     report.pages++
     try {
       add(transcoder, page, block, report)
-      checkWithChecksums(checked, t.pages[0]!.bytes, page, block, report)
+      checkWithChecksums(checked, original, page, block, report)
       if (block % 10 === 0) checkAlone(schema, options, page, transcoder.damaged.at(-1)?.block === block)
     } catch (error) {
       throw new Error(`${name}, page ${block}: ${String(error)}`, { cause: error })
     }
   }
   expect(() => checkBatch(transcoder, pages, report), name).not.toThrow()
-  if (dice.below(8) === 0) checkFile(t, pages, options, name)
+  if (dice.below(8) === 0) checkFile(schema, pages, options, name)
 }
 
 function add(transcoder: PageTranscoder, page: Uint8Array<ArrayBuffer>, block: number, report: FuzzReport): void {
@@ -152,10 +171,12 @@ function checkBatch(transcoder: PageTranscoder, pages: readonly Uint8Array[], re
 }
 
 /** All of them through a Parquet file. */
-function checkFile(t: ArbitraryTable, pages: readonly Uint8Array[], options: PageTranscoderOptions, name: string): void {
+function checkFile({ context }: RelationSchema, pages: readonly Uint8Array[], options: PageTranscoderOptions, name: string): void {
   const all = new Uint8Array(pages.length * 8192)
   pages.forEach((page, block) => all.set(page, block * 8192))
-  const { parquet, damaged } = transcodePages(relationOf(t.desc, pages.length), all, transcodeOptions({ ...options }))
+  const relation = { ...relationOf(context.desc, pages.length), encoding: context.encoding }
+  const cluster = { ...clusterOf(false), major: context.major }
+  const { parquet, damaged } = transcodePages(relation, all, transcodeOptions({ ...options, cluster }))
   const carried = new Set(damaged.map(({ block }) => block))
   const rebuilt = rebuildPages(parquet)
   pages.forEach((page, block) => {

@@ -41,7 +41,8 @@ describe.skipIf(majors().length === 0)('readers', { timeout: 120_000 }, () => {
       for (const { path, rows, hidden } of relation.files) {
         const names = [join(lake, path), ...(hidden ? [join(lake, hidden.path)] : [])]
         for (const [i, name] of names.entries()) {
-          const [[count]] = (await (await db.run(`SELECT count(*)::INT FROM read_parquet('${name.replaceAll("'", "''")}')`)).getRows()) as [[number]]
+          const counted = await db.run(`SELECT count(*)::INT FROM read_parquet('${name.replaceAll("'", "''")}')`)
+          const [[count]] = (await counted.getRows()) as [[number]]
           expect([name, count]).toEqual([name, i === 0 ? rows : hidden?.rows])
         }
         if (relation.schema !== 'zoo' && relation.schema !== 'mvcc') continue

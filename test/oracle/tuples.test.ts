@@ -39,10 +39,12 @@ describe.each(majors())('rebuilt tuples on Postgres %i', (major) => {
   })
 })
 
-/** What pageinspect tells of a page of the server; the page header without LSN's neighbour, the checksum, which is of other bytes. */
+/** What pageinspect tells of a page of the server; not pd_checksum, which is of the unused bytes too. */
 async function inspectPage(sql: Session, { schema, name }: LakeRelation, block: number): Promise<string[]> {
-  const page = `get_raw_page('${`"${schema.replaceAll('"', '""')}"."${name.replaceAll('"', '""')}"`.replaceAll("'", "''")}', ${block})`
-  const header = await sql.value(`SELECT concat_ws(' ', lsn, flags, lower, upper, special, pagesize, version, prune_xid) FROM page_header(${page})`)
+  const table = [schema, name].map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+  const page = `get_raw_page('${table.replaceAll("'", "''")}', ${block})`
+  const header = await sql.value(`
+    SELECT concat_ws(' ', lsn, flags, lower, upper, special, pagesize, version, prune_xid) FROM page_header(${page})`)
   const items = await sql.rows(`
     SELECT lp, lp_off, lp_flags, lp_len, t_xmin, t_xmax, t_field3, t_ctid, t_infomask2, t_infomask, t_hoff, encode(t_data, 'hex')
     FROM heap_page_items(${page}) ORDER BY lp`)

@@ -4,6 +4,7 @@ import type { Attribute, TupleDesc } from '../../src/catalog/tupledesc.ts'
 import type { ToastSource } from '../../src/columnar/toastsource.ts'
 import { hexEncode } from '../../src/common/bytes.ts'
 import type { TypeDef } from '../../src/datum/typedef.ts'
+import type { AttributeLayout } from '../../src/tuple/attribute.ts'
 import { COMMON_TYPES, le, RARE_TYPES, type StoredType } from './arbitrarytypes.ts'
 
 export interface ArbitraryColumn {
@@ -61,8 +62,9 @@ function columnOf(type: StoredType, attnum: number, fate: number, plain: boolean
   const def = type.defs[0]!
   const dropped = fate === 0
   const virtual = fate === 1
+  const name = dropped ? `........pg.dropped.${attnum}........` : `c${attnum}`
   const attribute: Attribute = {
-    attnum, name: dropped ? `........pg.dropped.${attnum}........` : `c${attnum}`, type: dropped ? { oid: 0, typmod: -1 } : type.ref,
+    attnum, name, type: dropped ? { oid: 0, typmod: -1 } : type.ref,
     len: def.len, align: def.align, plain: def.storage === 'p' || plain, dropped, virtual,
   }
   const hasMissing = missing !== undefined && !dropped && !virtual
@@ -78,14 +80,16 @@ const column = anyType.chain((type) => fc.record({
   plain: fc.nat(9).map((die) => die === 0), missing: type.payload,
 }))
 
-const manyColumns = fc.array(fc.constantFrom(COMMON_TYPES[0]!, COMMON_TYPES[2]!, COMMON_TYPES[5]!, COMMON_TYPES[6]!), { minLength: 118, maxLength: 200 })
+const narrowType = fc.constantFrom(COMMON_TYPES[0]!, COMMON_TYPES[2]!, COMMON_TYPES[5]!, COMMON_TYPES[6]!)
+const manyColumns = fc.array(narrowType, { minLength: 118, maxLength: 200 })
   .map((types) => types.map((type) => ({ type, fate: 9, plain: false, missing: new Uint8Array(0) })))
 
 /** Up to `most` columns of any types; seldom more than the generated code takes. */
 export function columns(most: number): fc.Arbitrary<ArbitraryColumn[]> {
   const few = fc.array(column, { maxLength: most, size: 'max' })
   return fc.oneof({ weight: 30, arbitrary: few }, { weight: 1, arbitrary: manyColumns })
-    .map((list) => list.map(({ type, fate, plain, missing }, i) => columnOf(type, i + 1, fate, plain, fate === 2 || fate === 3 ? missing : undefined)))
+    .map((list) => list.map(({ type, fate, plain, missing }, i) =>
+      columnOf(type, i + 1, fate, plain, fate === 2 || fate === 3 ? missing : undefined)))
 }
 
 export function descOf(list: readonly ArbitraryColumn[]): TupleDesc {
@@ -116,7 +120,8 @@ interface Odds {
   gap: number
 }
 
-const PLAIN_ODDS: Odds = { xmin: 701, xmax: 0, cid: 0, hints: 0x0900, bits2: 0, ctid: null, lie: 0, tail: new Uint8Array(0), extra: 0, gap: 0 }
+const NO_TAIL = new Uint8Array(0)
+const PLAIN_ODDS: Odds = { xmin: 701, xmax: 0, cid: 0, hints: 0x0900, bits2: 0, ctid: null, lie: 0, tail: NO_TAIL, extra: 0, gap: 0 }
 const xid = fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.nat(0xffffffff))
 const u16 = fc.nat(0xffff)
 
@@ -124,9 +129,11 @@ const u16 = fc.nat(0xffff)
 const odds: fc.Arbitrary<Odds> = fc.oneof(
   { weight: 3, arbitrary: fc.integer({ min: 3, max: 900 }).map((xmin) => ({ ...PLAIN_ODDS, xmin })) },
   { weight: 2, arbitrary: fc.record({
-    xmin: xid, xmax: fc.oneof(fc.constant(0), xid), cid: fc.oneof(fc.constant(0), xid), hints: u16, bits2: u16, gap: fc.constantFrom(0, 0, 0, 8, 40),
+    xmin: xid, xmax: fc.oneof(fc.constant(0), xid), cid: fc.oneof(fc.constant(0), xid), hints: u16, bits2: u16,
+    gap: fc.constantFrom(0, 0, 0, 8, 40),
     ctid: fc.option(fc.tuple(fc.oneof(fc.nat(9), fc.constantFrom(0xffffffff, 0x12345678)), fc.oneof(u16, fc.constantFrom(0xfffd, 0xfffe)))),
-    lie: fc.constantFrom(0, 0, 0, 0, 2, 4, 6), tail: fc.oneof({ weight: 5, arbitrary: fc.constant(new Uint8Array(0)) }, { weight: 1, arbitrary: fc.uint8Array({ maxLength: 9 }) }),
+    lie: fc.constantFrom(0, 0, 0, 0, 2, 4, 6),
+    tail: fc.oneof({ weight: 5, arbitrary: fc.constant(NO_TAIL) }, { weight: 1, arbitrary: fc.uint8Array({ maxLength: 9 }) }),
     extra: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 1, 9),
   }) },
 )
@@ -141,7 +148,10 @@ interface Item {
 
 function item(list: readonly ArbitraryColumn[]): fc.Arbitrary<Item> {
   return fc.record({
-    kind: fc.oneof({ weight: 12, arbitrary: fc.constant<Item['kind']>('tuple') }, { weight: 2, arbitrary: fc.constantFrom<Item['kind']>('redirect', 'dead', 'unused', 'odd', 'same') }),
+    kind: fc.oneof(
+      { weight: 12, arbitrary: fc.constant<Item['kind']>('tuple') },
+      { weight: 2, arbitrary: fc.constantFrom<Item['kind']>('redirect', 'dead', 'unused', 'odd', 'same') },
+    ),
     values: fc.tuple(...list.map(datum)), place: fc.nat(1000), odds,
     natts: fc.oneof({ weight: 6, arbitrary: fc.constant(list.length) }, { weight: 1, arbitrary: fc.nat(list.length) }),
   })
@@ -164,7 +174,8 @@ function pageShape(list: readonly ArbitraryColumn[], rows: number): fc.Arbitrary
     trailingUnused: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(5) }),
     lsn: fc.array(fc.nat(255), { minLength: 8, maxLength: 8 }), garbage: fc.integer({ min: 0, max: 0xffffff }),
     oddHeader: fc.option(fc.record({
-      flags: fc.nat(7), prune: xid, special: fc.constantFrom(0, 0, 0, 8, 64, 256).chain((size) => fc.uint8Array({ minLength: size, maxLength: size })),
+      flags: fc.nat(7), prune: xid,
+      special: fc.constantFrom(0, 0, 0, 8, 64, 256).chain((size) => fc.uint8Array({ minLength: size, maxLength: size })),
       hole: fc.constantFrom(0, 0, 8, 3, 1000), oddLower: fc.constantFrom(0, 0, 0, 0, 0, 2),
     }), { freq: 2 }),
   }) as fc.Arbitrary<PageShape>
@@ -187,8 +198,10 @@ export function table(size: TableSize): fc.Arbitrary<ArbitraryTable> {
 
 /** What fast-check prints: 8 KiB of numbers would not help anyone. */
 function describe(list: readonly ArbitraryColumn[], shapes: readonly PageShape[]): string {
-  const types = list.map(({ type, attribute: { dropped, virtual, plain }, missing }) =>
-    [type.defs[0]!.name, type.ref.typmod, dropped ? 'dropped' : '', virtual ? 'virtual' : '', plain ? 'plain' : '', missing ? hexEncode(missing) : ''].join(' '))
+  const types = list.map(({ type, attribute: { dropped, virtual, plain }, missing }) => {
+    const fate = [dropped && 'dropped', virtual && 'virtual', plain && 'plain', missing && hexEncode(missing)]
+    return [type.defs[0]!.name, type.ref.typmod, ...fate.filter((word) => word)].join(' ')
+  })
   const plain = (_: string, value: unknown): unknown => (value instanceof Uint8Array ? hexEncode(value) : value)
   return `columns ${JSON.stringify(types)}, pages ${JSON.stringify(shapes, plain)}`
 }
@@ -215,7 +228,11 @@ class Chunks implements ToastSource {
 function formPage(list: readonly ArbitraryColumn[], shape: PageShape, block: number, chunks: Chunks): ArbitraryPage {
   const bytes = new Uint8Array(8192)
   if (shape.kind === 'zero') return { bytes, tuples: [] }
-  for (let at = 0, state = shape.garbage; at < 8192; at++, state = (Math.imul(state, 1103515245) + 12345) >>> 0) bytes[at] = shape.garbage & 3 ? state >>> 16 : 0
+  let state = shape.garbage
+  for (let at = 0; at < 8192 && shape.garbage & 3; at++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0
+    bytes[at] = state >>> 16
+  }
   const header = shape.oddHeader
   const special = 8192 - (header?.special.length ?? 0)
   bytes.set(header?.special ?? [], special)
@@ -247,7 +264,8 @@ function formPage(list: readonly ArbitraryColumn[], shape: PageShape, block: num
   bytes.fill(0, 24 + 4 * pointers.length, lower)
   upper = Math.max(lower + 3, upper - (header?.hole ?? 0))
   bytes.set(shape.lsn)
-  bytes.set([...le(header?.flags ?? 0, 2), ...le(lower + (header?.oddLower ?? 0), 2), ...le(upper, 2), ...le(special, 2), 0x04, 0x20, ...le(header?.prune ?? 0, 4)], 10)
+  const bounds = [lower + (header?.oddLower ?? 0), upper, special, 0x2004]
+  bytes.set([...le(header?.flags ?? 0, 2), ...bounds.flatMap((bound) => le(bound, 2)), ...le(header?.prune ?? 0, 4)], 10)
   return { bytes, tuples }
 }
 
@@ -263,7 +281,9 @@ function align(out: number[], alignment: number): void {
 }
 
 /** heap_form_tuple with a choice of forms for each value. */
-function formTuple(list: readonly ArbitraryColumn[], { values, natts: wanted, odds: { ...odd } }: Item, block: number, offset: number, chunks: Chunks): ArbitraryTuple {
+function formTuple(
+  list: readonly ArbitraryColumn[], { values, natts: wanted, odds: { ...odd } }: Item, block: number, offset: number, chunks: Chunks,
+): ArbitraryTuple {
   const natts = odd.extra > 0 ? list.length : wanted
   const stored = values.slice(0, natts)
   const hidden = odd.extra > 0 || stored.some((value, i) => value?.form === 'dangling' && !list[i]!.attribute.plain)
@@ -292,13 +312,13 @@ function formTuple(list: readonly ArbitraryColumn[], { values, natts: wanted, od
   out.splice(0, 23, ...header)
   out.push(...odd.tail)
   return {
-    values: values.map((value, i) => (i < natts ? value : undefined)), xmin: odd.xmin, xmax: odd.xmax, infomask, infomask2, extra: odd.extra,
-    bytes: Uint8Array.from(out),
+    values: values.map((value, i) => (i < natts ? value : undefined)), bytes: Uint8Array.from(out),
+    xmin: odd.xmin, xmax: odd.xmax, infomask, infomask2, extra: odd.extra,
   }
 }
 
 /** Returns whether it lies out of line. */
-function appendDatum(out: number[], { payload, form: wanted }: ArbitraryDatum, attribute: { len: number; align: number; plain: boolean }, chunks: Chunks): boolean {
+function appendDatum(out: number[], { payload, form: wanted }: ArbitraryDatum, attribute: AttributeLayout, chunks: Chunks): boolean {
   if (attribute.len !== -1) {
     if (attribute.len > 0) align(out, attribute.align)
     out.push(...payload, ...(attribute.len === -2 ? [0] : []))
@@ -356,7 +376,8 @@ export function pglz(payload: Uint8Array): number[] {
 
 export function lz4(payload: Uint8Array): number[] {
   const out = le((payload.length | (1 << 30)) >>> 0, 4)
-  const length = (count: number): number[] => (count < 15 ? [] : [...new Array<number>(Math.floor((count - 15) / 255)).fill(255), (count - 15) % 255])
+  const length = (count: number): number[] =>
+    count < 15 ? [] : [...new Array<number>(Math.floor((count - 15) / 255)).fill(255), (count - 15) % 255]
   let from = 0
   for (let at = 0; at < payload.length; ) {
     const run = Math.min(runAt(payload, at, 9999), payload.length - 5 - at)
@@ -364,7 +385,8 @@ export function lz4(payload: Uint8Array): number[] {
       at++
       continue
     }
-    out.push((Math.min(at - from, 15) << 4) | Math.min(run - 4, 15), ...length(at - from), ...payload.subarray(from, at), 1, 0, ...length(run - 4))
+    out.push((Math.min(at - from, 15) << 4) | Math.min(run - 4, 15), ...length(at - from), ...payload.subarray(from, at))
+    out.push(1, 0, ...length(run - 4))
     at += run
     from = at
   }

@@ -12,12 +12,17 @@ import { copyRows, isRoundedTo9, isSameValue, type Types } from './servertext.ts
  * Compares every visible relation of the lake that has pages, value by value; returns what differs. The server was started on the data
  * directory that the lake was read from; prepared transactions are rolled back, whose locks are in the way.
  */
-export async function compareCluster(cluster: PostgresCluster, lake: string, manifest: Manifest): Promise<{ values: number; differences: string[] }> {
+export async function compareCluster(
+  cluster: PostgresCluster, lake: string, manifest: Manifest,
+): Promise<{ values: number; differences: string[] }> {
   const first = await connect(cluster)
   for (const [gid] of await first.rows('SELECT gid FROM pg_prepared_xacts')) await first.exec(`ROLLBACK PREPARED '${gid}'`)
   const differences: string[] = []
   let values = 0
-  for (const database of new Set(manifest.relations.map((relation) => relation.database ?? 'postgres'))) {
+  const databases = new Set(manifest.relations.map((relation) => relation.database ?? 'postgres'))
+  // Nobody may connect to it.
+  databases.delete('template0')
+  for (const database of databases) {
     const sql = await connect(cluster, database)
     // No server converts from SQL_ASCII: its bytes must come as they are.
     if (await sql.value('SHOW server_encoding') === 'SQL_ASCII') await sql.exec('SET client_encoding = SQL_ASCII')

@@ -19,6 +19,7 @@ const SETUP = `
 const COLUMN_NAMES = ['a', 'b', 'c', 'd', 'A', '_ltap', '_overflow', 'with space', 'quo"te', 'é', 'file_row_number', 'pos']
 const TABLE_NAMES = ['t1', 't2', 't3', 't4', 'T1', 'par']
 const OUTCOMES = ['COMMIT', 'COMMIT', 'COMMIT', 'COMMIT', 'ROLLBACK', 'ROLLBACK', 'PREPARE', 'leave']
+const LOCKS = ['UPDATE', 'SHARE', 'KEY SHARE', 'NO KEY UPDATE']
 const STORAGES = ['PLAIN', 'EXTERNAL', 'EXTENDED', 'MAIN']
 /** With more tables too little happens to each. */
 const TABLES_MAX = 16
@@ -145,7 +146,8 @@ export class DdlWorkload {
     const kind = random.pick(['VACUUM', 'VACUUM FULL', 'VACUUM (FREEZE)', 'VACUUM (DISABLE_PAGE_SKIPPING)', 'CLUSTER', 'DETACH CONCURRENTLY', 'ANALYZE', 'one'])
     if (kind === 'one') return void await this.statement(actor, table)
     if (kind === 'CLUSTER') {
-      const index = await this.oneOf(actor, `SELECT quote_ident(relname) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = '${table.replaceAll("'", "''")}'::regclass`)
+      const index = await this.oneOf(actor, `SELECT quote_ident(relname) FROM pg_index JOIN pg_class ON oid = indexrelid
+        WHERE indrelid = '${table.replaceAll("'", "''")}'::regclass`)
       if (index !== undefined) await this.attempt(actor, kind, `CLUSTER ${table} USING ${index}`)
     } else if (kind === 'DETACH CONCURRENTLY') {
       const part = await this.partition(actor)
@@ -177,7 +179,7 @@ export class DdlWorkload {
       case 6:
         return this.attempt(actor, 'DELETE', `DELETE FROM ${table} WHERE ctid::text LIKE '%${random.int(10)})'`)
       case 7:
-        return this.attempt(actor, 'lock', `SELECT FROM ${table} WHERE ctid::text LIKE '%${random.int(10)})' FOR ${random.pick(['UPDATE', 'SHARE', 'KEY SHARE', 'NO KEY UPDATE'])}`)
+        return this.attempt(actor, 'lock', `SELECT FROM ${table} WHERE ctid::text LIKE '%${random.int(10)})' FOR ${random.pick(LOCKS)}`)
       default:
         return this.insert(actor, table)
     }
@@ -243,8 +245,9 @@ export class DdlWorkload {
         return alter('ADD COLUMN', `ADD COLUMN ${fresh} ${random.pick(COLUMN_TYPES)}`)
       case 2:
       case 3: {
-        const added = random.pick(COLUMN_TYPES.filter((candidate) => !candidate.startsWith('pair')))
-        return alter('ADD DEFAULT', `ADD COLUMN ${fresh} ${added} DEFAULT ${this.value(added, await this.shapes(actor))} ${random.chance(20) ? 'NOT NULL' : ''}`)
+        const added = random.pick(COLUMN_TYPES)
+        const value = this.value(added, await this.shapes(actor))
+        return alter('ADD DEFAULT', `ADD COLUMN ${fresh} ${added} DEFAULT ${value} ${random.chance(20) ? 'NOT NULL' : ''}`)
       }
       case 4:
         return alter('DROP COLUMN', `DROP COLUMN ${name}`)
@@ -283,9 +286,10 @@ export class DdlWorkload {
         return labels.length > 0 && attempt('RENAME VALUE', `ALTER TYPE label RENAME VALUE '${random.pick(labels)}' TO 'renamed ${this.names++}'`)
       case 7:
       case 8:
-        return attempt('ADD ATTRIBUTE', `ALTER TYPE pair ADD ATTRIBUTE f${this.names++} ${random.pick(['int', 'text', 'numeric', 'timestamp', 'label', 'int[]', 'float8'])}`)
+        return attempt('ADD ATTRIBUTE', `ALTER TYPE pair ADD ATTRIBUTE f${this.names++} ${random.pick(FIELD_TYPES)}`)
       case 9: {
-        const field = await this.oneOf(actor, `SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = (SELECT typrelid FROM pg_type WHERE oid = 'pair'::regtype) AND NOT attisdropped`)
+        const field = await this.oneOf(actor, `SELECT quote_ident(attname) FROM pg_attribute
+          WHERE attrelid = (SELECT typrelid FROM pg_type WHERE oid = 'pair'::regtype) AND NOT attisdropped`)
         const what = random.chance(50) ? `DROP ATTRIBUTE ${field}` : `RENAME ATTRIBUTE ${field} TO g${this.names++}`
         return field !== undefined && attempt(what.split(' ').slice(0, 2).join(' '), `ALTER TYPE pair ${what}`)
       }
@@ -295,7 +299,8 @@ export class DdlWorkload {
         if (parent === undefined) return false
         const name = `attached_${this.names++}`
         // Other order of columns, another column dropped: a partition's attnums are its own.
-        return await attempt('CREATE LIKE', `CREATE TABLE ${name} (gone text, LIKE ${parent})`) && await attempt('DROP COLUMN', `ALTER TABLE ${name} DROP COLUMN gone`)
+        return await attempt('CREATE LIKE', `CREATE TABLE ${name} (gone text, LIKE ${parent})`)
+          && await attempt('DROP COLUMN', `ALTER TABLE ${name} DROP COLUMN gone`)
           && attempt('ATTACH', `ALTER TABLE ${parent} ATTACH PARTITION ${name} FOR VALUES IN (${at})`)
       }
       case 11: {
@@ -362,6 +367,9 @@ export class DdlWorkload {
 }
 
 const RELATIONS = "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'ddl'::regnamespace"
+
+/** Of attributes that composite `pair` gets. */
+const FIELD_TYPES = ['int', 'text', 'numeric', 'timestamp', 'label', 'int[]', 'float8']
 
 interface Shapes {
   labels: string[]

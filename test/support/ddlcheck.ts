@@ -3,15 +3,15 @@ import { join } from 'node:path'
 import { rebuildLake } from '../../src/io/rebuildlake.ts'
 import { verifyLake } from '../../src/io/verifylake.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { RelationFilter } from '../../src/io/selection.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { compareCluster } from './comparelake.ts'
 import { destroyHeapFiles, disagreements, interrogate, transcode } from './lakes.ts'
 import { visibleRows } from './lakerows.ts'
 import { connect } from './oracle.ts'
 
-/** Transcodes and verifies a stopped cluster, or its database `postgres` only; returns the lake's manifest and what is wrong. */
-export async function checkLake(cluster: PostgresCluster, lake: string, whole: boolean): Promise<{ manifest: Manifest; problems: string[] }> {
-  const filter = { databases: whole ? [] : ['postgres'], tables: [] }
+/** Transcodes and verifies a stopped cluster, or a part of it; returns the lake's manifest and what is wrong. */
+export async function checkLake(cluster: PostgresCluster, lake: string, filter: RelationFilter): Promise<{ manifest: Manifest; problems: string[] }> {
   const manifest = await transcode(cluster.dataDir, lake, { compression: 'none', filter })
   const { differences, forensic } = await verifyLake({ lake, pgdata: cluster.dataDir, workers: 0 })
   const problems = differences.map((difference) => JSON.stringify(difference))

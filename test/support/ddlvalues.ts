@@ -63,7 +63,8 @@ const timestamps = from(
 
 /** By what format_type prints. */
 const MAKERS: Record<string, Make> = {
-  integer: integer(2147483648), smallint: integer(32768), bigint: (random) => `${sign(random)}${digits(random, 18)}::bigint`,
+  integer: integer(2147483648), smallint: integer(32768),
+  bigint: (random) => `${sign(random)}${digits(random, 18)}::bigint`,
   boolean: (random) => random.pick(['true', 'false']), oid: (random) => `${random.int(4294967296)}::bigint::oid`,
   'double precision': from('0', '-0', 'NaN', 'Infinity', '-Infinity', '1e-310', '3.141592653589793', '-1.5e300', '0.1'),
   real: from('0', '-0', 'NaN', '1e-40', '3.14', '16777217'),

@@ -34,7 +34,8 @@ export async function makeEncodings(cluster: PostgresCluster, encodings: readonl
 
 const TABLES = `
   CREATE TYPE pair AS (a int, b text);
-  CREATE TABLE texts (t text, v varchar(200), p char(120), n name, c "char", j json, jb jsonb, a text[], r pair, ra pair[], x xml, ts tsvector, tq tsquery);`
+  CREATE TABLE texts (t text, v varchar(200), p char(120), n name, c "char", j json, jb jsonb, a text[], r pair, ra pair[], x xml,
+    ts tsvector, tq tsquery);`
 
 async function fillDatabase(cluster: PostgresCluster, database: string, texts: readonly string[]): Promise<void> {
   const sql = await connect(cluster, database)
@@ -45,8 +46,9 @@ async function fillDatabase(cluster: PostgresCluster, database: string, texts: r
     CREATE TABLE "${label} table" ("${label} column" int); INSERT INTO "${label} table" VALUES (1);
     CREATE TABLE toasted (v text); ALTER TABLE toasted ALTER v SET STORAGE external`)
   for (const text of texts) {
-    await sql.query(`INSERT INTO texts VALUES ($1::text, $1, $1, left($1, 20), 'x', to_json($1::text), jsonb_build_object($1::text, $1::text), ARRAY[$1, NULL, 'x' || $1],
-      ROW(1, $1), ARRAY[ROW(2, $1)]::pair[], xmlelement(name x, $1), array_to_tsvector(ARRAY[$1]), to_tsquery('simple', quote_literal($1)))`, [text])
+    await sql.query(`INSERT INTO texts VALUES ($1::text, $1, $1, left($1, 20), 'x', to_json($1::text),
+      jsonb_build_object($1::text, $1::text), ARRAY[$1, NULL, 'x' || $1], ROW(1, $1), ARRAY[ROW(2, $1)]::pair[],
+      xmlelement(name x, $1), array_to_tsvector(ARRAY[$1]), to_tsquery('simple', quote_literal($1)))`, [text])
     await sql.query('INSERT INTO toasted VALUES (repeat($1::text, 5000))', [text])
   }
   await sql.close()
@@ -56,10 +58,11 @@ async function fillDatabase(cluster: PostgresCluster, database: string, texts: r
 async function fillAscii(cluster: PostgresCluster): Promise<void> {
   const sql = await connect(cluster, 'enc_sql_ascii')
   await sql.script(TABLES)
-  const texts = ["'plain'", "'é 日本'", "E'\\\\xff\\\\xfe'", "E'half \\\\xc3'", "E'\\\\xe9t\\\\xe9'", "E'\\\\\\\\xff'", "E'quoted \"\\\\xff\",{}'"]
-  for (const text of texts.map((literal) => literal.replaceAll('\\\\', '\\'))) {
-    await sql.exec(`INSERT INTO texts SELECT s, s, s, s, 'x', to_json(s), jsonb_build_object(s, s), ARRAY[s, NULL], ROW(1, s)::pair, ARRAY[ROW(2, s)]::pair[], NULL,
-      array_to_tsvector(ARRAY[s]), NULL FROM (SELECT ${text}::text AS s) s`)
+  const texts = ["'plain'", "'é 日本'", String.raw`E'\xff\xfe'`, String.raw`E'half \xc3'`, String.raw`E'\xe9t\xe9'`,
+    String.raw`E'\\xff'`, String.raw`E'quoted "\xff",{}'`]
+  for (const text of texts) {
+    await sql.exec(`INSERT INTO texts SELECT s, s, s, s, 'x', to_json(s), jsonb_build_object(s, s), ARRAY[s, NULL], ROW(1, s)::pair,
+      ARRAY[ROW(2, s)]::pair[], NULL, array_to_tsvector(ARRAY[s]), NULL FROM (SELECT ${text}::text AS s) s`)
   }
   await sql.script(`INSERT INTO texts (t) SELECT repeat(E'\\xff' || md5(i::text), 300) FROM generate_series(1, 3) i;
     INSERT INTO texts (t, c) SELECT 'chr ' || i, chr(i)::"char" FROM generate_series(1, 255) i`)

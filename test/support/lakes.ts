@@ -1,10 +1,12 @@
 /** Lakes and data directories side by side: transcode with the settings tests want, destroy heap files, compare two servers. */
+import { execFileSync } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
 import { existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TranscodeLakeOptions, transcodeLake } from '../../src/io/transcodelake.ts'
+import type { PostgresCluster } from '../../src/io/postgres.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import { type Session, connect, withAdopted } from './oracle.ts'
@@ -39,6 +41,16 @@ export function destroyHeapFiles(pgdata: string, manifest: Manifest): number {
   return stored.length
 }
 
+/** A system package's: the npm binaries have none. It reads servers up to its own major. */
+const PG_DUMP = '/usr/lib/postgresql/15/bin/pg_dump'
+
+function dump(cluster: PostgresCluster, database: string): string {
+  const args = ['-h', cluster.socketDir, '-p', String(cluster.port), '-U', 'postgres', '--quote-all-identifiers', database]
+  const text = execFileSync(PG_DUMP, args, { encoding: 'latin1', maxBuffer: 1 << 30 })
+  // psql's guard against injected commands is another random word in each dump.
+  return text.replaceAll(/^\\(un)?restrict .*$/gm, '')
+}
+
 /** What a server on `dataDir` says, by question; two servers on equal data directories say the same. */
 export async function interrogate(dataDir: string): Promise<Map<string, string>> {
   const answers = new Map<string, string>()
@@ -50,7 +62,10 @@ export async function interrogate(dataDir: string): Promise<Map<string, string>>
     const databases = (await sql.rows('SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1')).flat()
     for (const database of databases) {
       const session = await connect(cluster, database ?? '')
-      await session.exec('SET lock_timeout = 5000; SET extra_float_digits = 1; SET client_encoding = SQL_ASCII')
+      await session.exec('SET lock_timeout = 5000; SET extra_float_digits = 1')
+      // No server converts from SQL_ASCII: its bytes must come as they are.
+      if (await session.value('SHOW server_encoding') === 'SQL_ASCII') await session.exec('SET client_encoding = SQL_ASCII')
+      if (cluster.major <= 15 && existsSync(PG_DUMP)) answers.set(`${database}: pg_dump`, dump(cluster, database ?? ''))
       await interrogateDatabase(session, (question, answer) => answers.set(`${database}: ${question}`, answer))
     }
   }, { max_prepared_transactions: '10', autovacuum: 'off' })
@@ -71,7 +86,8 @@ async function interrogateDatabase(sql: Session, answer: (question: string, text
     SELECT i.indexrelid, i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE c.relkind = 'i' AND c.relam = 403 AND c.relpersistence <> 't' AND i.indisvalid ORDER BY 1`)
   for (const [oid, name] of indexes) {
-    answer(`amcheck of index ${name}`, await sql.exec(`SELECT bt_index_check(${oid}, true)`).then(() => 'clean', (error: Error) => error.message))
+    const outcome = sql.exec(`SELECT bt_index_check(${oid}, true)`).then(() => 'clean', (error: Error) => error.message)
+    answer(`amcheck of index ${name}`, await outcome)
   }
 }
 

@@ -74,8 +74,9 @@ const moveBytes: Damage = (page, _, dice) => {
 const linePointer: Damage = (_, view, dice) => {
   const at = 24 + dice.below(pointers(view)) * 4
   const word = view.getUint32(at, true)
-  const values = [dice.next(), word ^ (1 << dice.below(32)), (word & 0x1ffff) | (dice.below(8192) << 17), (word & ~0x7fff) | (dice.below(1024) * 8)]
-  view.setUint32(at, dice.pick(values) >>> 0, true)
+  const otherLength = (word & 0x1ffff) | (dice.below(8192) << 17)
+  const otherOffset = (word & ~0x7fff) | (dice.below(1024) * 8)
+  view.setUint32(at, dice.pick([dice.next(), word ^ (1 << dice.below(32)), otherLength, otherOffset]) >>> 0, true)
 }
 
 /** Every line pointer leads to one tuple, the longest there may be. */
@@ -131,12 +132,14 @@ const varlena: Damage = (page, view, dice) => {
   const length = dice.pick([0, 1, 3, 4, 5, 8, 9, left - 1, left, left + 1, 0x3fffffff])
   if (dice.below(3) === 0) page[at] = ((length & 0x7f) << 1) | 1
   else view.setUint32(at, ((length << 2) | dice.pick([0, 2])) >>> 0, true)
-  if (dice.below(3) === 0) view.setUint32(at + 4, (dice.pick([left, left * 50, left * 299, 0x3fffffff]) | dice.pick([0, 1 << 30, 2 << 30, 3 << 30])) >>> 0, true)
+  const rawSize = dice.pick([left, left * 50, left * 299, 0x3fffffff])
+  if (dice.below(3) === 0) view.setUint32(at + 4, (rawSize | (dice.below(4) << 30)) >>> 0, true)
   if (dice.below(8) === 0) page.set([1, dice.pick([18, 18, 18, 1, 2, 3, 0])], at)
 }
 
 const DAMAGES: readonly Damage[] = [
-  flipBit, flipTupleBit, flipTupleBit, overwrite, moveBytes, linePointer, samePointers, pageHeader, tupleHeader, tupleHeader, lie, lie, lie, varlena, varlena,
+  flipBit, flipTupleBit, flipTupleBit, overwrite, moveBytes, linePointer, samePointers, pageHeader, tupleHeader, tupleHeader,
+  lie, lie, lie, varlena, varlena,
 ]
 
 /** One to three kinds of damage to a copy of the page, 8-byte aligned. */

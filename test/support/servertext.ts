@@ -12,7 +12,8 @@ export type Types = ReadonlyMap<number, TypeDef>
 export function copyRows(copied: Buffer): (string | null)[][] {
   const lines = copied.toString('latin1').split('\n')
   if (lines.pop() !== '') throw new Error('COPY ends within a line')
-  return lines.map((line) => line.split('\t').map((field) => (field === '\\N' ? null : field.replace(/\\(.)/g, (_, c: string) => ESCAPES[c] ?? c))))
+  const unescaped = (field: string): string => field.replace(/\\(.)/g, (_, c: string) => ESCAPES[c] ?? c)
+  return lines.map((line) => line.split('\t').map((field) => (field === '\\N' ? null : unescaped(field))))
 }
 
 const ESCAPES: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' }
@@ -50,7 +51,8 @@ export function isSameValue(value: Value, kind: ColumnType, text: string, ref: T
     case 'map':
       return sameMap(value as Value[][], text)
     case 'struct':
-      return type.name === 'interval' ? sameInterval(value as [number, number, bigint], text) : sameRow(value as Value[], kind.fields, text, type, types)
+      if (type.name === 'interval') return sameInterval(value as [number, number, bigint], text)
+      return sameRow(value as Value[], kind.fields, text, type, types)
   }
 }
 
@@ -106,7 +108,8 @@ const DAY = 86_400_000_000n
 function micros(text: string): bigint | undefined {
   const [, year, month, day, time] = /^(\d{4,})-(\d\d)-(\d\d)(?: (.*?))?(?:\+00)?$/.exec(text) ?? []
   if (year === undefined) return undefined
-  return BigInt(daysBefore(Number(year)) - daysBefore(1970) + dayOfYear(Number(year), Number(month)) + Number(day) - 1) * DAY + clock(time ?? '00:00:00')
+  const days = daysBefore(Number(year)) - daysBefore(1970) + dayOfYear(Number(year), Number(month)) + Number(day) - 1
+  return BigInt(days) * DAY + clock(time ?? '00:00:00')
 }
 
 function daysBefore(year: number): number {

@@ -1,17 +1,33 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 import { EnvironmentError } from '../../common/errors.ts'
 
+/** What some errors of system calls mean to whoever called us, by errno's name. */
+const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>> = {
+  EACCES: ['file.permission', 'permission denied; run ltap as a user who may, such as the owner of the folder'],
+  EPERM: ['file.permission', 'permission denied; run ltap as a user who may, such as the owner of the folder'],
+  EROFS: ['file.permission', 'the file system is read-only; name a folder on another one'],
+  ENOSPC: ['file.full', 'no space left on the disk; make room or name a folder on another one'],
+  EDQUOT: ['file.full', 'the disk quota is used up; make room or name a folder on another disk'],
+  EFBIG: ['file.full', 'the file may not become this large here (a limit of the file system or of the process)'],
+  EMFILE: ['file.limit', 'too many open files; raise the limit (ulimit -n)'],
+  ENFILE: ['file.limit', 'too many open files on this machine'],
+  ENOENT: ['file.missing', 'there is no such file'],
+  ENOTDIR: ['file.missing', 'part of the path is a file, no folder'],
+  EISDIR: ['file.error', 'a folder where a file is expected'],
+}
+
 /** Error of a system call with the file and what it means to the caller. */
 export function fileError(error: unknown, file: string): EnvironmentError {
-  const reason = error instanceof Error ? error.message : String(error)
-  return new EnvironmentError('datadir.file', reason, { file })
+  const errno = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const [code, reason] = MEANINGS[errno] ?? ['file.error', error instanceof Error ? error.message : String(error)]
+  return new EnvironmentError(code, reason, { file })
 }
 
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
-/** The whole file, for small ones; undefined if there is none. @throws EnvironmentError datadir.file */
+/** The whole file, for small ones; undefined if there is none. @throws EnvironmentError file.* */
 export function readIfThere(path: string): Uint8Array | undefined {
   try {
     return readFileSync(path)
@@ -21,14 +37,14 @@ export function readIfThere(path: string): Uint8Array | undefined {
   }
 }
 
-/** The whole file, for small ones. @throws EnvironmentError datadir.file */
+/** The whole file, for small ones. @throws EnvironmentError file.* */
 export function readFile(path: string): Uint8Array {
   const bytes = readIfThere(path)
-  if (bytes === undefined) throw new EnvironmentError('datadir.file', 'file is missing', { file: path })
+  if (bytes === undefined) throw new EnvironmentError('file.missing', 'the file is missing: the data directory is no complete copy, or damaged', { file: path })
   return bytes
 }
 
-/** Names in a directory, sorted; none if there is no such directory. @throws EnvironmentError datadir.file */
+/** Names in a directory, sorted; none if there is no such directory. @throws EnvironmentError file.* */
 export function listDir(path: string): string[] {
   try {
     return readdirSync(path).sort()

@@ -95,14 +95,11 @@ export class TupleValues {
   private fetch(bytes: Uint8Array, at: number, live: boolean): Uint8Array | undefined {
     const pointer = readToastPointer(bytes, at)
     const stored = this.toast()?.fetch(pointer)
-    if (stored) {
-      const value = pointer.compressed ? decompress(stored, 0, stored.length) : stored
-      if (value.length === pointer.rawSize) return value
-      if (live) throw new CorruptionError('toast.size', `out-of-line value ${pointer.valueId} has ${value.length} bytes, its pointer says ${pointer.rawSize}`)
-    } else if (live) {
-      throw new CorruptionError('toast.missing', `chunks of out-of-line value ${pointer.valueId} are missing or inconsistent`)
-    }
-    return undefined
+    const value = stored && pointer.compressed ? decompress(stored, 0, stored.length) : stored
+    if (value?.length === pointer.rawSize) return value
+    if (!live) return undefined
+    const what = stored ? 'inconsistent chunks' : 'missing chunks'
+    throw new CorruptionError('toast.value', `${what} of value ${pointer.valueId} in TOAST relation ${pointer.toastRelId}`)
   }
 
   private textOf(codec: Codec, source: Uint8Array, start: number, end: number): string {

@@ -4,11 +4,13 @@ import { PageRebuilder } from '../../columnar/rebuild.ts'
 import { isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { fileError } from '../datadir/files.ts'
+import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 
 /** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
 export interface RebuildTask {
   lake: string
   path: string
+  expected: ExpectedFile
   /** Absolute path of segment 0. */
   target: string
 }
@@ -21,6 +23,7 @@ export function rebuild(task: RebuildTask): number {
   const writer = new BlockWriter(task.target)
   try {
     const rebuilder = new PageRebuilder(readWhole(file))
+    checkFileDescriptor(rebuilder.descriptor, task.expected)
     rebuilder.rebuild((block, page) => writer.add(block, page))
     writer.flush()
     return rebuilder.descriptor.blockCount

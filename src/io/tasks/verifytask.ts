@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { readParquet } from '../../columnar/parquetreader.ts'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
 import type { PageForm } from '../../columnar/formpage.ts'
-import { CorruptionError, isPositioned } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import type { WordVector } from '../../datum/vector.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
 import { canonicalPage, firstDifference, newPageBuffer } from '../../page/canonical.ts'
@@ -12,6 +12,7 @@ import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, l
 import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/visibility.ts'
 import { RelationFork } from '../datadir/segments.ts'
+import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { readWhole } from './rebuildtask.ts'
 import { snapshotAt } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
@@ -20,6 +21,7 @@ import type { ForkFiles } from './transcodetask.ts'
 export interface VerifyTask {
   lake: string
   file: LakeFile
+  expected: ExpectedFile
   checksums: boolean
   /** The relation is visible at the lake's LSN; else every row must be hidden. */
   visible: boolean
@@ -83,14 +85,13 @@ class FileVerifier {
       result.hidden = this.hiddenRows?.length ?? 0
       const rebuilder = new PageRebuilder(readWhole(join(task.lake, task.file.path)))
       result.rows = rebuilder.rows
-      const { firstBlock, blockCount } = rebuilder.descriptor
-      if (firstBlock !== task.file.firstBlock || blockCount !== task.file.blockCount || rebuilder.rows !== task.file.rows) {
-        this.differ(undefined, `the file holds ${rebuilder.rows} rows of ${blockCount} blocks from ${firstBlock} on, not what ltap.json says`)
-      }
+      checkFileDescriptor(rebuilder.descriptor, task.expected)
+      if (rebuilder.rows !== task.file.rows) this.differ(undefined, `the file has ${rebuilder.rows} rows, ltap.json says ${task.file.rows}`)
       rebuilder.rebuild((block, page, form, firstRow) => this.page(block, page, form, firstRow))
       if (this.snapshot && this.hiddenAt !== result.hidden) this.differ(undefined, 'hidden rows that a reader should see')
     } catch (error) {
-      if (!isPositioned(error)) throw error
+      // A file that cannot be read is no answer.
+      if (!isPositioned(error) || error instanceof EnvironmentError) throw error
       this.differ(error.position.block, error.message)
     }
     return result

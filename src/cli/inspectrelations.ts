@@ -1,0 +1,53 @@
+import type { Command } from 'commander'
+import { openCluster } from '../io/cluster.ts'
+import { listHeapRelations, type ListedRelation } from '../io/inspect/relationlist.ts'
+import { alignedFormat } from '../io/tabletext.ts'
+import { EXIT_BAD_INPUT } from './failure.ts'
+import { collect } from './options.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+interface InspectRelationsOptions {
+  database: string[]
+  json?: boolean
+  verbose?: boolean
+}
+
+const TEXT = {
+  summary: 'list every heap relation of a stopped server with its file and size',
+  examples: [
+    'ltap inspect relations ./data --database shop',
+    `ltap inspect relations ./data --json | jq 'sort_by(-.bytes)[:10][] | .schema + "." + .name'`,
+  ],
+}
+
+const HEADING = ['database', 'schema', 'name', 'kind', 'file', 'blocks', 'bytes']
+const IS_NUMBER = [false, false, false, false, false, true, true]
+
+/** `ltap inspect relations`. */
+export function addInspectRelations(inspect: Command, run: Run): void {
+  addVerb(inspect, 'relations <pgdata>', TEXT)
+    .option('--database <name>', 'only this database (repeatable)', collect, [])
+    .action(async (pgdata: string, { database, ...options }: InspectRelationsOptions) => {
+      const output = begin(run, options)
+      const relations = listHeapRelations(openCluster(pgdata), database)
+      await output.result(relations, () => listText(relations))
+      for (const { problem } of relations) {
+        if (problem === null) continue
+        run.exitCode = EXIT_BAD_INPUT
+        await output.note(`ltap: ${problem}`)
+      }
+    })
+}
+
+function listText(relations: readonly ListedRelation[]): string {
+  const rows = relations.map((relation) => [
+    relation.database ?? '(shared)', relation.schema, relation.name, kindText(relation), relation.file,
+    relation.blocks === null ? 'damaged' : String(relation.blocks), relation.bytes === null ? '' : String(relation.bytes),
+  ])
+  const text = alignedFormat(HEADING, IS_NUMBER, rows)
+  return text.head() + rows.map(text.row).join('') + text.tail(rows.length)
+}
+
+function kindText({ kind, unlogged, visible }: ListedRelation): string {
+  return `${unlogged ? 'unlogged ' : ''}${kind}${visible ? '' : ', not visible'}`
+}

