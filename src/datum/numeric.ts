@@ -5,7 +5,6 @@ import { formNumeric, formNumericScaled, minimalScale } from './numeric-form.ts'
 import { numericParse, numericText } from './numeric-text.ts'
 import { NUMERIC_EXACT, NUMERIC_ROUNDED, numericToWords } from './numeric-words.ts'
 import { checkPayload } from './payload.ts'
-import type { CodecContext } from './typedef.ts'
 import type { Vector, WordVector } from './vector.ts'
 
 /** numeric ↔ decimal. The column has the value; how many decimals Postgres shows (dscale) travels beside it. */
@@ -38,6 +37,11 @@ function declaredDecimal(typmod: number): { precision: number; scale: number } |
   return precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision ? { precision, scale } : undefined
 }
 
+/** The display scale that values of a declared numeric have: its scale, none below 0. 0 where nothing is declared. */
+export function declaredDisplayScale(typmod: number): number {
+  return typmod < 4 ? 0 : Math.max(0, (((typmod - 4) & 0x7ff) ^ 0x400) - 0x400)
+}
+
 /** dscale of a payload, from its header alone. */
 function displayScale(source: Uint8Array, start: number, end: number): number {
   checkPayload('numeric', source, start, end)
@@ -49,7 +53,7 @@ function displayScale(source: Uint8Array, start: number, end: number): number {
 }
 
 /** numeric(p,s) ↔ decimal(p,s) if a decimal can have that, else decimal(38,9). */
-export function numericCodec(typmod: number, context: Pick<CodecContext, 'displayScale'>): NumericCodec {
+export function numericCodec(typmod: number, context: { displayScale: number }): NumericCodec {
   const declared = declaredDecimal(typmod)
   const { precision, scale } = declared ?? UNDECLARED
   const shown = context.displayScale

@@ -24,7 +24,7 @@ import { macaddr8Codec, macaddrCodec } from './macaddr.ts'
 import { moneyCodec } from './money.ts'
 import { multirangeCodec } from './multirange.ts'
 import { nameCodec } from './name.ts'
-import { numericCodec } from './numeric.ts'
+import { declaredDisplayScale, numericCodec } from './numeric.ts'
 import { oidCodec, regCodec } from './oid.ts'
 import { int2vectorCodec, oidvectorCodec } from './oidvector.ts'
 import { opaqueCodec } from './opaque.ts'
@@ -63,7 +63,7 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
   ['float4', () => float4Codec],
   ['float8', () => float8Codec],
   ['money', () => moneyCodec],
-  ['numeric', (context, typmod) => numericCodec(typmod, context)],
+  ['numeric', ({ displayScale }, typmod) => numericCodec(typmod, { displayScale: displayScale ?? declaredDisplayScale(typmod) })],
   ['text', string],
   ['varchar', string],
   ['bpchar', string],
@@ -153,12 +153,12 @@ function baseOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
 
 function arrayOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
   const element = pinned(type.element, context)
-  return arrayCodec(codecFor({ oid: element.oid, typmod }, context), element)
+  return arrayCodec(codecFor({ oid: element.oid, typmod }, nested(context)), element)
 }
 
 function compositeOf(type: TypeDef, context: CodecContext): Codec {
   const fields = (type.fields ?? []).map(({ name, type: field, len, align, plain, dropped }) => ({
-    name, layout: { len, align, plain }, codec: dropped ? null : codecFor(field, context),
+    name, layout: { len, align, plain }, codec: dropped ? null : codecFor(field, nested(context)),
   }))
   return compositeCodec(type.oid, fields)
 }
@@ -166,6 +166,11 @@ function compositeOf(type: TypeDef, context: CodecContext): Codec {
 function rangeOf(type: TypeDef, context: CodecContext): Codec {
   const subtype = pinned(type.subtype, context)
   return rangeCodec(codecFor({ oid: subtype.oid, typmod: -1 }, context), layoutOf(subtype), type.oid)
+}
+
+/** The most frequent display scale is counted for top-level numerics only. */
+function nested({ major, profile, encoding, types }: CodecContext): CodecContext {
+  return { major, profile, encoding, types }
 }
 
 /** A multirange's subtype in pg_range is its range type; its bounds are of that one's subtype. */

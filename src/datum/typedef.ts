@@ -56,8 +56,8 @@ export interface CodecContext {
   encoding: number
   /** Types by oid, the pinned set. */
   types: ReadonlyMap<Oid, TypeDef>
-  /** The display scale that numerics of this column most often have; 0 when unknown. */
-  displayScale: number
+  /** The display scale that numerics of this column most often have. Absent inside arrays and composites: the declared one. */
+  displayScale?: number
 }
 
 /** Column types are derived from codecs; re-exported so that a codec file needs one import. */

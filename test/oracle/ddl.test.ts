@@ -13,7 +13,7 @@ test('any DDL leaves a lake that holds every page and every visible row', async 
   const workload = new DdlWorkload(new Random(SEED))
   await withFolder((folder) => withCluster(majors().at(-1)!, { settings: { max_prepared_transactions: '20' } }, async (cluster) => {
     await workload.open(cluster, true)
-    await workload.run(300)
+    await workload.run(200)
     await cluster.stop('fast')
     await closeSessions(cluster)
     const lake = join(folder, 'lake')

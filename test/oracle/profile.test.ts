@@ -21,16 +21,19 @@ const SETUP = `
   CREATE DOMAIN opening AS time NOT NULL;
   CREATE TABLE plain (id int PRIMARY KEY, u uuid, t time, t3 time(3), d id, o opening, z timetz, w text);
   CREATE TABLE nested (id int PRIMARY KEY, us uuid[], ts time[], b two, bs two[]);
-  INSERT INTO plain SELECT i, md5(i::text)::uuid, '00:00'::time + i * '86.399999 s'::interval, '12:34:56.789', md5((i + 1)::text)::uuid, '08:00', '09:00+02', 'row ' || i
-    FROM generate_series(1, 999) i;
+  INSERT INTO plain SELECT i, md5(i::text)::uuid, '00:00'::time + i * '86.399999 s'::interval, '12:34:56.789', md5((i + 1)::text)::uuid, '08:00', '09:00+02',
+    'row ' || i FROM generate_series(1, 999) i;
   INSERT INTO plain VALUES (1000, '00000000-0000-0000-0000-000000000000', '00:00', '00:00', NULL, '24:00', '24:00-12', NULL),
-    (1001, 'ffffffff-ffff-ffff-ffff-ffffffffffff', '24:00', '24:00', '80000000-0000-0000-0000-000000000001', '23:59:59.999999', NULL, ''), (1002, NULL, NULL, NULL, NULL, '0:0', NULL, NULL);
-  ALTER TABLE plain ADD COLUMN mu uuid DEFAULT '01234567-89ab-cdef-0123-456789abcdef', ADD COLUMN mt time DEFAULT '24:00', ADD COLUMN mn time DEFAULT '01:02:03.000004';
+    (1001, 'ffffffff-ffff-ffff-ffff-ffffffffffff', '24:00', '24:00', '80000000-0000-0000-0000-000000000001', '23:59:59.999999', NULL, ''),
+    (1002, NULL, NULL, NULL, NULL, '0:0', NULL, NULL);
+  ALTER TABLE plain ADD COLUMN mu uuid DEFAULT '01234567-89ab-cdef-0123-456789abcdef', ADD COLUMN mt time DEFAULT '24:00',
+    ADD COLUMN mn time DEFAULT '01:02:03.000004';
   INSERT INTO plain (id, o) VALUES (1003, '24:00');
   DELETE FROM plain WHERE id % 10 = 0;
   INSERT INTO nested VALUES
     (1, '{}', '{}', ROW(NULL, NULL, NULL), '{}'), (2, NULL, NULL, NULL, NULL),
-    (3, ARRAY['01234567-89ab-cdef-0123-456789abcdef', NULL]::uuid[], '{12:00,NULL,00:00:00.000001}', ROW(md5('x')::uuid, '23:59:59.999999', 1), ARRAY[ROW(md5('y')::uuid, '1:00', 2), NULL]::two[]),
+    (3, ARRAY['01234567-89ab-cdef-0123-456789abcdef', NULL]::uuid[], '{12:00,NULL,00:00:00.000001}', ROW(md5('x')::uuid, '23:59:59.999999', 1),
+      ARRAY[ROW(md5('y')::uuid, '1:00', 2), NULL]::two[]),
     (4, '{{00000000-0000-0000-0000-000000000001},{00000000-0000-0000-0000-000000000002}}', '[0:0]={12:00}', ROW(NULL, '24:00', 2), NULL),
     (5, NULL, '{12:00,24:00}', ROW(md5('z')::uuid, NULL, NULL), ARRAY[ROW(md5('y')::uuid, '24:00', 2)]::two[])`
 
@@ -52,7 +55,7 @@ describe(`profile iceberg on Postgres ${MAJOR}`, () => {
     await closeSessions(cluster)
     await cluster.stop('fast')
     const filter = { databases: ['postgres'], tables: ['public.plain', 'public.nested'] }
-    for (const [profile, compression] of [['iceberg', 'zstd'], ['iceberg', 'snappy'], ['iceberg', 'none'], ['portable', 'snappy'], ['portable', 'none']] as const) {
+    for (const [profile, compression] of LAKES) {
       const lake = join(folder, `${profile}-${compression}`)
       const manifest = await transcode(cluster.dataDir, lake, { profile, compression, filter })
       lakes.set(`${profile} ${compression}`, manifest)
@@ -96,16 +99,18 @@ describe(`profile iceberg on Postgres ${MAJOR}`, () => {
   })
 
   test('24:00:00 overflows: alone, as a missing value, in an array, in a composite', () => {
-    const overflow = (table: LakeTable, name: string, row: number): string | null => table.rows[row]!.overflow[table.columns.findIndex((column) => column.name === name)]!
+    const overflow = (table: LakeTable, wanted: string, row: number): string | null =>
+      table.rows[row]!.overflow[table.columns.findIndex(({ name }) => name === wanted)]!
     const last = plain.rows.length - 1
     expect(['t', 't3', 'o', 'mt'].map((name) => overflow(plain, name, last - 2))).toEqual(['24:00:00', '24:00:00', null, '24:00:00'])
     expect(plain.rows[0]!.values[plain.columns.findIndex(({ name }) => name === 'mn')]).toBe(3723000004n)
     expect(overflow(plain, 'o', last)).toBe('24:00:00')
     expect(overflow(nested, 'b', 3)).toBe('(,24:00:00,2)')
     expect(overflow(nested, 'ts', 4)).toBe('{12:00:00,24:00:00}')
-    expect(overflow(nested, 'bs', 4)).toBe('{"(415290769594460e2e485922904f345d,24:00:00,2)"}'.replace(/([0-9a-f]{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'))
+    expect(overflow(nested, 'bs', 4)).toBe('{"(41529076-9594-460e-2e48-5922904f345d,24:00:00,2)"}')
   })
 
+  // parquet-wasm writes no UUID annotation: engines see 16 bytes.
   test('DuckDB reads the bytes of a uuid, and TIME', () => {
     expect(duck).toEqual([['c4ca4238a0b923820dcc509a6f75849b', 'BLOB', '00:01:26.399999', 'TIME', '12:34:56.789', '01:02:03.000004']])
   })
@@ -121,6 +126,7 @@ describe(`profile iceberg on Postgres ${MAJOR}`, () => {
   })
 })
 
+const LAKES = [['iceberg', 'zstd'], ['iceberg', 'snappy'], ['iceberg', 'none'], ['portable', 'snappy'], ['portable', 'none']] as const
 const CODECS = { zstd: 'ZSTD', snappy: 'SNAPPY', none: 'UNCOMPRESSED' }
 
 function relationOf(manifest: Manifest, wanted: string): LakeRelation {
