@@ -12,7 +12,7 @@ import pg from 'pg'
 import { EnvironmentError } from '../src/common/errors.ts'
 import { type Cluster, openCluster } from '../src/io/cluster.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
-import { type BenchSize, DATA_VERSION, tableStatements } from './tables.ts'
+import { type BenchSize, DATA_VERSION, TABLE_NAMES, type TableName, tableStatements } from './tables.ts'
 
 const MAJOR = 17
 const DATABASE = 'postgres'
@@ -27,6 +27,12 @@ export function benchSize(): BenchSize {
   const size = process.env['LTAP_BENCH'] ?? 'smoke'
   if (size !== 'smoke' && size !== 'full') throw new EnvironmentError('bench.size', `LTAP_BENCH is ${size}, not smoke or full`)
   return size
+}
+
+/** Tables to measure: all, or the one that LTAP_BENCH_TABLE names. */
+export function benchTables(): readonly TableName[] {
+  const only = process.env['LTAP_BENCH_TABLE']
+  return TABLE_NAMES.filter((name) => only === undefined || name === only)
 }
 
 export function benchDir(): string {

@@ -11,14 +11,13 @@ import { newLaneCounts } from '../src/columnar/lanes.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
 import { checkPageHeader } from '../src/page/header.ts'
 import { checkLinePointers } from '../src/page/linepointer.ts'
-import { benchDataDir, benchSize, openBenchCluster, withServer } from './data.ts'
+import { benchDataDir, benchSize, benchTables, openBenchCluster, withServer } from './data.ts'
 import { planOf } from './files.ts'
 import { ResultHash } from './hash.ts'
 import { compare } from './measure.ts'
 import { type BenchRelation, openTable, readPages } from './relations.ts'
 import { printResult } from './report.ts'
 import { copyBinary } from './server.ts'
-import { TABLE_NAMES } from './tables.ts'
 
 const ROW_GROUP_ROWS = 100_000
 const WANTED = { lineitem: 3 }
@@ -26,7 +25,7 @@ const WANTED = { lineitem: 3 }
 const size = benchSize()
 const dataDir = await benchDataDir(size)
 const cluster = await openBenchCluster(dataDir, size)
-const tables = TABLE_NAMES.map((name) => openTable(cluster, name))
+const tables = benchTables().map((name) => openTable(cluster, name))
 await withServer(dataDir, size, async (client) => {
   for (const { name, main, heapBytes } of tables) {
     const hash = new ResultHash()

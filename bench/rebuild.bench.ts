@@ -1,21 +1,20 @@
 /** Parquet in memory → heap pages, each checked against the CRC it had: a table with its TOAST relation, beside COPY of the table. */
 import { PageRebuilder } from '../src/columnar/rebuild.ts'
 import type { Compression } from '../src/columnar/transcode.ts'
-import { benchDataDir, benchSize, openBenchCluster, withServer } from './data.ts'
+import { benchDataDir, benchSize, benchTables, openBenchCluster, withServer } from './data.ts'
 import { transcodeTable } from './files.ts'
 import { ResultHash } from './hash.ts'
 import { compare } from './measure.ts'
 import { type BenchTable, openTable } from './relations.ts'
 import { printResult } from './report.ts'
 import { copyBinary } from './server.ts'
-import { TABLE_NAMES } from './tables.ts'
 
 const WANTED = 0.45
 
 const size = benchSize()
 const dataDir = await benchDataDir(size)
 const cluster = await openBenchCluster(dataDir, size)
-const tables = TABLE_NAMES.map((name) => openTable(cluster, name))
+const tables = benchTables().map((name) => openTable(cluster, name))
 await withServer(dataDir, size, async (client) => {
   for (const table of tables) {
     const files = await parquetFiles(table, 'zstd')

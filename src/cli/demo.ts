@@ -52,7 +52,7 @@ function closing(report: TourReport, { paint }: Narrator, lake: string): string[
     '',
     ...indent(timeLines(report.times), paint.bold),
     '',
-    `${thousands(report.pages)} pages verified, ${thousands(report.differing)} differ; ${thousands(report.rebuiltFiles)} heap files rebuilt.`,
+    `${thousands(report.pages)} pages verified, ${thousands(report.differing)} differ; ${thousands(report.rebuiltFiles)} files rebuilt.`,
     report.equal ? paint.good('Nothing was lost.') : paint.bad('The answer is no: see above.'),
     `The lake stays in ${lake}. Try next:`,
     `  ${ltap} query --lake ${lake} "SELECT status, count(*), sum(total) FROM orders GROUP BY status"`,

@@ -4,7 +4,7 @@ import type { OidName, PgDatabase } from '../catalog/catalogs.ts'
 import { type CatalogSources, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
 import { type DatabaseName, listRelations, type Relation, type RelationList, type UnstoredRelation } from '../catalog/relations.ts'
 import { parseRelationMap } from '../catalog/relmap.ts'
-import { EnvironmentError, withPosition } from '../common/errors.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import type { Lsn, Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { RelFileLocator } from '../common/rel.ts'
@@ -125,6 +125,7 @@ export class Cluster {
     const files = this.filesOf(locator)?.forks
     const forks: RelationStorage['forks'] = {}
     withPosition({ relation: `${database.name}.${schema}.${name}` }, () => {
+      if (!files?.has('main')) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file: path })
       for (const [fork, segments] of files ?? []) {
         forks[fork] = new RelationFork(fork === 'main' ? path : `${path}_${fork}`, segments).blocks
       }

@@ -57,7 +57,7 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
       return relation.files.map((file) => ({ file, name, expected: expectedFile(manifest, relation, file), target: join(pgdata, relation.path) }))
     })
     const results = await Promise.allSettled(files.map(async ({ file, name, expected, target }) => {
-      await pool.run('rebuild', { lake: options.lake, path: file.path, expected, target })
+      await pool.run('rebuild', { lake: options.lake, path: file.path, crc32: file.crc32, expected, target })
       done += file.blockCount
       options.onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, name)
     }))

@@ -76,8 +76,10 @@ export interface LakeFile {
   blockCount: number
   rows: number
   bytes: number
+  /** CRC-32 (zlib's) of the whole file: no page's CRC covers statistics, page headers and the like. */
+  crc32: number
   /** Rows that nobody may see at the lake's LSN, and where their positions are stored. */
-  hidden: { path: string; rows: number } | null
+  hidden: { path: string; rows: number; crc32: number } | null
   /** Blocks carried although damaged (--on-corrupt carry). */
   damaged: readonly { block: number; error: string }[]
 }
@@ -123,8 +125,8 @@ function checkRelation(relation: LakeRelation): void {
 }
 
 function isFile(file: LakeFile): boolean {
-  const { path, firstBlock, blockCount, rows, bytes, hidden, damaged } = file ?? {}
-  const counts = [firstBlock, blockCount, rows, bytes, ...(hidden ? [hidden.rows] : [])]
+  const { path, firstBlock, blockCount, rows, bytes, crc32, hidden, damaged } = file ?? {}
+  const counts = [firstBlock, blockCount, rows, bytes, crc32, ...(hidden ? [hidden.rows, hidden.crc32] : [])]
   return isInside(path) && (hidden === null || isInside(hidden?.path)) && Array.isArray(damaged) &&
     counts.every((count) => Number.isSafeInteger(count) && count >= 0)
 }

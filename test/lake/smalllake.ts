@@ -46,8 +46,8 @@ export async function writeLake(lake: string, relations: readonly SmallRelation[
         await db.run(`COPY (SELECT unnest([${hidden.join(', ')}])::BIGINT AS pos) TO '${quote(join(lake, hiddenPath))}'`)
       }
       lakeFiles.push({
-        path, firstBlock: i * 100, blockCount: 100, rows: 0, bytes: 0, damaged: [],
-        hidden: hidden.length > 0 ? { path: hiddenPath, rows: hidden.length } : null,
+        path, firstBlock: i * 100, blockCount: 100, rows: 0, bytes: 0, crc32: 0, damaged: [],
+        hidden: hidden.length > 0 ? { path: hiddenPath, rows: hidden.length, crc32: 0 } : null,
       })
     }
     written.push({ ...relation, files: lakeFiles })

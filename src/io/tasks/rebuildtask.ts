@@ -1,7 +1,8 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
-import { isPositioned } from '../../common/errors.ts'
+import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { fileError } from '../datadir/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
@@ -10,6 +11,7 @@ import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 export interface RebuildTask {
   lake: string
   path: string
+  crc32: number
   expected: ExpectedFile
   /** Absolute path of segment 0. */
   target: string
@@ -22,7 +24,10 @@ export function rebuild(task: RebuildTask): number {
   const file = join(task.lake, task.path)
   const writer = new BlockWriter(task.target)
   try {
-    const rebuilder = new PageRebuilder(readWhole(file))
+    const bytes = readWhole(file)
+    const problem = crcProblem(bytes, task.crc32)
+    if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
+    const rebuilder = new PageRebuilder(bytes)
     checkFileDescriptor(rebuilder.descriptor, task.expected)
     rebuilder.rebuild((block, page) => writer.add(block, page))
     writer.flush()
@@ -32,6 +37,12 @@ export function rebuild(task: RebuildTask): number {
   } finally {
     writer.close()
   }
+}
+
+/** Undefined if `bytes` are what was written. */
+export function crcProblem(bytes: Uint8Array, expected: number): string | undefined {
+  const found = crc32(bytes)
+  return found === expected ? undefined : `the file is not as it was written: its CRC-32 is ${found}, ltap.json says ${expected}`
 }
 
 export function readWhole(file: string): Uint8Array {

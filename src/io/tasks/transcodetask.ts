@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { RowVisibility } from '../../columnar/decodepage.ts'
 import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
 import type { LaneCounts } from '../../columnar/lanes.ts'
@@ -49,9 +50,11 @@ const READ_BLOCKS = 128
 
 /** @throws CorruptionError with file, block, offset, attribute; EnvironmentError if the lake cannot be written */
 export async function transcode(task: TranscodeTask): Promise<TranscodeResult> {
-  const fork = new RelationFork(task.fork.path, task.fork.segments)
-  const toastFork = task.toast && new RelationFork(task.toast.fork.path, task.toast.fork.segments)
+  let fork: RelationFork | undefined
+  let toastFork: RelationFork | undefined
   try {
+    fork = new RelationFork(task.fork.path, task.fork.segments)
+    toastFork = task.toast && new RelationFork(task.toast.fork.path, task.toast.fork.segments)
     if (fork.blocks !== task.relation.blocks) {
       throw new EnvironmentError('cluster.changed', `the relation has ${fork.blocks} blocks, ${task.relation.blocks} when the work began`)
     }
@@ -60,7 +63,7 @@ export async function transcode(task: TranscodeTask): Promise<TranscodeResult> {
   } catch (error) {
     throw isPositioned(error) ? error.at({ file: task.fork.path, relation: relationName(task.relation) }) : error
   } finally {
-    fork.close()
+    fork?.close()
     toastFork?.close()
   }
 }
@@ -100,8 +103,8 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
   const hidden = encodeHidden(transcoder.hidden, compression)
   if (hidden) writeWhole(join(task.lake, task.hiddenPath), hidden)
   const file: LakeFile = {
-    path: task.path, ...range, rows, bytes: output.bytes,
-    hidden: hidden ? { path: task.hiddenPath, rows: transcoder.hidden.length } : null, damaged: transcoder.damaged,
+    path: task.path, ...range, rows, bytes: output.bytes, crc32: output.crc32,
+    hidden: hidden ? { path: task.hiddenPath, rows: transcoder.hidden.length, crc32: crc32(hidden) } : null, damaged: transcoder.damaged,
   }
   return { file, lanes: transcoder.counts }
 }
@@ -131,6 +134,8 @@ function visibilityOf({ pgdata, visible }: TranscodeTask): RowVisibility {
 /** A file written front to back. Not yet on disk when closed: whoever writes the manifest syncs all files first. */
 class OutputFile {
   bytes = 0
+  /** Of all bytes so far. */
+  crc32 = 0
   private readonly path: string
   private fd: number | undefined
 
@@ -150,6 +155,7 @@ class OutputFile {
       throw fileError(error, this.path)
     }
     this.bytes += chunk.length
+    this.crc32 = crc32(chunk, this.crc32)
   }
 
   close(): void {

@@ -13,7 +13,7 @@ import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/visibility.ts'
 import { RelationFork } from '../datadir/segments.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { readWhole } from './rebuildtask.ts'
+import { crcProblem, readWhole } from './rebuildtask.ts'
 import { snapshotAt } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
 
@@ -80,10 +80,13 @@ class FileVerifier {
 
   run(): VerifyResult {
     const { task, result } = this
+    let crc: string | undefined
     try {
       this.hiddenRows = readHidden(task.lake, task.file)
       result.hidden = this.hiddenRows?.length ?? 0
-      const rebuilder = new PageRebuilder(readWhole(join(task.lake, task.file.path)))
+      const bytes = readWhole(join(task.lake, task.file.path))
+      crc = crcProblem(bytes, task.file.crc32)
+      const rebuilder = new PageRebuilder(bytes)
       result.rows = rebuilder.rows
       checkFileDescriptor(rebuilder.descriptor, task.expected)
       if (rebuilder.rows !== task.file.rows) this.differ(undefined, `the file has ${rebuilder.rows} rows, ltap.json says ${task.file.rows}`)
@@ -94,6 +97,8 @@ class FileVerifier {
       if (!isPositioned(error) || error instanceof EnvironmentError) throw error
       this.differ(error.position.block, error.message)
     }
+    // Where the damage is says more, if it is in a page's values.
+    if (crc !== undefined && result.differing === 0) this.differ(undefined, crc)
     return result
   }
 
@@ -174,7 +179,10 @@ class FileVerifier {
 /** @throws CorruptionError lake.hidden unless the positions ascend within the file and number what the manifest says */
 function readHidden(lake: string, file: LakeFile): WordVector | undefined {
   if (!file.hidden) return undefined
-  const reader = readParquet(readWhole(join(lake, file.hidden.path)))
+  const bytes = readWhole(join(lake, file.hidden.path))
+  const problem = crcProblem(bytes, file.hidden.crc32)
+  if (problem !== undefined) throw new CorruptionError('lake.hidden', problem, { file: file.hidden.path })
+  const reader = readParquet(bytes)
   if (reader.rowGroups !== 1 || reader.rows !== file.hidden.rows || reader.fields.length !== 1 || reader.fields[0]!.type.kind !== 'long') {
     throw new CorruptionError('lake.hidden', `${reader.rows} hidden rows where ltap.json says ${file.hidden.rows}`, { file: file.hidden.path })
   }
