@@ -78,6 +78,7 @@ export class PageDecoder {
   private columns(page: PageBuffer, first: number, careful: boolean): boolean {
     const { batch, offs, lens, live } = this
     const count = batch.rows - first
+    this.tuples.beginPage()
     if (this.generated && !careful) return this.generated(page, first, count, offs, lens, live)
     for (let i = 0; i < count; i++) {
       if (offs[i] === 0) {

@@ -13,6 +13,12 @@ import type { AttributePlan, ColumnPlan } from './schema.ts'
 import type { ToastSource } from './toastsource.ts'
 
 /**
+ * Out-of-line values of one page that are read into columns: more than any single value has. A page never spans two row groups, and
+ * what is beyond would not fit Arrow's 31-bit offsets or the encoder's memory.
+ */
+const PAGE_VALUES_MAX = 1_200_000_000
+
+/**
  * Puts tuples into a batch, attribute by attribute: any layout, any lane. The reference for the generated decoder, and what
  * decodes a page again whose proof failed: with `verify` each value is formed back at once and the raw lane takes what differs.
  */
@@ -27,6 +33,8 @@ export class TupleDecoder {
   private readonly text = new ByteWriter()
   /** The row has entries in the raw or dscale list that closeLists must close. */
   listsOpen = false
+  /** Bytes of out-of-line values fetched for the current page. */
+  private outOfLineBytes = 0
 
   constructor(batch: Batch, former: TupleFormer, toast: ToastSource | undefined, counts: LaneCounts) {
     this.batch = batch
@@ -36,6 +44,11 @@ export class TupleDecoder {
     this.layouts = batch.schema.attributes.map(({ attribute }) => attribute)
     this.deformed = newDeformedTuple(this.layouts.length)
     this.missing = this.layouts.map(({ missing }) => (missing === undefined ? undefined : hexDecode(missing)))
+  }
+
+  /** Begins a page: what its values may take together is bounded. */
+  beginPage(): void {
+    this.outOfLineBytes = 0
   }
 
   /**
@@ -135,7 +148,7 @@ export class TupleDecoder {
       to = end - 1
     }
     if (source) raw = !this.value(plan, column, source, from, to, row) || raw
-    else this.dangling(column, bytes, start, end, row)
+    else this.pointerOnly(column, bytes, start, end, row)
     if (raw || !source || (verify && !this.formsBack(plan, column, bytes, start, end, row))) this.pushRaw(plan, bytes, start, end, row)
   }
 
@@ -174,22 +187,30 @@ export class TupleDecoder {
     this.listsOpen = true
   }
 
+  /** Undefined for a value that the column will not show: see LaneCounts.dangling and oversized. */
   private detoast(bytes: Uint8Array, start: number, live: boolean): Uint8Array | undefined {
     const pointer = readToastPointer(bytes, start)
+    if (this.outOfLineBytes + pointer.rawSize > PAGE_VALUES_MAX) {
+      this.counts.oversized++
+      return undefined
+    }
+    this.outOfLineBytes += pointer.rawSize
     const stored = this.toast?.fetch(pointer)
     if (stored) {
       const value = pointer.compressed ? decompress(stored, 0, stored.length) : stored
       if (value.length === pointer.rawSize) return value
     }
-    if (!live) return undefined
+    if (!live) {
+      this.counts.dangling++
+      return undefined
+    }
     if (!this.toast) throw new CorruptionError('toast.relation', `a value in TOAST relation ${pointer.toastRelId} of a table that has none`)
     const what = stored ? 'inconsistent chunks' : 'missing chunks'
     throw new CorruptionError('toast.value', `${what} of value ${pointer.valueId} in TOAST relation ${pointer.toastRelId}`)
   }
 
-  /** A dead tuple whose chunks are gone: the column is NULL, the text lane shows the pointer, the raw lane keeps it. */
-  private dangling(column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number): void {
-    this.counts.dangling++
+  /** The column is NULL, the text lane shows the TOAST pointer, the raw lane keeps it. */
+  private pointerOnly(column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number): void {
     this.batch.columns[column.index]!.pushNull()
     if (column.overflow < 0) return
     const text = this.batch.overflow[column.overflow]!

@@ -16,10 +16,12 @@ export interface LaneCounts {
   reproved: number
   /** TOAST pointers of dead tuples whose chunks are gone. */
   dangling: number
+  /** Out-of-line values beyond 1.2 GB on one page: only their TOAST pointer is there, their bytes are in the TOAST relation's files. */
+  oversized: number
 }
 
 export function newLaneCounts(): LaneCounts {
-  return { pages: 0, tuples: 0, structureRows: 0, native: 0, text: 0, raw: 0, tupleLane: 0, pageImages: 0, reproved: 0, dangling: 0 }
+  return { pages: 0, tuples: 0, structureRows: 0, native: 0, text: 0, raw: 0, tupleLane: 0, pageImages: 0, reproved: 0, dangling: 0, oversized: 0 }
 }
 
 export function addLaneCounts(to: LaneCounts, from: LaneCounts): void {

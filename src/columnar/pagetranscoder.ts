@@ -84,6 +84,7 @@ export class PageTranscoder {
     this.beginRowGroup()
     const first = this.batch.rows
     const hiddenBefore = this.hidden.length
+    const { dangling, oversized } = this.counts
     const page = new Uint8Array(words.buffer, words.byteOffset + base * 4, BLOCK_SIZE)
     try {
       this.check(page, block)
@@ -95,6 +96,7 @@ export class PageTranscoder {
       if (this.options.onCorrupt === 'fail') throw error
       this.batch.truncate(first)
       this.hidden.length = hiddenBefore
+      Object.assign(this.counts, { dangling, oversized })
       this.carryDamaged(page, block, error)
     }
     this.counts.pages++
@@ -116,11 +118,11 @@ export class PageTranscoder {
     const { batch, hidden, counts } = this
     const first = batch.rows
     const hiddenBefore = hidden.length
-    const danglingBefore = counts.dangling
+    const { dangling, oversized } = counts
     if (!this.decodesAtOnce(block) || !this.formsBack(first, block)) {
       batch.truncate(first)
       hidden.length = hiddenBefore
-      counts.dangling = danglingBefore
+      Object.assign(counts, { dangling, oversized })
       counts.reproved++
       this.decoder.decode(this.canonical, block, true)
       this.proveTuples(first, block)

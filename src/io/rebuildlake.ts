@@ -75,11 +75,19 @@ function checkFilesAreThere(lake: string, relations: readonly LakeRelation[]): v
   for (const relation of relations) {
     for (const { path, bytes } of relation.files) {
       const file = join(lake, path)
-      const size = statSync(file, { throwIfNoEntry: false })?.size
+      const size = sizeOf(file)
       if (size === bytes) continue
       const reason = size === undefined ? 'the file is missing' : `the file has ${size} bytes, ltap.json says ${bytes}`
       throw new CorruptionError('lake.file', `${reason}; nothing was overwritten`, { relation: lakeRelationName(relation), file })
     }
+  }
+}
+
+function sizeOf(file: string): number | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false })?.size
+  } catch (error) {
+    throw fileError(error, file)
   }
 }
 

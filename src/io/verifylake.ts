@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import type { Relation } from '../catalog/relations.ts'
@@ -7,6 +7,7 @@ import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import { type Cluster, openCluster } from './cluster.ts'
+import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { openPool, type Pool } from './pool.ts'
@@ -68,6 +69,14 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
     return await new VerifyJob(options, manifest, cluster, pool).run()
   } finally {
     await pool.close()
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    throw fileError(error, path)
   }
 }
 
@@ -170,7 +179,7 @@ class VerifyJob {
     report.files++
     report.forensic.damagedPages += file.damaged.length
     for (const path of [file.path, ...(file.hidden ? [file.hidden.path] : [])]) {
-      if (!existsSync(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
+      if (!isThere(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
     }
     const source = fork && options.pgdata !== undefined ? { pgdata: options.pgdata, fork } : undefined
     const { checksums } = this.manifest

@@ -13,8 +13,9 @@ import { ltap } from './streams.ts'
 const ROOT = resolve(import.meta.dirname, '../..')
 const PROGRAM = join(ROOT, 'dist/cli/main.js')
 const isRoot = process.getuid?.() === 0
+const UNSHARE = isRoot ? '-m' : '-rm'
 /** A disk of its own, in a mount namespace of its own: as root, or where users may make namespaces. */
-const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()]).status === 0
+const canMount = spawnSync('unshare', [UNSHARE, 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()]).status === 0
 /** Whom root becomes: the program must be readable for everyone on the way. */
 const nobody = isRoot && canRun() ? Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' })) : undefined
 
@@ -57,7 +58,7 @@ test.skipIf(!canMount)('a full disk leaves no lake, and later a way on', async (
   mkdirSync(disk)
   for (const size of ['64k', '1m', '4m']) {
     const script = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift && shift && "$@"; code=$?; test ! -e "$DISK/lake/ltap.json" || echo "a lake"; exit $code'
-    const args = ['-rm', 'env', `DISK=${disk}`, 'sh', '-c', script, 'sh', size, disk, process.execPath, PROGRAM, ...transcodeT(join(disk, 'lake'))]
+    const args = [UNSHARE, 'env', `DISK=${disk}`, 'sh', '-c', script, 'sh', size, disk, process.execPath, PROGRAM, ...transcodeT(join(disk, 'lake'))]
     const ran = run('unshare', args)
     expectRefusal(ran, /file.full: no space left on the disk; make room or name a folder on another one \(file .*disk\/lake\//)
     expect(ran.stdout).toBe('')
