@@ -1,0 +1,108 @@
+/** Memory stays bounded whatever a relation's size: the built program on a heap far larger than the limit, and on one huge value. */
+import { spawnSync } from 'node:child_process'
+import { chownSync, closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { PostgresCluster } from '../../src/io/postgres.ts'
+import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpOff } from '../../src/page/linepointer.ts'
+import { heapFile } from '../support/badinput.ts'
+import { withFolder } from '../support/lakes.ts'
+import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+
+const RUN = resolve(import.meta.dirname, '../../dist/cli/run.js')
+const SEGMENT_BLOCKS = 131072
+const HEAP_BLOCKS = 196_608
+const MB = 1024 * 1024
+const VALUE_BYTES = 200 * MB
+/** The promise: 1 GB and three times the largest value. */
+const LIMIT_BYTES = 1e9
+
+let cluster: PostgresCluster
+
+beforeAll(async () => {
+  cluster = await createCluster(Math.max(...majors()), { initdbArgs: Math.max(...majors()) >= 18 ? ['--no-data-checksums'] : [] })
+  const sql = await connect(cluster)
+  await sql.script(`
+    CREATE TABLE large AS SELECT i AS id, md5(i::text) AS hash, repeat(md5((i * 7)::text), 4) AS text, i::numeric(12,2) / 100 AS price,
+      timestamptz '2020-01-01' + i * interval '1 second' AS at, '{"a": 1}'::jsonb AS doc FROM generate_series(1, 40000) i;
+    CREATE TABLE value (v text); ALTER TABLE value ALTER v SET STORAGE EXTERNAL;
+    INSERT INTO value SELECT repeat(string_agg(md5(i::text), ''), ${VALUE_BYTES / 32 / 64}) FROM generate_series(1, 64) i`)
+  await closeSessions(cluster)
+  await cluster.stop()
+  enlarge(heapFile(cluster.dataDir, 'postgres', 'public.large'), HEAP_BLOCKS)
+}, 300_000)
+
+afterAll(() => cluster?.remove())
+
+/** Repeats the pages of a heap file, each copy's t_ctid pointing to itself, into segments. */
+function enlarge(file: string, blocks: number): void {
+  const source = new Uint8Array(readFileSync(file))
+  const owner = statSync(file)
+  const pages = source.length / 8192
+  let fd = -1
+  for (let block = 0; block < blocks; block += pages) {
+    for (let i = 0; i < pages; i++) renumber(source.subarray(i * 8192, (i + 1) * 8192), block + i)
+    for (let at = block; at < Math.min(block + pages, blocks); ) {
+      const segment = Math.floor(at / SEGMENT_BLOCKS)
+      if (at % SEGMENT_BLOCKS === 0) {
+        if (fd >= 0) closeSync(fd)
+        const name = segment === 0 ? file : `${file}.${segment}`
+        fd = openSync(name, 'w')
+        chownSync(name, owner.uid, owner.gid)
+      }
+      const count = Math.min(block + pages, blocks, (segment + 1) * SEGMENT_BLOCKS) - at
+      writeSync(fd, source, (at - block) * 8192, count * 8192)
+      at += count
+    }
+  }
+  closeSync(fd)
+}
+
+function renumber(page: Uint8Array, block: number): void {
+  const view = new DataView(page.buffer, page.byteOffset, 8192)
+  for (let offset = linePointerCount(page); offset > 0; offset--) {
+    const item = linePointer(page, offset)
+    if (lpFlags(item) !== LP_NORMAL) continue
+    view.setUint16(lpOff(item) + 12, block >>> 16, true)
+    view.setUint16(lpOff(item) + 14, block & 0xffff, true)
+  }
+}
+
+/** Runs the built program in a process of its own; returns its peak of resident memory in bytes. */
+function peakOf(...argv: string[]): number {
+  const script = `
+    const { runCommandLine } = await import(${JSON.stringify(`file://${RUN}`)})
+    const code = await runCommandLine(process.argv.slice(1), process)
+    if (code !== 0) process.exit(code)
+    console.error('peak ' + process.resourceUsage().maxRSS)`
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script, '--', ...argv], { encoding: 'utf8', maxBuffer: 64 * MB })
+  expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringMatching(/peak \d+\n$/) as string })
+  const peak = Number(/peak (\d+)\n$/.exec(stderr)![1]) * 1024
+  console.log(`${argv[0]} ${argv.find((text) => text.startsWith('public.')) ?? ''}: ${Math.round(peak / 1e6)} MB at most`)
+  return peak
+}
+
+test.each(['zstd', 'none'])('a heap of 1.6 GB, compression %s', async (compression) => {
+  await withFolder(async (folder) => {
+    const lake = join(folder, 'lake')
+    const table = ['--database', 'postgres', '--table', 'public.large']
+    expect(statSync(`${heapFile(cluster.dataDir, 'postgres', 'public.large')}.1`).size).toBe((HEAP_BLOCKS - SEGMENT_BLOCKS) * 8192)
+    expect(peakOf('transcode', cluster.dataDir, '--lake', lake, ...table, '--workers', '2', '--compression', compression)).toBeLessThan(LIMIT_BYTES)
+    expect(peakOf('verify', cluster.dataDir, '--lake', lake, '--workers', '2')).toBeLessThan(LIMIT_BYTES)
+    const copy = join(folder, 'copy')
+    await cluster.copyDataDir(copy)
+    rmSync(`${heapFile(copy, 'postgres', 'public.large')}.1`)
+    expect(peakOf('rebuild', '--lake', lake, '--pgdata', copy, '--workers', '2')).toBeLessThan(LIMIT_BYTES)
+    expect(peakOf('verify', copy, '--lake', lake, '--workers', '2')).toBeLessThan(LIMIT_BYTES)
+    expect(peakOf('inspect', 'table', copy, 'public.large', '--limit', '200000', '--format', 'csv')).toBeLessThan(LIMIT_BYTES)
+  })
+})
+
+test('a value of 200 MB', async () => {
+  await withFolder(async (folder) => {
+    const lake = join(folder, 'lake')
+    const table = ['--database', 'postgres', '--table', 'public.value']
+    expect(peakOf('transcode', cluster.dataDir, '--lake', lake, ...table, '--workers', '2')).toBeLessThan(LIMIT_BYTES + 3 * VALUE_BYTES)
+    expect(peakOf('verify', cluster.dataDir, '--lake', lake, '--workers', '2')).toBeLessThan(LIMIT_BYTES + 3 * VALUE_BYTES)
+  })
+})
