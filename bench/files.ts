@@ -42,3 +42,10 @@ async function encodeRange(
   }
   await encoder.finish()
 }
+
+/** The files that transcodeTable makes, whole. */
+export async function parquetFiles(table: BenchTable, compression: Compression): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[][] = []
+  await transcodeTable(table, compression, (bytes, file) => void (chunks[file] ??= []).push(bytes.slice()))
+  return chunks.map((parts) => new Uint8Array(Buffer.concat(parts)))
+}

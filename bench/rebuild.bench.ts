@@ -1,11 +1,10 @@
 /** Parquet in memory → heap pages, each checked against the CRC it had: a table with its TOAST relation, beside COPY of the table. */
 import { PageRebuilder } from '../src/columnar/rebuild.ts'
-import type { Compression } from '../src/columnar/transcode.ts'
 import { benchDataDir, benchSize, benchTables, openBenchCluster, withServer } from './data.ts'
-import { transcodeTable } from './files.ts'
+import { parquetFiles } from './files.ts'
 import { ResultHash } from './hash.ts'
 import { compare } from './measure.ts'
-import { type BenchTable, openTable } from './relations.ts'
+import { openTable } from './relations.ts'
 import { printResult } from './report.ts'
 import { copyBinary } from './server.ts'
 
@@ -32,10 +31,4 @@ await withServer(dataDir, size, async (client) => {
 
 function rebuildFiles(files: readonly Uint8Array[], take: (page: Uint8Array) => void): void {
   for (const file of files) new PageRebuilder(file).rebuild((_, page) => take(page))
-}
-
-async function parquetFiles(table: BenchTable, compression: Compression): Promise<Uint8Array[]> {
-  const chunks: Uint8Array[][] = []
-  await transcodeTable(table, compression, (bytes, file) => void (chunks[file] ??= []).push(bytes.slice()))
-  return chunks.map((parts) => new Uint8Array(Buffer.concat(parts)))
 }

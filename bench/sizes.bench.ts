@@ -36,7 +36,7 @@ function measure(relation: LakeRelation, compression: Compression): void {
   let rows = 0
   for (const { path, hidden, rows: fileRows } of files) {
     const bytes = readFileSync(join(lake, path))
-    hash.add(bytes)
+    hash.addParquet(bytes)
     physicalBytes += physicalChunkBytes(bytes)
     fileBytes += bytes.length + (hidden ? readFileSync(join(lake, hidden.path)).length : 0)
     rows += fileRows

@@ -1,7 +1,7 @@
 /** Heap file → Parquet on one thread, every page formed back and compared: a table with its TOAST relation, beside COPY of the table. */
 import type { Compression } from '../src/columnar/transcode.ts'
 import { benchDataDir, benchSize, benchTables, openBenchCluster, withServer } from './data.ts'
-import { transcodeTable } from './files.ts'
+import { parquetFiles, transcodeTable } from './files.ts'
 import { ResultHash } from './hash.ts'
 import { compare } from './measure.ts'
 import { openTable } from './relations.ts'
@@ -19,7 +19,7 @@ const cases = benchTables().flatMap((name) => (COMPRESSIONS[name] ?? ['zstd']).m
 await withServer(dataDir, size, async (client) => {
   for (const { table, compression } of cases) {
     const hash = new ResultHash()
-    await transcodeTable(table, compression, (bytes) => hash.add(bytes))
+    for (const file of await parquetFiles(table, compression)) hash.addParquet(file)
     const ours = { name: 'transcode', run: () => transcodeTable(table, compression, () => {}) }
     const comparison = await compare(ours, copyBinary(client, table.name), size)
     const wanted = table.name === 'lineitem' ? { wanted: WANTED } : {}

@@ -20,7 +20,7 @@ const prepare = (): void => rmSync(lake, { recursive: true, force: true })
 try {
   prepare()
   const hash = new ResultHash()
-  for (const { path } of (await transcode(2)).relations.flatMap(({ files }) => files)) hash.add(readFileSync(join(lake, path)))
+  for (const { path } of (await transcode(2)).relations.flatMap(({ files }) => files)) hash.addParquet(readFileSync(join(lake, path)))
   const side = (workers: number): Side => ({ name: `${workers} workers`, run: () => transcode(workers), prepare })
   const comparison = await compare(side(2), side(1), size)
   printResult({

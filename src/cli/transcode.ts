@@ -66,7 +66,8 @@ function summaryText(summary: ManifestSummary): string {
       ['pages', `${thousands(summary.pages)}, each proven; ${megabytes(heapBytes)} of heap, ${megabytes(parquetBytes)} of Parquet`],
       ['tuples', `${thousands(summary.tuples)}; ${counted(summary.hiddenRows, 'row')} of ${thousands(summary.rows)} hidden`],
       ['values', lanesText(lanes)],
-      ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ${counted(temporaryFiles, 'temporary file')}`],
+      ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
+        counted(temporaryFiles, 'temporary file')],
       ['damaged', counted(damagedPages.length, 'page')],
       ['time', `${seconds.toFixed(1)} s, ${rate}`],
     ]),

@@ -1,5 +1,6 @@
 import { newVector } from '../datum/column.ts'
 import { BytesVector, type StructVector, type Vector } from '../datum/vector.ts'
+import { KEPT_BYTES_MAX } from './ipc.ts'
 import { PhysicalColumns } from './physical.ts'
 import type { RelationSchema } from './schema.ts'
 
@@ -35,6 +36,11 @@ export class Batch {
     this.physical.struct.length = 0
   }
 
+  /** Gives back memory that only a huge value needed; all rows must be forgotten before. */
+  release(): void {
+    for (const vector of this.everyVector()) releaseBytes(vector)
+  }
+
   /** Pads what has trailing nulls, so that all vectors have `rows` rows; one vector per schema field. */
   seal(): Vector[] {
     for (const vector of this.everyVector()) vector.padTo(this.rows)
@@ -67,6 +73,12 @@ export class Batch {
     yield* this.overflow
     yield* this.physical.struct.children
   }
+}
+
+function releaseBytes(vector: Vector): void {
+  if (vector instanceof BytesVector && vector.data.bytes.length > KEPT_BYTES_MAX) vector.data.bytes = new Uint8Array(0)
+  if ('child' in vector) releaseBytes(vector.child as Vector)
+  if ('children' in vector) for (const child of vector.children as readonly Vector[]) releaseBytes(child)
 }
 
 function dataBytes(vector: Vector): number {

@@ -1,13 +1,18 @@
 import { AsyncByteQueue, type RecordBatch, RecordBatchStreamWriter, type Schema } from 'apache-arrow'
 import { ByteWriter } from '../common/bytes.ts'
 
+const START_BYTES = 1 << 16
+
+/** A buffer beyond this size held a huge value: it is not kept for the next row group. */
+export const KEPT_BYTES_MAX = 96 << 20
+
 /**
  * Record batches → Arrow IPC stream bytes, the form in which they enter wasm.
  * Replaces Arrow's tableToIPC: that joins neighbouring chunks that are views of one buffer, and loses bytes if they overlap
  * (one vector given as two columns); and it needs a fresh buffer of the whole size every time.
  */
 export class IpcBuffer {
-  private readonly out = new ByteWriter(1 << 16)
+  private out = new ByteWriter(START_BYTES)
 
   /** Encodes the batches one after another, so that they may be made on the fly. The result is valid until the next call. */
   encode(schema: Schema, batches: Iterable<RecordBatch>): Uint8Array {
@@ -20,6 +25,11 @@ export class IpcBuffer {
     }
     writer.finish()
     return this.out.bytes.subarray(0, this.out.length)
+  }
+
+  /** Gives back what only a huge value needed. */
+  release(): void {
+    if (this.out.bytes.length > KEPT_BYTES_MAX) this.out = new ByteWriter(START_BYTES)
   }
 }
 

@@ -221,7 +221,13 @@ export class PageTranscoder {
     }
   }
 
-  /** Ends the row group: its vectors, one per schema field. They are good until the next page is added. */
+  /** The row group that was taken is written: its vectors are good no more. */
+  release(): void {
+    this.beginRowGroup()
+    this.batch.release()
+  }
+
+  /** Ends the row group: its vectors, one per schema field. They are good until the next page is added, or {@link release}. */
   takeRowGroup(): { rows: number; vectors: Vector[] } {
     const { batch, counts } = this
     const vectors = batch.seal()

@@ -128,6 +128,7 @@ export class ParquetEncoder {
     const ipc = this.ipc.encode(this.schema, [arrowBatch(this.schema, columns, rows)])
     this.rowGroupRows.push(rows)
     this.source.put(inWasm(() => onlyBatch(ipc)))
+    this.ipc.release()
   }
 
   /** Writes the footer. Resolves when the last byte was delivered, with the rows of each row group. */

@@ -49,6 +49,9 @@ type CodecFactory = (context: CodecContext, typmod: number, type: TypeDef) => Co
 
 const string: CodecFactory = ({ encoding }) => stringCodec(textEncoding(encoding))
 
+/** pg_database.encoding of nearly every database: jsonb has a short cut for it. */
+const UTF8 = 6
+
 /** Built-in base types by typname in pg_catalog (pg_type.dat). */
 const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory>([
   ['bool', () => boolCodec],
@@ -74,7 +77,7 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
   ['name', ({ encoding }) => nameCodec(textEncoding(encoding))],
   ['char', ({ major, encoding }) => charCodec(major, textEncoding(encoding))],
   ['bytea', () => byteaCodec],
-  ['jsonb', ({ encoding }) => jsonbCodec(textEncoding(encoding))],
+  ['jsonb', ({ encoding }) => jsonbCodec(encoding === UTF8 ? undefined : textEncoding(encoding))],
   ['date', () => dateCodec],
   ['time', (context) => timeCodec(context)],
   ['timetz', () => timetzCodec],

@@ -72,10 +72,12 @@ function renumber(page: Uint8Array, block: number): void {
 function peakOf(...argv: string[]): number {
   const script = `
     const { runCommandLine } = await import(${JSON.stringify(`file://${RUN}`)})
-    const code = await runCommandLine(process.argv.slice(1), process)
+    const code = await runCommandLine(process.argv.slice(2), process)
     if (code !== 0) process.exit(code)
     console.error('peak ' + process.resourceUsage().maxRSS)`
-  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script, '--', ...argv], { encoding: 'utf8', maxBuffer: 64 * MB })
+  // Its first argument must not be `inspect`: Node would start its debugger.
+  const args = ['--input-type=module', '-e', script, '--', 'ltap', ...argv]
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] })
   expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringMatching(/peak \d+\n$/) as string })
   const peak = Number(/peak (\d+)\n$/.exec(stderr)![1]) * 1024
   console.log(`${argv[0]} ${argv.find((text) => text.startsWith('public.')) ?? ''}: ${Math.round(peak / 1e6)} MB at most`)

@@ -91,6 +91,7 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
       if (!last && !rowGroupIsFull(transcoder)) continue
       const group = transcoder.takeRowGroup()
       await encoder.rowGroup(group.vectors, group.rows)
+      transcoder.release()
       rows += group.rows
     }
     await encoder.finish()
