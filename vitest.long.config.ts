@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/long/**/*.test.ts'],
+    env: { LTAP_TEST_MAJORS: process.env['LTAP_TEST_MAJORS'] ?? 'all' },
     testTimeout: 1_200_000,
     hookTimeout: 600_000,
     maxWorkers: 2,

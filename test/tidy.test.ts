@@ -105,7 +105,7 @@ function withoutComments(text: string): string {
 function* functionLengths(lines: readonly string[]): Iterable<[start: number, length: number]> {
   for (let i = 0; i < lines.length; i++) {
     const head = /^(\s*)(?:export )?(?:async )?(?:function|(?:private |protected |override |static |async |\*)*[\w#]+\()/.exec(lines[i]!)
-    if (!head || !/\{$/.test(lines[i]!) || /^\s*(?:if|for|while|switch|catch|return)\b/.test(lines[i]!)) continue
+    if (!head || !lines[i]!.endsWith('{') || /^\s*(?:if|for|while|switch|catch|return)\b/.test(lines[i]!)) continue
     const end = lines.findIndex((line, at) => at > i && line === `${head[1]}}`)
     if (end > 0) yield [i + 1, end - i + 1]
   }

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { Output, type Streams } from './output.ts'
 
 /** What the verbs of one run share. */

@@ -45,11 +45,12 @@ const UNFINISHED_NAME = '.unfinished'
 
 /**
  * Files are cut so that a relation of some size feeds several workers, and so that none is tiny or huge. The cut depends on
- * the relation alone: any number of workers writes the same lake.
+ * the relation alone: any number of workers writes the same lake. Rebuild and verify hold a whole file, and wasm a copy of it: 128 MiB of
+ * heap per file keep two workers below 1 GB even without compression.
  */
 const FILES_WANTED = 8
 const FILE_BLOCKS_MIN = 4096
-const FILE_BLOCKS_MAX = 32768
+const FILE_BLOCKS_MAX = 16384
 
 /**
  * Transcodes a clean data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.

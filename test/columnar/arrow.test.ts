@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { arrowBatch, batchVectors } from '../../src/columnar/arrow.ts'
 import { arrowSchema, lakeFields } from '../../src/columnar/arrowschema.ts'
 import { newVector } from '../../src/datum/column.ts'
-import { ListVector, WordVector } from '../../src/datum/vector.ts'
+import type { ListVector} from '../../src/datum/vector.ts';
+import { WordVector } from '../../src/datum/vector.ts'
 import { columnType, lakeField, pushValue, type Value, valueAt, valueOf } from './lakevalues.ts'
 
 const columns = columnType.chain((type) => fc.tuple(fc.constant(type), fc.array(valueOf(type), { maxLength: 40 })))

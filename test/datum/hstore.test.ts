@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { ByteWriter, hexDecode, hexEncode } from '../../src/common/bytes.ts'
 import { newVector } from '../../src/datum/column.ts'
 import { hstoreCodec } from '../../src/datum/hstore.ts'
-import { BytesVector, ListVector, StructVector } from '../../src/datum/vector.ts'
+import type { BytesVector, ListVector, StructVector } from '../../src/datum/vector.ts'
 import { expectLaws, expectVectors, parseOf, payloadOf, textOf } from './text-laws.ts'
 
 const codec = hstoreCodec(undefined)

@@ -6,7 +6,7 @@ import { utf8Encode } from '../../src/common/utf8.ts'
 import { ParseError } from '../../src/datum/codec.ts'
 import { newVector } from '../../src/datum/column.ts'
 import { jsonbCodec } from '../../src/datum/jsonb.ts'
-import { BytesVector } from '../../src/datum/vector.ts'
+import type { BytesVector } from '../../src/datum/vector.ts'
 import { expectLaws, expectVectors, parseOf, textOf } from './text-laws.ts'
 
 const codec = jsonbCodec(undefined)

@@ -1,5 +1,4 @@
 /** Databases of many encodings in one cluster, and a server that compresses with lz4: round trip and every visible value. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { rebuildLake } from '../../src/io/rebuildlake.ts'
@@ -10,9 +9,10 @@ import { ENCODINGS, makeEncodings } from '../support/encodings.ts'
 import { destroyHeapFiles, disagreements, interrogate, transcode, withFolder } from '../support/lakes.ts'
 import { type Session, closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 import { loadZoo } from '../support/zoo.ts'
+import { systemPostgres } from '../support/systempostgres.ts'
 
 /** A system package of Postgres 15; the npm builds have no lz4. */
-const LZ4_BINARIES = '/usr/lib/postgresql/15/bin'
+const LZ4_BINARIES = systemPostgres()
 
 describe.each(majors())('encodings on Postgres %i', (major) => {
   test.each(['UTF8', 'LATIN1', 'EUC_JP', 'SQL_ASCII'])('a cluster initialised as %s', async (encoding) => {
@@ -23,9 +23,9 @@ describe.each(majors())('encodings on Postgres %i', (major) => {
   })
 })
 
-describe.skipIf(!majors().includes(15) || !existsSync(LZ4_BINARIES))('lz4 on Postgres 15', () => {
+describe.skipIf(!majors().includes(15) || LZ4_BINARIES === undefined)('lz4 on Postgres 15', () => {
   test('values compressed inline and out of line', async () => {
-    await proveCluster(15, { binDir: LZ4_BINARIES, settings: { default_toast_compression: 'lz4' } }, async (_cluster, sql) => {
+    await proveCluster(15, { binDir: LZ4_BINARIES!, settings: { default_toast_compression: 'lz4' } }, async (_cluster, sql) => {
       await loadZoo(15, sql)
       expect(await sql.value("SELECT count(*) FROM zoo.text WHERE pg_column_compression(v) = 'lz4'")).not.toBe('0')
     })

@@ -15,7 +15,7 @@ const HEAP_BLOCKS = 196_608
 const MB = 1024 * 1024
 const VALUE_BYTES = 200 * MB
 /** The promise: 1 GB and three times the largest value. */
-const LIMIT_BYTES = 1e9
+const LIMIT_BYTES = 1024 * MB
 
 let cluster: PostgresCluster
 

@@ -97,7 +97,7 @@ function show(value: Value): string {
 function asNumber({ oid }: TypeRef, types: Types): string {
   const type = types.get(oid)
   if (type?.kind === 'array') return asNumber({ oid: type.element ?? 0, typmod: -1 }, types) === '' ? '' : '::oid[]'
-  return type?.schema === 'pg_catalog' && /^reg/.test(type.name) ? '::oid' : ''
+  return type?.schema === 'pg_catalog' && type.name.startsWith('reg') ? '::oid' : ''
 }
 
 function quote(name: string): string {

@@ -10,6 +10,7 @@ import type { PostgresCluster } from '../../src/io/postgres.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import { type Session, connect, withAdopted } from './oracle.ts'
+import { systemPostgres } from './systempostgres.ts'
 
 /** Runs `body` with an empty folder that is gone afterwards. */
 export async function withFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
@@ -41,12 +42,10 @@ export function destroyHeapFiles(pgdata: string, manifest: Manifest): number {
   return stored.length
 }
 
-/** A system package's: the npm binaries have none. It reads servers up to its own major. */
-const PG_DUMP = '/usr/lib/postgresql/15/bin/pg_dump'
-
-function dump(cluster: PostgresCluster, database: string): string {
+/** The system's pg_dump, which reads servers up to its own major. */
+function dump(bin: string, cluster: PostgresCluster, database: string): string {
   const args = ['-h', cluster.socketDir, '-p', String(cluster.port), '-U', 'postgres', '--quote-all-identifiers', database]
-  const text = execFileSync(PG_DUMP, args, { encoding: 'latin1', maxBuffer: 1 << 30 })
+  const text = execFileSync(join(bin, 'pg_dump'), args, { encoding: 'latin1', maxBuffer: 1 << 30 })
   // psql's guard against injected commands is another random word in each dump.
   return text.replaceAll(/^\\(un)?restrict .*$/gm, '')
 }
@@ -65,7 +64,8 @@ export async function interrogate(dataDir: string): Promise<Map<string, string>>
       await session.exec('SET lock_timeout = 5000; SET extra_float_digits = 1')
       // No server converts from SQL_ASCII: its bytes must come as they are.
       if (await session.value('SHOW server_encoding') === 'SQL_ASCII') await session.exec('SET client_encoding = SQL_ASCII')
-      if (cluster.major <= 15 && existsSync(PG_DUMP)) answers.set(`${database}: pg_dump`, dump(cluster, database ?? ''))
+      const bin = cluster.major <= 15 ? systemPostgres() : undefined
+      if (bin !== undefined) answers.set(`${database}: pg_dump`, dump(bin, cluster, database ?? ''))
       await interrogateDatabase(session, (question, answer) => answers.set(`${database}: ${question}`, answer))
     }
   }, { max_prepared_transactions: '10', autovacuum: 'off' })
