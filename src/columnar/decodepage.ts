@@ -148,7 +148,7 @@ export class PageDecoder {
     }
     const predicted =
       u16(page, PD_UPPER) === lowest && special === BLOCK_SIZE && lower === SIZE_OF_PAGE_HEADER + 4 * count && pointers === count &&
-      u16(page, PD_FLAGS) === 0 && u16(page, PD_SPECIAL + 2) === PAGESIZE_VERSION && page.words[PD_PRUNE_XID >> 2] === 0
+      u16(page, PD_FLAGS) === batch.schema.context.pageFlags && u16(page, PD_SPECIAL + 2) === PAGESIZE_VERSION && page.words[PD_PRUNE_XID >> 2] === 0
     if (!predicted) this.storeHeader(first, page, pointers, special)
   }
 

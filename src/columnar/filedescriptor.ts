@@ -49,6 +49,8 @@ export interface FileDescriptor extends ClusterDescriptor {
   blockCount: number
   /** Most frequent display scale per numeric attribute. */
   displayScales: Readonly<Record<number, number>>
+  /** Most frequent pd_flags. */
+  pageFlags: number
 }
 
 /**
@@ -82,7 +84,7 @@ export function parseFileDescriptor(entry: string | undefined): FileDescriptor {
   return descriptor
 }
 
-export function schemaContext(descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales'>): SchemaContext {
+export function schemaContext(descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags'>): SchemaContext {
   const { encoding, desc } = descriptor.relation
-  return { major: descriptor.major, profile: descriptor.profile, encoding, desc, displayScales: descriptor.displayScales }
+  return { major: descriptor.major, profile: descriptor.profile, encoding, desc, displayScales: descriptor.displayScales, pageFlags: descriptor.pageFlags }
 }

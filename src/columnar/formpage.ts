@@ -157,7 +157,7 @@ export class PageFormer {
 
   private predictedHeader(end: number, lowest: number, page: PageBuffer): void {
     const count = this.batch.physical.offset.words[end - 1]!
-    setU16(page.bytes, PD_FLAGS, 0)
+    setU16(page.bytes, PD_FLAGS, this.batch.schema.context.pageFlags)
     setU16(page.bytes, PD_LOWER, SIZE_OF_PAGE_HEADER + 4 * count)
     setU16(page.bytes, PD_UPPER, lowest)
     setU16(page.bytes, PD_SPECIAL, BLOCK_SIZE)

@@ -130,7 +130,7 @@ export class PageTranscoder {
     }
     const { pageCrc } = batch.physical
     pageCrc.padTo(first)
-    pageCrc.push2(crc32c(this.canonical.bytes) | 0, 0)
+    pageCrc.push1(crc32c(this.canonical.bytes) | 0)
     this.countRows(first)
   }
 
@@ -202,7 +202,7 @@ export class PageTranscoder {
     for (const column of batch.columns) column.padTo(batch.rows)
     for (const vector of [physical.pageLsn, physical.pageCrc, physical.pageHeader, physical.pageImage]) vector.padTo(row)
     physical.pageLsn.push2(new DataView(page.buffer, page.byteOffset).getInt32(4, true), new DataView(page.buffer, page.byteOffset).getInt32(0, true))
-    physical.pageCrc.push2(crc32c(page) | 0, 0)
+    physical.pageCrc.push1(crc32c(page) | 0)
     physical.headerKind.push1(PAGE_KIND_DAMAGED)
     physical.pageHeader.close()
     physical.pageImage.push(page)

@@ -18,7 +18,7 @@ export const LTAP_FIELD: LakeField = struct('_ltap', LTAP_FIELD_ID, [
   struct('ctid', LTAP_FIELD_ID + 8, [leaf('block', 9, { kind: 'long' }), leaf('offset', 10, { kind: 'int' })]),
   struct('lp', LTAP_FIELD_ID + 11, [leaf('state', 12, { kind: 'int' }), leaf('off', 13, { kind: 'int' }), leaf('len', 14, { kind: 'int' })]),
   leaf('page_lsn', 15, { kind: 'long' }),
-  leaf('page_crc', 16, { kind: 'long' }),
+  leaf('page_crc', 16, { kind: 'int' }),
   struct('page_header', LTAP_FIELD_ID + 17, [
     leaf('kind', 18, { kind: 'int' }),
     leaf('bytes', 19, { kind: 'binary' }),

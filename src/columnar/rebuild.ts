@@ -81,7 +81,7 @@ export class PageRebuilder {
 
   private checkCrc(batch: Batch, first: number, page: Uint8Array): void {
     const { pageCrc } = batch.physical
-    const stored = pageCrc.words[first * 2]! >>> 0
+    const stored = pageCrc.words[first]! >>> 0
     const computed = crc32c(page)
     if (stored !== computed) throw new CorruptionError('lake.page-crc', `rebuilt page has CRC ${computed}, its first row says ${stored}`)
   }

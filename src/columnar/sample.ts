@@ -1,7 +1,7 @@
 import { BytesVector, type Vector, WordVector } from '../datum/vector.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { canonicalPage, newPageBuffer } from '../page/canonical.ts'
-import { checkPageHeader, isZeroPage } from '../page/header.ts'
+import { checkPageHeader, isZeroPage, PD_FLAGS } from '../page/header.ts'
 import { checkLinePointers } from '../page/linepointer.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { Batch } from './batch.ts'
@@ -15,6 +15,8 @@ import { relationSchema, type SchemaContext } from './schema.ts'
 export interface SampleFindings {
   /** Most frequent display scale per numeric attribute, by attnum: goes to the footer. */
   displayScales: Record<number, number>
+  /** Most frequent pd_flags. */
+  pageFlags: number
   /** Names of user columns with too many different values for a dictionary to pay. */
   highCardinality: Set<string>
 }
@@ -36,13 +38,14 @@ const INDIFFERENT: RowVisibility = { isVisible: () => false, isDead: () => true,
  * @param rowsExpected rows of a row group, against which distinct values are held
  */
 export function samplePages(
-  context: Omit<SchemaContext, 'displayScales'>, pages: Iterable<{ words: Int32Array; base: number; block: number }>, rowsExpected: number,
+  context: Omit<SchemaContext, 'displayScales' | 'pageFlags'>, pages: Iterable<{ words: Int32Array; base: number; block: number }>, rowsExpected: number,
 ): SampleFindings {
-  const schema = relationSchema({ ...context, displayScales: {} })
+  const schema = relationSchema({ ...context, displayScales: {}, pageFlags: 0 })
   const batch = new Batch(schema)
   const former = new TupleFormer(batch)
   const decoder = new PageDecoder(batch, new TupleDecoder(batch, former, undefined, newLaneCounts()), INDIFFERENT, () => {})
   const canonical = newPageBuffer()
+  const flags = new Map<number, number>()
   for (const { words, base, block } of pages) {
     const rows = batch.rows
     try {
@@ -51,6 +54,7 @@ export function samplePages(
       checkPageHeader(page)
       checkLinePointers(page)
       canonicalPage(words, base, canonical)
+      count(flags, canonical.bytes[PD_FLAGS]!)
       decoder.decode(canonical, block, false)
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error
@@ -69,20 +73,28 @@ export function samplePages(
     }
     if (estimateDistinct(vector) > rowsExpected / 4) highCardinality.add(schema.columns[column.index]!.name)
   }
-  return { displayScales, highCardinality }
+  return { displayScales, pageFlags: mostFrequent(flags), highCardinality }
 }
 
 function mostFrequentScale(vector: Vector, scaleAt: (row: number) => number): number {
   const seen = new Map<number, number>()
   for (let row = 0; row < vector.length; row++) {
     if (vector.isNull(row)) continue
-    const scale = scaleAt(row)
-    seen.set(scale, (seen.get(scale) ?? 0) + 1)
+    count(seen, scaleAt(row))
   }
+  return mostFrequent(seen)
+}
+
+function count(seen: Map<number, number>, value: number): void {
+  seen.set(value, (seen.get(value) ?? 0) + 1)
+}
+
+/** The smallest of the most frequent values; 0 if there are none. */
+function mostFrequent(seen: ReadonlyMap<number, number>): number {
   let best = 0
-  for (const [scale, count] of seen) {
+  for (const [value, times] of seen) {
     const rival = seen.get(best) ?? 0
-    if (count > rival || (count === rival && scale < best)) best = scale
+    if (times > rival || (times === rival && value < best)) best = value
   }
   return best
 }

@@ -21,6 +21,8 @@ export interface SchemaContext {
   desc: TupleDesc
   /** Display scale most frequent in the file, by attnum; 0 where absent. */
   displayScales: Readonly<Record<number, number>>
+  /** pd_flags that pages are predicted to have: the file's most frequent ones. */
+  pageFlags: number
 }
 
 /** One attribute and where its values go. */

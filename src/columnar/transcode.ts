@@ -48,9 +48,9 @@ export function planFile(
   cluster: ClusterDescriptor, relation: RelationDescriptor, range: BlockRange, compression: Compression, readSample: ReadSample,
 ): TranscodePlan {
   const base = { ...cluster, relation }
-  const context = schemaContext({ ...base, displayScales: {} })
-  const { displayScales, highCardinality } = samplePages(context, samples(range, readSample), ROW_GROUP_ROWS)
-  const descriptor: FileDescriptor = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, ...base, ...range, displayScales }
+  const context = schemaContext({ ...base, displayScales: {}, pageFlags: 0 })
+  const { displayScales, pageFlags, highCardinality } = samplePages(context, samples(range, readSample), ROW_GROUP_ROWS)
+  const descriptor: FileDescriptor = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, ...base, ...range, displayScales, pageFlags }
   const parquet: ParquetOptions = {
     compression,
     metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) },

@@ -252,7 +252,7 @@ function makeFolder(path: string): void {
 }
 
 function columnsOf(relation: RelationDescriptor, cluster: ClusterDescriptor): { columns: string[]; overflow: boolean } {
-  const schema = relationSchema(schemaContext({ ...cluster, relation, displayScales: {} }))
+  const schema = relationSchema(schemaContext({ ...cluster, relation, displayScales: {}, pageFlags: 0 }))
   return { columns: schema.columns.map(({ name }) => name), overflow: schema.overflow !== undefined }
 }
 

@@ -8,7 +8,7 @@ const desc = {
   types: [{ oid: 23, name: 'int4', schema: 'pg_catalog', kind: 'base' as const, len: 4, align: 4, storage: 'p', delimiter: ',' }],
 }
 const descriptor: FileDescriptor = {
-  format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), firstBlock: 0, blockCount: 12, displayScales: { 1: 2 },
+  format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), firstBlock: 0, blockCount: 12, pageFlags: 0, displayScales: { 1: 2 },
 }
 
 describe('file descriptor', () => {

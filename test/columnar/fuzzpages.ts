@@ -61,7 +61,7 @@ export function fuzzPages(count: number, seed: number): FuzzReport {
   return fuzzSources(count, seed, (number, dice) => {
     const t = fc.sample(TABLES, { seed: number, numRuns: 1 })[0]!
     if (t.pages[0]!.tuples.filter((tuple) => tuple).length < 3) return undefined
-    const schema = relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, displayScales: {} })
+    const schema = relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, displayScales: {}, pageFlags: 0 })
     const visibility = dice.below(12) ? VISIBILITY : someSnapshot()
     return { name: `seed ${number}`, page: t.pages[0]!.bytes, schema, visibility, toast: t.toast }
   })

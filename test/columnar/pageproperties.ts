@@ -40,7 +40,7 @@ export function expectEqualPages(found: Uint8Array, wanted: Uint8Array): void {
 }
 
 const schemaOf = (t: ArbitraryTable, displayScales: Record<number, number> = {}): RelationSchema =>
-  relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, displayScales })
+  relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, pageFlags: 0, displayScales })
 
 export const wordsOf = (pages: Uint8Array): Int32Array => new Int32Array(pages.buffer, 0, pages.length / 4)
 

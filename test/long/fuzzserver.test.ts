@@ -24,7 +24,7 @@ function sourcesOf(pgdata: string, database: string): FuzzSource[] {
     const toastFork = toastRelation && cluster.openMain(toastRelation)
     const toast = toastFork && new ToastReader(relation.toastRelId, toastFork, buildToastIndex(toastFork, cluster.snapshot))
     const { major } = cluster
-    const schema = relationSchema({ major, profile: 'portable', encoding: relation.database.encoding, desc: relation.desc, displayScales: {} })
+    const schema = relationSchema({ major, profile: 'portable', encoding: relation.database.encoding, desc: relation.desc, displayScales: {}, pageFlags: 0 })
     const fork = cluster.openMain(relation)
     for (let block = 0; block < Math.min(fork.blocks, PAGES_MAX); block++) {
       const page = new Uint8Array(8192)
