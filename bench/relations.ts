@@ -61,15 +61,6 @@ function openRelation(cluster: Cluster, relation: Relation, toast: BenchRelation
   }
 }
 
-const FILE_BLOCKS_MIN = 4096
-const FILES_WANTED = 8
-
-/** Block ranges as transcodeLake cuts them. */
-export function fileRanges(blocks: number): BlockRange[] {
-  const size = Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED))
-  return Array.from({ length: Math.ceil(blocks / size) }, (_, i) => ({ firstBlock: i * size, blockCount: Math.min(size, blocks - i * size) }))
-}
-
 const READ_BLOCKS = 128
 
 /** A page in memory: 2048 words from `base` on. */

@@ -40,6 +40,21 @@ export interface BlockRange {
   blockCount: number
 }
 
+/**
+ * Files are cut so that a relation of some size feeds several workers, and so that none is tiny or huge. The cut depends on
+ * the relation alone: any number of workers writes the same lake.
+ */
+const FILES_WANTED = 8
+const FILE_BLOCKS_MIN = 4096
+const FILE_BLOCKS_MAX = 16384
+
+/** The files of a relation of so many blocks: at least one, so that a relation without blocks has its schema in the lake. */
+export function fileRanges(blocks: number): BlockRange[] {
+  const size = Math.min(FILE_BLOCKS_MAX, Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED)))
+  const count = Math.max(1, Math.ceil(blocks / size))
+  return Array.from({ length: count }, (_, i) => ({ firstBlock: i * size, blockCount: Math.min(size, blocks - i * size) }))
+}
+
 /** Reads a page for the sample: 8-byte aligned memory that begins with it. */
 export type ReadSample = (block: number) => Uint8Array
 

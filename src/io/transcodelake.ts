@@ -6,7 +6,7 @@ import type { TupleDesc } from '../catalog/tupledesc.ts'
 import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext } from '../columnar/filedescriptor.ts'
 import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { relationSchema } from '../columnar/schema.ts'
-import type { BlockRange, Compression } from '../columnar/transcode.ts'
+import { type BlockRange, type Compression, fileRanges } from '../columnar/transcode.ts'
 import { EnvironmentError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
@@ -42,15 +42,6 @@ const SYNCS_AT_ONCE = 4
 
 /** Marks a lake half written: whatever is beside it may be thrown away. */
 const UNFINISHED_NAME = '.unfinished'
-
-/**
- * Files are cut so that a relation of some size feeds several workers, and so that none is tiny or huge. The cut depends on
- * the relation alone: any number of workers writes the same lake. Rebuild and verify hold a whole file, and wasm a copy of it: 128 MiB of
- * heap per file keep two workers below 1 GB even without compression.
- */
-const FILES_WANTED = 8
-const FILE_BLOCKS_MIN = 4096
-const FILE_BLOCKS_MAX = 16384
 
 /**
  * Transcodes a clean data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
@@ -177,7 +168,7 @@ class TranscodeJob {
     const descriptor = this.describe(relation, blocks)
     const fork = { path: storage.path, segments: storage.segments }
     const toast = blocks > 0 ? await this.toastOf(relation) : undefined
-    const files = await allOrFirstError(blockRanges(blocks).map((range) => this.file(relation, descriptor, fork, toast, range)))
+    const files = await allOrFirstError(fileRanges(blocks).map((range) => this.file(relation, descriptor, fork, toast, range)))
     const lanes = newLaneCounts()
     for (const file of files) addLaneCounts(lanes, file.lanes)
     return {
@@ -254,13 +245,6 @@ function makeFolder(path: string): void {
 function columnsOf(relation: RelationDescriptor, cluster: ClusterDescriptor): { columns: string[]; overflow: boolean } {
   const schema = relationSchema(schemaContext({ ...cluster, relation, displayScales: {}, pageFlags: 0 }))
   return { columns: schema.columns.map(({ name }) => name), overflow: schema.overflow !== undefined }
-}
-
-/** At least one file, so that a relation without blocks has its schema in the lake. */
-function blockRanges(blocks: number): BlockRange[] {
-  const size = Math.min(FILE_BLOCKS_MAX, Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED)))
-  const count = Math.max(1, Math.ceil(blocks / size))
-  return Array.from({ length: count }, (_, i) => ({ firstBlock: i * size, blockCount: Math.min(size, blocks - i * size) }))
 }
 
 /** Promise.all, but waits for the rest after a failure: no task may still write when the caller cleans up. */
