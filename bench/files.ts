@@ -1,8 +1,7 @@
 import { ParquetEncoder } from '../src/columnar/parquetwriter.ts'
 import { PageTranscoder } from '../src/columnar/pagetranscoder.ts'
-import { type BlockRange, type Compression, planFile, rowGroupIsFull, type TranscodePlan } from '../src/columnar/transcode.ts'
+import { type BlockRange, type Compression, fileRanges, planFile, rowGroupIsFull, type TranscodePlan } from '../src/columnar/transcode.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
-import { fileRanges } from '../src/columnar/transcode.ts'
 import { type BenchRelation, type BenchTable, readPages } from './relations.ts'
 
 /** What one file is made of, read from the relation's first pages. */

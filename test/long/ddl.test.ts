@@ -8,7 +8,7 @@ import { Random } from '../support/ddlvalues.ts'
 import { withFolder } from '../support/lakes.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 
-const SEEDS = process.env['LTAP_DDL_SEED']?.split(',').map(Number) ?? [1, 2, 3, 4]
+const SEEDS = process.env['LTAP_DDL_SEED']?.split(',').map(Number) ?? [11]
 const ROUNDS = 3
 const TRANSACTIONS = 300
 
