@@ -1,3 +1,3 @@
 import { pageProperties } from '../columnar/pageproperties.ts'
 
-pageProperties(3000)
+pageProperties(500)
