@@ -9,6 +9,7 @@ import { TupleFormer } from '../src/columnar/formtuple.ts'
 import { generateDecoder } from '../src/columnar/generatedecoder.ts'
 import { newLaneCounts } from '../src/columnar/lanes.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
+import { pageBuffer } from '../src/page/canonical.ts'
 import { checkPageHeader } from '../src/page/header.ts'
 import { checkLinePointers } from '../src/page/linepointer.ts'
 import { benchDataDir, benchSize, benchTables, openBenchCluster, withServer } from './data.ts'
@@ -50,7 +51,7 @@ function decodeRelation(relation: BenchRelation, take: (batch: Batch) => void): 
     const bytes = new Uint8Array(words.buffer, base * 4, BLOCK_SIZE)
     checkPageHeader(bytes)
     checkLinePointers(bytes)
-    const page = { bytes, words: new Int32Array(words.buffer, base * 4, BLOCK_SIZE / 4) }
+    const page = pageBuffer(bytes)
     const first = batch.rows
     if (!decoder.decode(page, block, false)) {
       batch.truncate(first)

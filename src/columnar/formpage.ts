@@ -1,8 +1,8 @@
 import { ByteWriter, maxAlign } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import type { PageBuffer } from '../page/canonical.ts'
-import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_UPPER, PD_SPECIAL, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
+import { firstDifference, newPageBuffer, type PageBuffer } from '../page/canonical.ts'
+import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
 import { LP_NORMAL } from '../page/linepointer.ts'
 import type { Batch } from './batch.ts'
 import { PAGE_KIND_DAMAGED, PAGE_KIND_HEADER, PAGE_KIND_ZERO } from './physical.ts'
@@ -27,6 +27,7 @@ export class PageFormer {
   private readonly words: Int32Array
   private readonly generated: GeneratedFormer | undefined
   private used = 0
+  private readonly whole = newPageBuffer()
 
   /** @param generate compile code for the TupleDesc; the interpreter forms what it declines */
   constructor(batch: Batch, generate: boolean) {
@@ -34,7 +35,7 @@ export class PageFormer {
     this.tuples = new TupleFormer(batch)
     const { bytes } = this.scratch
     this.words = new Int32Array(bytes.buffer)
-    if (generate) this.generated = generateFormer(batch.schema, batch, this.tuples, { bytes, words: this.words })
+    if (generate) this.generated = generateFormer(batch.schema, batch, this.tuples, { bytes, words: this.words, view: this.scratch.view })
   }
 
   /**
@@ -55,6 +56,65 @@ export class PageFormer {
     const lowest = this.placeTuples(first, end, block, special, page)
     if (kind !== PAGE_KIND_HEADER) this.predictedHeader(end, lowest, page)
     return 'canonical'
+  }
+
+  /**
+   * Whether {@link form} would make exactly `canonical`, without making it: a canonical page is its header, line pointers, tuples and
+   * special area and nothing else, so each is compared where it lies.
+   * @throws CorruptionError lake.* as form does
+   */
+  matches(first: number, end: number, block: number, canonical: PageBuffer): boolean {
+    if (this.matchesInPlace(first, end, block, canonical.words)) return true
+    this.form(first, end, block, this.whole)
+    return firstDifference(this.whole.words, 0, canonical.words, 0) < 0
+  }
+
+  /** For pages of predicted headers; false also where tuples overlap. */
+  private matchesInPlace(first: number, end: number, block: number, words: Int32Array): boolean {
+    const { physical, schema } = this.batch
+    if (!physical.pageHeader.isNull(first) || !physical.pageImage.isNull(first) || physical.offset.words[first] === 0) return false
+    this.clearScratch()
+    this.generated?.refresh()
+    const count = physical.offset.words[end - 1]!
+    const lowest = this.matchTuples(first, end, block, words)
+    return (
+      lowest >= 0 && words[0] === physical.pageLsn.words[first * 2 + 1] && words[1] === physical.pageLsn.words[first * 2] &&
+      words[PD_FLAGS >> 2] === (schema.context.pageFlags << 16) && words[PD_LOWER >> 2] === ((SIZE_OF_PAGE_HEADER + 4 * count) | (lowest << 16)) &&
+      words[PD_SPECIAL >> 2] === (BLOCK_SIZE | (PAGESIZE_VERSION << 16)) && words[PD_PRUNE_XID >> 2] === 0
+    )
+  }
+
+  /** Returns the lowest lp_off as placeTuples does, or -1 if a line pointer or tuple differs, or one is missing. */
+  private matchTuples(first: number, end: number, block: number, page: Int32Array): number {
+    const { offset, lp, lpState, lpOff, lpLen } = this.batch.physical
+    let previous = BLOCK_SIZE
+    let lowest = BLOCK_SIZE
+    for (let row = first, expected = 1; row < end; row++, expected++) {
+      const number = offset.words[row]!
+      if (number !== expected) return -1
+      const word = page[SIZE_OF_PAGE_HEADER / 4 + number - 1]!
+      const stored = !lp.isNull(row)
+      if (stored && lpState.words[row] !== LP_NORMAL) {
+        if (word !== (lpOff.words[row]! | (lpState.words[row]! << 15) | (lpLen.words[row]! << 17))) return -1
+        continue
+      }
+      const start = this.used
+      const length = this.formTuple(row, block, start)
+      const off = stored ? lpOff.words[row]! : previous - maxAlign(length)
+      if ((stored && lpLen.words[row] !== length) || word !== (off | (LP_NORMAL << 15) | (length << 17))) return -1
+      if (!this.matchTuple(start, length, off, page)) return -1
+      previous = off
+      if (off < lowest) lowest = off
+    }
+    return lowest
+  }
+
+  /** The scratch is zero behind a tuple up to its last word's end, and so must the page be. */
+  private matchTuple(start: number, length: number, off: number, page: Int32Array): boolean {
+    const { words } = this
+    const shift = (off - start) >> 2
+    for (let w = start >> 2, end = (start + length + 3) >> 2; w < end; w++) if (words[w] !== page[w + shift]) return false
+    return true
   }
 
   private formImage(first: number, page: PageBuffer): PageForm {

@@ -13,6 +13,7 @@ import type { ColumnPlan, RelationSchema } from './schema.ts'
 export interface TupleScratch {
   bytes: Uint8Array
   words: Int32Array
+  view: DataView
 }
 
 /** Bytes a tuple may take in the scratch before the interpreter must form it: more than any page holds. */
@@ -69,8 +70,8 @@ function source(schema: RelationSchema): string {
   const present = allPresent ? columns.map(({ k }) => `a${k}[y]`).join(' & ') : '0'
   const hasVarlena = columns.some(({ len }) => len < 0)
   return `'use strict'
-const bytes = S.bytes, words = S.words
-${each(({ k, column }) => `const v${k} = V[${column!.index}]; let a${k}, w${k}, o${k}; ${column!.overflow < 0 ? '' : `const x${k} = O[${column!.overflow}];`}`)}
+const bytes = S.bytes, words = S.words, view = S.view
+${each(({ k, column }) => `const v${k} = V[${column!.index}]; let a${k}, w${k}, o${k}, g${k}; ${column!.overflow < 0 ? '' : `const x${k} = O[${column!.overflow}];`}`)}
 function refresh() {
   ${each(refresh)}
 }
@@ -103,7 +104,7 @@ function bitmapFull(k: number, count: number): string {
 
 function refresh({ k, form }: Emitted): string {
   const validity = `a${k} = v${k}.validity;`
-  if (form?.kind === 'bytes') return `${validity} w${k} = v${k}.data.bytes; o${k} = v${k}.offsets`
+  if (form?.kind === 'bytes') return `${validity} w${k} = v${k}.data.bytes; g${k} = v${k}.data.view; o${k} = v${k}.offsets`
   if (form?.kind === 'boolean') return `${validity} w${k} = v${k}.bits`
   return form ? `${validity} w${k} = v${k}.words` : validity
 }
@@ -170,7 +171,10 @@ function emitBytes(attribute: Emitted): string {
   const short = `if (e - s <= ${SHORT_PAYLOAD_MAX}) { bytes[at++] = ((e - s + 1) << 1) | 1 } else`
   return `s = o${k}[row]; e = o${k}[row + 1]; if (at + e - s + 8 > start + ${SCRATCH_TUPLE_MAX}) return -1
     ${plain ? '' : short} { ${align(attribute)} words[at >> 2] = (e - s + 4) << 2; at += 4 }
-    b = w${k}; for (; s < e; s++) bytes[at++] = b[s]`
+    if (e - s > 3) {
+      for (; s <= e - 4; s += 4, at += 4) view.setInt32(at, g${k}.getInt32(s, true), true)
+      if (s < e) { at += e - s; view.setInt32(at - 4, g${k}.getInt32(e - 4, true), true) }
+    } else for (; s < e; s++) bytes[at++] = w${k}[s]`
 }
 
 function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): string {

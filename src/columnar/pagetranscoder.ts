@@ -4,7 +4,7 @@ import { assert, CorruptionError } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { ParseError } from '../datum/codec.ts'
 import type { Vector } from '../datum/vector.ts'
-import { canonicalPage, firstDifference, newPageBuffer } from '../page/canonical.ts'
+import { canonicalPage, newPageBuffer } from '../page/canonical.ts'
 import { checkPageChecksum } from '../page/checksum.ts'
 import { checkPageHeader, isZeroPage } from '../page/header.ts'
 import { checkLinePointers, LP_NORMAL } from '../page/linepointer.ts'
@@ -46,7 +46,6 @@ export class PageTranscoder {
   readonly damaged: DamagedPage[] = []
   private readonly options: PageTranscoderOptions
   private readonly canonical = newPageBuffer()
-  private readonly formed = newPageBuffer()
   private readonly batch: Batch
   private readonly decoder: PageDecoder
   private readonly former: PageFormer
@@ -146,12 +145,11 @@ export class PageTranscoder {
 
   private formsBack(first: number, block: number): boolean {
     try {
-      this.former.form(first, this.batch.rows, block, this.formed)
+      return this.former.matches(first, this.batch.rows, block, this.canonical)
     } catch (error) {
       if (error instanceof ParseError || error instanceof CorruptionError) return false
       throw error
     }
-    return firstDifference(this.formed.words, 0, this.canonical.words, 0) < 0
   }
 
   /** Tuples that do not form back although each value does (odd headers, bytes behind the last attribute) are carried whole. */

@@ -23,6 +23,9 @@ export interface SampleFindings {
 
 const SAMPLE_BLOCKS_MAX = 24
 
+/** A dictionary pays where values repeat this often: measured on keys of 10,000 and 25,000 values in 100,000 rows. */
+const DICTIONARY_PAYS = 8
+
 /** Blocks worth looking at: evenly spread, the same for the same range. */
 export function sampleBlocks(firstBlock: number, blockCount: number): number[] {
   const count = Math.min(SAMPLE_BLOCKS_MAX, Math.ceil(blockCount / 8))
@@ -46,6 +49,7 @@ export function samplePages(
   const decoder = new PageDecoder(batch, new TupleDecoder(batch, former, undefined, newLaneCounts()), INDIFFERENT, () => {})
   const canonical = newPageBuffer()
   const flags = new Map<number, number>()
+  const pageEnds: number[] = []
   for (const { words, base, block } of pages) {
     const rows = batch.rows
     try {
@@ -56,6 +60,7 @@ export function samplePages(
       canonicalPage(words, base, canonical)
       count(flags, canonical.bytes[PD_FLAGS]!)
       decoder.decode(canonical, block, false)
+      pageEnds.push(batch.rows)
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error
       batch.truncate(rows)
@@ -71,7 +76,7 @@ export function samplePages(
       const scaleAt = (row: number): number => former.displayScale(attribute.attnum, row) ?? numeric.predictScale(vector, row)
       displayScales[attribute.attnum] = mostFrequentScale(vector, scaleAt)
     }
-    if (estimateDistinct(vector) > rowsExpected / 4) highCardinality.add(schema.columns[column.index]!.name)
+    if (estimateDistinct(vector, pageEnds, rowsExpected) > rowsExpected / DICTIONARY_PAYS) highCardinality.add(schema.columns[column.index]!.name)
   }
   return { displayScales, pageFlags: mostFrequent(flags), highCardinality }
 }
@@ -99,17 +104,24 @@ function mostFrequent(seen: ReadonlyMap<number, number>): number {
   return best
 }
 
-/** How many different values the column has, from how often the sample repeats itself (birthday estimate). */
-function estimateDistinct(vector: Vector): number {
+/**
+ * How many different values a row group has. What repeats inside a page says how many a page has; what repeats across pages, how
+ * large the stock is they are drawn from (birthday estimate): a sorted key repeats in its page and never again.
+ */
+function estimateDistinct(vector: Vector, pageEnds: readonly number[], rowsExpected: number): number {
   const seen = new Set<number>()
-  let values = 0
-  for (let row = 0; row < vector.length; row++) {
-    if (vector.isNull(row)) continue
-    seen.add(hashValue(vector, row))
-    values++
+  let drawn = 0
+  let row = 0
+  for (const end of pageEnds) {
+    const page = new Set<number>()
+    for (; row < end; row++) if (!vector.isNull(row)) page.add(hashValue(vector, row))
+    drawn += page.size
+    for (const hash of page) seen.add(hash)
   }
-  const repeats = values - seen.size
-  return repeats === 0 ? values * values : (values * values) / (2 * repeats)
+  if (row === 0) return 0
+  const repeats = drawn - seen.size
+  const stock = repeats === 0 ? Infinity : (drawn * drawn) / (2 * repeats)
+  return Math.min(stock, (drawn / row) * rowsExpected)
 }
 
 function hashValue(vector: Vector, row: number): number {

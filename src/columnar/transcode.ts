@@ -12,7 +12,7 @@ import { sampleBlocks, samplePages } from './sample.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 
 /** A row group is full at this many rows or bytes of values, at the next page border. */
-const ROW_GROUP_ROWS = 100_000
+const ROW_GROUP_ROWS = 131_072
 const ROW_GROUP_BYTES = 32 << 20
 
 /** Iceberg's reserved id of a position delete's `pos`. */

@@ -58,6 +58,10 @@ export function readF64(bytes: Uint8Array, at: number): number {
   return scratchDouble[0]!
 }
 
+export function dataView(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 const scratchDouble = new Float64Array(1)
 const scratchWords = new Int32Array(scratchDouble.buffer)
 
@@ -65,9 +69,17 @@ const scratchWords = new Int32Array(scratchDouble.buffer)
 export class ByteWriter {
   bytes: Uint8Array
   length = 0
+  private words: DataView
 
   constructor(capacity = 256) {
     this.bytes = new Uint8Array(capacity)
+    this.words = dataView(this.bytes)
+  }
+
+  /** Over {@link bytes} as they are now: unaligned words for hot loops. Stale once the buffer grows. */
+  get view(): DataView {
+    if (this.words.buffer !== this.bytes.buffer) this.words = dataView(this.bytes)
+    return this.words
   }
 
   /** Makes room for `count` more bytes. */

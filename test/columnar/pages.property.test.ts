@@ -43,7 +43,7 @@ describe('many rows', () => {
     const { parquet, rows } = transcodePages(relationOf(desc, 1100), pages, transcodeOptions({ compression: 'snappy' }))
     const reader = readParquet(parquet)
     expect(rows).toBe(220_000)
-    expect(reader.rowGroups).toBe(3)
+    expect(reader.rowGroups).toBe(2)
     for (const count of reader.rowGroupRows) expect(count % 200).toBe(0)
     expectEqualPages(rebuildPages(parquet), pages)
   })

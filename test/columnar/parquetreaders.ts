@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import {
   DuckDBBlobValue, DuckDBDateValue, DuckDBDecimalValue, type DuckDBConnection, DuckDBListValue, DuckDBMapValue, DuckDBStructValue,
   DuckDBTimestampTZValue, DuckDBTimestampValue, DuckDBTimeValue, type DuckDBValue,
@@ -6,10 +6,15 @@ import {
 import type { ColumnType } from '../../src/datum/column.ts'
 import { latin1, type Value } from './lakevalues.ts'
 
+let written = 0
+
 /** All rows as DuckDB reads them, column by column, in the form of {@link Value}; NaNs lose their payload on the way. */
 export async function duckColumns(db: DuckDBConnection, path: string, file: Uint8Array, types: readonly ColumnType[]): Promise<Value[][]> {
-  writeFileSync(path, file)
-  const columns = await (await db.run(`select * from read_parquet('${path}')`)).getColumns()
+  // DuckDB knows a file again by name, size and second, and then reads what it read before: a new name each time.
+  const fresh = path.replace(/(\.parquet)?$/, `-${++written}.parquet`)
+  writeFileSync(fresh, file)
+  const columns = await (await db.run(`select * from read_parquet('${fresh}')`)).getColumns()
+  rmSync(fresh)
   return types.map((type, i) => (columns[i] ?? []).map((value) => quietNaNs(duckValue(value, type), type)))
 }
 
