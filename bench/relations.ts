@@ -49,7 +49,7 @@ function openRelation(cluster: Cluster, relation: Relation, toast: BenchRelation
   const { snapshot } = cluster
   return {
     cluster: {
-      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.checkpointLsn),
+      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.lsn),
       profile: 'portable',
     },
     descriptor: {

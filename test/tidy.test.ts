@@ -10,7 +10,7 @@ const FLOORS: Record<string, number> = {
 /** Floors from here on may do I/O. */
 const IO_FLOOR = 7
 /** npm packages that a floor below io may import, and where. */
-const PURE_PACKAGES: Record<string, RegExp> = { 'apache-arrow': /^columnar\//, 'parquet-wasm': /^columnar\// }
+const PURE_PACKAGES: Record<string, RegExp> = { 'apache-arrow': /^columnar\//, 'parquet-wasm': /^columnar\//, fzstd: /^wal\// }
 const FILE_LINES_MAX = 420
 const FUNCTION_LINES_MAX = 70
 const LINE_LENGTH_MAX = 160

@@ -3,13 +3,15 @@ import { addInspectControl } from './inspectcontrol.ts'
 import { addInspectPage } from './inspectpage.ts'
 import { addInspectRelations } from './inspectrelations.ts'
 import { addInspectTable } from './inspecttable.ts'
+import { addInspectWal } from './inspectwal.ts'
 import type { Run } from './verb.ts'
 
-/** `ltap inspect …`: what a heap file, a control file, a table holds. */
+/** `ltap inspect …`: what a heap file, a control file, a table, the WAL holds. */
 export function addInspect(program: Command, run: Run): void {
-  const inspect = program.command('inspect').description('show pages, control file, relations and tables of a data directory as text')
+  const inspect = program.command('inspect').description('show pages, control file, relations, tables and WAL of a data directory as text')
   addInspectPage(inspect, run)
   addInspectControl(inspect, run)
   addInspectRelations(inspect, run)
   addInspectTable(inspect, run)
+  addInspectWal(inspect, run)
 }

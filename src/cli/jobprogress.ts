@@ -3,13 +3,24 @@ import type { OnProgress } from '../io/jobprogress.ts'
 import type { Output } from './output.ts'
 import { type Progress, startProgress } from './progress.ts'
 
+type Job<T> = (onProgress: OnProgress) => Promise<T>
+
 /** Runs a job over heap pages and shows how far it is. */
-export async function withProgress<T>(output: Output, title: string, job: (onProgress: OnProgress) => Promise<T>): Promise<T> {
+export function withProgress<T>(output: Output, title: string, job: Job<T>): Promise<T> {
+  return showing(output, title, 'pages', BLOCK_SIZE, job)
+}
+
+/** Runs a job over WAL and shows how far it is. */
+export function withWalProgress<T>(output: Output, title: string, job: Job<T>): Promise<T> {
+  return showing(output, title, 'MB', 1_000_000, job)
+}
+
+async function showing<T>(output: Output, title: string, unit: string, unitBytes: number, job: Job<T>): Promise<T> {
   let progress: Progress | undefined
   try {
-    return await job((doneBytes, totalBytes, relation) => {
-      progress ??= startProgress(output, { title, total: totalBytes / BLOCK_SIZE, unit: 'pages' })
-      progress.update(doneBytes / BLOCK_SIZE, relation)
+    return await job((doneBytes, totalBytes, what) => {
+      progress ??= startProgress(output, { title, total: Math.ceil(totalBytes / unitBytes), unit })
+      progress.update(Math.floor(doneBytes / unitBytes), what)
     })
   } finally {
     progress?.stop()

@@ -6,6 +6,7 @@ import { addInspect } from './inspect.ts'
 import type { Streams } from './output.ts'
 import { addQuery } from './query.ts'
 import { addRebuild } from './rebuild.ts'
+import { addReplay } from './replay.ts'
 import { addTranscode } from './transcode.ts'
 import { addVerify } from './verify.ts'
 import type { Run } from './verb.ts'
@@ -54,6 +55,7 @@ function buildProgram(run: Run): Command {
   addTranscode(program, run)
   addVerify(program, run)
   addRebuild(program, run)
+  addReplay(program, run)
   addQuery(program, run)
   addInspect(program, run)
   addDemo(program, run)

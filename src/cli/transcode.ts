@@ -7,9 +7,10 @@ import { counted, factLines, lanesText, megabytes, thousands } from './count.ts'
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
 import { collect, collectTable, parseWorkers } from './options.ts'
+import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface TranscodeOptions {
+interface TranscodeOptions extends ReplayFirstOptions {
   lake: string
   database: string[]
   table: string[]
@@ -22,11 +23,12 @@ interface TranscodeOptions {
 }
 
 const TEXT = {
-  summary: 'write every heap relation of a stopped server as Parquet, each page proven to come back bit for bit',
+  summary: 'write every heap relation of a stopped server, or of a backup and WAL, as Parquet, each page proven to come back bit for bit',
   examples: [
     'ltap transcode /var/lib/postgresql/17/main --lake ./lake',
     'ltap transcode ./data --lake ./lake --database shop --table public.orders --table public.items',
     'ltap transcode ./data --lake ./lake --on-corrupt carry   # damaged pages are carried as they are, hidden and listed',
+    'ltap transcode ./backup --wal ./archive --to 16/B374D848 --lake ./lake   # as it was then',
   ],
 }
 
@@ -35,7 +37,7 @@ const LISTED_MAX = 20
 
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
-  addVerb(program, 'transcode <pgdata>', TEXT)
+  addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))
     .requiredOption('--lake <dir>', 'folder for the lake, empty or missing')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
@@ -48,8 +50,8 @@ export function addTranscode(program: Command, run: Run): void {
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table }
-      const manifest = await withProgress(output, 'transcode', (onProgress) =>
-        transcodeLake({ pgdata, lake, filter, workers, compression, profile: types, onCorrupt, onProgress }))
+      const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
+        transcodeLake({ pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, onProgress })))
       const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)
       await output.result(summary, () => summaryText(summary))
     })

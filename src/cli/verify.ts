@@ -1,13 +1,17 @@
 import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
+import { parseLsn, walPosition } from '../common/ids.ts'
+import type { ReplayTarget } from '../engine/replay.ts'
+import { readManifest } from '../io/lake.ts'
 import { type LakeDifference, type LakeReport, verifyLake } from '../io/verifylake.ts'
 import { counted, factLines, lanesText, thousands } from './count.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { parseWorkers } from './options.ts'
+import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface VerifyOptions {
+interface VerifyOptions extends ReplayFirstOptions {
   lake: string
   workers: number
   json?: boolean
@@ -19,6 +23,7 @@ const TEXT = {
   examples: [
     'ltap verify /var/lib/postgresql/17/main --lake ./lake && echo equal',
     'ltap verify --lake ./lake   # no source needed',
+    'ltap verify ./backup --wal ./archive --lake ./lake   # replays to the LSN of the lake first',
     'ltap verify --lake ./lake --json | jq .forensic',
   ],
 }
@@ -27,16 +32,23 @@ const DIFFERENCES_SHOWN = 20
 
 /** `ltap verify`. */
 export function addVerify(program: Command, run: Run): void {
-  addVerb(program, 'verify [pgdata]', TEXT)
+  addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
     .action(async (pgdata: string | undefined, { lake, workers, ...options }: VerifyOptions) => {
       const output = begin(run, options)
-      const report = await withProgress(output, 'verify', (onProgress) =>
-        verifyLake({ lake, workers, onProgress, ...(pgdata === undefined ? {} : { pgdata }) }))
+      const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
+        verifyLake({ lake, workers, onProgress, ...(files === undefined ? {} : { pgdata: files }) }))
+      const report = pgdata === undefined ? await verify() : await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify)
       if (!report.equal) run.exitCode = EXIT_NO
       await output.result(report, () => reportText(report))
     })
+}
+
+/** Without --to, the state the lake is of. */
+function lakeTarget(lake: string, { wal, timeline, work }: ReplayFirstOptions): ReplayTarget {
+  if (wal === undefined && timeline === undefined && work === undefined) return {}
+  return { lsn: walPosition(parseLsn(readManifest(lake).lsn)!) }
 }
 
 function reportText(report: LakeReport): string {

@@ -127,7 +127,9 @@ function declare({ column, form, k }: Emitted): string {
   const vector = `const v${k} = V[${column.index}];`
   if (!form) return vector
   const validity = `const a${k} = v${k}.validity;`
-  if (form.kind === 'bytes') return `${vector} ${validity} let b${k} = v${k}.data.bytes, g${k} = v${k}.data.view, d${k} = v${k}.data.length; const o${k} = v${k}.offsets;`
+  if (form.kind === 'bytes') {
+    return `${vector} ${validity} let b${k} = v${k}.data.bytes, g${k} = v${k}.data.view, d${k} = v${k}.data.length; const o${k} = v${k}.offsets;`
+  }
   if (form.kind === 'boolean') return `${vector} ${validity} const t${k} = v${k}.bits;`
   return `${vector} ${validity} const w${k} = v${k}.words;`
 }

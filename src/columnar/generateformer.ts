@@ -71,7 +71,7 @@ function source(schema: RelationSchema): string {
   const hasVarlena = columns.some(({ len }) => len < 0)
   return `'use strict'
 const bytes = S.bytes, words = S.words, view = S.view
-${each(({ k, column }) => `const v${k} = V[${column!.index}]; let a${k}, w${k}, o${k}, g${k}; ${column!.overflow < 0 ? '' : `const x${k} = O[${column!.overflow}];`}`)}
+${each(declare)}
 function refresh() {
   ${each(refresh)}
 }
@@ -92,6 +92,11 @@ function form(row, start) {
   return at * 4 + 1 + implied
 }
 return { refresh, form }`
+}
+
+function declare({ k, column }: Emitted): string {
+  const overflow = column!.overflow < 0 ? '' : `const x${k} = O[${column!.overflow}];`
+  return `const v${k} = V[${column!.index}]; let a${k}, w${k}, o${k}, g${k}; ${overflow}`
 }
 
 /** A row whose every attribute has a value, by the overflow lane, has no bitmap: rare, so left to the interpreter. */

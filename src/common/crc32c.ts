@@ -24,30 +24,32 @@ function makeTables(): Int32Array {
 
 /** CRC-32C of `bytes[start .. end)` as an unsigned number. */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
-  let crc = -1
-  let at = start
-  if (((bytes.byteOffset + start) & 3) === 0) {
-    const words = new Int32Array(bytes.buffer, bytes.byteOffset + start, (end - start) >> 2)
-    const blocks = words.length >> 2
-    crc = crcWords(words, blocks, crc)
-    at = start + blocks * 16
-  }
-  for (; at < end; at++) crc = (crc >>> 8) ^ TABLES[(crc ^ bytes[at]!) & 0xff]!
-  return (crc ^ -1) >>> 0
+  return (crc32cUpdate(-1, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), start, end) ^ -1) >>> 0
 }
 
-function crcWords(words: Int32Array, blocks: number, crc: number): number {
+/**
+ * Goes on with a CRC over `view[start .. end)`: begin with -1, finish with `(crc ^ -1) >>> 0`. A DataView reads words at any alignment,
+ * as fast as a typed array does.
+ */
+export function crc32cUpdate(state: number, view: DataView, start: number, end: number): number {
   const t = TABLES
-  for (let block = 0, w = 0; block < blocks; block++, w += 4) {
-    const a = words[w]! ^ crc
-    const b = words[w + 1]!
-    const c = words[w + 2]!
-    const d = words[w + 3]!
+  let crc = state
+  let at = start
+  for (; end - at >= 16; at += 16) {
+    const a = view.getInt32(at, true) ^ crc
+    const b = view.getInt32(at + 4, true)
+    const c = view.getInt32(at + 8, true)
+    const d = view.getInt32(at + 12, true)
     crc =
       t[3840 + (a & 0xff)]! ^ t[3584 + ((a >>> 8) & 0xff)]! ^ t[3328 + ((a >>> 16) & 0xff)]! ^ t[3072 + (a >>> 24)]! ^
       t[2816 + (b & 0xff)]! ^ t[2560 + ((b >>> 8) & 0xff)]! ^ t[2304 + ((b >>> 16) & 0xff)]! ^ t[2048 + (b >>> 24)]! ^
       t[1792 + (c & 0xff)]! ^ t[1536 + ((c >>> 8) & 0xff)]! ^ t[1280 + ((c >>> 16) & 0xff)]! ^ t[1024 + (c >>> 24)]! ^
       t[768 + (d & 0xff)]! ^ t[512 + ((d >>> 8) & 0xff)]! ^ t[256 + ((d >>> 16) & 0xff)]! ^ t[d >>> 24]!
   }
+  for (; end - at >= 4; at += 4) {
+    const a = view.getInt32(at, true) ^ crc
+    crc = t[768 + (a & 0xff)]! ^ t[512 + ((a >>> 8) & 0xff)]! ^ t[256 + ((a >>> 16) & 0xff)]! ^ t[a >>> 24]!
+  }
+  for (; at < end; at++) crc = (crc >>> 8) ^ t[(crc ^ view.getUint8(at)) & 0xff]!
   return crc
 }

@@ -10,6 +10,8 @@ export type BlockNumber = number
 export type OffsetNumber = number
 /** Byte position in the WAL, 64 bits. */
 export type Lsn = bigint
+/** An LSN as a number, exact below 2^53 (8 PiB of WAL): what `wal/` and `redo/` count with, since BigInt costs too much per record. */
+export type WalPosition = number
 
 export const INVALID_XID = 0
 export const BOOTSTRAP_XID = 1
@@ -26,6 +28,17 @@ export function parseLsn(text: string): Lsn | undefined {
   const match = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/.exec(text)
   if (!match) return undefined
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`)
+}
+
+/** @throws RangeError at 2^53 and above, which no server has reached */
+export function walPosition(lsn: Lsn): WalPosition {
+  if (lsn < 0n || lsn > 0x1fffffffffffffn) throw new RangeError(`LSN ${formatLsn(lsn)} is beyond 2^53`)
+  return Number(lsn)
+}
+
+/** `16/B374D848`. */
+export function formatWalPosition(at: WalPosition): string {
+  return `${Math.floor(at / 0x100000000).toString(16).toUpperCase()}/${(at % 0x100000000).toString(16).toUpperCase()}`
 }
 
 /** TransactionIdPrecedes (transam.c): modulo-2^32 order, permanent ids before all normal ones. */

@@ -10,8 +10,9 @@ import type { PgMajor } from '../common/pgversion.ts'
 import type { RelFileLocator } from '../common/rel.ts'
 import { MultiXacts } from '../xact/multixact.ts'
 import { Snapshot } from '../xact/visibility.ts'
+import { type ClusterFiles, openClusterFiles } from './datadir/clusterfiles.ts'
 import type { ControlFile } from './datadir/controlfile.ts'
-import { databasePath, type DataDirectory, listDatabaseDirectories, openDataDirectory, preparedXids } from './datadir/datadir.ts'
+import { databasePath, listDatabaseDirectories } from './datadir/datadir.ts'
 import { readFile } from './datadir/files.ts'
 import { HeapPages } from './datadir/heappages.ts'
 import { type ForkName, listRelationFiles, type RelationDirectory, type RelationFiles } from './datadir/relationfiles.ts'
@@ -40,33 +41,33 @@ export interface RelationStorage {
 const CLOG_PAGES = 512
 
 /**
- * The relations of a cleanly shut down cluster. Databases are read when they are first asked for, and stay in memory. No file stays
+ * The relations of a cluster at one LSN: cleanly shut down, or replayed. Databases are read when they are first asked for, and stay in memory. No file stays
  * open but those of forks that the caller has not closed.
  */
 export class Cluster {
   readonly control: ControlFile
   readonly major: PgMajor
   readonly systemIdentifier: bigint
-  /** Where the shutdown checkpoint's record begins, the last one in the WAL. */
-  readonly checkpointLsn: Lsn
+  /** End of the last record that is in the pages. */
+  readonly lsn: Lsn
   readonly timeline: number
   readonly checksums: boolean
   /** Visible databases, template0 too, by oid. */
   readonly databases: readonly PgDatabase[]
   readonly snapshot: Snapshot
-  private readonly datadir: DataDirectory
+  private readonly datadir: ClusterFiles
   private readonly sources: CatalogSources
   private readonly lists = new Map<Oid, RelationList>()
   private readonly directories = new Map<string, RelationDirectory>()
 
-  constructor(datadir: DataDirectory) {
+  constructor(datadir: ClusterFiles) {
     const { control, major, path } = datadir
     this.datadir = datadir
     this.control = control
     this.major = major
     this.systemIdentifier = control.systemIdentifier
-    this.checkpointLsn = control.checkpoint
-    this.timeline = control.timeline
+    this.lsn = datadir.lsn
+    this.timeline = datadir.timeline
     this.checksums = control.checksums
     this.snapshot = snapshotOf(datadir)
     this.sources = {
@@ -207,25 +208,24 @@ export class Cluster {
   }
 }
 
-/** @throws EnvironmentError datadir.* unless the server was shut down cleanly; CorruptionError, UnsupportedError */
+/** @throws EnvironmentError datadir.* unless the server was shut down cleanly or `pgdata` was replayed; CorruptionError, UnsupportedError */
 export function openCluster(pgdata: string): Cluster {
-  return new Cluster(openDataDirectory(pgdata))
+  return new Cluster(openClusterFiles(pgdata))
 }
 
-/** What a reader sees at the end of a cleanly shut down cluster. @throws EnvironmentError datadir.* */
+/** What a reader sees at the cluster's LSN. @throws EnvironmentError datadir.* */
 export function openSnapshot(pgdata: string): Snapshot {
-  return snapshotOf(openDataDirectory(pgdata))
+  return snapshotOf(openClusterFiles(pgdata))
 }
 
-function snapshotOf(datadir: DataDirectory): Snapshot {
-  const { path, control } = datadir
-  const { nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = control
+function snapshotOf({ path, transactions }: ClusterFiles): Snapshot {
+  const { nextXid, oldestXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared } = transactions
   const multixacts = new MultiXacts({
     offsets: new FileSlru(join(path, 'pg_multixact/offsets')), members: new FileSlru(join(path, 'pg_multixact/members')),
     oldestMulti, nextMulti, nextMultiOffset,
   })
   const clog = new FileSlru(join(path, 'pg_xact'), CLOG_PAGES)
-  return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared: preparedXids(datadir) })
+  return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom })
 }
 
 function readMap(dir: string, major: PgMajor): Map<Oid, number> {

@@ -4,6 +4,7 @@ import { CorruptionError, EnvironmentError, isPositioned } from '../common/error
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
+import { openClusterFiles } from './datadir/clusterfiles.ts'
 import { openDataDirectory } from './datadir/datadir.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
@@ -38,7 +39,7 @@ export interface RebuildReport {
 export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildReport> {
   const manifest = readManifest(options.lake)
   const { control } = openDataDirectory(options.pgdata)
-  checkSameState(manifest, control, formatLsn(control.checkpoint))
+  checkSameState(manifest, control, formatLsn(openClusterFiles(options.pgdata).lsn))
   const pgdata = realpathSync(options.pgdata)
   if (pgdata === manifest.source && !options.force) {
     throw new EnvironmentError('rebuild.source', 'this is the data directory the lake was read from; rebuild into a copy, or say --force', { file: pgdata })

@@ -25,7 +25,10 @@ import type { ForkFiles, TranscodeTask } from './tasks/transcodetask.ts'
 import { LTAP_VERSION } from './version.ts'
 
 export interface TranscodeLakeOptions {
+  /** A clean data directory, or what replay made. */
   pgdata: string
+  /** What `pgdata` was made from, for the manifest; default: `pgdata` itself. */
+  source?: string
   /** An empty or missing folder. */
   lake: string
   filter?: RelationFilter
@@ -44,7 +47,7 @@ const SYNCS_AT_ONCE = 4
 const UNFINISHED_NAME = '.unfinished'
 
 /**
- * Transcodes a clean data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
+ * Transcodes a clean or replayed data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
  * @throws EnvironmentError datadir.*, lake.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
  */
 export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
@@ -125,7 +128,7 @@ class TranscodeJob {
     this.pool = openPool(options.workers)
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,
-      lsn: formatLsn(cluster.checkpointLsn), profile: options.profile,
+      lsn: formatLsn(cluster.lsn), profile: options.profile,
     }
   }
 
@@ -154,7 +157,7 @@ class TranscodeJob {
     return {
       format: FORMAT_VERSION, createdBy: `ltap ${LTAP_VERSION}`, profile: descriptor.profile, systemIdentifier: descriptor.systemIdentifier,
       major: descriptor.major, catalogVersion: cluster.control.catalogVersion, blockSize: BLOCK_SIZE, checksums: descriptor.checksums,
-      lsn: descriptor.lsn, timeline: cluster.timeline, source: realpathSync(this.options.pgdata), complete,
+      lsn: descriptor.lsn, timeline: cluster.timeline, source: realpathSync(this.options.source ?? this.options.pgdata), complete,
       databases: cluster.databases.map(({ oid, name, template }) => ({ oid, name, template })),
       relations, orphans: complete ? cluster.orphans().map(({ dir, relNumber }) => relative(dir, relNumber)) : [],
       temporaryFiles: complete ? cluster.temp().length : 0,

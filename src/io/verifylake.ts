@@ -63,7 +63,7 @@ export interface LakeReport {
 export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport> {
   const manifest = readManifest(options.lake)
   const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata)
-  if (cluster) checkSameState(manifest, cluster, formatLsn(cluster.checkpointLsn))
+  if (cluster) checkSameState(manifest, cluster, formatLsn(cluster.lsn))
   const pool = openPool(options.workers)
   try {
     return await new VerifyJob(options, manifest, cluster, pool).run()

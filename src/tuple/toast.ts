@@ -1,8 +1,8 @@
 import { readI32, readU32 } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { Oid } from '../common/ids.ts'
-import { lz4Decompress } from './lz4.ts'
-import { pglzDecompress } from './pglz.ts'
+import { lz4Decompress } from '../common/lz4.ts'
+import { pglzDecompress } from '../common/pglz.ts'
 import { METHOD_LZ4, METHOD_PGLZ } from './varlena.ts'
 
 /** TOAST_MAX_CHUNK_SIZE: payload bytes of every chunk but the last (heaptoast.h). */

@@ -1,4 +1,5 @@
-import type { Xid } from '../common/ids.ts'
+import { CorruptionError } from '../common/errors.ts'
+import { FIRST_NORMAL_XID, type Xid, xidPrecedes } from '../common/ids.ts'
 import { requirePage, type SlruPages } from './slru.ts'
 
 /*
@@ -15,11 +16,49 @@ export const TRANSACTION_STATUS_ABORTED = 2
 
 const CLOG_XACTS_PER_PAGE = 32768
 
+export function clogPageOf(xid: Xid): number {
+  return Math.floor(xid / CLOG_XACTS_PER_PAGE)
+}
+
 /**
  * The two bits of a normal xid between the cluster's oldest and next one; the caller has checked the range.
  * @throws CorruptionError xact.clog-missing when the page is not there
  */
 export function transactionStatus(pages: SlruPages, xid: Xid): number {
-  const page = requirePage(pages, Math.floor(xid / CLOG_XACTS_PER_PAGE), 'xact.clog-missing', `the status of xid ${xid}`)
+  const page = requirePage(pages, clogPageOf(xid), 'xact.clog-missing', `the status of xid ${xid}`)
   return (page[(xid % CLOG_XACTS_PER_PAGE) >> 2]! >> ((xid & 3) * 2)) & 3
+}
+
+/**
+ * Writes the two bits of a normal xid into its page (TransactionIdSetStatusBit). Written again they stay the same.
+ * @throws CorruptionError xact.clog-conflict for a transaction that ended the other way
+ */
+export function setTransactionStatus(page: Uint8Array, xid: Xid, status: number): void {
+  const at = (xid % CLOG_XACTS_PER_PAGE) >> 2
+  const shift = (xid & 3) * 2
+  const byte = page[at]!
+  const current = (byte >> shift) & 3
+  if (current !== status && (current === TRANSACTION_STATUS_COMMITTED || current === TRANSACTION_STATUS_ABORTED)) {
+    throw new CorruptionError('xact.clog-conflict', `xid ${xid} ends with status ${status}, CLOG has ${current} for it`)
+  }
+  page[at] = (byte & ~(3 << shift)) | (status << shift)
+}
+
+/** Clears the statuses from `nextXid` to the end of its page, as a server does when it starts (TrimCLOG). */
+export function trimClogPage(page: Uint8Array, nextXid: Xid): void {
+  const at = (nextXid % CLOG_XACTS_PER_PAGE) >> 2
+  page[at] = page[at]! & ((1 << ((nextXid & 3) * 2)) - 1)
+  page.fill(0, at + 1)
+}
+
+/** False for the first xid of a page: the page comes to be with it. */
+export function isInsideClogPage(xid: Xid): boolean {
+  return xid % CLOG_XACTS_PER_PAGE !== 0
+}
+
+/** CLOGPagePrecedes: the order of pages in the circle of xids. */
+export function clogPagePrecedes(page: number, other: number): boolean {
+  const first = (page * CLOG_XACTS_PER_PAGE + FIRST_NORMAL_XID + 1) >>> 0
+  const otherFirst = (other * CLOG_XACTS_PER_PAGE + FIRST_NORMAL_XID + 1) >>> 0
+  return xidPrecedes(first, otherFirst) && xidPrecedes(first, (otherFirst + CLOG_XACTS_PER_PAGE - 1) >>> 0)
 }

@@ -1,5 +1,10 @@
-/** Commit status, multixacts, visibility at the end of a clean cluster. Pure; no I/O. */
-export * from './clog.ts'
+/** Commit status, multixacts, visibility, and their replay from WAL. Pure; no I/O. */
+export { TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, transactionStatus } from './clog.ts'
+export * from './commitlog.ts'
 export * from './multixact.ts'
 export type { SlruPages } from './slru.ts'
+export type * from './store.ts'
+export * from './transactionlog.ts'
+export * from './transactionstate.ts'
+export * from './twophase.ts'
 export * from './visibility.ts'

@@ -1,25 +1,10 @@
 import { readU32 } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { Xid } from '../common/ids.ts'
+import {
+  FIRST_MULTIXACT_ID, memberFlagStart, memberPage, memberXidStart, multiOffsetPage, multiOffsetStart, nextMultiAfter,
+} from './multixactlayout.ts'
 import { requirePage, type SlruPages } from './slru.ts'
-
-/*
- * pg_multixact/offsets (multixact.c): one u32 per multixact, the number of its first member; 2048 per page.
- *
- * pg_multixact/members: 409 groups of 20 bytes per page, the last 12 bytes are unused.
- *
- *   0      1      2      3      4        8        12       16       20
- *   +------+------+------+------+--------+--------+--------+--------+
- *   | flag | flag | flag | flag |  xid   |  xid   |  xid   |  xid   |
- *   +------+------+------+------+--------+--------+--------+--------+
- *
- * The members of m end where those of m + 1 begin. Both counters wrap at 2^32 and skip 0.
- */
-const OFFSETS_PER_PAGE = 2048
-const MEMBERS_PER_GROUP = 4
-const GROUP_SIZE = 20
-const GROUPS_PER_PAGE = 409
-const MEMBERS_PER_PAGE = GROUPS_PER_PAGE * MEMBERS_PER_GROUP
 
 const MULTIXACT_STATUS_NO_KEY_UPDATE = 4
 const MULTIXACT_STATUS_UPDATE = 5
@@ -77,11 +62,9 @@ export class MultiXacts {
   }
 
   private visitMember(multi: number, member: number, visit: (xid: Xid, flag: number) => void): void {
-    const page = requirePage(this.sources.members, Math.floor(member / MEMBERS_PER_PAGE), 'xact.multixact', `multixact ${multi}`)
-    const inPage = member % MEMBERS_PER_PAGE
-    const group = (inPage >> 2) * GROUP_SIZE
-    const xid = readU32(page, group + 4 + (inPage & 3) * 4)
-    const flag = page[group + (inPage & 3)]!
+    const page = requirePage(this.sources.members, memberPage(member), 'xact.multixact', `multixact ${multi}`)
+    const xid = readU32(page, memberXidStart(member))
+    const flag = page[memberFlagStart(member)]!
     // Slot 0 is left empty when the counter wraps.
     if (member === 0 && xid === 0) return
     if (xid === 0 || flag > MULTIXACT_STATUS_UPDATE) throw corrupt(`multixact ${multi} has member ${xid} with status ${flag}`)
@@ -89,16 +72,18 @@ export class MultiXacts {
   }
 
   private start(multi: number): number {
-    const page = requirePage(this.sources.offsets, Math.floor(multi / OFFSETS_PER_PAGE), 'xact.multixact', `multixact ${multi}`)
-    const start = readU32(page, (multi % OFFSETS_PER_PAGE) * 4)
+    const page = requirePage(this.sources.offsets, multiOffsetPage(multi), 'xact.multixact', `multixact ${multi}`)
+    const start = readU32(page, multiOffsetStart(multi))
     if (start === 0) throw corrupt(`multixact ${multi} has no members`)
     return start
   }
 
   /** Older minor releases write the entry of m + 1 only when m + 1 is made: for the last multixact the counter tells. */
   private end(multi: number): number {
-    const next = multi === 0xffffffff ? 1 : multi + 1
-    return next === this.sources.nextMulti ? this.sources.nextMultiOffset : this.start(next)
+    const next = nextMultiAfter(multi)
+    // The counter is 0 between its wrap and the next multixact.
+    const counter = this.sources.nextMulti === 0 ? FIRST_MULTIXACT_ID : this.sources.nextMulti
+    return next === counter ? this.sources.nextMultiOffset : this.start(next)
   }
 }
 

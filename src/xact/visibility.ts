@@ -1,5 +1,5 @@
 import { CorruptionError, UnsupportedError } from '../common/errors.ts'
-import { BOOTSTRAP_XID, FIRST_NORMAL_XID, FROZEN_XID, INVALID_XID, type Xid } from '../common/ids.ts'
+import { BOOTSTRAP_XID, FIRST_NORMAL_XID, FROZEN_XID, INVALID_XID, type Xid, xidEpoch } from '../common/ids.ts'
 import {
   HEAP_MOVED_IN, HEAP_MOVED_OFF, HEAP_XMAX_COMMITTED, HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMIN_COMMITTED, HEAP_XMIN_FROZEN,
   HEAP_XMIN_INVALID, xmaxIsLockedOnly,
@@ -22,6 +22,8 @@ export interface SnapshotSources {
   oldestXid: Xid
   /** Prepared transactions and their subtransactions: the only ones still in progress in a clean cluster. */
   prepared: ReadonlySet<Xid>
+  /** Transactions from this full xid on may be running at L. Default: nextXid, as in a clean cluster, where none is. */
+  unresolvedFrom?: { low: number; epoch: number }
 }
 
 const HEAP_MOVED = HEAP_MOVED_OFF | HEAP_MOVED_IN
@@ -31,9 +33,10 @@ const CACHE_ABORTED = 2
 const CACHE_IN_PROGRESS = 3
 
 /**
- * What every transaction that begins at L sees, L being the end of a cleanly shut down cluster: committed is what CLOG says.
- * Nothing runs there besides prepared transactions, so a page's hint bits are no newer than L; they decide only where CLOG is
- * truncated, and a COMMITTED hint that CLOG contradicts is an error, never a vote.
+ * What every transaction that begins at L sees, L being the end of a cleanly shut down cluster or of replay: committed is what CLOG
+ * says. What CLOG leaves open is in progress if it is prepared or may still run, else dead; so is a subtransaction that committed
+ * into an open parent (status 3). A page's hint bits are no newer than L; they decide only where CLOG is truncated, and a COMMITTED
+ * hint that CLOG contradicts is an error, never a vote.
  *
  * `xvac` is t_cid, needed only for tuples with HEAP_MOVED_OFF or HEAP_MOVED_IN (VACUUM FULL before 9.0) and no xmin hint.
  */
@@ -41,6 +44,7 @@ export class Snapshot {
   readonly nextXid: { low: number; epoch: number }
   readonly oldestXid: Xid
   private readonly sources: SnapshotSources
+  private readonly unresolvedFrom: { low: number; epoch: number }
   // Direct-mapped: xid at its low bits; xid 0 is never looked up, so 0 means empty.
   private readonly cacheXids = new Uint32Array(CACHE_SIZE)
   private readonly cacheStatus = new Uint8Array(CACHE_SIZE)
@@ -49,7 +53,8 @@ export class Snapshot {
 
   constructor(sources: SnapshotSources) {
     this.sources = sources
-    this.nextXid = sources.nextXid
+    this.nextXid = { ...sources.nextXid }
+    this.unresolvedFrom = { ...(sources.unresolvedFrom ?? sources.nextXid) }
     this.oldestXid = sources.oldestXid
   }
 
@@ -159,14 +164,20 @@ export class Snapshot {
     return (xid - this.oldestXid) >>> 0 < (this.nextXid.low - this.oldestXid) >>> 0
   }
 
+  private mayRun(xid: Xid): boolean {
+    const { low, epoch } = this.unresolvedFrom
+    const ownEpoch = xidEpoch(xid, this.nextXid.low, this.nextXid.epoch)
+    return ownEpoch > epoch || (ownEpoch === epoch && xid >= low)
+  }
+
   private lookUp(xid: Xid): number {
     const slot = xid & (CACHE_SIZE - 1)
     if (this.cacheXids[slot] === xid) return this.cacheStatus[slot]!
     const bits = transactionStatus(this.sources.clog, xid)
     let status = CACHE_ABORTED
     if (bits === TRANSACTION_STATUS_COMMITTED) status = CACHE_COMMITTED
-    // Neither committed nor aborted nor prepared: its server crashed.
-    else if (bits !== TRANSACTION_STATUS_ABORTED && this.sources.prepared.has(xid)) status = CACHE_IN_PROGRESS
+    // Neither committed nor aborted, prepared nor running: its server crashed.
+    else if (bits !== TRANSACTION_STATUS_ABORTED && (this.sources.prepared.has(xid) || this.mayRun(xid))) status = CACHE_IN_PROGRESS
     this.cacheXids[slot] = xid
     this.cacheStatus[slot] = status
     return status

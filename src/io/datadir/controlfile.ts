@@ -52,6 +52,19 @@ export interface ControlFile {
   oldestMulti: number
   checksums: boolean
   walSegmentSize: number
+  /** The oldest xid that ran at the last checkpoint; 0 at a shutdown one. */
+  oldestActiveXid: Xid
+  /** Recovery of an archive has to reach it before the pages are consistent; 0 if the server is no standby. */
+  minRecoveryPoint: Lsn
+  minRecoveryPointTimeline: number
+  /** Where redo of the backup begins that is being recovered, 0 if none: consistent only after its end. */
+  backupStartPoint: Lsn
+  /** End of a backup that was taken from a standby; 0 if none. */
+  backupEndPoint: Lsn
+  backupEndRequired: boolean
+  /** By number: 0 minimal, 1 replica, 2 logical. */
+  walLevel: number
+  walLogHints: boolean
 }
 
 /**
@@ -66,14 +79,18 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
   const catalogVersion = readU32(bytes, 12)
   if (catalogVersion !== catalog) throw unsupported('control.catalog-version', 'catalog_version_no', catalogVersion, catalog, 12)
   checkLayout(bytes)
+  const lsn = (at: number): Lsn => readI64(bytes, at) & 0xffffffffffffffffn
   const state = STATES[readU32(bytes, 16)]
   if (state === undefined) throw new CorruptionError('control.state', `pg_control: state ${readU32(bytes, 16)}`, { byte: 16 })
   return {
     systemIdentifier: readI64(bytes, 0) & 0xffffffffffffffffn, controlVersion, catalogVersion, state,
-    checkpoint: readI64(bytes, 32) & 0xffffffffffffffffn, redo: readI64(bytes, 40) & 0xffffffffffffffffn, timeline: readU32(bytes, 48),
+    checkpoint: lsn(32), redo: lsn(40), timeline: readU32(bytes, 48),
     nextXid: { low: readU32(bytes, 64), epoch: readU32(bytes, 68) }, oldestXid: readU32(bytes, 84),
     nextOid: readU32(bytes, 72), nextMulti: readU32(bytes, 76), nextMultiOffset: readU32(bytes, 80), oldestMulti: readU32(bytes, 92),
     checksums: checksumVersion(bytes), walSegmentSize: readU32(bytes, 228),
+    oldestActiveXid: readU32(bytes, 120), minRecoveryPoint: lsn(136), minRecoveryPointTimeline: readU32(bytes, 144),
+    backupStartPoint: lsn(152), backupEndPoint: lsn(160), backupEndRequired: bytes[168] === 1,
+    walLevel: readI32(bytes, 172), walLogHints: bytes[176] === 1,
   }
 }
 

@@ -26,23 +26,39 @@ export interface DataDirectory {
  * @throws CorruptionError, UnsupportedError control.*, cluster.version
  */
 export function openDataDirectory(path: string): DataDirectory {
-  const version = readIfThere(join(path, 'PG_VERSION'))
-  if (version === undefined) throw refusal('missing', 'no Postgres data directory: it has no file PG_VERSION', path)
-  const major = withPosition({ file: join(path, 'PG_VERSION') }, () => parsePgMajor(ascii(version)))
+  const major = readMajor(path)
+  if (exists(join(path, 'ltap/state'))) throw refusal('replayed', 'ltap replay made this folder; name the data directory of a server', path)
   refuseRunningServer(path)
   for (const name of RECOVERY_FILES) {
     if (!exists(join(path, name))) continue
-    const advice = 'start the server, let its recovery end, stop it with pg_ctl stop -m fast'
+    const advice = 'let ltap replay its WAL (--wal), or start the server, let its recovery end, stop it with pg_ctl stop -m fast'
     throw refusal('recovery', `${name} is there: a backup or a standby that was not recovered to the end; ${advice}`, path)
   }
-  const controlPath = join(path, 'global/pg_control')
-  const control = withPosition({ file: controlPath }, () => parseControlFile(readFile(controlPath), major))
+  const control = readControlFile(path, major)
   if (control.state !== 'shut down') {
-    const advice = 'start the server and stop it with pg_ctl stop -m fast'
+    const advice = 'let ltap replay its WAL (--wal), or start the server and stop it with pg_ctl stop -m fast'
     throw refusal('state', `the server was not shut down cleanly (pg_control: ${control.state}); ${advice}`, path)
   }
-  const tablespaces = listDir(join(path, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
-  return { path, major, control, tablespaces }
+  return { path, major, control, tablespaces: listTablespaces(path) }
+}
+
+/** Oids of the tablespaces besides pg_default and pg_global. */
+export function listTablespaces(path: string): Oid[] {
+  return listDir(join(path, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
+}
+
+/** @throws EnvironmentError datadir.missing, UnsupportedError cluster.version */
+export function readMajor(path: string): PgMajor {
+  const file = join(path, 'PG_VERSION')
+  const version = readIfThere(file)
+  if (version === undefined) throw refusal('missing', 'no Postgres data directory: it has no file PG_VERSION', path)
+  return withPosition({ file }, () => parsePgMajor(ascii(version)))
+}
+
+/** global/pg_control. @throws EnvironmentError file.*, CorruptionError and UnsupportedError control.* */
+export function readControlFile(path: string, major: PgMajor): ControlFile {
+  const file = join(path, 'global/pg_control')
+  return withPosition({ file }, () => parseControlFile(readFile(file), major))
 }
 
 /** Where a database keeps its files in a tablespace; the shared relations have database 0 in pg_global. */
@@ -79,8 +95,8 @@ export function preparedXids({ path, major }: DataDirectory): Set<Xid> {
   return xids
 }
 
-/** postmaster.pid of a process that is gone is left behind by a crash and harmless. */
-function refuseRunningServer(path: string): void {
+/** postmaster.pid of a process that is gone is left behind by a crash and harmless. @throws EnvironmentError datadir.running */
+export function refuseRunningServer(path: string): void {
   const file = join(path, 'postmaster.pid')
   const bytes = readIfThere(file)
   if (bytes === undefined) return
@@ -94,7 +110,7 @@ function refuseRunningServer(path: string): void {
   throw refusal('running', `a server may be running here (process ${pid}); stop it with pg_ctl stop -m fast`, file)
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

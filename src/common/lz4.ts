@@ -1,4 +1,4 @@
-import { CorruptionError } from '../common/errors.ts'
+import { CorruptionError } from './errors.ts'
 
 /**
  * One raw LZ4 block (lz4_Block_format.md), as LZ4_decompress_safe reads it: token (literal run, match length - 4),
@@ -8,8 +8,18 @@ import { CorruptionError } from '../common/errors.ts'
  */
 export function lz4Decompress(source: Uint8Array, start: number, end: number, rawSize: number): Uint8Array {
   const out = new Uint8Array(rawSize)
+  const made = lz4DecompressInto(source, start, end, out, 0, rawSize)
+  if (made !== rawSize) throw corrupt(`${made} of ${rawSize} bytes made`)
+  return out
+}
+
+/**
+ * The same into `out[outStart .. outEnd)`; matches may reach back into what `out` holds before that, as blocks of a frame do.
+ * @returns where the output ends, at most `outEnd`
+ */
+export function lz4DecompressInto(source: Uint8Array, start: number, end: number, out: Uint8Array, outStart: number, outEnd: number): number {
   let from = start
-  let to = 0
+  let to = outStart
   const extended = (length: number): number => {
     let byte = 255
     while (byte === 255) {
@@ -23,7 +33,7 @@ export function lz4Decompress(source: Uint8Array, start: number, end: number, ra
     const token = source[from++]!
     let literals = token >>> 4
     if (literals === 15) literals = extended(literals)
-    if (from + literals > end || to + literals > rawSize) throw corrupt(`${literals} literals at output byte ${to}`)
+    if (from + literals > end || to + literals > outEnd) throw corrupt(`${literals} literals at output byte ${to}`)
     for (const stop = from + literals; from < stop; ) out[to++] = source[from++]!
     if (from === end) break
     if (from + 2 > end) throw corrupt('distance cut short')
@@ -32,11 +42,10 @@ export function lz4Decompress(source: Uint8Array, start: number, end: number, ra
     let length = token & 15
     if (length === 15) length = extended(length)
     length += 4
-    if (distance === 0 || distance > to || to + length > rawSize) throw corrupt(`match of ${length} at distance ${distance}, output byte ${to}`)
+    if (distance === 0 || distance > to || to + length > outEnd) throw corrupt(`match of ${length} at distance ${distance}, output byte ${to}`)
     for (const stop = to + length; to < stop; to++) out[to] = out[to - distance]!
   }
-  if (to !== rawSize) throw corrupt(`${to} of ${rawSize} bytes made`)
-  return out
+  return to
 }
 
 function corrupt(reason: string): CorruptionError {

@@ -1,4 +1,4 @@
-import { CorruptionError } from '../common/errors.ts'
+import { CorruptionError } from './errors.ts'
 
 /**
  * pglz_decompress (pg_lzcompress.c). Control bytes, LSB first: 0 is a literal byte; 1 is a match of two bytes
@@ -8,6 +8,12 @@ import { CorruptionError } from '../common/errors.ts'
  */
 export function pglzDecompress(source: Uint8Array, start: number, end: number, rawSize: number): Uint8Array {
   const out = new Uint8Array(rawSize)
+  pglzDecompressInto(source, start, end, out, rawSize)
+  return out
+}
+
+/** The same into `out[0 .. rawSize)`, which is long enough. */
+export function pglzDecompressInto(source: Uint8Array, start: number, end: number, out: Uint8Array, rawSize: number): void {
   let from = start
   let to = 0
   while (from < end && to < rawSize) {
@@ -32,7 +38,6 @@ export function pglzDecompress(source: Uint8Array, start: number, end: number, r
     }
   }
   if (to !== rawSize || from !== end) throw corrupt(`${to} of ${rawSize} bytes made, ${end - from} input bytes left`)
-  return out
 }
 
 function corrupt(reason: string): CorruptionError {

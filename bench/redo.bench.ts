@@ -1,0 +1,92 @@
+/**
+ * The WAL of TPC-B transactions applied to pages in memory: segment files, CRC, decoding, redo; beside it the real server's recovery of the
+ * same WAL, as it times its redo itself (start, checkpoint and stop not counted).
+ */
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseControlFile } from '../src/io/datadir/controlfile.ts'
+import { PostgresCluster } from '../src/io/postgres.ts'
+import { copyDataDir } from '../src/io/postgresdatadir.ts'
+import { openWal } from '../src/io/wal/source.ts'
+import { Redo } from '../src/redo/redo.ts'
+import { loadDataDir, MemoryStore } from '../test/support/memorystore.ts'
+import { benchDir, benchSize } from './data.ts'
+import { ResultHash } from './hash.ts'
+import type { Timing } from './measure.ts'
+import { printResult } from './report.ts'
+import { TPCB_SETTINGS, tpcbWal } from './tpcb.ts'
+
+const ROUNDS = 5
+/** Issue 3: at least 250 MB/s, and 300,000 transactions a second. */
+const WANTED_MB = 250
+const WANTED_TRANSACTIONS = 300_000
+
+const size = benchSize()
+const { base, wal, transactions } = await tpcbWal(size)
+const control = parseControlFile(readFileSync(join(base, 'global/pg_control')), 17)
+const { redo: start, timeline, checksums } = control
+
+let walBytes = 0
+let hash = ''
+const times: number[] = []
+for (let round = 0; round <= ROUNDS; round++) {
+  const store = loadDataDir(base)
+  const began = performance.now()
+  walBytes = replay(store)
+  if (round > 0) times.push(performance.now() - began)
+  else hash = hashOf(store)
+}
+const ours = timing(times)
+const peerTimes: number[] = []
+for (let round = 0; round < (process.env['LTAP_BENCH_NO_PEER'] ? 0 : 3); round++) peerTimes.push(await recover())
+const peer = timing(peerTimes.length > 0 ? peerTimes : [Number.NaN])
+const perSecond = transactions / (ours.medianMs / 1e3)
+process.stderr.write(`  ${(walBytes / 1e3 / ours.medianMs).toFixed(0)} MB/s (wanted ${WANTED_MB}), ` +
+  `${perSecond.toFixed(0)} transactions/s (wanted ${WANTED_TRANSACTIONS}), ${(walBytes / transactions).toFixed(0)} bytes per transaction\n`)
+printResult({
+  kind: 'speed', bench: 'redo', table: `tpcb ${transactions}`, variant: 'in memory', peerName: 'recovery', heapBytes: walBytes, ours, peer,
+  ratio: peer.medianMs / ours.medianMs, ratioMin: peer.minMs / ours.maxMs, ratioMax: peer.maxMs / ours.minMs, rounds: ROUNDS, hash,
+})
+
+function replay(store: MemoryStore): number {
+  const source = openWal(wal, { start: Number(start), major: 17, timeline })
+  const redo = new Redo(store, { major: 17, checksums, walLogHints: false })
+  redo.reachedConsistency()
+  for (let record = source.read(); record !== undefined; record = source.read()) redo.apply(record)
+  source.close()
+  return source.position - Number(start)
+}
+
+function hashOf(store: MemoryStore): string {
+  const result = new ResultHash()
+  for (const key of [...store.relations.keys()].sort()) {
+    for (const page of store.relations.get(key)!.forks[0]?.pages ?? []) result.add(page.bytes)
+  }
+  return result.digest()
+}
+
+/** Milliseconds of redo, from the server's log. */
+async function recover(): Promise<number> {
+  const folder = mkdtempSync(join(benchDir(), 'recover-'))
+  chmodSync(folder, 0o755)
+  const dataDir = join(folder, 'data')
+  await copyDataDir(base, dataDir)
+  for (const name of readdirSync(wal)) cpSync(join(wal, name), join(dataDir, 'pg_wal', name), { recursive: true })
+  const server = await PostgresCluster.adopt({ dataDir, settings: TPCB_SETTINGS })
+  try {
+    await server.start()
+    const log = readFileSync(server.logFile, 'utf8')
+    await server.stop('immediate')
+    const elapsed = /redo done at .* elapsed: ([\d.]+) s/.exec(log)?.[1]
+    if (elapsed === undefined) throw new Error(`the server did not recover:\n${log}`)
+    return Number(elapsed) * 1e3
+  } finally {
+    await server.remove()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function timing(values: readonly number[]): Timing {
+  const sorted = [...values].sort((a, b) => a - b)
+  return { medianMs: sorted[sorted.length >> 1]!, minMs: sorted[0]!, maxMs: sorted.at(-1)! }
+}

@@ -1,0 +1,98 @@
+/**
+ * Segment files → records: page headers, CRC, links, block references; beside pg_waldump --stats of Debian's Postgres 15 (LTAP_SYSTEM_POSTGRES),
+ * which reads the same files. Two kinds of WAL: short records, as transactions write them, and full-page images.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import { PostgresCluster } from '../src/io/postgres.ts'
+import { openWal } from '../src/io/wal/source.ts'
+import { benchDir, benchSize } from './data.ts'
+import { ResultHash } from './hash.ts'
+import { compare } from './measure.ts'
+import { printResult } from './report.ts'
+import type { BenchSize } from './tables.ts'
+
+const MAJOR = 15
+const VERSION = 1
+const WANTED = 0.5
+const ROWS: Record<BenchSize, number> = { smoke: 400_000, full: 2_000_000 }
+
+interface BenchWal {
+  dir: string
+  /** First and last LSN per kind of WAL. */
+  ranges: Record<string, [start: string, end: string]>
+}
+
+const size = benchSize()
+const { dir, ranges } = await makeWal()
+for (const [variant, [start, end]] of Object.entries(ranges)) {
+  const [from, to] = [position(start), position(end)]
+  const peerProgram = join(process.env['LTAP_SYSTEM_POSTGRES'] ?? '/usr/lib/postgresql/15/bin', 'pg_waldump')
+  if (!existsSync(peerProgram)) {
+    process.stderr.write(`SKIPPED: no ${peerProgram}; set LTAP_SYSTEM_POSTGRES to the bin folder of a Postgres 15\n`)
+    break
+  }
+  const ours = { name: 'records', run: () => readRecords(from, to, () => {}) }
+  const peer = { name: 'pg_waldump', run: () => void execFileSync(peerProgram, ['--stats', '-p', dir, '-s', start, '-e', end], { stdio: ['ignore', 'pipe', 'ignore'] }) }
+  const hash = new ResultHash()
+  const words = new Uint32Array(4)
+  const records = readRecords(from, to, (lsn, length, crc, blocks) => {
+    words.set([lsn % 0x100000000, length, crc, blocks])
+    hash.add(new Uint8Array(words.buffer))
+  })
+  const comparison = await compare(ours, peer, size)
+  printResult({
+    kind: 'speed', bench: 'wal', table: `${records} records`, variant, peerName: 'pg_waldump --stats', heapBytes: to - from, ...comparison, wanted: WANTED,
+    hash: hash.digest(),
+  })
+}
+
+function readRecords(from: number, to: number, take: (lsn: number, length: number, crc: number, blocks: number) => void): number {
+  const source = openWal(dir, { start: from, exact: true })
+  let count = 0
+  for (let record = source.read(); record !== undefined && record.startLsn < to; record = source.read()) {
+    take(record.startLsn, record.length, record.crc, record.blockCount)
+    count++
+  }
+  source.close()
+  return count
+}
+
+async function makeWal(): Promise<BenchWal> {
+  const marker = join(benchDir(), `wal-${size}-v${VERSION}.json`)
+  if (existsSync(marker)) return JSON.parse(readFileSync(marker, 'utf8')) as BenchWal
+  process.stderr.write(`making WAL in ${benchDir()}\n`)
+  mkdirSync(benchDir(), { recursive: true })
+  const made: BenchWal = { dir: mkdtempSync(join(benchDir(), 'wal-')), ranges: {} }
+  const settings = { autovacuum: 'off', fsync: 'off', max_wal_size: '16GB', wal_keep_size: '16GB', checkpoint_timeout: '1d', jit: 'off' }
+  const server = await PostgresCluster.create({ major: MAJOR, parentDir: benchDir(), settings })
+  try {
+    await server.start()
+    const client = new pg.Client({ host: server.socketDir, port: server.port, user: 'postgres' })
+    await client.connect()
+    const lsn = async (): Promise<string> => String((await client.query<{ l: string }>('SELECT pg_current_wal_insert_lsn() l')).rows[0]!.l)
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, v int, filler char(60))')
+    const start = await lsn()
+    await client.query(`INSERT INTO t SELECT i, i, '' FROM generate_series(1, ${ROWS[size]}) i`)
+    await client.query('UPDATE t SET v = v + 1')
+    const middle = await lsn()
+    for (const statement of ['CHECKPOINT', 'VACUUM FULL t', 'CREATE INDEX ON t (v)', 'CREATE INDEX ON t (filler, v)']) await client.query(statement)
+    made.ranges = { 'short records': [start, middle], images: [middle, await lsn()] }
+    await client.query("SELECT pg_logical_emit_message(true, 'flush', '')")
+    await client.end()
+    await server.stop()
+    cpSync(join(server.dataDir, 'pg_wal'), made.dir, { recursive: true })
+  } finally {
+    await server.remove()
+  }
+  writeFileSync(`${marker}.new`, JSON.stringify(made))
+  renameSync(`${marker}.new`, marker)
+  return made
+}
+
+function position(lsn: string): number {
+  const [high, low] = lsn.split('/')
+  return Number.parseInt(high!, 16) * 2 ** 32 + Number.parseInt(low!, 16)
+}

@@ -1,0 +1,60 @@
+import type { Command } from 'commander'
+import { InvalidArgumentError } from 'commander'
+import { replayCluster, type ReplayReport } from '../io/replay/replaycluster.ts'
+import { factLines, megabytes, thousands } from './count.ts'
+import { withWalProgress } from './jobprogress.ts'
+import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+interface ReplayOptions extends TargetOptions {
+  out: string
+  cache: number
+  json?: boolean
+  verbose?: boolean
+}
+
+const TEXT = {
+  summary: 'apply WAL to the heaps of a data directory or base backup, as recovery does, and leave them as they were at any point',
+  examples: [
+    'ltap replay ./data --out ./now                                   # a crashed server, to the end of its pg_wal',
+    "ltap replay ./backup --wal ./archive --to '2026-01-31 12:00Z' --out ./noon",
+    'ltap replay ./backup --wal ./archive --to 16/B374D848 --out ./then && ltap transcode ./then --lake ./lake',
+  ],
+}
+
+const CACHE_MB = 256
+
+/** `ltap replay`. */
+export function addReplay(program: Command, run: Run): void {
+  addTargetOptions(addVerb(program, 'replay <pgdata or backup>', TEXT))
+    .requiredOption('--out <dir>', 'folder for the files; one that was interrupted goes on')
+    .option('--cache <MB>', 'memory for pages', parseCache, CACHE_MB)
+    .action(async (source: string, { out, cache, wal, to, timeline, ...options }: ReplayOptions) => {
+      const output = begin(run, options)
+      const started = performance.now()
+      const report = await withWalProgress(output, 'replay', (onProgress) => replayCluster({
+        source, out, cacheBytes: cache << 20, onProgress,
+        ...(wal === undefined ? {} : { wal }), ...(to === undefined ? {} : { target: to }), ...(timeline === undefined ? {} : { timeline }),
+      }))
+      const seconds = (performance.now() - started) / 1000
+      await output.result({ ...report, seconds }, () => reportText(report, out, seconds))
+    })
+}
+
+function reportText({ major, lsn, from, timeline, records, walBytes, end, resumed }: ReplayReport, out: string, seconds: number): string {
+  return [
+    `Postgres ${major} at ${lsn} is in ${out}\n`,
+    factLines([
+      ['replayed', `${thousands(records)} records, ${megabytes(walBytes)} of WAL from ${from}${resumed ? ', where an earlier run ended' : ''}`],
+      ['timeline', String(timeline)],
+      ['ended', end],
+      ['time', `${seconds.toFixed(1)} s, ${megabytes(walBytes / Math.max(seconds, 0.001))}/s`],
+    ]),
+  ].join('')
+}
+
+function parseCache(text: string): number {
+  const megabytesWanted = Number(text)
+  if (!/^\d+$/.test(text) || megabytesWanted < 8 || megabytesWanted > 1 << 20) throw new InvalidArgumentError('a number of megabytes from 8 on is needed.')
+  return megabytesWanted
+}

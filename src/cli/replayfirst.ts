@@ -1,0 +1,50 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { fileError } from '../io/datadir/files.ts'
+import { replayCluster } from '../io/replay/replaycluster.ts'
+import type { ReplayTarget } from '../engine/replay.ts'
+import { withWalProgress } from './jobprogress.ts'
+import type { Output } from './output.ts'
+import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
+
+export interface ReplayFirstOptions extends TargetOptions {
+  work?: string
+}
+
+/** The options of verbs that can replay WAL into a folder of their own before they begin. */
+export function addReplayFirstOptions(command: Command): Command {
+  return addTargetOptions(command)
+    .option('--work <dir>', 'with --wal or --to: folder for the replayed files, kept (default: one beside the lake, deleted at the end)')
+}
+
+/**
+ * Runs `body` on the data directory itself, or, with --wal, --to or --timeline, on what it was then.
+ * @param fallback the target if there is no --to
+ */
+export async function replayFirst<T>(
+  output: Output, pgdata: string, lake: string, options: ReplayFirstOptions, fallback: ReplayTarget, body: (pgdata: string) => Promise<T>,
+): Promise<T> {
+  const { wal, to, timeline, work } = options
+  if (wal === undefined && to === undefined && timeline === undefined && work === undefined) return body(pgdata)
+  const folder = work ?? scratchFolder(lake)
+  try {
+    await withWalProgress(output, 'replay', (onProgress) => replayCluster({
+      source: pgdata, out: folder, target: to ?? fallback, onProgress,
+      ...(wal === undefined ? {} : { wal }), ...(timeline === undefined ? {} : { timeline }),
+    }))
+    return await body(folder)
+  } finally {
+    if (work === undefined) rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function scratchFolder(lake: string): string {
+  const parent = dirname(resolve(lake))
+  try {
+    mkdirSync(parent, { recursive: true })
+    return mkdtempSync(join(parent, '.ltap-replay-'))
+  } catch (error) {
+    throw fileError(error, parent)
+  }
+}

@@ -1,0 +1,47 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import { parseLsn, walPosition } from '../common/ids.ts'
+import type { ReplayTarget } from '../engine/replay.ts'
+
+/** 2000-01-01 in milliseconds since 1970. */
+const POSTGRES_EPOCH_MS = 946_684_800_000
+const TIME = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?$/
+
+export interface TargetOptions {
+  wal?: string
+  to?: ReplayTarget
+  timeline?: number | 'latest'
+}
+
+/** The options of all verbs that replay WAL. */
+export function addTargetOptions(command: Command): Command {
+  return command
+    .option('--wal <dir>', "folder of WAL: pg_wal or an archive, .gz, .lz4 and .zst too (default: the data directory's pg_wal)")
+    .option('--to <point>', 'latest, an LSN (16/B374D848: what ends later is left out) or a time (2026-01-31 12:00:00Z; default zone UTC)', parseTarget)
+    .option('--timeline <number>', 'latest, or the timeline to follow', parseTimeline)
+}
+
+/** `latest`, an LSN or a time. */
+export function parseTarget(text: string): ReplayTarget {
+  if (text === 'latest') return {}
+  const lsn = parseLsn(text)
+  if (lsn !== undefined) return { lsn: walPosition(lsn) }
+  const time = parseTime(text)
+  if (time === undefined) throw new InvalidArgumentError('latest, an LSN such as 16/B374D848, or a time such as 2026-01-31 12:00:00Z is needed.')
+  return { time }
+}
+
+/** Microseconds since 2000. */
+function parseTime(text: string): bigint | undefined {
+  const [, day, minutes, seconds = '00', fraction = '', zone = 'Z'] = TIME.exec(text) ?? []
+  if (day === undefined) return undefined
+  const offset = zone === 'UTC' ? 'Z' : zone.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours: string, rest?: string) => `${hours}:${rest ?? '00'}`)
+  const ms = Date.parse(`${day}T${minutes}:${seconds}${offset}`)
+  if (Number.isNaN(ms)) return undefined
+  return BigInt(ms - POSTGRES_EPOCH_MS) * 1000n + BigInt(fraction.padEnd(6, '0'))
+}
+
+function parseTimeline(text: string): number | 'latest' {
+  if (text === 'latest') return text
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('latest or a timeline number is needed.')
+  return Number(text)
+}

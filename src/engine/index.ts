@@ -1,0 +1,2 @@
+/** Moves pages and transaction status along the WAL. Pure; storage comes through ports. */
+export * from './replay.ts'

@@ -1,0 +1,111 @@
+import { Transform, type TransformCallback } from 'node:stream'
+import { readU32 } from '../../common/bytes.ts'
+import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
+import { lz4DecompressInto } from '../../common/lz4.ts'
+
+/*
+ * An lz4 frame (lz4_Frame_format.md), little-endian, as it comes in pieces; what `lz4` and pg_basebackup write:
+ *
+ *     04 22 4d 18 | FLG | BD | content size u64, if any | HC | block … | 0 u32 | content checksum, if any
+ *     block: length u32, top bit set if stored plain | bytes | checksum, if any
+ *
+ * Checksums are passed over: a tar file of pages that have their own.
+ */
+const MAGIC = 0x184d2204
+const FLG_VERSION_MASK = 0xc0
+const FLG_VERSION = 0x40
+const FLG_BLOCK_CHECKSUM = 0x10
+const FLG_CONTENT_SIZE = 0x08
+const FLG_CONTENT_CHECKSUM = 0x04
+const FLG_DICTIONARY = 0x01
+const BLOCK_PLAIN = 0x80000000
+/** Bits 6 to 4 of BD. */
+const BLOCK_SIZES: Readonly<Record<number, number>> = { 4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22 }
+/** How far a match reaches back, into earlier blocks too. */
+const WINDOW = 1 << 16
+
+/** Decompresses lz4 frames, one after another, with the memory of one block. */
+export class Lz4Stream extends Transform {
+  private input: Uint8Array = new Uint8Array(0)
+  private flags = 0
+  private blockMax = 0
+  private inFrame = false
+  /** The last 64 KiB of what was made, then the block at hand. */
+  private out = new Uint8Array(0)
+  private made = 0
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    try {
+      this.input = this.input.length === 0 ? chunk : Buffer.concat([this.input, chunk])
+      let at = 0
+      for (let length = this.step(at); length > 0; length = this.step(at)) at += length
+      this.input = this.input.slice(at)
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
+  }
+
+  override _flush(done: TransformCallback): void {
+    done(this.inFrame || this.input.length > 0 ? corrupt('cut short') : null)
+  }
+
+  /** Takes a header, a block or an end. @returns its length, 0 if not all of it is there yet */
+  private step(at: number): number {
+    return this.inFrame ? this.takeBlock(at) : this.takeHeader(at)
+  }
+
+  private takeHeader(at: number): number {
+    if (this.input.length - at < 7) return 0
+    if (readU32(this.input, at) !== MAGIC) throw corrupt('no lz4 frame begins here')
+    const flags = this.input[at + 4]!
+    const length = 7 + (flags & FLG_CONTENT_SIZE ? 8 : 0)
+    if ((flags & FLG_VERSION_MASK) !== FLG_VERSION) throw corrupt(`frame version ${flags >> 6}`)
+    if (flags & FLG_DICTIONARY) throw new UnsupportedError('compression.lz4-frame', 'lz4 with a dictionary')
+    if (this.input.length - at < length) return 0
+    const blockMax = BLOCK_SIZES[(this.input[at + 5]! >> 4) & 7]
+    if (blockMax === undefined) throw corrupt(`block size code ${this.input[at + 5]}`)
+    if (this.blockMax !== blockMax) this.out = new Uint8Array(WINDOW + blockMax)
+    this.blockMax = blockMax
+    this.flags = flags
+    this.made = 0
+    this.inFrame = true
+    return length
+  }
+
+  private takeBlock(at: number): number {
+    if (this.input.length - at < 4) return 0
+    const word = readU32(this.input, at)
+    if (word === 0) {
+      const length = 4 + (this.flags & FLG_CONTENT_CHECKSUM ? 4 : 0)
+      if (this.input.length - at < length) return 0
+      this.inFrame = false
+      return length
+    }
+    const size = word & ~BLOCK_PLAIN
+    if (size > this.blockMax) throw corrupt(`a block of ${size} bytes`)
+    const length = 4 + size + (this.flags & FLG_BLOCK_CHECKSUM ? 4 : 0)
+    if (this.input.length - at < length) return 0
+    this.decompress(at + 4, size, (word & BLOCK_PLAIN) !== 0)
+    return length
+  }
+
+  private decompress(start: number, size: number, plain: boolean): void {
+    if (this.made > WINDOW) {
+      this.out.copyWithin(0, this.made - WINDOW, this.made)
+      this.made = WINDOW
+    }
+    const from = this.made
+    if (plain) {
+      this.out.set(this.input.subarray(start, start + size), from)
+      this.made = from + size
+    } else {
+      this.made = lz4DecompressInto(this.input, start, start + size, this.out, from, from + this.blockMax)
+    }
+    this.push(Buffer.from(this.out.slice(from, this.made).buffer))
+  }
+}
+
+function corrupt(reason: string): CorruptionError {
+  return new CorruptionError('compression.lz4-frame', `lz4: ${reason}`)
+}

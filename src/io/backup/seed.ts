@@ -1,0 +1,146 @@
+import { type Dirent, existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
+import { type WalPosition, walPosition } from '../../common/ids.ts'
+import type { PgMajor } from '../../common/pgversion.ts'
+import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
+import { utf8Decode } from '../../common/utf8.ts'
+import type { ControlFile } from '../datadir/controlfile.ts'
+import { readControlFile, readMajor, refuseRunningServer } from '../datadir/datadir.ts'
+import { fileError, listDir, readIfThere } from '../datadir/files.ts'
+import { syncPath } from '../pagestore/copydirectory.ts'
+import { directoryPath } from '../pagestore/places.ts'
+import type { StoreIdentity } from '../pagestore/statefile.ts'
+import { type BackupLabel, parseBackupLabel } from './backuplabel.ts'
+import { copyDataDirectory } from './seeddirectory.ts'
+import { extractBackup, findTars } from './seedtar.ts'
+import { settleDirectory } from './settle.ts'
+
+const DIGITS = /^\d+$/
+
+/** What a page store was seeded from, and where replay has to begin. */
+export interface Seed {
+  /** `backup`: of a running server; `crashed`: a server that did not shut down as a primary does, or a standby. */
+  kind: 'clean' | 'crashed' | 'backup'
+  major: PgMajor
+  control: ControlFile
+  identity: StoreIdentity
+  /** Redo begins with the record here. */
+  start: WalPosition
+  /** Where the checkpoint record begins that says what the transactions' state at `start` was. */
+  checkpoint: WalPosition
+  timeline: number
+  /** The pages are consistent once replay has reached this; undefined where only the WAL tells. */
+  consistentAt: WalPosition | undefined
+  /**
+   * Consistent not before a BACKUP_END record whose content is this position. With neither this nor `consistentAt` the directory of
+   * a primary crashed: its pages may be as new as the end of its WAL, and only that is consistent.
+   */
+  backupEndOf: WalPosition | undefined
+  backupLabel: BackupLabel | undefined
+  /** The WAL that came with it. */
+  walDirectory: string | undefined
+  /** Relations not kept because they are indexes. */
+  indexes: RelFileLocator[]
+  /** Copied. */
+  files: number
+  bytes: number
+}
+
+/** True for a folder or file of pg_basebackup's tar format. */
+export function isTarBackup(source: string): boolean {
+  return findTars(source) !== undefined
+}
+
+/**
+ * Copies what a page store keeps into `out`, a folder that is new or empty, and makes it durable; createPageStore does the rest.
+ * @param source data directory of a server that does not run, plain base backup, or a folder with base.tar
+ * @throws EnvironmentError datadir.*, backup.*, file.*; CorruptionError; UnsupportedError
+ */
+export async function seed(source: string, out: string): Promise<Seed> {
+  makeEmpty(out)
+  const tars = findTars(source)
+  if (tars !== undefined) {
+    const { label, indexes, files, bytes, walDirectory } = await extractBackup(tars, out)
+    if (label === undefined) throw new EnvironmentError('backup.label', 'base.tar has no backup_label: not a base backup', { file: source })
+    return describe(out, label, { indexes, files, bytes }, walDirectory)
+  }
+  const major = readMajor(source)
+  refuseRunningServer(source)
+  const { catalogVersion } = readControlFile(source, major)
+  const label = readIfThere(join(source, 'backup_label'))
+  const copied = copyDataDirectory(source, out, `PG_${major}_${catalogVersion}`)
+  const wal = join(source, 'pg_wal')
+  return describe(out, label === undefined ? undefined : utf8Decode(label), copied, existsSync(wal) ? wal : undefined)
+}
+
+function makeEmpty(out: string): void {
+  if (listDir(out).length > 0) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
+  try {
+    mkdirSync(out, { recursive: true })
+  } catch (error) {
+    throw fileError(error, out)
+  }
+}
+
+function describe(
+  out: string, labelText: string | undefined, copied: Pick<Seed, 'indexes' | 'files' | 'bytes'>, walDirectory: string | undefined,
+): Seed {
+  const major = readMajor(out)
+  const control = readControlFile(out, major)
+  const backupLabel = labelText === undefined ? undefined : withPosition({ file: 'backup_label' }, () => parseBackupLabel(labelText))
+  const identity = { systemIdentifier: control.systemIdentifier, major, catalogVersion: control.catalogVersion }
+  const indexes = [...copied.indexes, ...settle(out, identity)]
+  makeDurable(out)
+  return { major, control, identity, backupLabel, walDirectory, ...copied, indexes, ...startOf(control, backupLabel) }
+}
+
+/** Where recovery begins and when it is consistent: InitWalRecovery and CheckRecoveryConsistency (xlogrecovery.c). */
+function startOf(
+  control: ControlFile, label: BackupLabel | undefined,
+): Pick<Seed, 'kind' | 'start' | 'checkpoint' | 'timeline' | 'consistentAt' | 'backupEndOf'> {
+  const start = label?.start ?? walPosition(control.redo)
+  const checkpoint = label?.checkpoint ?? walPosition(control.checkpoint)
+  const timeline = label?.timeline ?? control.timeline
+  const place = { start, checkpoint, timeline }
+  const minimum = Math.max(start, walPosition(control.minRecoveryPoint))
+  const standby = control.state === 'in archive recovery' || control.state === 'shut down in recovery'
+  if (label?.from === 'standby') {
+    if (!standby) throw new UnsupportedError('backup.standby', `a backup of a standby whose pg_control says '${control.state}'`)
+    return { kind: 'backup', ...place, consistentAt: minimum, backupEndOf: undefined }
+  }
+  if (label !== undefined) return { kind: 'backup', ...place, consistentAt: minimum, backupEndOf: start }
+  if (control.backupEndPoint !== 0n) {
+    return { kind: 'backup', ...place, consistentAt: Math.max(minimum, walPosition(control.backupEndPoint)), backupEndOf: undefined }
+  }
+  if (control.backupStartPoint !== 0n || control.backupEndRequired) {
+    return { kind: 'backup', ...place, consistentAt: minimum, backupEndOf: walPosition(control.backupStartPoint) }
+  }
+  if (control.state === 'shut down') return { kind: 'clean', ...place, consistentAt: start, backupEndOf: undefined }
+  return { kind: 'crashed', ...place, consistentAt: standby ? minimum : undefined, backupEndOf: undefined }
+}
+
+function settle(out: string, identity: StoreIdentity): RelFileLocator[] {
+  const places = [{ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }]
+  const spaces = listDir(join(out, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
+  for (const spcOid of [DEFAULT_TABLESPACE, ...spaces]) {
+    const parent = dirname(join(out, directoryPath({ spcOid, dbOid: 0 }, identity)))
+    for (const name of listDir(parent)) if (DIGITS.test(name)) places.push({ spcOid, dbOid: Number(name) })
+  }
+  return places.flatMap((place) => settleDirectory(join(out, directoryPath(place, identity)), place))
+}
+
+/** Every file and every name below the folder. */
+function makeDurable(folder: string): void {
+  let entries: Dirent[]
+  try {
+    entries = readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    throw fileError(error, folder)
+  }
+  for (const entry of entries) {
+    if (entry.isDirectory()) makeDurable(join(folder, entry.name))
+    else syncPath(join(folder, entry.name))
+  }
+  syncPath(folder)
+}

@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { EnvironmentError, withPosition } from '../../common/errors.ts'
+import { type Lsn, walPosition, type Xid } from '../../common/ids.ts'
+import { recordEnd } from '../../wal/pageheader.ts'
+import { type FullXid, preparedXidsOf } from '../../xact/transactionstate.ts'
+import { JOURNAL } from '../pagestore/journal.ts'
+import { parseState, STATE_FILE } from '../pagestore/statefile.ts'
+import { progressOf } from '../replay/replaystate.ts'
+import { type DataDirectory, listTablespaces, openDataDirectory, preparedXids, readControlFile, readMajor } from './datadir.ts'
+import { readFile } from './files.ts'
+
+/** A checkpoint record of 14 to 18: header, main data header, CheckPoint. */
+const CHECKPOINT_RECORD_LENGTH = 24 + 2 + 88
+
+/** Files that are those of one LSN: a clean data directory, or what replay made. */
+export interface ClusterFiles extends DataDirectory {
+  /** End of the last record that is in them. */
+  lsn: Lsn
+  timeline: number
+  transactions: {
+    nextXid: FullXid
+    /** CLOG has every status from here on. */
+    oldestXid: Xid
+    unresolvedFrom: FullXid
+    oldestMulti: number
+    nextMulti: number
+    nextMultiOffset: number
+    /** Subtransactions too. */
+    prepared: ReadonlySet<Xid>
+  }
+}
+
+/**
+ * @throws EnvironmentError datadir.* for the data directory of a server that was not shut down cleanly; replay.unfinished
+ * @throws CorruptionError, UnsupportedError control.*, cluster.version, pagestore.*
+ */
+export function openClusterFiles(path: string): ClusterFiles {
+  return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path)
+}
+
+function openClean(path: string): ClusterFiles {
+  const datadir = openDataDirectory(path)
+  const { checkpoint, timeline, walSegmentSize, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
+  const lsn = BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize))
+  const prepared = preparedXids(datadir)
+  return { ...datadir, lsn, timeline, transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared } }
+}
+
+function openReplayed(path: string): ClusterFiles {
+  if (existsSync(join(path, JOURNAL))) {
+    throw new EnvironmentError('replay.unfinished', 'replay was interrupted here; run ltap replay into it again', { file: path })
+  }
+  const file = join(path, STATE_FILE)
+  const { replay } = withPosition({ file }, () => parseState(readFile(file)))
+  const { consistency, transactions } = progressOf(replay)
+  if (!consistency.reached) {
+    throw new EnvironmentError('replay.unfinished', 'the pages are not yet those of one moment; run ltap replay into it again', { file: path })
+  }
+  const major = readMajor(path)
+  const { nextXid, oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset } = transactions
+  return {
+    path, major, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(replay.lsn), timeline: replay.timeline,
+    transactions: {
+      nextXid, oldestXid: oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared: preparedXidsOf(transactions),
+    },
+  }
+}

@@ -1,0 +1,99 @@
+import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32c } from '../../common/crc32c.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import type { RelFileLocator } from '../../common/rel.ts'
+import { fileError, readFile } from '../datadir/files.ts'
+import { IndexList, INDEXES_FILE } from './indexlist.ts'
+import { readJournal, removeUnfinishedJournal } from './journal.ts'
+import { applyJournal, PageStore, type PageStoreOptions, removeStaging } from './pagestore.ts'
+import { formatState, parseState, type ReplayState, STATE_FILE, type StoreIdentity } from './statefile.ts'
+import { EVENTS_FILE } from './storeevents.ts'
+import { StoreFiles } from './storefiles.ts'
+import { lockStore, unlockStore } from './storelock.ts'
+
+/** Whether a folder is a page store that can be opened; a seeding that was interrupted left none. */
+export function isPageStore(path: string): boolean {
+  return existsSync(join(path, STATE_FILE)) || existsSync(join(path, 'ltap/journal'))
+}
+
+/**
+ * Opens a page store at the state of its last flush: one that was interrupted after its journal was complete is finished first, one
+ * before that never happened. The store is locked until {@link PageStore.close}.
+ * @throws EnvironmentError pagestore.missing, pagestore.locked, file.*; CorruptionError pagestore.*; UnsupportedError pagestore.format
+ */
+export function openPageStore(path: string, options: PageStoreOptions = {}): PageStore {
+  if (!isPageStore(path)) {
+    throw new EnvironmentError('pagestore.missing', 'no page store, or its seeding was interrupted; delete the folder and begin again', { file: path })
+  }
+  lockStore(path)
+  try {
+    removeUnfinishedJournal(path)
+    finishJournal(path)
+    removeStaging(path)
+    const file = join(path, STATE_FILE)
+    const state = withPosition({ file }, () => parseState(readFile(file)))
+    checkEvents(path, state.eventsLength)
+    return new PageStore(path, state, readIndexes(path, state.indexesCrc), options)
+  } catch (error) {
+    unlockStore(path)
+    throw error
+  }
+}
+
+/**
+ * Makes a folder, which may hold files already, a page store.
+ * @param indexes relations that are indexes: their files are not there
+ * @throws EnvironmentError file.*
+ */
+export function createPageStore(path: string, identity: StoreIdentity, replay: ReplayState, indexes: readonly RelFileLocator[] = []): void {
+  try {
+    mkdirSync(join(path, 'ltap'), { recursive: true })
+  } catch (error) {
+    throw fileError(error, path)
+  }
+  const list = new IndexList()
+  for (const locator of indexes) list.add(locator)
+  const files = new StoreFiles(path)
+  try {
+    for (const directory of ['global', 'base', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase']) {
+      files.apply({ op: 'make-directory', path: directory }, new Uint8Array(0))
+    }
+    files.apply({ op: 'write-file', path: EVENTS_FILE }, new Uint8Array(0))
+    files.apply({ op: 'write-file', path: INDEXES_FILE }, list.format())
+    files.sync()
+    files.apply({ op: 'write-file', path: STATE_FILE }, formatState({ identity, replay, eventsLength: 0, indexesCrc: crc32c(list.format()) }))
+    files.sync()
+  } finally {
+    files.close()
+  }
+}
+
+/** Checks all of a journal before any of it is applied. */
+function finishJournal(path: string): void {
+  if (!readJournal(path, () => {})) return
+  const files = new StoreFiles(path)
+  try {
+    applyJournal(path, files)
+  } finally {
+    files.close()
+  }
+}
+
+function readIndexes(path: string, crc: number): IndexList {
+  const file = join(path, INDEXES_FILE)
+  const bytes = readFile(file)
+  if (crc32c(bytes) !== crc) throw new CorruptionError('pagestore.indexes', 'wrong CRC; seed the page store again', { file })
+  return IndexList.parse(bytes)
+}
+
+function checkEvents(path: string, expected: number): void {
+  const file = join(path, EVENTS_FILE)
+  let size: number
+  try {
+    size = statSync(file).size
+  } catch (error) {
+    throw fileError(error, file)
+  }
+  if (size !== expected) throw new CorruptionError('pagestore.events', `${size} bytes where the state says ${expected}; seed the page store again`, { file })
+}

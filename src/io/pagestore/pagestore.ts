@@ -1,0 +1,333 @@
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32c } from '../../common/crc32c.ts'
+import { assert } from '../../common/errors.ts'
+import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
+import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
+import { utf8Encode } from '../../common/utf8.ts'
+import type { DatabaseDirectory, RedoStore } from '../../redo/store.ts'
+import type { TransactionStore } from '../../xact/store.ts'
+import { fileError, listDir } from '../datadir/files.ts'
+import { copyDirectoryFiles } from './copydirectory.ts'
+import { FramePool } from './frame.ts'
+import { type IndexList, INDEXES_FILE } from './indexlist.ts'
+import { JournalWriter, readJournal, removeJournal } from './journal.ts'
+import type { OpSink } from './ops.ts'
+import { directoryPath, tablespacePath } from './places.ts'
+import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
+import { EVENTS_FILE, StoreEvents } from './storeevents.ts'
+import { StoredDatabase } from './storeddatabase.ts'
+import type { StoredFork } from './storedfork.ts'
+import { StoredSlru } from './storedslru.ts'
+import { StoreFiles } from './storefiles.ts'
+import { unlockStore } from './storelock.ts'
+
+const MAIN_FORK = 0
+const FSM_FORK = 1
+const INIT_FORK = 3
+const ALL_FORKS = [0, 1, 2, 3]
+/** Forks found without a map; a power of two. */
+const RECENT_FORKS = 256
+const DEFAULT_CACHE_BYTES = 256 * 1024 * 1024
+/** More than these since the last flush call for one. */
+const EVENTS_MAX = 65536
+const SLRU_PAGES_MAX = 2048
+/** Database directories copied since the last flush wait here. */
+export const STAGING = 'ltap/copy'
+
+export interface PageStoreOptions {
+  /** Memory for pages, default 256 MiB. A record in the middle of its changes may use a little more. */
+  cacheBytes?: number
+}
+
+/**
+ * The pages, SLRUs and small files of a cluster at one LSN, in a folder with the paths of a data directory. Changes stay in memory until
+ * {@link flush} makes all of them durable at once, with the state they belong to: whatever happens in between, the folder holds exactly
+ * one flushed state. Per record: {@link beginRecord}, changes, {@link endRecord}.
+ */
+export class PageStore implements RedoStore, TransactionStore {
+  readonly path: string
+  readonly identity: StoreIdentity
+  readonly clog: StoredSlru
+  readonly multiOffsets: StoredSlru
+  readonly multiMembers: StoredSlru
+  private state: StoreState
+  private readonly pool: FramePool
+  private readonly files: StoreFiles
+  private readonly indexes: IndexList
+  private readonly events = new StoreEvents()
+  private readonly databases = new Map<string, StoredDatabase>()
+  private readonly recent: (StoredFork | undefined)[] = new Array<StoredFork | undefined>(RECENT_FORKS).fill(undefined)
+  /** Made or dropped since the last flush. */
+  private readonly tablespaces = new Map<Oid, boolean>()
+  /** State files of prepared transactions by path, undefined for those that go. */
+  private readonly prepared = new Map<string, Uint8Array | undefined>()
+  private copies = 0
+  private failed = false
+
+  /** The folder is locked, its journal applied: see openPageStore. */
+  constructor(path: string, state: StoreState, indexes: IndexList, options: PageStoreOptions) {
+    this.path = path
+    this.identity = state.identity
+    this.state = state
+    this.indexes = indexes
+    this.files = new StoreFiles(path)
+    this.pool = new FramePool(Math.floor((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / BLOCK_SIZE))
+    this.clog = new StoredSlru('pg_xact', this.files)
+    this.multiOffsets = new StoredSlru('pg_multixact/offsets', this.files)
+    this.multiMembers = new StoredSlru('pg_multixact/members', this.files)
+  }
+
+  /** What the last flush made durable. */
+  get flushed(): ReplayState {
+    return this.state.replay
+  }
+
+  /** So much has changed that a flush is due. */
+  get needsFlush(): boolean {
+    return this.pool.dirtyCount * 2 > this.pool.capacity || this.events.count > EVENTS_MAX ||
+      this.clog.dirtyCount + this.multiOffsets.dirtyCount + this.multiMembers.dirtyCount > SLRU_PAGES_MAX
+  }
+
+  /** Pages that memory was taken for. */
+  get cachedPages(): number {
+    return this.pool.frames.length
+  }
+
+  /** @param endLsn of the record whose changes follow: the LSN of its events */
+  beginRecord(endLsn: WalPosition): void {
+    this.events.lsn = endLsn
+  }
+
+  endRecord(): void {
+    this.pool.endRecord()
+    this.clog.endRecord()
+    this.multiOffsets.endRecord()
+    this.multiMembers.endRecord()
+  }
+
+  fork(spcOid: Oid, dbOid: Oid, relNumber: number, fork: number): StoredFork | undefined {
+    const slot = (relNumber * 4 + fork + dbOid) & (RECENT_FORKS - 1)
+    const recent = this.recent[slot]
+    if (
+      recent !== undefined && recent.relNumber === relNumber && recent.fork === fork && recent.dbOid === dbOid && recent.spcOid === spcOid && recent.exists
+    ) return recent
+    if (fork === FSM_FORK || this.indexes.has(spcOid, dbOid, relNumber)) return undefined
+    const found = this.database(spcOid, dbOid).fork(relNumber, fork)
+    if (!found.exists) this.createFork(found)
+    this.recent[slot] = found
+    return found
+  }
+
+  exists({ spcOid, dbOid, relNumber }: RelFileLocator, fork: number): boolean {
+    return fork !== FSM_FORK && !this.indexes.has(spcOid, dbOid, relNumber) && this.database(spcOid, dbOid).fork(relNumber, fork).exists
+  }
+
+  create(locator: RelFileLocator, fork: number): void {
+    if (fork === FSM_FORK) return
+    // A relation begins with its main fork, an unlogged one in the WAL with its init fork: the number was reused.
+    if (fork === MAIN_FORK || fork === INIT_FORK) this.indexes.remove(locator)
+    if (this.indexes.has(locator.spcOid, locator.dbOid, locator.relNumber)) return
+    const found = this.database(locator.spcOid, locator.dbOid).fork(locator.relNumber, fork)
+    if (!found.exists) this.createFork(found)
+  }
+
+  truncate(locator: RelFileLocator, fork: number, blocks: number): void {
+    if (fork === FSM_FORK) return
+    const found = this.database(locator.spcOid, locator.dbOid).fork(locator.relNumber, fork)
+    if (found.truncate(blocks)) this.events.truncate(locator, fork, blocks)
+  }
+
+  drop(locator: RelFileLocator): void {
+    if (this.dropForks(locator)) this.events.drop(locator)
+    this.indexes.remove(locator)
+  }
+
+  disown(locator: RelFileLocator): void {
+    if (this.indexes.has(locator.spcOid, locator.dbOid, locator.relNumber)) return
+    this.dropForks(locator)
+    this.indexes.add(locator)
+    this.events.disown(locator)
+  }
+
+  /** A source that is not there counts as empty. */
+  copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
+    const source = this.database(from.spcOid, from.dbOid)
+    const target = this.database(to.spcOid, to.dbOid)
+    this.forgetDatabase(target)
+    source.resetUnlogged(INIT_FORK, MAIN_FORK)
+    const staging = `${STAGING}/${++this.copies}`
+    const apply: OpSink = (op, data) => this.files.apply(op, data ?? new Uint8Array(0))
+    apply({ op: 'remove-directory', path: staging })
+    apply({ op: 'make-directory', path: staging })
+    if (source.origin !== undefined) copyDirectoryFiles(join(this.path, source.origin), join(this.path, staging))
+    source.contentOps(staging, apply)
+    this.files.sync()
+    target.adopt(staging)
+    this.tablespaces.delete(to.spcOid)
+    this.indexes.copyDirectory(from, to)
+    this.events.copyDatabase(from, to)
+  }
+
+  /** With PG_VERSION, as CreateDirAndVersionFile (dbcommands.c). */
+  createDatabase(directory: DatabaseDirectory): void {
+    const database = this.database(directory.spcOid, directory.dbOid)
+    this.makeDirectory(database)
+    database.writeFile('PG_VERSION', utf8Encode(`${this.identity.major}\n`))
+  }
+
+  dropDatabase(directory: DatabaseDirectory): void {
+    const database = this.database(directory.spcOid, directory.dbOid)
+    if (database.exists) this.events.dropDatabase(directory)
+    this.forgetDatabase(database)
+  }
+
+  createTablespace(oid: Oid): void {
+    this.tablespaces.set(oid, true)
+  }
+
+  dropTablespace(oid: Oid): void {
+    const version = join(this.path, directoryPath({ spcOid: oid, dbOid: 0 }, this.identity), '..')
+    for (const name of listDir(version)) if (/^\d+$/.test(name)) this.database(oid, Number(name))
+    for (const database of this.databases.values()) if (database.spcOid === oid) this.dropDatabase(database)
+    this.tablespaces.set(oid, false)
+  }
+
+  writeRelationMap(directory: DatabaseDirectory, bytes: Uint8Array): void {
+    const database = directory.dbOid === 0 ? this.database(GLOBAL_TABLESPACE, 0) : this.database(directory.spcOid, directory.dbOid)
+    this.makeDirectory(database)
+    database.writeFile('pg_filenode.map', bytes)
+  }
+
+  savePrepared(xid: Xid, bytes: Uint8Array, epoch: number): void {
+    this.prepared.set(this.preparedPath(xid, epoch), bytes.slice())
+  }
+
+  removePrepared(xid: Xid, epoch: number): void {
+    this.prepared.set(this.preparedPath(xid, epoch), undefined)
+  }
+
+  /**
+   * Makes durable, all or nothing, every change so far and the state they belong to. Call it between records.
+   * @throws EnvironmentError file.*: nothing more can be flushed then; open the store again
+   */
+  flush(replay: ReplayState): void {
+    assert(!this.failed, 'page store: flush after one that failed')
+    assert(replay.lsn >= this.state.replay.lsn, 'page store: flush goes back')
+    this.failed = true
+    this.endRecord()
+    for (const database of this.databases.values()) database.resetUnlogged(INIT_FORK, MAIN_FORK)
+    const events = this.events.bytes()
+    const indexes = this.indexes.changed ? this.indexes.format() : undefined
+    const indexesCrc = indexes === undefined ? this.state.indexesCrc : crc32c(indexes)
+    const state = { identity: this.identity, replay, eventsLength: this.state.eventsLength + events.length, indexesCrc }
+    const journal = new JournalWriter(this.path)
+    this.collect(journal.add)
+    journal.add({ op: 'write-part', path: EVENTS_FILE, at: this.state.eventsLength }, events)
+    if (indexes !== undefined) journal.add({ op: 'write-file', path: INDEXES_FILE }, indexes)
+    journal.add({ op: 'write-file', path: STATE_FILE }, formatState(state))
+    journal.finish()
+    applyJournal(this.path, this.files)
+    this.settle(state)
+    this.failed = false
+  }
+
+  /** What is not flushed is lost. */
+  close(): void {
+    this.files.close()
+    this.failed = true
+    unlockStore(this.path)
+  }
+
+  private collect(add: OpSink): void {
+    for (const database of this.databases.values()) database.directoryOps(add)
+    for (const [oid, made] of this.tablespaces) {
+      if (made) add({ op: 'make-directory', path: join(directoryPath({ spcOid: oid, dbOid: 0 }, this.identity), '..') })
+      else add({ op: 'remove-directory', path: tablespacePath(oid) })
+    }
+    for (const database of this.databases.values()) if (database.exists) database.contentOps(database.path, add)
+    for (const slru of [this.clog, this.multiOffsets, this.multiMembers]) slru.flushOps(add)
+    for (const [path, bytes] of this.prepared) {
+      if (bytes === undefined) add({ op: 'remove-file', path })
+      else add({ op: 'write-file', path }, bytes)
+    }
+  }
+
+  /** Named by the xid in hex, since 17 by the full xid (TwoPhaseFilePath, twophase.c). */
+  private preparedPath(xid: Xid, epoch: number): string {
+    const hex = (half: number): string => half.toString(16).toUpperCase().padStart(8, '0')
+    return `pg_twophase/${this.identity.major >= 17 ? hex(epoch) : ''}${hex(xid)}`
+  }
+
+  private settle(state: StoreState): void {
+    this.state = state
+    for (const database of this.databases.values()) database.flushed()
+    for (const slru of [this.clog, this.multiOffsets, this.multiMembers]) slru.flushed()
+    this.pool.markClean()
+    this.tablespaces.clear()
+    this.prepared.clear()
+    this.events.flushed()
+    this.indexes.changed = false
+  }
+
+  private database(spcOid: Oid, dbOid: Oid): StoredDatabase {
+    const key = `${spcOid}/${dbOid}`
+    let found = this.databases.get(key)
+    if (found === undefined) {
+      const path = directoryPath({ spcOid, dbOid }, this.identity)
+      found = new StoredDatabase({ spcOid, dbOid }, path, existsSync(join(this.path, path)), this.pool, this.files)
+      this.databases.set(key, found)
+    }
+    return found
+  }
+
+  private createFork(fork: StoredFork): void {
+    fork.create()
+    this.makeDirectory(this.database(fork.spcOid, fork.dbOid))
+    this.events.create(fork, fork.fork)
+  }
+
+  /** A directory that something is put into exists, and its tablespace too. */
+  private makeDirectory(database: StoredDatabase): void {
+    if (database.exists) return
+    database.create()
+    if (database.spcOid !== DEFAULT_TABLESPACE && this.tablespaces.get(database.spcOid) === false) this.tablespaces.delete(database.spcOid)
+  }
+
+  private forgetDatabase(database: StoredDatabase): void {
+    const staging = database.drop()
+    if (staging !== undefined) rmSync(join(this.path, staging), { recursive: true, force: true })
+    this.indexes.removeDirectory(database)
+  }
+
+  /** @returns whether there was one */
+  private dropForks({ spcOid, dbOid, relNumber }: RelFileLocator): boolean {
+    const database = this.database(spcOid, dbOid)
+    let found = false
+    for (const fork of ALL_FORKS) {
+      const stored = database.fork(relNumber, fork)
+      found ||= stored.exists
+      stored.drop()
+    }
+    return found
+  }
+}
+
+/** Applies a journal that was checked or just written. @returns false if there is none */
+export function applyJournal(root: string, files: StoreFiles): boolean {
+  const found = readJournal(root, (op, data) => files.apply(op, data))
+  if (!found) return false
+  files.sync()
+  removeJournal(root)
+  return true
+}
+
+/** Empties the place of copied database directories. @throws EnvironmentError file.* */
+export function removeStaging(root: string): void {
+  const path = join(root, STAGING)
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}

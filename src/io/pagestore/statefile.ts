@@ -1,0 +1,96 @@
+import { crc32c } from '../../common/crc32c.ts'
+import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
+import { formatWalPosition, parseLsn, walPosition, type WalPosition } from '../../common/ids.ts'
+import { PG_MAJORS, type PgMajor } from '../../common/pgversion.ts'
+import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
+
+/*
+ * ltap/state: one line of JSON, then its CRC-32C in hex.
+ *
+ *   {"format":1,"systemIdentifier":"7425…","major":17,…,"lsn":"0/1A2B3C8",…}
+ *   crc32c 0badcafe
+ */
+const FORMAT = 1
+const TRAILER = /^(.*)\ncrc32c ([0-9a-f]{8})\n$/s
+
+export const STATE_FILE = 'ltap/state'
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+
+/** Which cluster a page store belongs to; never changes. */
+export interface StoreIdentity {
+  systemIdentifier: bigint
+  major: PgMajor
+  /** Names the directories of tablespaces: PG_<major>_<catalogVersion>. */
+  catalogVersion: number
+}
+
+/** What replay has reached. Pages, SLRUs and files of the store are exactly those of this position. */
+export interface ReplayState {
+  /** Progress: every record that ends at or before it has been applied, and none that ends later. */
+  lsn: WalPosition
+  timeline: number
+  /** Whatever else the caller wants to find again: state of transactions, of redo, of the job. */
+  rest: Json
+}
+
+export interface StoreState {
+  identity: StoreIdentity
+  replay: ReplayState
+  /** Length of ltap/events.ndjson in bytes. */
+  eventsLength: number
+  /** CRC-32C of ltap/indexes. */
+  indexesCrc: number
+}
+
+export function formatState({ identity, replay, eventsLength, indexesCrc }: StoreState): Uint8Array {
+  const text = JSON.stringify({
+    format: FORMAT, systemIdentifier: String(identity.systemIdentifier), major: identity.major, catalogVersion: identity.catalogVersion,
+    lsn: formatWalPosition(replay.lsn), timeline: replay.timeline, eventsLength, indexesCrc, rest: replay.rest,
+  })
+  return utf8Encode(`${text}\ncrc32c ${crcText(text)}\n`)
+}
+
+/** @throws CorruptionError pagestore.state, UnsupportedError pagestore.format */
+export function parseState(bytes: Uint8Array): StoreState {
+  const [, text, crc] = TRAILER.exec(latin1(bytes)) ?? []
+  if (text === undefined || crc !== hex(crc32c(bytes, 0, text.length))) throw damaged('wrong CRC')
+  const found = JSON.parse(utf8Decode(bytes.subarray(0, text.length))) as Record<string, Json>
+  if (found['format'] !== FORMAT) {
+    throw new UnsupportedError('pagestore.format', `the page store has format ${JSON.stringify(found['format'])}, this ltap reads ${FORMAT}`)
+  }
+  const { systemIdentifier, catalogVersion, lsn, timeline, eventsLength, indexesCrc, rest } = found
+  const major = PG_MAJORS.find((known) => known === found['major'])
+  const position = typeof lsn === 'string' ? parseLsn(lsn) : undefined
+  if (
+    typeof systemIdentifier !== 'string' || !/^\d+$/.test(systemIdentifier) || major === undefined || typeof catalogVersion !== 'number' ||
+    position === undefined || typeof timeline !== 'number' || typeof eventsLength !== 'number' ||
+    typeof indexesCrc !== 'number' || rest === undefined
+  ) {
+    throw damaged('a field is missing or of another type')
+  }
+  return {
+    identity: { systemIdentifier: BigInt(systemIdentifier), major, catalogVersion },
+    replay: { lsn: walPosition(position), timeline, rest },
+    eventsLength, indexesCrc,
+  }
+}
+
+function damaged(reason: string): CorruptionError {
+  return new CorruptionError('pagestore.state', `the page store's state is damaged: ${reason}; seed the page store again`)
+}
+
+function crcText(text: string): string {
+  return hex(crc32c(utf8Encode(text)))
+}
+
+function hex(crc: number): string {
+  return crc.toString(16).padStart(8, '0')
+}
+
+/** One character per byte, so that positions are those of the bytes. */
+function latin1(bytes: Uint8Array): string {
+  let text = ''
+  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096))
+  return text
+}

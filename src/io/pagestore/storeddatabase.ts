@@ -1,0 +1,157 @@
+import type { Oid } from '../../common/ids.ts'
+import type { DatabaseDirectory } from '../../redo/store.ts'
+import type { FramePool } from './frame.ts'
+import type { OpSink } from './ops.ts'
+import { forkName } from './places.ts'
+import { StoredFork } from './storedfork.ts'
+import type { StoreFiles } from './storefiles.ts'
+
+/** Relation numbers have 32 bits, forks two: one number for both. */
+const FORKS = 4
+/** Blocks per write: consecutive dirty pages go together. */
+const RUN_BLOCKS = 128
+
+/**
+ * A database directory: forks that were looked at, files that are to be replaced, and what has to happen to the directory itself.
+ * Its content before the next flush is in `path`, or in `staging` if it was copied since, or nowhere if it is new.
+ */
+export class StoredDatabase implements DatabaseDirectory {
+  readonly spcOid: Oid
+  readonly dbOid: Oid
+  readonly path: string
+  exists: boolean
+  /** Replaced or removed since the last flush: what is at {@link path} no longer counts. */
+  private replaced = false
+  private onDisk: boolean
+  private staging: string | undefined = undefined
+  private readonly forks = new Map<number, StoredFork>()
+  /** pg_filenode.map, PG_VERSION. */
+  private readonly pending = new Map<string, Uint8Array>()
+  private readonly pool: FramePool
+  private readonly files: StoreFiles
+
+  constructor(directory: DatabaseDirectory, path: string, onDisk: boolean, pool: FramePool, files: StoreFiles) {
+    this.spcOid = directory.spcOid
+    this.dbOid = directory.dbOid
+    this.path = path
+    this.onDisk = onDisk
+    this.exists = onDisk
+    this.pool = pool
+    this.files = files
+  }
+
+  get origin(): string | undefined {
+    if (this.replaced) return this.staging
+    return this.onDisk ? this.path : undefined
+  }
+
+  fork(relNumber: number, fork: number): StoredFork {
+    const key = relNumber * FORKS + fork
+    let found = this.forks.get(key)
+    if (found === undefined) {
+      const { spcOid, dbOid } = this
+      found = new StoredFork(this, { spcOid, dbOid, relNumber, fork, name: forkName(relNumber, fork) }, this.pool, this.files)
+      this.forks.set(key, found)
+    }
+    return found
+  }
+
+  /** Forks that were looked at. */
+  known(): Iterable<StoredFork> {
+    return this.forks.values()
+  }
+
+  writeFile(name: string, bytes: Uint8Array): void {
+    this.exists = true
+    this.pending.set(name, bytes.slice())
+  }
+
+  create(): void {
+    this.exists = true
+  }
+
+  /** @returns a staging directory that nobody needs any more */
+  drop(): string | undefined {
+    const { staging } = this
+    this.exists = false
+    this.replaced = true
+    this.staging = undefined
+    this.pending.clear()
+    for (const fork of this.forks.values()) fork.vanish()
+    return staging
+  }
+
+  /** After {@link drop}: its content is that of `staging`. */
+  adopt(staging: string): void {
+    this.exists = true
+    this.staging = staging
+    for (const fork of this.forks.values()) fork.attach()
+  }
+
+  /** Unlogged relations begin as their init fork after any recovery (ResetUnloggedRelations, reinit.c): their main fork follows it. */
+  resetUnlogged(initFork: number, mainFork: number): void {
+    for (const init of this.forks.values()) {
+      if (init.fork !== initFork || !init.exists || (!init.changed && init.dirtyFrames().length === 0)) continue
+      const main = this.fork(init.relNumber, mainFork)
+      main.truncate(0)
+      main.create()
+      for (let block = 0; block < init.blocks; block++) {
+        const page = main.extend(block)
+        page.bytes.set(init.page(block)!.bytes)
+        page.dirty = true
+        this.pool.endRecord()
+      }
+    }
+  }
+
+  directoryOps(sink: OpSink): void {
+    const { path, staging } = this
+    if (staging !== undefined) {
+      sink({ op: 'adopt-directory', path, from: staging })
+      return
+    }
+    if (this.replaced && this.onDisk) sink({ op: 'remove-directory', path })
+    if (this.exists && (this.replaced || !this.onDisk)) sink({ op: 'make-directory', path })
+  }
+
+  /** What makes a directory at `target` that holds {@link origin} as it is on disk hold it as it is here. */
+  contentOps(target: string, sink: OpSink): void {
+    for (const fork of this.forks.values()) {
+      const path = `${target}/${fork.name}`
+      fork.resizeInto(path, sink)
+      writeRuns(fork, path, sink)
+    }
+    for (const [name, bytes] of this.pending) sink({ op: 'write-file', path: `${target}/${name}` }, bytes)
+  }
+
+  flushed(): void {
+    this.onDisk = this.exists
+    this.replaced = false
+    this.staging = undefined
+    this.pending.clear()
+    for (const fork of this.forks.values()) fork.flushed()
+  }
+}
+
+function writeRuns(fork: StoredFork, path: string, sink: OpSink): void {
+  const frames = fork.dirtyFrames()
+  for (let i = 0; i < frames.length; ) {
+    const first = frames[i]!.block
+    let count = 1
+    // A run ends at a multiple of its length, so it never crosses a segment.
+    while (i + count < frames.length && frames[i + count]!.block === first + count && (first + count) % RUN_BLOCKS !== 0) count++
+    sink({ op: 'write-pages', path, first }, joined(frames.slice(i, i + count).map(({ bytes }) => bytes)))
+    i += count
+  }
+}
+
+function joined(pages: Uint8Array[]): Uint8Array {
+  if (pages.length === 1) return pages[0]!
+  const bytes = new Uint8Array(pages.reduce((sum, page) => sum + page.length, 0))
+  let at = 0
+  for (const page of pages) {
+    bytes.set(page, at)
+    at += page.length
+  }
+  return bytes
+}

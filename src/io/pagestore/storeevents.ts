@@ -1,0 +1,74 @@
+import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
+import type { RelFileLocator } from '../../common/rel.ts'
+import { utf8Encode } from '../../common/utf8.ts'
+import type { DatabaseDirectory } from '../../redo/store.ts'
+import { FORK_NAMES } from './places.ts'
+
+/*
+ * ltap/events.ndjson: what happened to relation files, in WAL order. One line of JSON each; `lsn` is the end of the record that did it:
+ *
+ *   {"lsn":"0/1A2B3C8","event":"create","relation":"1663/5/16384","fork":"main"}
+ *   {"lsn":"0/1A2B410","event":"truncate","relation":"1663/5/16384","fork":"main","blocks":7}
+ *   {"lsn":"0/1A2B4D0","event":"drop","relation":"1663/5/16384"}
+ *   {"lsn":"0/1A2B4D8","event":"disown","relation":"1663/5/16385"}
+ *   {"lsn":"0/1A2B500","event":"copy-database","directory":"1663/16390","from":"1663/1"}
+ *   {"lsn":"0/1A2B580","event":"drop-database","directory":"1663/16390"}
+ */
+export const EVENTS_FILE = 'ltap/events.ndjson'
+
+/** Events since the last flush. */
+export class StoreEvents {
+  /** Of the record that is being applied: where it ends. */
+  lsn: WalPosition = 0
+  private lines: string[] = []
+
+  get count(): number {
+    return this.lines.length
+  }
+
+  create(locator: RelFileLocator, fork: number): void {
+    this.add('create', { relation: relationText(locator), fork: FORK_NAMES[fork] })
+  }
+
+  truncate(locator: RelFileLocator, fork: number, blocks: number): void {
+    this.add('truncate', { relation: relationText(locator), fork: FORK_NAMES[fork], blocks })
+  }
+
+  drop(locator: RelFileLocator): void {
+    this.add('drop', { relation: relationText(locator) })
+  }
+
+  /** It is an index: its pages are not kept. */
+  disown(locator: RelFileLocator): void {
+    this.add('disown', { relation: relationText(locator) })
+  }
+
+  copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
+    this.add('copy-database', { directory: directoryText(to), from: directoryText(from) })
+  }
+
+  dropDatabase(directory: DatabaseDirectory): void {
+    this.add('drop-database', { directory: directoryText(directory) })
+  }
+
+  /** The lines to be appended to the file. */
+  bytes(): Uint8Array {
+    return utf8Encode(this.lines.join(''))
+  }
+
+  flushed(): void {
+    this.lines = []
+  }
+
+  private add(event: string, more: Record<string, string | number | undefined>): void {
+    this.lines.push(`${JSON.stringify({ lsn: formatWalPosition(this.lsn), event, ...more })}\n`)
+  }
+}
+
+function relationText({ spcOid, dbOid, relNumber }: RelFileLocator): string {
+  return `${spcOid}/${dbOid}/${relNumber}`
+}
+
+function directoryText({ spcOid, dbOid }: DatabaseDirectory): string {
+  return `${spcOid}/${dbOid}`
+}

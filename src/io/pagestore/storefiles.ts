@@ -1,0 +1,271 @@
+import {
+  closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, unlinkSync, writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { CorruptionError, isPositioned } from '../../common/errors.ts'
+import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { fileError, isMissing, readFully } from '../datadir/files.ts'
+import type { StoreOp } from './ops.ts'
+
+const SEGMENT_BYTES = SEGMENT_BLOCKS * BLOCK_SIZE
+const MAX_OPEN_FILES = 64
+
+interface OpenFile {
+  fd: number
+  /** Written since the last fsync. */
+  written: boolean
+}
+
+/** The files below one folder: reads pages of forks, applies operations, and makes durable what it applied. Keeps few files open. */
+export class StoreFiles {
+  readonly root: string
+  // In order of last use.
+  private readonly open = new Map<string, OpenFile>()
+  /** Absolute paths of directories whose entries changed. */
+  private readonly changedDirectories = new Set<string>()
+
+  constructor(root: string) {
+    this.root = root
+  }
+
+  /**
+   * Length of a fork in blocks, as mdnblocks (md.c) counts: a segment that is not full is the last one, a partial block no block.
+   * @returns undefined if there is no file
+   */
+  blocks(path: string): number | undefined {
+    for (let segment = 0, blocks = 0; ; segment++) {
+      const size = sizeIfThere(join(this.root, segmentPath(path, segment)))
+      if (size === undefined) return segment === 0 ? undefined : blocks
+      if (size > SEGMENT_BYTES) throw new CorruptionError('relation.segment', `segment of ${size} bytes`, { file: segmentPath(path, segment) })
+      blocks += Math.floor(size / BLOCK_SIZE)
+      if (size < SEGMENT_BYTES) return blocks
+    }
+  }
+
+  /** @throws CorruptionError relation.short-read if the file ends before the page does */
+  readPage(path: string, block: number, into: Uint8Array): void {
+    const file = segmentPath(path, Math.floor(block / SEGMENT_BLOCKS))
+    const byte = (block % SEGMENT_BLOCKS) * BLOCK_SIZE
+    if (this.readPart(file, byte, into) !== BLOCK_SIZE) {
+      throw new CorruptionError('relation.short-read', 'the file is shorter than it was', { file: join(this.root, file), block })
+    }
+  }
+
+  /** @returns bytes read, 0 too if there is no such file */
+  readPart(path: string, at: number, into: Uint8Array): number {
+    try {
+      return readFully(this.descriptor(path, false).fd, into, 0, into.length, at)
+    } catch (error) {
+      if (isMissing(error)) return 0
+      throw fileError(error, join(this.root, path))
+    }
+  }
+
+  /** @throws EnvironmentError file.* */
+  apply(op: StoreOp, data: Uint8Array): void {
+    try {
+      this.applyOp(op, data)
+    } catch (error) {
+      throw isPositioned(error) ? error : fileError(error, join(this.root, op.path))
+    }
+  }
+
+  /** All that was applied is durable when this returns. */
+  sync(): void {
+    for (const [path, file] of this.open) this.syncFile(path, file)
+    for (const directory of this.changedDirectories) if (existsSync(directory)) syncDirectory(directory)
+    this.changedDirectories.clear()
+  }
+
+  close(): void {
+    for (const { fd } of this.open.values()) closeSync(fd)
+    this.open.clear()
+  }
+
+  private applyOp(op: StoreOp, data: Uint8Array): void {
+    switch (op.op) {
+      case 'remove-directory':
+        return this.removeDirectory(op.path)
+      case 'make-directory':
+        return this.makeDirectory(join(this.root, op.path))
+      case 'adopt-directory':
+        return this.adoptDirectory(op.path, op.from)
+      case 'remove-fork':
+        return this.removeSegments(op.path, 0)
+      case 'resize-fork':
+        return this.resizeFork(op.path, op.keep, op.blocks)
+      case 'write-pages':
+        return this.writePart(segmentPath(op.path, Math.floor(op.first / SEGMENT_BLOCKS)), (op.first % SEGMENT_BLOCKS) * BLOCK_SIZE, data)
+      case 'write-file':
+        return this.replaceFile(op.path, data)
+      case 'write-part':
+        return this.writePart(op.path, op.at, data)
+      case 'remove-file':
+        return void this.removeFile(op.path)
+    }
+  }
+
+  private removeDirectory(path: string): void {
+    this.closeAll()
+    rmSync(join(this.root, path), { recursive: true, force: true })
+    this.changed(path)
+  }
+
+  private makeDirectory(directory: string): void {
+    if (existsSync(directory)) return
+    this.makeDirectory(dirname(directory))
+    mkdirSync(directory)
+    this.changedDirectories.add(dirname(directory)).add(directory)
+  }
+
+  private adoptDirectory(path: string, from: string): void {
+    if (!existsSync(join(this.root, from))) return
+    this.removeDirectory(path)
+    this.makeDirectory(dirname(join(this.root, path)))
+    renameSync(join(this.root, from), join(this.root, path))
+    this.changed(from)
+    this.changed(path)
+  }
+
+  private resizeFork(path: string, keep: number, blocks: number): void {
+    const last = Math.max(0, Math.ceil(blocks / SEGMENT_BLOCKS) - 1)
+    this.removeSegments(path, last + 1)
+    for (let segment = 0; segment <= last; segment++) {
+      const first = segment * SEGMENT_BLOCKS
+      const kept = Math.min(Math.max(keep - first, 0), SEGMENT_BLOCKS) * BLOCK_SIZE
+      const size = Math.min(blocks - first, SEGMENT_BLOCKS) * BLOCK_SIZE
+      const { fd } = this.descriptor(segmentPath(path, segment), true)
+      const found = fstatSync(fd).size
+      // What lies beyond the kept blocks must come back as zeros: cut first, then lengthen.
+      if (found > kept && found !== 0) ftruncateSync(fd, Math.min(kept, size))
+      if (found !== size || found > kept) ftruncateSync(fd, size)
+    }
+  }
+
+  private removeSegments(path: string, first: number): void {
+    for (let segment = first; this.removeFile(segmentPath(path, segment)); segment++);
+  }
+
+  /** @returns whether there was one */
+  private removeFile(path: string): boolean {
+    const open = this.open.get(path)
+    if (open) closeSync(open.fd)
+    this.open.delete(path)
+    try {
+      unlinkSync(join(this.root, path))
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+    this.changed(path)
+    return true
+  }
+
+  private replaceFile(path: string, data: Uint8Array): void {
+    const file = join(this.root, path)
+    const open = this.open.get(path)
+    if (open) closeSync(open.fd)
+    this.open.delete(path)
+    this.makeDirectory(dirname(file))
+    writeDurably(`${file}.new`, data)
+    renameSync(`${file}.new`, file)
+    this.changed(path)
+  }
+
+  private writePart(path: string, at: number, data: Uint8Array): void {
+    writeFully(this.descriptor(path, true).fd, data, at)
+  }
+
+  /** Opens for reading and writing; makes the file if `write`. */
+  private descriptor(path: string, write: boolean): OpenFile {
+    let file = this.open.get(path)
+    if (file === undefined) {
+      this.closeOldest()
+      const absolute = join(this.root, path)
+      file = { fd: this.openFile(absolute, write), written: false }
+    } else {
+      this.open.delete(path)
+    }
+    this.open.set(path, file)
+    if (write) file.written = true
+    return file
+  }
+
+  private openFile(absolute: string, write: boolean): number {
+    try {
+      return openSync(absolute, 'r+')
+    } catch (error) {
+      if (!isMissing(error) || !write) throw error
+    }
+    this.makeDirectory(dirname(absolute))
+    this.changedDirectories.add(dirname(absolute))
+    return openSync(absolute, 'w+')
+  }
+
+  private closeOldest(): void {
+    for (const [path, file] of this.open) {
+      if (this.open.size < MAX_OPEN_FILES) return
+      this.syncFile(path, file)
+      closeSync(file.fd)
+      this.open.delete(path)
+    }
+  }
+
+  private closeAll(): void {
+    for (const [path, file] of this.open) this.syncFile(path, file)
+    this.close()
+  }
+
+  private syncFile(path: string, file: OpenFile): void {
+    if (!file.written) return
+    try {
+      fsyncSync(file.fd)
+    } catch (error) {
+      throw fileError(error, join(this.root, path))
+    }
+    file.written = false
+  }
+
+  private changed(path: string): void {
+    this.changedDirectories.add(dirname(join(this.root, path)))
+  }
+}
+
+export function segmentPath(path: string, segment: number): string {
+  return segment === 0 ? path : `${path}.${segment}`
+}
+
+/** @param at undefined appends at the descriptor's own position */
+export function writeFully(fd: number, data: Uint8Array, at?: number): void {
+  for (let done = 0; done < data.length; ) done += writeSync(fd, data, done, data.length - done, at === undefined ? null : at + done)
+}
+
+/** Makes or empties the file, writes it, and waits until it is on the disk; its name is not yet: see {@link syncDirectory}. */
+export function writeDurably(file: string, data: Uint8Array): void {
+  const fd = openSync(file, 'w')
+  try {
+    writeFully(fd, data)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Names made, changed and removed in a directory are on the disk when this returns. */
+export function syncDirectory(directory: string): void {
+  const fd = openSync(directory, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function sizeIfThere(file: string): number | undefined {
+  try {
+    return statSync(file).size
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw fileError(error, file)
+  }
+}

@@ -1,0 +1,148 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Replay, type ReplayOptions, type ReplayTarget } from '../../engine/replay.ts'
+import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
+import type { WalRecord } from '../../wal/record.ts'
+import { readControlFile } from '../datadir/datadir.ts'
+import { fileError } from '../datadir/files.ts'
+import type { OnProgress } from '../jobprogress.ts'
+import type { PageStore } from '../pagestore/pagestore.ts'
+import { WalInventory } from '../wal/inventory.ts'
+import { openWal, type WalSource } from '../wal/source.ts'
+import { replayState } from './replaystate.ts'
+import { startReplay } from './startreplay.ts'
+
+export interface ReplayClusterOptions {
+  /** Data directory of a server that does not run, plain base backup, or folder of pg_basebackup's tar files. Not changed. */
+  source: string
+  /** Folder of the WAL, or one segment; default: what came with the source. */
+  wal?: string
+  /** A new folder, or one that an earlier replay of this cluster left, which goes on. */
+  out: string
+  target?: ReplayTarget
+  timeline?: number | 'latest'
+  /** Memory for pages, default 256 MiB. */
+  cacheBytes?: number
+  /** Of WAL bytes. */
+  onProgress?: OnProgress
+  /** Who looks on, see {@link Replay}. */
+  observers?: Pick<ReplayOptions, 'pages' | 'transactions'>
+}
+
+export interface ReplayReport {
+  systemIdentifier: string
+  major: number
+  timeline: number
+  /** Where this run began. */
+  from: string
+  /** What the folder holds: every record that ends at or before this. */
+  lsn: string
+  resumed: boolean
+  records: number
+  walBytes: number
+  /** Why it ended: the target, or why the WAL has no next record. */
+  end: string
+}
+
+/** Records between two looks at the clock-free progress. */
+const PROGRESS_EVERY = 1 << 14
+
+/**
+ * Makes `out` what the source's relations and transaction status were at the target. After an interruption, however rude, the same call
+ * goes on from the last durable state.
+ * @throws EnvironmentError replay.*, wal.*, datadir.*, backup.*, pagestore.*, file.*; CorruptionError and UnsupportedError with the LSN
+ */
+export async function replayCluster(options: ReplayClusterOptions): Promise<ReplayReport> {
+  const { source, out, target = {}, timeline, cacheBytes, observers } = options
+  const toTheEnd = target.lsn === undefined && target.time === undefined
+  const started = await startReplay({ source, out, wal: options.wal, toTheEnd, cacheBytes })
+  const { store, progress, resumed, wal } = started
+  try {
+    const { major, systemIdentifier } = store.identity
+    const { checksums } = readControlFile(out, major)
+    refusePast(progress.lsn, target, resumed)
+    const replay = new Replay(store, progress, { major, checksums, target, ...observers })
+    const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
+    const end = job.run(wal, target, options.onProgress)
+    return {
+      systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
+      lsn: formatWalPosition(replay.position), resumed, records: job.records, walBytes: replay.position - progress.lsn, end,
+    }
+  } finally {
+    store.close()
+  }
+}
+
+function refusePast(lsn: WalPosition, target: ReplayTarget, resumed: boolean): void {
+  if (target.lsn === undefined || target.lsn >= lsn) return
+  const advice = resumed ? 'replay into another folder, from a copy that is older' : 'take a copy or a base backup that is older'
+  throw new EnvironmentError('replay.past', `the pages are at ${formatWalPosition(lsn)} already, later than ${formatWalPosition(target.lsn)}; ${advice}`)
+}
+
+class ReplayJob {
+  records = 0
+  private readonly replay: Replay
+  private readonly store: PageStore
+  private readonly wal: WalSource
+
+  constructor(replay: Replay, store: PageStore, wal: WalSource) {
+    this.replay = replay
+    this.store = store
+    this.wal = wal
+  }
+
+  /** @returns why it ended */
+  run(folder: string, target: ReplayTarget, onProgress: OnProgress | undefined): string {
+    const { replay, store, wal } = this
+    const from = replay.position
+    const total = onProgress === undefined ? 0 : Math.max((target.lsn ?? this.lastByte(folder)) - from, 1)
+    onProgress?.(0, total, '')
+    try {
+      for (let record = wal.read(); ; record = wal.read()) {
+        if (record === undefined || !this.apply(record)) {
+          replay.finish(record === undefined)
+          store.flush(replayState(replay.progress))
+          onProgress?.(total, total, '')
+          return record === undefined ? wal.end!.reason : 'the target is reached'
+        }
+        if (store.needsFlush) store.flush(replayState(replay.progress))
+        if (++this.records % PROGRESS_EVERY === 0) onProgress?.(Math.min(replay.position - from, total), total, formatWalPosition(replay.position))
+      }
+    } finally {
+      wal.close()
+    }
+  }
+
+  private apply(record: WalRecord): boolean {
+    try {
+      return this.replay.apply(record)
+    } catch (error) {
+      if (!isPositioned(error)) throw error
+      throw error.at({ file: this.dump(record, error.message) })
+    }
+  }
+
+  /** The record and the pages it names, as they were when the error was found. @returns the file of the record */
+  private dump(record: WalRecord, message: string): string {
+    const name = join(this.store.path, 'ltap', `failed-${formatWalPosition(record.startLsn).replace('/', '-')}`)
+    try {
+      writeFileSync(`${name}.record`, record.bytes.subarray(record.start, record.start + record.length))
+      writeFileSync(`${name}.txt`, `${message}\n`)
+      for (let i = 0; i < record.blockCount; i++) {
+        const { id, spcOid, dbOid, relNumber, fork, block } = record.blocks[i]!
+        const known = this.store.exists({ spcOid, dbOid, relNumber }, fork)
+        const page = known ? this.store.fork(spcOid, dbOid, relNumber, fork)?.page(block) : undefined
+        if (page !== undefined) writeFileSync(`${name}.block${id}`, page.bytes)
+      }
+    } catch (error) {
+      throw fileError(error, `${name}.record`)
+    }
+    return `${name}.record`
+  }
+
+  private lastByte(folder: string): WalPosition {
+    const last = new WalInventory(folder).numbers(this.wal.history, this.wal.segmentSize).at(-1)
+    return last === undefined ? 0 : (last + 1) * this.wal.segmentSize
+  }
+}

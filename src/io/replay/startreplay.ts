@@ -1,0 +1,124 @@
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Consistency, ReplayProgress } from '../../engine/replay.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import { formatWalPosition, walPosition, type WalPosition } from '../../common/ids.ts'
+import type { PgMajor } from '../../common/pgversion.ts'
+import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
+import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
+import { type PreparedTransaction, parseTwoPhaseFile } from '../../xact/twophase.ts'
+import { type Seed, seed } from '../backup/seed.ts'
+import { listDir, readFile } from '../datadir/files.ts'
+import { FileSlru } from '../datadir/slru.ts'
+import { createPageStore, isPageStore, openPageStore } from '../pagestore/openstore.ts'
+import type { PageStore } from '../pagestore/pagestore.ts'
+import { openWal } from '../wal/source.ts'
+import { progressOf, replayState } from './replaystate.ts'
+
+/** A page store that is ready to be moved along the WAL. */
+export interface StartedReplay {
+  store: PageStore
+  progress: ReplayProgress
+  /** It was there already, from a replay before this one. */
+  resumed: boolean
+}
+
+export interface StartOptions {
+  /** Data directory, base backup, or folder of tar files. */
+  source: string
+  out: string
+  /** Folder of the WAL; default: the one that came with the source. */
+  wal: string | undefined
+  /** No target was given: the end of the WAL is wanted. */
+  toTheEnd: boolean
+  cacheBytes: number | undefined
+}
+
+/**
+ * Opens the page store at `out`, or seeds it from the source. @returns the folder of the WAL too
+ * @throws EnvironmentError replay.wal, pagestore.*, datadir.*, backup.*, wal.*, file.*; CorruptionError; UnsupportedError
+ */
+export async function startReplay(options: StartOptions): Promise<StartedReplay & { wal: string }> {
+  const { out, cacheBytes } = options
+  const storeOptions = cacheBytes === undefined ? {} : { cacheBytes }
+  if (isPageStore(out)) {
+    const store = openPageStore(out, storeOptions)
+    const wal = options.wal ?? [join(out, 'ltap/wal'), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
+    return { store, progress: progressOf(store.flushed), resumed: true, wal: requireWal(wal, options.source) }
+  }
+  const seeded = await seed(options.source, out)
+  try {
+    const wal = requireWal(options.wal ?? seeded.walDirectory, options.source)
+    createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options)), seeded.indexes)
+    const store = openPageStore(out, storeOptions)
+    return { store, progress: progressOf(store.flushed), resumed: false, wal }
+  } catch (error) {
+    rmSync(out, { recursive: true, force: true })
+    throw error
+  }
+}
+
+function requireWal(wal: string | undefined, source: string): string {
+  if (wal !== undefined) return wal
+  throw new EnvironmentError('replay.wal', 'no WAL came with it; name its folder with --wal', { file: source })
+}
+
+function progressOfSeed(seeded: Seed, out: string, wal: string, { toTheEnd }: StartOptions): ReplayProgress {
+  const { major, control, start, checkpoint } = seeded
+  const clog = new FileSlru(join(out, 'pg_xact'))
+  const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, checkpoint, seeded)
+  const transactions: TransactionState = startState(from, preparedFiles(out, major), clog)
+  return {
+    lsn: start, consistency: consistencyOf(seeded, toTheEnd), transactions,
+    redo: { walLogHints: control.walLogHints, invalidPages: [] },
+  }
+}
+
+/** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */
+function consistencyOf({ start, consistentAt, backupEndOf, walDirectory, major, control }: Seed, toTheEnd: boolean): Consistency {
+  if (backupEndOf !== undefined) return { at: consistentAt ?? start, backupEndOf, reached: false }
+  if (consistentAt !== undefined) return { at: consistentAt, reached: false }
+  if (toTheEnd || walDirectory === undefined) return { at: start, endOfWal: true, reached: false }
+  return { at: endOfWal(walDirectory, start, major, control.systemIdentifier), reached: false }
+}
+
+function endOfWal(wal: string, start: WalPosition, major: PgMajor, systemIdentifier: bigint): WalPosition {
+  const source = openWal(wal, { start, exact: true, major, systemIdentifier })
+  try {
+    while (source.read() !== undefined);
+    return source.position
+  } finally {
+    source.close()
+  }
+}
+
+function startPointOfControl({ control }: Seed): StartPoint {
+  const { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid } = control
+  return { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid }
+}
+
+/** A base backup's pg_control may be of a later checkpoint than the one that backup_label names. */
+function startPointOfRecord(wal: string, checkpoint: WalPosition, { major, control }: Seed): StartPoint {
+  const source = openWal(wal, { start: checkpoint, exact: true, major, systemIdentifier: control.systemIdentifier })
+  try {
+    const record = source.read()
+    const isCheckpoint = record?.rmgr === 0 && (record.op === XLOG_CHECKPOINT_SHUTDOWN || record.op === XLOG_CHECKPOINT_ONLINE)
+    if (record === undefined || !isCheckpoint) {
+      throw new CorruptionError('replay.checkpoint', `no checkpoint record where backup_label names one: ${source.end?.reason ?? 'another record'}`, {
+        lsn: formatWalPosition(checkpoint),
+      })
+    }
+    const { thisTimeline, ...rest } = decodeCheckPoint(record, major)
+    return { ...rest, timeline: thisTimeline }
+  } finally {
+    source.close()
+  }
+}
+
+function preparedFiles(out: string, major: PgMajor): PreparedTransaction[] {
+  const folder = join(out, 'pg_twophase')
+  return listDir(folder).filter((name) => /^(?:[0-9A-F]{8}){1,2}$/.test(name)).map((name) => {
+    const file = join(folder, name)
+    return withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
+  })
+}

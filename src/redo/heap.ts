@@ -1,0 +1,258 @@
+import { CorruptionError, UnsupportedError } from '../common/errors.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import {
+  clearAllVisible, initPage, normalItem, placeItem, setAllVisible, setPrunable,
+} from '../page/heappage.ts'
+import { SIZE_OF_TUPLE_HEADER } from '../tuple/header.ts'
+import { HEAP_HOT_UPDATED, xmaxIsLockedOnly } from '../tuple/infomask.ts'
+import {
+  corruptHeapRecord, decodeHeapConfirm, decodeHeapInplace, decodeHeapTruncate, heapBlock, HeapDelete, HeapInsert, HeapUpdate,
+  SIZE_OF_HEAP_HEADER, XLH_DELETE_ALL_VISIBLE_CLEARED, XLH_DELETE_IS_PARTITION_MOVE, XLH_DELETE_IS_SUPER, XLH_INSERT_ALL_FROZEN_SET,
+  XLH_INSERT_ALL_VISIBLE_CLEARED, XLH_LOCK_ALL_FROZEN_CLEARED, XLH_UPDATE_NEW_ALL_VISIBLE_CLEARED, XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED,
+  XLH_UPDATE_PREFIX_FROM_OLD, XLH_UPDATE_SUFFIX_FROM_OLD, XLOG_HEAP_CONFIRM, XLOG_HEAP_DELETE, XLOG_HEAP_HOT_UPDATE, XLOG_HEAP_INIT_PAGE,
+  XLOG_HEAP_INPLACE, XLOG_HEAP_INSERT, XLOG_HEAP_LOCK, XLOG_HEAP_OPMASK, XLOG_HEAP_TRUNCATE, XLOG_HEAP_UPDATE,
+} from '../wal/heap.ts'
+import { VISIBILITYMAP_ALL_FROZEN, VISIBILITYMAP_VALID_BITS } from '../wal/heap2.ts'
+import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
+import { BLK_NEEDS_REDO, type RedoAction, type RedoBuffers } from './buffers.ts'
+import {
+  bitmapStart, clearHotUpdated, copyFromRecord, copyWithinPage, NOT_HOT_UPDATED, replaceXmaxBits, setCtid, setFirstCommandId,
+  setMovedPartitions, setXmax, setXmin, tupleHoff, tupleInfomask, writeNewHeader,
+} from './tuplechange.ts'
+import type { VisibilityMap } from './visibility.ts'
+
+/** Block ids under which records name pages of the visibility map (17.11, 18.6 and later): of the only heap page, an UPDATE's new and old one. */
+export const BLKREF_VM = 1
+const UPDATE_BLKREF_VM_NEW = 2
+const UPDATE_BLKREF_VM_OLD = 3
+/** UPDATE: the old row version's block, if it is another. Until then id 1 in the main fork. */
+const UPDATE_BLKREF_HEAP_OLD = 1
+
+/** MaxHeapTupleSize (htup_details.h). */
+const MAX_TUPLE_SIZE = 8160
+
+/** RM_HEAP_ID: heap_redo (heapam_xlog.c). */
+export class HeapRedo {
+  private readonly buffers: RedoBuffers
+  private readonly map: VisibilityMap
+  private readonly major: PgMajor
+  private readonly insertion = new HeapInsert()
+  private readonly deletion = new HeapDelete()
+  private readonly change = new HeapUpdate()
+
+  constructor(buffers: RedoBuffers, map: VisibilityMap, major: PgMajor) {
+    this.buffers = buffers
+    this.map = map
+    this.major = major
+  }
+
+  apply(record: WalRecord): void {
+    switch (record.info & XLOG_HEAP_OPMASK) {
+      case XLOG_HEAP_INSERT: return this.insert(record)
+      case XLOG_HEAP_DELETE: return this.delete(record)
+      case XLOG_HEAP_UPDATE: return this.update(record, false)
+      case XLOG_HEAP_HOT_UPDATE: return this.update(record, true)
+      case XLOG_HEAP_LOCK: return this.lock(record)
+      case XLOG_HEAP_CONFIRM: return this.confirm(record)
+      case XLOG_HEAP_INPLACE: return this.inplace(record)
+      // For logical decoding; the files are cut by records of their own.
+      case XLOG_HEAP_TRUNCATE: return void decodeHeapTruncate(record)
+      default: throw new UnsupportedError('redo.heap', `unknown heap record, info 0x${record.info.toString(16)}`)
+    }
+  }
+
+  /** The page to put new tuples on: empty if the record says INIT_PAGE. */
+  readOrInit(record: WalRecord, block: BlockReference): RedoAction {
+    const { buffers } = this
+    if ((record.info & XLOG_HEAP_INIT_PAGE) === 0) return buffers.read(record, block)
+    buffers.init(record, block)
+    initPage(buffers.page)
+    return BLK_NEEDS_REDO
+  }
+
+  private insert(record: WalRecord): void {
+    const { buffers, insertion } = this
+    insertion.read(record)
+    const block = heapBlock(record)
+    const { flags, offset } = insertion
+    if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
+    if (this.readOrInit(record, block) !== BLK_NEEDS_REDO) return
+    const { dataStart, dataLength } = block
+    if (dataLength <= SIZE_OF_HEAP_HEADER) throw corruptHeapRecord(record, `a tuple of ${dataLength} bytes`)
+    this.addTuple(record, block, offset, dataStart, dataLength - SIZE_OF_HEAP_HEADER)
+    if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) clearAllVisible(buffers.page)
+    if (flags & XLH_INSERT_ALL_FROZEN_SET) setAllVisible(buffers.page)
+    buffers.changed()
+  }
+
+  /** A tuple that the record holds whole: xl_heap_header at `headerStart`, then `length` bytes from t_bits on. */
+  addTuple(record: WalRecord, { block }: BlockReference, offset: number, headerStart: number, length: number, xmax = 0): void {
+    const { page } = this.buffers
+    const size = SIZE_OF_TUPLE_HEADER + length
+    if (size > MAX_TUPLE_SIZE) throw corruptHeapRecord(record, `a tuple of ${size} bytes`)
+    const start = placeItem(page, offset, size)
+    writeNewHeader(page, start, record.view, headerStart, record.xid, xmax, block, offset)
+    copyFromRecord(page, bitmapStart(start), record.view, headerStart + SIZE_OF_HEAP_HEADER, length)
+  }
+
+  private delete(record: WalRecord): void {
+    const { buffers, deletion } = this
+    deletion.read(record)
+    const block = heapBlock(record)
+    const { flags, offset } = deletion
+    if (flags & XLH_DELETE_ALL_VISIBLE_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
+    if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
+    const { page } = buffers
+    const start = normalItem(page, offset) & 0x7fff
+    replaceXmaxBits(page, start, deletion.infobits, NOT_HOT_UPDATED, 0)
+    if (flags & XLH_DELETE_IS_SUPER) setXmin(page, start, 0)
+    else setXmax(page, start, deletion.xmax)
+    setFirstCommandId(page, start)
+    setPrunable(page, record.xid)
+    if (flags & XLH_DELETE_ALL_VISIBLE_CLEARED) clearAllVisible(page)
+    if (flags & XLH_DELETE_IS_PARTITION_MOVE) setMovedPartitions(page, start)
+    else setCtid(page, start, block.block, offset)
+    buffers.changed()
+  }
+
+  private update(record: WalRecord, hot: boolean): void {
+    const { buffers, change } = this
+    change.read(record)
+    const { flags } = change
+    const fresh = heapBlock(record)
+    const other = record.block(UPDATE_BLKREF_HEAP_OLD)
+    if (other !== undefined && (other.fork !== MAIN_FORK || hot)) throw corruptHeapRecord(record, 'block 1 of an update is not the old page')
+    const old = other ?? fresh
+    const oldCleared = (flags & XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0
+    const newCleared = (flags & XLH_UPDATE_NEW_ALL_VISIBLE_CLEARED) !== 0
+    if (oldCleared || newCleared) {
+      this.map.clearForUpdate(record, oldCleared ? old : undefined, newCleared ? fresh : undefined, UPDATE_BLKREF_VM_NEW, UPDATE_BLKREF_VM_OLD)
+    }
+    const init = (record.info & XLOG_HEAP_INIT_PAGE) !== 0
+    if (init && other === undefined) throw corruptHeapRecord(record, 'an update that makes its own old page anew')
+    // One page holds both versions, or each has its own and its own decision.
+    let word = 0
+    let action = buffers.read(record, old)
+    if (action === BLK_NEEDS_REDO) {
+      word = this.updateOld(record, fresh, hot, oldCleared)
+      buffers.changed()
+    }
+    if (other !== undefined) {
+      word = 0
+      action = this.readOrInit(record, fresh)
+    }
+    if (action !== BLK_NEEDS_REDO) return
+    this.addNewVersion(record, fresh, word)
+    if (newCleared) clearAllVisible(buffers.page)
+    buffers.changed()
+  }
+
+  /** @returns the old version's line pointer */
+  private updateOld(record: WalRecord, fresh: BlockReference, hot: boolean, cleared: boolean): number {
+    const { page } = this.buffers
+    const { change } = this
+    const word = normalItem(page, change.oldOffset)
+    const start = word & 0x7fff
+    replaceXmaxBits(page, start, change.oldInfobits, NOT_HOT_UPDATED, hot ? HEAP_HOT_UPDATED : 0)
+    setXmax(page, start, change.oldXmax)
+    setFirstCommandId(page, start)
+    setCtid(page, start, fresh.block, change.newOffset)
+    setPrunable(page, record.xid)
+    if (cleared) clearAllVisible(page)
+    return word
+  }
+
+  /**
+   * Block data: [prefix length u16], [suffix length u16], xl_heap_header, bitmap and padding up to hoff, changed bytes.
+   * @param oldWord line pointer of the old version on the same page, 0 if it is on another
+   */
+  private addNewVersion(record: WalRecord, block: BlockReference, oldWord: number): void {
+    const { change } = this
+    const { view } = record
+    let at = block.dataStart
+    const end = at + block.dataLength
+    const hasPrefix = (change.flags & XLH_UPDATE_PREFIX_FROM_OLD) !== 0
+    const hasSuffix = (change.flags & XLH_UPDATE_SUFFIX_FROM_OLD) !== 0
+    if (end - at < (hasPrefix ? 2 : 0) + (hasSuffix ? 2 : 0) + SIZE_OF_HEAP_HEADER) throw corruptHeapRecord(record, 'the new tuple is cut short')
+    let prefix = 0
+    let suffix = 0
+    if (hasPrefix) {
+      prefix = view.getUint16(at, true)
+      at += 2
+    }
+    if (hasSuffix) {
+      suffix = view.getUint16(at, true)
+      at += 2
+    }
+    const logged = end - at - SIZE_OF_HEAP_HEADER
+    if (prefix === 0 && suffix === 0) {
+      this.addTuple(record, block, change.newOffset, at, logged, change.newXmax)
+      return
+    }
+    const { page } = this.buffers
+    const oldStart = oldWord & 0x7fff
+    const oldEnd = oldStart + (oldWord >>> 17)
+    const oldData = oldStart + tupleHoff(page, oldStart)
+    const bitmap = view.getUint8(at + 4) - SIZE_OF_TUPLE_HEADER
+    const size = SIZE_OF_TUPLE_HEADER + logged + prefix + suffix
+    if (oldWord === 0 || oldData < bitmapStart(oldStart) || oldData + prefix > oldEnd || suffix > oldEnd - bitmapStart(oldStart) || size > MAX_TUPLE_SIZE ||
+      (prefix > 0 && (bitmap < 0 || bitmap > logged))) {
+      throw corruptHeapRecord(record, `a new tuple that takes ${prefix} and ${suffix} bytes from an old one of ${oldWord >>> 17}`)
+    }
+    const head = prefix > 0 ? bitmap : logged
+    const from = at + SIZE_OF_HEAP_HEADER
+    const start = placeItem(page, change.newOffset, size)
+    const data = bitmapStart(start)
+    writeNewHeader(page, start, view, at, record.xid, change.newXmax, block.block, change.newOffset)
+    copyFromRecord(page, data, view, from, head)
+    copyWithinPage(page, data + head, oldData, prefix)
+    copyFromRecord(page, data + head + prefix, view, from + head, logged - head)
+    copyWithinPage(page, start + size - suffix, oldEnd - suffix, suffix)
+  }
+
+  private lock(record: WalRecord): void {
+    const { buffers, deletion } = this
+    deletion.readLock(record)
+    const block = heapBlock(record)
+    const { offset } = deletion
+    if (deletion.flags & XLH_LOCK_ALL_FROZEN_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_ALL_FROZEN)
+    if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
+    const { page } = buffers
+    const start = normalItem(page, offset) & 0x7fff
+    replaceXmaxBits(page, start, deletion.infobits, 0xffff, 0)
+    if (xmaxIsLockedOnly(tupleInfomask(page, start))) {
+      clearHotUpdated(page, start)
+      setCtid(page, start, block.block, offset)
+    }
+    setXmax(page, start, deletion.xmax)
+    setFirstCommandId(page, start)
+    buffers.changed()
+  }
+
+  /** A speculative insertion became a row; redo stored it as one to begin with. */
+  private confirm(record: WalRecord): void {
+    const { buffers } = this
+    const offset = decodeHeapConfirm(record)
+    const block = heapBlock(record)
+    if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
+    setCtid(buffers.page, normalItem(buffers.page, offset) & 0x7fff, block.block, offset)
+    buffers.changed()
+  }
+
+  /** Overwrites the values of a catalog row, its header stays. */
+  private inplace(record: WalRecord): void {
+    const { buffers } = this
+    const { offset } = decodeHeapInplace(record, this.major)
+    const block = heapBlock(record)
+    if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
+    const { page } = buffers
+    const word = normalItem(page, offset)
+    const start = word & 0x7fff
+    const hoff = tupleHoff(page, start)
+    if ((word >>> 17) - hoff !== block.dataLength) {
+      throw new CorruptionError('redo.heap', `${block.dataLength} bytes in place of ${(word >>> 17) - hoff}`, { offset })
+    }
+    copyFromRecord(page, start + hoff, record.view, block.dataStart, block.dataLength)
+    buffers.changed()
+  }
+}

@@ -1,0 +1,77 @@
+import { CorruptionError } from '../common/errors.ts'
+import { type BlockNumber, formatWalPosition, type Oid, type WalPosition } from '../common/ids.ts'
+import type { RelFileLocator } from '../common/rel.ts'
+
+/** Plain data. */
+export interface InvalidPage extends RelFileLocator {
+  fork: number
+  block: BlockNumber
+  /** The block is there but all zero. */
+  present: boolean
+  lsn: WalPosition
+}
+
+/** How many of them an error names. */
+const NAMED_MAX = 5
+
+/**
+ * Blocks that records change and that are not there (xlogutils.c: log_invalid_page). Before the pages are consistent that is normal: the
+ * file was truncated or dropped before it was copied, and the record that did it is still to come. Later it is damage.
+ */
+export class InvalidPages {
+  private readonly pages = new Map<string, InvalidPage>()
+  private consistent = false
+
+  /** @param known remembered from before */
+  constructor(known: readonly InvalidPage[]) {
+    for (const page of known) this.pages.set(keyOf(page), page)
+  }
+
+  /** What is not explained yet. */
+  list(): InvalidPage[] {
+    return [...this.pages.values()]
+  }
+
+  /** @throws CorruptionError redo.invalid-page once the pages are consistent */
+  add({ spcOid, dbOid, relNumber }: RelFileLocator, fork: number, block: BlockNumber, present: boolean, lsn: WalPosition): void {
+    const page = { spcOid, dbOid, relNumber, fork, block, present, lsn }
+    if (this.consistent) throw new CorruptionError('redo.invalid-page', present ? 'the block is all zero' : 'the block does not exist')
+    const key = keyOf(page)
+    if (!this.pages.has(key)) this.pages.set(key, page)
+  }
+
+  /** The fork was cut to `blocks`. */
+  truncated(locator: RelFileLocator, fork: number, blocks: BlockNumber): void {
+    this.forget((page) => sameRelation(page, locator) && page.fork === fork && page.block >= blocks)
+  }
+
+  dropped(locator: RelFileLocator): void {
+    this.forget((page) => sameRelation(page, locator))
+  }
+
+  databaseDropped(dbOid: Oid): void {
+    this.forget((page) => page.dbOid === dbOid)
+  }
+
+  /** @throws CorruptionError redo.invalid-page if blocks are left that nothing explained */
+  reachedConsistency(): void {
+    this.consistent = true
+    if (this.pages.size === 0) return
+    const named = [...this.pages.values()].slice(0, NAMED_MAX).map(({ spcOid, dbOid, relNumber, fork, block, present, lsn }) =>
+      `${spcOid}/${dbOid}/${relNumber} fork ${fork} block ${block} (${present ? 'all zero' : 'missing'}, for ${formatWalPosition(lsn)})`)
+    const more = this.pages.size > NAMED_MAX ? ` and ${this.pages.size - NAMED_MAX} more` : ''
+    throw new CorruptionError('redo.invalid-page', `records change blocks that were never there: ${named.join(', ')}${more}`)
+  }
+
+  private forget(gone: (page: InvalidPage) => boolean): void {
+    for (const [key, page] of this.pages) if (gone(page)) this.pages.delete(key)
+  }
+}
+
+function keyOf({ spcOid, dbOid, relNumber, fork, block }: InvalidPage): string {
+  return `${spcOid}/${dbOid}/${relNumber}/${fork}/${block}`
+}
+
+function sameRelation(a: RelFileLocator, b: RelFileLocator): boolean {
+  return a.relNumber === b.relNumber && a.dbOid === b.dbOid && a.spcOid === b.spcOid
+}

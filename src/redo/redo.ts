@@ -1,0 +1,245 @@
+import { CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
+import { formatWalPosition } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import { restoreImage } from '../wal/blockimage.ts'
+import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
+import {
+  decodeCheckPoint, decodeCheckpointRedo, decodeEndOfRecovery, decodeParameterChange, WAL_LEVEL_MINIMAL, XLOG_BACKUP_END,
+  XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_REDO, XLOG_CHECKPOINT_SHUTDOWN, XLOG_END_OF_RECOVERY, XLOG_FPI, XLOG_FPI_FOR_HINT, XLOG_FPW_CHANGE,
+  XLOG_NEXTOID, XLOG_NOOP, XLOG_OVERWRITE_CONTRECORD, XLOG_PARAMETER_CHANGE, XLOG_RESTORE_POINT, XLOG_SWITCH,
+} from '../wal/xlog.ts'
+import { isIndexPage, RedoBuffers, type RedoObserver } from './buffers.ts'
+import { HeapRedo } from './heap.ts'
+import { Heap2Redo } from './heap2.ts'
+import { redoSequence } from './sequence.ts'
+import { StorageRedo } from './storage.ts'
+import type { InvalidPage } from './invalidpages.ts'
+import type { RedoPage, RedoStore } from './store.ts'
+import { VisibilityMap } from './visibility.ts'
+
+const RM_XLOG_ID = 0
+const RM_XACT_ID = 1
+const RM_SMGR_ID = 2
+const RM_CLOG_ID = 3
+const RM_DBASE_ID = 4
+const RM_TBLSPC_ID = 5
+const RM_MULTIXACT_ID = 6
+const RM_RELMAP_ID = 7
+const RM_STANDBY_ID = 8
+const RM_HEAP2_ID = 9
+const RM_HEAP_ID = 10
+const RM_BTREE_ID = 11
+const RM_HASH_ID = 12
+const RM_GIN_ID = 13
+const RM_GIST_ID = 14
+const RM_SEQ_ID = 15
+const RM_SPGIST_ID = 16
+const RM_BRIN_ID = 17
+const RM_COMMIT_TS_ID = 18
+const RM_REPLORIGIN_ID = 19
+const RM_GENERIC_ID = 20
+const RM_LOGICALMSG_ID = 21
+const RM_MIN_CUSTOM_ID = 128
+
+const FORK_NAMES: Readonly<Record<number, string>> = { [MAIN_FORK]: 'main', [FSM_FORK]: 'fsm', [VISIBILITYMAP_FORK]: 'vm', [INIT_FORK]: 'init' }
+
+export interface RedoSettings {
+  major: PgMajor
+  /**
+   * The cluster has data checksums (pg_control: data_checksum_version). These or wal_log_hints decide whether VISIBLE moves the LSN of
+   * the heap page.
+   */
+  checksums: boolean
+  /** wal_log_hints (pg_control); a PARAMETER_CHANGE record changes it. */
+  walLogHints: boolean
+  /** Where redo that was interrupted goes on, its {@link RedoState}'s. */
+  invalidPages?: readonly InvalidPage[]
+}
+
+/** What redo knows beside the pages. Plain data: JSON and back is the same. */
+export interface RedoState {
+  walLogHints: boolean
+  /** Blocks that records changed and that were not there; none once the pages are consistent. */
+  invalidPages: InvalidPage[]
+}
+
+/**
+ * Applies WAL records to pages, relation files, database directories and relation maps, and leaves what recovery of a real server leaves,
+ * byte for byte, pd_checksum apart. What is not kept: index pages and free space maps. The status of transactions is not its business.
+ */
+export class Redo {
+  private readonly store: RedoStore
+  private readonly major: PgMajor
+  private readonly checksums: boolean
+  private walLogHints: boolean
+  private readonly buffers: RedoBuffers
+  private readonly heap: HeapRedo
+  private readonly heap2: Heap2Redo
+  private readonly storage: StorageRedo
+  private readonly scratch: RedoPage = newPage()
+
+  constructor(store: RedoStore, { major, checksums, walLogHints, invalidPages = [] }: RedoSettings, observer: RedoObserver = {}) {
+    this.store = store
+    this.major = major
+    this.checksums = checksums
+    this.walLogHints = walLogHints
+    this.buffers = new RedoBuffers(store, observer, invalidPages)
+    const map = new VisibilityMap(this.buffers, major)
+    this.heap = new HeapRedo(this.buffers, map, major)
+    this.heap2 = new Heap2Redo(this.buffers, map, this.heap, major, checksums || walLogHints)
+    this.storage = new StorageRedo(store, this.buffers, major)
+  }
+
+  /**
+   * Applies one record. After an error the pages it touched may be half changed: nothing must be applied or kept from there on.
+   * @throws CorruptionError, UnsupportedError: with the record's LSN, and relation and block as far as they are known
+   */
+  apply(record: WalRecord): void {
+    this.buffers.begin(record)
+    try {
+      this.dispatch(record)
+    } catch (error) {
+      throw this.locate(error, record)
+    }
+    this.store.endRecord()
+  }
+
+  /** A copy. */
+  state(): RedoState {
+    return { walLogHints: this.walLogHints, invalidPages: this.buffers.invalid.list() }
+  }
+
+  /**
+   * The pages are those of one LSN from here on (end of a base backup, or none needed): a record for a missing block is an error now.
+   * @throws CorruptionError redo.invalid-page if records changed blocks that were missing, and no truncate or drop explained them
+   */
+  reachedConsistency(): void {
+    this.buffers.invalid.reachedConsistency()
+  }
+
+  private dispatch(record: WalRecord): void {
+    switch (record.rmgr) {
+      case RM_HEAP_ID: return this.heap.apply(record)
+      case RM_HEAP2_ID: return this.heap2.apply(record)
+      case RM_XACT_ID: return this.storage.xact(record)
+      case RM_XLOG_ID: return this.xlog(record)
+      case RM_BTREE_ID:
+      case RM_HASH_ID:
+      case RM_GIN_ID:
+      case RM_GIST_ID:
+      case RM_SPGIST_ID:
+      case RM_BRIN_ID: return this.index(record)
+      case RM_SMGR_ID: return this.storage.smgr(record)
+      case RM_SEQ_ID: return redoSequence(this.buffers, record)
+      case RM_DBASE_ID: return this.storage.dbase(record)
+      case RM_TBLSPC_ID: return this.storage.tblspc(record)
+      case RM_RELMAP_ID: return this.storage.relmap(record)
+      // Transaction status, locks, invalidations, messages: no pages.
+      case RM_CLOG_ID:
+      case RM_MULTIXACT_ID:
+      case RM_STANDBY_ID:
+      case RM_COMMIT_TS_ID:
+      case RM_REPLORIGIN_ID:
+      case RM_LOGICALMSG_ID: return
+      case RM_GENERIC_ID: return this.foreign(record)
+      default:
+        if (record.rmgr < RM_MIN_CUSTOM_ID || this.major < 15) throw new CorruptionError('redo.rmgr', `unknown resource manager ${record.rmgr}`)
+        this.foreign(record)
+    }
+  }
+
+  /** RM_XLOG_ID: xlog_redo (xlog.c). */
+  private xlog(record: WalRecord): void {
+    switch (record.op) {
+      case XLOG_FPI:
+      case XLOG_FPI_FOR_HINT: return this.images(record)
+      case XLOG_PARAMETER_CHANGE: {
+        const { walLevel, walLogHints } = decodeParameterChange(record)
+        refuseMinimal(walLevel)
+        this.walLogHints = walLogHints
+        this.heap2.hintsAreLogged = this.checksums || walLogHints
+        return
+      }
+      case XLOG_CHECKPOINT_SHUTDOWN:
+      case XLOG_CHECKPOINT_ONLINE: return refuseMinimal(decodeCheckPoint(record, this.major).walLevel)
+      case XLOG_END_OF_RECOVERY: return refuseMinimal(decodeEndOfRecovery(record, this.major).walLevel)
+      case XLOG_CHECKPOINT_REDO:
+        if (this.major < 17) break
+        return refuseMinimal(decodeCheckpointRedo(record))
+      case XLOG_NOOP:
+      case XLOG_NEXTOID:
+      case XLOG_SWITCH:
+      case XLOG_BACKUP_END:
+      case XLOG_RESTORE_POINT:
+      case XLOG_FPW_CHANGE:
+      case XLOG_OVERWRITE_CONTRECORD: return
+    }
+    throw new UnsupportedError('redo.xlog', `unknown record, info 0x${record.info.toString(16)}`)
+  }
+
+  /** Full-page images. FPI_FOR_HINT may name a block without one (full_page_writes off): nothing to do then. */
+  private images(record: WalRecord): void {
+    const { buffers } = this
+    for (let i = 0; i < record.blockCount; i++) {
+      const block = record.blocks[i]!
+      buffers.block = block
+      if (!block.applyImage) {
+        if (block.hasImage || record.op === XLOG_FPI) throw new CorruptionError('redo.xlog', 'a full-page image that is none')
+        continue
+      }
+      if (block.fork === FSM_FORK || buffers.relations.fork(block, block.fork) === undefined) continue
+      buffers.restore(record, block)
+      if (block.fork !== VISIBILITYMAP_FORK && isIndexPage(buffers.page, block.block)) buffers.relations.disown(block)
+    }
+  }
+
+  /** Records of index access methods tell which relations are indexes. */
+  private index(record: WalRecord): void {
+    for (let i = 0; i < record.blockCount; i++) this.buffers.relations.disown(record.blocks[i]!)
+  }
+
+  /**
+   * GENERIC, and resource managers of extensions. Their pages are usually those of indexes; on a relation that is kept they would change
+   * pages in a way that nobody here knows.
+   */
+  private foreign(record: WalRecord): void {
+    const { buffers, scratch } = this
+    for (let i = 0; i < record.blockCount; i++) {
+      const block = record.blocks[i]!
+      buffers.block = block
+      if (block.fork === FSM_FORK || buffers.relations.fork(block, block.fork) === undefined) continue
+      if (block.hasImage) {
+        restoreImage(record, block, scratch.bytes)
+        if (isIndexPage(scratch, block.block)) {
+          buffers.relations.disown(block)
+          continue
+        }
+      }
+      throw new UnsupportedError('redo.rmgr', `a record of resource manager ${record.rmgr} changes a table: its access method is not heap`)
+    }
+  }
+
+  private locate(error: unknown, record: WalRecord): unknown {
+    const { block } = this.buffers
+    // A read past the record's bytes: its lengths lie.
+    const known = error instanceof RangeError ? new CorruptionError('redo.record', `the record ends too early (${error.message})`) : error
+    if (!isPositioned(known)) return known
+    return known.at({
+      lsn: formatWalPosition(record.startLsn),
+      ...(block === undefined ? {} : {
+        relation: `${block.spcOid}/${block.dbOid}/${block.relNumber}`, fork: FORK_NAMES[block.fork] ?? String(block.fork), block: block.block,
+      }),
+    })
+  }
+}
+
+function newPage(): RedoPage {
+  const bytes = new Uint8Array(BLOCK_SIZE)
+  return { bytes, halves: new Uint16Array(bytes.buffer), words: new Int32Array(bytes.buffer), dirty: false }
+}
+
+/** With wal_level minimal, tables that a transaction made itself are written without WAL. */
+function refuseMinimal(walLevel: number | undefined): void {
+  if (walLevel === WAL_LEVEL_MINIMAL) throw new UnsupportedError('redo.wal-level', 'the server ran with wal_level minimal: not all changes are in its WAL')
+}

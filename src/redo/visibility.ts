@@ -1,0 +1,101 @@
+import type { BlockNumber } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import { initPage, isNewPage } from '../page/heappage.ts'
+import { clearMapBits, mapBlock, setMapBits } from '../page/visibilitymap.ts'
+import { type BlockReference, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
+import { BLK_NEEDS_REDO, type RedoBuffers } from './buffers.ts'
+import type { RedoPage } from './store.ts'
+
+/**
+ * Bits of the visibility map. Records that clear them did not name the page of the map until 17.11 and 18.6; then its LSN stays as it
+ * is. Those that do follow the usual rules for the page. Either way the bits go even if the heap page is newer already.
+ */
+export class VisibilityMap {
+  private readonly buffers: RedoBuffers
+  private readonly major: PgMajor
+
+  constructor(buffers: RedoBuffers, major: PgMajor) {
+    this.buffers = buffers
+    this.major = major
+  }
+
+  /** VISIBLE: block 0 of the record. */
+  set(record: WalRecord, block: BlockReference, heapBlock: BlockNumber, bits: number): void {
+    const { buffers } = this
+    if (buffers.readOrZero(record, block) !== BLK_NEEDS_REDO) return
+    const { page } = buffers
+    if (isNewPage(page)) {
+      initPage(page)
+      page.dirty = true
+    }
+    if (setMapBits(page.bytes, heapBlock, bits)) buffers.changed()
+  }
+
+  /**
+   * Clears bits of the heap block of `heap`.
+   * @param id the block id under which the record names the page of the map, if it does
+   */
+  clear(record: WalRecord, heap: BlockReference, id: number, bits: number): void {
+    const reference = this.reference(record, heap.block, id)
+    if (reference === undefined) this.clearUnnamed(heap, bits)
+    else this.clearNamed(record, reference, heap.block, -1, bits)
+  }
+
+  /** UPDATE: the old row version's block, the new one's, or both. Both may be on one page of the map, which is then named once. */
+  clearForUpdate(record: WalRecord, old: BlockReference | undefined, fresh: BlockReference | undefined, newId: number, oldId: number): void {
+    const newReference = fresh && this.reference(record, fresh.block, newId)
+    const oldReference = old && (this.reference(record, old.block, oldId) ?? this.reference(record, old.block, newId))
+    if (old !== undefined && fresh !== undefined && oldReference !== undefined && oldReference === newReference) {
+      this.clearNamed(record, oldReference, old.block, fresh.block, ALL_BITS)
+      return
+    }
+    if (old !== undefined) {
+      if (oldReference === undefined) this.clearUnnamed(old, ALL_BITS)
+      else this.clearNamed(record, oldReference, old.block, -1, ALL_BITS)
+    }
+    if (fresh !== undefined) {
+      if (newReference === undefined) this.clearUnnamed(fresh, ALL_BITS)
+      else this.clearNamed(record, newReference, fresh.block, -1, ALL_BITS)
+    }
+  }
+
+  private reference(record: WalRecord, heapBlock: BlockNumber, id: number): BlockReference | undefined {
+    const block = record.block(id)
+    return block !== undefined && block.fork === VISIBILITYMAP_FORK && block.block === mapBlock(heapBlock) ? block : undefined
+  }
+
+  private clearNamed(record: WalRecord, reference: BlockReference, heapBlock: BlockNumber, other: BlockNumber, bits: number): void {
+    const { buffers } = this
+    if (buffers.readOrZero(record, reference) !== BLK_NEEDS_REDO) return
+    const { bytes } = buffers.page
+    const cleared = clearMapBits(bytes, heapBlock, bits)
+    const clearedOther = other >= 0 && clearMapBits(bytes, other, bits)
+    if (cleared || clearedOther) buffers.changed()
+  }
+
+  private clearUnnamed(heap: BlockReference, bits: number): void {
+    const page = this.mapPage(heap)
+    if (page !== undefined && clearMapBits(page.bytes, heap.block, bits)) page.dirty = true
+  }
+
+  /** visibilitymap_pin: the map is extended to the block. Until 15 new pages get a header, since 16 they are zeros. */
+  private mapPage(heap: BlockReference): RedoPage | undefined {
+    this.buffers.block = heap
+    const fork = this.buffers.relations.fork(heap, VISIBILITYMAP_FORK)
+    if (fork === undefined) return undefined
+    const block = mapBlock(heap.block)
+    const present = fork.page(block)
+    if (present !== undefined) return present
+    const added = fork.blocks
+    const page = fork.extend(block)
+    for (let fresh = added; this.major < 16 && fresh <= block; fresh++) {
+      const map = fork.page(fresh)!
+      initPage(map)
+      map.dirty = true
+    }
+    return page
+  }
+}
+
+/** VISIBILITYMAP_VALID_BITS. */
+const ALL_BITS = 3

@@ -1,0 +1,11 @@
+/** WAL: pages, records, block references and images, the records of each resource manager, and pg_waldump's text of them. Pure; no I/O. */
+export * from './blockimage.ts'
+export * from './history.ts'
+export { majorOfMagic, readWalPageHeader, type WalPageHeader } from './pageheader.ts'
+export * from './reader.ts'
+export * from './record.ts'
+export * from './rmgr.ts'
+export * from './segment.ts'
+export { describeRecord, recordType } from './text/describe.ts'
+export * from './waldump.ts'
+export * from './walstats.ts'

@@ -1,0 +1,418 @@
+import { crc32cUpdate } from '../common/crc32c.ts'
+import { CorruptionError } from '../common/errors.ts'
+import { type WalPosition, formatWalPosition } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import {
+  checkPageHeader, pageHeaderSize, pageInfo, pageRemaining, pageTimeline, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE,
+  XLP_FIRST_IS_CONTRECORD, XLP_FIRST_IS_OVERWRITE_CONTRECORD,
+} from './pageheader.ts'
+import { RECORD_SIZE_MAX, SIZE_OF_RECORD_HEADER, WalRecord } from './record.ts'
+import { isRmgrValid, RM_XLOG_ID } from './rmgr.ts'
+import { checkSegmentSize } from './segment.ts'
+import { XLOG_OVERWRITE_CONTRECORD, XLOG_SWITCH } from './xlog.ts'
+
+const XL_PREV = 8
+const XL_RMID = 17
+const XL_CRC = 20
+
+/** Before 16 nothing but palloc limited a record (MaxAllocSize). */
+const RECORD_SIZE_MAX_15 = 0x3fffffff
+
+const EMPTY = new Uint8Array(0)
+/** A record that crosses pages is put together here; a buffer that one huge record made larger than this is given up after it. */
+const SCRATCH_SIZE = 64 * 1024
+const SCRATCH_KEPT = 4 * 1024 * 1024
+
+export interface WalReaderOptions {
+  major: PgMajor
+  /**
+   * Where to begin: the first record that begins here or later. Any position will do: reading begins at the start of its page. For the
+   * record at this very place or none, see {@link exact}.
+   */
+  start: WalPosition
+  /** Of the file that the bytes come from: pages may be of this timeline or an older one. */
+  timeline: number
+  segmentSize: number
+  /** Checked against long page headers. */
+  systemIdentifier?: bigint | undefined
+  /** A record begins or the one before ends at `start`: anything else there is the end. */
+  exact?: boolean | undefined
+  /** The first bytes fed are those at `start` itself, not those of its page's beginning. `start` is then exact, too. */
+  startsMidPage?: boolean | undefined
+  /** Where the record before the first one begins, if that is known: the first one must be linked to it. */
+  previous?: WalPosition | undefined
+}
+
+/** Why no record can follow. At the end of the WAL that is normal; whoever knows that it goes on throws {@link walCorruption}. */
+export interface WalEnd {
+  /** Where the next record would begin; of a bad page with no record begun, its address. */
+  lsn: WalPosition
+  /** The test that failed, `wal.crc`; `wal.zero` for zeros where a record would begin. */
+  code: string
+  reason: string
+}
+
+/**
+ * Takes records out of the WAL's bytes: feed, ask for records until there is none, feed more. It checks what recovery checks
+ * (xlogreader.c), ends where recovery ends, and never returns a record beyond that.
+ *
+ *     page header | record | record | first part of a record ‖ page header | the rest of it | pad to 8 | record …
+ *
+ * The bytes fed are read in place until they are used up, so they must not change before {@link next} has returned undefined; only a
+ * record that crosses pages or pieces is copied. All indexes count from the start of the piece; one past it is in bytes yet to come.
+ */
+export class WalReader {
+  private readonly options: WalReaderOptions
+  /** What pages must say; the timeline rises when the source goes over to files of a newer one. */
+  private readonly expected: { major: PgMajor; segmentSize: number; timeline: number; systemIdentifier: bigint | undefined }
+  private readonly recordSizeMax: number
+  private readonly record = new WalRecord()
+  private bytes: Uint8Array = EMPTY
+  private view: DataView = new DataView(EMPTY.buffer)
+  private size = 0
+  /** WAL position of the piece. */
+  private base: WalPosition
+  /** The next byte to look at, and where its page ends. Equal: a page header comes. */
+  private at = 0
+  private pageEnd = 0
+  private readonly headerBytes = new Uint8Array(SIZE_OF_LONG_PAGE_HEADER)
+  private readonly headerView = new DataView(this.headerBytes.buffer)
+  /** Bytes of a page header that lie in earlier pieces. */
+  private headerLength = 0
+  private lastTimeline = 0
+  private scratch: Uint8Array = new Uint8Array(SCRATCH_SIZE)
+  private scratchView: DataView = new DataView(this.scratch.buffer)
+  /** Bytes of a record in `scratch`; 0 if none has begun. Its length is known from 4 on. */
+  private gathered = 0
+  private total = 0
+  /** Where the record in `scratch` begins. */
+  private startLsn: WalPosition = 0
+  /** No record seen yet, and where one begins is to be found out. */
+  private searching: boolean
+  /** Of the last record, -1 if there is none yet. */
+  private previousStart: WalPosition
+  /** Where the record began that was given up; -1 if the next one is a usual one. */
+  private overwritten: WalPosition = -1
+  private ended: WalEnd | undefined
+  private endOfLast: WalPosition
+
+  /** @throws UnsupportedError wal.segment-size */
+  constructor(options: WalReaderOptions) {
+    const { major, start, timeline, segmentSize, systemIdentifier } = options
+    checkSegmentSize(segmentSize)
+    this.options = options
+    this.expected = { major, segmentSize, timeline, systemIdentifier }
+    this.recordSizeMax = major < 16 ? RECORD_SIZE_MAX_15 : RECORD_SIZE_MAX
+    this.previousStart = options.previous ?? -1
+    this.endOfLast = start
+    const inPage = start % WAL_PAGE_SIZE
+    const exact = options.exact === true || options.startsMidPage === true
+    this.searching = !exact
+    this.base = start - inPage
+    if (exact && (start % 8 !== 0 || (inPage > 0 && inPage < pageHeaderSize(this.base, segmentSize)))) {
+      this.fail(start, 'wal.start', 'no record begins here')
+    }
+    if (options.startsMidPage === true && inPage > 0) {
+      this.base = start
+      this.pageEnd = WAL_PAGE_SIZE - inPage
+    }
+  }
+
+  /** Why no record can follow; undefined while bytes may still come. */
+  get end(): WalEnd | undefined {
+    return this.ended
+  }
+
+  /** End of the last record returned; before that, the start. */
+  get position(): WalPosition {
+    return this.endOfLast
+  }
+
+  /** Where the last record begins; undefined before the first one. For {@link WalReaderOptions.previous}. */
+  get previous(): WalPosition | undefined {
+    return this.previousStart < 0 ? undefined : this.previousStart
+  }
+
+  /** WAL position of the byte that {@link feed} wants next. */
+  get fed(): WalPosition {
+    return this.base + this.size
+  }
+
+  /** Where the part of the WAL begins that was not used yet: of a record that waits for its rest, or what follows {@link position}. */
+  get pending(): WalPosition {
+    return this.gathered > 0 ? this.startLsn : this.base + this.at
+  }
+
+  /** The bytes fed from now on are of a file of this timeline. */
+  set timeline(timeline: number) {
+    this.expected.timeline = timeline
+  }
+
+  /** Bytes that follow those fed so far, in any split; the first ones are those at the start of `start`'s page. */
+  feed(bytes: Uint8Array): void {
+    if (this.at < this.size) {
+      const joined = new Uint8Array(this.size - this.at + bytes.length)
+      joined.set(this.bytes.subarray(this.at, this.size))
+      joined.set(bytes, this.size - this.at)
+      this.adopt(joined, this.at)
+    } else {
+      this.adopt(bytes, this.size)
+    }
+  }
+
+  /**
+   * Goes on at `position` without the bytes up to there: after a switch of segments they are of no use, so {@link pending} is there already.
+   */
+  skipTo(position: WalPosition): void {
+    if (position < this.fed || position > this.pending) throw new RangeError(`the bytes before ${formatWalPosition(position)} are needed`)
+    this.adopt(EMPTY, position - this.base)
+  }
+
+  /** No more bytes come: this is the end, unless it was found before. */
+  finish(code: string, reason: string): WalEnd {
+    return this.ended ?? this.fail(this.pending, code, reason)
+  }
+
+  /**
+   * The next record: one object, refilled each time. Undefined: feed more, unless {@link end} says that none can follow.
+   * @throws CorruptionError wal.record for a record that is whole (its CRC is right) but makes no sense; it is the end, too
+   */
+  next(): WalRecord | undefined {
+    while (this.ended === undefined) {
+      if (this.at === this.pageEnd) {
+        if (!this.enterPage()) return undefined
+        continue
+      }
+      if (this.at >= this.size) return undefined
+      const done = this.gathered > 0 ? this.gather() : this.takeInPlace()
+      if (done && this.record.startLsn >= this.options.start) {
+        this.endOfLast = this.record.endLsn
+        return this.record
+      }
+    }
+    return undefined
+  }
+
+  private adopt(bytes: Uint8Array, passed: number): void {
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.size = bytes.length
+    this.base += passed
+    this.at -= passed
+    this.pageEnd -= passed
+  }
+
+  /** The record at `at`, if it lies in this page and piece as a whole; else its first part goes to `scratch`. @returns true for a record */
+  private takeInPlace(): boolean {
+    const { view, at } = this
+    const room = Math.min(this.pageEnd, this.size) - at
+    if (room < SIZE_OF_RECORD_HEADER) return this.gather()
+    const length = view.getUint32(at, true)
+    const startLsn = this.base + at
+    if (!this.checkLength(length, startLsn) || !this.checkHeader(view, at, startLsn)) return false
+    if (length > room) return this.gather()
+    if (!this.checkCrc(view, at, length, startLsn)) return false
+    this.at = at + ((length + 7) & ~7)
+    return this.accept(this.bytes, view, at, startLsn)
+  }
+
+  /** Moves what is there of a record into `scratch`. @returns true when it is complete */
+  private gather(): boolean {
+    if (this.gathered === 0) this.beginGathering()
+    while (this.at < this.pageEnd && this.at < this.size) {
+      // The length first, then the header, so that neither is believed before it is checked.
+      const wanted = this.gathered < 4 ? 4 : this.gathered < SIZE_OF_RECORD_HEADER ? SIZE_OF_RECORD_HEADER : this.total
+      this.gatherUpTo(wanted)
+      if (this.gathered < wanted) return false
+      if (wanted === 4) {
+        this.total = this.scratchView.getUint32(0, true)
+        if (!this.checkLength(this.total, this.startLsn)) return false
+      } else if (wanted === SIZE_OF_RECORD_HEADER && !this.checkHeader(this.scratchView, 0, this.startLsn)) {
+        return false
+      }
+      if (this.gathered === this.total) return this.completeGathered()
+    }
+    return false
+  }
+
+  private beginGathering(): void {
+    this.startLsn = this.base + this.at
+    this.total = SIZE_OF_RECORD_HEADER
+    if (this.scratch.length > SCRATCH_KEPT) this.resizeScratch(SCRATCH_SIZE)
+  }
+
+  private gatherUpTo(wanted: number): void {
+    const room = Math.min(this.pageEnd, this.size) - this.at
+    const count = Math.min(wanted - this.gathered, room)
+    // Grown as bytes arrive: the length may be a lie.
+    if (this.gathered + count > this.scratch.length) this.resizeScratch(Math.min(this.total, this.scratch.length * 2))
+    this.scratch.set(this.bytes.subarray(this.at, this.at + count), this.gathered)
+    this.gathered += count
+    this.at += count
+  }
+
+  private resizeScratch(size: number): void {
+    const resized = new Uint8Array(size)
+    resized.set(this.scratch.subarray(0, Math.min(this.gathered, size)))
+    this.scratch = resized
+    this.scratchView = new DataView(resized.buffer)
+  }
+
+  private completeGathered(): boolean {
+    this.gathered = 0
+    if (!this.checkCrc(this.scratchView, 0, this.total, this.startLsn)) return false
+    this.at += (8 - ((this.base + this.at) % 8)) % 8
+    return this.accept(this.scratch, this.scratchView, 0, this.startLsn)
+  }
+
+  /** ValidXLogRecordHeader (xlogreader.c), first half. */
+  private checkLength(length: number, startLsn: WalPosition): boolean {
+    if (length >= SIZE_OF_RECORD_HEADER && length <= this.recordSizeMax) return true
+    if (length === 0) this.fail(startLsn, 'wal.zero', 'zeros where a record would begin')
+    else this.fail(startLsn, 'wal.record-length', `a record of ${length} bytes`)
+    return false
+  }
+
+  /** ValidXLogRecordHeader (xlogreader.c), second half. */
+  private checkHeader(view: DataView, start: number, startLsn: WalPosition): boolean {
+    const rmgr = view.getUint8(start + XL_RMID)
+    if (!isRmgrValid(rmgr, this.expected.major)) {
+      this.fail(startLsn, 'wal.rmgr', `a record of resource manager ${rmgr}`)
+      return false
+    }
+    const prev = view.getUint32(start + XL_PREV + 4, true) * 0x100000000 + view.getUint32(start + XL_PREV, true)
+    const sound = this.previousStart < 0 ? prev < startLsn : prev === this.previousStart
+    if (sound) return true
+    const known = this.previousStart < 0 ? '' : `, not to ${formatWalPosition(this.previousStart)}`
+    this.fail(startLsn, 'wal.prev-link', `a record that is linked to ${formatWalPosition(prev)}${known}`)
+    return false
+  }
+
+  private checkCrc(view: DataView, start: number, length: number, startLsn: WalPosition): boolean {
+    const payload = crc32cUpdate(-1, view, start + SIZE_OF_RECORD_HEADER, start + length)
+    if ((crc32cUpdate(payload, view, start, start + XL_CRC) ^ -1) === view.getInt32(start + XL_CRC, true)) return true
+    this.fail(startLsn, 'wal.crc', `a record of ${length} bytes with a wrong CRC`)
+    return false
+  }
+
+  /** The record at `start` is sound and `at` behind it. */
+  private accept(bytes: Uint8Array, view: DataView, start: number, startLsn: WalPosition): true {
+    const { record } = this
+    try {
+      record.decode(bytes, view, start, startLsn, this.base + this.at, this.expected.major)
+    } catch (error) {
+      if (error instanceof CorruptionError) this.fail(startLsn, error.code, error.reason)
+      throw error
+    }
+    this.previousStart = startLsn
+    if (record.rmgr === RM_XLOG_ID && record.op === XLOG_SWITCH) this.endSegment()
+    if (this.overwritten >= 0) this.checkOverwrite()
+    return true
+  }
+
+  /** XLOG_SWITCH: the rest of the segment is not looked at, and belongs to the record. */
+  private endSegment(): void {
+    const { segmentSize } = this.expected
+    const endLsn = Math.ceil((this.base + this.at) / segmentSize) * segmentSize
+    this.at = endLsn - this.base
+    this.pageEnd = this.at
+    this.record.endLsn = endLsn
+  }
+
+  /** VerifyOverwriteContrecord (xlogrecovery.c): what follows a record given up says which one that was. */
+  private checkOverwrite(): void {
+    const { record, overwritten } = this
+    this.overwritten = -1
+    const { view, mainStart } = record
+    const sound = record.rmgr === RM_XLOG_ID && record.op === XLOG_OVERWRITE_CONTRECORD && record.mainLength >= 8
+      && view.getUint32(mainStart + 4, true) * 0x100000000 + view.getUint32(mainStart, true) === overwritten
+    if (sound) return
+    const end = this.fail(record.startLsn, 'wal.overwrite', `the record at ${formatWalPosition(overwritten)} has no end, and what follows does not say so`)
+    throw walCorruption(end)
+  }
+
+  /** Checks the header of the page that begins at `at`. @returns false if bytes are missing, or at the end */
+  private enterPage(): boolean {
+    const address = this.base + this.at - this.headerLength
+    const headerSize = pageHeaderSize(address, this.expected.segmentSize) - this.headerLength
+    const available = this.size - this.at
+    if (this.headerLength === 0 && available >= headerSize) {
+      this.pageEnd = this.at + WAL_PAGE_SIZE
+      this.at += headerSize
+      return this.beginPage(this.view, this.at - headerSize, address)
+    }
+    if (available <= 0) return false
+    return this.gatherPageHeader(Math.min(available, headerSize), headerSize, address)
+  }
+
+  /** A header that lies in several pieces. While it is incomplete `at` and `pageEnd` move on together. */
+  private gatherPageHeader(count: number, wanted: number, address: WalPosition): boolean {
+    this.headerBytes.set(this.bytes.subarray(this.at, this.at + count), this.headerLength)
+    this.headerLength += count
+    this.at += count
+    this.pageEnd = this.at
+    if (count < wanted) return false
+    this.pageEnd += WAL_PAGE_SIZE - this.headerLength
+    this.headerLength = 0
+    return this.beginPage(this.headerView, 0, address)
+  }
+
+  /** `at` is behind the page's header, which is at `start` of `view`. */
+  private beginPage(view: DataView, start: number, address: WalPosition): boolean {
+    const fault = checkPageHeader(view, start, address, this.lastTimeline, this.expected)
+    if (fault !== undefined) {
+      this.failPage(address, fault.code, fault.reason)
+      return false
+    }
+    this.lastTimeline = pageTimeline(view, start)
+    const info = pageInfo(view, start)
+    const remaining = pageRemaining(view, start)
+    if (this.gathered > 0) {
+      if ((info & XLP_FIRST_IS_OVERWRITE_CONTRECORD) === 0) return this.checkContinuation(info, remaining, address)
+      this.overwritten = this.startLsn
+      this.gathered = 0
+    } else if (this.searching) {
+      return this.findRecord(info, remaining)
+    } else if (address < this.options.start) {
+      this.at = this.options.start - this.base
+      return true
+    }
+    if ((info & XLP_FIRST_IS_CONTRECORD) === 0) return true
+    this.failPage(address, 'wal.contrecord', 'a page that begins with the rest of a record, and none has begun')
+    return false
+  }
+
+  private checkContinuation(info: number, remaining: number, address: WalPosition): boolean {
+    if ((info & XLP_FIRST_IS_CONTRECORD) === 0) {
+      this.failPage(address, 'wal.contrecord', 'a page that does not begin with the rest of the record')
+      return false
+    }
+    if (remaining === this.total - this.gathered) return true
+    this.failPage(address, 'wal.contrecord', `${remaining} bytes of a record of which ${this.total - this.gathered} are missing`)
+    return false
+  }
+
+  /** XLogFindNextRecord (xlogreader.c): skips the rest of a record that began before the start. */
+  private findRecord(info: number, remaining: number): boolean {
+    const rest = (info & XLP_FIRST_IS_CONTRECORD) === 0 ? 0 : Math.ceil(remaining / 8) * 8
+    const room = this.pageEnd - this.at
+    this.at += Math.min(rest, room)
+    this.searching = rest >= room
+    return true
+  }
+
+  private failPage(address: WalPosition, code: string, reason: string): void {
+    const lsn = this.gathered > 0 ? this.startLsn : address
+    this.fail(lsn, code, lsn === address ? reason : `page ${formatWalPosition(address)}: ${reason}`)
+  }
+
+  private fail(lsn: WalPosition, code: string, reason: string): WalEnd {
+    this.ended = { lsn, code, reason }
+    return this.ended
+  }
+}
+
+/** The error for an end where the WAL is known to go on. */
+export function walCorruption({ lsn, code, reason }: WalEnd): CorruptionError {
+  return new CorruptionError(code, reason, { lsn: formatWalPosition(lsn) })
+}

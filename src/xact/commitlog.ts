@@ -1,0 +1,28 @@
+import type { WalPosition, Xid } from '../common/ids.ts'
+import type { XactEnd } from '../wal/xact.ts'
+import type { TransactionObserver } from './transactionlog.ts'
+import { type FullXid, fullXidNumber } from './transactionstate.ts'
+
+export interface TransactionEnd {
+  committed: boolean
+  /** End of its record: it belongs to L if this is at most L. */
+  endLsn: WalPosition
+  /** Microseconds since 2000. */
+  time: bigint
+}
+
+/** How, where and when the transactions of a range of WAL ended, subtransactions too. Grows with the range. */
+export class CommitLog implements TransactionObserver {
+  private readonly ends = new Map<number, TransactionEnd>()
+
+  transactionEnded(end: XactEnd, next: FullXid, endLsn: WalPosition): void {
+    const entry: TransactionEnd = { committed: end.committed, endLsn, time: end.time }
+    this.ends.set(fullXidNumber(end.xid, next), entry)
+    for (let i = 0; i < end.subxactCount; i++) this.ends.set(fullXidNumber(end.subxact(i), next), entry)
+  }
+
+  /** @returns undefined for a transaction that did not end in the range */
+  find(xid: Xid, epoch: number): TransactionEnd | undefined {
+    return this.ends.get(epoch * 0x100000000 + xid)
+  }
+}

@@ -1,0 +1,85 @@
+import { type Oid, type Xid, xidPrecedes } from '../common/ids.ts'
+import { TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, transactionStatus } from './clog.ts'
+import type { OffsetsPages } from './multixactlog.ts'
+import type { SlruPages } from './slru.ts'
+import type { PreparedTransaction } from './twophase.ts'
+
+/** A 64-bit xid in two halves. */
+export interface FullXid {
+  low: Xid
+  epoch: number
+}
+
+/** What replay of transactions knows beside the SLRUs. Plain data: JSON and back is the same. */
+export interface TransactionState extends OffsetsPages {
+  timeline: number
+  nextXid: FullXid
+  nextOid: Oid
+  nextMulti: number
+  nextMultiOffset: number
+  oldestXid: Xid
+  /** From here on CLOG has every status; ahead of {@link oldestXid} between a truncation and the next checkpoint. */
+  oldestClogXid: Xid
+  oldestMulti: number
+  /**
+   * Xids before this one that CLOG leaves open, and that are not prepared, are dead: their server went down. Those from here on may
+   * still be running.
+   */
+  unresolvedFrom: FullXid
+  /** Prepared transactions, in the order of their PREPARE. */
+  prepared: PreparedTransaction[]
+  /** Pages that had to be made of nothing, `clog 12`: before consistency a later truncation must explain them. */
+  missingPages: string[]
+  consistent: boolean
+}
+
+/**
+ * Of a checkpoint: its record, or pg_control. For a base backup it is the record at backup_label's CHECKPOINT LOCATION: the backup's
+ * pg_control may be of a later one.
+ */
+export interface StartPoint {
+  timeline: number
+  nextXid: FullXid
+  nextOid: Oid
+  nextMulti: number
+  nextMultiOffset: number
+  oldestXid: Xid
+  oldestMulti: number
+  /** 0 at a shutdown checkpoint, where nothing runs (and at an online one of wal_level minimal, which is refused elsewhere). */
+  oldestActiveXid: Xid
+}
+
+/**
+ * The state at a checkpoint.
+ * @param prepared what pg_twophase holds: a file may be stale, its transaction ended, or from the future of a base backup
+ */
+export function startState(from: StartPoint, prepared: readonly PreparedTransaction[], clog: SlruPages): TransactionState {
+  const { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid } = from
+  return {
+    timeline, nextXid: { ...nextXid }, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestClogXid: oldestXid, oldestMulti,
+    unresolvedFrom: oldestActiveXid === 0 ? { ...nextXid } : widenXid(oldestActiveXid, nextXid),
+    prepared: prepared.filter(({ xid }) => xidPrecedes(xid, nextXid.low) && !hasEnded(clog, xid)),
+    missingPages: [], consistent: false, lastOffsetsPage: -1, aheadOffsetsPage: -1,
+  }
+}
+
+/** As ProcessTwoPhaseBuffer (twophase.c) asks. */
+function hasEnded(clog: SlruPages, xid: Xid): boolean {
+  const status = transactionStatus(clog, xid)
+  return status === TRANSACTION_STATUS_COMMITTED || status === TRANSACTION_STATUS_ABORTED
+}
+
+/** Prepared transactions and their subtransactions, for a snapshot. */
+export function preparedXidsOf({ prepared }: TransactionState): Set<Xid> {
+  return new Set(prepared.flatMap(({ xid, subxacts }) => [xid, ...subxacts]))
+}
+
+/** The full xid of one that was assigned before `next`. */
+export function widenXid(xid: Xid, next: FullXid): FullXid {
+  return { low: xid, epoch: xid > next.low ? next.epoch - 1 : next.epoch }
+}
+
+/** A full xid as one number: exact below 2^53, which takes 2 million wraps. */
+export function fullXidNumber(xid: Xid, next: FullXid): number {
+  return (xid > next.low ? next.epoch - 1 : next.epoch) * 0x100000000 + xid
+}

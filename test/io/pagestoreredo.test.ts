@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { seed } from '../../src/io/backup/seed.ts'
+import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
+import { openWal } from '../../src/io/wal/source.ts'
+import { Redo } from '../../src/redo/redo.ts'
+import { loadDataDir } from '../support/memorystore.ts'
+import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+
+vi.mock('node:fs', async (original) => ({ ...(await original<typeof import('node:fs')>()), fsyncSync: () => {} }))
+
+const FLUSH_EVERY = 2000
+const FORKS = [0, 2]
+
+/** Redo itself is compared with real recovery elsewhere; here the store must not change what redo does, however small its memory is. */
+test.each(majors())('redo through a small page store that is opened again and again equals redo in memory, Postgres %i', async (major) => {
+  const out = mkdtempSync(join(tmpdir(), 'ltap-pagestoreredo-'))
+  try {
+    await withCluster(major, { settings: { full_page_writes: 'off' } }, async (cluster, sql) => {
+      await sql.script(`
+        CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 20000) i; VACUUM t; CHECKPOINT;
+        UPDATE t SET v = v || 'u' WHERE id % 7 = 0; DELETE FROM t WHERE id > 15000; VACUUM t;
+        CREATE TABLE u AS SELECT * FROM t; TRUNCATE t; DROP TABLE u; CREATE DATABASE other;
+        CREATE SEQUENCE s; SELECT nextval('s'); INSERT INTO t SELECT i, 'y' FROM generate_series(1, 3000) i; VACUUM FULL pg_class`)
+      await closeSessions(cluster)
+      await cluster.kill()
+      const seeded = await seed(cluster.dataDir, out)
+      const { start, timeline, control } = seeded
+      createPageStore(out, seeded.identity, { lsn: start, timeline, rest: null }, seeded.indexes)
+      const settings = { major: seeded.major, checksums: control.checksums, walLogHints: control.walLogHints }
+      const memory = loadDataDir(cluster.dataDir)
+      const inMemory = new Redo(memory, settings)
+      let store = openPageStore(out, { cacheBytes: 256 * 8192 })
+      let onDisk = new Redo(store, settings)
+      let records = 0
+      const source = openWal(seeded.walDirectory!, { start, major: seeded.major, timeline })
+      for (let record = source.read(); record !== undefined; record = source.read()) {
+        inMemory.apply(record)
+        store.beginRecord(record.endLsn)
+        onDisk.apply(record)
+        if (++records % FLUSH_EVERY !== 0 && !store.needsFlush) continue
+        store.flush({ lsn: record.endLsn, timeline, rest: null })
+        if (records % FLUSH_EVERY !== 0) continue
+        store.close()
+        store = openPageStore(out, { cacheBytes: 256 * 8192 })
+        onDisk = new Redo(store, settings)
+      }
+      source.close()
+      let pages = 0
+      for (const { forks, ...locator } of memory.relations.values()) {
+        for (const fork of FORKS) {
+          const expected = forks[fork]?.pages ?? []
+          if (!store.exists(locator, fork)) {
+            expect(expected).toEqual([])
+            continue
+          }
+          const found = store.fork(locator.spcOid, locator.dbOid, locator.relNumber, fork)!
+          expect(found.blocks, JSON.stringify({ ...locator, fork })).toBe(expected.length)
+          for (const [block, page] of expected.entries()) {
+            expect(Buffer.compare(found.page(block)!.bytes, page.bytes), JSON.stringify({ ...locator, fork, block })).toBe(0)
+            store.endRecord()
+            pages++
+          }
+        }
+      }
+      store.close()
+      expect(pages).toBeGreaterThan(1000)
+      expect(records).toBeGreaterThan(FLUSH_EVERY * 3)
+    })
+  } finally {
+    rmSync(out, { recursive: true, force: true })
+  }
+})

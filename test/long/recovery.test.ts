@@ -1,0 +1,61 @@
+/** Redo against real recovery over the whole matrix, all majors; crashes, online backups, a promotion, a million transactions, lz4 and zstd. */
+import { afterAll, describe, expect, test } from 'vitest'
+import { majors } from '../support/oracle.ts'
+import { type ServerVariant, withRecovery } from '../support/recovery.ts'
+import { checkBackup, checkCrash, checkRecovery, describeVariant } from '../support/recoverycheck.ts'
+import { compareWithRecovered, redoCase } from '../support/recoveryredo.ts'
+import { systemPostgres } from '../support/systempostgres.ts'
+import { type Coverage, coverageTable, missingRecords } from '../support/walcoverage.ts'
+import { prepareLarge, runLarge } from '../support/walworkloadlarge.ts'
+
+const BOTH = [true, false]
+const MATRIX: ServerVariant[] = BOTH.flatMap((checksums) => BOTH.flatMap((walLogHints) => BOTH.flatMap((fullPageWrites) =>
+  (['off', 'pglz'] as const).flatMap((walCompression) => (['replica', 'logical'] as const).map((walLevel) =>
+    ({ checksums, walLogHints, walCompression, fullPageWrites, walLevel }))))))
+/** For what does not depend on all of it. */
+const CORNERS = MATRIX.filter(({ walLogHints, walCompression, walLevel }) => !walLogHints && walCompression === 'off' && walLevel === 'replica')
+
+const coverage = new Map<number, Coverage>(majors().map((major) => [major, new Map()]))
+afterAll(() => console.log(coverageTable(coverage)))
+
+describe.each(majors())('redo equals recovery on Postgres %i', (major) => {
+  const counted = coverage.get(major)!
+
+  test.each(MATRIX.map((variant, i) => [describeVariant(variant), variant, i + 1] as const))('%s', (_, variant, seed) =>
+    checkRecovery(major, variant, counted, { seed, rounds: 1 + seed % 3 }))
+
+  test.each(CORNERS.map((variant, i) => [describeVariant(variant), variant, i + 1] as const))('crashed: %s', (_, variant, seed) =>
+    checkCrash(major, variant, counted, seed))
+
+  test.each(CORNERS.map((variant, i) => [describeVariant(variant), variant, i + 1] as const))('online backup: %s', (_, variant, seed) =>
+    checkBackup(major, variant, counted, seed))
+
+  test.each([0.31, 0.57, 0.83])('at a share of %d of the WAL', (share) => checkRecovery(major, CORNERS[0]!, counted, { seed: Math.round(share * 100) }, { share }))
+
+  test('a promotion in the middle', async () => {
+    await checkRecovery(major, CORNERS[0]!, counted, { promotes: true })
+    expect(counted.get('XLOG END_OF_RECOVERY')?.applied).toBeGreaterThan(0)
+  })
+
+  test('a million transactions', async () => {
+    await checkRecovery(major, CORNERS[3]!, counted, { xids: 1_100_000, rounds: 3 })
+    expect(counted.get('CLOG TRUNCATE')?.applied).toBeGreaterThan(0)
+  })
+
+  test.each([CORNERS[0]!, CORNERS[3]!])('a visibility map of two pages (%#)', async (variant) => {
+    await withRecovery(major, variant, { prepare: prepareLarge, run: runLarge }, (found) => {
+      const result = compareWithRecovered(found, redoCase(found).store)
+      expect(result.differences).toEqual([])
+      expect(result.pages).toBeGreaterThan(32_000)
+    })
+  })
+
+  test('every type of record was redone', () => expect(missingRecords(counted, major)).toEqual([]))
+})
+
+const binDir = systemPostgres()
+test.skipIf(binDir === undefined).each(['lz4', 'zstd'] as const)('images compressed with %s', async (walCompression) => {
+  const counted: Coverage = new Map()
+  await checkRecovery(15, { ...CORNERS[0]!, walCompression }, counted, {}, { binDir: binDir! })
+  expect(counted.get(`~ image ${walCompression} with hole`)?.applied).toBeGreaterThan(100)
+})

@@ -1,0 +1,172 @@
+/** Laws of redo over every record of a real workload. */
+import { join } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { describe, expect, test } from 'vitest'
+import { CorruptionError, EnvironmentError, isPositioned } from '../../src/common/errors.ts'
+import type { PgMajor } from '../../src/common/pgversion.ts'
+import { type ControlFile, parseControlFile } from '../../src/io/datadir/controlfile.ts'
+import { copyDataDir } from '../../src/io/postgresdatadir.ts'
+import { openWal } from '../../src/io/wal/source.ts'
+import { canonicalPage, newPageBuffer } from '../../src/page/canonical.ts'
+import { Redo } from '../../src/redo/redo.ts'
+import { MAIN_FORK, type WalRecord } from '../../src/wal/record.ts'
+import { loadDataDir, MemoryFork, MemoryPage, MemoryStore, relationKey } from '../support/memorystore.ts'
+import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+import { CLEAR_VISIBLE, PREPARE, PROCEDURES, PRUNE_AND_VACUUM } from '../support/walworkloadsql.ts'
+import { decodeRecord } from './records.ts'
+
+const SEED = Number(process.env['LTAP_SEED'] ?? Date.now() % 2 ** 31)
+const DAMAGED_RECORDS = 2000
+
+interface Material {
+  major: PgMajor
+  control: ControlFile
+  base: string
+  wal: string
+}
+
+/** A workload, the data directory before it and its WAL. */
+async function withMaterial(major: number, body: (material: Material) => void): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), `ltap-redo-${major}-`))
+  const server = await createCluster(major, { settings: { max_wal_size: '4GB', wal_keep_size: '4GB', lock_timeout: '30s' } })
+  try {
+    await (await connect(server)).script(PREPARE)
+    await closeSessions(server)
+    await server.stop()
+    await copyDataDir(server.dataDir, join(work, 'base'))
+    await server.start()
+    const sql = await connect(server)
+    await sql.script(PROCEDURES)
+    await sql.script(`${CLEAR_VISIBLE}; VACUUM (FREEZE) seen; ${CLEAR_VISIBLE}`)
+    await sql.script(PRUNE_AND_VACUUM)
+    await closeSessions(server)
+    await server.stop()
+    const control = parseControlFile(readFileSync(join(work, 'base/global/pg_control')), major as PgMajor)
+    body({ major: major as PgMajor, control, base: join(work, 'base'), wal: join(server.dataDir, 'pg_wal') })
+  } finally {
+    await closeSessions(server)
+    await server.remove()
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+function newRedo({ major, control }: Material, store: MemoryStore): Redo {
+  const redo = new Redo(store, { major, checksums: control.checksums, walLogHints: false })
+  redo.reachedConsistency()
+  return redo
+}
+
+function forEachRecord({ major, control, wal }: Material, body: (record: WalRecord) => void): number {
+  const source = openWal(wal, { start: Number(control.redo), major, timeline: control.timeline })
+  let records = 0
+  for (let record = source.read(); record !== undefined; record = source.read(), records++) body(record)
+  source.close()
+  return records
+}
+
+function canonical(page: MemoryPage): Uint8Array {
+  const out = newPageBuffer()
+  canonicalPage(page.words, 0, out)
+  return out.bytes
+}
+
+/** The page of a main fork that the record names, if there is one. */
+function pageOf(store: MemoryStore, record: WalRecord, index: number): MemoryPage | undefined {
+  const block = record.blocks[index]!
+  return block.fork === MAIN_FORK ? store.relations.get(relationKey(block))?.forks[MAIN_FORK]?.pages[block.block] : undefined
+}
+
+/** So large a block is no part of the material: the disk is full. */
+class SmallFork extends MemoryFork {
+  override extend(block: number): MemoryPage {
+    if (block > 100_000) throw new EnvironmentError('test.full', 'no room')
+    return super.extend(block)
+  }
+}
+
+/** Copies of the pages that a record touches. */
+function pagesOf(store: MemoryStore, record: WalRecord): MemoryStore {
+  const copy = new MemoryStore()
+  for (let i = 0; i < record.blockCount; i++) {
+    const { spcOid, dbOid, relNumber, fork, block } = record.blocks[i]!
+    const key = `${spcOid}/${dbOid}/${relNumber}`
+    const page = store.relations.get(key)?.forks[fork]?.pages[block]
+    const relation = copy.relations.get(key) ?? { spcOid, dbOid, relNumber, forks: [0, 1, 2, 3].map(() => new SmallFork()) }
+    copy.relations.set(key, relation)
+    if (page !== undefined) relation.forks[fork]!.extend(block).bytes.set(page.bytes)
+  }
+  return copy
+}
+
+/** mulberry32. */
+function random(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+describe.each(majors())('redo on Postgres %i', (major) => {
+  test('canonical(redo(p, r)) = canonical(redo(canonical(p), r)); damaged records end in an error with a position or in a page', async () => {
+    await withMaterial(major, (material) => {
+      checkCanonicalLaw(material)
+      checkDamage(material)
+    })
+  }, 120_000)
+})
+
+function checkCanonicalLaw(material: Material): void {
+  const full = loadDataDir(material.base)
+  const bare = loadDataDir(material.base)
+  for (const { forks } of bare.relations.values()) for (const page of forks[MAIN_FORK]?.pages ?? []) page.bytes.set(canonical(page))
+  const [redoFull, redoBare] = [newRedo(material, full), newRedo(material, bare)]
+  let pages = 0
+  let different = 0
+  const records = forEachRecord(material, (record) => {
+    redoFull.apply(record)
+    redoBare.apply(record)
+    for (let i = 0; i < record.blockCount; i++) {
+      const [ours, theirs] = [pageOf(bare, record, i), pageOf(full, record, i)]
+      if (ours === undefined || theirs === undefined) continue
+      const expected = canonical(theirs)
+      ours.bytes.set(canonical(ours))
+      if (Buffer.compare(ours.bytes, expected) !== 0) throw new Error(`canonical pages differ after the record at ${record.startLsn.toString(16)}`)
+      if (Buffer.compare(theirs.bytes, expected) !== 0) different++
+      pages++
+    }
+  })
+  expect(records).toBeGreaterThan(5000)
+  expect(pages).toBeGreaterThan(5000)
+  // The law would be empty if pages were canonical anyway.
+  expect(different).toBeGreaterThan(pages / 4)
+}
+
+function checkDamage(material: Material): void {
+  const next = random(SEED)
+  const store = loadDataDir(material.base)
+  const redo = newRedo(material, store)
+  let damaged = 0
+  let refused = 0
+  forEachRecord(material, (record) => {
+    for (let i = 0; damaged < DAMAGED_RECORDS && i < 3 && record.blockCount > 0 && next() < 0.5; i++, damaged++) {
+      const bytes = record.bytes.slice(record.start, record.start + record.length)
+      for (let flips = 1 + Math.floor(next() * 3); flips > 0; flips--) bytes[17 + Math.floor(next() * (bytes.length - 17))] = Math.floor(next() * 256)
+      try {
+        const copy = pagesOf(store, record)
+        newRedo(material, copy).apply(decodeRecord(bytes, material.major, record.endLsn))
+      } catch (error) {
+        if (!isPositioned(error)) throw new Error(`seed ${SEED}: ${Buffer.from(bytes).toString('hex')}`, { cause: error })
+        if (error instanceof CorruptionError) expect(error.position.lsn).toBeDefined()
+        refused++
+      }
+    }
+    redo.apply(record)
+  })
+  expect(damaged).toBe(DAMAGED_RECORDS)
+  expect(refused).toBeGreaterThan(DAMAGED_RECORDS / 10)
+  expect(refused).toBeLessThan(DAMAGED_RECORDS)
+}
