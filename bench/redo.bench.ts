@@ -2,7 +2,7 @@
  * The WAL of TPC-B transactions applied to pages in memory: segment files, CRC, decoding, redo; beside it the real server's recovery of the
  * same WAL, as it times its redo itself (start, checkpoint and stop not counted).
  */
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseControlFile } from '../src/io/datadir/controlfile.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
@@ -72,7 +72,9 @@ async function recover(): Promise<number> {
   const dataDir = join(folder, 'data')
   await copyDataDir(base, dataDir)
   for (const name of readdirSync(wal)) cpSync(join(wal, name), join(dataDir, 'pg_wal', name), { recursive: true })
-  const server = await PostgresCluster.adopt({ dataDir, settings: TPCB_SETTINGS })
+  // Without it a cleanly shut down directory starts where it stopped.
+  writeFileSync(join(dataDir, 'recovery.signal'), '')
+  const server = await PostgresCluster.adopt({ dataDir, settings: { ...TPCB_SETTINGS, hot_standby: 'off', restore_command: 'false' } })
   try {
     await server.start()
     const log = readFileSync(server.logFile, 'utf8')

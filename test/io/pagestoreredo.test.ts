@@ -6,6 +6,7 @@ import { seed } from '../../src/io/backup/seed.ts'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import { openWal } from '../../src/io/wal/source.ts'
 import { Redo } from '../../src/redo/redo.ts'
+import { checkPageChecksum } from '../../src/page/checksum.ts'
 import { loadDataDir } from '../support/memorystore.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
 
@@ -48,6 +49,8 @@ test.each(majors())('redo through a small page store that is opened again and ag
         onDisk = new Redo(store, settings)
       }
       source.close()
+      const { checksums } = control
+      store.flush({ ...store.flushed, lsn: source.position })
       let pages = 0
       for (const { forks, ...locator } of memory.relations.values()) {
         for (const fork of FORKS) {
@@ -59,7 +62,11 @@ test.each(majors())('redo through a small page store that is opened again and ag
           const found = store.fork(locator.spcOid, locator.dbOid, locator.relNumber, fork)!
           expect(found.blocks, JSON.stringify({ ...locator, fork })).toBe(expected.length)
           for (const [block, page] of expected.entries()) {
-            expect(Buffer.compare(found.page(block)!.bytes, page.bytes), JSON.stringify({ ...locator, fork, block })).toBe(0)
+            const { bytes } = found.page(block)!
+            const same = Buffer.compare(bytes.subarray(0, 8), page.bytes.subarray(0, 8)) === 0 && Buffer.compare(bytes.subarray(10), page.bytes.subarray(10)) === 0
+            expect(same, JSON.stringify({ ...locator, fork, block })).toBe(true)
+            // What redo leaves in pd_checksum means nothing; the store writes the page's own.
+            if (checksums) checkPageChecksum(bytes, block)
             store.endRecord()
             pages++
           }

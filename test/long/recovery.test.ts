@@ -30,7 +30,8 @@ describe.each(majors())('redo equals recovery on Postgres %i', (major) => {
   test.each(CORNERS.map((variant, i) => [describeVariant(variant), variant, i + 1] as const))('online backup: %s', (_, variant, seed) =>
     checkBackup(major, variant, counted, seed))
 
-  test.each([0.31, 0.57, 0.83])('at a share of %d of the WAL', (share) => checkRecovery(major, CORNERS[0]!, counted, { seed: Math.round(share * 100) }, { share }))
+  test.each([0.31, 0.57, 0.83])('at a share of %d of the WAL', (share) =>
+    checkRecovery(major, CORNERS[0]!, counted, { seed: Math.round(share * 100) }, { share }))
 
   test('a promotion in the middle', async () => {
     await checkRecovery(major, CORNERS[0]!, counted, { promotes: true })

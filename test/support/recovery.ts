@@ -78,18 +78,15 @@ export function withRecovery<T>(
     await copyDataDir(cluster.dataDir, base)
     await cluster.start()
     const { tablespaces } = await workload.run(cluster)
-    const { start } = readControl(base)
-    const whole = await endOfWorkload(cluster)
-    const end = options.share === undefined ? whole : start + Math.floor((whole - start) * options.share)
+    const identity = readControl(base)
+    const { start } = identity
+    const { whole, kinds } = await finish(cluster, wal, tablespaces)
+    const { share = 1, recover = true } = options
+    const end = start + Math.floor((whole - start) * share)
     // The catalogs are those of the whole WAL's end: before that, pages tell what a relation is.
-    const kinds = options.share === undefined ? await relationKinds(cluster) : new Map<string, string>()
-    await cluster.kill()
-    await closeSessions(cluster)
-    copyFolder(join(cluster.dataDir, 'pg_wal'), wal)
-    for (const folder of tablespaces) for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true })
-    const recovered = options.recover === false ? '' : await recover(base, wal, end, options)
-    const found = readControl(base)
-    return await body({ ...found, variant: options, base, wal, recovered, end, kinds, consistentAt: found.start })
+    if (share < 1) kinds.clear()
+    const recovered = recover ? await recoverUpTo(end, base, wal, options) : ''
+    return await body({ ...identity, variant: options, base, wal, recovered, end, kinds, consistentAt: start })
   })
 }
 
@@ -126,15 +123,22 @@ export function withBackup<T>(
     const [base, wal] = [join(work, 'base'), join(work, 'wal')]
     await workload.prepare(cluster)
     const { start, consistentAt } = await backup(cluster, base, () => workload.busy(cluster))
-    await workload.run(cluster)
-    const end = await endOfWorkload(cluster)
-    const kinds = await relationKinds(cluster)
-    await cluster.kill()
-    await closeSessions(cluster)
-    copyFolder(join(cluster.dataDir, 'pg_wal'), wal)
-    const recovered = await recover(base, wal, end, options)
-    return await body({ ...readControl(base), start, variant: options, base, wal, recovered, end, kinds, consistentAt })
+    const { tablespaces } = await workload.run(cluster)
+    const { whole, kinds } = await finish(cluster, wal, tablespaces)
+    const recovered = await recoverUpTo(whole, base, wal, options)
+    return await body({ ...readControl(base), variant: options, base, wal, recovered, start, end: whole, kinds, consistentAt })
   })
+}
+
+/** Ends the WAL, kills the server, takes its WAL, empties the folders of its tablespaces for the server that recovers. */
+async function finish(cluster: PostgresCluster, wal: string, tablespaces: string[]): Promise<{ whole: WalPosition; kinds: Map<string, string> }> {
+  const whole = await endOfWorkload(cluster)
+  const kinds = await relationKinds(cluster)
+  await cluster.kill()
+  await closeSessions(cluster)
+  copyFolder(join(cluster.dataDir, 'pg_wal'), wal)
+  for (const folder of tablespaces) for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true })
+  return { whole, kinds }
 }
 
 /** The copy has a backup_label; where redo begins is in it. */
@@ -246,7 +250,7 @@ async function relationKinds(cluster: PostgresCluster): Promise<Map<string, stri
  * Archive recovery up to `end`, then shutdown: the restart point at shutdown flushes what redo made and nothing else ran. It needs a
  * checkpoint in the WAL. @returns the recovered data directory
  */
-async function recover(base: string, wal: string, end: WalPosition, options: RecoveryOptions): Promise<string> {
+async function recoverUpTo(end: WalPosition, base: string, wal: string, options: RecoveryOptions): Promise<string> {
   const recovered = `${base.slice(0, -'base'.length)}recovered`
   await copyDataDir(base, recovered)
   copyFolder(wal, join(recovered, 'pg_wal'))

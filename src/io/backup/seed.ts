@@ -89,7 +89,7 @@ function describe(
   const major = readMajor(out)
   const control = readControlFile(out, major)
   const backupLabel = labelText === undefined ? undefined : withPosition({ file: 'backup_label' }, () => parseBackupLabel(labelText))
-  const identity = { systemIdentifier: control.systemIdentifier, major, catalogVersion: control.catalogVersion }
+  const identity = { systemIdentifier: control.systemIdentifier, major, catalogVersion: control.catalogVersion, checksums: control.checksums }
   const indexes = [...copied.indexes, ...settle(out, identity)]
   makeDurable(out)
   return { major, control, identity, backupLabel, walDirectory, ...copied, indexes, ...startOf(control, backupLabel) }

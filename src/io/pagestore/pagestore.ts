@@ -275,7 +275,7 @@ export class PageStore implements RedoStore, TransactionStore {
     let found = this.databases.get(key)
     if (found === undefined) {
       const path = directoryPath({ spcOid, dbOid }, this.identity)
-      found = new StoredDatabase({ spcOid, dbOid }, path, existsSync(join(this.path, path)), this.pool, this.files)
+      found = new StoredDatabase({ spcOid, dbOid }, path, existsSync(join(this.path, path)), this.pool, this.files, this.identity.checksums)
       this.databases.set(key, found)
     }
     return found

@@ -23,6 +23,8 @@ export interface StoreIdentity {
   major: PgMajor
   /** Names the directories of tablespaces: PG_<major>_<catalogVersion>. */
   catalogVersion: number
+  /** Pages carry checksums: those that are written get theirs. */
+  checksums: boolean
 }
 
 /** What replay has reached. Pages, SLRUs and files of the store are exactly those of this position. */
@@ -45,7 +47,7 @@ export interface StoreState {
 
 export function formatState({ identity, replay, eventsLength, indexesCrc }: StoreState): Uint8Array {
   const text = JSON.stringify({
-    format: FORMAT, systemIdentifier: String(identity.systemIdentifier), major: identity.major, catalogVersion: identity.catalogVersion,
+    format: FORMAT, systemIdentifier: String(identity.systemIdentifier), major: identity.major, catalogVersion: identity.catalogVersion, checksums: identity.checksums,
     lsn: formatWalPosition(replay.lsn), timeline: replay.timeline, eventsLength, indexesCrc, rest: replay.rest,
   })
   return utf8Encode(`${text}\ncrc32c ${crcText(text)}\n`)
@@ -59,18 +61,19 @@ export function parseState(bytes: Uint8Array): StoreState {
   if (found['format'] !== FORMAT) {
     throw new UnsupportedError('pagestore.format', `the page store has format ${JSON.stringify(found['format'])}, this ltap reads ${FORMAT}`)
   }
-  const { systemIdentifier, catalogVersion, lsn, timeline, eventsLength, indexesCrc, rest } = found
+  const { systemIdentifier, catalogVersion, checksums, lsn, timeline, eventsLength, indexesCrc, rest } = found
   const major = PG_MAJORS.find((known) => known === found['major'])
   const position = typeof lsn === 'string' ? parseLsn(lsn) : undefined
   if (
     typeof systemIdentifier !== 'string' || !/^\d+$/.test(systemIdentifier) || major === undefined || typeof catalogVersion !== 'number' ||
+    typeof checksums !== 'boolean' ||
     position === undefined || typeof timeline !== 'number' || typeof eventsLength !== 'number' ||
     typeof indexesCrc !== 'number' || rest === undefined
   ) {
     throw damaged('a field is missing or of another type')
   }
   return {
-    identity: { systemIdentifier: BigInt(systemIdentifier), major, catalogVersion },
+    identity: { systemIdentifier: BigInt(systemIdentifier), major, catalogVersion, checksums },
     replay: { lsn: walPosition(position), timeline, rest },
     eventsLength, indexesCrc,
   }

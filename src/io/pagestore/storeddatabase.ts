@@ -1,6 +1,8 @@
 import type { Oid } from '../../common/ids.ts'
+import { pageChecksum } from '../../page/checksum.ts'
+import { PD_CHECKSUM, PD_UPPER } from '../../page/header.ts'
 import type { DatabaseDirectory } from '../../redo/store.ts'
-import type { FramePool } from './frame.ts'
+import type { Frame, FramePool } from './frame.ts'
 import type { OpSink } from './ops.ts'
 import { forkName } from './places.ts'
 import { StoredFork } from './storedfork.ts'
@@ -29,8 +31,9 @@ export class StoredDatabase implements DatabaseDirectory {
   private readonly pending = new Map<string, Uint8Array>()
   private readonly pool: FramePool
   private readonly files: StoreFiles
+  private readonly checksums: boolean
 
-  constructor(directory: DatabaseDirectory, path: string, onDisk: boolean, pool: FramePool, files: StoreFiles) {
+  constructor(directory: DatabaseDirectory, path: string, onDisk: boolean, pool: FramePool, files: StoreFiles, checksums: boolean) {
     this.spcOid = directory.spcOid
     this.dbOid = directory.dbOid
     this.path = path
@@ -38,6 +41,7 @@ export class StoredDatabase implements DatabaseDirectory {
     this.exists = onDisk
     this.pool = pool
     this.files = files
+    this.checksums = checksums
   }
 
   get origin(): string | undefined {
@@ -119,7 +123,9 @@ export class StoredDatabase implements DatabaseDirectory {
     for (const fork of this.forks.values()) {
       const path = `${target}/${fork.name}`
       fork.resizeInto(path, sink)
-      writeRuns(fork, path, sink)
+      const frames = fork.dirtyFrames()
+      if (this.checksums) for (const frame of frames) setChecksum(frame)
+      writeRuns(frames, path, sink)
     }
     for (const [name, bytes] of this.pending) sink({ op: 'write-file', path: `${target}/${name}` }, bytes)
   }
@@ -133,8 +139,15 @@ export class StoredDatabase implements DatabaseDirectory {
   }
 }
 
-function writeRuns(fork: StoredFork, path: string, sink: OpSink): void {
-  const frames = fork.dirtyFrames()
+/** As a server does when it writes a page (PageSetChecksumInplace, bufpage.c); redo leaves what was there. */
+function setChecksum({ bytes, block }: Frame): void {
+  if (bytes[PD_UPPER] === 0 && bytes[PD_UPPER + 1] === 0) return
+  const checksum = pageChecksum(bytes, block)
+  bytes[PD_CHECKSUM] = checksum
+  bytes[PD_CHECKSUM + 1] = checksum >>> 8
+}
+
+function writeRuns(frames: readonly Frame[], path: string, sink: OpSink): void {
   for (let i = 0; i < frames.length; ) {
     const first = frames[i]!.block
     let count = 1
