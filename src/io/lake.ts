@@ -10,7 +10,7 @@ export function readManifest(lake: string): Manifest {
   const file = join(lake, MANIFEST_NAME)
   const bytes = readIfThere(file)
   if (!bytes) {
-    throw new EnvironmentError('lake.missing', `no lake here: it has no ${MANIFEST_NAME} (a transcode that was interrupted leaves none)`, { file: lake })
+    throw new EnvironmentError('lake.missing', `no lake here: it has no ${MANIFEST_NAME}; ltap transcode writes one`, { file: lake })
   }
   return withPosition({ file }, () => parseManifest(new TextDecoder().decode(bytes)))
 }

@@ -1,11 +1,12 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { DuckDBConnection, DuckDBExtractedStatements, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
 import { EnvironmentError } from '../common/errors.ts'
-import { type LakeDatabase, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
+import type { LakeDatabase, Manifest } from '../lake/manifest.ts'
 import { databaseNames, userDatabases } from '../lake/viewnames.ts'
 import { type ValueText, valueText } from './duckvalue.ts'
+import { readManifest } from './lake.ts'
 import { LakeViews } from './queryviews.ts'
 import { alignedFormat, type Cells, csvFormat, jsonFormat } from './tabletext.ts'
 
@@ -60,18 +61,6 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
     instance.closeSync()
     rmSync(temporary, { recursive: true, force: true })
   }
-}
-
-/** @throws EnvironmentError lake.missing */
-export function readManifest(lake: string): Manifest {
-  let text: string
-  try {
-    text = readFileSync(join(lake, MANIFEST_NAME), 'utf8')
-  } catch (error) {
-    const reason = error instanceof Error && 'code' in error && error.code === 'ENOENT' ? `has no ${MANIFEST_NAME}` : String(error)
-    throw new EnvironmentError('lake.missing', `${lake} is not a lake: it ${reason}. 'ltap transcode' writes one`)
-  }
-  return parseManifest(text)
 }
 
 function chooseDatabase(manifest: Manifest, wanted: string | undefined): LakeDatabase {

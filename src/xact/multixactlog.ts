@@ -71,7 +71,7 @@ export function truncateOffsets(offsets: SlruStore, endMulti: number): void {
 /** PerformMembersTruncation: members may fill nearly the whole circle, so there is no "before" among them, only a range. */
 export function truncateMembers(members: SlruStore, startMember: number, endMember: number): void {
   const [start, end] = [memberSegment(startMember), memberSegment(endMember)]
-  for (const segment of [...members.segments()]) if (isInCircle(segment, start, end)) members.dropSegment(segment)
+  for (const segment of Array.from(members.segments())) if (isInCircle(segment, start, end)) members.dropSegment(segment)
 }
 
 /** What a server does when it starts (TrimMultiXact): nothing may lie beyond the counters but the offset of the next multixact. */

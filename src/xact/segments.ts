@@ -5,7 +5,7 @@ export const SLRU_PAGES_PER_SEGMENT = 32
 
 /** Drops the segments that lie before page `cutoff` in the order of `precedes` (SimpleLruTruncate). */
 export function truncateSegments(store: SlruStore, cutoff: number, precedes: (page: number, other: number) => boolean): void {
-  for (const segment of [...store.segments()]) {
+  for (const segment of Array.from(store.segments())) {
     const first = segment * SLRU_PAGES_PER_SEGMENT
     if (precedes(first, cutoff) && precedes(first + SLRU_PAGES_PER_SEGMENT - 1, cutoff)) store.dropSegment(segment)
   }

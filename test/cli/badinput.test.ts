@@ -76,7 +76,7 @@ describe(`data directories, Postgres ${MAJOR}`, () => {
     await refusedByAll(/datadir.running: a server may be running here \(process \d+\); stop it with pg_ctl stop -m fast/)
     expect((await ltap(['inspect', 'control', pgdata])).stdout).toMatch(/Database cluster state +in production\n/)
     await cluster.stop('immediate')
-    await refusedByAll(/datadir.state: the server was not shut down cleanly \(pg_control: in production\); start the server and stop it/)
+    await refusedByAll(/datadir.state: the server was not shut down cleanly \(pg_control: in production\); replay its WAL \(ltap replay, or --wal\), or start the server and stop it/)
     const { code, stdout } = await ltap(['inspect', 'control', pgdata, '--json'])
     expect([code, (JSON.parse(stdout) as Record<string, string>)['Database cluster state']]).toEqual([0, 'in production'])
     await cluster.start()

@@ -12,7 +12,7 @@ import { readParquet } from '../../src/columnar/parquetreader.ts'
 import { encodeParquet, ParquetEncoder, type ParquetOptions, type RowGroupInput } from '../../src/columnar/parquetwriter.ts'
 import { type ColumnType, newVector } from '../../src/datum/column.ts'
 import { columnType, lakeField, LEAVES, pushValue, type Value, valueAt, valueOf } from './lakevalues.ts'
-import { duckColumns, quietNaNs } from './parquetreaders.ts'
+import { duckColumns, quietNaNs, writeFresh } from './parquetreaders.ts'
 
 const OPTIONS: ParquetOptions = { compression: 'zstd', metadata: { ltap: '{"a":"é\\u0000"}' } }
 const directory = mkdtempSync(join(tmpdir(), 'ltap-parquet-'))
@@ -78,7 +78,7 @@ describe('round trip', () => {
     const file = encodeParquet(fieldsOf(ALL), OPTIONS, [group(ALL, columns)])
     expect(read(file, ALL)).toEqual(rows === 0 ? [] : [columns])
     const expected = columns.map((column, i) => column.map((value) => quietNaNs(value, ALL[i]!)))
-    expect(await duckColumns(db, join(directory, 'all.parquet'), file, ALL)).toEqual(expected)
+    expect(await duckColumns(db, writeFresh(directory, file), ALL)).toEqual(expected)
   })
 
   it('100,000 rows', async () => {
@@ -91,7 +91,7 @@ describe('round trip', () => {
     const columns = types.map((_, i) => rows.map((row) => row[i]!))
     const file = await stream(fieldsOf(types), OPTIONS, [group(types, columns)])
     expect(read(file, types)).toEqual([columns])
-    expect(await duckColumns(db, join(directory, 'many.parquet'), file, types)).toEqual(columns)
+    expect(await duckColumns(db, writeFresh(directory, file), types)).toEqual(columns)
   })
 
   it('random nested columns in random row groups; stream and buffer give the same bytes', async () => {
@@ -117,7 +117,7 @@ describe('round trip', () => {
         expect(Buffer.compare(await stream(fieldsOf(all), writing, inputs), file)).toBe(0)
         expect(read(file, all)).toEqual(groups.filter((columns) => columns[0].length > 0))
         const expected = all.map((type, i) => groups.flatMap((columns) => columns[i]!.map((value) => quietNaNs(value, type))))
-        expect(await duckColumns(db, join(directory, 'random.parquet'), file, all)).toEqual(expected)
+        expect(await duckColumns(db, writeFresh(directory, file), all)).toEqual(expected)
       }),
       { numRuns: 150 },
     )
@@ -230,8 +230,8 @@ describe('statistics', () => {
     const singles = values.map((value, i): Value[][] => [[i], [value]])
     const pairs = values.flatMap((a) => values.map((b): Value[][] => [[0, 1], [a, b]]))
     const file = encodeParquet(fieldsOf(types), OPTIONS, [...singles, ...pairs].map((columns) => group(types, columns)))
-    const path = join(directory, 'statistics.parquet')
-    const stored = await duckColumns(db, path, file, types)
+    const path = writeFresh(directory, file)
+    const stored = await duckColumns(db, path, types)
     expect(stored[1]).toEqual([...singles, ...pairs].flatMap((columns) => columns[1]!.map((value) => quietNaNs(value, type))))
     await db.run(`create or replace table copy as select * from read_parquet('${path}')`)
     for (const value of values) {
@@ -249,8 +249,8 @@ describe('statistics', () => {
   it('are left out for floats in structs: NaN is not in their bounds', async () => {
     const types: ColumnType[] = [{ kind: 'int' }, { kind: 'struct', fields: [{ name: 'x', type: { kind: 'double' } }] }]
     const file = encodeParquet(fieldsOf(types), OPTIONS, [group(types, [[1, 2], [[0xbff0000000000000n], [0x7ff8000000000000n]]])])
-    const path = join(directory, 'nested.parquet')
-    expect((await duckColumns(db, path, file, types))[0]).toEqual([1, 2])
+    const path = writeFresh(directory, file)
+    expect((await duckColumns(db, path, types))[0]).toEqual([1, 2])
     expect(await count(`count(*) as n from read_parquet('${path}') where c1.x > 0`)).toBe(1n)
   })
 

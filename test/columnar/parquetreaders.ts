@@ -1,4 +1,5 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import {
   DuckDBBlobValue, DuckDBDateValue, DuckDBDecimalValue, type DuckDBConnection, DuckDBListValue, DuckDBMapValue, DuckDBStructValue,
   DuckDBTimestampTZValue, DuckDBTimestampValue, DuckDBTimeValue, type DuckDBValue,
@@ -8,13 +9,16 @@ import { latin1, type Value } from './lakevalues.ts'
 
 let written = 0
 
+/** Writes a file that DuckDB never saw: it knows one again by name, size and second, and then reads what it read before. */
+export function writeFresh(directory: string, file: Uint8Array): string {
+  const path = join(directory, `${++written}.parquet`)
+  writeFileSync(path, file)
+  return path
+}
+
 /** All rows as DuckDB reads them, column by column, in the form of {@link Value}; NaNs lose their payload on the way. */
-export async function duckColumns(db: DuckDBConnection, path: string, file: Uint8Array, types: readonly ColumnType[]): Promise<Value[][]> {
-  // DuckDB knows a file again by name, size and second, and then reads what it read before: a new name each time.
-  const fresh = path.replace(/(\.parquet)?$/, `-${++written}.parquet`)
-  writeFileSync(fresh, file)
-  const columns = await (await db.run(`select * from read_parquet('${fresh}')`)).getColumns()
-  rmSync(fresh)
+export async function duckColumns(db: DuckDBConnection, path: string, types: readonly ColumnType[]): Promise<Value[][]> {
+  const columns = await (await db.run(`select * from read_parquet('${path}')`)).getColumns()
   return types.map((type, i) => (columns[i] ?? []).map((value) => quietNaNs(duckValue(value, type), type)))
 }
 

@@ -97,7 +97,7 @@ describe('records of the reference', () => {
     for (let offset = 1; offset <= 3; offset++) apply({ ...INSERT, main: `0${offset}00 08`, endLsn: END + offset * 8 })
     apply({ rmgr: RM_HEAP2, info: 0x10, blocks: [{ data: '0100 0100' }], main: '00 4c f1020000', endLsn: END + 64 })
     const page = pageOf(store)
-    expect([...page.words.slice(6, 9)].map((word) => (word >>> 15) & 3)).toEqual([3, 1, 1])
+    expect(Array.from(page.words.slice(6, 9), (word) => (word >>> 15) & 3)).toEqual([3, 1, 1])
     expect(page.halves[7]).toBe(8128)
     apply({ rmgr: RM_HEAP2, info: 0x20, blocks: [{ data: '0100 ffff 0a000000 0100 000b 00 ff 0200 0200 0300' }], main: 'e2 14', endLsn: END + 72 })
     expect(hexEncode(page.bytes.subarray(8128, 8128 + 23))).toBe('23030000' + '0a000000' + '00000000' + '00000000' + '0300' + '0100' + '000b' + '18')

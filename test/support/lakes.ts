@@ -1,16 +1,14 @@
 /** Lakes and data directories side by side: transcode with the settings tests want, destroy heap files, compare two servers. */
-import { execFileSync } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
 import { existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TranscodeLakeOptions, transcodeLake } from '../../src/io/transcodelake.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import { type Session, connect, withAdopted } from './oracle.ts'
-import { systemPostgres } from './systempostgres.ts'
+import { pgDump } from './pgdump.ts'
 
 /** Runs `body` with an empty folder that is gone afterwards. */
 export async function withFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
@@ -42,14 +40,6 @@ export function destroyHeapFiles(pgdata: string, manifest: Manifest): number {
   return stored.length
 }
 
-/** The system's pg_dump, which reads servers up to its own major. */
-function dump(bin: string, cluster: PostgresCluster, database: string): string {
-  const args = ['-h', cluster.socketDir, '-p', String(cluster.port), '-U', 'postgres', '--quote-all-identifiers', database]
-  const text = execFileSync(join(bin, 'pg_dump'), args, { encoding: 'latin1', maxBuffer: 1 << 30 })
-  // psql's guard against injected commands is another random word in each dump.
-  return text.replaceAll(/^\\(un)?restrict .*$/gm, '')
-}
-
 /** What a server on `dataDir` says, by question; two servers on equal data directories say the same. */
 export async function interrogate(dataDir: string): Promise<Map<string, string>> {
   const answers = new Map<string, string>()
@@ -64,8 +54,7 @@ export async function interrogate(dataDir: string): Promise<Map<string, string>>
       await session.exec('SET lock_timeout = 5000; SET extra_float_digits = 1')
       // No server converts from SQL_ASCII: its bytes must come as they are.
       if (await session.value('SHOW server_encoding') === 'SQL_ASCII') await session.exec('SET client_encoding = SQL_ASCII')
-      const bin = cluster.major <= 15 ? systemPostgres() : undefined
-      if (bin !== undefined) answers.set(`${database}: pg_dump`, dump(bin, cluster, database ?? ''))
+      answers.set(`${database}: pg_dump`, await pgDump(cluster, database ?? ''))
       await interrogateDatabase(session, (question, answer) => answers.set(`${database}: ${question}`, answer))
     }
   }, { max_prepared_transactions: '10', autovacuum: 'off' })

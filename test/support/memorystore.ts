@@ -100,7 +100,7 @@ export class MemoryStore implements RedoStore {
   copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
     this.dropDatabase(to)
     this.createDatabase(to)
-    for (const relation of [...this.relations.values()]) {
+    for (const relation of Array.from(this.relations.values())) {
       if (relation.dbOid !== from.dbOid || relation.spcOid !== from.spcOid) continue
       const forks = relation.forks.map((fork) => {
         const copy = new MemoryFork()
@@ -110,7 +110,7 @@ export class MemoryStore implements RedoStore {
       const copy = { ...to, relNumber: relation.relNumber, forks }
       this.relations.set(relationKey(copy), copy)
     }
-    for (const key of [...this.disowned]) {
+    for (const key of Array.from(this.disowned)) {
       const prefix = `${from.spcOid}/${from.dbOid}/`
       if (key.startsWith(prefix)) this.disowned.add(`${to.spcOid}/${to.dbOid}/${key.slice(prefix.length)}`)
     }

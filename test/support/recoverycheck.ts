@@ -37,7 +37,8 @@ export async function checkCrash(major: number, variant: ServerVariant, coverage
     const counts = { newer: 0, missing: 0 }
     compare(found, coverage, (record, store) => countStale(record, store, counts))
     console.log(`  ${counts.newer} blocks were newer than a record, ${counts.missing} were missing`)
-    expect(counts.newer).toBeGreaterThan(1000)
+    // Images of the first change after the checkpoint bring pages back to where they were, and missing ones too.
+    expect(counts.newer).toBeGreaterThan(variant.fullPageWrites ? 0 : 1000)
     if (!variant.fullPageWrites) expect(counts.missing).toBeGreaterThan(0)
   })
 }

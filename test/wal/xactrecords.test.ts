@@ -12,7 +12,7 @@ import {
   decodeMultiXactCreate, decodeMultiXactTruncate, decodeMultiXactZeroPage, multiXactMemberStatus, multiXactMemberXid, XLOG_MULTIXACT_CREATE_ID,
   XLOG_MULTIXACT_TRUNCATE_ID, XLOG_MULTIXACT_ZERO_MEM_PAGE, XLOG_MULTIXACT_ZERO_OFF_PAGE,
 } from '../../src/wal/multixact.ts'
-import { WalRecord } from '../../src/wal/record.ts'
+import type { WalRecord } from '../../src/wal/record.ts'
 import { decodeRelmapUpdate, XLOG_RELMAP_UPDATE } from '../../src/wal/relmap.ts'
 import {
   decodeRunningXacts, decodeStandbyInvalidations, decodeStandbyLocks, XLOG_INVALIDATIONS, XLOG_RUNNING_XACTS, XLOG_STANDBY_LOCK,

@@ -15,7 +15,8 @@ import { TransactionLog } from '../../src/xact/transactionlog.ts'
 import { preparedXidsOf, startState, type TransactionState } from '../../src/xact/transactionstate.ts'
 import { parseTwoPhaseFile } from '../../src/xact/twophase.ts'
 import { Snapshot } from '../../src/xact/visibility.ts'
-import { MemorySlru, MemoryTransactionStore } from '../support/memoryslru.ts'
+import type { MemorySlru} from '../support/memoryslru.ts';
+import { MemoryTransactionStore } from '../support/memoryslru.ts'
 import { closeSessions, connect, type Session, withAdopted, withCluster } from '../support/oracle.ts'
 import { type Counters, forEachRecord, readControl, setCounters } from './walrange.ts'
 

@@ -31,12 +31,12 @@ export function openDataDirectory(path: string): DataDirectory {
   refuseRunningServer(path)
   for (const name of RECOVERY_FILES) {
     if (!exists(join(path, name))) continue
-    const advice = 'let ltap replay its WAL (--wal), or start the server, let its recovery end, stop it with pg_ctl stop -m fast'
+    const advice = 'replay its WAL (ltap replay, or --wal), or start the server, let its recovery end, stop it with pg_ctl stop -m fast'
     throw refusal('recovery', `${name} is there: a backup or a standby that was not recovered to the end; ${advice}`, path)
   }
   const control = readControlFile(path, major)
   if (control.state !== 'shut down') {
-    const advice = 'let ltap replay its WAL (--wal), or start the server and stop it with pg_ctl stop -m fast'
+    const advice = 'replay its WAL (ltap replay, or --wal), or start the server and stop it with pg_ctl stop -m fast'
     throw refusal('state', `the server was not shut down cleanly (pg_control: ${control.state}); ${advice}`, path)
   }
   return { path, major, control, tablespaces: listTablespaces(path) }

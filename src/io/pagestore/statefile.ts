@@ -46,8 +46,9 @@ export interface StoreState {
 }
 
 export function formatState({ identity, replay, eventsLength, indexesCrc }: StoreState): Uint8Array {
+  const { systemIdentifier, major, catalogVersion, checksums } = identity
   const text = JSON.stringify({
-    format: FORMAT, systemIdentifier: String(identity.systemIdentifier), major: identity.major, catalogVersion: identity.catalogVersion, checksums: identity.checksums,
+    format: FORMAT, systemIdentifier: String(systemIdentifier), major, catalogVersion, checksums,
     lsn: formatWalPosition(replay.lsn), timeline: replay.timeline, eventsLength, indexesCrc, rest: replay.rest,
   })
   return utf8Encode(`${text}\ncrc32c ${crcText(text)}\n`)
