@@ -26,10 +26,11 @@ export function buildTupleDesc(rows: readonly PgAttribute[], natts: number, type
     const found = rows.map((row) => row.attnum).join(' ').slice(0, 60)
     throw new CorruptionError('catalog.attributes', `pg_attribute has attributes [${found}], pg_class.relnatts is ${natts}`)
   }
-  return { attributes: rows.map(attribute), types: types.closure(rows.filter((row) => !row.dropped).map((row) => row.type)) }
+  return { attributes: rows.map(attributeOf), types: types.closure(rows.filter((row) => !row.dropped).map((row) => row.type)) }
 }
 
-function attribute(row: PgAttribute): Attribute {
+/** One pg_attribute row. @throws CorruptionError catalog.missing-value */
+export function attributeOf(row: PgAttribute): Attribute {
   const { attnum, name, type, typmod, len, align, storage, dropped, generated, missing } = row
   const built: Attribute = {
     attnum, name, type: { oid: dropped ? 0 : type, typmod }, len, align, plain: storage === 'p', dropped, virtual: generated === 'v',

@@ -1,16 +1,20 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import { type Cluster, openCluster } from '../io/cluster.ts'
+import { openCluster } from '../io/cluster.ts'
 import { findTable } from '../io/inspect/findtable.ts'
 import { TableReader, type TableRow } from '../io/inspect/tablereader.ts'
 import { alignedFormat, type Cells, csvFormat, jsonFormat, type RowFormat } from '../io/tabletext.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { parseLimit } from './options.ts'
 import type { Output } from './output.ts'
+import { replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
+import { addTargetOptions } from './replaytarget.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 type Format = 'table' | 'csv' | 'json'
 
-interface InspectTableOptions {
+interface InspectTableOptions extends ReplayFirstOptions {
   database?: string
   dead?: boolean
   limit?: number
@@ -20,11 +24,12 @@ interface InspectTableOptions {
 }
 
 const TEXT = {
-  summary: "rows of a stopped server's table as text, read from its pages: no server, no column types to type in",
+  summary: "rows of a stopped server's table, or of a backup's at any time, as text, read from its pages: no server, no column types to type in",
   examples: [
     'ltap inspect table ./data public.orders --limit 10',
     'ltap inspect table ./data public.orders --dead   # deleted, updated and aborted versions too',
     'ltap inspect table ./data public.orders --database shop --format csv > orders.csv',
+    "ltap inspect table ./backup public.orders --wal ./archive --to '2026-01-31 12:00Z' --dead   # as it was then, with what was deleted",
   ],
 }
 
@@ -35,23 +40,26 @@ const BATCH_CHARACTERS = 1 << 20
 
 /** `ltap inspect table`. */
 export function addInspectTable(inspect: Command, run: Run): void {
-  addVerb(inspect, 'table <pgdata> <schema.name>', TEXT)
+  addTargetOptions(addVerb(inspect, 'table <pgdata or backup> <schema.name>', TEXT))
+    .option('--work <dir>', 'with --wal or --to: folder for the replayed files, kept (default: a temporary one)')
     .option('--database <name>', 'needed if several user databases have the table')
     .option('--dead', 'all row versions, with what became of them')
     .option('--limit <count>', 'at most so many rows', parseLimit)
     .addOption(new Option('--format <format>', 'table, csv or json (default: table)').choices(['table', 'csv', 'json']))
     .action(async (pgdata: string, name: string, { database, dead = false, limit = Infinity, format, ...options }: InspectTableOptions) => {
       const output = begin(run, options)
-      const cluster: Cluster = openCluster(pgdata)
-      const reader = new TableReader(cluster, findTable(cluster, name, database))
-      try {
-        const damage: string[] = []
-        const rows = reader.rows({ dead, onDamage: (error) => damage.push(error.message) })
-        await new RowPrinter(output, format ?? (output.json ? 'json' : 'table'), reader.columns, damage).print(rows, limit)
-        if (damage.length > 0) run.exitCode = EXIT_BAD_INPUT
-      } finally {
-        reader.close()
-      }
+      await replayFirst(output, pgdata, join(tmpdir(), 'ltap'), options, {}, async (files) => {
+        const cluster = openCluster(files)
+        const reader = new TableReader(cluster, findTable(cluster, name, database))
+        try {
+          const damage: string[] = []
+          const rows = reader.rows({ dead, onDamage: (error) => damage.push(error.message) })
+          await new RowPrinter(output, format ?? (output.json ? 'json' : 'table'), reader.columns, damage).print(rows, limit)
+          if (damage.length > 0) run.exitCode = EXIT_BAD_INPUT
+        } finally {
+          reader.close()
+        }
+      })
     })
 }
 

@@ -1,6 +1,7 @@
 import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { lakeRelationName } from '../io/lake.ts'
+import type { LakeReport } from '../io/verifylake.ts'
 import type { Manifest } from '../lake/manifest.ts'
 
 /** What a transcode wrote, as `ltap transcode --json` prints it. */
@@ -22,7 +23,7 @@ export interface ManifestSummary {
   heapBytes: number
   parquetBytes: number
   lanes: LaneCounts
-  forensic: { dangling: number; orphanFiles: readonly string[]; temporaryFiles: number }
+  forensic: Pick<LakeReport['forensic'], 'dangling' | 'orphanFiles' | 'temporaryFiles'>
   damagedPages: { relation: string; block: number; error: string }[]
   seconds: number
 }

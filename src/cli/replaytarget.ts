@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { parseLsn, walPosition } from '../common/ids.ts'
+import { type Lsn, parseLsn, type WalPosition, walPosition } from '../common/ids.ts'
 import type { ReplayTarget } from '../engine/replay.ts'
 
 /** 2000-01-01 in milliseconds since 1970. */
 const POSTGRES_EPOCH_MS = 946_684_800_000
-const TIME = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?$/
+const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$/
 
 export interface TargetOptions {
   wal?: string
@@ -24,19 +24,28 @@ export function addTargetOptions(command: Command): Command {
 export function parseTarget(text: string): ReplayTarget {
   if (text === 'latest') return {}
   const lsn = parseLsn(text)
-  if (lsn !== undefined) return { lsn: walPosition(lsn) }
+  if (lsn !== undefined) return { lsn: positionOf(lsn) }
   const time = parseTime(text)
   if (time === undefined) throw new InvalidArgumentError('latest, an LSN such as 16/B374D848, or a time such as 2026-01-31 12:00:00Z is needed.')
   return { time }
 }
 
+function positionOf(lsn: Lsn): WalPosition {
+  try {
+    return walPosition(lsn)
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`)
+  }
+}
+
 /** Microseconds since 2000. */
 function parseTime(text: string): bigint | undefined {
-  const [, day, minutes, seconds = '00', fraction = '', zone = 'Z'] = TIME.exec(text) ?? []
+  const [, day, minutes = '00:00', seconds = '00', fraction = '', zone = 'Z'] = TIME.exec(text) ?? []
   if (day === undefined) return undefined
   const offset = zone === 'UTC' ? 'Z' : zone.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours: string, rest?: string) => `${hours}:${rest ?? '00'}`)
   const ms = Date.parse(`${day}T${minutes}:${seconds}${offset}`)
-  if (Number.isNaN(ms)) return undefined
+  // Date.parse takes 30 February for 2 March.
+  if (Number.isNaN(ms) || new Date(`${day}T00:00Z`).toISOString().slice(0, 10) !== day) return undefined
   return BigInt(ms - POSTGRES_EPOCH_MS) * 1000n + BigInt(fraction.padEnd(6, '0'))
 }
 

@@ -35,6 +35,8 @@ export interface Consistency {
 export interface ReplayProgress {
   /** Every record that ends at or before it is applied, and none that ends later. */
   lsn: WalPosition
+  /** No transaction in the pages ended later; microseconds since 2000. */
+  time: number
   consistency: Consistency
   transactions: TransactionState
   redo: RedoState
@@ -66,6 +68,7 @@ export class Replay {
   private readonly consistency: Consistency
   private readonly end = new XactEnd()
   private lsn: WalPosition
+  private time: number
 
   /** @param from continued, and not changed */
   constructor(store: ReplayStore, from: ReplayProgress, { major, checksums, target = {}, pages, transactions }: ReplayOptions) {
@@ -73,6 +76,7 @@ export class Replay {
     this.major = major
     this.target = target
     this.lsn = from.lsn
+    this.time = from.time
     this.consistency = { ...from.consistency }
     this.redo = new Redo(store, { major, checksums, ...from.redo }, pages)
     this.transactions = new TransactionLog(store, structuredClone(from.transactions), major, transactions)
@@ -82,12 +86,18 @@ export class Replay {
   /** A copy. */
   get progress(): ReplayProgress {
     return {
-      lsn: this.lsn, consistency: { ...this.consistency }, transactions: structuredClone(this.transactions.state), redo: this.redo.state(),
+      lsn: this.lsn, time: this.time, consistency: { ...this.consistency }, transactions: structuredClone(this.transactions.state),
+      redo: this.redo.state(),
     }
   }
 
   get position(): WalPosition {
     return this.lsn
+  }
+
+  /** As of the record at hand; changes with each. */
+  get transactionState(): Readonly<TransactionState> {
+    return this.transactions.state
   }
 
   get timeline(): number {
@@ -106,6 +116,7 @@ export class Replay {
     this.transactions.apply(record)
     this.redo.apply(record)
     this.lsn = record.endLsn
+    if (record.rmgr === RM_XACT_ID && endsTransaction(record)) this.time = Math.max(this.time, timeOfEnd(record))
     if (!this.consistency.reached) this.approachConsistency(record)
     return true
   }
@@ -132,15 +143,14 @@ export class Replay {
     const { at, backupEndOf, endOfWal } = this.consistency
     if (endOfWal) return 'this server crashed, so only the end of its own WAL will do; for an earlier point take a base backup or a clean copy'
     if (backupEndOf !== undefined) return `the WAL up to the end of the backup that began at ${this.text(backupEndOf)} is needed`
-    return `they are from ${this.text(at)} on`
+    return `they may be as new as ${this.text(at)}, so an earlier point cannot be had from them`
   }
 
   private stopsBefore(record: WalRecord): boolean {
     const { lsn, time } = this.target
     if (lsn !== undefined && record.endLsn > lsn) return true
     if (time === undefined || record.rmgr !== RM_XACT_ID) return false
-    const op = record.info & XLOG_XACT_OPMASK
-    if (op !== XLOG_XACT_COMMIT && op !== XLOG_XACT_ABORT && op !== XLOG_XACT_COMMIT_PREPARED && op !== XLOG_XACT_ABORT_PREPARED) return false
+    if (!endsTransaction(record)) return false
     this.end.decode(record, this.major)
     return this.end.time > time
   }
@@ -166,4 +176,14 @@ export class Replay {
   private text(at: WalPosition): string {
     return formatWalPosition(at)
   }
+}
+
+function endsTransaction(record: WalRecord): boolean {
+  const op = record.info & XLOG_XACT_OPMASK
+  return op === XLOG_XACT_COMMIT || op === XLOG_XACT_ABORT || op === XLOG_XACT_COMMIT_PREPARED || op === XLOG_XACT_ABORT_PREPARED
+}
+
+/** xact_time, the first field of all of them, of a record that was decoded before. */
+function timeOfEnd({ view, mainStart }: WalRecord): number {
+  return view.getInt32(mainStart + 4, true) * 0x100000000 + view.getUint32(mainStart, true)
 }

@@ -51,7 +51,7 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
   try {
     const connection = await instance.connect()
     try {
-      const views = new LakeViews(lake, names, request.sql)
+      const views = new LakeViews(lake, manifest, names, request.sql)
       await views.create(connection)
       return await runSql(duck, connection, request, views, write)
     } finally {

@@ -1,20 +1,26 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { EnvironmentError } from '../common/errors.ts'
 import { type DatabaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings } from '../lake/viewnames.ts'
+import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { createView, quoteText, type ViewColumns } from '../lake/views.ts'
+import { checkLakeFile } from './lakefile.ts'
 
 /**
  * The views a text of SQL needs: a view costs about a millisecond, because DuckDB opens its files. So user tables are there if their
  * name occurs in the text or it may ask for a list of tables, everything else (catalogs, TOAST, sequences) only if its name occurs.
  */
 export class LakeViews {
+  private readonly manifest: Manifest
   private readonly names: DatabaseNames
   private readonly root: string
   private readonly sql: string
   private readonly relations: readonly NamedRelation[]
   private readonly problems: string[] = []
+  /** Relations whose files were looked at. */
+  private readonly checked = new Set<LakeRelation>()
 
-  constructor(lake: string, names: DatabaseNames, sql: string) {
+  constructor(lake: string, manifest: Manifest, names: DatabaseNames, sql: string) {
+    this.manifest = manifest
     this.names = names
     this.root = lake.endsWith('/') ? lake : `${lake}/`
     this.sql = foldName(sql).replaceAll('""', '"')
@@ -53,9 +59,20 @@ export class LakeViews {
 
   private view(named: NamedRelation, columns: ViewColumns): string {
     if (columns === 'physical' && named.relation.files.length === 0) return ''
-    const { sql, problem } = createView(named, this.names, { root: this.root, columns, catalog: this.names.catalog })
-    if (problem !== undefined) this.problems.push(problem)
-    return sql ?? ''
+    const view = createView(named, this.names, { root: this.root, columns, catalog: this.names.catalog })
+    if (view.problem !== undefined) {
+      this.problems.push(view.problem)
+      return ''
+    }
+    for (const member of view.members) this.check(member)
+    return view.sql
+  }
+
+  /** A file of another relation may well have the same columns. */
+  private check(relation: LakeRelation): void {
+    if (this.checked.has(relation)) return
+    this.checked.add(relation)
+    for (const file of relation.files) checkLakeFile(this.root, this.manifest, relation, file)
   }
 
   /** What helps with a table that was not found. */

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, realpathSync, rmSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
@@ -9,6 +9,7 @@ import { openDataDirectory } from './datadir/datadir.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
+import { checkLength } from './lakefile.ts'
 import { openPool } from './pool.ts'
 
 export interface RebuildLakeOptions {
@@ -74,21 +75,7 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
 /** What is missing or cut is better found before anything is overwritten. @throws CorruptionError lake.file */
 function checkFilesAreThere(lake: string, relations: readonly LakeRelation[]): void {
   for (const relation of relations) {
-    for (const { path, bytes } of relation.files) {
-      const file = join(lake, path)
-      const size = sizeOf(file)
-      if (size === bytes) continue
-      const reason = size === undefined ? 'the file is missing' : `the file has ${size} bytes, ltap.json says ${bytes}`
-      throw new CorruptionError('lake.file', `${reason}; nothing was overwritten`, { relation: lakeRelationName(relation), file })
-    }
-  }
-}
-
-function sizeOf(file: string): number | undefined {
-  try {
-    return statSync(file, { throwIfNoEntry: false })?.size
-  } catch (error) {
-    throw fileError(error, file)
+    for (const file of relation.files) checkLength(lake, relation, file, '; nothing was overwritten')
   }
 }
 

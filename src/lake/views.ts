@@ -18,8 +18,8 @@ export interface ViewOptions {
   catalog?: string
 }
 
-/** `CREATE VIEW` of one relation, or why there is none. */
-export type ViewText = { sql: string; problem?: undefined } | { sql?: undefined; problem: string }
+/** `CREATE VIEW` of one relation, and the relations whose files it reads; or why there is none. */
+export type ViewText = { sql: string; members: readonly LakeRelation[]; problem?: undefined } | { sql?: undefined; problem: string }
 
 const PARQUET_SUFFIX = '.parquet'
 const HIDDEN_SUFFIX = '.hidden.parquet'
@@ -42,7 +42,7 @@ export function createView(named: NamedRelation, names: DatabaseNames, options: 
   const columns = options.columns === 'user' || !overflow ? relation.columns : [...relation.columns, '_overflow']
   const selects = members.flatMap((member) => memberRows(member, columns, options))
   const body = selects.length === 0 ? noRows(columns) : selects.join('\nUNION ALL\n')
-  return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n` }
+  return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n`, members }
 }
 
 function qualifiedName(named: NamedRelation, { catalog, columns }: ViewOptions): string {

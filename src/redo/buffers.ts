@@ -1,6 +1,6 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber, WalPosition } from '../common/ids.ts'
-import { BLOCK_SIZE } from '../common/rel.ts'
+import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
 import { isNewPage, pageLsn, setPageLsn } from '../page/heappage.ts'
 import { restoreImage } from '../wal/blockimage.ts'
 import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
@@ -30,6 +30,15 @@ export interface RedoObserver {
    * or an INIT record on a page that has content. The page is as it was before the record.
    */
   beforeRemove?(page: RedoPage, block: BlockReference, record: WalRecord): void
+  /**
+   * A main fork is about to be cut or dropped.
+   * @returns undefined, or who sees the pages that go, as they are before the record; each is valid during the call only
+   */
+  beforeCut?(locator: RelFileLocator, record: WalRecord): ((page: RedoPage, block: BlockNumber) => void) | undefined
+  /** The record is applied: the pages of its {@link beforeRemove} are as it leaves them. */
+  afterRecord?(record: WalRecord): void
+  /** The pages are those of one LSN from here on. */
+  reachedConsistency?(): void
 }
 
 /** Pages for the record at hand, by the rules of XLogReadBufferForRedo: image, LSN interlock, missing pages. */

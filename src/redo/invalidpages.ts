@@ -20,11 +20,16 @@ const NAMED_MAX = 5
  */
 export class InvalidPages {
   private readonly pages = new Map<string, InvalidPage>()
-  private consistent = false
+  private reached = false
 
   /** @param known remembered from before */
   constructor(known: readonly InvalidPage[]) {
     for (const page of known) this.pages.set(keyOf(page), page)
+  }
+
+  /** Whether the pages are those of one LSN: what is missing now is damage. */
+  get consistent(): boolean {
+    return this.reached
   }
 
   /** What is not explained yet. */
@@ -35,7 +40,7 @@ export class InvalidPages {
   /** @throws CorruptionError redo.invalid-page once the pages are consistent */
   add({ spcOid, dbOid, relNumber }: RelFileLocator, fork: number, block: BlockNumber, present: boolean, lsn: WalPosition): void {
     const page = { spcOid, dbOid, relNumber, fork, block, present, lsn }
-    if (this.consistent) throw new CorruptionError('redo.invalid-page', present ? 'the block is all zero' : 'the block does not exist')
+    if (this.reached) throw new CorruptionError('redo.invalid-page', present ? 'the block is all zero' : 'the block does not exist')
     const key = keyOf(page)
     if (!this.pages.has(key)) this.pages.set(key, page)
   }
@@ -55,7 +60,7 @@ export class InvalidPages {
 
   /** @throws CorruptionError redo.invalid-page if blocks are left that nothing explained */
   reachedConsistency(): void {
-    this.consistent = true
+    this.reached = true
     if (this.pages.size === 0) return
     const named = [...this.pages.values()].slice(0, NAMED_MAX).map(({ spcOid, dbOid, relNumber, fork, block, present, lsn }) =>
       `${spcOid}/${dbOid}/${relNumber} fork ${fork} block ${block} (${present ? 'all zero' : 'missing'}, for ${formatWalPosition(lsn)})`)

@@ -77,6 +77,7 @@ export class Redo {
   private readonly heap: HeapRedo
   private readonly heap2: Heap2Redo
   private readonly storage: StorageRedo
+  private readonly observer: RedoObserver
   private readonly scratch: RedoPage = newPage()
 
   constructor(store: RedoStore, { major, checksums, walLogHints, invalidPages = [] }: RedoSettings, observer: RedoObserver = {}) {
@@ -84,6 +85,7 @@ export class Redo {
     this.major = major
     this.checksums = checksums
     this.walLogHints = walLogHints
+    this.observer = observer
     this.buffers = new RedoBuffers(store, observer, invalidPages)
     const map = new VisibilityMap(this.buffers, major)
     this.heap = new HeapRedo(this.buffers, map, major)
@@ -99,6 +101,7 @@ export class Redo {
     this.buffers.begin(record)
     try {
       this.dispatch(record)
+      if (this.observer.afterRecord !== undefined) this.observer.afterRecord(record)
     } catch (error) {
       throw this.locate(error, record)
     }
@@ -116,6 +119,7 @@ export class Redo {
    */
   reachedConsistency(): void {
     this.buffers.invalid.reachedConsistency()
+    this.observer.reachedConsistency?.()
   }
 
   private dispatch(record: WalRecord): void {

@@ -17,7 +17,7 @@ import {
   XLOG_XACT_INVALIDATIONS, XLOG_XACT_OPMASK, XLOG_XACT_PREPARE,
 } from '../wal/xact.ts'
 import type { RedoBuffers } from './buffers.ts'
-import type { RedoStore } from './store.ts'
+import type { DatabaseDirectory, RedoStore } from './store.ts'
 
 /*
  * RelMapFile (relmapper.c), 512 bytes until 15 and 524 since 16:
@@ -30,6 +30,9 @@ import type { RedoStore } from './store.ts'
 const RELMAPPER_FILEMAGIC = 0x592717
 const MAX_MAPPINGS_15 = 62
 const MAX_MAPPINGS = 64
+
+/** Pages held at once while they are only looked at. */
+const PAGES_AT_ONCE = 32
 
 /* Of a commit or abort: xl_info's bit for an xinfo word, where that is in the main data, and its bit for relation files. */
 const XLOG_XACT_HAS_INFO = 0x80
@@ -58,17 +61,18 @@ export class StorageRedo {
       this.store.create(locator, fork)
       this.buffers.relations.forget()
     } else if (record.op === XLOG_SMGR_TRUNCATE) {
-      this.truncate(decodeSmgrTruncate(record))
+      this.truncate(decodeSmgrTruncate(record), record)
     } else {
       throw unknown('redo.smgr', record)
     }
   }
 
-  private truncate({ locator, blocks, flags }: SmgrTruncate): void {
+  private truncate({ locator, blocks, flags }: SmgrTruncate, record: WalRecord): void {
     const { store, buffers } = this
     // The relation is made if it is not there: it may be dropped later on. Of an index there is nothing to cut.
     if (buffers.relations.fork(locator, MAIN_FORK) === undefined) return
     if (flags & SMGR_TRUNCATE_HEAP) {
+      this.showPages(locator, blocks, record)
       store.truncate(locator, MAIN_FORK, blocks)
       buffers.invalid.truncated(locator, MAIN_FORK, blocks)
     }
@@ -112,10 +116,24 @@ export class StorageRedo {
     end.decode(record, this.major)
     for (let i = 0; i < end.relfileCount; i++) {
       const locator = end.relfile(i)
+      this.showPages(locator, 0, record)
       this.buffers.invalid.dropped(locator)
       this.store.drop(locator)
     }
     this.buffers.relations.forget()
+  }
+
+  /** Shows an observer the pages that go. They may be more than memory takes: it may have a few at a time, before the record changes any. */
+  private showPages(locator: RelFileLocator, first: number, record: WalRecord): void {
+    const { store, buffers } = this
+    const see = buffers.observer.beforeCut?.(locator, record)
+    if (see === undefined || !store.exists(locator, MAIN_FORK)) return
+    const fork = buffers.relations.fork(locator, MAIN_FORK)
+    for (let block = first; block < (fork?.blocks ?? 0); block++) {
+      const page = fork!.page(block)
+      if (page !== undefined && !isNewPage(page)) see(page, block)
+      if (block % PAGES_AT_ONCE === PAGES_AT_ONCE - 1) store.endRecord()
+    }
   }
 
   /** RM_DBASE_ID: dbase_redo (dbcommands.c). */
@@ -124,7 +142,7 @@ export class StorageRedo {
     const decoded = decodeDbase(record, this.major)
     const { dbOid } = decoded
     if (decoded.kind === 'create-file-copy') {
-      store.copyDatabase({ spcOid: decoded.sourceSpcOid, dbOid: decoded.sourceDbOid }, { spcOid: decoded.spcOid, dbOid })
+      this.copyDatabase({ spcOid: decoded.sourceSpcOid, dbOid: decoded.sourceDbOid }, { spcOid: decoded.spcOid, dbOid })
     } else if (decoded.kind === 'create-wal-log') {
       store.createDatabase({ spcOid: decoded.spcOid, dbOid })
     } else {
@@ -132,6 +150,17 @@ export class StorageRedo {
       buffers.invalid.databaseDropped(dbOid)
     }
     buffers.relations.forget()
+  }
+
+  /**
+   * Before the pages are consistent a missing source counts as empty: it was dropped before it was copied, by a record still to come.
+   * Later it is damage (recovery_create_dbdir, dbcommands.c).
+   */
+  private copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
+    if (this.buffers.invalid.consistent && !this.store.directoryExists(from)) {
+      throw new CorruptionError('redo.database', `database ${from.dbOid} in tablespace ${from.spcOid} is to be copied, and its directory does not exist`)
+    }
+    this.store.copyDatabase(from, to)
   }
 
   /** RM_TBLSPC_ID: tblspc_redo (tablespace.c). Where the primary has it does not matter. */

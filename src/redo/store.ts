@@ -44,6 +44,8 @@ export interface RedoStore {
   truncate(locator: RelFileLocator, fork: number, blocks: number): void
   /** Removes every fork. Unknown relations are no error: the file may be gone already. */
   drop(locator: RelFileLocator): void
+  /** True if the directory is there: copied, made, or something was put into it. */
+  directoryExists(directory: DatabaseDirectory): boolean
   /** Copies all files of a database directory as they are now. */
   copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void
   /** Makes an empty database directory. */

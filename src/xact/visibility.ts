@@ -87,6 +87,12 @@ export class Snapshot {
     return statusName(this.status(xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0))
   }
 
+  /** Who deletes or updates this row version, however that ended: xmax or a multixact's updater; 0 if nobody does, or is known to have failed. */
+  deleter(xmax: Xid, infomask: number): Xid {
+    if (xmax === INVALID_XID || (infomask & HEAP_XMAX_INVALID) !== 0 || xmaxIsLockedOnly(infomask)) return INVALID_XID
+    return infomask & HEAP_XMAX_IS_MULTI ? this.updater(xmax) : xmax
+  }
+
   /**
    * Compares the hint bits of one tuple with CLOG: in a clean cluster they never differ. Xids that CLOG no longer knows pass.
    * @returns what is wrong, or undefined
@@ -95,7 +101,8 @@ export class Snapshot {
     if (!(infomask & HEAP_MOVED)) {
       const hint = infomask & HEAP_XMIN_FROZEN
       const problem = this.contradiction('xmin', xmin, (hint & HEAP_XMIN_COMMITTED) !== 0, hint === HEAP_XMIN_INVALID)
-      if (problem) return problem
+      // COPY FREEZE and REFRESH freeze rows of a relation that nobody sees before they commit.
+      if (problem && !(hint === HEAP_XMIN_FROZEN && this.lookUp(xmin) === CACHE_IN_PROGRESS)) return problem
     }
     // XMAX_INVALID on a locker says only that the lock is gone.
     if (xmaxIsLockedOnly(infomask) || infomask & HEAP_XMAX_IS_MULTI) return undefined

@@ -132,9 +132,11 @@ describe.each(majors())('Postgres %i', (major) => {
       const clean = await seed(cluster.dataDir, out)
       expect(clean).toMatchObject({ kind: 'clean', consistentAt: clean.start, start: clean.checkpoint })
       expectSlrus(cluster.dataDir)
-      openSeed(clean)
+      // Of a clean directory, the seed is one itself.
       const found = openCluster(out)
       expect(found.allRelations().map(({ schema, name }) => `${schema}.${name}`)).toContain('public.in_space')
+      openSeed(clean)
+      expect(() => openCluster(out)).toThrow(/replay.state/)
     })
   })
 })

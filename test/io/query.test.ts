@@ -126,7 +126,7 @@ describe('refusals, one line each', () => {
   })
 
   it('a lake that is none, a database that is not there, a choice to make', async () => {
-    await expect(query('SELECT 1', 'csv', { lake: directory })).rejects.toThrow(/is not a lake: it has no ltap.json/)
+    await expect(query('SELECT 1', 'csv', { lake: directory })).rejects.toThrow(/no lake here: it has no ltap.json/)
     await expect(query('SELECT 1', 'csv', { database: 'x' })).rejects.toThrow(/no database 'x', it has: template1, shop, postgres/)
     const two = join(directory, 'two')
     const files = [{ select: numbers(1) }]
@@ -139,6 +139,6 @@ describe('refusals, one line each', () => {
     const broken = join(directory, 'broken')
     await writeLake(broken, [{ name: 't', columns: ['id'], files: [{ select: numbers(1) }] }])
     rmSync(join(broken, 'data'), { recursive: true })
-    await expect(query('SELECT * FROM t', 'csv', { lake: broken })).rejects.toThrow(/^lake.files: IO Error: No files found/)
+    await expect(query('SELECT * FROM t', 'csv', { lake: broken })).rejects.toThrow(/^lake.file: the file is missing/)
   })
 })

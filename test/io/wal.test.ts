@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, copyFileSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -163,9 +163,26 @@ describe.each(majors())('a folder of WAL of Postgres %i', major => {
       expect(timelineAt(source.history, old!.end).timeline).toBe(2)
       expect(timelineAt(source.history, old!.end - 1).timeline).toBe(1)
       if (major >= 15) expect(inspected(found)).toEqual(await inspectWal(session, found[0]!.startLsn, end))
+      checkRecycledAncestor(dir, found)
       checkOldTimeline(dir, found, old!.end)
     }, WAL_CLUSTER.settings)
   }))
+
+  /** After a promotion the old timeline's later segments get names of the new one: their pages are at their places, but not of it. */
+  function checkRecycledAncestor(dir: string, all: SeenRecord[]): void {
+    const archive = newDir()
+    for (const name of readdirSync(dir).filter(text => /^[0-9A-F]{24}|history$/.test(text))) copyFileSync(join(dir, name), join(archive, name))
+    const number = Math.floor(all.at(-1)!.endLsn / SEGMENT_SIZE) + 50
+    const later = readFileSync(join(dir, segmentName(2, Math.floor(all.at(-1)!.startLsn / SEGMENT_SIZE), SEGMENT_SIZE)))
+    for (const timeline of [1, 2]) {
+      later.writeUInt32LE(timeline, 4)
+      later.writeBigUInt64LE(BigInt(number * SEGMENT_SIZE), 8)
+      writeFileSync(join(archive, segmentName(2, number, SEGMENT_SIZE)), later)
+      // The server goes on behind our back.
+      if (timeline === 1) expect(drain(openWal(archive)).slice(0, all.length)).toEqual(all)
+      else expect(() => drain(openWal(archive))).toThrow(/wal\./)
+    }
+  }
 
   /** The old timeline by itself ends at the switch, and so does the new one while its first segment is missing. */
   function checkOldTimeline(dir: string, all: SeenRecord[], end: number): void {

@@ -293,6 +293,35 @@ describe('what is kept', () => {
   })
 })
 
+describe('a database directory copied from one that does not exist', () => {
+  /** Database 16385 from 16384, both in tablespace 1663. */
+  const copying = { rmgr: RM_DBASE, info: 0, main: '01400000 7f060000 00400000 7f060000' }
+
+  test('counts as empty before the pages are consistent, and is an error later', () => {
+    for (const major of [14, 17] as const) {
+      const { store, redo, apply } = setup({ major })
+      apply(copying)
+      expect([...store.directories]).toEqual(['1663/16385'])
+      redo.reachedConsistency()
+      expect(() => apply(copying)).toThrow(expect.objectContaining({
+        name: 'CorruptionError', code: 'redo.database', position: expect.objectContaining({ lsn: '0/1000000' }),
+      }))
+      expect([...store.directories]).toEqual(['1663/16385'])
+    }
+  })
+
+  test('with only indexes it exists; dropped it does not', () => {
+    const { redo, store, apply } = setup()
+    redo.reachedConsistency()
+    apply({ rmgr: RM_SMGR, info: 0x10, main: '7f060000 00400000 40400000 00000000' })
+    apply({ rmgr: RM_BTREE, info: 0, blocks: [{}] })
+    expect(store.relations.size).toBe(0)
+    apply(copying)
+    apply({ rmgr: RM_DBASE, info: 0x20, main: '00400000 01000000 7f060000' })
+    expect(() => apply(copying)).toThrow(/database 16384 in tablespace 1663 is to be copied/)
+  })
+})
+
 describe('refused', () => {
   const relationMap = new Uint8Array(524)
   new DataView(relationMap.buffer).setUint32(0, 0x592717, true)

@@ -63,14 +63,17 @@ export class MemoryStore implements RedoStore {
   readonly relations = new Map<string, MemoryRelation>()
   readonly disowned = new Set<string>()
   readonly maps = new Map<string, Uint8Array>()
-  /** `spc/db` of directories that exist. */
-  readonly databases = new Set<string>()
+  /** `spc/db` of directories that exist: made, copied, or something was put into them. */
+  readonly directories = new Set<string>()
 
   fork(spcOid: number, dbOid: number, relNumber: number, fork: number): MemoryFork | undefined {
     const key = `${spcOid}/${dbOid}/${relNumber}`
     if (this.disowned.has(key)) return undefined
     let relation = this.relations.get(key)
-    if (relation === undefined) this.relations.set(key, relation = { spcOid, dbOid, relNumber, forks: [] })
+    if (relation === undefined) {
+      this.relations.set(key, relation = { spcOid, dbOid, relNumber, forks: [] })
+      this.directories.add(`${spcOid}/${dbOid}`)
+    }
     return relation.forks[fork] ??= new MemoryFork()
   }
 
@@ -97,6 +100,10 @@ export class MemoryStore implements RedoStore {
     this.disowned.delete(relationKey(locator))
   }
 
+  directoryExists({ spcOid, dbOid }: DatabaseDirectory): boolean {
+    return this.directories.has(`${spcOid}/${dbOid}`)
+  }
+
   copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
     this.dropDatabase(to)
     this.createDatabase(to)
@@ -119,11 +126,11 @@ export class MemoryStore implements RedoStore {
   }
 
   createDatabase({ spcOid, dbOid }: DatabaseDirectory): void {
-    this.databases.add(`${spcOid}/${dbOid}`)
+    this.directories.add(`${spcOid}/${dbOid}`)
   }
 
   dropDatabase({ spcOid, dbOid }: DatabaseDirectory): void {
-    this.databases.delete(`${spcOid}/${dbOid}`)
+    this.directories.delete(`${spcOid}/${dbOid}`)
     this.maps.delete(`${spcOid}/${dbOid}`)
     for (const [key, relation] of this.relations) if (relation.dbOid === dbOid && relation.spcOid === spcOid) this.relations.delete(key)
     for (const key of this.disowned) if (key.startsWith(`${spcOid}/${dbOid}/`)) this.disowned.delete(key)
@@ -133,6 +140,7 @@ export class MemoryStore implements RedoStore {
 
   dropTablespace(oid: number): void {
     for (const [key, relation] of this.relations) if (relation.spcOid === oid) this.relations.delete(key)
+    for (const key of this.directories) if (key.startsWith(`${oid}/`)) this.directories.delete(key)
   }
 
   writeRelationMap({ spcOid, dbOid }: DatabaseDirectory, bytes: Uint8Array): void {

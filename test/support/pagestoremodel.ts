@@ -250,6 +250,7 @@ export function modelOfStore(store: PageStore): Model {
   const model = emptyModel()
   model.directories = new Set()
   for (const [d, dir] of DIRECTORIES.entries()) {
+    if (store.directoryExists(dir)) model.directories.add(d)
     for (const [r, relNumber] of RELATIONS.entries()) {
       for (const [f, fork] of FORKS.entries()) {
         if (!store.exists({ ...dir, relNumber }, fork)) continue
@@ -316,8 +317,8 @@ function pageValue(words: Int32Array): number {
 }
 
 /** For a comparison with what an interface shows: not every part is visible everywhere. */
-export function visibleParts({ forks, slrus }: Model): unknown {
-  return { forks: sorted(forks), slrus: slrus.map(sorted) }
+export function visibleParts({ forks, slrus, directories }: Model): unknown {
+  return { forks: sorted(forks), slrus: slrus.map(sorted), directories: [...directories].sort() }
 }
 
 export function fileParts({ forks, slrus, directories, maps, prepared }: Model): unknown {

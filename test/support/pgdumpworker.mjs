@@ -21,7 +21,10 @@ const pg = {
   execProtocolRawStream(bytes, { onRawData }) {
     Atomics.store(woken, 0, 0)
     port.postMessage(bytes.slice())
-    if (Atomics.wait(woken, 0, 0, TIMEOUT_MS) === 'timed-out') throw new Error(`pg_dump: no answer from the server for ${TIMEOUT_MS} ms`)
+    // The value counts, not the waking: the reply before may be seen before its notify, which then wakes us here.
+    while (Atomics.load(woken, 0) === 0) {
+      if (Atomics.wait(woken, 0, 0, TIMEOUT_MS) === 'timed-out') throw new Error(`pg_dump: no answer from the server for ${TIMEOUT_MS} ms`)
+    }
     const { message } = receiveMessageOnPort(port)
     if (message.length > 0) onRawData(message)
   },

@@ -104,11 +104,11 @@ export function compareWithRecovered(found: RecoveryCase, store: MemoryStore, ca
   return result
 }
 
-/** Directories of databases, and the relation maps in them. Those in tablespaces that a relation made (no PG_VERSION) come with their relations. */
+/** Directories of databases in all tablespaces, and the relation maps in them. */
 function compareDirectories(found: RecoveryCase, store: MemoryStore, result: Comparison): void {
-  const directories = databaseDirectories(found.recovered).filter(({ dir, dbOid }) => dbOid === 0 || existsSync(join(dir, 'PG_VERSION')))
+  const directories = databaseDirectories(found.recovered)
   const theirs = directories.map(({ spcOid, dbOid }) => `${spcOid}/${dbOid}`).sort()
-  const ours = [...store.databases].sort()
+  const ours = [...store.directories].sort()
   if (ours.join() !== theirs.join()) result.differences.push(`directories ${ours.join()}, recovery has ${theirs.join()}`)
   for (const { dir, spcOid, dbOid } of directories) {
     const path = join(dir, 'pg_filenode.map')

@@ -1,11 +1,11 @@
 /** The folder that a replay made, against the data directory that a server recovered: pages, files, checksums, transaction status. */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../src/common/rel.ts'
 import { replayCluster, type ReplayClusterOptions, type ReplayReport } from '../../src/io/replay/replaycluster.ts'
 import { pageChecksum } from '../../src/page/checksum.ts'
 import { FSM_FORK, INIT_FORK, MAIN_FORK } from '../../src/wal/record.ts'
-import { databaseDirectories, loadDataDir, relationFiles, relationKey } from './memorystore.ts'
+import { loadDataDir, relationFiles, relationKey } from './memorystore.ts'
 import { MemoryTransactionStore } from './memoryslru.ts'
 import type { RecoveryCase } from './recovery.ts'
 import { compareWithRecovered } from './recoveryredo.ts'
@@ -33,10 +33,6 @@ export function compareReplayed(found: RecoveryCase, out: string): ReplayedCompa
   // A cluster without tablespaces.
   mkdirSync(join(out, 'pg_tblspc'), { recursive: true })
   const store = loadDataDir(out)
-  for (const { dir, spcOid, dbOid } of databaseDirectories(out)) {
-    // A tablespace's directory that relations made: see compareWithRecovered.
-    if (dbOid !== 0 && !existsSync(join(dir, 'PG_VERSION'))) store.databases.delete(`${spcOid}/${dbOid}`)
-  }
   const { relations, pages, differences } = compareWithRecovered(found, store)
   const files = compareFiles(out, found.control.checksums)
   const status = compareStatus(found, out)

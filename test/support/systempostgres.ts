@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * The bin folder of an installed Postgres 15, LTAP_SYSTEM_POSTGRES: the npm binaries have neither pg_dump nor lz4. Undefined if there is none; what
- * then goes untested is said on stderr.
+ * The bin folder of an installed Postgres 15, LTAP_SYSTEM_POSTGRES: the npm binaries have no pg_waldump, no pg_basebackup and no lz4. Undefined if
+ * there is none; what then goes untested is said on stderr.
  */
 export function systemPostgres(): string | undefined {
   const dir = process.env['LTAP_SYSTEM_POSTGRES']
-  if (dir !== undefined && existsSync(join(dir, 'pg_dump'))) return dir
-  if (!warned) console.warn('SKIPPED: pg_dump and lz4 TOAST; set LTAP_SYSTEM_POSTGRES to the bin folder of a Postgres 15')
+  if (dir !== undefined && existsSync(join(dir, 'pg_waldump'))) return dir
+  if (!warned) console.warn('SKIPPED: pg_waldump, pg_basebackup, lz4 and zstd of a server; set LTAP_SYSTEM_POSTGRES to the bin folder of a Postgres 15')
   warned = true
   return undefined
 }

@@ -40,7 +40,6 @@ export async function prepareWalWorkload(cluster: PostgresCluster): Promise<void
 export async function runWalWorkload(cluster: PostgresCluster, options: WalWorkloadOptions = {}): Promise<{ tablespaces: string[] }> {
   const { rounds = 1, seed = 1, logical = false, fullPageWrites = true } = options
   const sql = await connect(cluster, 'wal')
-  if (logical) await sql.exec("SELECT pg_create_logical_replication_slot('logical', 'pgoutput')")
   await sql.script(scripts.PROCEDURES)
   await sql.script(`${scripts.CLEAR_VISIBLE}; VACUUM (FREEZE) seen; ${scripts.CLEAR_VISIBLE}`)
   await sql.script(scripts.PRUNE_AND_VACUUM)
@@ -51,6 +50,8 @@ export async function runWalWorkload(cluster: PostgresCluster, options: WalWorkl
   await copies(sql)
   await sql.exec(`CALL many_xids(${options.xids ?? 33000})`)
   await multixacts(cluster)
+  // Not before: it holds back what can be frozen in catalogs, and so the end of old transactions.
+  if (logical) await sql.exec("SELECT pg_create_logical_replication_slot('logical', 'pgoutput')")
   for (let round = 0; round < rounds; round++) await concurrently(cluster, seed + round)
   await sql.script(scripts.DDL)
   await sql.script(scripts.TWO_PHASE)

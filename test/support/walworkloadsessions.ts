@@ -1,8 +1,12 @@
 /** The parts of the WAL workload that need several sessions, other databases, tablespaces, another server setting or a crash. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
 import { type PostgresCluster } from '../../src/io/postgres.ts'
 import { closeSessions, connect, type Session } from './oracle.ts'
+
+const WAL_PAGE = 8192
+const WAL_SEGMENT = 16 << 20
 
 /** COPY in every form: onto new pages, onto pages that have rows, frozen, in several batches. */
 export async function copies(sql: Session): Promise<void> {
@@ -78,6 +82,7 @@ export async function tablespaceRelations(cluster: PostgresCluster): Promise<str
     DROP TABLESPACE dropped; UPDATE in_dropped SET v = 'moved' WHERE id % 5 = 0;
     BEGIN; ALTER TABLE in_kept SET TABLESPACE pg_default; ROLLBACK; UPDATE in_kept SET v = 'updated' WHERE id % 6 = 0;
     CREATE DATABASE moving TABLESPACE kept; ALTER DATABASE moving SET TABLESPACE pg_default`)
+  await (await connect(cluster, 'template_of_others')).exec('CREATE INDEX ON inherited (id) TABLESPACE kept')
   await sql.close()
   return folders
 }
@@ -142,8 +147,11 @@ export async function crash(cluster: PostgresCluster, promotes = false): Promise
     CREATE TABLE lost (id int, v text);
     INSERT INTO lost SELECT i, repeat('x', 3000) FROM generate_series(1, 50) i`)
   await sql.exec("CHECKPOINT; INSERT INTO history SELECT 2, 2, i, 0, now(), 'before the crash' FROM generate_series(1, 300) i")
+  const end = await sql.value("SELECT pg_logical_emit_message(false, 'wal', repeat('torn', 8000))")
+  await sql.exec('SELECT pg_switch_wal()')
   await cluster.kill()
   await closeSessions(cluster)
+  tearWal(cluster, walPosition(parseLsn(end ?? '') ?? 0n))
   if (promotes) await startPromoted(cluster)
   else await cluster.start({ max_worker_processes: '9' })
   const after = await connect(cluster, 'wal')
@@ -151,6 +159,19 @@ export async function crash(cluster: PostgresCluster, promotes = false): Promise
     INSERT INTO unlogged (v) VALUES ('after the crash');
     VACUUM accounts; UPDATE tellers SET tbalance = 0 WHERE tid > 30`)
   await after.close()
+}
+
+/** As if the last pages of a long record that ends at `end`, and all behind them, had not reached the disk: an overwritten continuation record. */
+function tearWal(cluster: PostgresCluster, end: WalPosition): void {
+  const dir = join(cluster.dataDir, 'pg_wal')
+  const torn = end - WAL_PAGE - end % WAL_PAGE
+  const segment = torn - torn % WAL_SEGMENT
+  const number = (position: number) => position.toString(16).toUpperCase().padStart(8, '0')
+  const name = `00000001${number(Math.floor(segment / 0x100000000))}${number(segment % 0x100000000 / WAL_SEGMENT)}`
+  for (const file of readdirSync(dir).filter((found) => /^[0-9A-F]{24}$/.test(found) && found >= name)) {
+    const bytes = readFileSync(join(dir, file))
+    writeFileSync(join(dir, file), bytes.fill(0, file === name ? torn - segment : 0))
+  }
 }
 
 /** The server goes on, on a new timeline. */

@@ -104,6 +104,9 @@ describe('visibility', () => {
     expect(() => s.isVisible(COMMITTED, PREPARED, 0x0502)).toThrow(CorruptionError)
     expect(s.hintContradiction(ABORTED, 0, 0x0902)).toMatch(/xmin 801 is hinted committed, CLOG says aborted/)
     expect(s.hintContradiction(ABORTED, 0, 0x0b02)).toMatch(/xmin/)
+    expect(s.hintContradiction(PREPARED, 0, 0x0902)).toMatch(/xmin 802 is hinted committed, CLOG says in-progress/)
+    // CREATE MATERIALIZED VIEW before its PREPARE TRANSACTION.
+    expect(s.hintContradiction(PREPARED, 0, 0x0b02)).toBeUndefined()
     expect(s.hintContradiction(COMMITTED, 0, 0x0a02)).toMatch(/hinted aborted, CLOG says committed/)
     expect(s.hintContradiction(COMMITTED, COMMITTED, 0x0902)).toMatch(/xmax/)
     expect(s.hintContradiction(COMMITTED, COMMITTED, 0x09c2)).toBeUndefined()

@@ -52,8 +52,11 @@ function openReplayed(path: string): ClusterFiles {
     throw new EnvironmentError('replay.unfinished', 'replay was interrupted here; run ltap replay into it again', { file: path })
   }
   const file = join(path, STATE_FILE)
-  const { replay } = withPosition({ file }, () => parseState(readFile(file)))
-  const { consistency, transactions } = progressOf(replay)
+  const { replay, progress } = withPosition({ file }, () => {
+    const { replay } = parseState(readFile(file))
+    return { replay, progress: progressOf(replay) }
+  })
+  const { consistency, transactions } = progress
   if (!consistency.reached) {
     throw new EnvironmentError('replay.unfinished', 'the pages are not yet those of one moment; run ltap replay into it again', { file: path })
   }

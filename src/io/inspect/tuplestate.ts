@@ -14,13 +14,18 @@ const MOVED_PARTITIONS_OFFSET = 0xfffd
 
 /** @throws CorruptionError xact.* */
 export function tupleState(snapshot: Snapshot, tuple: TupleHeader, block: number, offset: number): TupleState {
-  const { xmin, xmax, infomask, cid, ctidBlock, ctidOffset } = tuple
+  const { xmin, xmax, infomask, cid } = tuple
   const inserter = snapshot.xminStatus(xmin, infomask, cid)
   if (inserter === 'in-progress') return 'inserting'
   if (inserter === 'aborted') return 'aborted'
   if (snapshot.isVisible(xmin, xmax, infomask, cid)) {
     return snapshot.xmaxStatus(xmax, infomask) === 'in-progress' ? 'deleting' : 'live'
   }
+  return successorState(tuple, block, offset)
+}
+
+/** What a row version is whose deleter committed. */
+export function successorState({ ctidBlock, ctidOffset }: TupleHeader, block: number, offset: number): 'updated' | 'moved' | 'deleted' {
   if (ctidOffset === MOVED_PARTITIONS_OFFSET) return 'moved'
   return ctidBlock !== block || ctidOffset !== offset ? 'updated' : 'deleted'
 }

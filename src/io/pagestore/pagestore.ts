@@ -150,6 +150,10 @@ export class PageStore implements RedoStore, TransactionStore {
     this.events.disown(locator)
   }
 
+  directoryExists({ spcOid, dbOid }: DatabaseDirectory): boolean {
+    return this.database(spcOid, dbOid).exists
+  }
+
   /** A source that is not there counts as empty. */
   copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
     const source = this.database(from.spcOid, from.dbOid)

@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Replay, type ReplayOptions, type ReplayTarget } from '../../engine/replay.ts'
+import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } from '../../engine/replay.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
+import type { TimelineHistory } from '../../wal/history.ts'
 import type { WalRecord } from '../../wal/record.ts'
+import type { TransactionState } from '../../xact/transactionstate.ts'
 import { readControlFile } from '../datadir/datadir.ts'
 import { fileError } from '../datadir/files.ts'
 import type { OnProgress } from '../jobprogress.ts'
@@ -11,7 +13,7 @@ import type { PageStore } from '../pagestore/pagestore.ts'
 import { WalInventory } from '../wal/inventory.ts'
 import { openWal, type WalSource } from '../wal/source.ts'
 import { replayState } from './replaystate.ts'
-import { startReplay } from './startreplay.ts'
+import { type StartedReplay, startReplay } from './startreplay.ts'
 
 export interface ReplayClusterOptions {
   /** Data directory of a server that does not run, plain base backup, or folder of pg_basebackup's tar files. Not changed. */
@@ -26,8 +28,8 @@ export interface ReplayClusterOptions {
   cacheBytes?: number
   /** Of WAL bytes. */
   onProgress?: OnProgress
-  /** Who looks on, see {@link Replay}. */
-  observers?: Pick<ReplayOptions, 'pages' | 'transactions'>
+  /** Makes those who look on, see {@link Replay}; `state` gives that of the transactions as of the record at hand. */
+  observe?: (started: StartedReplay, state: () => Readonly<TransactionState>) => Pick<ReplayOptions, 'pages' | 'transactions'>
 }
 
 export interface ReplayReport {
@@ -54,16 +56,18 @@ const PROGRESS_EVERY = 1 << 14
  * @throws EnvironmentError replay.*, wal.*, datadir.*, backup.*, pagestore.*, file.*; CorruptionError and UnsupportedError with the LSN
  */
 export async function replayCluster(options: ReplayClusterOptions): Promise<ReplayReport> {
-  const { source, out, target = {}, timeline, cacheBytes, observers } = options
+  const { source, out, target = {}, timeline, cacheBytes, observe } = options
   const toTheEnd = target.lsn === undefined && target.time === undefined
   const started = await startReplay({ source, out, wal: options.wal, toTheEnd, cacheBytes })
   const { store, progress, resumed, wal } = started
   try {
     const { major, systemIdentifier } = store.identity
     const { checksums } = readControlFile(out, major)
-    refusePast(progress.lsn, target, resumed)
-    const replay = new Replay(store, progress, { major, checksums, target, ...observers })
-    const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
+    refusePast(progress, target, resumed)
+    const replay: Replay = new Replay(store, progress, { major, checksums, target, ...observe?.(started, () => replay.transactionState) })
+    const records = openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier })
+    refuseOtherTimeline(progress, records.history)
+    const job = new ReplayJob(replay, store, records)
     const end = job.run(wal, target, options.onProgress)
     return {
       systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
@@ -74,10 +78,30 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
   }
 }
 
-function refusePast(lsn: WalPosition, target: ReplayTarget, resumed: boolean): void {
-  if (target.lsn === undefined || target.lsn >= lsn) return
+function refusePast({ lsn, time }: ReplayProgress, target: ReplayTarget, resumed: boolean): void {
+  const late = (target.lsn !== undefined && target.lsn < lsn) || (target.time !== undefined && target.time < time)
+  if (!late) return
+  const wanted = target.lsn !== undefined ? formatWalPosition(target.lsn) : timeText(Number(target.time))
   const advice = resumed ? 'replay into another folder, from a copy that is older' : 'take a copy or a base backup that is older'
-  throw new EnvironmentError('replay.past', `the pages are at ${formatWalPosition(lsn)} already, later than ${formatWalPosition(target.lsn)}; ${advice}`)
+  throw new EnvironmentError('replay.past', `the pages are those of ${formatWalPosition(lsn)} and ${timeText(time)}, later than ${wanted}; ${advice}`)
+}
+
+/** 2000-01-01 in milliseconds since 1970. */
+const POSTGRES_EPOCH_MS = 946_684_800_000
+
+function timeText(microseconds: number): string {
+  return new Date(Math.floor(microseconds / 1000) + POSTGRES_EPOCH_MS).toISOString()
+}
+
+/** As InitWalRecovery (xlogrecovery.c): the WAL must go on where the pages are. */
+function refuseOtherTimeline({ lsn, transactions }: ReplayProgress, history: TimelineHistory): void {
+  const { timeline } = transactions
+  const entry = history.find((known) => known.timeline === timeline)
+  if (entry !== undefined && entry.begin <= lsn && lsn <= entry.end) return
+  const wanted = history.at(-1)!.timeline
+  const why = entry === undefined ? `which is no ancestor of ${wanted}`
+    : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
+  throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)
 }
 
 class ReplayJob {
@@ -101,8 +125,7 @@ class ReplayJob {
     try {
       for (let record = wal.read(); ; record = wal.read()) {
         if (record === undefined || !this.apply(record)) {
-          replay.finish(record === undefined)
-          store.flush(replayState(replay.progress))
+          this.finish(record === undefined)
           onProgress?.(total, total, '')
           return record === undefined ? wal.end!.reason : 'the target is reached'
         }
@@ -112,6 +135,18 @@ class ReplayJob {
     } finally {
       wal.close()
     }
+  }
+
+  /** What was reached is kept even if it is not enough: the next call goes on with more WAL, or to a later point. */
+  private finish(endOfWal: boolean): void {
+    const { replay, store } = this
+    try {
+      replay.finish(endOfWal)
+    } catch (error) {
+      if (error instanceof EnvironmentError) store.flush(replayState(replay.progress))
+      throw error
+    }
+    store.flush(replayState(replay.progress))
   }
 
   private apply(record: WalRecord): boolean {

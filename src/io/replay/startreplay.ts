@@ -8,12 +8,16 @@ import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } fr
 import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
 import { type PreparedTransaction, parseTwoPhaseFile } from '../../xact/twophase.ts'
 import { type Seed, seed } from '../backup/seed.ts'
+import { readControlFile, readMajor } from '../datadir/datadir.ts'
 import { listDir, readFile } from '../datadir/files.ts'
 import { FileSlru } from '../datadir/slru.ts'
 import { createPageStore, isPageStore, openPageStore } from '../pagestore/openstore.ts'
 import type { PageStore } from '../pagestore/pagestore.ts'
 import { openWal } from '../wal/source.ts'
 import { progressOf, replayState } from './replaystate.ts'
+
+/** 2000-01-01 in seconds since 1970. */
+const POSTGRES_EPOCH = 946_684_800
 
 /** A page store that is ready to be moved along the WAL. */
 export interface StartedReplay {
@@ -42,20 +46,30 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   const { out, cacheBytes } = options
   const storeOptions = cacheBytes === undefined ? {} : { cacheBytes }
   if (isPageStore(out)) {
+    refuseAnother(options.source, out)
     const store = openPageStore(out, storeOptions)
     const wal = options.wal ?? [join(out, 'ltap/wal'), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
     return { store, progress: progressOf(store.flushed), resumed: true, wal: requireWal(wal, options.source) }
   }
-  const seeded = await seed(options.source, out)
+  const wasEmpty = listDir(out).length === 0
   try {
+    const seeded = await seed(options.source, out)
     const wal = requireWal(options.wal ?? seeded.walDirectory, options.source)
     createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options)), seeded.indexes)
     const store = openPageStore(out, storeOptions)
     return { store, progress: progressOf(store.flushed), resumed: false, wal }
   } catch (error) {
-    rmSync(out, { recursive: true, force: true })
+    if (wasEmpty) rmSync(out, { recursive: true, force: true })
     throw error
   }
+}
+
+/** Going on needs the WAL only, but a source of another cluster is a mistake. */
+function refuseAnother(source: string, out: string): void {
+  if (!existsSync(join(source, 'global/pg_control'))) return
+  const [theirs, ours] = [source, out].map((path) => readControlFile(path, readMajor(path)).systemIdentifier)
+  if (theirs === ours) return
+  throw new EnvironmentError('replay.system', `a replay of the cluster ${ours} is here, and not of ${theirs}; name another folder`, { file: out })
 }
 
 function requireWal(wal: string | undefined, source: string): string {
@@ -69,9 +83,14 @@ function progressOfSeed(seeded: Seed, out: string, wal: string, { toTheEnd }: St
   const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, checkpoint, seeded)
   const transactions: TransactionState = startState(from, preparedFiles(out, major), clog)
   return {
-    lsn: start, consistency: consistencyOf(seeded, toTheEnd), transactions,
+    lsn: start, time: endOfSecond(control.checkpointTime), consistency: consistencyOf(seeded, toTheEnd), transactions,
     redo: { walLogHints: control.walLogHints, invalidPages: [] },
   }
+}
+
+/** The last microsecond, since 2000, of a second since 1970. */
+function endOfSecond(second: number): number {
+  return (second - POSTGRES_EPOCH + 1) * 1_000_000 - 1
 }
 
 /** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */

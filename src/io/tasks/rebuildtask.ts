@@ -1,11 +1,11 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { fileError } from '../datadir/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
+import { crcProblem, readWhole } from '../lakefile.ts'
 
 /** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
 export interface RebuildTask {
@@ -36,20 +36,6 @@ export function rebuild(task: RebuildTask): number {
     throw isPositioned(error) ? error.at({ file }) : error
   } finally {
     writer.close()
-  }
-}
-
-/** Undefined if `bytes` are what was written. */
-export function crcProblem(bytes: Uint8Array, expected: number): string | undefined {
-  const found = crc32(bytes)
-  return found === expected ? undefined : `the file is not as it was written: its CRC-32 is ${found}, ltap.json says ${expected}`
-}
-
-export function readWhole(file: string): Uint8Array {
-  try {
-    return readFileSync(file)
-  } catch (error) {
-    throw fileError(error, file)
   }
 }
 

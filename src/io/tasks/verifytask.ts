@@ -13,7 +13,7 @@ import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/visibility.ts'
 import { RelationFork } from '../datadir/segments.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { crcProblem, readWhole } from './rebuildtask.ts'
+import { crcProblem, readHiddenFile, readWhole } from '../lakefile.ts'
 import { snapshotAt } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
 
@@ -178,10 +178,8 @@ class FileVerifier {
 
 /** @throws CorruptionError lake.hidden unless the positions ascend within the file and number what the manifest says */
 function readHidden(lake: string, file: LakeFile): WordVector | undefined {
-  if (!file.hidden) return undefined
-  const bytes = readWhole(join(lake, file.hidden.path))
-  const problem = crcProblem(bytes, file.hidden.crc32)
-  if (problem !== undefined) throw new CorruptionError('lake.hidden', problem, { file: file.hidden.path })
+  const bytes = readHiddenFile(lake, file)
+  if (!file.hidden || bytes === undefined) return undefined
   const reader = readParquet(bytes)
   if (reader.rowGroups !== 1 || reader.rows !== file.hidden.rows || reader.fields.length !== 1 || reader.fields[0]!.type.kind !== 'long') {
     throw new CorruptionError('lake.hidden', `${reader.rows} hidden rows where ltap.json says ${file.hidden.rows}`, { file: file.hidden.path })

@@ -26,19 +26,32 @@ export class ToastReader implements ToastSource {
   }
 
   fetch(pointer: ToastPointer): Uint8Array | undefined {
-    if (pointer.toastRelId !== this.relationId) return undefined
     const chunks = Math.ceil(pointer.extSize / TOAST_MAX_CHUNK_SIZE)
     // The length word of a pointer may lie: allocate only what the index has chunks for.
-    const runs = this.runsOf(pointer.valueId)
-    if (runs.reduce((sum, run) => sum + run.count, 0) < chunks) return undefined
+    if (chunks === 0 || this.chunkCount(pointer) < chunks) return undefined
     const value = new Uint8Array(pointer.extSize)
-    const seen = new Uint8Array(chunks)
-    let missing = chunks
-    for (const run of runs) {
-      missing -= this.readRun(run, pointer, value, seen)
-      if (missing === 0) return value
+    return this.fill(pointer, value, new Uint8Array(chunks)) === chunks ? value : undefined
+  }
+
+  /** How many chunks of the value there are, live and dead. */
+  chunkCount(pointer: ToastPointer): number {
+    if (pointer.toastRelId !== this.relationId) return 0
+    return this.runsOf(pointer.valueId).reduce((sum, run) => sum + run.count, 0)
+  }
+
+  /**
+   * Copies those chunks that are here and not yet seen.
+   * @param value pointer.extSize bytes @param seen 1 for each chunk that is in it
+   * @returns how many were copied
+   */
+  fill(pointer: ToastPointer, value: Uint8Array, seen: Uint8Array): number {
+    if (pointer.toastRelId !== this.relationId) return 0
+    let copied = 0
+    for (const run of this.runsOf(pointer.valueId)) {
+      copied += this.readRun(run, pointer, value, seen)
+      if (copied === seen.length) break
     }
-    return undefined
+    return copied
   }
 
   /** Runs of a value, those of live chunks first: a value id is used again after 2^32 others. */

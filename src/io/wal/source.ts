@@ -159,13 +159,18 @@ export class WalSource {
     throw walCorruption(end).at({ file: this.segment?.file.path ?? this.path })
   }
 
-  /** Whether the first page of a segment is at its place: servers keep old files under names of segments to come. */
+  /**
+   * Whether the first page of a segment is at its place: servers keep old files under names of segments to come. After a switch of the
+   * timeline those of its ancestor, whose pages are at the same places.
+   */
   private isGenuine(number: number): boolean {
     const { file } = this.inventory.find(this.history, number, this.segmentSize)!
     const { major, segmentSize, systemIdentifier } = this
     const view = firstPage(file, segmentSize)
+    const start = number * segmentSize
+    const { timeline = 0 } = this.history.findLast(({ begin }) => begin <= start) ?? {}
     return view !== undefined
-      && checkPageHeader(view, 0, number * segmentSize, 0, { major, segmentSize, systemIdentifier, timeline: file.timeline }) === undefined
+      && checkPageHeader(view, 0, start, timeline, { major, segmentSize, systemIdentifier, timeline: file.timeline }) === undefined
   }
 
   private firstPosition(): WalPosition {

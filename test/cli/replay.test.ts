@@ -1,0 +1,286 @@
+/** `ltap replay`, and --wal, --to, --timeline, --work of transcode and verify: what they say, exit codes, going on, every refusal. */
+import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseLsn } from '../../src/common/ids.ts'
+import { parseTarget } from '../../src/cli/replaytarget.ts'
+import type { PostgresCluster } from '../../src/io/postgres.ts'
+import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
+import { ltap, type Ran } from './streams.ts'
+
+/** Segments of 1 MiB: the WAL has some. */
+const CLUSTER = {
+  initdbArgs: ['--wal-segsize=1', '--data-checksums'],
+  settings: { wal_keep_size: '200MB', min_wal_size: '2MB', max_wal_size: '200MB', checkpoint_timeout: '1h' },
+}
+
+interface Point {
+  lsn: string
+  time: string
+  rows: number
+}
+
+/** Folders that one server left, all in `root`. */
+interface Made {
+  root: string
+  /** Its WAL, from before the clean copy on. */
+  wal: string
+  /** Cold copy. */
+  clean: string
+  /** Plain base backup without WAL, and where it ends. */
+  backup: string
+  backupEnd: string
+  backupStart: string
+  /** After kill -9, with its pg_wal. */
+  crashed: string
+  /** Ascending, after the clean copy; the third is after the backup. */
+  points: Point[]
+}
+
+async function make(major: number, root: string): Promise<Made> {
+  const at = (name: string): string => join(root, name)
+  return withCluster(major, CLUSTER, async (cluster, sql) => {
+    await sql.script('CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 1000) i; VACUUM t')
+    await closeSessions(cluster)
+    await cluster.stop()
+    await cluster.copyDataDir(at('clean'))
+    await cluster.start()
+    const points = [await grow(cluster), await grow(cluster)]
+    const { start, end } = await backUp(cluster, at('backup'))
+    points.push(await grow(cluster), await grow(cluster))
+    await cluster.kill()
+    await closeSessions(cluster)
+    await cluster.copyDataDir(at('crashed'))
+    cpSync(join(at('crashed'), 'pg_wal'), at('wal'), { recursive: true })
+    return { root, wal: at('wal'), clean: at('clean'), backup: at('backup'), backupStart: start, backupEnd: end, crashed: at('crashed'), points }
+  })
+}
+
+/** Changes the table, and makes a segment of WAL. @returns the point after it, further from the next than the clock's grain */
+async function grow(cluster: PostgresCluster): Promise<Point> {
+  const sql = await connect(cluster)
+  await sql.exec("INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series((SELECT max(id) + 1 FROM t), (SELECT max(id) + 1000 FROM t)) i")
+  await sql.exec('DELETE FROM t WHERE id % 10 = (SELECT max(id) / 1000 FROM t) % 10')
+  await sql.exec('SELECT pg_sleep(0.02)')
+  const [row] = await sql.rows('SELECT pg_current_wal_insert_lsn(), clock_timestamp(), (SELECT count(*) FROM t)')
+  await sql.exec('SELECT pg_sleep(0.02)')
+  await sql.close()
+  return { lsn: row![0]!, time: row![1]!, rows: Number(row![2]) }
+}
+
+async function backUp(cluster: PostgresCluster, to: string): Promise<{ start: string; end: string }> {
+  const sql = await connect(cluster)
+  const [begin, stop] = cluster.major === 14 ? ["pg_start_backup('b', true, false)", 'pg_stop_backup(false, false)'] : ["pg_backup_start('b', true)", 'pg_backup_stop(false)']
+  await sql.exec(`SELECT ${begin}`)
+  cpSync(cluster.dataDir, to, { recursive: true, filter: (name) => !/postmaster\.(pid|opts)$|pg_wal\//.test(name) })
+  await sql.exec('INSERT INTO t VALUES (-1, NULL); DELETE FROM t WHERE id = -1')
+  const [row] = await sql.rows(`SELECT * FROM ${stop}`)
+  writeFileSync(join(to, 'backup_label'), row![1]!)
+  return { start: /START WAL LOCATION: (\S+)/.exec(row![1]!)![1]!, end: row![0]! }
+}
+
+/** One line that begins with this, and nothing on stdout. */
+function expectFailure({ code, stdout, stderr }: Ran, message: RegExp, expectedCode = 3): void {
+  expect({ code, stdout, lines: stderr.split('\n').length }).toEqual({ code: expectedCode, stdout: '', lines: 2 })
+  expect(stderr).toMatch(message)
+  expect(stderr).not.toMatch(/bug in ltap/)
+}
+
+describe.each(majors())('Postgres %i', (major) => {
+  let made: Made
+  let root: string
+  beforeAll(async () => {
+    root = mkdtempSync(join(tmpdir(), 'ltap-cli-replay-'))
+    made = await make(major, root)
+  })
+  afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+  let folders = 0
+  const fresh = (): string => join(root, `new-${++folders}`)
+
+  async function rowsOf(lake: string): Promise<number> {
+    const { code, stdout, stderr } = await ltap(['query', '--lake', lake, 'SELECT count(*) AS n FROM t', '--format', 'csv'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    return Number(stdout.split('\n')[1])
+  }
+
+  /** Transcodes what replay left. */
+  async function rowsIn(replayed: string): Promise<number> {
+    const lake = fresh()
+    expect(await ltap(['transcode', replayed, '--lake', lake, '--table', 'public.t', '--workers', '1'])).toMatchObject({ code: 0 })
+    expect(await ltap(['verify', replayed, '--lake', lake, '--workers', '1'])).toMatchObject({ code: 0 })
+    return rowsOf(lake)
+  }
+
+  test('replay to an LSN, on to the next ones, and to the end', async () => {
+    const { clean, wal, points } = made
+    const out = fresh()
+    let before = 0n
+    for (const [i, { lsn, rows }] of points.slice(0, 2).entries()) {
+      const { code, stdout } = await ltap(['replay', clean, '--wal', wal, '--to', lsn, '--out', out, '--json'])
+      const report = JSON.parse(stdout) as { lsn: string; from: string; resumed: boolean; end: string; records: number; walBytes: number }
+      expect({ code, ...report }).toMatchObject({ code: 0, major, timeline: 1, resumed: i > 0, end: 'the target is reached' })
+      expect(parseLsn(report.lsn)).toBeLessThanOrEqual(parseLsn(lsn)!)
+      expect(parseLsn(report.from)! >= before).toBe(true)
+      before = parseLsn(report.lsn)!
+      expect(report.records).toBeGreaterThan(1000)
+      expect(report.walBytes).toBe(Number(before - parseLsn(report.from)!))
+      expect(await rowsIn(out)).toBe(rows)
+    }
+    const { code, stdout } = await ltap(['replay', clean, '--wal', wal, '--out', out])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(new RegExp(`^Postgres ${major} at [0-9A-F]+/[0-9A-F]+ is in .*\n`))
+    expect(stdout).toMatch(/replayed +[\d,.]+ records, .* of WAL from .*, where an earlier run ended/)
+    expect(await rowsIn(out)).toBe(points.at(-1)!.rows)
+    // There is nothing more.
+    expect((await ltap(['replay', clean, '--wal', wal, '--out', out])).stdout).toMatch(/replayed +0 records/)
+    expectFailure(await ltap(['replay', clean, '--wal', wal, '--to', points[0]!.lsn, '--out', out]), /^ltap: replay.past: .*replay into another folder/)
+    expectFailure(await ltap(['replay', clean, '--wal', wal, '--to', points[0]!.time, '--out', out]), /^ltap: replay.past: .*replay into another folder/)
+  })
+
+  test('a time; the end of a crash; a backup without WAL of its own', async () => {
+    const { clean, wal, points, crashed, backup } = made
+    const noon = fresh()
+    expect(await ltap(['replay', clean, '--wal', wal, '--to', points[1]!.time, '--out', noon])).toMatchObject({ code: 0 })
+    expect(await rowsIn(noon)).toBe(points[1]!.rows)
+    const now = fresh()
+    expect(await ltap(['replay', crashed, '--out', now])).toMatchObject({ code: 0 })
+    expect(await rowsIn(now)).toBe(points.at(-1)!.rows)
+    const restored = fresh()
+    expect(await ltap(['replay', backup, '--wal', wal, '--to', points[2]!.lsn, '--out', restored, '--cache', '8'])).toMatchObject({ code: 0 })
+    expect(await rowsIn(restored)).toBe(points[2]!.rows)
+  })
+
+  test('transcode and verify replay first', async () => {
+    const { clean, wal, points, crashed, backup } = made
+    const [lake, work] = [fresh(), fresh()]
+    const here = readdirSync(root)
+    const options = ['--lake', lake, '--workers', '1']
+    expect(await ltap(['transcode', clean, '--wal', wal, '--to', points[0]!.lsn, '--table', 'public.t', ...options])).toMatchObject({ code: 0 })
+    expect(await rowsOf(lake)).toBe(points[0]!.rows)
+    // Default target: the LSN of the lake.
+    expect(await ltap(['verify', clean, '--wal', wal, ...options])).toMatchObject({ code: 0 })
+    const kept = await ltap(['verify', clean, '--wal', wal, '--work', work, ...options, '--json'])
+    expect({ code: kept.code, report: JSON.parse(kept.stdout) as unknown }).toMatchObject({ code: 0, report: { equal: true, forensic: { hintContradictions: 0 } } })
+    // The temporary folders are gone.
+    expect(readdirSync(root).filter((name) => !here.includes(name)).map((name) => join(root, name)).sort()).toEqual([lake, work].sort())
+    expect(await ltap(['verify', work, ...options])).toMatchObject({ code: 0 })
+    expectFailure(await ltap(['verify', clean, '--wal', wal, '--to', points[1]!.lsn, ...options]), /^ltap: lake\./)
+    expectFailure(await ltap(['verify', backup, '--wal', wal, ...options]), /^ltap: replay.past/)
+
+    const [late, end] = [fresh(), fresh()]
+    expect(await ltap(['transcode', backup, '--wal', wal, '--to', points[2]!.time, '--lake', late, '--workers', '1', '--table', 'public.t'])).toMatchObject({ code: 0 })
+    expect(await rowsOf(late)).toBe(points[2]!.rows)
+    expect(await ltap(['verify', backup, '--wal', wal, '--lake', late, '--workers', '1'])).toMatchObject({ code: 0 })
+    expectFailure(await ltap(['transcode', crashed, '--lake', end]), /^ltap: datadir.state: .*--wal/)
+    expect(await ltap(['transcode', crashed, '--to', 'latest', '--lake', end, '--workers', '1', '--table', 'public.t'])).toMatchObject({ code: 0 })
+    expect(await rowsOf(end)).toBe(points.at(-1)!.rows)
+  })
+
+  test('refusals leave nothing that is half done', async () => {
+    const { clean, wal, points, crashed, backup, backupStart, backupEnd } = made
+    const fails = async (message: RegExp, source: string, ...options: string[]): Promise<string> => {
+      const out = fresh()
+      expectFailure(await ltap(['replay', source, '--out', out, ...options]), message)
+      return out
+    }
+    const late = await fails(/^ltap: replay.target: the WAL ends at .*, before the target FF\/0/, clean, '--wal', wal, '--to', 'FF/0')
+    // What was reached is kept.
+    expect((await ltap(['replay', clean, '--wal', wal, '--out', late])).stdout).toMatch(/replayed +0 records/)
+    await fails(/^ltap: replay.past: .*take a copy or a base backup that is older/, clean, '--wal', wal, '--to', '0/1000')
+    await fails(/^ltap: replay.past: .*take a copy or a base backup that is older/, clean, '--wal', wal, '--to', '2020-01-01')
+    await fails(/^ltap: replay.inconsistent: .*this server crashed|^ltap: replay.inconsistent: .*as new as/, crashed, '--to', points[2]!.lsn)
+    const early = await fails(/^ltap: replay.inconsistent: .*end of the backup that began/, backup, '--wal', wal, '--to', backupStart)
+    await fails(/^ltap: replay.inconsistent: .*end of the backup that began/, backup, '--wal', wal, '--to', points[1]!.time)
+    expectFailure(await ltap(['transcode', early, '--lake', fresh()]), /^ltap: replay.unfinished/)
+    expect(await ltap(['replay', backup, '--wal', wal, '--to', backupEnd, '--out', early])).toMatchObject({ code: 0 })
+    expect(await rowsIn(early)).toBe(points[1]!.rows)
+
+    expect(existsSync(await fails(/^ltap: datadir.missing/, join(root, 'nowhere'), '--wal', wal))).toBe(false)
+    expect(existsSync(await fails(/^ltap: (file|wal)\.[a-z-]+: .*nothing/, clean, '--wal', join(root, 'nothing')))).toBe(false)
+    // A backup without WAL, and none is named.
+    await fails(/^ltap: (replay.wal|wal.none)/, backup)
+    expectFailure(await ltap(['replay', clean, '--wal', wal, '--out', clean]), /^ltap: pagestore.exists/)
+    expect(existsSync(join(clean, 'PG_VERSION'))).toBe(true)
+    await fails(/^ltap: wal\./, clean, '--wal', wal, '--timeline', '7')
+  })
+
+  test('WAL with a hole, damaged, of another cluster, of another timeline', async () => {
+    const { clean, wal, points } = made
+    const changed = (change: (name: string, bytes: Buffer, i: number) => Buffer | undefined): string => {
+      const dir = fresh()
+      mkdirSync(dir)
+      const names = readdirSync(wal).filter((name) => /^[0-9A-F]{24}$/.test(name)).sort()
+      for (const [i, name] of names.entries()) {
+        const bytes = change(name, readFileSync(join(wal, name)), i)
+        if (bytes !== undefined) writeFileSync(join(dir, name), bytes)
+      }
+      return dir
+    }
+    const last = points.at(-1)!.lsn
+    const lost = segmentName(points[1]!.lsn)
+    const out = fresh()
+    const run = (dir: string, to = last): Promise<Ran> => (console.log(dir, to, lost, points), ltap)(['replay', clean, '--wal', dir, '--to', to, '--out', out])
+    expectFailure(await run(changed((name, bytes) => (name === lost ? undefined : bytes))), new RegExp(`^ltap: wal.missing-segment: .*${lost}`))
+    expectFailure(await run(changed((name, bytes) => (name === lost ? bytes.fill(0x55, 300_000, 300_100) : bytes))), new RegExp(`^ltap: wal\\..*${lost}`))
+    const another = changed((_, bytes) => bytes.fill(1, 24, 25))
+    expectFailure(await run(another), /^ltap: wal.system/)
+    // A fork of before the point that was reached.
+    expect(await run(wal, points[2]!.lsn)).toMatchObject({ code: 0 })
+    const fork = changed((_, bytes) => bytes)
+    cpSync(join(fork, lost), join(fork, `00000002${lost.slice(8)}`))
+    appendFileSync(join(fork, '00000002.history'), `1\t${points[1]!.lsn}\tno recovery target specified\n`)
+    expectFailure(await run(fork), /^ltap: replay.timeline: .*--timeline/)
+    expect(await ltap(['replay', clean, '--wal', fork, '--timeline', '1', '--to', last, '--out', out])).toMatchObject({ code: 0 })
+    expect(await rowsIn(out)).toBe(points.at(-1)!.rows)
+    const other = fresh()
+    cpSync(clean, other, { recursive: true })
+    const control = readFileSync(join(other, 'global/pg_control'))
+    writeFileSync(join(other, 'global/pg_control'), control.fill(1, 0, 1))
+    expectFailure(await ltap(['replay', other, '--wal', wal, '--out', out]), /^ltap: (control.crc|replay.system)/)
+  })
+
+  test('a running server', () => withCluster(major, {}, async (cluster) => {
+    const out = fresh()
+    expectFailure(await ltap(['replay', cluster.dataDir, '--out', out]), /^ltap: datadir.running: .*pg_ctl stop/)
+    expect(existsSync(out)).toBe(false)
+    expectFailure(await ltap(['transcode', cluster.dataDir, '--to', 'latest', '--lake', join(out, 'lake')]), /^ltap: datadir.running/)
+    expectFailure(await ltap(['replay', made.crashed, '--wal', join(cluster.dataDir, 'pg_wal'), '--out', out]), /^ltap: wal.system/)
+    // The copy is of use: with the right WAL it goes on.
+    expect(await ltap(['replay', made.crashed, '--out', out])).toMatchObject({ code: 0 })
+  }))
+
+  /** Of the segment that holds this LSN; segments of 1 MiB. */
+  function segmentName(lsn: string): string {
+    const number = Number(parseLsn(lsn)!) >> 20
+    return `0000000100000000${number.toString(16).toUpperCase().padStart(8, '0')}`
+  }
+})
+
+describe('usage', () => {
+  test.each([
+    [['replay', 'x', '--out', 'y', '--to', 'noon'], /^ltap: option '--to <point>' argument 'noon' is invalid. latest, an LSN such as/],
+    [['replay', 'x', '--out', 'y', '--to', '2026-13-45'], /^ltap: option '--to <point>'/],
+    [['replay', 'x', '--out', 'y', '--to', '2026-02-30 10:00Z'], /^ltap: option '--to <point>'/],
+    [['replay', 'x', '--out', 'y', '--to', '16/'], /^ltap: option '--to <point>'/],
+    [['replay', 'x', '--out', 'y', '--to', 'FFFFFFFF/0'], /^ltap: option '--to <point>'.*beyond/],
+    [['transcode', 'x', '--lake', 'y', '--timeline', '0'], /^ltap: option '--timeline <number>'/],
+    [['replay', 'x', '--out', 'y', '--cache', '1'], /^ltap: option '--cache <MB>'/],
+    [['replay', 'x'], /^ltap: required option '--out <dir>'/],
+  ])('%j', async (argv, message) => {
+    expectFailure(await ltap(argv), message, 2)
+  })
+
+  test('times', () => {
+    const noon = 823_262_400_000_000n
+    expect(parseTarget('2026-02-01 12:00Z')).toEqual({ time: noon })
+    for (const text of ['2026-02-01T12:00:00', '2026-02-01 12:00', '2026-02-01 14:00+02', '2026-02-01 06:30:00-0530', '2026-02-01 12:00:00.000000 UTC']) {
+      expect(parseTarget(text), text).toEqual({ time: noon })
+    }
+    expect(parseTarget('2026-02-01 12:00:00.000001Z')).toEqual({ time: noon + 1n })
+    expect(parseTarget('2026-02-01')).toEqual({ time: noon - 43_200_000_000n })
+    expect(parseTarget('latest')).toEqual({})
+    expect(parseTarget('16/B374D848')).toEqual({ lsn: 0x16b374d848 })
+  })
+})
