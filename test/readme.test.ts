@@ -16,10 +16,10 @@ const ofLanguage = (language: string): string[] => blocks.filter((block) => bloc
 
 const commands = ofLanguage('sh').flatMap((text) => text.split('\n')).filter((line) => line.startsWith('ltap '))
 
-/** Words of a shell line as far as the README goes: quotes, and a redirection at the end. */
+/** Words of a shell line as far as the README goes: quotes, and a redirection or a pipe at the end. */
 function wordsOf(line: string): string[] {
-  const command = line.replace(/\s>\s.*$/, '')
-  return [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
+  const command = line.replace(/\s[>|]\s.*$/, '')
+  return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, plain]) => double ?? single ?? plain!)
 }
 
 describe('commands', () => {
@@ -67,8 +67,12 @@ describe.runIf(majors().length > 0 && existsSync(join(ROOT, 'dist/index.js')))('
       await sql.script('CREATE DATABASE shop')
       const shop = await connect(cluster, 'shop')
       await shop.exec('CREATE TABLE orders AS SELECT i AS id, i * 1.25 AS total FROM generate_series(1, 1000) AS i')
-      await shop.exec('DELETE FROM orders WHERE id % 10 = 0')
-      const path = (await shop.value("SELECT pg_relation_filepath('orders')"))!
+      await cluster.stop()
+      await cluster.copyDataDir(join(folder, 'backup'))
+      await cluster.start()
+      const later = await connect(cluster, 'shop')
+      await later.exec('DELETE FROM orders WHERE id % 10 = 0')
+      const path = (await later.value("SELECT pg_relation_filepath('orders')"))!
       await cluster.stop()
       for (const name of ['data', 'copy']) await cluster.copyDataDir(join(folder, name))
       await copyFile(join(folder, 'data', path), join(folder, 'data/heapfile'))
@@ -79,7 +83,7 @@ describe.runIf(majors().length > 0 && existsSync(join(ROOT, 'dist/index.js')))('
   const run = (i: number): string => {
     const file = join(folder, `snippet${i}.mjs`)
     writeFileSync(file, snippets[i]!)
-    return execFileSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' })
+    return execFileSync(process.execPath, [file], { cwd: folder, encoding: 'utf8', maxBuffer: 1 << 28 })
   }
 
   test('a whole cluster, and a server boots on the copy', async () => {
@@ -104,7 +108,21 @@ describe.runIf(majors().length > 0 && existsSync(join(ROOT, 'dist/index.js')))('
     for (const line of lines) expect(line).toMatch(/^tuple \d+: inserted by [1-9]\d*, deleted or locked by \d+, 2 attributes$/)
   })
 
+  test('WAL as a stream', () => {
+    const lines = run(3).trimEnd().split('\n')
+    expect(lines.length).toBeGreaterThan(1000)
+    for (const line of lines.slice(0, -1)) expect(line).toMatch(/^0\/[1-9A-F][0-9A-F]+ \w+/)
+    expect(lines.at(-1)).toMatch(/^more may follow$|^0\/[0-9A-F]+: \w/)
+  })
+
+  test('pages at an LSN', () => {
+    const [replayed, page] = run(4).split('\n')
+    expect(replayed).toMatch(/^[1-9]\d+ records later the pages are those of 0\/[0-9A-F]+$/)
+    // 24 bytes and 4 for each line pointer.
+    expect(page).toMatch(/^orders has [1-9]\d* blocks; pd_lower of the first is [1-9]\d+$/)
+  })
+
   test('there is a test for each', () => {
-    expect(snippets).toHaveLength(3)
+    expect(snippets).toHaveLength(5)
   })
 })

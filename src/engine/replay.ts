@@ -35,7 +35,7 @@ export interface Consistency {
 export interface ReplayProgress {
   /** Every record that ends at or before it is applied, and none that ends later. */
   lsn: WalPosition
-  /** No transaction in the pages ended later; microseconds since 2000. */
+  /** Once consistent: no transaction in the pages ended later; microseconds since 2000. */
   time: number
   consistency: Consistency
   transactions: TransactionState

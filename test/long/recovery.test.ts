@@ -1,8 +1,10 @@
 /** Redo against real recovery over the whole matrix, all majors; crashes, online backups, a promotion, a million transactions, lz4 and zstd. */
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { parsePgMajor } from '../../src/common/pgversion.ts'
-import { majors } from '../support/oracle.ts'
-import { type ServerVariant, withRecovery } from '../support/recovery.ts'
+import { connect, majors } from '../support/oracle.ts'
+import { recoverUpTo, type ServerVariant, withRecovery } from '../support/recovery.ts'
 import { checkBackup, checkCrash, checkRecovery, describeVariant } from '../support/recoverycheck.ts'
 import { compareWithRecovered, redoCase } from '../support/recoveryredo.ts'
 import { systemPostgres } from '../support/systempostgres.ts'
@@ -33,6 +35,23 @@ describe.each(majors())('redo equals recovery on Postgres %i', (major) => {
 
   test.each([0.31, 0.57, 0.83])('at a share of %d of the WAL', (share) =>
     checkRecovery(major, CORNERS[0]!, counted, { seed: Math.round(share * 100) }, { share }))
+
+  test('a database that is copied from one that is not there', async () => {
+    const variant = CORNERS[0]!
+    await withRecovery(major, { ...variant, recover: false }, {
+      prepare: async (cluster) => (await connect(cluster)).exec('CREATE DATABASE source'),
+      run: async (cluster) => {
+        await (await connect(cluster)).exec(`CREATE DATABASE copy TEMPLATE source ${major === 14 ? '' : 'STRATEGY file_copy'}`)
+        return { tablespaces: [] }
+      },
+    }, async (found) => {
+      expect(redoCase(found).records).toBeGreaterThan(3)
+      const dir = readdirSync(join(found.base, 'base')).sort((a, b) => Number(a) - Number(b)).at(-1)!
+      rmSync(join(found.base, 'base', dir), { recursive: true })
+      expect(() => redoCase(found)).toThrow(`database ${dir} in tablespace 1663 is to be copied, and its directory does not exist`)
+      await expect(recoverUpTo(found.end, found.base, found.wal, variant)).rejects.toThrow(/PANIC: {2}missing directory "base\/\d+"/)
+    })
+  })
 
   test('a promotion in the middle', async () => {
     await checkRecovery(major, CORNERS[0]!, counted, { promotes: true })

@@ -81,14 +81,24 @@ function pageOf(store: MemoryStore, record: WalRecord, index: number): MemoryPag
 /** So large a block is no part of the material: the disk is full. */
 class SmallFork extends MemoryFork {
   override extend(block: number): MemoryPage {
-    if (block > 100_000) throw new EnvironmentError('test.full', 'no room')
+    if (block > 2000) throw new EnvironmentError('test.full', 'no room')
     return super.extend(block)
+  }
+}
+
+/** Also of relations that only a damaged record names. */
+class SmallStore extends MemoryStore {
+  override fork(spcOid: number, dbOid: number, relNumber: number, fork: number): MemoryFork | undefined {
+    if (super.fork(spcOid, dbOid, relNumber, fork) === undefined) return undefined
+    const { forks } = this.relations.get(relationKey({ spcOid, dbOid, relNumber }))!
+    if (!(forks[fork] instanceof SmallFork)) forks[fork] = new SmallFork()
+    return forks[fork]
   }
 }
 
 /** Copies of the pages that a record touches. */
 function pagesOf(store: MemoryStore, record: WalRecord): MemoryStore {
-  const copy = new MemoryStore()
+  const copy = new SmallStore()
   for (let i = 0; i < record.blockCount; i++) {
     const { spcOid, dbOid, relNumber, fork, block } = record.blocks[i]!
     const key = `${spcOid}/${dbOid}/${relNumber}`

@@ -20,6 +20,7 @@ import { closeSessions, connect, type Session, withCluster } from './oracle.ts'
 
 export interface PitrCase {
   major: number
+  seed: number
   base: string
   wal: string
   /** Ends of all records after the base copy's checkpoint, ascending. */
@@ -59,7 +60,7 @@ export function withPitr<T>(
       await cluster.kill()
       await closeSessions(cluster)
       cpSync(join(cluster.dataDir, 'pg_wal'), wal, { recursive: true })
-      return await body({ major, base, wal, work, moments, ends: recordEnds(base, wal, major), done: ddl.done })
+      return await body({ major, seed, base, wal, work, moments, ends: recordEnds(base, wal, major), done: ddl.done })
     } finally {
       rmSync(work, { recursive: true, force: true })
     }
@@ -117,6 +118,8 @@ const REWRITTEN = ['marks', 'pg_catalog.pg_attribute', 'pg_catalog.pg_class', 'p
 async function runPitrWorkload(cluster: PostgresCluster, ddl: DdlWorkload, rounds: number): Promise<{ time: string; marks: number }[]> {
   const sql = await connect(cluster)
   await sql.exec('SET search_path = pit')
+  // Later some are locked by transactions that stay open.
+  for (const table of REWRITTEN) await sql.exec(`VACUUM FULL ${table}`)
   const long = await connect(cluster)
   await long.exec(`SET search_path = pit; BEGIN; UPDATE long_open SET n = -n WHERE id < 100; ALTER TABLE long_open ADD COLUMN late text DEFAULT 'late';
     INSERT INTO long_open SELECT i, i, 'own' FROM generate_series(1000, 1100) i; CREATE TABLE long_new AS SELECT * FROM plain`)

@@ -250,7 +250,7 @@ async function relationKinds(cluster: PostgresCluster): Promise<Map<string, stri
  * Archive recovery up to `end`, then shutdown: the restart point at shutdown flushes what redo made and nothing else ran. It needs a
  * checkpoint in the WAL. @returns the recovered data directory
  */
-async function recoverUpTo(end: WalPosition, base: string, wal: string, options: RecoveryOptions): Promise<string> {
+export async function recoverUpTo(end: WalPosition, base: string, wal: string, options: RecoveryOptions): Promise<string> {
   const recovered = `${base.slice(0, -'base'.length)}recovered`
   await copyDataDir(base, recovered)
   copyFolder(wal, join(recovered, 'pg_wal'))

@@ -1,4 +1,4 @@
-import { type Dirent, existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { type Dirent, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { type WalPosition, walPosition } from '../../common/ids.ts'
@@ -10,7 +10,7 @@ import { readControlFile, readMajor, refuseRunningServer } from '../datadir/data
 import { fileError, listDir, readIfThere } from '../datadir/files.ts'
 import { syncPath } from '../pagestore/copydirectory.ts'
 import { directoryPath } from '../pagestore/places.ts'
-import type { StoreIdentity } from '../pagestore/statefile.ts'
+import { SEEDING_FILE, STATE_FILE, type StoreIdentity } from '../pagestore/statefile.ts'
 import { type BackupLabel, parseBackupLabel } from './backuplabel.ts'
 import { copyDataDirectory } from './seeddirectory.ts'
 import { extractBackup, findTars } from './seedtar.ts'
@@ -53,7 +53,8 @@ export function isTarBackup(source: string): boolean {
 }
 
 /**
- * Copies what a page store keeps into `out`, a folder that is new or empty, and makes it durable; createPageStore does the rest.
+ * Copies what a page store keeps into `out`, a folder that is new, empty or of a seeding that was interrupted, and makes it durable;
+ * createPageStore does the rest.
  * @param source data directory of a server that does not run, plain base backup, or a folder with base.tar
  * @throws EnvironmentError datadir.*, backup.*, file.*; CorruptionError; UnsupportedError
  */
@@ -75,9 +76,11 @@ export async function seed(source: string, out: string): Promise<Seed> {
 }
 
 function makeEmpty(out: string): void {
+  if (existsSync(join(out, SEEDING_FILE)) && !existsSync(join(out, STATE_FILE))) rmSync(out, { recursive: true })
   if (listDir(out).length > 0) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
   try {
-    mkdirSync(out, { recursive: true })
+    mkdirSync(dirname(join(out, SEEDING_FILE)), { recursive: true })
+    writeFileSync(join(out, SEEDING_FILE), '')
   } catch (error) {
     throw fileError(error, out)
   }

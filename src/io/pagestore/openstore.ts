@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
@@ -7,7 +7,7 @@ import { fileError, readFile } from '../datadir/files.ts'
 import { IndexList, INDEXES_FILE } from './indexlist.ts'
 import { readJournal, removeUnfinishedJournal } from './journal.ts'
 import { applyJournal, PageStore, type PageStoreOptions, removeStaging } from './pagestore.ts'
-import { formatState, parseState, type ReplayState, STATE_FILE, type StoreIdentity } from './statefile.ts'
+import { formatState, parseState, type ReplayState, SEEDING_FILE, STATE_FILE, type StoreIdentity } from './statefile.ts'
 import { EVENTS_FILE } from './storeevents.ts'
 import { StoreFiles } from './storefiles.ts'
 import { lockStore, unlockStore } from './storelock.ts'
@@ -67,6 +67,7 @@ export function createPageStore(path: string, identity: StoreIdentity, replay: R
   } finally {
     files.close()
   }
+  rmSync(join(path, SEEDING_FILE), { force: true })
 }
 
 /** Checks all of a journal before any of it is applied. */

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } from '../../engine/replay.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
-import type { TimelineHistory } from '../../wal/history.ts'
 import type { WalRecord } from '../../wal/record.ts'
 import type { TransactionState } from '../../xact/transactionstate.ts'
 import { readControlFile } from '../datadir/datadir.ts'
@@ -65,9 +64,8 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
     const { checksums } = readControlFile(out, major)
     refusePast(progress, target, resumed)
     const replay: Replay = new Replay(store, progress, { major, checksums, target, ...observe?.(started, () => replay.transactionState) })
-    const records = openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier })
-    refuseOtherTimeline(progress, records.history)
-    const job = new ReplayJob(replay, store, records)
+    refuseOtherTimeline(progress, wal, timeline)
+    const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
     const end = job.run(wal, target, options.onProgress)
     return {
       systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
@@ -94,11 +92,11 @@ function timeText(microseconds: number): string {
 }
 
 /** As InitWalRecovery (xlogrecovery.c): the WAL must go on where the pages are. */
-function refuseOtherTimeline({ lsn, transactions }: ReplayProgress, history: TimelineHistory): void {
-  const { timeline } = transactions
-  const entry = history.find((known) => known.timeline === timeline)
+function refuseOtherTimeline({ lsn, transactions: { timeline } }: ReplayProgress, wal: string, to: number | 'latest' = 'latest'): void {
+  const inventory = new WalInventory(wal)
+  const wanted = to === 'latest' ? inventory.newestTimeline : to
+  const entry = inventory.history(wanted).find((known) => known.timeline === timeline)
   if (entry !== undefined && entry.begin <= lsn && lsn <= entry.end) return
-  const wanted = history.at(-1)!.timeline
   const why = entry === undefined ? `which is no ancestor of ${wanted}`
     : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
   throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)

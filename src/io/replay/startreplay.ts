@@ -13,6 +13,8 @@ import { listDir, readFile } from '../datadir/files.ts'
 import { FileSlru } from '../datadir/slru.ts'
 import { createPageStore, isPageStore, openPageStore } from '../pagestore/openstore.ts'
 import type { PageStore } from '../pagestore/pagestore.ts'
+import { SEEDING_FILE } from '../pagestore/statefile.ts'
+import { WalInventory } from '../wal/inventory.ts'
 import { openWal } from '../wal/source.ts'
 import { progressOf, replayState } from './replaystate.ts'
 
@@ -51,7 +53,9 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
     const wal = options.wal ?? [join(out, 'ltap/wal'), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
     return { store, progress: progressOf(store.flushed), resumed: true, wal: requireWal(wal, options.source) }
   }
-  const wasEmpty = listDir(out).length === 0
+  // Before much is copied.
+  if (options.wal !== undefined) new WalInventory(options.wal)
+  const wasEmpty = listDir(out).length === 0 || existsSync(join(out, SEEDING_FILE))
   try {
     const seeded = await seed(options.source, out)
     const wal = requireWal(options.wal ?? seeded.walDirectory, options.source)
@@ -83,14 +87,17 @@ function progressOfSeed(seeded: Seed, out: string, wal: string, { toTheEnd }: St
   const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, checkpoint, seeded)
   const transactions: TransactionState = startState(from, preparedFiles(out, major), clog)
   return {
-    lsn: start, time: endOfSecond(control.checkpointTime), consistency: consistencyOf(seeded, toTheEnd), transactions,
+    lsn: start, time: timeOf(seeded), consistency: consistencyOf(seeded, toTheEnd), transactions,
     redo: { walLogHints: control.walLogHints, invalidPages: [] },
   }
 }
 
-/** The last microsecond, since 2000, of a second since 1970. */
-function endOfSecond(second: number): number {
-  return (second - POSTGRES_EPOCH + 1) * 1_000_000 - 1
+/**
+ * In the pages of a clean copy nothing ended after its checkpoint, whose time is in seconds. Of others it need not be known: a target
+ * before what is in their pages is one before they are consistent.
+ */
+function timeOf({ kind, control }: Seed): number {
+  return kind === 'clean' ? (control.checkpointTime - POSTGRES_EPOCH + 1) * 1_000_000 - 1 : 0
 }
 
 /** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */

@@ -1,0 +1,73 @@
+import type { Command } from 'commander'
+import { formatWalPosition } from '../common/ids.ts'
+import { type HistoryRow, openHistory } from '../io/inspect/history.ts'
+import type { Moment } from '../io/inspect/historyrow.ts'
+import type { Cells } from '../io/tabletext.ts'
+import { timeText } from '../wal/text/time.ts'
+import { withWalProgress } from './jobprogress.ts'
+import { parseLimit } from './options.ts'
+import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
+import { addFormatOption, formatOf, type RowFormatName, RowPrinter } from './rowprinter.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+interface InspectHistoryOptions extends TargetOptions {
+  database?: string
+  limit?: number
+  format?: RowFormatName
+  work?: string
+  json?: boolean
+  verbose?: boolean
+}
+
+const TEXT = {
+  summary: "every version that a table's rows had between a copy or backup and a later point of the WAL, with when it was valid",
+  examples: [
+    'ltap inspect history ./backup public.orders --wal ./archive',
+    "ltap inspect history ./backup public.orders --wal ./archive --to '2026-01-31 12:00Z' --format csv > orders.csv",
+    `ltap inspect history ./backup public.orders --wal ./archive --json | jq -c '.[] | select(.columns.id == "42")'`,
+  ],
+}
+
+const PHYSICAL = ['file', 'ctid', 'xmin', 'xmax', 'state', 'from_lsn', 'from_time', 'to_lsn', 'to_time']
+const NUMBERS = ['file', 'xmin']
+/** In JSON only. */
+const EXTRA = ['dangling', 'problem', 'raw']
+
+/** `ltap inspect history`. */
+export function addInspectHistory(inspect: Command, run: Run): void {
+  addFormatOption(addTargetOptions(addVerb(inspect, 'history <pgdata|backup> <schema.name>', TEXT)))
+    .option('--database <name>', 'needed if several user databases have the table')
+    .option('--work <dir>', 'new folder for the replayed files, kept (default: a temporary one)')
+    .option('--limit <count>', 'at most so many rows', parseLimit)
+    .action(async (source: string, table: string, { database, limit = Infinity, format, work, wal, to, timeline, ...options }: InspectHistoryOptions) => {
+      const output = begin(run, options)
+      const history = await withWalProgress(output, 'replay', (onProgress) => openHistory({
+        source, table, onProgress, ...(to === undefined ? {} : { target: to }), ...(wal === undefined ? {} : { wal }),
+        ...(timeline === undefined ? {} : { timeline }), ...(database === undefined ? {} : { database }), ...(work === undefined ? {} : { work }),
+      }))
+      try {
+        const shape = {
+          physical: PHYSICAL, numbers: NUMBERS, columns: history.columns, extra: EXTRA, cellsOf, valuesOf: ({ values }: HistoryRow) => values, extraOf,
+        }
+        await new RowPrinter(output, formatOf(output, format), shape).print(history.rows(), limit)
+      } finally {
+        history.close()
+      }
+    })
+}
+
+function cellsOf({ file, block, offset, xmin, xmax, state, from, to }: HistoryRow): Cells {
+  return [String(file), `(${block},${offset})`, String(xmin), xmax, state, lsnOf(from), timeOf(from), lsnOf(to), timeOf(to)]
+}
+
+function extraOf({ dangling, problem, raw }: HistoryRow): unknown[] {
+  return [dangling, problem, raw]
+}
+
+function lsnOf(moment: Moment | undefined): string | undefined {
+  return moment === undefined || moment === 'before' ? moment : formatWalPosition(moment.lsn)
+}
+
+function timeOf(moment: Moment | undefined): string | undefined {
+  return moment === undefined || moment === 'before' || moment.time === undefined ? undefined : timeText(moment.time)
+}

@@ -1,0 +1,276 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ATTRIBUTE_RELATION_ID } from '../../catalog/catalogs.ts'
+import type { Relation } from '../../catalog/relations.ts'
+import { hexEncode } from '../../common/bytes.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import type { WalPosition } from '../../common/ids.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import { forEachTuple } from '../../engine/pagetuples.ts'
+import type { RemovedVersion } from '../../engine/versionhistory.ts'
+import { checkPageChecksum } from '../../page/checksum.ts'
+import { isZeroPage } from '../../page/header.ts'
+import { readTupleHeader, type TupleHeader } from '../../tuple/header.ts'
+import { type Cluster, openCluster } from '../cluster.ts'
+import type { RelationFork } from '../datadir/segments.ts'
+import { buildToastIndex } from '../toast/toastindex.ts'
+import { ToastReader } from '../toast/toastreader.ts'
+import { findTable } from './findtable.ts'
+import { findFiles, forEachCatalogPage, type ReplaySource, type WatchList, type Watched, watchFiles } from './historypasses.ts'
+import { type Life, LifeJudge, type Moment, type TableFile, type VersionState } from './historyrow.ts'
+import { HistoryToast } from './historytoast.ts'
+import { isVisibleState, xmaxText } from './tuplestate.ts'
+import { TupleValues } from './tuplevalues.ts'
+
+/** One row version that the table had in the range. */
+export interface HistoryRow {
+  /** File number (relfilenode): rewrites change it. */
+  file: number
+  block: number
+  offset: number
+  xmin: number
+  /** A multixact is marked. */
+  xmax: string
+  state: VersionState
+  from: Moment | undefined
+  to: Moment | undefined
+  /** Canonical text per column; undefined for NULL. */
+  values: readonly (string | undefined)[]
+  /** Columns whose out-of-line value is gone; the value is then the TOAST pointer as `\x…`. */
+  dangling: readonly string[]
+  /** Why there are no values, or how far they can be trusted. */
+  problem: string | undefined
+  /** The tuple in hex, if there is a problem. */
+  raw: string | undefined
+}
+
+export interface HistoryOptions extends ReplaySource {
+  table: string
+  database?: string
+  /** A new folder for the replayed files, kept; default: a temporary one. */
+  work?: string
+}
+
+/**
+ * Every row version that a table had between the source and the target; close it. The WAL is replayed twice: first to find the files that
+ * the table had on the way, then to catch what vanishes from them. What vanished goes to a temporary file; memory grows by 24 bytes per
+ * such version, 32 per TOAST chunk, some 100 per transaction that changed the table.
+ * @throws EnvironmentError selection.*, history.*, replay.*; CorruptionError; UnsupportedError
+ */
+export async function openHistory(options: HistoryOptions): Promise<TableHistory> {
+  const { table, database, work, ...source } = options
+  const scratch = mkdtempSync(join(tmpdir(), 'ltap-history-'))
+  const removeScratch = (): void => rmSync(scratch, { recursive: true, force: true })
+  try {
+    const first = join(scratch, 'first')
+    const list = await findFiles(source, first, table, database)
+    rmSync(first, { recursive: true, force: true })
+    const files = work ?? join(scratch, 'files')
+    const spillFolder = join(scratch, 'spill')
+    mkdirSync(spillFolder)
+    const watched = await watchFiles(source, files, list, spillFolder)
+    const cluster = openCluster(files)
+    return new TableHistory(cluster, findTable(cluster, table, database), list, watched, removeScratch)
+  } catch (error) {
+    removeScratch()
+    throw error
+  }
+}
+
+/** Row versions of a table in a range of WAL. */
+export class TableHistory {
+  /** Names of the columns, as they are at the end. */
+  readonly columns: readonly string[]
+  private readonly cluster: Cluster
+  private readonly relation: Relation
+  private readonly watched: Watched
+  private readonly judge: LifeJudge
+  private readonly files: readonly TableFile[]
+  private readonly present: TupleValues
+  /** Of files before the present one; undefined if a column had another type. */
+  private readonly past: TupleValues | undefined
+  private readonly toastIds: WatchList['toast']
+  private toastFork: RelationFork | undefined
+  private toastSource: HistoryToast | undefined
+
+  private readonly onClose: () => void
+
+  constructor(cluster: Cluster, relation: Relation, list: WatchList, watched: Watched, onClose: () => void) {
+    this.onClose = onClose
+    this.cluster = cluster
+    this.relation = relation
+    this.watched = watched
+    this.toastIds = list.toast
+    this.judge = new LifeJudge(cluster.snapshot, watched.ends, watched.start)
+    this.files = tableFiles(cluster, relation, list)
+    forEachCatalogPage(cluster, relation, ATTRIBUTE_RELATION_ID, (page) => watched.attributes.addPage(page))
+    this.present = new TupleValues(relation, cluster.major, () => this.toast())
+    const desc = relation.desc && watched.attributes.earlierDesc(relation.desc)
+    this.past = desc && new TupleValues({ desc, database: relation.database }, cluster.major, () => this.toast())
+    this.columns = this.present.names
+  }
+
+  /**
+   * By file in the order that the table had them, block and offset; versions that had the same place one after the other in the order
+   * in which they had it.
+   * @throws CorruptionError with relation, block, offset
+   */
+  *rows(): Generator<HistoryRow> {
+    for (const file of this.files) {
+      const { database, schema, name } = this.relation
+      const where = { relation: `${database.name}.${schema}.${name}`, file: String(file.relNumber) }
+      yield* mergeByPlace(this.removed(file), this.remaining(file), where)
+    }
+  }
+
+  close(): void {
+    this.watched.spill.close()
+    this.toastFork?.close()
+    this.toastFork = this.toastSource = undefined
+    this.onClose()
+  }
+
+  private *removed(file: TableFile): Generator<Placed> {
+    for (const version of this.watched.spill.versionsOf(file)) {
+      const header = readTupleHeader(version.bytes, 0)
+      const row = (): HistoryRow => this.row(file, version, header, this.judge.ofRemoved(version, file, header), version.bytes, version)
+      yield { block: version.block, offset: version.offset, xmin: header.xmin, row }
+    }
+  }
+
+  private *remaining(file: TableFile): Generator<Placed> {
+    const fork = this.openFile(file)
+    if (fork === undefined) return
+    try {
+      const page = new Uint8Array(BLOCK_SIZE)
+      for (let block = 0; block < fork.blocks; block++) {
+        fork.read(block, 1, page)
+        if (isZeroPage(page)) continue
+        const found: Placed[] = []
+        withPosition({ relation: this.relation.name, block }, () => {
+          if (this.cluster.checksums) checkPageChecksum(page, block)
+          forEachTuple(page, false, (start, length, offset) => {
+            const header = readTupleHeader(page, start)
+            const bytes = page.slice(start, start + length)
+            const row = (): HistoryRow => this.row(file, { block, offset }, header, this.judge.ofPresent(file, header, block, offset), bytes)
+            found.push({ block, offset, xmin: header.xmin, row })
+          })
+        })
+        yield* found
+      }
+    } finally {
+      fork.close()
+    }
+  }
+
+  private row(
+    file: TableFile, { block, offset }: { block: number; offset: number }, header: TupleHeader, { state, from, to }: Life, bytes: Uint8Array,
+    removed?: RemovedVersion,
+  ): HistoryRow {
+    const row = { file: file.relNumber, block, offset, xmin: header.xmin, xmax: xmaxText(header), state, from, to }
+    const unproven = removed?.unproven === true ? 'read from a page that may have been copied while it was written' : undefined
+    const raw = `\\x${hexEncode(bytes)}`
+    const values = file.kind === 'present' ? this.present : this.past
+    const empty = { values: this.columns.map(() => undefined), dangling: [], raw }
+    if (values === undefined) return { ...row, ...empty, problem: "written when the table's columns had other types" }
+    try {
+      const mustHaveAll = removed === undefined && file.kind === 'present' && isVisibleState(state as 'live')
+      const read = values.read(bytes, 0, bytes.length, header, mustHaveAll)
+      return { ...row, ...read, problem: unproven, raw: unproven === undefined ? undefined : raw }
+    } catch (error) {
+      if (!(error instanceof CorruptionError) || (removed === undefined && state === 'live')) throw error
+      return { ...row, ...empty, problem: error.message }
+    }
+  }
+
+  private openFile(file: TableFile): RelationFork | undefined {
+    if (file.dropped !== undefined) return undefined
+    try {
+      return this.cluster.openMain({ ...this.relation, locator: locatorOf(this.cluster, this.relation, file) })
+    } catch (error) {
+      // Made and lost by a transaction whose server crashed, or before the range.
+      if (file.kind !== 'present' && error instanceof CorruptionError && error.code === 'relation.missing-file') return undefined
+      throw error
+    }
+  }
+
+  private toast(): HistoryToast {
+    if (this.toastSource !== undefined) return this.toastSource
+    const { database, toastRelId } = this.relation
+    const toast = toastRelId === 0 ? undefined : this.cluster.relations(database.oid).find(({ oid, visible }) => oid === toastRelId && visible)
+    let reader: ToastReader | undefined
+    if (toast !== undefined) {
+      this.toastFork = this.cluster.openMain(toast)
+      reader = new ToastReader(toastRelId, this.toastFork, buildToastIndex(this.toastFork, this.cluster.snapshot))
+    }
+    this.toastSource = new HistoryToast(this.toastIds, reader, this.watched.spill)
+    return this.toastSource
+  }
+}
+
+/** A version that is to be shown if no later one is the same. */
+interface Placed {
+  block: number
+  offset: number
+  xmin: number
+  row: () => HistoryRow
+}
+
+/** Versions that vanished and the one that is left, place by place. Of a version that comes twice only the last is given. */
+function* mergeByPlace(removed: Generator<Placed>, remaining: Generator<Placed>, where: { relation: string; file: string }): Generator<HistoryRow> {
+  try {
+    let gone = removed.next()
+    let left = remaining.next()
+    while (!gone.done || !left.done) {
+      const next = gone.done ? left.value as Placed : left.done || !isBefore(left.value, gone.value) ? gone.value : left.value
+      const here: Placed[] = []
+      for (; !gone.done && isSame(gone.value, next); gone = removed.next()) here.push(gone.value)
+      for (; !left.done && isSame(left.value, next); left = remaining.next()) here.push(left.value)
+      const { block, offset } = next
+      for (const [i, { xmin, row }] of here.entries()) {
+        if (!here.some((other, j) => j > i && other.xmin === xmin)) yield withPosition({ ...where, block, offset }, row)
+      }
+    }
+  } finally {
+    removed.return(undefined)
+    remaining.return(undefined)
+  }
+}
+
+function isBefore(a: Placed, b: Placed): boolean {
+  return a.block < b.block || (a.block === b.block && a.offset < b.offset)
+}
+
+function isSame(a: Placed, b: Placed): boolean {
+  return a.block === b.block && a.offset === b.offset
+}
+
+/** The table's files, those that it had one after the other first. */
+function tableFiles(cluster: Cluster, relation: Relation, { files }: WatchList): TableFile[] {
+  const { relNumber: present } = relation.locator
+  const own = files.filter(({ role }) => role === 'table')
+  const known = cluster.relations(relation.database.oid)
+  const kindOf = (file: WatchList['files'][number]): TableFile['kind'] => {
+    if (file.dropped !== undefined) return file.dropped.committed ? 'past' : 'failed'
+    if (file.relNumber === present) return 'present'
+    return known.some(({ oid, locator }) => oid === relation.oid && locator.relNumber === file.relNumber) ? 'open' : 'failed'
+  }
+  const order = (a: { createdAt: WalPosition; relNumber: number }, b: { createdAt: WalPosition; relNumber: number }): number =>
+    a.createdAt - b.createdAt || a.relNumber - b.relNumber
+  const ordered = own.map((file) => Object.assign(file, { kind: kindOf(file), since: undefined as Moment | undefined })).sort(order)
+  let last: Moment | undefined
+  for (const file of ordered) {
+    if (file.kind !== 'past' && file.kind !== 'present') continue
+    file.since = last
+    if (file.dropped !== undefined) last = file.dropped
+  }
+  if (!ordered.some(({ kind }) => kind === 'present')) throw new EnvironmentError('history.files', 'the table has another file than it had a moment ago')
+  return ordered
+}
+
+function locatorOf(cluster: Cluster, { locator, database }: Relation, { spcOid, relNumber }: TableFile): Relation['locator'] {
+  if (relNumber === locator.relNumber) return locator
+  const own = cluster.databases.find(({ oid }) => oid === database.oid)?.tablespace ?? locator.spcOid
+  return { spcOid: spcOid === 0 ? own : spcOid, dbOid: locator.dbOid, relNumber }
+}
