@@ -2,12 +2,11 @@ import type { Command } from 'commander'
 import { formatWalPosition } from '../common/ids.ts'
 import { type HistoryRow, openHistory } from '../io/inspect/history.ts'
 import type { Moment } from '../io/inspect/historyrow.ts'
-import type { Cells } from '../io/tabletext.ts'
 import { timeText } from '../wal/text/time.ts'
 import { withWalProgress } from './jobprogress.ts'
 import { parseLimit } from './options.ts'
 import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
-import { addFormatOption, formatOf, type RowFormatName, RowPrinter } from './rowprinter.ts'
+import { addFormatOption, formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface InspectHistoryOptions extends TargetOptions {
@@ -28,10 +27,14 @@ const TEXT = {
   ],
 }
 
-const PHYSICAL = ['file', 'ctid', 'xmin', 'xmax', 'state', 'from_lsn', 'from_time', 'to_lsn', 'to_time']
-const NUMBERS = ['file', 'xmin']
-/** In JSON only. */
-const EXTRA = ['dangling', 'problem', 'raw']
+const SHAPE: Omit<RowShape<HistoryRow>, 'columns'> = {
+  physical: ['file', 'ctid', 'xmin', 'xmax', 'state', 'from_lsn', 'from_time', 'to_lsn', 'to_time'], numbers: ['file', 'xmin'],
+  extra: ['dangling', 'problem', 'raw'],
+  cellsOf: ({ file, block, offset, xmin, xmax, state, from, to }) =>
+    [String(file), `(${block},${offset})`, String(xmin), xmax, state, lsnOf(from), timeOf(from), lsnOf(to), timeOf(to)],
+  valuesOf: ({ values }) => values,
+  extraOf: ({ dangling, problem, raw }) => [dangling, problem, raw],
+}
 
 /** `ltap inspect history`. */
 export function addInspectHistory(inspect: Command, run: Run): void {
@@ -46,22 +49,11 @@ export function addInspectHistory(inspect: Command, run: Run): void {
         ...(timeline === undefined ? {} : { timeline }), ...(database === undefined ? {} : { database }), ...(work === undefined ? {} : { work }),
       }))
       try {
-        const shape = {
-          physical: PHYSICAL, numbers: NUMBERS, columns: history.columns, extra: EXTRA, cellsOf, valuesOf: ({ values }: HistoryRow) => values, extraOf,
-        }
-        await new RowPrinter(output, formatOf(output, format), shape).print(history.rows(), limit)
+        await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: history.columns }).print(history.rows(), limit)
       } finally {
         history.close()
       }
     })
-}
-
-function cellsOf({ file, block, offset, xmin, xmax, state, from, to }: HistoryRow): Cells {
-  return [String(file), `(${block},${offset})`, String(xmin), xmax, state, lsnOf(from), timeOf(from), lsnOf(to), timeOf(to)]
-}
-
-function extraOf({ dangling, problem, raw }: HistoryRow): unknown[] {
-  return [dangling, problem, raw]
 }
 
 function lsnOf(moment: Moment | undefined): string | undefined {

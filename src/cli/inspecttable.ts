@@ -4,12 +4,11 @@ import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { findTable } from '../io/inspect/findtable.ts'
 import { TableReader, type TableRow } from '../io/inspect/tablereader.ts'
-import type { Cells } from '../io/tabletext.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { parseLimit } from './options.ts'
 import { replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addTargetOptions } from './replaytarget.ts'
-import { addFormatOption, formatOf, type RowFormatName, RowPrinter } from './rowprinter.ts'
+import { addFormatOption, formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface InspectTableOptions extends ReplayFirstOptions {
@@ -31,10 +30,12 @@ const TEXT = {
   ],
 }
 
-const PHYSICAL = ['ctid', 'xmin', 'xmax', 'next', 'state']
-const NUMBERS = ['xmin']
-/** In JSON only. */
-const EXTRA = ['dangling', 'problem']
+const SHAPE: Omit<RowShape<TableRow>, 'columns'> = {
+  physical: ['ctid', 'xmin', 'xmax', 'next', 'state'], numbers: ['xmin'], extra: ['dangling', 'problem'],
+  cellsOf: ({ block, offset, xmin, xmax, next, state }) => [`(${block},${offset})`, String(xmin), xmax, next, state],
+  valuesOf: ({ values }) => values,
+  extraOf: ({ dangling, problem }) => [dangling, problem],
+}
 
 /** `ltap inspect table`. */
 export function addInspectTable(inspect: Command, run: Run): void {
@@ -51,20 +52,11 @@ export function addInspectTable(inspect: Command, run: Run): void {
         try {
           const damage: string[] = []
           const rows = reader.rows({ dead, onDamage: (error) => damage.push(error.message) })
-          const shape = { physical: PHYSICAL, extra: EXTRA, columns: reader.columns, numbers: NUMBERS, cellsOf, valuesOf: ({ values }: TableRow) => values, extraOf }
-          await new RowPrinter(output, formatOf(output, format), shape, damage).print(rows, limit)
+          await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: reader.columns }, damage).print(rows, limit)
           if (damage.length > 0) run.exitCode = EXIT_BAD_INPUT
         } finally {
           reader.close()
         }
       })
     })
-}
-
-function cellsOf({ block, offset, xmin, xmax, next, state }: TableRow): Cells {
-  return [`(${block},${offset})`, String(xmin), xmax, next, state]
-}
-
-function extraOf({ dangling, problem }: TableRow): unknown[] {
-  return [dangling, problem]
 }

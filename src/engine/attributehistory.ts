@@ -3,16 +3,25 @@ import { type PgAttribute, pgAttributeReader } from '../catalog/catalogs.ts'
 import { bootstrapLayouts } from '../catalog/layout.ts'
 import { CatalogTuple } from '../catalog/scan.ts'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
-import type { Oid } from '../common/ids.ts'
+import type { Oid, WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
+import type { FullXid } from '../xact/transactionstate.ts'
 import { forEachTuple } from './pagetuples.ts'
+import { nearestFullXid, type TransactionEnds } from './transactionends.ts'
+
+/** A version of a pg_attribute row: how the column is stored, and who made and ended it, as full xids; 0 for nobody. */
+interface StoredForm {
+  attnum: number
+  form: string
+  inserter: number
+  deleter: number
+}
 
 /** What the versions of a table's pg_attribute rows said in a range of WAL, whether they committed or not. */
 export class AttributeHistory {
   private readonly tuple: CatalogTuple
   private readonly read: (tuple: CatalogTuple) => PgAttribute | undefined
-  /** Storage of each attribute by attnum, as text: more than one if its type changed. */
-  private readonly forms = new Map<number, Set<string>>()
+  private readonly forms = new Map<string, StoredForm>()
   private readonly missing = new Map<number, PgAttribute>()
 
   constructor(major: PgMajor, oid: Oid, encoding: number) {
@@ -22,22 +31,23 @@ export class AttributeHistory {
   }
 
   /** A page of pg_attribute. @throws CorruptionError page.*, tuple.*, catalog.* */
-  addPage(page: Uint8Array, mayBeTorn = false): void {
+  addPage(page: Uint8Array, next: FullXid, mayBeTorn = false): void {
     forEachTuple(page, mayBeTorn, (start, length) => {
       this.tuple.load(page, start, length, () => true)
       const row = this.read(this.tuple)
-      if (row !== undefined) this.add(row)
+      if (row !== undefined) this.add(row, next)
     })
   }
 
   /**
-   * How tuples of the table's earlier files read: a rewrite writes the values that a column added before had in tuples without it, and
-   * the catalog forgets them.
+   * How tuples of another file than the present one read: a rewrite writes the values that a column added before had in tuples without
+   * it, and the catalog forgets them.
    * @param desc as it is now
-   * @returns undefined if a column had another type: then no one descriptor fits them
+   * @param since when the table had the file first; undefined if nobody saw it as the table's
+   * @returns undefined if a column was stored in another way then, or may have been
    */
-  earlierDesc(desc: TupleDesc): TupleDesc | undefined {
-    for (const forms of this.forms.values()) if (forms.size > 1) return undefined
+  earlierDesc(desc: TupleDesc, ends: TransactionEnds, since: WalPosition | undefined): TupleDesc | undefined {
+    for (const version of this.forms.values()) if (!this.isPresentForm(desc, version) && !isOver(version, ends, since)) return undefined
     const attributes = desc.attributes.map((attribute) => {
       const row = this.missing.get(attribute.attnum)
       const missing = row === undefined || attribute.dropped ? undefined : attributeOf(row).missing
@@ -46,10 +56,30 @@ export class AttributeHistory {
     return { ...desc, attributes }
   }
 
-  private add(row: PgAttribute): void {
-    const { attnum, type, len, align, dropped } = row
-    // A dropped one keeps its form; its type is no longer said.
-    if (!dropped) this.forms.set(attnum, (this.forms.get(attnum) ?? new Set()).add(`${type} ${len} ${align}`))
-    if (row.missing !== undefined) this.missing.set(attnum, row)
+  private isPresentForm({ attributes }: TupleDesc, { attnum, form }: StoredForm): boolean {
+    const attribute = attributes[attnum - 1]
+    // A column of an aborted ADD COLUMN: tuples with it have more attributes than the table, which tells.
+    if (attribute === undefined) return true
+    const { type, len, align, dropped } = attribute
+    // A dropped one keeps its form, and says its type no longer.
+    return dropped ? form.endsWith(` ${len} ${align}`) : form === `${type.oid} ${len} ${align}`
   }
+
+  private add(row: PgAttribute, next: FullXid): void {
+    if (row.missing !== undefined) this.missing.set(row.attnum, row)
+    if (row.dropped) return
+    const { xmin, xmax } = this.tuple.header
+    const form = `${row.type} ${row.len} ${row.align}`
+    const key = `${row.attnum} ${xmin} ${form}`
+    const deleter = xmax === 0 ? this.forms.get(key)?.deleter ?? 0 : nearestFullXid(xmax, next)
+    this.forms.set(key, { attnum: row.attnum, form, inserter: nearestFullXid(xmin, next), deleter })
+  }
+}
+
+/** The version of the row never counted, or no longer when the table had the file first. */
+function isOver({ inserter, deleter }: StoredForm, ends: TransactionEnds, since: WalPosition | undefined): boolean {
+  if (since === undefined) return false
+  if (ends.find(inserter)?.committed === false) return true
+  const end = ends.find(deleter)
+  return end?.committed === true && end.endLsn <= since
 }

@@ -1,4 +1,4 @@
-import type { Oid } from '../common/ids.ts'
+import type { Oid, WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { RelFileLocator } from '../common/rel.ts'
 import { parseRelationMap } from '../catalog/relmap.ts'
@@ -14,6 +14,8 @@ export class CatalogFiles {
   private readonly major: PgMajor
   /** Catalog by file number, by database. */
   private readonly databases = new Map<Oid, Map<number, Oid>>()
+  /** Databases that were made in the range from others, and with their rows. */
+  readonly copied = new Map<Oid, WalPosition>()
 
   constructor(major: PgMajor) {
     this.major = major
@@ -32,7 +34,10 @@ export class CatalogFiles {
       this.addMap(dbOid, bytes)
     } else if (record.rmgr === RM_DBASE_ID) {
       const made = decodeDbase(record, this.major)
-      if (made.kind !== 'create-file-copy') return
+      // ALTER DATABASE SET TABLESPACE copies a database to itself.
+      if (made.kind === 'drop' || (made.kind === 'create-file-copy' && made.sourceDbOid === made.dbOid)) return
+      this.copied.set(made.dbOid, record.endLsn)
+      if (made.kind === 'create-wal-log') return
       const files = this.filesOf(made.dbOid)
       for (const [relNumber, oid] of this.filesOf(made.sourceDbOid)) files.set(relNumber, oid)
     }

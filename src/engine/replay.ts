@@ -26,8 +26,6 @@ export interface Consistency {
   at: WalPosition
   /** Nor before the BACKUP_END record that names this position as the backup's start. */
   backupEndOf?: WalPosition
-  /** Nor before the end of the WAL: pages of a server that crashed may be as new as that. */
-  endOfWal?: boolean
   reached: boolean
 }
 
@@ -128,20 +126,19 @@ export class Replay {
    */
   finish(endOfWal: boolean): void {
     const { consistency, target } = this
-    if (endOfWal) {
-      consistency.endOfWal = false
-      this.checkConsistency()
-      if (target.lsn !== undefined && target.lsn > this.lsn) {
-        throw new EnvironmentError('replay.target', `the WAL ends at ${this.text(this.lsn)}, before the target ${this.text(target.lsn)}`)
-      }
+    if (endOfWal && target.lsn !== undefined && target.lsn > this.lsn) {
+      throw new EnvironmentError('replay.target', `the WAL ends at ${this.text(this.lsn)}, before the target ${this.text(target.lsn)}`)
+    }
+    // As a server that recovers: whether there was more before that time, nobody knows.
+    if (endOfWal && target.time !== undefined) {
+      throw new EnvironmentError('replay.target', `the WAL ends at ${this.text(this.lsn)} with no transaction that ended after the target; for its end say latest`)
     }
     if (consistency.reached) return
     throw new EnvironmentError('replay.inconsistent', `at ${this.text(this.lsn)} the pages are not yet those of one moment: ${this.whatIsMissing()}`)
   }
 
   private whatIsMissing(): string {
-    const { at, backupEndOf, endOfWal } = this.consistency
-    if (endOfWal) return 'this server crashed, so only the end of its own WAL will do; for an earlier point take a base backup or a clean copy'
+    const { at, backupEndOf } = this.consistency
     if (backupEndOf !== undefined) return `the WAL up to the end of the backup that began at ${this.text(backupEndOf)} is needed`
     return `they may be as new as ${this.text(at)}, so an earlier point cannot be had from them`
   }
@@ -163,8 +160,8 @@ export class Replay {
 
   private checkConsistency(): void {
     const { consistency } = this
-    const { at, backupEndOf, endOfWal, reached } = consistency
-    if (reached || this.lsn < at || backupEndOf !== undefined || endOfWal === true) {
+    const { at, backupEndOf, reached } = consistency
+    if (reached || this.lsn < at || backupEndOf !== undefined) {
       if (reached) this.redo.reachedConsistency()
       return
     }

@@ -17,17 +17,22 @@ export class TransactionEnds implements TransactionObserver {
   private readonly ends = new Map<number, TransactionEnd>()
   private readonly wanted = new Set<number>()
   private readonly start: number
+  private readonly all: boolean
   /** The end of the last transaction that ended. */
   lastEnd: WalPosition = 0
   lastTime = 0n
 
-  /** @param start next full xid when the range begins */
-  constructor(start: FullXid) {
+  /**
+   * @param start next full xid when the range begins
+   * @param all keep every transaction
+   */
+  constructor(start: FullXid, all = false) {
+    this.all = all
     this.start = nearestFullXid(start.low, start)
   }
 
   want(fullXid: number): void {
-    this.wanted.add(fullXid)
+    if (!this.all) this.wanted.add(fullXid)
   }
 
   transactionEnded(end: XactEnd, next: FullXid, endLsn: WalPosition): void {
@@ -44,7 +49,7 @@ export class TransactionEnds implements TransactionObserver {
 
   private note(xid: Xid, entry: TransactionEnd | undefined, end: XactEnd, next: FullXid, endLsn: WalPosition): TransactionEnd | undefined {
     const full = fullXidNumber(xid, next)
-    if (full >= this.start && !this.wanted.delete(full)) return entry
+    if (full >= this.start && !this.all && !this.wanted.delete(full)) return entry
     const found = entry ?? { committed: end.committed, endLsn, time: end.time }
     this.ends.set(full, found)
     return found

@@ -17,7 +17,7 @@ import { MultiXacts } from '../xact/multixact.ts'
 import type { TransactionStore } from '../xact/store.ts'
 import type { TransactionState } from '../xact/transactionstate.ts'
 import { forEachTuple } from './pagetuples.ts'
-import { nearestFullXid, TransactionEnds } from './transactionends.ts'
+import { nearestFullXid, type TransactionEnds } from './transactionends.ts'
 
 const RM_XACT_ID = 1
 const RM_SMGR_ID = 2
@@ -83,7 +83,6 @@ interface PendingPage {
   file: FollowedFile | undefined
   block: BlockNumber
   unproven: boolean
-  mayBeTorn: boolean
 }
 
 /**
@@ -110,17 +109,16 @@ export class VersionHistory implements RedoObserver {
     const file = this.find(block)
     // What is ahead of the record will come again.
     if (file === undefined || isNewPage(page) || pageLsn(page) >= record.endLsn) return
-    const replaced = block.applyImage || block.willInit
-    const proof = this.consistent || page.dirty || !replaced ? 'proven' : this.proofOf(page, block.block)
+    // What a record changes and does not replace is as the WAL made it.
+    const proof = block.applyImage || block.willInit ? this.proofOf(page, block.block) : 'proven'
     if (proof === 'torn') return
-    if (file.role === 'attributes') return this.options.sink.attributes(page.bytes, !this.consistent)
+    if (file.role === 'attributes') return this.options.sink.attributes(page.bytes, proof === 'unknown')
     const pending = this.nextPending()
     pending.before.set(page.bytes)
     pending.page = page
     pending.file = file
     pending.block = block.block
     pending.unproven = proof === 'unknown'
-    pending.mayBeTorn = !this.consistent
   }
 
   beforeCut(locator: RelFileLocator, record: WalRecord): ((page: RedoPage, block: BlockNumber) => void) | undefined {
@@ -128,10 +126,14 @@ export class VersionHistory implements RedoObserver {
     if (file === undefined) return undefined
     const dropped = record.rmgr === RM_XACT_ID
     if (dropped) file.dropped = this.dropOf(record)
-    if (file.role === 'attributes') return (page) => this.options.sink.attributes(page.bytes, !this.consistent)
     const how = dropped ? 'dropped' : 'cut'
     return (page, block) => {
-      forEachTuple(page.bytes, !this.consistent, (start, length, offset) => this.emit(file, page.bytes, start, length, block, offset, how, record.endLsn, false))
+      const proof = this.proofOf(page, block)
+      if (pageLsn(page) >= record.endLsn || proof === 'torn') return
+      const unproven = proof === 'unknown'
+      if (file.role === 'attributes') return this.options.sink.attributes(page.bytes, unproven)
+      forEachTuple(page.bytes, unproven, (start, length, offset) =>
+        this.emit(file, page.bytes, start, length, block, offset, how, record.endLsn, unproven))
     }
   }
 
@@ -148,8 +150,9 @@ export class VersionHistory implements RedoObserver {
     return files.find((file) => file.dbOid === dbOid && (file.spcOid === 0 || file.spcOid === spcOid))
   }
 
-  /** A page that an image replaces before the pages are consistent may be torn; a checksum tells. */
-  private proofOf({ bytes }: RedoPage, block: BlockNumber): 'proven' | 'torn' | 'unknown' {
+  /** A page from a copy that is not yet consistent may be torn; a checksum tells. A dirty one is of the WAL's making. */
+  private proofOf({ bytes, dirty }: RedoPage, block: BlockNumber): 'proven' | 'torn' | 'unknown' {
+    if (this.consistent || dirty) return 'proven'
     if (!this.options.checksums) return 'unknown'
     return readPageHeader(viewOf(bytes)).checksum === pageChecksum(bytes, block) ? 'proven' : 'torn'
   }
@@ -163,17 +166,19 @@ export class VersionHistory implements RedoObserver {
   private nextPending(): PendingPage {
     const known = this.pending[this.pendingCount++]
     if (known !== undefined) return known
-    const made: PendingPage = { before: new Uint8Array(BLOCK_SIZE), page: undefined, file: undefined, block: 0, unproven: false, mayBeTorn: false }
+    const made: PendingPage = { before: new Uint8Array(BLOCK_SIZE), page: undefined, file: undefined, block: 0, unproven: false }
     this.pending.push(made)
     return made
   }
 
-  /** The transactions that change the table. */
+  /** The transactions that change the table or its columns. */
   private noteXid(record: WalRecord): void {
     if (record.xid === INVALID_XID) return
     for (let i = 0; i < record.blockCount; i++) {
       const block = record.blocks[i]!
-      if (block.fork !== MAIN_FORK || this.find(block)?.role !== 'table') continue
+      if (block.fork !== MAIN_FORK) continue
+      const role = this.find(block)?.role
+      if (role !== 'table' && role !== 'attributes') continue
       this.options.ends.want(nearestFullXid(record.xid, this.options.state().nextXid))
       return
     }
@@ -185,11 +190,11 @@ export class VersionHistory implements RedoObserver {
     if (file !== undefined && file.createdAt === 0) file.createdAt = record.endLsn
   }
 
-  private compare({ before, page, file, block, unproven, mayBeTorn }: PendingPage, record: WalRecord): void {
+  private compare({ before, page, file, block, unproven }: PendingPage, record: WalRecord): void {
     const after = page!.bytes
     const count = isNewPage(page!) ? 0 : linePointerCount(after)
     const where = { relation: `${file!.dbOid}/${file!.relNumber}`, block, lsn: formatWalPosition(record.startLsn) }
-    withPosition(where, () => forEachTuple(before, mayBeTorn, (start, length, offset) => {
+    withPosition(where, () => forEachTuple(before, unproven, (start, length, offset) => {
       const word = offset <= count ? linePointer(after, offset) : 0
       if (lpFlags(word) === LP_NORMAL) {
         const { xmin } = readTupleHeader(after, lpOff(word))
@@ -228,7 +233,7 @@ export class VersionHistory implements RedoObserver {
 
   private deleterOf({ xmax, infomask }: TupleHeader): Xid {
     if (xmax === INVALID_XID || (infomask & HEAP_XMAX_INVALID) !== 0 || xmaxIsLockedOnly(infomask)) return INVALID_XID
-    if ((infomask & HEAP_XMAX_IS_MULTI) === 0) return xmax
+    return xmax
     const { store, state } = this.options
     const { oldestMulti, nextMulti, nextMultiOffset } = state()
     return new MultiXacts({ offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset }).updater(xmax)

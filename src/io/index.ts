@@ -2,6 +2,7 @@
 export { Cluster, openCluster, openSnapshot } from './cluster.ts'
 export { type ControlItems, readControlItems } from './inspect/controltext.ts'
 export { findTable } from './inspect/findtable.ts'
+export { type HistoryOptions, type HistoryRow, openHistory, type TableHistory } from './inspect/history.ts'
 export { listHeapRelations, type ListedRelation } from './inspect/relationlist.ts'
 export { TableReader, type TableReaderOptions, type TableRow } from './inspect/tablereader.ts'
 export type { TupleState } from './inspect/tuplestate.ts'

@@ -1,6 +1,8 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber, WalPosition } from '../common/ids.ts'
 import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
+import { checkPageChecksum } from '../page/checksum.ts'
+import { checkPageHeader, isZeroPage } from '../page/header.ts'
 import { isNewPage, pageLsn, setPageLsn } from '../page/heappage.ts'
 import { restoreImage } from '../wal/blockimage.ts'
 import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
@@ -53,7 +55,10 @@ export class RedoBuffers {
   /** End of the record at hand. */
   private lsn: WalPosition = 0
 
-  constructor(store: RedoStore, observer: RedoObserver, invalid: readonly InvalidPage[]) {
+  private readonly checksums: boolean
+
+  constructor(store: RedoStore, observer: RedoObserver, invalid: readonly InvalidPage[], checksums: boolean) {
+    this.checksums = checksums
     this.invalid = new InvalidPages(invalid)
     this.relations = new Relations(store)
     this.observer = observer
@@ -71,6 +76,7 @@ export class RedoBuffers {
     const fork = this.fork(block)
     if (block.applyImage) return this.restore(record, block)
     const page = fork.page(block.block)
+    if (page?.unverified === true) this.verify(page, block.block)
     if (page === undefined || isNewPage(page)) {
       this.invalid.add(block, block.fork, block.block, page !== undefined, record.startLsn)
       return BLK_NOTFOUND
@@ -85,6 +91,7 @@ export class RedoBuffers {
     const fork = this.fork(block)
     if (block.applyImage) return this.restore(record, block)
     this.page = fork.page(block.block) ?? fork.extend(block.block)
+    this.zeroOnError(this.page, block.block)
     return this.lsn <= pageLsn(this.page) ? BLK_DONE : BLK_NEEDS_REDO
   }
 
@@ -122,6 +129,32 @@ export class RedoBuffers {
     if (this.observer.beforeRemove !== undefined && block.fork === MAIN_FORK) this.observer.beforeRemove(this.page, block, record)
   }
 
+  /** RBM_ZERO_ON_ERROR: a page of the visibility map that is damaged becomes zeros. */
+  zeroOnError(page: RedoPage, block: BlockNumber): void {
+    if (page.unverified !== true) return
+    if (!this.isValid(page, block)) page.bytes.fill(0)
+    page.unverified = false
+  }
+
+  /** PageIsVerified (bufpage.c): redo must not give a damaged page an LSN, and with it a checksum that hides the damage. */
+  private verify(page: RedoPage, block: BlockNumber): void {
+    if (!isZeroPage(page.bytes)) {
+      checkPageHeader(page.bytes)
+      if (this.checksums) checkPageChecksum(page.bytes, block)
+    }
+    page.unverified = false
+  }
+
+  private isValid(page: RedoPage, block: BlockNumber): boolean {
+    try {
+      this.verify(page, block)
+      return true
+    } catch (error) {
+      if (error instanceof CorruptionError) return false
+      throw error
+    }
+  }
+
   /** @throws CorruptionError redo.block if pages of the relation are not kept */
   private fork(block: BlockReference): NonNullable<ReturnType<Relations['fork']>> {
     if (block.block === INVALID_BLOCK_NUMBER) throw new CorruptionError('redo.block', 'no block has this number')
@@ -134,7 +167,12 @@ export class RedoBuffers {
     const fork = this.fork(block)
     const page = fork.page(block.block)
     if (page === undefined) return fork.extend(block.block)
-    if (this.observer.beforeRemove !== undefined && block.fork === MAIN_FORK && !isNewPage(page)) this.observer.beforeRemove(page, block, record)
+    if (this.observer.beforeRemove !== undefined && block.fork === MAIN_FORK) {
+      // What is replaced may be torn.
+      this.zeroOnError(page, block.block)
+      if (!isNewPage(page)) this.observer.beforeRemove(page, block, record)
+    }
+    page.unverified = false
     return page
   }
 }

@@ -86,7 +86,7 @@ export class Redo {
     this.checksums = checksums
     this.walLogHints = walLogHints
     this.observer = observer
-    this.buffers = new RedoBuffers(store, observer, invalidPages)
+    this.buffers = new RedoBuffers(store, observer, invalidPages, checksums)
     const map = new VisibilityMap(this.buffers, major)
     this.heap = new HeapRedo(this.buffers, map, major)
     this.heap2 = new Heap2Redo(this.buffers, map, this.heap, major, checksums || walLogHints)

@@ -86,6 +86,7 @@ export class StorageRedo {
     if (!whole) {
       const page = buffers.relations.fork(locator, VISIBILITYMAP_FORK)?.page(mapBlock(blocks))
       if (page === undefined) return
+      buffers.zeroOnError(page, mapBlock(blocks))
       if (isNewPage(page)) initPage(page)
       clearMapTail(page.bytes, blocks)
       page.dirty = true
@@ -131,6 +132,7 @@ export class StorageRedo {
     const fork = buffers.relations.fork(locator, MAIN_FORK)
     for (let block = first; block < (fork?.blocks ?? 0); block++) {
       const page = fork!.page(block)
+      if (page !== undefined) buffers.zeroOnError(page, block)
       if (page !== undefined && !isNewPage(page)) see(page, block)
       if (block % PAGES_AT_ONCE === PAGES_AT_ONCE - 1) store.endRecord()
     }

@@ -7,6 +7,8 @@ export interface RedoPage {
   readonly halves: Uint16Array
   readonly words: Int32Array
   dirty: boolean
+  /** It came from a disk and nobody has checked it: redo does before it uses what is in it. */
+  unverified?: boolean
 }
 
 /** One fork of a relation: the same object from {@link RedoStore.fork} until the relation is dropped or disowned, whatever else happens. */

@@ -85,7 +85,10 @@ export class VisibilityMap {
     if (fork === undefined) return undefined
     const block = mapBlock(heap.block)
     const present = fork.page(block)
-    if (present !== undefined) return present
+    if (present !== undefined) {
+      this.buffers.zeroOnError(present, block)
+      return present
+    }
     const added = fork.blocks
     const page = fork.extend(block)
     for (let fresh = added; this.major < 16 && fresh <= block; fresh++) {

@@ -1,8 +1,10 @@
 /** `ltap replay`, and --wal, --to, --timeline, --work of transcode and verify: what they say, exit codes, going on, every refusal. */
+import { execFileSync } from 'node:child_process'
 import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { pageChecksum } from '../../src/page/checksum.ts'
 import { parseLsn } from '../../src/common/ids.ts'
 import { parseTarget } from '../../src/cli/replaytarget.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
@@ -12,7 +14,7 @@ import { ltap, type Ran } from './streams.ts'
 /** Segments of 1 MiB: the WAL has some. */
 const CLUSTER = {
   initdbArgs: ['--wal-segsize=1', '--data-checksums'],
-  settings: { wal_keep_size: '200MB', min_wal_size: '2MB', max_wal_size: '200MB', checkpoint_timeout: '1h' },
+  settings: { full_page_writes: 'off', wal_keep_size: '200MB', min_wal_size: '2MB', max_wal_size: '200MB', checkpoint_timeout: '1h' },
 }
 
 interface Point {
@@ -34,6 +36,8 @@ interface Made {
   backupStart: string
   /** After kill -9, with its pg_wal. */
   crashed: string
+  /** Of the table's file. */
+  path: string
   /** Ascending, after the clean copy; the third is after the backup. */
   points: Point[]
 }
@@ -42,6 +46,7 @@ async function make(major: number, root: string): Promise<Made> {
   const at = (name: string): string => join(root, name)
   return withCluster(major, CLUSTER, async (cluster, sql) => {
     await sql.script('CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 1000) i; VACUUM t')
+    const path = (await sql.value("SELECT pg_relation_filepath('t')"))!
     await closeSessions(cluster)
     await cluster.stop()
     await cluster.copyDataDir(at('clean'))
@@ -55,7 +60,7 @@ async function make(major: number, root: string): Promise<Made> {
     await closeSessions(cluster)
     await cluster.copyDataDir(at('crashed'))
     cpSync(join(at('crashed'), 'pg_wal'), at('wal'), { recursive: true })
-    return { root, wal: at('wal'), clean: at('clean'), backup: at('backup'), backupStart: start, backupEnd: end, crashed: at('crashed'), points }
+    return { root, wal: at('wal'), clean: at('clean'), backup: at('backup'), backupStart: start, backupEnd: end, crashed: at('crashed'), path, points }
   })
 }
 
@@ -154,6 +159,28 @@ describe.each(majors())('Postgres %i', (major) => {
     expect(await rowsIn(restored)).toBe(points[2]!.rows)
   })
 
+  test('tar files, with the WAL beside them or without', async () => {
+    const { wal, points, backup } = made
+    const tars = fresh()
+    mkdirSync(tars)
+    const tar = (file: string, dir: string, ...options: string[]): Buffer => execFileSync('tar', ['-C', dir, ...options, '-cf', join(tars, file), ...readdirSync(dir)])
+    tar('base.tar.gz', backup, '-z')
+    const out = fresh()
+    expectFailure(await ltap(['replay', tars, '--out', out]), /^ltap: replay.wal: .*--wal/)
+    expect(existsSync(out)).toBe(false)
+    expect(await ltap(['replay', tars, '--out', out, '--wal', wal, '--to', points[2]!.lsn])).toMatchObject({ code: 0 })
+    expect(await rowsIn(out)).toBe(points[2]!.rows)
+    tar('pg_wal.tar', wal)
+    const lake = fresh()
+    expect(await ltap(['transcode', tars, '--to', 'latest', '--lake', lake, '--table', 'public.t', '--workers', '1'])).toMatchObject({ code: 0 })
+    expect(await rowsOf(lake)).toBe(points.at(-1)!.rows)
+    // The WAL that came with it is kept, to go on with.
+    const again = fresh()
+    expect(await ltap(['replay', tars, '--out', again, '--to', points[2]!.lsn])).toMatchObject({ code: 0 })
+    expect((await ltap(['replay', tars, '--out', again])).stdout).toMatch(/where an earlier run ended/)
+    expect(await rowsIn(again)).toBe(points.at(-1)!.rows)
+  })
+
   test('transcode and verify replay first', async () => {
     const { clean, wal, points, crashed, backup } = made
     const [lake, work] = [fresh(), fresh()]
@@ -192,7 +219,16 @@ describe.each(majors())('Postgres %i', (major) => {
     expect((await ltap(['replay', clean, '--wal', wal, '--out', late])).stdout).toMatch(/replayed +0 records/)
     await fails(/^ltap: replay.past: .*take a copy or a base backup that is older/, clean, '--wal', wal, '--to', '0/1000')
     await fails(/^ltap: replay.past: .*take a copy or a base backup that is older/, clean, '--wal', wal, '--to', '2020-01-01')
-    await fails(/^ltap: replay.inconsistent: .*this server crashed|^ltap: replay.inconsistent: .*as new as/, crashed, '--to', points[2]!.lsn)
+    await fails(/^ltap: replay.inconsistent: .*as new as/, crashed, '--to', points[2]!.lsn)
+    // The last segments are in its own pg_wal only; and without that, nobody knows.
+    const archive = fresh()
+    cpSync(wal, archive, { recursive: true, filter: (name) => !/[0-9A-F]{24}$/.test(name) || name.slice(-24) < segmentName(points[2]!.lsn) })
+    await fails(/^ltap: replay.inconsistent: .*as new as/, crashed, '--wal', archive)
+    const bare = fresh()
+    cpSync(crashed, bare, { recursive: true, filter: (name) => !name.endsWith('pg_wal') })
+    await fails(/^ltap: replay.wal: this server crashed/, bare, '--wal', wal)
+    await fails(/^ltap: replay.target: .*for its end say latest/, clean, '--wal', wal, '--to', '2200-01-01')
+    await fails(/^ltap: datadir.replayed/, late, '--wal', wal)
     const early = await fails(/^ltap: replay.inconsistent: .*end of the backup that began/, backup, '--wal', wal, '--to', backupStart)
     await fails(/^ltap: replay.inconsistent: .*end of the backup that began/, backup, '--wal', wal, '--to', points[1]!.time)
     expectFailure(await ltap(['transcode', early, '--lake', fresh()]), /^ltap: replay.unfinished/)
@@ -241,6 +277,23 @@ describe.each(majors())('Postgres %i', (major) => {
     const control = readFileSync(join(other, 'global/pg_control'))
     writeFileSync(join(other, 'global/pg_control'), control.fill(1, 0, 1))
     expectFailure(await ltap(['replay', other, '--wal', wal, '--out', out]), /^ltap: (control.crc|replay.system)/)
+  })
+
+  test('a record that does not fit its page is kept, with the page', async () => {
+    const { clean, wal } = made
+    const damaged = fresh()
+    cpSync(clean, damaged, { recursive: true })
+    const file = join(damaged, made.path)
+    // A byte of a row; then line pointers of rows that are deleted later, under a checksum that is right.
+    const bytes = readFileSync(file)
+    writeFileSync(file, bytes.fill(bytes[8000]! ^ 1, 8000, 8001))
+    expectFailure(await ltap(['replay', damaged, '--wal', wal, '--out', fresh()]), /^ltap: page.checksum: .*ltap\/failed-.*\.record.*block 0/)
+    bytes.fill(0, 24, 24 + 4 * 20).writeUInt16LE(pageChecksum(new Uint8Array(bytes.subarray(0, 8192)), 0), 8)
+    writeFileSync(file, bytes)
+    const out = fresh()
+    expectFailure(await ltap(['replay', damaged, '--wal', wal, '--out', out]), /^ltap: page.item: .*ltap\/failed-.*\.record, lsn .*block 0/)
+    const kept = readdirSync(join(out, 'ltap')).filter((name) => name.startsWith('failed-')).map((name) => name.replace(/.*\./, ''))
+    expect(kept).toEqual(expect.arrayContaining(['record', 'txt', 'block0']))
   })
 
   test('a running server', () => withCluster(major, {}, async (cluster) => {

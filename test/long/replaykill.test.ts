@@ -62,7 +62,7 @@ async function check(found: RecoveryCase): Promise<void> {
   const options = { source: found.base, wal: found.wal, out: killed, target: found.end === Infinity ? {} : { lsn: found.end } }
   let kills = 0
   // Each gets a little more time: at first it dies while it seeds.
-  for (let delay = 100; await runChild(options, delay + random.int(300)); delay += 20) kills++
+  for (let delay = 100; await runChild(options, delay + random.int(300)); delay += 40) kills++
   console.info(`Postgres ${found.major}: killed ${kills} times, seed ${SEED}`)
   expect(kills).toBeGreaterThan(5)
   const [content, expected] = [folderContent(killed), folderContent(whole)]

@@ -2,7 +2,9 @@
  * A table whose every row version is written down by the one who makes it: place, values, transaction; and of every transaction what
  * the server says about its commit. What a history of the table must be, without looking into WAL or pages.
  */
-import { parseLsn, walPosition } from '../../src/common/ids.ts'
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
 import { Random } from './ddlvalues.ts'
 import { connect, type Session } from './oracle.ts'
@@ -22,7 +24,7 @@ const COLUMNS = 'id::text, v::text, big::text'
 export class Tx {
   readonly parent: Tx | undefined
   status: 'open' | 'committed' | 'aborted' = 'open'
-  /** The commit record ends after `before` and at `after` at the latest. */
+  /** The commit record ends after `before` and at `after` at the latest; a failed one ended by `after`. */
   before = 0
   after = 0
   time = ''
@@ -137,12 +139,14 @@ export class Actor {
   async rollbackTo(): Promise<void> {
     await this.sql.exec('ROLLBACK TO s')
     this.tx!.status = 'aborted'
+    this.tx!.after = await this.audit.lsn()
     this.tx = this.tx!.parent
   }
 
   async rollback(): Promise<void> {
     await this.sql.exec('ROLLBACK')
     this.tx!.root.status = 'aborted'
+    this.tx!.root.after = await this.audit.lsn()
     this.tx = undefined
   }
 
@@ -243,5 +247,35 @@ export async function runAudit(audit: Audit, actor: Actor, seed: number, rounds:
     if (random.chance(25)) await actor.sql.exec(random.pick(['VACUUM audit.rows', 'VACUUM (FREEZE) audit.rows', 'CHECKPOINT', 'VACUUM (TRUNCATE) audit.rows']))
     await actor.sql.exec("UPDATE audit.other SET v = v || 'x' WHERE id % 7 = 0")
     if (random.chance(40)) await audit.show()
+  }
+}
+
+/**
+ * A base backup that is copied while `busy` goes on: most pages are ahead of where its WAL begins.
+ * @returns where the WAL begins, and where the pages become those of one moment
+ */
+export async function backUp(cluster: PostgresCluster, to: string, busy: () => Promise<void>): Promise<{ start: WalPosition; consistentAt: WalPosition }> {
+  const sql = await connect(cluster)
+  const [begin, stop] = cluster.major === 14
+    ? ["pg_start_backup('audit', true, false)", 'pg_stop_backup(false, false)'] : ["pg_backup_start('audit', true)", 'pg_backup_stop(false)']
+  await sql.exec(`SELECT ${begin}`)
+  const working = busy()
+  await copySlowly(cluster.dataDir, to)
+  await working
+  const [row] = await sql.rows(`SELECT * FROM ${stop}`)
+  const label = row![1]!
+  await writeFile(join(to, 'backup_label'), label)
+  return { start: walPosition(parseLsn(/^START WAL LOCATION: (\S+)/.exec(label)![1]!)!), consistentAt: walPosition(parseLsn(row![0]!)!) }
+}
+
+/** File by file, other work between them; without pg_wal and lock files, as pg_basebackup copies. */
+async function copySlowly(from: string, to: string): Promise<void> {
+  await mkdir(to, { mode: 0o700 })
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)]
+    if (entry.name.startsWith('postmaster.')) continue
+    if (entry.name === 'pg_wal') await mkdir(join(target, 'archive_status'), { recursive: true })
+    else if (entry.isDirectory()) await copySlowly(source, target)
+    else await copyFile(source, target).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error })
   }
 }

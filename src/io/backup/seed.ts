@@ -1,5 +1,5 @@
 import { type Dirent, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { type WalPosition, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
@@ -17,6 +17,8 @@ import { extractBackup, findTars } from './seedtar.ts'
 import { settleDirectory } from './settle.ts'
 
 const DIGITS = /^\d+$/
+/** The folder of ltap's own files. */
+const OWN = dirname(SEEDING_FILE)
 
 /** What a page store was seeded from, and where replay has to begin. */
 export interface Seed {
@@ -59,6 +61,9 @@ export function isTarBackup(source: string): boolean {
  * @throws EnvironmentError datadir.*, backup.*, file.*; CorruptionError; UnsupportedError
  */
 export async function seed(source: string, out: string): Promise<Seed> {
+  if (existsSync(join(source, STATE_FILE)) || existsSync(join(source, SEEDING_FILE))) {
+    throw new EnvironmentError('datadir.replayed', 'ltap replay made this folder: its files are of no use to begin from; to go on, name it with --out', { file: source })
+  }
   makeEmpty(out)
   const tars = findTars(source)
   if (tars !== undefined) {
@@ -75,11 +80,19 @@ export async function seed(source: string, out: string): Promise<Seed> {
   return describe(out, label === undefined ? undefined : utf8Decode(label), copied, existsSync(wal) ? wal : undefined)
 }
 
+/** Whether a folder is missing, empty, or what a seeding left that was interrupted. @throws EnvironmentError file.* */
+export function isSeedable(out: string): boolean {
+  if (existsSync(join(out, SEEDING_FILE))) return !existsSync(join(out, STATE_FILE))
+  return listDir(out).every((name) => name === OWN) && listDir(join(out, OWN)).length === 0
+}
+
 function makeEmpty(out: string): void {
-  if (existsSync(join(out, SEEDING_FILE)) && !existsSync(join(out, STATE_FILE))) rmSync(out, { recursive: true })
-  if (listDir(out).length > 0) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
+  if (!isSeedable(out)) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
   try {
-    mkdirSync(dirname(join(out, SEEDING_FILE)), { recursive: true })
+    // The marker stays until all else is gone.
+    for (const name of listDir(out)) if (name !== OWN) rmSync(join(out, name), { recursive: true })
+    for (const name of listDir(join(out, OWN))) if (name !== basename(SEEDING_FILE)) rmSync(join(out, OWN, name), { recursive: true })
+    mkdirSync(join(out, OWN), { recursive: true })
     writeFileSync(join(out, SEEDING_FILE), '')
   } catch (error) {
     throw fileError(error, out)

@@ -14,10 +14,11 @@ import { isZeroPage } from '../../page/header.ts'
 import { readTupleHeader, type TupleHeader } from '../../tuple/header.ts'
 import { type Cluster, openCluster } from '../cluster.ts'
 import type { RelationFork } from '../datadir/segments.ts'
+import { isPageStore } from '../pagestore/openstore.ts'
 import { buildToastIndex } from '../toast/toastindex.ts'
 import { ToastReader } from '../toast/toastreader.ts'
 import { findTable } from './findtable.ts'
-import { findFiles, forEachCatalogPage, type ReplaySource, type WatchList, type Watched, watchFiles } from './historypasses.ts'
+import { findFiles, forEachCatalogPage, type ReplaySource, resumed, type WatchList, type Watched, watchFiles } from './historypasses.ts'
 import { type Life, LifeJudge, type Moment, type TableFile, type VersionState } from './historyrow.ts'
 import { HistoryToast } from './historytoast.ts'
 import { isVisibleState, xmaxText } from './tuplestate.ts'
@@ -60,6 +61,7 @@ export interface HistoryOptions extends ReplaySource {
  */
 export async function openHistory(options: HistoryOptions): Promise<TableHistory> {
   const { table, database, work, ...source } = options
+  if (work !== undefined && isPageStore(work)) throw resumed(work)
   const scratch = mkdtempSync(join(tmpdir(), 'ltap-history-'))
   const removeScratch = (): void => rmSync(scratch, { recursive: true, force: true })
   try {
@@ -88,8 +90,8 @@ export class TableHistory {
   private readonly judge: LifeJudge
   private readonly files: readonly TableFile[]
   private readonly present: TupleValues
-  /** Of files before the present one; undefined if a column had another type. */
-  private readonly past: TupleValues | undefined
+  /** Of other files than the present one; undefined if a column had another type. */
+  private readonly others = new Map<TableFile, TupleValues | undefined>()
   private readonly toastIds: WatchList['toast']
   private toastFork: RelationFork | undefined
   private toastSource: HistoryToast | undefined
@@ -104,10 +106,8 @@ export class TableHistory {
     this.toastIds = list.toast
     this.judge = new LifeJudge(cluster.snapshot, watched.ends, watched.start)
     this.files = tableFiles(cluster, relation, list)
-    forEachCatalogPage(cluster, relation, ATTRIBUTE_RELATION_ID, (page) => watched.attributes.addPage(page))
+    forEachCatalogPage(cluster, relation, ATTRIBUTE_RELATION_ID, (page) => watched.attributes.addPage(page, cluster.snapshot.nextXid))
     this.present = new TupleValues(relation, cluster.major, () => this.toast())
-    const desc = relation.desc && watched.attributes.earlierDesc(relation.desc)
-    this.past = desc && new TupleValues({ desc, database: relation.database }, cluster.major, () => this.toast())
     this.columns = this.present.names
   }
 
@@ -135,7 +135,7 @@ export class TableHistory {
     for (const version of this.watched.spill.versionsOf(file)) {
       const header = readTupleHeader(version.bytes, 0)
       const row = (): HistoryRow => this.row(file, version, header, this.judge.ofRemoved(version, file, header), version.bytes, version)
-      yield { block: version.block, offset: version.offset, xmin: header.xmin, row }
+      yield { block: version.block, offset: version.offset, xmin: header.xmin, mayComeAgain: version.how === 'removed', row }
     }
   }
 
@@ -154,7 +154,7 @@ export class TableHistory {
             const header = readTupleHeader(page, start)
             const bytes = page.slice(start, start + length)
             const row = (): HistoryRow => this.row(file, { block, offset }, header, this.judge.ofPresent(file, header, block, offset), bytes)
-            found.push({ block, offset, xmin: header.xmin, row })
+            found.push({ block, offset, xmin: header.xmin, mayComeAgain: false, row })
           })
         })
         yield* found
@@ -171,7 +171,7 @@ export class TableHistory {
     const row = { file: file.relNumber, block, offset, xmin: header.xmin, xmax: xmaxText(header), state, from, to }
     const unproven = removed?.unproven === true ? 'read from a page that may have been copied while it was written' : undefined
     const raw = `\\x${hexEncode(bytes)}`
-    const values = file.kind === 'present' ? this.present : this.past
+    const values = file.kind === 'present' ? this.present : this.othersOf(file)
     const empty = { values: this.columns.map(() => undefined), dangling: [], raw }
     if (values === undefined) return { ...row, ...empty, problem: "written when the table's columns had other types" }
     try {
@@ -182,6 +182,18 @@ export class TableHistory {
       if (!(error instanceof CorruptionError) || (removed === undefined && state === 'live')) throw error
       return { ...row, ...empty, problem: error.message }
     }
+  }
+
+  private othersOf(file: TableFile): TupleValues | undefined {
+    if (this.others.has(file)) return this.others.get(file)
+    const { relation, cluster, watched } = this
+    const since = file.since === undefined || file.since === 'before' ? 0 : file.since.lsn
+    // Of a file that was made and replaced by one transaction nobody knows what its columns were.
+    const isTables = file.kind === 'past' && file.dropped !== undefined && file.dropped.lsn > since
+    const desc = relation.desc && watched.attributes.earlierDesc(relation.desc, watched.ends, isTables ? since : undefined)
+    const values = desc && new TupleValues({ desc, database: relation.database }, cluster.major, () => this.toast())
+    this.others.set(file, values)
+    return values
   }
 
   private openFile(file: TableFile): RelationFork | undefined {
@@ -214,6 +226,8 @@ interface Placed {
   block: number
   offset: number
   xmin: number
+  /** From a page that was ahead of the WAL. In a file that was cut, a transaction may well put two versions in one place. */
+  mayComeAgain: boolean
   row: () => HistoryRow
 }
 
@@ -228,8 +242,8 @@ function* mergeByPlace(removed: Generator<Placed>, remaining: Generator<Placed>,
       for (; !gone.done && isSame(gone.value, next); gone = removed.next()) here.push(gone.value)
       for (; !left.done && isSame(left.value, next); left = remaining.next()) here.push(left.value)
       const { block, offset } = next
-      for (const [i, { xmin, row }] of here.entries()) {
-        if (!here.some((other, j) => j > i && other.xmin === xmin)) yield withPosition({ ...where, block, offset }, row)
+      for (const [i, { xmin, row, mayComeAgain }] of here.entries()) {
+        if (!mayComeAgain || !here.some((other, j) => j > i && other.xmin === xmin)) yield withPosition({ ...where, block, offset }, row)
       }
     }
   } finally {
@@ -247,7 +261,7 @@ function isSame(a: Placed, b: Placed): boolean {
 }
 
 /** The table's files, those that it had one after the other first. */
-function tableFiles(cluster: Cluster, relation: Relation, { files }: WatchList): TableFile[] {
+function tableFiles(cluster: Cluster, relation: Relation, { files, databaseCopied }: WatchList): TableFile[] {
   const { relNumber: present } = relation.locator
   const own = files.filter(({ role }) => role === 'table')
   const known = cluster.relations(relation.database.oid)
@@ -259,7 +273,7 @@ function tableFiles(cluster: Cluster, relation: Relation, { files }: WatchList):
   const order = (a: { createdAt: WalPosition; relNumber: number }, b: { createdAt: WalPosition; relNumber: number }): number =>
     a.createdAt - b.createdAt || a.relNumber - b.relNumber
   const ordered = own.map((file) => Object.assign(file, { kind: kindOf(file), since: undefined as Moment | undefined })).sort(order)
-  let last: Moment | undefined
+  let last: Moment | undefined = databaseCopied === undefined ? undefined : { lsn: databaseCopied, time: undefined }
   for (const file of ordered) {
     if (file.kind !== 'past' && file.kind !== 'present') continue
     file.since = last

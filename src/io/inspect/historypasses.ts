@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { ATTRIBUTE_RELATION_ID, RELATION_RELATION_ID } from '../../catalog/catalogs.ts'
 import type { Relation } from '../../catalog/relations.ts'
 import { EnvironmentError } from '../../common/errors.ts'
-import type { Oid } from '../../common/ids.ts'
+import type { Oid, WalPosition } from '../../common/ids.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { AttributeHistory } from '../../engine/attributehistory.ts'
 import { FileHistory } from '../../engine/historyfiles.ts'
@@ -13,7 +13,6 @@ import { databasePath, listDatabaseDirectories, listTablespaces, readControlFile
 import { readIfThere } from '../datadir/files.ts'
 import type { PageStore } from '../pagestore/pagestore.ts'
 import { replayCluster, type ReplayClusterOptions } from '../replay/replaycluster.ts'
-import type { StartedReplay } from '../replay/startreplay.ts'
 import { findTable } from './findtable.ts'
 import { VersionSpill } from './versionspill.ts'
 
@@ -29,6 +28,8 @@ export interface WatchList {
   files: FollowedFile[]
   /** TOAST relations that the table had. */
   toast: ReadonlySet<Oid>
+  /** Where the table's database was copied from another, if it was: its rows are of transactions that changed another table. */
+  databaseCopied: WalPosition | undefined
 }
 
 /** What the second replay leaves; beside it the files as they are at the end. */
@@ -49,7 +50,6 @@ export async function findFiles(source: ReplaySource, out: string, table: string
   let history: FileHistory | undefined
   await replayCluster({
     ...source, out, observe: (started) => {
-      refuseResumed(started, out)
       history = new FileHistory(started.store.identity.major)
       for (const { dbOid, bytes } of relationMaps(started.store)) history.catalogs.addMap(dbOid, bytes)
       return { pages: history }
@@ -57,6 +57,7 @@ export async function findFiles(source: ReplaySource, out: string, table: string
   })
   const cluster = openCluster(out)
   const relation = findTable(cluster, table, database)
+  refuseKind(relation)
   return watchList(cluster, relation, history!)
 }
 
@@ -66,12 +67,11 @@ export async function watchFiles(source: ReplaySource, out: string, list: WatchL
   try {
     await replayCluster({
       ...source, out, observe: (started, state) => {
-        refuseResumed(started, out)
-        const { store, progress } = started
+          const { store, progress } = started
         const start = { ...progress.transactions.nextXid }
         const attributes = new AttributeHistory(store.identity.major, list.oid, list.encoding)
-        const spill = new VersionSpill(spillFolder, list.files, (page, mayBeTorn) => attributes.addPage(page, mayBeTorn))
-        const ends = new TransactionEnds(start)
+        const spill = new VersionSpill(spillFolder, list.files, (page, mayBeTorn) => attributes.addPage(page, state().nextXid, mayBeTorn))
+        const ends = new TransactionEnds(start, list.databaseCopied !== undefined)
         watched = { spill, attributes, ends, start }
         return {
           transactions: ends,
@@ -118,11 +118,16 @@ function watchList(cluster: Cluster, relation: Relation, history: FileHistory): 
   const toast = new Set([...history.toastOf(dbOid, oid), ...(toastRelId === 0 ? [] : [toastRelId])])
   for (const id of toast) for (const { spcOid, relNumber } of history.filesOf(dbOid, id)) add('toast', spcOid, relNumber)
   for (const relNumber of history.catalogs.numbersOf(dbOid, ATTRIBUTE_RELATION_ID)) add('attributes', 0, relNumber)
-  return { oid, dbOid, encoding, files, toast }
+  return { oid, dbOid, encoding, files, toast, databaseCopied: history.catalogs.copied.get(dbOid) }
 }
 
-function refuseResumed({ resumed }: StartedReplay, out: string): void {
-  if (resumed) throw new EnvironmentError('history.resumed', 'an earlier replay left this folder: what vanished before is not known; name a new one', { file: out })
+function refuseKind({ schema, name, relkind, persistence }: Relation): void {
+  if (relkind === 'S') throw new EnvironmentError('history.sequence', `'${schema}.${name}' is a sequence: its only row has no versions`)
+  if (persistence === 'u') throw new EnvironmentError('history.unlogged', `'${schema}.${name}' is unlogged: the WAL does not say how it changed`)
+}
+
+export function resumed(file: string): EnvironmentError {
+  return new EnvironmentError('history.resumed', 'an earlier replay left this folder: what vanished before is not known; name a new one', { file })
 }
 
 /** pg_filenode.map of every database and the shared one, as replay begins. */

@@ -22,6 +22,7 @@ export class Frame implements RedoPage {
   readonly halves: Uint16Array
   readonly words: Int32Array
   dirty = false
+  unverified = false
   /** Undefined while the frame is free. */
   owner: FrameOwner | undefined = undefined
   block: BlockNumber = 0

@@ -138,6 +138,7 @@ export class StoredFork implements RedoFork, FrameOwner {
     try {
       if (block < this.diskBlocks) this.files.readPage(`${this.home.origin}/${this.name}`, block, frame.bytes)
       else frame.bytes.fill(0)
+      frame.unverified = block < this.diskBlocks
     } catch (error) {
       this.pool.release(frame)
       throw error

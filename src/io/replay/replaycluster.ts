@@ -56,15 +56,13 @@ const PROGRESS_EVERY = 1 << 14
  */
 export async function replayCluster(options: ReplayClusterOptions): Promise<ReplayReport> {
   const { source, out, target = {}, timeline, cacheBytes, observe } = options
-  const toTheEnd = target.lsn === undefined && target.time === undefined
-  const started = await startReplay({ source, out, wal: options.wal, toTheEnd, cacheBytes })
+  const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
   const { store, progress, resumed, wal } = started
   try {
     const { major, systemIdentifier } = store.identity
     const { checksums } = readControlFile(out, major)
     refusePast(progress, target, resumed)
     const replay: Replay = new Replay(store, progress, { major, checksums, target, ...observe?.(started, () => replay.transactionState) })
-    refuseOtherTimeline(progress, wal, timeline)
     const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
     const end = job.run(wal, target, options.onProgress)
     return {
@@ -89,17 +87,6 @@ const POSTGRES_EPOCH_MS = 946_684_800_000
 
 function timeText(microseconds: number): string {
   return new Date(Math.floor(microseconds / 1000) + POSTGRES_EPOCH_MS).toISOString()
-}
-
-/** As InitWalRecovery (xlogrecovery.c): the WAL must go on where the pages are. */
-function refuseOtherTimeline({ lsn, transactions: { timeline } }: ReplayProgress, wal: string, to: number | 'latest' = 'latest'): void {
-  const inventory = new WalInventory(wal)
-  const wanted = to === 'latest' ? inventory.newestTimeline : to
-  const entry = inventory.history(wanted).find((known) => known.timeline === timeline)
-  if (entry !== undefined && entry.begin <= lsn && lsn <= entry.end) return
-  const why = entry === undefined ? `which is no ancestor of ${wanted}`
-    : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
-  throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)
 }
 
 class ReplayJob {

@@ -7,13 +7,12 @@ import type { PgMajor } from '../../common/pgversion.ts'
 import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
 import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
 import { type PreparedTransaction, parseTwoPhaseFile } from '../../xact/twophase.ts'
-import { type Seed, seed } from '../backup/seed.ts'
+import { isSeedable, type Seed, seed } from '../backup/seed.ts'
 import { readControlFile, readMajor } from '../datadir/datadir.ts'
 import { listDir, readFile } from '../datadir/files.ts'
 import { FileSlru } from '../datadir/slru.ts'
 import { createPageStore, isPageStore, openPageStore } from '../pagestore/openstore.ts'
-import type { PageStore } from '../pagestore/pagestore.ts'
-import { SEEDING_FILE } from '../pagestore/statefile.ts'
+import type { PageStore, PageStoreOptions } from '../pagestore/pagestore.ts'
 import { WalInventory } from '../wal/inventory.ts'
 import { openWal } from '../wal/source.ts'
 import { progressOf, replayState } from './replaystate.ts'
@@ -35,8 +34,8 @@ export interface StartOptions {
   out: string
   /** Folder of the WAL; default: the one that came with the source. */
   wal: string | undefined
-  /** No target was given: the end of the WAL is wanted. */
-  toTheEnd: boolean
+  /** The one to follow. */
+  timeline: number | 'latest' | undefined
   cacheBytes: number | undefined
 }
 
@@ -49,21 +48,21 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   const storeOptions = cacheBytes === undefined ? {} : { cacheBytes }
   if (isPageStore(out)) {
     refuseAnother(options.source, out)
-    const store = openPageStore(out, storeOptions)
     const wal = options.wal ?? [join(out, 'ltap/wal'), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
-    return { store, progress: progressOf(store.flushed), resumed: true, wal: requireWal(wal, options.source) }
+    return resume(requireWal(wal, options.source), options, storeOptions)
   }
   // Before much is copied.
   if (options.wal !== undefined) new WalInventory(options.wal)
-  const wasEmpty = listDir(out).length === 0 || existsSync(join(out, SEEDING_FILE))
+  const isOurs = isSeedable(out)
   try {
     const seeded = await seed(options.source, out)
     const wal = requireWal(options.wal ?? seeded.walDirectory, options.source)
-    createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options)), seeded.indexes)
+    refuseOtherTimeline(seeded.start, seeded.timeline, wal, options.timeline)
+    createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
     const store = openPageStore(out, storeOptions)
     return { store, progress: progressOf(store.flushed), resumed: false, wal }
   } catch (error) {
-    if (wasEmpty) rmSync(out, { recursive: true, force: true })
+    if (isOurs) rmSync(out, { recursive: true, force: true })
     throw error
   }
 }
@@ -76,18 +75,41 @@ function refuseAnother(source: string, out: string): void {
   throw new EnvironmentError('replay.system', `a replay of the cluster ${ours} is here, and not of ${theirs}; name another folder`, { file: out })
 }
 
+function resume(wal: string, { out, timeline }: StartOptions, storeOptions: PageStoreOptions): StartedReplay & { wal: string } {
+  const store = openPageStore(out, storeOptions)
+  try {
+    const progress = progressOf(store.flushed)
+    refuseOtherTimeline(progress.lsn, progress.transactions.timeline, wal, timeline)
+    return { store, progress, resumed: true, wal }
+  } catch (error) {
+    store.close()
+    throw error
+  }
+}
+
+/** As InitWalRecovery (xlogrecovery.c): the WAL must go on where the pages are. */
+function refuseOtherTimeline(lsn: WalPosition, timeline: number, wal: string, to: number | 'latest' = 'latest'): void {
+  const inventory = new WalInventory(wal)
+  const wanted = to === 'latest' ? inventory.newestTimeline : to
+  const entry = inventory.history(wanted).find((known) => known.timeline === timeline)
+  if (entry !== undefined && entry.begin <= lsn && lsn <= entry.end) return
+  const why = entry === undefined ? `which is no ancestor of ${wanted}`
+    : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
+  throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)
+}
+
 function requireWal(wal: string | undefined, source: string): string {
   if (wal !== undefined) return wal
   throw new EnvironmentError('replay.wal', 'no WAL came with it; name its folder with --wal', { file: source })
 }
 
-function progressOfSeed(seeded: Seed, out: string, wal: string, { toTheEnd }: StartOptions): ReplayProgress {
+function progressOfSeed(seeded: Seed, out: string, wal: string, timeline: StartOptions['timeline']): ReplayProgress {
   const { major, control, start, checkpoint } = seeded
   const clog = new FileSlru(join(out, 'pg_xact'))
-  const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, checkpoint, seeded)
+  const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, timeline, seeded)
   const transactions: TransactionState = startState(from, preparedFiles(out, major), clog)
   return {
-    lsn: start, time: timeOf(seeded), consistency: consistencyOf(seeded, toTheEnd), transactions,
+    lsn: start, time: timeOf(seeded), consistency: consistencyOf(seeded), transactions,
     redo: { walLogHints: control.walLogHints, invalidPages: [] },
   }
 }
@@ -101,10 +123,12 @@ function timeOf({ kind, control }: Seed): number {
 }
 
 /** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */
-function consistencyOf({ start, consistentAt, backupEndOf, walDirectory, major, control }: Seed, toTheEnd: boolean): Consistency {
+function consistencyOf({ start, consistentAt, backupEndOf, walDirectory, major, control }: Seed): Consistency {
   if (backupEndOf !== undefined) return { at: consistentAt ?? start, backupEndOf, reached: false }
   if (consistentAt !== undefined) return { at: consistentAt, reached: false }
-  if (toTheEnd || walDirectory === undefined) return { at: start, endOfWal: true, reached: false }
+  if (walDirectory === undefined) {
+    throw new EnvironmentError('replay.wal', 'this server crashed: without its own pg_wal nobody knows how new its pages are; take a base backup')
+  }
   return { at: endOfWal(walDirectory, start, major, control.systemIdentifier), reached: false }
 }
 
@@ -124,8 +148,8 @@ function startPointOfControl({ control }: Seed): StartPoint {
 }
 
 /** A base backup's pg_control may be of a later checkpoint than the one that backup_label names. */
-function startPointOfRecord(wal: string, checkpoint: WalPosition, { major, control }: Seed): StartPoint {
-  const source = openWal(wal, { start: checkpoint, exact: true, major, systemIdentifier: control.systemIdentifier })
+function startPointOfRecord(wal: string, timeline: StartOptions['timeline'], { checkpoint, major, control }: Seed): StartPoint {
+  const source = openWal(wal, { start: checkpoint, exact: true, timeline, major, systemIdentifier: control.systemIdentifier })
   try {
     const record = source.read()
     const isCheckpoint = record?.rmgr === 0 && (record.op === XLOG_CHECKPOINT_SHUTDOWN || record.op === XLOG_CHECKPOINT_ONLINE)

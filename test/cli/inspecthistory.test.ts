@@ -1,0 +1,88 @@
+/** `ltap inspect history` on the directory of a server that was killed: formats, limits, refusals. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { copyDataDir } from '../../src/io/postgresdatadir.ts'
+import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { ltap, type Ran } from './streams.ts'
+
+const SQL = `
+  CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, 'old'), (2, NULL); CREATE UNLOGGED TABLE quick (id int); CREATE SEQUENCE counter; CHECKPOINT;
+  UPDATE t SET v = 'new "one"' WHERE id = 1; DELETE FROM t WHERE id = 2; VACUUM t; INSERT INTO t VALUES (3, 'a,b')`
+
+const major = majors().includes(17) ? 17 : majors().at(-1)!
+let work: string
+let data: string
+let times: Record<string, string | null>[]
+
+beforeAll(async () => {
+  work = mkdtempSync(join(tmpdir(), 'ltap-inspecthistory-'))
+  data = join(work, 'data')
+  await withCluster(major, { settings: { track_commit_timestamp: 'on' } }, async (cluster, sql) => {
+    await sql.script(SQL)
+    times = await sql.query(`SELECT id::text, to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US" UTC"') at FROM t ORDER BY id`)
+    await closeSessions(cluster)
+    await cluster.kill()
+    await copyDataDir(cluster.dataDir, data)
+  })
+}, 60_000)
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+function history(...options: string[]): Promise<Ran> {
+  return ltap(['inspect', 'history', data, 'public.t', '--database', 'postgres', ...options])
+}
+
+describe('inspect history', () => {
+  test('as JSON', async () => {
+    const { code, stdout, stderr } = await history('--json')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const rows = JSON.parse(stdout) as Record<string, unknown>[]
+    expect(rows.map(({ ctid, state, from_lsn, columns }) => [ctid, state, from_lsn === 'before', columns])).toEqual([
+      ['(0,1)', 'updated', true, { id: '1', v: 'old' }], ['(0,2)', 'deleted', true, { id: '2', v: null }],
+      ['(0,2)', 'live', false, { id: '3', v: 'a,b' }], ['(0,3)', 'live', false, { id: '1', v: 'new "one"' }],
+    ])
+    expect([rows[3]!['from_time'], rows[0]!['to_time'], rows[2]!['from_time']]).toEqual([times[0]!['at'], times[0]!['at'], times[1]!['at']])
+    expect(rows[0]).toMatchObject({ from_time: null, dangling: [], problem: null, raw: null, to_lsn: rows[3]!['from_lsn'] })
+    expect([rows[2]!['to_lsn'], rows[2]!['to_time']]).toEqual([null, null])
+  })
+
+  test('as CSV and as a table, limited', async () => {
+    const csv = (await history('--format', 'csv')).stdout.split('\n')
+    expect(csv[0]).toBe('file,ctid,xmin,xmax,state,from_lsn,from_time,to_lsn,to_time,id,v')
+    expect(csv[4]).toMatch(/^\d+,"\(0,3\)",\d+,0,live,0\/[0-9A-F]+,[-0-9]{10} [0-9:.]{15} UTC,,,1,"new ""one"""$/)
+    expect(csv).toHaveLength(6)
+    const table = (await history('--limit', '2')).stdout
+    expect(table).toMatch(/^ +file \| ctid +\| +xmin \| xmax \| state +\| from_lsn \| from_time \|/)
+    expect(table).toContain('(2 rows)')
+  })
+
+  test('earlier than the copy, unlogged, a sequence, no table, a folder that was replayed into', async () => {
+    expect(await history('--to', '0/1000000')).toMatchObject({ code: 3, stdout: '' })
+    const other = (name: string): Promise<Ran> => ltap(['inspect', 'history', data, name, '--database', 'postgres'])
+    for (const [name, code] of [['public.quick', 'history.unlogged'], ['public.counter', 'history.sequence'], ['public.none', 'selection.table']]) {
+      const ran = await other(name!)
+      expect(ran.stderr).toContain(code)
+      expect(ran.stdout).toBe('')
+    }
+    const kept = join(work, 'kept')
+    expect((await history('--work', kept)).code).toBe(0)
+    expect(existsSync(join(kept, 'PG_VERSION'))).toBe(true)
+    expect((await history('--work', kept)).stderr).toContain('history.resumed')
+    const usual = process.env['TMPDIR']
+    process.env['TMPDIR'] = work
+    expect((await history()).code).toBe(0)
+    expect((await other('public.none')).code).toBe(3)
+    if (usual === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = usual
+    expect(readdirSync(work).sort()).toEqual(['data', 'kept'])
+  })
+
+  test('inspect table of the same directory, with what was deleted', async () => {
+    const { stdout } = await ltap(['inspect', 'table', data, 'public.t', '--database', 'postgres', '--wal', join(data, 'pg_wal'), '--dead', '--json'])
+    const rows = JSON.parse(stdout) as Record<string, unknown>[]
+    expect(rows.map(({ ctid, state, columns }) => [ctid, state, columns])).toEqual([
+      ['(0,2)', 'live', { id: '3', v: 'a,b' }], ['(0,3)', 'live', { id: '1', v: 'new "one"' }],
+    ])
+  })
+})
