@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { fileError } from '../io/datadir/files.ts'
+import { fileError, listDir } from '../io/datadir/files.ts'
 import { replayCluster } from '../io/replay/replaycluster.ts'
 import type { ReplayTarget } from '../engine/replay.ts'
 import { withWalProgress } from './jobprogress.ts'
@@ -35,8 +35,16 @@ export async function replayFirst<T>(
     }))
     return await body(folder)
   } finally {
-    if (work === undefined) rmSync(folder, { recursive: true, force: true })
+    if (work === undefined) removeScratch(folder)
   }
+}
+
+/** All but the record that stopped a replay, and its pages: the error names them. */
+function removeScratch(folder: string): void {
+  const failed = listDir(join(folder, 'ltap')).filter((name) => name.startsWith('failed-'))
+  if (failed.length === 0) return rmSync(folder, { recursive: true, force: true })
+  for (const name of listDir(folder)) if (name !== 'ltap') rmSync(join(folder, name), { recursive: true })
+  for (const name of listDir(join(folder, 'ltap'))) if (!failed.includes(name)) rmSync(join(folder, 'ltap', name), { recursive: true })
 }
 
 function scratchFolder(lake: string): string {

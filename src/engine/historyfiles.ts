@@ -1,6 +1,7 @@
 import { RELATION_RELATION_ID } from '../catalog/catalogs.ts'
 import { bootstrapLayouts } from '../catalog/layout.ts'
 import { CatalogTuple } from '../catalog/scan.ts'
+import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber, Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { RelFileLocator } from '../common/rel.ts'
@@ -23,6 +24,11 @@ interface ClassHistory {
 }
 
 const KINDS = 'rtm'
+
+/** Of the copy or backup that replay began with. */
+export function damagedPage(): CorruptionError {
+  return new CorruptionError('history.page', 'a damaged page is about to be replaced: row versions on it are lost')
+}
 
 /**
  * Which files each table had in a range of WAL: what every version of its pg_class row names, whether it committed or not. Sees the
@@ -52,6 +58,10 @@ export class FileHistory implements RedoObserver {
 
   beforeRemove(page: RedoPage, block: BlockReference): void {
     if (this.catalogs.catalogOf(block) === RELATION_RELATION_ID) this.addPage(block.dbOid, page.bytes, !this.consistent)
+  }
+
+  beforeDamagedIsReplaced(block: BlockReference): void {
+    if (this.consistent && this.catalogs.catalogOf(block) === RELATION_RELATION_ID) throw damagedPage()
   }
 
   beforeCut(locator: RelFileLocator): ((page: RedoPage, block: BlockNumber) => void) | undefined {

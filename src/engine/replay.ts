@@ -131,7 +131,8 @@ export class Replay {
     }
     // As a server that recovers: whether there was more before that time, nobody knows.
     if (endOfWal && target.time !== undefined) {
-      throw new EnvironmentError('replay.target', `the WAL ends at ${this.text(this.lsn)} with no transaction that ended after the target; for its end say latest`)
+      const reason = `the WAL ends at ${this.text(this.lsn)} with no transaction that ended after the target; for its end say latest`
+      throw new EnvironmentError('replay.target', reason)
     }
     if (consistency.reached) return
     throw new EnvironmentError('replay.inconsistent', `at ${this.text(this.lsn)} the pages are not yet those of one moment: ${this.whatIsMissing()}`)

@@ -16,6 +16,7 @@ import { transactionStatus } from '../xact/clog.ts'
 import { MultiXacts } from '../xact/multixact.ts'
 import type { TransactionStore } from '../xact/store.ts'
 import type { TransactionState } from '../xact/transactionstate.ts'
+import { damagedPage } from './historyfiles.ts'
 import { forEachTuple } from './pagetuples.ts'
 import { nearestFullXid, type TransactionEnds } from './transactionends.ts'
 
@@ -121,6 +122,12 @@ export class VersionHistory implements RedoObserver {
     pending.unproven = proof === 'unknown'
   }
 
+  /** A TOAST page that is lost shows in the values that miss it. */
+  beforeDamagedIsReplaced(block: BlockReference): void {
+    const role = this.find(block)?.role
+    if (this.consistent && role !== undefined && role !== 'toast') throw damagedPage()
+  }
+
   beforeCut(locator: RelFileLocator, record: WalRecord): ((page: RedoPage, block: BlockNumber) => void) | undefined {
     const file = this.find(locator)
     if (file === undefined) return undefined
@@ -150,11 +157,16 @@ export class VersionHistory implements RedoObserver {
     return files.find((file) => file.dbOid === dbOid && (file.spcOid === 0 || file.spcOid === spcOid))
   }
 
-  /** A page from a copy that is not yet consistent may be torn; a checksum tells. A dirty one is of the WAL's making. */
+  /**
+   * A page from a copy that is not yet consistent may be torn; a checksum tells. A dirty one is of the WAL's making.
+   * @throws CorruptionError history.page
+   */
   private proofOf({ bytes, dirty }: RedoPage, block: BlockNumber): 'proven' | 'torn' | 'unknown' {
-    if (this.consistent || dirty) return 'proven'
-    if (!this.options.checksums) return 'unknown'
-    return readPageHeader(viewOf(bytes)).checksum === pageChecksum(bytes, block) ? 'proven' : 'torn'
+    if (dirty) return 'proven'
+    if (!this.options.checksums) return this.consistent ? 'proven' : 'unknown'
+    if (readPageHeader(viewOf(bytes)).checksum === pageChecksum(bytes, block)) return 'proven'
+    if (this.consistent) throw damagedPage()
+    return 'torn'
   }
 
   private dropOf(record: WalRecord): NonNullable<FollowedFile['dropped']> {
@@ -233,7 +245,7 @@ export class VersionHistory implements RedoObserver {
 
   private deleterOf({ xmax, infomask }: TupleHeader): Xid {
     if (xmax === INVALID_XID || (infomask & HEAP_XMAX_INVALID) !== 0 || xmaxIsLockedOnly(infomask)) return INVALID_XID
-    return xmax
+    if ((infomask & HEAP_XMAX_IS_MULTI) === 0) return xmax
     const { store, state } = this.options
     const { oldestMulti, nextMulti, nextMultiOffset } = state()
     return new MultiXacts({ offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset }).updater(xmax)

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, realpathSync, rmSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import { CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
+import { type CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'

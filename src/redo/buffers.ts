@@ -32,6 +32,8 @@ export interface RedoObserver {
    * or an INIT record on a page that has content. The page is as it was before the record.
    */
   beforeRemove?(page: RedoPage, block: BlockReference, record: WalRecord): void
+  /** As {@link beforeRemove}, of a page that is damaged, or torn: nobody knows what was on it. */
+  beforeDamagedIsReplaced?(block: BlockReference): void
   /**
    * A main fork is about to be cut or dropped.
    * @returns undefined, or who sees the pages that go, as they are before the record; each is valid during the call only
@@ -169,8 +171,8 @@ export class RedoBuffers {
     if (page === undefined) return fork.extend(block.block)
     if (this.observer.beforeRemove !== undefined && block.fork === MAIN_FORK) {
       // What is replaced may be torn.
-      this.zeroOnError(page, block.block)
-      if (!isNewPage(page)) this.observer.beforeRemove(page, block, record)
+      if (page.unverified === true && !this.isValid(page, block.block)) this.observer.beforeDamagedIsReplaced?.(block)
+      else if (!isNewPage(page)) this.observer.beforeRemove(page, block, record)
     }
     page.unverified = false
     return page

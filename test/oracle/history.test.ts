@@ -1,5 +1,5 @@
 /** `ltap inspect history` and `inspect table --wal` against a table whose every change was written down while a server made it. */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -12,27 +12,30 @@ import { ltap } from '../cli/streams.ts'
 import { Audit, AUDIT_TABLE, backUp, runAudit, Tx, type Version } from '../support/audit.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 
+/** LTAP_TEST_SEED says another. */
+const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Math.floor(Math.random() * 1e6))
+
 const SETTINGS = { track_commit_timestamp: 'on', wal_keep_size: '4GB', max_wal_size: '8GB', checkpoint_timeout: '1d', max_prepared_transactions: '5', autovacuum: 'off' }
 
-describe.each(majors())('history on Postgres %i', (major) => {
+describe.each(majors())(`history on Postgres %i, seed ${SEED}`, (major) => {
   test('every version, with the times the server gives', () => withAudit(major, async (audit, cluster) => {
     const actor = audit.actor(await connect(cluster))
-    await runAudit(audit, actor, 100 + major, 40)
+    await runAudit(audit, actor, SEED + 1, 40)
     await locks(audit, cluster)
     await actor.rewrite('VACUUM FULL audit.rows')
     await audit.show()
-    await runAudit(audit, actor, 200 + major, 15)
+    await runAudit(audit, actor, SEED + 2, 15)
     await replaced(audit, cluster)
-    await runAudit(audit, actor, 300 + major, 10)
+    await runAudit(audit, actor, SEED + 3, 10)
     await openAtTheEnd(audit, cluster)
   }, checkHistory), 120_000)
 
   // Both where all majors are tested.
   test.each(majors().length > 3 ? [true, false] : [major !== 17])('a base backup of a busy server, checksums %s', (checksums) => withAuditedBackup(major, checksums, async (audit, cluster, backUpNow) => {
     const actor = audit.actor(await connect(cluster))
-    await runAudit(audit, actor, 400 + major, 10)
-    await backUpNow(() => runAudit(audit, actor, 500 + major, 20))
-    await runAudit(audit, actor, 600 + major, 10)
+    await runAudit(audit, actor, SEED + 4, 10)
+    await backUpNow(() => runAudit(audit, actor, SEED + 5, 20))
+    await runAudit(audit, actor, SEED + 6, 10)
   }), 120_000)
 
   test.runIf(majors().length > 3 || major === majors().at(-1))('columns and files that change, catalogs that move', () => withAudit(major, changeTables, async (_, place) => {
@@ -283,10 +286,20 @@ async function checkHistory(audit: Audit, { base, wal }: Place): Promise<void> {
     const table = JSON.parse(ran.stdout) as { ctid: string; columns: Record<string, string | null> }[]
     expect(table.map(({ ctid, columns }) => [ctid, ...Object.values(columns)])).toEqual(shown)
   }
+  damageFirstPage(base, audit.versions[0]!.file)
+  await expect(openHistory({ source: base, wal, table: 'audit.rows', database: 'postgres' })).rejects.toThrow('history.page')
 }
 
 function lsnOf(moment: Moment | undefined): number {
   return moment === undefined || moment === 'before' ? 0 : moment.lsn
+}
+
+/** So that its checksum tells. */
+function damageFirstPage(base: string, file: number): void {
+  const path = readdirSync(join(base, 'base')).map((database) => join(base, 'base', database, String(file))).find((name) => existsSync(name))!
+  const bytes = readFileSync(path)
+  bytes[5000]! ^= 1
+  writeFileSync(path, bytes)
 }
 
 /** The rows that were valid at a position, by their own account. */

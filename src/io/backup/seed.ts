@@ -62,7 +62,7 @@ export function isTarBackup(source: string): boolean {
  */
 export async function seed(source: string, out: string): Promise<Seed> {
   if (existsSync(join(source, STATE_FILE)) || existsSync(join(source, SEEDING_FILE))) {
-    throw new EnvironmentError('datadir.replayed', 'ltap replay made this folder: its files are of no use to begin from; to go on, name it with --out', { file: source })
+    throw new EnvironmentError('datadir.replayed', 'ltap replay made this folder, and cannot begin from it; to go on, name it with --out', { file: source })
   }
   makeEmpty(out)
   const tars = findTars(source)

@@ -90,7 +90,8 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
     nextXid: { low: readU32(bytes, 64), epoch: readU32(bytes, 68) }, oldestXid: readU32(bytes, 84),
     nextOid: readU32(bytes, 72), nextMulti: readU32(bytes, 76), nextMultiOffset: readU32(bytes, 80), oldestMulti: readU32(bytes, 92),
     checksums: checksumVersion(bytes), walSegmentSize: readU32(bytes, 228),
-    checkpointTime: Number(readI64(bytes, 104)), oldestActiveXid: readU32(bytes, 120), minRecoveryPoint: lsn(136), minRecoveryPointTimeline: readU32(bytes, 144),
+    checkpointTime: Number(readI64(bytes, 104)), oldestActiveXid: readU32(bytes, 120),
+    minRecoveryPoint: lsn(136), minRecoveryPointTimeline: readU32(bytes, 144),
     backupStartPoint: lsn(152), backupEndPoint: lsn(160), backupEndRequired: bytes[168] === 1,
     walLevel: readI32(bytes, 172), walLogHints: bytes[176] === 1,
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ATTRIBUTE_RELATION_ID } from '../../catalog/catalogs.ts'
 import type { Relation } from '../../catalog/relations.ts'
 import { hexEncode } from '../../common/bytes.ts'
-import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
 import type { WalPosition } from '../../common/ids.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { forEachTuple } from '../../engine/pagetuples.ts'
@@ -21,7 +21,7 @@ import { findTable } from './findtable.ts'
 import { findFiles, forEachCatalogPage, type ReplaySource, resumed, type WatchList, type Watched, watchFiles } from './historypasses.ts'
 import { type Life, LifeJudge, type Moment, type TableFile, type VersionState } from './historyrow.ts'
 import { HistoryToast } from './historytoast.ts'
-import { isVisibleState, xmaxText } from './tuplestate.ts'
+import { xmaxText } from './tuplestate.ts'
 import { TupleValues } from './tuplevalues.ts'
 
 /** One row version that the table had in the range. */
@@ -84,6 +84,7 @@ export async function openHistory(options: HistoryOptions): Promise<TableHistory
 export class TableHistory {
   /** Names of the columns, as they are at the end. */
   readonly columns: readonly string[]
+  private readonly nulls: readonly undefined[]
   private readonly cluster: Cluster
   private readonly relation: Relation
   private readonly watched: Watched
@@ -109,6 +110,7 @@ export class TableHistory {
     forEachCatalogPage(cluster, relation, ATTRIBUTE_RELATION_ID, (page) => watched.attributes.addPage(page, cluster.snapshot.nextXid))
     this.present = new TupleValues(relation, cluster.major, () => this.toast())
     this.columns = this.present.names
+    this.nulls = this.columns.map(() => undefined)
   }
 
   /**
@@ -118,9 +120,7 @@ export class TableHistory {
    */
   *rows(): Generator<HistoryRow> {
     for (const file of this.files) {
-      const { database, schema, name } = this.relation
-      const where = { relation: `${database.name}.${schema}.${name}`, file: String(file.relNumber) }
-      yield* mergeByPlace(this.removed(file), this.remaining(file), where)
+      yield* mergeByPlace(this.removed(file), this.remaining(file))
     }
   }
 
@@ -134,7 +134,7 @@ export class TableHistory {
   private *removed(file: TableFile): Generator<Placed> {
     for (const version of this.watched.spill.versionsOf(file)) {
       const header = readTupleHeader(version.bytes, 0)
-      const row = (): HistoryRow => this.row(file, version, header, this.judge.ofRemoved(version, file, header), version.bytes, version)
+      const row = (): HistoryRow => this.row(file, version, header, version.bytes, version)
       yield { block: version.block, offset: version.offset, xmin: header.xmin, mayComeAgain: version.how === 'removed', row }
     }
   }
@@ -153,7 +153,7 @@ export class TableHistory {
           forEachTuple(page, false, (start, length, offset) => {
             const header = readTupleHeader(page, start)
             const bytes = page.slice(start, start + length)
-            const row = (): HistoryRow => this.row(file, { block, offset }, header, this.judge.ofPresent(file, header, block, offset), bytes)
+            const row = (): HistoryRow => this.row(file, { block, offset }, header, bytes)
             found.push({ block, offset, xmin: header.xmin, mayComeAgain: false, row })
           })
         })
@@ -164,24 +164,43 @@ export class TableHistory {
     }
   }
 
+  /** @throws CorruptionError with relation, block, offset */
   private row(
+    file: TableFile, place: { block: number; offset: number }, header: TupleHeader, bytes: Uint8Array, removed?: RemovedVersion,
+  ): HistoryRow {
+    const { block, offset } = place
+    try {
+      const life = removed === undefined ? this.judge.ofPresent(file, header, block, offset) : this.judge.ofRemoved(removed, file, header)
+      return this.valuedRow(file, place, header, life, bytes, removed)
+    } catch (error) {
+      const { database, schema, name } = this.relation
+      throw isPositioned(error) ? error.at({ relation: `${database.name}.${schema}.${name}`, file: String(file.relNumber), block, offset }) : error
+    }
+  }
+
+  private valuedRow(
     file: TableFile, { block, offset }: { block: number; offset: number }, header: TupleHeader, { state, from, to }: Life, bytes: Uint8Array,
     removed?: RemovedVersion,
   ): HistoryRow {
-    const row = { file: file.relNumber, block, offset, xmin: header.xmin, xmax: xmaxText(header), state, from, to }
-    const unproven = removed?.unproven === true ? 'read from a page that may have been copied while it was written' : undefined
-    const raw = `\\x${hexEncode(bytes)}`
-    const values = file.kind === 'present' ? this.present : this.othersOf(file)
-    const empty = { values: this.columns.map(() => undefined), dangling: [], raw }
-    if (values === undefined) return { ...row, ...empty, problem: "written when the table's columns had other types" }
-    try {
-      const mustHaveAll = removed === undefined && file.kind === 'present' && isVisibleState(state as 'live')
-      const read = values.read(bytes, 0, bytes.length, header, mustHaveAll)
-      return { ...row, ...read, problem: unproven, raw: unproven === undefined ? undefined : raw }
-    } catch (error) {
-      if (!(error instanceof CorruptionError) || (removed === undefined && state === 'live')) throw error
-      return { ...row, ...empty, problem: error.message }
+    const row: HistoryRow = {
+      file: file.relNumber, block, offset, xmin: header.xmin, xmax: xmaxText(header), state, from, to, values: this.nulls, dangling: [],
+      problem: removed && doubt(removed, state), raw: undefined,
     }
+    const values = file.kind === 'present' ? this.present : this.othersOf(file)
+    if (values === undefined) {
+      row.problem = "written when the table's columns had other types"
+    } else {
+      try {
+        const read = values.read(bytes, 0, bytes.length, header, removed === undefined && file.kind === 'present' && (state === 'live' || state === 'deleting'))
+        row.values = read.values
+        row.dangling = read.dangling
+      } catch (error) {
+        if (!(error instanceof CorruptionError) || (removed === undefined && state === 'live')) throw error
+        row.problem = error.message
+      }
+    }
+    if (row.problem !== undefined) row.raw = `\\x${hexEncode(bytes)}`
+    return row
   }
 
   private othersOf(file: TableFile): TupleValues | undefined {
@@ -221,6 +240,11 @@ export class TableHistory {
   }
 }
 
+function doubt({ how, unproven }: RemovedVersion, state: VersionState): string | undefined {
+  if (unproven) return 'read from a page that may have been copied while it was written'
+  return how === 'removed' && state === 'removed' ? 'it was alive when it vanished from its page' : undefined
+}
+
 /** A version that is to be shown if no later one is the same. */
 interface Placed {
   block: number
@@ -232,7 +256,7 @@ interface Placed {
 }
 
 /** Versions that vanished and the one that is left, place by place. Of a version that comes twice only the last is given. */
-function* mergeByPlace(removed: Generator<Placed>, remaining: Generator<Placed>, where: { relation: string; file: string }): Generator<HistoryRow> {
+function* mergeByPlace(removed: Generator<Placed>, remaining: Generator<Placed>): Generator<HistoryRow> {
   try {
     let gone = removed.next()
     let left = remaining.next()
@@ -241,9 +265,8 @@ function* mergeByPlace(removed: Generator<Placed>, remaining: Generator<Placed>,
       const here: Placed[] = []
       for (; !gone.done && isSame(gone.value, next); gone = removed.next()) here.push(gone.value)
       for (; !left.done && isSame(left.value, next); left = remaining.next()) here.push(left.value)
-      const { block, offset } = next
       for (const [i, { xmin, row, mayComeAgain }] of here.entries()) {
-        if (!mayComeAgain || !here.some((other, j) => j > i && other.xmin === xmin)) yield withPosition({ ...where, block, offset }, row)
+        if (!mayComeAgain || !here.some((other, j) => j > i && other.xmin === xmin)) yield row()
       }
     }
   } finally {

@@ -1,6 +1,6 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { assert, CorruptionError } from '../../common/errors.ts'
-import { fileError } from '../datadir/files.ts'
+import { fileError, readFully } from '../datadir/files.ts'
 
 const BUFFER_BYTES = 1 << 20
 
@@ -34,18 +34,20 @@ export class Spill {
     this.buffered += end - start
   }
 
-  /** @throws EnvironmentError file.* */
-  read(position: number, into: Uint8Array, length: number): void {
+  /**
+   * Reads at least `least` bytes, and as many as there are and `into` has room for.
+   * @throws EnvironmentError file.*
+   */
+  read(position: number, into: Uint8Array, least = into.length): void {
     this.flush()
+    const room = Math.min(into.length, this.written - position)
+    if (room < least) throw new CorruptionError('history.spill', 'the temporary file is cut short', { file: this.path, byte: position })
     try {
-      for (let done = 0; done < length; ) {
-        const count = readSync(this.fd, into, done, length - done, position + done)
-        if (count === 0) throw new CorruptionError('history.spill', 'the temporary file is cut short', { file: this.path, byte: position })
-        done += count
-      }
+      if (readFully(this.fd, into, 0, room, position) === room) return
     } catch (error) {
       throw fileError(error, this.path)
     }
+    throw new CorruptionError('history.spill', 'the temporary file was cut', { file: this.path, byte: position })
   }
 
   close(): void {

@@ -13,6 +13,8 @@ import { NumberRows, Spill } from './spill.ts'
  *  +----------+---------+-----+-------+--------+--------+------+-------+-------+-----+----------+-------
  */
 const HEADER = 40
+/** What is read at once: most versions are shorter. */
+const READ_AHEAD = 1024
 const STATUSES: readonly KnownStatus[] = ['open', 'committed', 'aborted']
 const HOW: readonly RemovedVersion['how'][] = ['removed', 'cut', 'dropped']
 
@@ -82,14 +84,17 @@ export class VersionSpill implements VersionSink {
   *versionsOf(file: FollowedFile): Generator<SpilledVersion> {
     const { versions, versionSpill } = this
     const index = this.files.indexOf(file)
-    const bytes = new Uint8Array(HEADER)
+    const bytes = new Uint8Array(READ_AHEAD)
     const view = new DataView(bytes.buffer)
     for (let row = versions.first(index * 0x100000000); row < versions.count && versions.cell(row, 0) < (index + 1) * 0x100000000; row++) {
       const position = versions.cell(row, 2)
       versionSpill.read(position, bytes, HEADER)
-      const length = view.getUint16(30, true)
-      const tuple = new Uint8Array(length)
-      versionSpill.read(position + HEADER, tuple, length)
+      const end = HEADER + view.getUint16(30, true)
+      let tuple = bytes.slice(HEADER, end)
+      if (end > READ_AHEAD) {
+        tuple = new Uint8Array(end - HEADER)
+        versionSpill.read(position + HEADER, tuple)
+      }
       yield {
         file, block: view.getUint32(24, true), offset: view.getUint16(28, true), inserter: view.getFloat64(0, true), deleter: view.getFloat64(8, true),
         inserterStatus: STATUSES[bytes[34]!]!, deleterStatus: STATUSES[bytes[35]!]!, how: HOW[bytes[36]!]!, lsn: view.getFloat64(16, true),
@@ -108,7 +113,7 @@ export class VersionSpill implements VersionSink {
     const { chunks } = this
     for (let row = chunks.first(valueId); row < chunks.count && chunks.cell(row, 0) === valueId; row++) {
       const bytes = new Uint8Array(chunks.cell(row, 3))
-      this.chunkSpill.read(chunks.cell(row, 2), bytes, bytes.length)
+      this.chunkSpill.read(chunks.cell(row, 2), bytes)
       yield { seq: chunks.cell(row, 1), bytes }
     }
   }
