@@ -1,20 +1,20 @@
 /**
- * WAL of TPC-B transactions, as pgbench runs them, and the data directory they began with: made once per size and kept beside the tables.
+ * WAL of TPC-B transactions, as pgbench runs them, and the data directory they began with: made once per size and major, kept beside the tables.
  *
  *     $LTAP_BENCH_DIR/
- *       tpcb-smoke-v1.json              names the folder and says what is in it; written last, so it is whole
+ *       tpcb-17-smoke-v1.json           names the folder and says what is in it; written last, so it is whole
  *       tpcb-XXXXXX/base                the data directory, cleanly shut down before the first transaction
  *       tpcb-XXXXXX/wal                 pg_wal after the last one; its server was killed
  */
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
+import type { PgMajor } from '../src/common/pgversion.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
 import { copyDataDir } from '../src/io/postgresdatadir.ts'
 import { benchDir } from './data.ts'
 import type { BenchSize } from './tables.ts'
 
-const MAJOR = 17
 const VERSION = 1
 const CLIENTS = 4
 
@@ -35,8 +35,8 @@ export interface TpcbWal {
   transactions: number
 }
 
-export async function tpcbWal(size: BenchSize): Promise<TpcbWal> {
-  const marker = join(benchDir(), `tpcb-${size}-v${VERSION}.json`)
+export async function tpcbWal(size: BenchSize, major: PgMajor): Promise<TpcbWal> {
+  const marker = join(benchDir(), `tpcb-${major}-${size}-v${VERSION}.json`)
   if (existsSync(marker)) {
     const made = JSON.parse(readFileSync(marker, 'utf8')) as TpcbWal
     if (existsSync(join(made.base, 'PG_VERSION'))) return made
@@ -46,7 +46,7 @@ export async function tpcbWal(size: BenchSize): Promise<TpcbWal> {
   mkdirSync(benchDir(), { recursive: true })
   const folder = mkdtempSync(join(benchDir(), 'tpcb-'))
   const made = { base: join(folder, 'base'), wal: join(folder, 'wal'), transactions }
-  const server = await PostgresCluster.create({ major: MAJOR, parentDir: benchDir(), settings: TPCB_SETTINGS })
+  const server = await PostgresCluster.create({ major, parentDir: benchDir(), settings: TPCB_SETTINGS })
   try {
     await server.start()
     await withClient(server, (client) => client.query(tables(branches)))

@@ -1,11 +1,13 @@
 /**
  * Segment files → records: page headers, CRC, links, block references; beside pg_waldump --stats of Debian's Postgres 15 (LTAP_SYSTEM_POSTGRES),
- * which reads the same files. Two kinds of WAL: short records, as transactions write them, and full-page images.
+ * which reads the same files. Three kinds of WAL: of TPC-B transactions, nothing but short records, full-page images.
  */
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
+import { formatWalPosition } from '../src/common/ids.ts'
+import { parseControlFile } from '../src/io/datadir/controlfile.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
 import { openWal } from '../src/io/wal/source.ts'
 import { benchDir, benchSize } from './data.ts'
@@ -13,6 +15,7 @@ import { ResultHash } from './hash.ts'
 import { compare } from './measure.ts'
 import { printResult } from './report.ts'
 import type { BenchSize } from './tables.ts'
+import { tpcbWal } from './tpcb.ts'
 
 const MAJOR = 15
 const VERSION = 1
@@ -25,39 +28,65 @@ interface BenchWal {
   ranges: Record<string, [start: string, end: string]>
 }
 
+interface WalRange {
+  variant: string
+  dir: string
+  from: number
+  to: number
+}
+
 const size = benchSize()
-const { dir, ranges } = await makeWal()
-for (const [variant, [start, end]] of Object.entries(ranges)) {
-  const [from, to] = [position(start), position(end)]
+for (const { variant, dir, from, to } of [await tpcbRange(), ...await madeRanges()]) {
   const peerProgram = join(process.env['LTAP_SYSTEM_POSTGRES'] ?? '/usr/lib/postgresql/15/bin', 'pg_waldump')
   if (!existsSync(peerProgram)) {
     process.stderr.write(`SKIPPED: no ${peerProgram}; set LTAP_SYSTEM_POSTGRES to the bin folder of a Postgres 15\n`)
     break
   }
-  const ours = { name: 'records', run: () => readRecords(from, to, () => {}) }
-  const peer = { name: 'pg_waldump', run: () => void execFileSync(peerProgram, ['--stats', '-p', dir, '-s', start, '-e', end], { stdio: ['ignore', 'pipe', 'ignore'] }) }
-  const hash = new ResultHash()
-  const words = new Uint32Array(4)
-  const records = readRecords(from, to, (lsn, length, crc, blocks) => {
-    words.set([lsn % 0x100000000, length, crc, blocks])
-    hash.add(new Uint8Array(words.buffer))
-  })
+  const ours = { name: 'records', run: () => readRecords(dir, from, to) }
+  const args = ['--stats', '-p', dir, '-s', formatWalPosition(from), '-e', formatWalPosition(to)]
+  const peer = { name: 'pg_waldump', run: () => void execFileSync(peerProgram, args, { stdio: ['ignore', 'pipe', 'ignore'] }) }
   const comparison = await compare(ours, peer, size)
+  const { records, digest } = hashRecords(dir, from, to)
   printResult({
     kind: 'speed', bench: 'wal', table: `${records} records`, variant, peerName: 'pg_waldump --stats', heapBytes: to - from, ...comparison, wanted: WANTED,
-    hash: hash.digest(),
+    hash: digest,
   })
 }
 
-function readRecords(from: number, to: number, take: (lsn: number, length: number, crc: number, blocks: number) => void): number {
+function readRecords(dir: string, from: number, to: number): number {
   const source = openWal(dir, { start: from, exact: true })
   let count = 0
-  for (let record = source.read(); record !== undefined && record.startLsn < to; record = source.read()) {
-    take(record.startLsn, record.length, record.crc, record.blockCount)
-    count++
-  }
+  for (let record = source.read(); record !== undefined && record.startLsn < to; record = source.read()) count++
   source.close()
   return count
+}
+
+function hashRecords(dir: string, from: number, to: number): { records: number; digest: string } {
+  const hash = new ResultHash()
+  const words = new Uint32Array(4)
+  const source = openWal(dir, { start: from, exact: true })
+  let records = 0
+  for (let record = source.read(); record !== undefined && record.startLsn < to; record = source.read()) {
+    words.set([record.startLsn % 0x100000000, record.length, record.crc, record.blockCount])
+    hash.add(new Uint8Array(words.buffer))
+    records++
+  }
+  source.close()
+  return { records, digest: hash.digest() }
+}
+
+async function tpcbRange(): Promise<WalRange> {
+  const { base, wal } = await tpcbWal(size, MAJOR)
+  const from = Number(parseControlFile(readFileSync(join(base, 'global/pg_control')), MAJOR).redo)
+  const source = openWal(wal, { start: from, exact: true })
+  while (source.read() !== undefined);
+  source.close()
+  return { variant: 'TPC-B', dir: wal, from, to: source.position }
+}
+
+async function madeRanges(): Promise<WalRange[]> {
+  const { dir, ranges } = await makeWal()
+  return Object.entries(ranges).map(([variant, [start, end]]) => ({ variant, dir, from: position(start), to: position(end) }))
 }
 
 async function makeWal(): Promise<BenchWal> {
