@@ -39,7 +39,9 @@ export function addVerify(program: Command, run: Run): void {
       const output = begin(run, options)
       const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
         verifyLake({ lake, workers, onProgress, ...(files === undefined ? {} : { pgdata: files }) }))
-      const report = pgdata === undefined ? await verify() : await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify)
+      // The source, not the folder that it was replayed into.
+      const report = pgdata === undefined ? await verify()
+        : { ...await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify), comparedWith: pgdata }
       if (!report.equal) run.exitCode = EXIT_NO
       await output.result(report, () => reportText(report))
     })

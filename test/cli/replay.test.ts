@@ -195,7 +195,7 @@ describe.each(MAJORS)('Postgres %i', (major) => {
     // Default target: the LSN of the lake.
     expect(await ltap(['verify', clean, '--wal', wal, ...options])).toMatchObject({ code: 0 })
     const kept = await ltap(['verify', clean, '--wal', wal, '--work', work, ...options, '--json'])
-    expect({ code: kept.code, report: JSON.parse(kept.stdout) as unknown }).toMatchObject({ code: 0, report: { equal: true, forensic: { hintContradictions: 0 } } })
+    expect({ code: kept.code, report: JSON.parse(kept.stdout) as unknown }).toMatchObject({ code: 0, report: { equal: true, comparedWith: clean, forensic: { hintContradictions: 0 } } })
     // The temporary folders are gone.
     expect(readdirSync(root).filter((name) => !here.includes(name)).map((name) => join(root, name)).sort()).toEqual([lake, work].sort())
     expect(await ltap(['verify', work, ...options])).toMatchObject({ code: 0 })
