@@ -108,13 +108,11 @@ export class WalRecord {
   startLsn: WalPosition = 0
   /** Where it ends, padding included: the LSN that redo puts on pages, and the one that decides whether it belongs to a state. */
   endLsn: WalPosition = 0
-  prev: WalPosition = 0
   /** xl_xid: of the subtransaction inside one; 0 if none. */
   xid: Xid = 0
   /** xl_info, all eight bits. */
   info = 0
   rmgr = 0
-  crc = 0
   /** How many of {@link blocks} are this record's. */
   blockCount = 0
   readonly blocks: BlockReference[] = []
@@ -129,6 +127,15 @@ export class WalRecord {
   block(id: number): BlockReference | undefined {
     for (let i = 0; i < this.blockCount; i++) if (this.blocks[i]!.id === id) return this.blocks[i]
     return undefined
+  }
+
+  /** xl_prev: where the record before begins. */
+  get prev(): WalPosition {
+    return this.view.getUint32(this.start + XL_PREV + 4, true) * 0x100000000 + this.view.getUint32(this.start + XL_PREV, true)
+  }
+
+  get crc(): number {
+    return this.view.getUint32(this.start + XL_CRC, true)
   }
 
   /** xl_info without the bits that belong to every resource manager. */
@@ -148,10 +155,8 @@ export class WalRecord {
     this.endLsn = endLsn
     this.length = view.getUint32(start, true)
     this.xid = view.getUint32(start + XL_XID, true)
-    this.prev = view.getUint32(start + XL_PREV + 4, true) * 0x100000000 + view.getUint32(start + XL_PREV, true)
     this.info = bytes[start + XL_INFO]!
     this.rmgr = bytes[start + XL_RMID]!
-    this.crc = view.getUint32(start + XL_CRC, true)
     this.blockCount = 0
     this.mainLength = 0
     this.origin = 0
