@@ -9,13 +9,13 @@ import { parseTarget } from '../../src/cli/replaytarget.ts'
 import { replayCluster } from '../../src/io/replay/replaycluster.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
 import { Random } from '../support/ddlvalues.ts'
-import { closeSessions, connect, majors } from '../support/oracle.ts'
+import { closeSessions, connect, outerMajors } from '../support/oracle.ts'
 import { withPitr, withRecovered } from '../support/pitr.ts'
 import { checkPoint, checkPoints } from '../support/pitrcheck.ts'
 
 const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Math.floor(Math.random() * 1e9))
 
-describe.each(majors())('the lake at a point in time on Postgres %i', (major) => {
+describe.each(outerMajors())('the lake at a point in time on Postgres %i', (major) => {
   test(`two LSNs, a time, the latest of another timeline; seed ${SEED}`, () => withPitr(major, { seed: SEED, rounds: 2 }, async (found) => {
     await checkPoints(found, new Random(SEED), 2)
     const { time, marks } = found.moments[0]!

@@ -34,6 +34,11 @@ export function majors(): number[] {
 }
 let warned = false
 
+/** The first and the last of them, for what the long suite has on all. */
+export function outerMajors(): number[] {
+  return majors().filter((_, i, all) => i === 0 || i === all.length - 1)
+}
+
 export type Row = Record<string, string | null>
 
 /** One connection. Every value is the text the server sent, never parsed. */
