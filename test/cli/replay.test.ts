@@ -96,7 +96,6 @@ function expectFailure({ code, stdout, stderr }: Ran, message: RegExp, expectedC
 }
 
 /** Little here depends on the major. */
-
 describe.each(outerMajors())('Postgres %i', (major) => {
   let made: Made
   let root: string
