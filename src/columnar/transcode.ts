@@ -11,9 +11,9 @@ import { encodeParquet, type ParquetOptions } from './parquetwriter.ts'
 import { sampleBlocks, samplePages } from './sample.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 
-/** A row group is full at this many rows or bytes of values, at the next page border. */
+/** A row group is full at this many rows or bytes of values, at the next page border. Whoever reads one holds it several times over. */
 const ROW_GROUP_ROWS = 131_072
-const ROW_GROUP_BYTES = 32 << 20
+const ROW_GROUP_BYTES = 24 << 20
 
 /** Iceberg's reserved id of a position delete's `pos`. */
 const HIDDEN_FIELD: LakeField = { name: 'pos', id: 2147483545, type: { kind: 'long' } }
@@ -46,7 +46,7 @@ export interface BlockRange {
  */
 const FILES_WANTED = 8
 const FILE_BLOCKS_MIN = 4096
-const FILE_BLOCKS_MAX = 16384
+const FILE_BLOCKS_MAX = 12288
 
 /** The files of a relation of so many blocks: at least one, so that a relation without blocks has its schema in the lake. */
 export function fileRanges(blocks: number): BlockRange[] {
