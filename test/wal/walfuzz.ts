@@ -74,7 +74,10 @@ function check(wal: Wal, known: readonly SeenRecord[], start: WalPosition, part:
   const from = changed < 40 ? sound.findIndex(record => record.startLsn === found[0]?.startLsn) : 0
   if (found.length > 0 && from < 0) throw new Error(`${name}: a record at ${found[0]!.startLsn} that no server wrote`)
   for (const [i, record] of found.entries()) {
-    if (record.crc !== sound[from + i]?.crc || record.startLsn !== sound[from + i]?.startLsn) expect(record, name).toEqual(sound[from + i])
+    if (record.crc === sound[from + i]?.crc && record.startLsn === sound[from + i]?.startLsn) continue
+    // No record before the first one vouches for its link: one that the server wrote at another place is whole here, too, for Postgres as well.
+    if (i === 0 && known.some(({ crc, prev, length }) => crc === record.crc && prev === record.prev && length === record.length)) continue
+    expect(record, name).toEqual(sound[from + i])
   }
   const before = sound.filter(({ endLsn }) => endLsn <= start + changed).length
   if (changed >= 40 && found.length < before) throw new Error(`${name}: ${found.length} of ${before} records before the damage at ${changed}`)
