@@ -8,14 +8,14 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { EnvironmentError } from '../src/common/errors.ts'
 import { type Cluster, openCluster } from '../src/io/cluster.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
+import { withClient } from './server.ts'
 import { type BenchSize, DATA_VERSION, TABLE_NAMES, type TableName, tableStatements } from './tables.ts'
 
 const MAJOR = 17
-const DATABASE = 'postgres'
 
 /** COPY at its best: a table in shared buffers whole (a scan of more than a quarter of them goes round a small ring instead). */
 const SETTINGS: Record<BenchSize, Record<string, string>> = {
@@ -52,9 +52,9 @@ export async function benchDataDir(size: BenchSize): Promise<string> {
   try {
     // Commits stay synchronous: VACUUM sets no hint bit for a commit whose WAL is not flushed, and the first COPY would change pages.
     await server.start(SETTINGS[size])
-    const client = await connect(server)
-    for (const statement of tableStatements(size)) await client.query(statement)
-    await client.end()
+    await withClient(server, async (client) => {
+      for (const statement of tableStatements(size)) await client.query(statement)
+    })
     await server.stop()
   } catch (error) {
     await server.remove()
@@ -81,18 +81,10 @@ export async function withServer<T>(dataDir: string, size: BenchSize, body: (cli
   const server = await PostgresCluster.adopt({ dataDir, settings: SETTINGS[size] })
   try {
     await server.start()
-    const client = await connect(server)
-    const result = await body(client)
-    await client.end()
+    const result = await withClient(server, body)
     await server.stop()
     return result
   } finally {
     await server.remove()
   }
-}
-
-async function connect(server: PostgresCluster): Promise<pg.Client> {
-  const client = new pg.Client({ host: server.socketDir, port: server.port, user: 'postgres', database: DATABASE })
-  await client.connect()
-  return client
 }

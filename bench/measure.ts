@@ -52,7 +52,8 @@ export async function compare(ours: Side, peer: Side, size: BenchSize): Promise<
   }
 }
 
-function timing(times: readonly number[]): Timing {
+/** @param times milliseconds, one or more */
+export function timing(times: readonly number[]): Timing {
   const sorted = [...times].sort((a, b) => a - b)
   return { medianMs: sorted[sorted.length >> 1]!, minMs: sorted[0]!, maxMs: sorted.at(-1)! }
 }

@@ -17,7 +17,7 @@ import type { RedoStore } from '../src/redo/store.ts'
 import { loadDataDir, type MemoryStore } from '../test/support/memorystore.ts'
 import { benchDir, benchSize } from './data.ts'
 import { ResultHash } from './hash.ts'
-import { compare, type Side, type Timing } from './measure.ts'
+import { compare, type Side, timing } from './measure.ts'
 import { printResult } from './report.ts'
 import { TPCB_SETTINGS, tpcbWal } from './tpcb.ts'
 
@@ -135,9 +135,4 @@ async function recover(): Promise<number> {
     await server.remove()
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-function timing(values: readonly number[]): Timing {
-  const sorted = [...values].sort((a, b) => a - b)
-  return { medianMs: sorted[sorted.length >> 1]!, minMs: sorted[0]!, maxMs: sorted.at(-1)! }
 }

@@ -8,11 +8,11 @@
  */
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
 import type { PgMajor } from '../src/common/pgversion.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
 import { copyDataDir } from '../src/io/postgresdatadir.ts'
 import { benchDir } from './data.ts'
+import { withClient } from './server.ts'
 import type { BenchSize } from './tables.ts'
 
 const VERSION = 1
@@ -67,16 +67,6 @@ export async function tpcbWal(size: BenchSize, major: PgMajor): Promise<TpcbWal>
   writeFileSync(`${marker}.new`, JSON.stringify(made))
   renameSync(`${marker}.new`, marker)
   return made
-}
-
-async function withClient(server: PostgresCluster, body: (client: pg.Client) => Promise<unknown>): Promise<void> {
-  const client = new pg.Client({ host: server.socketDir, port: server.port, user: 'postgres', database: 'postgres' })
-  await client.connect()
-  try {
-    await body(client)
-  } finally {
-    await client.end()
-  }
 }
 
 /** pgbench's tables, filled, and its transaction as a procedure that commits each one. */

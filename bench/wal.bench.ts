@@ -5,8 +5,7 @@
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
-import { formatWalPosition } from '../src/common/ids.ts'
+import { formatWalPosition, parseLsn, walPosition } from '../src/common/ids.ts'
 import { parseControlFile } from '../src/io/datadir/controlfile.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
 import { openWal } from '../src/io/wal/source.ts'
@@ -14,6 +13,7 @@ import { benchDir, benchSize } from './data.ts'
 import { ResultHash } from './hash.ts'
 import { compare } from './measure.ts'
 import { printResult } from './report.ts'
+import { withClient } from './server.ts'
 import type { BenchSize } from './tables.ts'
 import { tpcbWal } from './tpcb.ts'
 
@@ -86,7 +86,7 @@ async function tpcbRange(): Promise<WalRange> {
 
 async function madeRanges(): Promise<WalRange[]> {
   const { dir, ranges } = await makeWal()
-  return Object.entries(ranges).map(([variant, [start, end]]) => ({ variant, dir, from: position(start), to: position(end) }))
+  return Object.entries(ranges).map(([variant, [start, end]]) => ({ variant, dir, from: walPosition(parseLsn(start)!), to: walPosition(parseLsn(end)!) }))
 }
 
 async function makeWal(): Promise<BenchWal> {
@@ -99,18 +99,17 @@ async function makeWal(): Promise<BenchWal> {
   const server = await PostgresCluster.create({ major: MAJOR, parentDir: benchDir(), settings })
   try {
     await server.start()
-    const client = new pg.Client({ host: server.socketDir, port: server.port, user: 'postgres' })
-    await client.connect()
-    const lsn = async (): Promise<string> => String((await client.query<{ l: string }>('SELECT pg_current_wal_insert_lsn() l')).rows[0]!.l)
-    await client.query('CREATE TABLE t (id int PRIMARY KEY, v int, filler char(60))')
-    const start = await lsn()
-    await client.query(`INSERT INTO t SELECT i, i, '' FROM generate_series(1, ${ROWS[size]}) i`)
-    await client.query('UPDATE t SET v = v + 1')
-    const middle = await lsn()
-    for (const statement of ['CHECKPOINT', 'VACUUM FULL t', 'CREATE INDEX ON t (v)', 'CREATE INDEX ON t (filler, v)']) await client.query(statement)
-    made.ranges = { 'short records': [start, middle], images: [middle, await lsn()] }
-    await client.query("SELECT pg_logical_emit_message(true, 'flush', '')")
-    await client.end()
+    await withClient(server, async (client) => {
+      const lsn = async (): Promise<string> => String((await client.query<{ l: string }>('SELECT pg_current_wal_insert_lsn() l')).rows[0]!.l)
+      await client.query('CREATE TABLE t (id int PRIMARY KEY, v int, filler char(60))')
+      const start = await lsn()
+      await client.query(`INSERT INTO t SELECT i, i, '' FROM generate_series(1, ${ROWS[size]}) i`)
+      await client.query('UPDATE t SET v = v + 1')
+      const middle = await lsn()
+      for (const statement of ['CHECKPOINT', 'VACUUM FULL t', 'CREATE INDEX ON t (v)', 'CREATE INDEX ON t (filler, v)']) await client.query(statement)
+      made.ranges = { 'short records': [start, middle], images: [middle, await lsn()] }
+      await client.query("SELECT pg_logical_emit_message(true, 'flush', '')")
+    })
     await server.stop()
     cpSync(join(server.dataDir, 'pg_wal'), made.dir, { recursive: true })
   } finally {
@@ -119,9 +118,4 @@ async function makeWal(): Promise<BenchWal> {
   writeFileSync(`${marker}.new`, JSON.stringify(made))
   renameSync(`${marker}.new`, marker)
   return made
-}
-
-function position(lsn: string): number {
-  const [high, low] = lsn.split('/')
-  return Number.parseInt(high!, 16) * 2 ** 32 + Number.parseInt(low!, 16)
 }

@@ -1,9 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { POSTGRES_EPOCH_SECONDS } from '../common/epoch.ts'
 import { type Lsn, parseLsn, type WalPosition, walPosition } from '../common/ids.ts'
 import type { ReplayTarget } from '../engine/replay.ts'
 
-/** 2000-01-01 in milliseconds since 1970. */
-const POSTGRES_EPOCH_MS = 946_684_800_000
 const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$/
 
 export interface TargetOptions {
@@ -46,7 +45,7 @@ function parseTime(text: string): bigint | undefined {
   const ms = Date.parse(`${day}T${minutes}:${seconds}${offset}`)
   // Date.parse takes 30 February for 2 March.
   if (Number.isNaN(ms) || new Date(`${day}T00:00Z`).toISOString().slice(0, 10) !== day) return undefined
-  return BigInt(ms - POSTGRES_EPOCH_MS) * 1000n + BigInt(fraction.padEnd(6, '0'))
+  return BigInt(ms - POSTGRES_EPOCH_SECONDS * 1000) * 1000n + BigInt(fraction.padEnd(6, '0'))
 }
 
 function parseTimeline(text: string): number | 'latest' {

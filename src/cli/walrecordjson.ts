@@ -1,9 +1,9 @@
 import { formatWalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import type { BlockReference, WalRecord } from '../wal/record.ts'
+import { type BlockReference, FORK_NAMES, type WalRecord } from '../wal/record.ts'
 import { rmgrName } from '../wal/rmgr.ts'
 import { describeRecord, recordType } from '../wal/text/describe.ts'
-import { FORK_NAMES, locatorText } from '../wal/text/parts.ts'
+import { locatorText } from '../wal/text/parts.ts'
 import { compressionName, imagesLength } from '../wal/waldump.ts'
 
 /** A record for --json: what its line says, and the rest of its headers. Lengths in bytes. */

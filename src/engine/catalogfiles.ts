@@ -5,9 +5,7 @@ import { parseRelationMap } from '../catalog/relmap.ts'
 import { decodeDbase } from '../wal/dbase.ts'
 import type { WalRecord } from '../wal/record.ts'
 import { decodeRelmapUpdate } from '../wal/relmap.ts'
-
-const RM_DBASE_ID = 4
-const RM_RELMAP_ID = 7
+import { RM_DBASE_ID, RM_RELMAP_ID } from '../wal/rmgr.ts'
 
 /** The files that mapped catalogs have, or had, in a range of WAL: VACUUM FULL gives them new ones. Shared catalogs are of database 0. */
 export class CatalogFiles {

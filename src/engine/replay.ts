@@ -5,14 +5,12 @@ import { Redo, type RedoState } from '../redo/redo.ts'
 import type { RedoObserver } from '../redo/buffers.ts'
 import type { RedoStore } from '../redo/store.ts'
 import type { WalRecord } from '../wal/record.ts'
+import { RM_XACT_ID, RM_XLOG_ID } from '../wal/rmgr.ts'
 import { XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED, XLOG_XACT_OPMASK } from '../wal/xact.ts'
 import { decodeBackupEnd, XLOG_BACKUP_END } from '../wal/xlog.ts'
 import type { TransactionStore } from '../xact/store.ts'
 import { TransactionLog, type TransactionObserver } from '../xact/transactionlog.ts'
 import type { TransactionState } from '../xact/transactionstate.ts'
-
-const RM_XLOG_ID = 0
-const RM_XACT_ID = 1
 
 /** Pages, files and transaction status of a cluster, to be moved along the WAL. A port. */
 export interface ReplayStore extends RedoStore, TransactionStore {

@@ -1,4 +1,4 @@
-import { formatWalPosition, type BlockNumber, type OffsetNumber, type WalPosition, type Xid, INVALID_XID } from '../common/ids.ts'
+import { type BlockNumber, FIRST_NORMAL_XID, formatWalPosition, INVALID_XID, type OffsetNumber, type WalPosition, type Xid } from '../common/ids.ts'
 import { CorruptionError, withPosition } from '../common/errors.ts'
 import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
 import { pageChecksum } from '../page/checksum.ts'
@@ -11,6 +11,7 @@ import { readTupleHeader, type TupleHeader } from '../tuple/header.ts'
 import { HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMIN_COMMITTED, HEAP_XMIN_FROZEN, HEAP_XMIN_INVALID, xmaxIsLockedOnly } from '../tuple/infomask.ts'
 import { decodeSmgrCreate, XLOG_SMGR_CREATE } from '../wal/smgr.ts'
 import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
+import { RM_SMGR_ID, RM_XACT_ID } from '../wal/rmgr.ts'
 import { XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED, XLOG_XACT_OPMASK } from '../wal/xact.ts'
 import { transactionStatus } from '../xact/clog.ts'
 import { MultiXacts } from '../xact/multixact.ts'
@@ -19,10 +20,6 @@ import type { TransactionState } from '../xact/transactionstate.ts'
 import { damagedPage } from './historyfiles.ts'
 import { forEachTuple } from './pagetuples.ts'
 import { nearestFullXid, type TransactionEnds } from './transactionends.ts'
-
-const RM_XACT_ID = 1
-const RM_SMGR_ID = 2
-const FIRST_NORMAL_XID = 3
 
 /** A file whose row versions are followed. */
 export interface FollowedFile {

@@ -229,8 +229,8 @@ export function repairFragmentation(page: PageViews, truncates: boolean): void {
       target -= length
     }
     if (target < lower || offs & 7 || (descending ? previous < upper : impossibleItem(words, count) !== 0)) throw impossibleItems(page, count)
-    if (descending) moveUp(words, firstMoved, count, top)
-    else rearrange(words, firstMoved, count, top)
+    if (!descending) before.set(words)
+    packItems(words, descending ? words : before, firstMoved, count, top)
   }
   const dropped = truncates ? count - lastUsed : 0
   words[BOUNDS] = (lower - 4 * dropped) | (target << 16)
@@ -257,26 +257,34 @@ function impossibleItems({ words }: PageViews, count: number): CorruptionError {
   return new CorruptionError('page.item', `impossible item: lp_off ${word & LP_OFF}, lp_len ${word >>> 17}, pd_upper ${words[BOUNDS]! >>> 16}`, { offset })
 }
 
-/** Items lie in falling order: each moves to a higher place, from the highest on, none onto one yet to be moved. */
-function moveUp(words: Int32Array, first: number, count: number, top: number): void {
+/**
+ * Packs the items against `top`, neighbours as one.
+ * @param from where they are read: the page itself if they lie in falling order, so that each moves to a higher place, from the highest
+ *   on, none onto one yet to be moved; else a picture of the page as it was
+ */
+function packItems(words: Int32Array, from: Int32Array, first: number, count: number, top: number): void {
   let to = top >> 2
-  // Neighbours move as one: words [runStart, runEnd).
   let runStart = 0
   let runEnd = 0
   for (let offset = first; offset <= count; offset++) {
     const word = words[LINE_POINTERS + offset]!
     const length = ((word >>> 17) + 7) >> 3 << 1
     if (length === 0) continue
-    const from = (word & LP_OFF) >> 2
-    if (from + length !== runStart) {
-      if (to !== runStart) copyUp(words, runStart, runEnd, to)
-      runEnd = from + length
+    const start = (word & LP_OFF) >> 2
+    if (start + length !== runStart) {
+      if (to !== runStart) copyRun(words, from, runStart, runEnd, to)
+      runEnd = start + length
     }
-    runStart = from
+    runStart = start
     to -= length
     words[LINE_POINTERS + offset] = (word & ~LP_OFF) | (to << 2)
   }
-  if (to !== runStart) copyUp(words, runStart, runEnd, to)
+  if (to !== runStart) copyRun(words, from, runStart, runEnd, to)
+}
+
+function copyRun(words: Int32Array, from: Int32Array, start: number, end: number, to: number): void {
+  if (from === words) copyUp(words, start, end, to)
+  else copyBack(words, start, end, to)
 }
 
 /** A call costs as much as copying so many words by hand. */
@@ -289,28 +297,6 @@ function copyUp(words: Int32Array, start: number, end: number, to: number): void
     return
   }
   for (let from = end - 1, at = to + end - start - 1; from >= start; from--, at--) words[at] = words[from]!
-}
-
-/** Items in any order: copied from a picture of the page as it was, neighbours as one. */
-function rearrange(words: Int32Array, first: number, count: number, top: number): void {
-  before.set(words)
-  let to = top >> 2
-  let runStart = 0
-  let runEnd = 0
-  for (let offset = first; offset <= count; offset++) {
-    const word = words[LINE_POINTERS + offset]!
-    const length = ((word >>> 17) + 7) >> 3 << 1
-    if (length === 0) continue
-    const from = (word & LP_OFF) >> 2
-    if (from + length !== runStart) {
-      if (to !== runStart) copyBack(words, runStart, runEnd, to)
-      runEnd = from + length
-    }
-    runStart = from
-    to -= length
-    words[LINE_POINTERS + offset] = (word & ~LP_OFF) | (to << 2)
-  }
-  if (to !== runStart) copyBack(words, runStart, runEnd, to)
 }
 
 /** Words [start, end) of the picture go to `to`. */

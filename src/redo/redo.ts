@@ -3,7 +3,12 @@ import { formatWalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { restoreImage } from '../wal/blockimage.ts'
-import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
+import { FORK_NAMES, FSM_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
+import {
+  RM_BRIN_ID, RM_BTREE_ID, RM_CLOG_ID, RM_COMMIT_TS_ID, RM_DBASE_ID, RM_GENERIC_ID, RM_GIN_ID, RM_GIST_ID, RM_HASH_ID, RM_HEAP2_ID, RM_HEAP_ID,
+  RM_LOGICALMSG_ID, RM_MIN_CUSTOM_ID, RM_MULTIXACT_ID, RM_RELMAP_ID, RM_REPLORIGIN_ID, RM_SEQ_ID, RM_SMGR_ID, RM_SPGIST_ID, RM_STANDBY_ID,
+  RM_TBLSPC_ID, RM_XACT_ID, RM_XLOG_ID,
+} from '../wal/rmgr.ts'
 import {
   decodeCheckPoint, decodeCheckpointRedo, decodeEndOfRecovery, decodeParameterChange, WAL_LEVEL_MINIMAL, XLOG_BACKUP_END,
   XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_REDO, XLOG_CHECKPOINT_SHUTDOWN, XLOG_END_OF_RECOVERY, XLOG_FPI, XLOG_FPI_FOR_HINT, XLOG_FPW_CHANGE,
@@ -17,32 +22,6 @@ import { StorageRedo } from './storage.ts'
 import type { InvalidPage } from './invalidpages.ts'
 import type { RedoPage, RedoStore } from './store.ts'
 import { VisibilityMap } from './visibility.ts'
-
-const RM_XLOG_ID = 0
-const RM_XACT_ID = 1
-const RM_SMGR_ID = 2
-const RM_CLOG_ID = 3
-const RM_DBASE_ID = 4
-const RM_TBLSPC_ID = 5
-const RM_MULTIXACT_ID = 6
-const RM_RELMAP_ID = 7
-const RM_STANDBY_ID = 8
-const RM_HEAP2_ID = 9
-const RM_HEAP_ID = 10
-const RM_BTREE_ID = 11
-const RM_HASH_ID = 12
-const RM_GIN_ID = 13
-const RM_GIST_ID = 14
-const RM_SEQ_ID = 15
-const RM_SPGIST_ID = 16
-const RM_BRIN_ID = 17
-const RM_COMMIT_TS_ID = 18
-const RM_REPLORIGIN_ID = 19
-const RM_GENERIC_ID = 20
-const RM_LOGICALMSG_ID = 21
-const RM_MIN_CUSTOM_ID = 128
-
-const FORK_NAMES: Readonly<Record<number, string>> = { [MAIN_FORK]: 'main', [FSM_FORK]: 'fsm', [VISIBILITYMAP_FORK]: 'vm', [INIT_FORK]: 'init' }
 
 export interface RedoSettings {
   major: PgMajor

@@ -13,7 +13,7 @@ import {
 } from '../wal/smgr.ts'
 import { decodeTblspcCreate, decodeTblspcDrop, XLOG_TBLSPC_CREATE, XLOG_TBLSPC_DROP } from '../wal/tblspc.ts'
 import {
-  XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_ASSIGNMENT, XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED,
+  dropsRelfiles, XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_ASSIGNMENT, XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED,
   XLOG_XACT_INVALIDATIONS, XLOG_XACT_OPMASK, XLOG_XACT_PREPARE,
 } from '../wal/xact.ts'
 import type { RedoBuffers } from './buffers.ts'
@@ -33,11 +33,6 @@ const MAX_MAPPINGS = 64
 
 /** Pages held at once while they are only looked at. */
 const PAGES_AT_ONCE = 32
-
-/* Of a commit or abort: xl_info's bit for an xinfo word, where that is in the main data, and its bit for relation files. */
-const XLOG_XACT_HAS_INFO = 0x80
-const XINFO = 8
-const XACT_XINFO_HAS_RELFILELOCATORS = 0x004
 
 /** Files and directories as records make and remove them: relations, databases, tablespaces, relation maps. */
 export class StorageRedo {
@@ -110,9 +105,7 @@ export class StorageRedo {
 
   private dropRelations(record: WalRecord): void {
     // Most say nothing about files; those are checked by whoever keeps the status of transactions.
-    const { mainStart, mainLength } = record
-    if ((record.info & XLOG_XACT_HAS_INFO) === 0 || mainLength < XINFO + 4) return
-    if ((record.view.getUint32(mainStart + XINFO, true) & XACT_XINFO_HAS_RELFILELOCATORS) === 0) return
+    if (!dropsRelfiles(record)) return
     const { end } = this
     end.decode(record, this.major)
     for (let i = 0; i < end.relfileCount; i++) {

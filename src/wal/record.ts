@@ -38,6 +38,8 @@ export const MAIN_FORK = 0
 export const FSM_FORK = 1
 export const VISIBILITYMAP_FORK = 2
 export const INIT_FORK = 3
+/** By number (forkNames, relpath.c). */
+export const FORK_NAMES: readonly string[] = ['main', 'fsm', 'vm', 'init']
 
 const BKPBLOCK_FORK_MASK = 0x0f
 const BKPBLOCK_HAS_IMAGE = 0x10

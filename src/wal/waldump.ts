@@ -1,10 +1,10 @@
 import type { WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { type BlockReference, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_ZSTD, type ImageCompression, MAIN_FORK, type WalRecord } from './record.ts'
+import { type BlockReference, FORK_NAMES, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_ZSTD, type ImageCompression, MAIN_FORK, type WalRecord } from './record.ts'
 import { rmgrName } from './rmgr.ts'
 import { describeRecord, recordType } from './text/describe.ts'
-import { FORK_NAMES, locatorText } from './text/parts.ts'
+import { locatorText } from './text/parts.ts'
 
 /*
  * Records as pg_waldump prints them (pg_waldump.c, XLogRecGetBlockRefInfo in xlogdesc.c):

@@ -29,6 +29,8 @@ export const XLOG_XACT_INVALIDATIONS = 0x60
 export const XLOG_XACT_OPMASK = 0x70
 /** Of xl_info: the record has a xinfo word. */
 const XLOG_XACT_HAS_INFO = 0x80
+/** Where that is in the main data: behind the time. */
+const XINFO = 8
 
 const XACT_XINFO_HAS_DBINFO = 0x001
 const XACT_XINFO_HAS_SUBXACTS = 0x002
@@ -66,6 +68,15 @@ export interface DroppedStats {
 }
 
 const data = new MainData('wal.xact')
+
+/**
+ * Whether a commit or abort says that relation files go, found without decoding it: most do not. One too short for xinfo has none here; who
+ * decodes it finds the damage.
+ */
+export function dropsRelfiles({ info, view, mainStart, mainLength }: WalRecord): boolean {
+  if ((info & XLOG_XACT_HAS_INFO) === 0 || mainLength < XINFO + 4) return false
+  return (view.getUint32(mainStart + XINFO, true) & XACT_XINFO_HAS_RELFILELOCATORS) !== 0
+}
 
 /**
  * A commit or abort, of a prepared transaction too. One object, refilled by {@link decode}: counts and positions in the record's

@@ -3,6 +3,11 @@ import type { SlruStore } from './store.ts'
 /** SLRU_PAGES_PER_SEGMENT (slru.h): pages of one file. */
 export const SLRU_PAGES_PER_SEGMENT = 32
 
+/** Name of a segment's file in the folder of its SLRU (SlruFileName, slru.c, with short names): `002A`. */
+export function segmentFileName(segment: number): string {
+  return segment.toString(16).toUpperCase().padStart(4, '0')
+}
+
 /** Drops the segments that lie before page `cutoff` in the order of `precedes` (SimpleLruTruncate). */
 export function truncateSegments(store: SlruStore, cutoff: number, precedes: (page: number, other: number) => boolean): void {
   for (const segment of Array.from(store.segments())) {

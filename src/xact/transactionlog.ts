@@ -9,7 +9,7 @@ import {
   XLOG_MULTIXACT_TRUNCATE_ID, XLOG_MULTIXACT_ZERO_MEM_PAGE, XLOG_MULTIXACT_ZERO_OFF_PAGE,
 } from '../wal/multixact.ts'
 import type { WalRecord } from '../wal/record.ts'
-import { RM_XACT_ID, RM_XLOG_ID } from '../wal/rmgr.ts'
+import { RM_CLOG_ID, RM_MULTIXACT_ID, RM_STANDBY_ID, RM_XACT_ID, RM_XLOG_ID } from '../wal/rmgr.ts'
 import { decodeRunningXacts, XLOG_INVALIDATIONS, XLOG_RUNNING_XACTS, XLOG_STANDBY_LOCK } from '../wal/standby.ts'
 import {
   decodePrepare, XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_ASSIGNMENT, XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED,
@@ -37,10 +37,6 @@ export interface TransactionObserver {
    */
   transactionEnded(end: XactEnd, next: FullXid, endLsn: WalPosition): void
 }
-
-const RM_CLOG_ID = 3
-const RM_MULTIXACT_ID = 6
-const RM_STANDBY_ID = 8
 
 /**
  * Replays what WAL says about transactions, as the startup process of a standby does (xact_redo, clog_redo, multixact_redo,

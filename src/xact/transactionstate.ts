@@ -70,7 +70,7 @@ function hasEnded(clog: SlruPages, xid: Xid): boolean {
 }
 
 /** Prepared transactions and their subtransactions, for a snapshot. */
-export function preparedXidsOf({ prepared }: TransactionState): Set<Xid> {
+export function preparedXidsOf({ prepared }: Pick<TransactionState, 'prepared'>): Set<Xid> {
   return new Set(prepared.flatMap(({ xid, subxacts }) => [xid, ...subxacts]))
 }
 

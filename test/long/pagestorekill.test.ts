@@ -1,51 +1,39 @@
 import fc from 'fast-check'
-import { execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
+import { compileChild } from '../support/compiledchild.ts'
 import { applyToModel, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, type Op, settleModel } from '../support/pagestoremodel.ts'
 
 /** Printed with every failure. */
 const SEED = Math.floor(Math.random() * 2 ** 31)
 const OPS = 4000
 const FLUSH_EVERY = 40
-const REPOSITORY = resolve(import.meta.dirname, '../..')
+
+const SCRIPT = `
+  import { readFileSync } from 'node:fs'
+  import { openPageStore } from './src/io/pagestore/openstore.js'
+  import { applyToStore } from './test/support/pagestoremodel.js'
+  const ops = JSON.parse(readFileSync(process.argv[3], 'utf8'))
+  const store = openPageStore(process.argv[2], { cacheBytes: 256 * 8192 })
+  for (let n = store.flushed.lsn; n < ops.length; n++) {
+    applyToStore(store, ops[n], n + 1)
+    if ((n + 1) % ${FLUSH_EVERY} === 0 || n + 1 === ops.length) store.flush({ lsn: n + 1, timeline: 1, rest: null })
+  }
+  store.close()`
 
 let root: string
+let child: string
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'ltap-pagestorekill-'))
-  compile()
+  child = compileChild(root, ['src/io/pagestore/openstore.ts', 'test/support/pagestoremodel.ts'], SCRIPT)
 })
 afterAll(() => {
   rmSync(root, { recursive: true, force: true })
 })
-
-/** The child is a plain Node process: it needs JavaScript. */
-function compile(): void {
-  const config = {
-    extends: join(REPOSITORY, 'tsconfig.json'),
-    compilerOptions: { noEmit: false, outDir: join(root, 'js'), rootDir: REPOSITORY, typeRoots: [join(REPOSITORY, 'node_modules/@types')] },
-    include: [], files: ['src/io/pagestore/openstore.ts', 'test/support/pagestoremodel.ts'].map((name) => join(REPOSITORY, name)),
-  }
-  mkdirSync(join(root, 'js'))
-  writeFileSync(join(root, 'tsconfig.json'), JSON.stringify(config))
-  writeFileSync(join(root, 'js/package.json'), '{"type":"module"}')
-  symlinkSync(join(REPOSITORY, 'node_modules'), join(root, 'js/node_modules'))
-  execFileSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.json')], { stdio: 'inherit' })
-  writeFileSync(join(root, 'js/child.js'), `
-    import { readFileSync } from 'node:fs'
-    import { openPageStore } from './src/io/pagestore/openstore.js'
-    import { applyToStore } from './test/support/pagestoremodel.js'
-    const ops = JSON.parse(readFileSync(process.argv[3], 'utf8'))
-    const store = openPageStore(process.argv[2], { cacheBytes: 256 * 8192 })
-    for (let n = store.flushed.lsn; n < ops.length; n++) {
-      applyToStore(store, ops[n], n + 1)
-      if ((n + 1) % ${FLUSH_EVERY} === 0 || n + 1 === ops.length) store.flush({ lsn: n + 1, timeline: 1, rest: null })
-    }
-    store.close()`)
-}
 
 test(`kill -9 at random moments, seed ${SEED}`, async () => {
   const ops = fc.sample(arbitraryOp.filter(({ op }) => op !== 'flush' && op !== 'reopen'), { seed: SEED, numRuns: OPS })
@@ -77,9 +65,9 @@ test(`kill -9 at random moments, seed ${SEED}`, async () => {
 
 /** @returns whether it had to be killed */
 async function runChild(store: string, delay: number): Promise<boolean> {
-  const child = spawn(process.execPath, [join(root, 'js/child.js'), store, join(root, 'ops.json')], { stdio: ['ignore', 'ignore', 'inherit'] })
-  const timer = setTimeout(() => child.kill('SIGKILL'), delay)
-  const [code, signal] = await new Promise<[number | null, string | null]>((done) => child.once('exit', (...end) => done(end)))
+  const running = spawn(process.execPath, [child, store, join(root, 'ops.json')], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const timer = setTimeout(() => running.kill('SIGKILL'), delay)
+  const [code, signal] = await new Promise<[number | null, string | null]>((done) => running.once('exit', (...end) => done(end)))
   clearTimeout(timer)
   if (signal === 'SIGKILL') return true
   expect(code).toBe(0)

@@ -1,9 +1,10 @@
 /** `replayCluster` killed with SIGKILL at random moments, in its seeding too: the same call goes on, and the end is the same. */
-import { execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { compileChild } from '../support/compiledchild.ts'
 import { Random } from '../support/ddlvalues.ts'
 import { majors } from '../support/oracle.ts'
 import { type RecoveryCase, type ServerVariant, withCrash, withRecovery } from '../support/recovery.ts'
@@ -12,39 +13,26 @@ import { prepareWalWorkload, runWalWorkload } from '../support/walworkload.ts'
 import { EAGER_SETTINGS, prepareCrash, runUntilCrash } from '../support/walworkloadcrash.ts'
 
 const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Math.floor(Math.random() * 1e9))
-const REPOSITORY = resolve(import.meta.dirname, '../..')
 const VARIANT: ServerVariant = { checksums: true, walLogHints: false, walCompression: 'pglz', fullPageWrites: true, walLevel: 'replica' }
 
+const SCRIPT = `
+  import { replayCluster } from './src/io/replay/replaycluster.js'
+  await replayCluster({ ...JSON.parse(process.argv[2]), cacheBytes: 8 << 20 })`
+
 let root: string
+let child: string
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'ltap-replaykill-'))
-  compile()
+  child = compileChild(root, ['src/io/replay/replaycluster.ts'], SCRIPT)
 })
 afterAll(() => rmSync(root, { recursive: true, force: true }))
-
-/** The child is a plain Node process: it needs JavaScript. */
-function compile(): void {
-  const config = {
-    extends: join(REPOSITORY, 'tsconfig.json'),
-    compilerOptions: { noEmit: false, outDir: join(root, 'js'), rootDir: REPOSITORY, typeRoots: [join(REPOSITORY, 'node_modules/@types')] },
-    include: [], files: [join(REPOSITORY, 'src/io/replay/replaycluster.ts')],
-  }
-  mkdirSync(join(root, 'js'))
-  writeFileSync(join(root, 'tsconfig.json'), JSON.stringify(config))
-  writeFileSync(join(root, 'js/package.json'), '{"type":"module"}')
-  symlinkSync(join(REPOSITORY, 'node_modules'), join(root, 'js/node_modules'))
-  execFileSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.json')], { stdio: 'inherit' })
-  writeFileSync(join(root, 'js/child.js'), `
-    import { replayCluster } from './src/io/replay/replaycluster.js'
-    await replayCluster({ ...JSON.parse(process.argv[2]), cacheBytes: 8 << 20 })`)
-}
 
 /** @param delay milliseconds until it is killed. @returns whether it was */
 function runChild(options: object, delay: number): Promise<boolean> {
   return new Promise((resolved, rejected) => {
-    const child = spawn(process.execPath, [join(root, 'js/child.js'), JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'inherit'] })
-    const timer = setTimeout(() => child.kill('SIGKILL'), delay)
-    child.on('exit', (code, signal) => {
+    const running = spawn(process.execPath, [child, JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'inherit'] })
+    const timer = setTimeout(() => running.kill('SIGKILL'), delay)
+    running.on('exit', (code, signal) => {
       clearTimeout(timer)
       if (code === 0 || signal === 'SIGKILL') resolved(signal === 'SIGKILL')
       else rejected(new Error(`replay failed with ${code ?? signal}`))

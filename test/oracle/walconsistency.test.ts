@@ -7,14 +7,13 @@ import { pageLsn } from '../../src/page/heappage.ts'
 import { maskHeapPage, maskSequencePage } from '../../src/page/mask.ts'
 import { restoreImage } from '../../src/wal/blockimage.ts'
 import { type BlockReference, type WalRecord, XLR_CHECK_CONSISTENCY } from '../../src/wal/record.ts'
+import { RM_SEQ_ID } from '../../src/wal/rmgr.ts'
 import { dumpRecord } from '../../src/wal/waldump.ts'
 import { relationKey, type MemoryStore } from '../support/memorystore.ts'
 import { majors } from '../support/oracle.ts'
 import { withRecovery } from '../support/recovery.ts'
 import { redoCase } from '../support/recoveryredo.ts'
 import { prepareWalWorkload, runWalWorkload } from '../support/walworkload.ts'
-
-const RM_SEQ_ID = 15
 
 describe.each(majors())('wal_consistency_checking on Postgres %i', (major) => {
   test('every image equals the page after its record', async () => {

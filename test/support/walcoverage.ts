@@ -3,12 +3,9 @@ import type { PgMajor } from '../../src/common/pgversion.ts'
 import {
   type BlockReference, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_PLAIN, IMAGE_ZSTD, MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord,
 } from '../../src/wal/record.ts'
-import { RM_MAX_BUILTIN_ID, rmgrName } from '../../src/wal/rmgr.ts'
+import { RM_BTREE_ID, RM_HEAP2_ID, RM_HEAP_ID, RM_MAX_BUILTIN_ID, rmgrName } from '../../src/wal/rmgr.ts'
 import { recordType } from '../../src/wal/text/describe.ts'
 
-const RM_HEAP2_ID = 9
-const RM_HEAP_ID = 10
-const RM_BTREE_ID = 11
 /** Index access methods: passed over, whatever they do. */
 const INDEX_RMGRS = new Set([RM_BTREE_ID, 12, 13, 14, 16, 17])
 

@@ -2,29 +2,17 @@ import { Transform, type TransformCallback } from 'node:stream'
 import { readU32 } from '../../common/bytes.ts'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import { lz4DecompressInto } from '../../common/lz4.ts'
+import {
+  BLOCK_PLAIN, BLOCK_SIZES, FLG_BLOCK_CHECKSUM, FLG_CONTENT_CHECKSUM, FLG_CONTENT_SIZE, FLG_DICTIONARY, FLG_VERSION, FLG_VERSION_MASK, MAGIC,
+} from '../lz4format.ts'
 
-/*
- * An lz4 frame (lz4_Frame_format.md), little-endian, as it comes in pieces; what `lz4` and pg_basebackup write:
- *
- *     04 22 4d 18 | FLG | BD | content size u64, if any | HC | block … | 0 u32 | content checksum, if any
- *     block: length u32, top bit set if stored plain | bytes | checksum, if any
- *
- * Checksums are passed over: a tar file of pages that have their own.
- */
-const MAGIC = 0x184d2204
-const FLG_VERSION_MASK = 0xc0
-const FLG_VERSION = 0x40
-const FLG_BLOCK_CHECKSUM = 0x10
-const FLG_CONTENT_SIZE = 0x08
-const FLG_CONTENT_CHECKSUM = 0x04
-const FLG_DICTIONARY = 0x01
-const BLOCK_PLAIN = 0x80000000
-/** Bits 6 to 4 of BD. */
-const BLOCK_SIZES: Readonly<Record<number, number>> = { 4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22 }
 /** How far a match reaches back, into earlier blocks too. */
 const WINDOW = 1 << 16
 
-/** Decompresses lz4 frames, one after another, with the memory of one block. */
+/**
+ * Decompresses lz4 frames as they come in pieces, one after another, with the memory of one block: what `lz4` and pg_basebackup write.
+ * Checksums are passed over: a tar file of pages that have their own.
+ */
 export class Lz4Stream extends Transform {
   private input: Uint8Array = new Uint8Array(0)
   private flags = 0

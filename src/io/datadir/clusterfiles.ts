@@ -7,7 +7,7 @@ import { type FullXid, preparedXidsOf } from '../../xact/transactionstate.ts'
 import { JOURNAL } from '../pagestore/journal.ts'
 import { parseState, STATE_FILE } from '../pagestore/statefile.ts'
 import { progressOf } from '../replay/replaystate.ts'
-import { type DataDirectory, listTablespaces, openDataDirectory, preparedXids, readControlFile, readMajor } from './datadir.ts'
+import { type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared } from './datadir.ts'
 import { readFile } from './files.ts'
 
 /** A checkpoint record of 14 to 18: header, main data header, CheckPoint. */
@@ -43,7 +43,7 @@ function openClean(path: string): ClusterFiles {
   const datadir = openDataDirectory(path)
   const { checkpoint, timeline, walSegmentSize, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
   const lsn = BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize))
-  const prepared = preparedXids(datadir)
+  const prepared = preparedXidsOf({ prepared: readPrepared(datadir) })
   return { ...datadir, lsn, timeline, transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared } }
 }
 

@@ -1,15 +1,19 @@
 import { existsSync, lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { EnvironmentError, withPosition } from '../../common/errors.ts'
-import type { Oid, Xid } from '../../common/ids.ts'
+import type { Oid } from '../../common/ids.ts'
 import { parsePgMajor, type PgMajor } from '../../common/pgversion.ts'
 import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE } from '../../common/rel.ts'
-import { parseTwoPhaseFile } from '../../xact/twophase.ts'
+import { type PreparedTransaction, parseTwoPhaseFile } from '../../xact/twophase.ts'
+import { STATE_FILE } from '../pagestore/statefile.ts'
 import { type ControlFile, parseControlFile } from './controlfile.ts'
 import { isMissing, listDir, readFile, readIfThere } from './files.ts'
+import { directoryPath } from './places.ts'
 
 /** Files that tell that the data directory is a backup or a standby, whose pages are not yet what pg_control says. */
 const RECOVERY_FILES = ['backup_label', 'recovery.signal', 'standby.signal']
+/** pg_twophase: an xid up to 16, a full xid since 17. */
+const TWOPHASE_FILE = /^(?:[0-9A-F]{8}){1,2}$/
 const DIGITS = /^\d+$/
 
 /** The data directory of a cleanly shut down server. */
@@ -27,7 +31,7 @@ export interface DataDirectory {
  */
 export function openDataDirectory(path: string): DataDirectory {
   const major = readMajor(path)
-  if (exists(join(path, 'ltap/state'))) throw refusal('replayed', 'ltap replay made this folder; name the data directory of a server', path)
+  if (exists(join(path, STATE_FILE))) throw refusal('replayed', 'ltap replay made this folder; name the data directory of a server', path)
   refuseRunningServer(path)
   for (const name of RECOVERY_FILES) {
     if (!exists(join(path, name))) continue
@@ -61,11 +65,9 @@ export function readControlFile(path: string, major: PgMajor): ControlFile {
   return withPosition({ file }, () => parseControlFile(readFile(file), major))
 }
 
-/** Where a database keeps its files in a tablespace; the shared relations have database 0 in pg_global. */
+/** {@link directoryPath} below this data directory. */
 export function databasePath({ path, major, control }: DataDirectory, spcOid: Oid, dbOid: Oid): string {
-  if (spcOid === GLOBAL_TABLESPACE) return join(path, 'global')
-  if (spcOid === DEFAULT_TABLESPACE) return join(path, 'base', String(dbOid))
-  return join(path, 'pg_tblspc', String(spcOid), `PG_${major}_${control.catalogVersion}`, String(dbOid))
+  return join(path, directoryPath({ spcOid, dbOid }, { major, catalogVersion: control.catalogVersion }))
 }
 
 /** Every database directory that is there, in any tablespace, whether or not a catalog knows it. */
@@ -82,17 +84,13 @@ export function listDatabaseDirectories(datadir: DataDirectory): { spcOid: Oid; 
   return found
 }
 
-/** Prepared transactions and their subtransactions: still in progress. */
-export function preparedXids({ path, major }: DataDirectory): Set<Xid> {
-  const xids = new Set<Xid>()
-  for (const name of listDir(join(path, 'pg_twophase'))) {
-    if (!/^(?:[0-9A-F]{8}){1,2}$/.test(name)) continue
-    const file = join(path, 'pg_twophase', name)
-    const prepared = withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
-    xids.add(prepared.xid)
-    for (const xid of prepared.subxacts) xids.add(xid)
-  }
-  return xids
+/** pg_twophase. @throws EnvironmentError file.*, CorruptionError xact.twophase */
+export function readPrepared({ path, major }: Pick<DataDirectory, 'path' | 'major'>): PreparedTransaction[] {
+  const folder = join(path, 'pg_twophase')
+  return listDir(folder).filter((name) => TWOPHASE_FILE.test(name)).map((name) => {
+    const file = join(folder, name)
+    return withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
+  })
 }
 
 /** postmaster.pid of a process that is gone is left behind by a crash and harmless. @throws EnvironmentError datadir.running */

@@ -1,11 +1,9 @@
 import { join } from 'node:path'
 import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
+import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruPages } from '../../xact/slru.ts'
 import { readPart } from './files.ts'
-
-/** SLRU_PAGES_PER_SEGMENT. */
-const PAGES_PER_SEGMENT = 32
 
 /** pg_xact, pg_multixact/offsets or pg_multixact/members: files of 32 pages named by segment number in hex. Keeps no file open. */
 export class FileSlru implements SlruPages {
@@ -30,10 +28,9 @@ export class FileSlru implements SlruPages {
   }
 
   private read(n: number): Uint8Array | undefined {
-    const segment = Math.floor(n / PAGES_PER_SEGMENT).toString(16).toUpperCase().padStart(4, '0')
-    const file = join(this.dir, segment)
+    const file = join(this.dir, segmentFileName(Math.floor(n / SLRU_PAGES_PER_SEGMENT)))
     const page = new Uint8Array(BLOCK_SIZE)
-    const byte = (n % PAGES_PER_SEGMENT) * BLOCK_SIZE
+    const byte = (n % SLRU_PAGES_PER_SEGMENT) * BLOCK_SIZE
     const count = readPart(file, page, BLOCK_SIZE, byte)
     if (count === undefined || count === 0) return undefined
     if (count < BLOCK_SIZE) throw new CorruptionError('slru.size', `page ${n} ends after ${count} bytes`, { file, byte })

@@ -5,7 +5,7 @@ import { CorruptionError, EnvironmentError, withPosition } from '../../common/er
 import type { RelFileLocator } from '../../common/rel.ts'
 import { fileError, readFile } from '../datadir/files.ts'
 import { IndexList, INDEXES_FILE } from './indexlist.ts'
-import { readJournal, removeUnfinishedJournal } from './journal.ts'
+import { JOURNAL, readJournal, removeUnfinishedJournal } from './journal.ts'
 import { applyJournal, PageStore, type PageStoreOptions, removeStaging } from './pagestore.ts'
 import { formatState, parseState, type ReplayState, SEEDING_FILE, STATE_FILE, type StoreIdentity } from './statefile.ts'
 import { EVENTS_FILE } from './storeevents.ts'
@@ -14,7 +14,7 @@ import { lockStore, unlockStore } from './storelock.ts'
 
 /** Whether a folder is a page store that can be opened; a seeding that was interrupted left none. */
 export function isPageStore(path: string): boolean {
-  return existsSync(join(path, STATE_FILE)) || existsSync(join(path, 'ltap/journal'))
+  return existsSync(join(path, STATE_FILE)) || existsSync(join(path, JOURNAL))
 }
 
 /**

@@ -6,6 +6,7 @@ import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import type { DatabaseDirectory, RedoStore } from '../../redo/store.ts'
+import { FSM_FORK, INIT_FORK, MAIN_FORK } from '../../wal/record.ts'
 import type { TransactionStore } from '../../xact/store.ts'
 import { fileError, listDir } from '../datadir/files.ts'
 import { copyDirectoryFiles } from './copydirectory.ts'
@@ -13,7 +14,7 @@ import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
 import { JournalWriter, readJournal, removeJournal } from './journal.ts'
 import type { OpSink } from './ops.ts'
-import { directoryPath, tablespacePath } from './places.ts'
+import { directoryPath, tablespacePath } from '../datadir/places.ts'
 import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
 import { EVENTS_FILE, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
@@ -22,9 +23,6 @@ import { StoredSlru } from './storedslru.ts'
 import { StoreFiles } from './storefiles.ts'
 import { unlockStore } from './storelock.ts'
 
-const MAIN_FORK = 0
-const FSM_FORK = 1
-const INIT_FORK = 3
 const ALL_FORKS = [0, 1, 2, 3]
 /** Forks found without a map; a power of two. */
 const RECENT_FORKS = 256
@@ -159,7 +157,7 @@ export class PageStore implements RedoStore, TransactionStore {
     const source = this.database(from.spcOid, from.dbOid)
     const target = this.database(to.spcOid, to.dbOid)
     this.forgetDatabase(target)
-    source.resetUnlogged(INIT_FORK, MAIN_FORK)
+    source.resetUnlogged()
     const staging = `${STAGING}/${++this.copies}`
     const apply: OpSink = (op, data) => this.files.apply(op, data ?? new Uint8Array(0))
     apply({ op: 'remove-directory', path: staging })
@@ -220,7 +218,7 @@ export class PageStore implements RedoStore, TransactionStore {
     assert(replay.lsn >= this.state.replay.lsn, 'page store: flush goes back')
     this.failed = true
     this.endRecord()
-    for (const database of this.databases.values()) database.resetUnlogged(INIT_FORK, MAIN_FORK)
+    for (const database of this.databases.values()) database.resetUnlogged()
     const events = this.events.bytes()
     const indexes = this.indexes.changed ? this.indexes.format() : undefined
     const indexesCrc = indexes === undefined ? this.state.indexesCrc : crc32c(indexes)

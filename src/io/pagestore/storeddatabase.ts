@@ -2,9 +2,10 @@ import type { Oid } from '../../common/ids.ts'
 import { pageChecksum } from '../../page/checksum.ts'
 import { PD_CHECKSUM, PD_UPPER } from '../../page/header.ts'
 import type { DatabaseDirectory } from '../../redo/store.ts'
+import { INIT_FORK, MAIN_FORK } from '../../wal/record.ts'
+import { forkName } from '../datadir/places.ts'
 import type { Frame, FramePool } from './frame.ts'
 import type { OpSink } from './ops.ts'
-import { forkName } from './places.ts'
 import { StoredFork } from './storedfork.ts'
 import type { StoreFiles } from './storefiles.ts'
 
@@ -93,10 +94,10 @@ export class StoredDatabase implements DatabaseDirectory {
   }
 
   /** Unlogged relations begin as their init fork after any recovery (ResetUnloggedRelations, reinit.c): their main fork follows it. */
-  resetUnlogged(initFork: number, mainFork: number): void {
+  resetUnlogged(): void {
     for (const init of this.forks.values()) {
-      if (init.fork !== initFork || !init.exists || (!init.changed && init.dirtyFrames().length === 0)) continue
-      const main = this.fork(init.relNumber, mainFork)
+      if (init.fork !== INIT_FORK || !init.exists || (!init.changed && init.dirtyFrames().length === 0)) continue
+      const main = this.fork(init.relNumber, MAIN_FORK)
       main.truncate(0)
       main.create()
       for (let block = 0; block < init.blocks; block++) {

@@ -1,12 +1,11 @@
 import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
+import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruStore } from '../../xact/store.ts'
 import { listDir } from '../datadir/files.ts'
 import type { OpSink } from './ops.ts'
 import type { StoreFiles } from './storefiles.ts'
 
-/** SLRU_PAGES_PER_SEGMENT. */
-const PAGES_PER_SEGMENT = 32
 interface SlruPage {
   bytes: Uint8Array
   dirty: boolean
@@ -59,7 +58,7 @@ export class StoredSlru implements SlruStore {
 
   dropSegment(segment: number): void {
     this.removed.add(segment)
-    for (let n = segment * PAGES_PER_SEGMENT; n < (segment + 1) * PAGES_PER_SEGMENT; n++) {
+    for (let n = segment * SLRU_PAGES_PER_SEGMENT; n < (segment + 1) * SLRU_PAGES_PER_SEGMENT; n++) {
       if (this.pages.get(n)?.dirty) this.dirty--
       this.pages.delete(n)
     }
@@ -78,7 +77,7 @@ export class StoredSlru implements SlruStore {
     for (const segment of this.removed) sink({ op: 'remove-file', path: this.segmentPath(segment) })
     const changed = [...this.pages].filter(([, { dirty }]) => dirty).sort(([a], [b]) => a - b)
     for (const [n, { bytes }] of changed) {
-      sink({ op: 'write-part', path: this.segmentPath(segmentOf(n)), at: (n % PAGES_PER_SEGMENT) * BLOCK_SIZE }, bytes)
+      sink({ op: 'write-part', path: this.segmentPath(segmentOf(n)), at: (n % SLRU_PAGES_PER_SEGMENT) * BLOCK_SIZE }, bytes)
     }
   }
 
@@ -94,7 +93,7 @@ export class StoredSlru implements SlruStore {
     if (this.removed.has(segmentOf(n))) return undefined
     const bytes = new Uint8Array(BLOCK_SIZE)
     const path = this.segmentPath(segmentOf(n))
-    const byte = (n % PAGES_PER_SEGMENT) * BLOCK_SIZE
+    const byte = (n % SLRU_PAGES_PER_SEGMENT) * BLOCK_SIZE
     const count = this.files.readPart(path, byte, bytes)
     if (count === 0) return undefined
     if (count < BLOCK_SIZE) throw new CorruptionError('slru.size', `page ${n} ends after ${count} bytes`, { file: path, byte })
@@ -105,7 +104,7 @@ export class StoredSlru implements SlruStore {
 
   /** Page `n` of zeros; the file will have all pages of the segment before it, so they are there now, too. */
   private make(n: number): SlruPage {
-    for (let before = n - (n % PAGES_PER_SEGMENT); before < n; before++) {
+    for (let before = n - (n % SLRU_PAGES_PER_SEGMENT); before < n; before++) {
       if (this.find(before) === undefined) this.markDirty(this.put(before))
     }
     return this.put(n)
@@ -123,10 +122,10 @@ export class StoredSlru implements SlruStore {
   }
 
   private segmentPath(segment: number): string {
-    return `${this.dir}/${segment.toString(16).toUpperCase().padStart(4, '0')}`
+    return `${this.dir}/${segmentFileName(segment)}`
   }
 }
 
 function segmentOf(n: number): number {
-  return Math.floor(n / PAGES_PER_SEGMENT)
+  return Math.floor(n / SLRU_PAGES_PER_SEGMENT)
 }

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } from '../../engine/replay.ts'
+import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
 import type { WalRecord } from '../../wal/record.ts'
@@ -82,11 +83,8 @@ function refusePast({ lsn, time }: ReplayProgress, target: ReplayTarget, resumed
   throw new EnvironmentError('replay.past', `the pages are those of ${formatWalPosition(lsn)} and ${timeText(time)}, later than ${wanted}; ${advice}`)
 }
 
-/** 2000-01-01 in milliseconds since 1970. */
-const POSTGRES_EPOCH_MS = 946_684_800_000
-
 function timeText(microseconds: number): string {
-  return new Date(Math.floor(microseconds / 1000) + POSTGRES_EPOCH_MS).toISOString()
+  return new Date(Math.floor(microseconds / 1000) + POSTGRES_EPOCH_SECONDS * 1000).toISOString()
 }
 
 class ReplayJob {

@@ -1,24 +1,22 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Consistency, ReplayProgress } from '../../engine/replay.ts'
-import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
+import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
 import { formatWalPosition, walPosition, type WalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
+import { RM_XLOG_ID } from '../../wal/rmgr.ts'
 import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
 import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
-import { type PreparedTransaction, parseTwoPhaseFile } from '../../xact/twophase.ts'
 import { isSeedable, type Seed, seed } from '../backup/seed.ts'
-import { readControlFile, readMajor } from '../datadir/datadir.ts'
-import { listDir, readFile } from '../datadir/files.ts'
+import { EXTRACTED_WAL } from '../backup/seedtar.ts'
+import { readControlFile, readMajor, readPrepared } from '../datadir/datadir.ts'
 import { FileSlru } from '../datadir/slru.ts'
 import { createPageStore, isPageStore, openPageStore } from '../pagestore/openstore.ts'
 import type { PageStore, PageStoreOptions } from '../pagestore/pagestore.ts'
 import { WalInventory } from '../wal/inventory.ts'
 import { openWal } from '../wal/source.ts'
 import { progressOf, replayState } from './replaystate.ts'
-
-/** 2000-01-01 in seconds since 1970. */
-const POSTGRES_EPOCH = 946_684_800
 
 /** A page store that is ready to be moved along the WAL. */
 export interface StartedReplay {
@@ -48,7 +46,7 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   const storeOptions = cacheBytes === undefined ? {} : { cacheBytes }
   if (isPageStore(out)) {
     refuseAnother(options.source, out)
-    const wal = options.wal ?? [join(out, 'ltap/wal'), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
+    const wal = options.wal ?? [join(out, EXTRACTED_WAL), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
     return resume(requireWal(wal, options.source), options, storeOptions)
   }
   // Before much is copied.
@@ -107,7 +105,7 @@ function progressOfSeed(seeded: Seed, out: string, wal: string, timeline: StartO
   const { major, control, start, checkpoint } = seeded
   const clog = new FileSlru(join(out, 'pg_xact'))
   const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, timeline, seeded)
-  const transactions: TransactionState = startState(from, preparedFiles(out, major), clog)
+  const transactions: TransactionState = startState(from, readPrepared({ path: out, major }), clog)
   return {
     lsn: start, time: timeOf(seeded), consistency: consistencyOf(seeded), transactions,
     redo: { walLogHints: control.walLogHints, invalidPages: [] },
@@ -119,7 +117,7 @@ function progressOfSeed(seeded: Seed, out: string, wal: string, timeline: StartO
  * before what is in their pages is one before they are consistent.
  */
 function timeOf({ kind, control }: Seed): number {
-  return kind === 'clean' ? (control.checkpointTime - POSTGRES_EPOCH + 1) * 1_000_000 - 1 : 0
+  return kind === 'clean' ? (control.checkpointTime - POSTGRES_EPOCH_SECONDS + 1) * 1_000_000 - 1 : 0
 }
 
 /** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */
@@ -152,7 +150,7 @@ function startPointOfRecord(wal: string, timeline: StartOptions['timeline'], { c
   const source = openWal(wal, { start: checkpoint, exact: true, timeline, major, systemIdentifier: control.systemIdentifier })
   try {
     const record = source.read()
-    const isCheckpoint = record?.rmgr === 0 && (record.op === XLOG_CHECKPOINT_SHUTDOWN || record.op === XLOG_CHECKPOINT_ONLINE)
+    const isCheckpoint = record?.rmgr === RM_XLOG_ID && (record.op === XLOG_CHECKPOINT_SHUTDOWN || record.op === XLOG_CHECKPOINT_ONLINE)
     if (record === undefined || !isCheckpoint) {
       throw new CorruptionError('replay.checkpoint', `no checkpoint record where backup_label names one: ${source.end?.reason ?? 'another record'}`, {
         lsn: formatWalPosition(checkpoint),
@@ -163,12 +161,4 @@ function startPointOfRecord(wal: string, timeline: StartOptions['timeline'], { c
   } finally {
     source.close()
   }
-}
-
-function preparedFiles(out: string, major: PgMajor): PreparedTransaction[] {
-  const folder = join(out, 'pg_twophase')
-  return listDir(folder).filter((name) => /^(?:[0-9A-F]{8}){1,2}$/.test(name)).map((name) => {
-    const file = join(folder, name)
-    return withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
-  })
 }

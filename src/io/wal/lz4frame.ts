@@ -1,27 +1,14 @@
 import { readU32 } from '../../common/bytes.ts'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import { lz4DecompressInto } from '../../common/lz4.ts'
+import {
+  BLOCK_PLAIN, BLOCK_SIZES, FLG_BLOCK_CHECKSUM, FLG_CONTENT_CHECKSUM, FLG_CONTENT_SIZE, FLG_DICTIONARY, FLG_INDEPENDENT, FLG_VERSION,
+  FLG_VERSION_MASK, MAGIC,
+} from '../lz4format.ts'
 import { xxhash32 } from './xxhash32.ts'
 
-/*
- * An lz4 frame (lz4_Frame_format.md), little-endian; what `lz4` and pg_receivewal write:
- *
- *     04 22 4d 18 | FLG | BD | content size u64, if any | dictionary id u32, if any | HC | block … | 0 u32 | content checksum, if any
- *     block: length u32, top bit set if stored plain | bytes | checksum, if any
- */
-const MAGIC = 0x184d2204
-const FLG_VERSION_MASK = 0xc0
-const FLG_VERSION = 0x40
-const FLG_INDEPENDENT = 0x20
-const FLG_BLOCK_CHECKSUM = 0x10
-const FLG_CONTENT_SIZE = 0x08
-const FLG_CONTENT_CHECKSUM = 0x04
-const FLG_DICTIONARY = 0x01
-const BLOCK_PLAIN = 0x80000000
-/** Bits 6 to 4 of BD. */
-const BLOCK_SIZES: Readonly<Record<number, number>> = { 4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22 }
-
 /**
+ * Decompresses an lz4 frame with all its checksums: what `lz4` and pg_receivewal write.
  * @param sizeMax longer content is an error
  * @param cutShort the file is still being written: its whole blocks count, and nothing is known of an end
  * @throws CorruptionError compression.lz4-frame, compression.lz4

@@ -3,10 +3,7 @@ import type { PgMajor } from '../../common/pgversion.ts'
 import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { isUtf8, utf8Decode } from '../../common/utf8.ts'
 import type { MainData } from '../maindata.ts'
-import { MAIN_FORK } from '../record.ts'
-
-/** forkNames (relpath.c). */
-export const FORK_NAMES: readonly string[] = ['main', 'fsm', 'vm', 'init']
+import { FORK_NAMES, MAIN_FORK } from '../record.ts'
 
 /** CATALOG_VERSION_NO, part of a tablespace's folder name. */
 const CATALOG_VERSIONS: Record<PgMajor, number> = { 14: 202107181, 15: 202209061, 16: 202307071, 17: 202406281, 18: 202506291 }
