@@ -53,6 +53,8 @@ export const FAST_SETTINGS: Readonly<Record<string, string>> = { fsync: 'off', s
 const STOP_SIGNALS: Record<StopMode, NodeJS.Signals> = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' }
 const START_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 60_000
+/** Children of a killed postmaster end by themselves, unless they are stuck. */
+const ORPHANS_TIMEOUT_MS = 10_000
 const POLL_MS = 10
 /** sun_path is 104 bytes on macOS, 108 on Linux; the server adds `/.s.PGSQL.5432`. */
 const SOCKET_PATH_MAX = 100
@@ -152,10 +154,16 @@ export class PostgresCluster {
     throw this.#failure(`the server did not stop (${mode}) in ${STOP_TIMEOUT_MS / 1000} s and was killed`)
   }
 
-  /** Crashes the server: SIGKILL, no checkpoint. Waits until its children noticed. */
+  /** Crashes the server: SIGKILL, no checkpoint. Waits until its children noticed; those that do not are killed, too. */
   async kill(): Promise<void> {
-    this.#server?.kill('SIGKILL')
-    await this.#gone
+    const server = this.#server
+    if (server === undefined) return
+    const children = childrenOf(server.pid)
+    server.kill('SIGKILL')
+    if (await this.#isGoneWithin(ORPHANS_TIMEOUT_MS)) return
+    for (const pid of children) killIfThere(pid)
+    if (await this.#isGoneWithin(ORPHANS_TIMEOUT_MS)) return
+    throw this.#failure(`the server was killed, but processes of it are still there ${2 * ORPHANS_TIMEOUT_MS / 1000} s later`)
   }
 
   /**
@@ -295,6 +303,23 @@ async function initdb(place: Place, options: CreateOptions): Promise<void> {
   })
   if (code === 0) return
   throw new EnvironmentError('postgres.initdb', `initdb failed (${code})${tail(Buffer.concat(output).toString())}`)
+}
+
+/** Where the system tells; else none. */
+function childrenOf(pid: number | undefined): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(text => text !== '').map(Number)
+  } catch {
+    return []
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
 }
 
 function logTail(file: string): string {

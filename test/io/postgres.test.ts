@@ -54,6 +54,16 @@ describe.runIf(newest !== undefined)('a cluster', { timeout: 60_000 }, () => {
     expect(existsSync(join(copy, 'PG_VERSION'))).toBe(true)
   })
 
+  it.runIf(process.platform === 'linux')('is killed even if a process of it is stuck', async () => {
+    await withCluster(newest!, {}, async (cluster, sql) => {
+      const pid = Number(await sql.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
+      process.kill(pid, 'SIGSTOP')
+      await cluster.kill()
+      // Its end of the pipe is closed: it is gone.
+      expect(cluster.isRunning).toBe(false)
+    })
+  })
+
   it('leaves nothing behind', async () => {
     const parentDir = mkdtempSync(join(scratch, 'parent-'))
     chmodSync(parentDir, 0o755)

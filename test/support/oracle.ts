@@ -39,6 +39,9 @@ export function outerMajors(): number[] {
   return majors().filter((_, i, all) => i === 0 || i === all.length - 1)
 }
 
+/** No statement of a test takes that long: a server or a connection that hangs is an error that names the statement. */
+const STATEMENT_TIMEOUT_MS = 240_000
+
 export type Row = Record<string, string | null>
 
 /** One connection. Every value is the text the server sent, never parsed. */
@@ -51,7 +54,7 @@ export class Session {
 
   static async open(cluster: PostgresCluster, database: string): Promise<Session> {
     const client = new pg.Client({
-      host: cluster.socketDir, port: cluster.port, user: 'postgres', database,
+      host: cluster.socketDir, port: cluster.port, user: 'postgres', database, connectionTimeoutMillis: 60_000,
       types: { getTypeParser: () => (value: string) => value },
     })
     // A server that is stopped or killed ends its sessions; the next query reports it.
@@ -62,12 +65,12 @@ export class Session {
 
   /** Rows as objects. */
   async query(text: string, values?: unknown[]): Promise<Row[]> {
-    return (await this.#client.query<Row>(text, values)).rows
+    return (await this.#inTime(text, this.#client.query<Row>(text, values))).rows
   }
 
   /** Rows as arrays, for queries with equal column names. */
   async rows(text: string, values: unknown[] = []): Promise<(string | null)[][]> {
-    return (await this.#client.query<(string | null)[]>({ text, values, rowMode: 'array' })).rows
+    return (await this.#inTime(text, this.#client.query<(string | null)[]>({ text, values, rowMode: 'array' }))).rows
   }
 
   /** The only value of a one-row query. */
@@ -79,14 +82,14 @@ export class Session {
 
   /** Any number of statements, separated by `;`. Several statements are one transaction unless they say BEGIN and COMMIT. */
   async exec(text: string): Promise<void> {
-    await this.#client.query(text)
+    await this.#inTime(text, this.#client.query(text))
   }
 
   /** Statements of a script one by one, as psql does it: needed for VACUUM, CREATE DATABASE and the like. */
   async script(text: string): Promise<void> {
     for (const statement of splitStatements(text)) {
       try {
-        await this.#client.query(statement)
+        await this.exec(statement)
       } catch (error) {
         throw new Error(`${(error as Error).message}\nin: ${statement.trim().slice(0, 400)}`, { cause: error })
       }
@@ -95,19 +98,27 @@ export class Session {
 
   /** The bytes of COPY … TO STDOUT, text format. `what` is a table name or a query in parentheses. */
   async copyOut(what: string): Promise<Buffer> {
-    const chunks: Buffer[] = []
-    for await (const chunk of this.#client.query(copyTo(`COPY ${what} TO STDOUT`))) chunks.push(chunk as Buffer)
-    return Buffer.concat(chunks)
+    const text = `COPY ${what} TO STDOUT`
+    const stream = this.#client.query(copyTo(text))
+    return this.#inTime(text, stream.toArray().then(chunks => Buffer.concat(chunks as Buffer[])))
   }
 
   /** COPY … FROM STDIN; `what` is a table with an optional column list, `options` goes after STDIN. */
   async copyIn(what: string, data: Buffer | string, options = ''): Promise<void> {
     const stream = this.#client.query(copyFrom(`COPY ${what} FROM STDIN ${options}`))
-    await pipeline(Readable.from([typeof data === 'string' ? Buffer.from(data) : data]), stream)
+    await this.#inTime(`COPY ${what}`, pipeline(Readable.from([typeof data === 'string' ? Buffer.from(data) : data]), stream))
   }
 
   async close(): Promise<void> {
-    await this.#client.end().catch(() => {})
+    await this.#inTime('the end of a session', this.#client.end()).catch((error: unknown) => console.warn(String(error)))
+  }
+
+  async #inTime<T>(text: string, result: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer in ${STATEMENT_TIMEOUT_MS / 1000} s: ${text.slice(0, 400)}`)), STATEMENT_TIMEOUT_MS)
+    })
+    return Promise.race([result, late]).finally(() => clearTimeout(timer))
   }
 }
 
