@@ -4,7 +4,8 @@
  */
 const POLYNOMIAL = 0x82f63b78
 
-const TABLES = makeTables()
+/** Table `s` at 256 s: what a byte becomes when s zero bytes follow it. */
+export const CRC32C_TABLES = makeTables()
 
 function makeTables(): Int32Array {
   const tables = new Int32Array(16 * 256)
@@ -32,7 +33,7 @@ export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number
  * as fast as a typed array does.
  */
 export function crc32cUpdate(state: number, view: DataView, start: number, end: number): number {
-  const t = TABLES
+  const t = CRC32C_TABLES
   let crc = state
   let at = start
   for (; end - at >= 16; at += 16) {

@@ -1,3 +1,4 @@
+import { dataView } from '../common/bytes.ts'
 import { crc32cUpdate } from '../common/crc32c.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { type WalPosition, formatWalPosition } from '../common/ids.ts'
@@ -7,6 +8,8 @@ import {
   XLP_FIRST_IS_CONTRECORD, XLP_FIRST_IS_OVERWRITE_CONTRECORD,
 } from './pageheader.ts'
 import { RECORD_SIZE_MAX, SIZE_OF_RECORD_HEADER, WalRecord } from './record.ts'
+import type { RecordMemory } from './recordmemory.ts'
+import { RecordScratch } from './recordscratch.ts'
 import { isRmgrValid, RM_XLOG_ID } from './rmgr.ts'
 import { checkSegmentSize } from './segment.ts'
 import { XLOG_OVERWRITE_CONTRECORD, XLOG_SWITCH } from './xlog.ts'
@@ -19,9 +22,6 @@ const XL_CRC = 20
 const RECORD_SIZE_MAX_15 = 0x3fffffff
 
 const EMPTY = new Uint8Array(0)
-/** A record that crosses pages is put together here; a buffer that one huge record made larger than this is given up after it. */
-const SCRATCH_SIZE = 64 * 1024
-const SCRATCH_KEPT = 4 * 1024 * 1024
 
 export interface WalReaderOptions {
   major: PgMajor
@@ -41,6 +41,8 @@ export interface WalReaderOptions {
   startsMidPage?: boolean | undefined
   /** Where the record before the first one begins, if that is known: the first one must be linked to it. */
   previous?: WalPosition | undefined
+  /** Pieces that lie in it are checked faster; it is this reader's alone. */
+  memory?: RecordMemory | undefined
 }
 
 /** Why no record can follow. At the end of the WAL that is normal; whoever knows that it goes on throws {@link walCorruption}. */
@@ -75,15 +77,17 @@ export class WalReader {
   /** The next byte to look at, and where its page ends. Equal: a page header comes. */
   private at = 0
   private pageEnd = 0
+  /** Where WebAssembly checks records, if the piece lies there; it has checked those that begin before `soundUpTo`. */
+  private readonly memory: RecordMemory | undefined
+  private pieceInMemory = false
+  private soundUpTo = 0
   private readonly headerBytes = new Uint8Array(SIZE_OF_LONG_PAGE_HEADER)
   private readonly headerView = new DataView(this.headerBytes.buffer)
   /** Bytes of a page header that lie in earlier pieces. */
   private headerLength = 0
   private lastTimeline = 0
-  private scratch: Uint8Array = new Uint8Array(SCRATCH_SIZE)
-  private scratchView: DataView = new DataView(this.scratch.buffer)
-  /** Bytes of a record in `scratch`; 0 if none has begun. Its length is known from 4 on. */
-  private gathered = 0
+  /** The beginning of a record that crosses pages or pieces; its length is known from 4 bytes on. */
+  private readonly scratch: RecordScratch
   private total = 0
   /** Where the record in `scratch` begins. */
   private startLsn: WalPosition = 0
@@ -101,6 +105,8 @@ export class WalReader {
     const { major, start, timeline, segmentSize, systemIdentifier } = options
     checkSegmentSize(segmentSize)
     this.options = options
+    this.memory = options.memory
+    this.scratch = new RecordScratch(options.memory)
     this.expected = { major, segmentSize, timeline, systemIdentifier }
     this.recordSizeMax = major < 16 ? RECORD_SIZE_MAX_15 : RECORD_SIZE_MAX
     this.previousStart = options.previous ?? -1
@@ -140,7 +146,7 @@ export class WalReader {
 
   /** Where the part of the WAL begins that was not used yet: of a record that waits for its rest, or what follows {@link position}. */
   get pending(): WalPosition {
-    return this.gathered > 0 ? this.startLsn : this.base + this.at
+    return this.scratch.length > 0 ? this.startLsn : this.base + this.at
   }
 
   /** The bytes fed from now on are of a file of this timeline. */
@@ -184,7 +190,7 @@ export class WalReader {
         continue
       }
       if (this.at >= this.size) return undefined
-      const done = this.gathered > 0 ? this.gather() : this.takeInPlace()
+      const done = this.scratch.length > 0 ? this.gather() : this.takeInPlace()
       if (done && this.record.startLsn >= this.options.start) {
         this.endOfLast = this.record.endLsn
         return this.record
@@ -195,7 +201,9 @@ export class WalReader {
 
   private adopt(bytes: Uint8Array, passed: number): void {
     this.bytes = bytes
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.view = dataView(bytes)
+    this.pieceInMemory = this.memory?.holds(bytes) === true
+    this.soundUpTo = 0
     this.size = bytes.length
     this.base += passed
     this.at -= passed
@@ -211,26 +219,28 @@ export class WalReader {
     const startLsn = this.base + at
     if (!this.checkLength(length, startLsn) || !this.checkHeader(view, at, startLsn)) return false
     if (length > room) return this.gather()
-    if (!this.checkCrc(view, at, length, startLsn)) return false
+    if (at >= this.soundUpTo && !this.isSoundInPiece(room) && !this.checkCrc(view, at, length, startLsn)) return false
     this.at = at + ((length + 7) & ~7)
     return this.accept(this.bytes, view, at, startLsn)
   }
 
   /** Moves what is there of a record into `scratch`. @returns true when it is complete */
   private gather(): boolean {
-    if (this.gathered === 0) this.beginGathering()
+    if (this.scratch.length === 0) this.beginGathering()
     while (this.at < this.pageEnd && this.at < this.size) {
       // The length first, then the header, so that neither is believed before it is checked.
-      const wanted = this.gathered < 4 ? 4 : this.gathered < SIZE_OF_RECORD_HEADER ? SIZE_OF_RECORD_HEADER : this.total
-      this.gatherUpTo(wanted)
-      if (this.gathered < wanted) return false
+      const wanted = this.scratch.length < 4 ? 4 : this.scratch.length < SIZE_OF_RECORD_HEADER ? SIZE_OF_RECORD_HEADER : this.total
+      const to = this.at + Math.min(wanted - this.scratch.length, Math.min(this.pageEnd, this.size) - this.at)
+      this.scratch.append(this.bytes.subarray(this.at, to), this.total)
+      this.at = to
+      if (this.scratch.length < wanted) return false
       if (wanted === 4) {
-        this.total = this.scratchView.getUint32(0, true)
+        this.total = this.scratch.view.getUint32(0, true)
         if (!this.checkLength(this.total, this.startLsn)) return false
-      } else if (wanted === SIZE_OF_RECORD_HEADER && !this.checkHeader(this.scratchView, 0, this.startLsn)) {
+      } else if (wanted === SIZE_OF_RECORD_HEADER && !this.checkHeader(this.scratch.view, 0, this.startLsn)) {
         return false
       }
-      if (this.gathered === this.total) return this.completeGathered()
+      if (this.scratch.length === this.total) return this.completeGathered()
     }
     return false
   }
@@ -238,31 +248,15 @@ export class WalReader {
   private beginGathering(): void {
     this.startLsn = this.base + this.at
     this.total = SIZE_OF_RECORD_HEADER
-    if (this.scratch.length > SCRATCH_KEPT) this.resizeScratch(SCRATCH_SIZE)
-  }
-
-  private gatherUpTo(wanted: number): void {
-    const room = Math.min(this.pageEnd, this.size) - this.at
-    const count = Math.min(wanted - this.gathered, room)
-    // Grown as bytes arrive: the length may be a lie.
-    if (this.gathered + count > this.scratch.length) this.resizeScratch(Math.min(this.total, this.scratch.length * 2))
-    this.scratch.set(this.bytes.subarray(this.at, this.at + count), this.gathered)
-    this.gathered += count
-    this.at += count
-  }
-
-  private resizeScratch(size: number): void {
-    const resized = new Uint8Array(size)
-    resized.set(this.scratch.subarray(0, Math.min(this.gathered, size)))
-    this.scratch = resized
-    this.scratchView = new DataView(resized.buffer)
   }
 
   private completeGathered(): boolean {
-    this.gathered = 0
-    if (!this.checkCrc(this.scratchView, 0, this.total, this.startLsn)) return false
+    const { scratch, total } = this
+    scratch.length = 0
+    const sound = this.memory?.holds(scratch.bytes) === true && this.memory.soundUpTo(scratch.bytes, 0, total) > 0
+    if (!sound && !this.checkCrc(scratch.view, 0, total, this.startLsn)) return false
     this.at += (8 - ((this.base + this.at) % 8)) % 8
-    return this.accept(this.scratch, this.scratchView, 0, this.startLsn)
+    return this.accept(scratch.bytes, scratch.view, 0, this.startLsn)
   }
 
   /** ValidXLogRecordHeader (xlogreader.c), first half. */
@@ -286,6 +280,13 @@ export class WalReader {
     const known = this.previousStart < 0 ? '' : `, not to ${formatWalPosition(this.previousStart)}`
     this.fail(startLsn, 'wal.prev-link', `a record that is linked to ${formatWalPosition(prev)}${known}`)
     return false
+  }
+
+  /** Whether WebAssembly finds the record at `at` sound; goes on with those behind it, up to `room` bytes. */
+  private isSoundInPiece(room: number): boolean {
+    if (!this.pieceInMemory) return false
+    this.soundUpTo = this.memory!.soundUpTo(this.bytes, this.at, this.at + room)
+    return this.soundUpTo > this.at
   }
 
   private checkCrc(view: DataView, start: number, length: number, startLsn: WalPosition): boolean {
@@ -367,10 +368,10 @@ export class WalReader {
     this.lastTimeline = pageTimeline(view, start)
     const info = pageInfo(view, start)
     const remaining = pageRemaining(view, start)
-    if (this.gathered > 0) {
+    if (this.scratch.length > 0) {
       if ((info & XLP_FIRST_IS_OVERWRITE_CONTRECORD) === 0) return this.checkContinuation(info, remaining, address)
       this.overwritten = this.startLsn
-      this.gathered = 0
+      this.scratch.length = 0
     } else if (this.searching) {
       return this.findRecord(info, remaining)
     } else if (address < this.options.start) {
@@ -387,8 +388,8 @@ export class WalReader {
       this.failPage(address, 'wal.contrecord', 'a page that does not begin with the rest of the record')
       return false
     }
-    if (remaining === this.total - this.gathered) return true
-    this.failPage(address, 'wal.contrecord', `${remaining} bytes of a record of which ${this.total - this.gathered} are missing`)
+    if (remaining === this.total - this.scratch.length) return true
+    this.failPage(address, 'wal.contrecord', `${remaining} bytes of a record of which ${this.total - this.scratch.length} are missing`)
     return false
   }
 
@@ -402,7 +403,7 @@ export class WalReader {
   }
 
   private failPage(address: WalPosition, code: string, reason: string): void {
-    const lsn = this.gathered > 0 ? this.startLsn : address
+    const lsn = this.scratch.length > 0 ? this.startLsn : address
     this.fail(lsn, code, lsn === address ? reason : `page ${formatWalPosition(address)}: ${reason}`)
   }
 

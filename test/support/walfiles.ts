@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { formatWalPosition, parseLsn, walPosition, type WalPosition } from '../../src/common/ids.ts'
 import type { PgMajor } from '../../src/common/pgversion.ts'
 import { WalReader, type WalEnd } from '../../src/wal/reader.ts'
+import type { RecordMemory } from '../../src/wal/recordmemory.ts'
 import { parseSegmentName, segmentNumber } from '../../src/wal/segment.ts'
 import { parseControlFile } from '../../src/io/datadir/controlfile.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
@@ -96,9 +97,9 @@ export function readAll(reader: WalReader, bytes: Uint8Array, sizes?: Iterator<n
   return { records, end: reader.end }
 }
 
-/** A reader for all of `wal`. */
-export function readerOf(wal: Wal, start = wal.start): WalReader {
-  return new WalReader({ major: wal.major, start, timeline: 1, segmentSize: SEGMENT_SIZE, systemIdentifier: wal.systemIdentifier })
+/** A reader for all of `wal`; WebAssembly checks pieces that lie in `memory`. */
+export function readerOf(wal: Wal, start = wal.start, memory?: RecordMemory): WalReader {
+  return new WalReader({ major: wal.major, start, timeline: 1, segmentSize: SEGMENT_SIZE, systemIdentifier: wal.systemIdentifier, memory })
 }
 
 /** What pg_walinspect (15+) says of all records that begin in [start, end): numbers as text. */

@@ -4,6 +4,7 @@ import { crc32cUpdate } from '../../src/common/crc32c.ts'
 import { formatWalPosition, type WalPosition } from '../../src/common/ids.ts'
 import { WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import { walCorruption, WalReader } from '../../src/wal/reader.ts'
+import { RecordMemory } from '../../src/wal/recordmemory.ts'
 import { majors, withCluster } from '../support/oracle.ts'
 import { busyBoundary, inspected, inspectWal, readAll, readerOf, type SeenRecord, SEGMENT_SIZE, type Wal, WAL_CLUSTER, walNow, writeWal } from '../support/walfiles.ts'
 
@@ -47,6 +48,21 @@ describe.each(majors())('WAL of Postgres %i', major => {
     fc.assert(fc.property(fc.array(fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 300_000 })), { minLength: 1, maxLength: 20 }), sizes => {
       expect(read(wal.start, cycle(sizes))).toEqual(expected)
     }), parameters(6))
+  })
+
+  test(`gives the same records and ends where WebAssembly checks them, of damaged WAL, too (seed ${SEED})`, () => {
+    const memory = RecordMemory.create(wal.bytes.length)!
+    const inMemory = (bytes: Uint8Array, sizes?: Iterator<number>): ReturnType<typeof readAll> => {
+      memory.piece.set(bytes)
+      return readAll(readerOf(wal, wal.start, memory), memory.piece.subarray(0, bytes.length), sizes)
+    }
+    expect(inMemory(wal.bytes)).toEqual(read(wal.start))
+    const sizes = fc.option(fc.array(fc.integer({ min: 1, max: 300_000 }), { minLength: 1, maxLength: 9 }), { nil: undefined })
+    fc.assert(fc.property(fc.nat(wal.end - wal.start - 1), fc.nat(7), sizes, (at, bit, split) => {
+      const bytes = wal.bytes.slice()
+      bytes[at]! ^= 1 << bit
+      expect(inMemory(bytes, split && cycle(split))).toEqual(readAll(readerOf(wal), bytes))
+    }), parameters(12))
   })
 
   test('gives the same records byte by byte, around a segment boundary', () => {

@@ -5,6 +5,7 @@ import type { TimelineHistory } from '../../wal/history.ts'
 import { checkPageHeader, majorOfMagic, readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 import { type WalEnd, walCorruption, WalReader } from '../../wal/reader.ts'
 import type { WalRecord } from '../../wal/record.ts'
+import { RecordMemory } from '../../wal/recordmemory.ts'
 import { isSegmentSize, segmentOf } from '../../wal/segment.ts'
 import { describeMissing, historyPath, type SegmentFile, WalInventory } from './inventory.ts'
 import { SegmentReader } from './segmentreader.ts'
@@ -45,7 +46,8 @@ export class WalSource {
   /** Of the timeline that is followed. */
   readonly history: TimelineHistory
   private readonly path: string
-  private readonly chunk = new Uint8Array(CHUNK_SIZE)
+  private readonly memory = RecordMemory.create(CHUNK_SIZE)
+  private readonly chunk = this.memory?.piece ?? new Uint8Array(CHUNK_SIZE)
   private inventory: WalInventory
   private reader: WalReader
   private segment: SegmentReader | undefined
@@ -63,7 +65,7 @@ export class WalSource {
     const newest = options.timeline === undefined || options.timeline === 'latest'
     this.history = this.inventory.history(newest ? this.inventory.newestTimeline : Number(options.timeline))
     const start = options.start ?? this.firstPosition()
-    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, exact: options.exact, timeline: 0 })
+    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, exact: options.exact, timeline: 0, memory: this.memory })
     if (this.inventory.find(this.history, segmentOf(start, segmentSize), segmentSize) === undefined) throw this.missing(start)
   }
 
@@ -103,7 +105,8 @@ export class WalSource {
     this.inventory = new WalInventory(this.path)
     const { major, segmentSize, systemIdentifier } = this
     const { position, previous } = this.reader
-    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start: position, exact: previous !== undefined, previous, timeline: 0 })
+    const exact = previous !== undefined
+    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start: position, exact, previous, timeline: 0, memory: this.memory })
   }
 
   close(): void {
