@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { basename, relative } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import { Workers } from '../io/pool.ts'
 import { thousands } from './count.ts'
 import { LakeFolder } from './demo/lakefolder.ts'
 import { Narrator } from './demo/narrator.ts'
@@ -32,12 +33,14 @@ export function addDemo(program: Command, run: Run): void {
     .option('--lake <dir>', "folder for the lake; an earlier demo's lake there is replaced", 'ltap-demo-lake')
     .option('--rows <count>', 'order lines of the shop', parseRows, 1_000_000)
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async ({ lake, rows, workers, ...options }: DemoOptions) => {
+    .action(async ({ lake, rows, workers: count, ...options }: DemoOptions) => {
       const output = begin(run, options)
       const needs = await findNeeds()
       const folder = new LakeFolder(lake)
       const narrator = new Narrator(output)
+      const workers = new Workers(count)
       const report = await new Workspace(folder).use((workspace) => runTour({ needs, workspace, folder, narrator, rows, workers }))
+        .finally(() => workers.close())
       if (!report.equal) run.exitCode = EXIT_NO
       await narrator.say(...closing(report, narrator, relative(process.cwd(), folder.path) || '.'))
       if (output.json) await output.result(report, () => '')

@@ -3,6 +3,7 @@ import { BytesVector, type Vector } from '../datum/vector.ts'
 import type { PageBuffer } from '../page/canonical.ts'
 import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
+import { compile } from './compile.ts'
 import { numericUnscaled } from './decimal.ts'
 import type { TupleDecoder } from './decodetuple.ts'
 import {
@@ -32,7 +33,8 @@ export function generateDecoder(schema: RelationSchema, batch: Batch, decoder: T
     const form = column && inlineForm(attribute, column, schema.context)
     return column && form ? [batch.columns[column.index]!] : []
   })
-  const run = compile(schema)(batch.columns, decoder, isUtf8, numericUnscaled)
+  const factory = compile<Factory>(['V', 'T', 'isUtf8', 'unscaled'], source(schema))
+  const run = factory(batch.columns, decoder, isUtf8, numericUnscaled)
   return (page, first, count, offs, lens, live) => {
     for (const vector of inlined) openRows(vector, first, count)
     let done = false
@@ -68,17 +70,6 @@ function setBits(bitmap: Uint8Array, from: number, to: number): void {
 }
 
 type Factory = (columns: readonly Vector[], decoder: TupleDecoder, utf8: typeof isUtf8, unscaled: typeof numericUnscaled) => DecodeItems
-
-const compiled = new WeakMap<RelationSchema, Factory>()
-
-function compile(schema: RelationSchema): Factory {
-  let factory = compiled.get(schema)
-  if (!factory) {
-    factory = new Function('V', 'T', 'isUtf8', 'unscaled', source(schema)) as Factory
-    compiled.set(schema, factory)
-  }
-  return factory
-}
 
 interface Emitted {
   plan: AttributePlan

@@ -2,6 +2,7 @@ import type { BytesVector, Vector } from '../datum/vector.ts'
 import { headerLength } from '../tuple/header.ts'
 import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
+import { compile } from './compile.ts'
 import { writeNumeric } from './decimal.ts'
 import type { TupleFormer } from './formtuple.ts'
 import {
@@ -36,17 +37,11 @@ type Factory = (
   columns: readonly Vector[], overflow: readonly BytesVector[], former: TupleFormer, scratch: TupleScratch, numeric: typeof writeNumeric,
 ) => GeneratedFormer
 
-const compiled = new WeakMap<RelationSchema, Factory>()
-
 export function generateFormer(schema: RelationSchema, batch: Batch, former: TupleFormer, scratch: TupleScratch): GeneratedFormer | undefined {
   const { attributes } = schema
   if (attributes.length === 0 || attributes.length > ATTRIBUTES_MAX) return undefined
   // A stored value of an attribute without column is always in the raw lane: such rows are the interpreter's.
-  let factory = compiled.get(schema)
-  if (!factory) {
-    factory = new Function('V', 'O', 'T', 'S', 'writeNumeric', source(schema)) as Factory
-    compiled.set(schema, factory)
-  }
+  const factory = compile<Factory>(['V', 'O', 'T', 'S', 'writeNumeric'], source(schema))
   return factory(batch.columns, batch.overflow, former, scratch, writeNumeric)
 }
 

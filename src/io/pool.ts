@@ -3,44 +3,74 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Outcome } from './tasks/remote.ts'
 import { valueOf } from './tasks/remote.ts'
-import { forgetSnapshots } from './tasks/snapshots.ts'
 import * as worker from './worker.ts'
 
 type Tasks = typeof worker
-export type TaskName = keyof Tasks
-export type TaskInput<Name extends TaskName> = Parameters<Tasks[Name]>[0]
-export type TaskResult<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>> extends Outcome<infer T> ? T : never
-
-/** Runs tasks, in order of submission, at most `workers` at a time. After a failure those that wait fail with the same error. */
-export interface Pool {
-  readonly workers: number
-  run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>>
-  close(): Promise<void>
-}
+type TaskName = keyof Tasks
+type TaskInput<Name extends TaskName> = Parameters<Tasks[Name]>[0]
+type TaskResult<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>> extends Outcome<infer T> ? T : never
 
 /** Megabytes of JavaScript heap a worker may use; buffers and wasm memory are not counted. */
 const WORKER_HEAP_MB = 512
 
-/** @param workers threads; 0 runs tasks on this thread, one by one */
-export function openPool(workers: number): Pool {
-  const script = fileURLToPath(new URL('./worker.js', import.meta.url))
-  // Run from TypeScript sources there is no worker script: then everything runs on this thread.
-  return new FailFastPool(workers === 0 || !existsSync(script) ? new InlinePool() : new ThreadPool(script, workers))
+/** Runs tasks in order of submission. */
+interface Threads {
+  run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>>
+  close(): Promise<void>
 }
 
-/** On a full disk, or at the first damaged page, hours of queued work would only delay the message. */
-class FailFastPool implements Pool {
+/**
+ * Worker threads for one job after another. A job given a number starts threads of its own and stops them; these stay, with their code
+ * optimised: the second job runs faster than the first. What a job needs of a data directory it reads anew.
+ */
+export class Workers {
+  /** Tasks at a time. */
+  readonly count: number
+  private readonly threads: Threads
+
+  /** @param count threads; 0 runs tasks on this thread, one by one */
+  constructor(count: number) {
+    const script = fileURLToPath(new URL('./worker.js', import.meta.url))
+    // Run from TypeScript sources there is no worker script: then everything runs on this thread.
+    const inline = count === 0 || !existsSync(script)
+    this.count = inline ? 1 : count
+    this.threads = inline ? new ThisThread() : new WorkerThreads(script, count)
+  }
+
+  /** @internal for {@link Pool} */
+  run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
+    return this.threads.run(name, task)
+  }
+
+  /** Ends the threads, and with them what still runs. */
+  close(): Promise<void> {
+    return this.threads.close()
+  }
+}
+
+let jobs = 0
+
+/**
+ * The tasks of one job, at most as many at a time as there are workers. After a failure those that wait fail with the same error: on a
+ * full disk, or at the first damaged page, hours of queued work would only delay the message.
+ */
+export class Pool {
   readonly workers: number
-  private readonly pool: Pool
+  /** Tells what one job knows of a data directory from what another did. */
+  readonly job = ++jobs
+  private readonly threads: Workers
+  private readonly owned: boolean
   private readonly waiting: (() => void)[] = []
   private places: number
   private failure: { error: unknown } | undefined
 
-  constructor(pool: Pool) {
-    this.pool = pool
-    this.workers = pool.workers
+  /** @param workers threads to start for this job alone, or those to use */
+  constructor(workers: number | Workers) {
+    this.owned = typeof workers === 'number'
+    this.threads = typeof workers === 'number' ? new Workers(workers) : workers
+    this.workers = this.threads.count
     // One more than can run, so that no worker waits for this thread.
-    this.places = pool.workers + 1
+    this.places = this.workers + 1
   }
 
   async run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
@@ -48,7 +78,7 @@ class FailFastPool implements Pool {
     else await new Promise<void>((resolve) => this.waiting.push(resolve))
     try {
       if (this.failure) throw this.failure.error
-      return await this.pool.run(name, task)
+      return await this.threads.run(name, task)
     } catch (error) {
       this.failure ??= { error }
       throw error
@@ -59,19 +89,14 @@ class FailFastPool implements Pool {
     }
   }
 
-  close(): Promise<void> {
-    return this.pool.close()
+  /** Ends the threads that were started for this job. */
+  async close(): Promise<void> {
+    if (this.owned) await this.threads.close()
   }
 }
 
-class InlinePool implements Pool {
-  readonly workers = 1
+class ThisThread implements Threads {
   private last: Promise<unknown> = Promise.resolve()
-
-  constructor() {
-    // A new worker thread knows no snapshot; this thread may.
-    forgetSnapshots()
-  }
 
   run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
     const run = worker[name] as (input: TaskInput<Name>) => Promise<Outcome<TaskResult<Name>>>
@@ -85,14 +110,12 @@ class InlinePool implements Pool {
   }
 }
 
-class ThreadPool implements Pool {
-  readonly workers: number
+class WorkerThreads implements Threads {
   private readonly piscina: Piscina
 
-  constructor(script: string, workers: number) {
-    this.workers = workers
+  constructor(script: string, count: number) {
     this.piscina = new Piscina({
-      filename: script, minThreads: workers, maxThreads: workers, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
+      filename: script, minThreads: count, maxThreads: count, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
     })
   }
 

@@ -10,7 +10,7 @@ import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { checkLength } from './lakefile.ts'
-import { openPool } from './pool.ts'
+import { Pool, type Workers } from './pool.ts'
 
 export interface RebuildLakeOptions {
   lake: string
@@ -22,7 +22,8 @@ export interface RebuildLakeOptions {
   table?: string
   /** Overwrite even the data directory that the lake was read from. */
   force: boolean
-  workers: number
+  /** As for transcodeLake. */
+  workers: number | Workers
   onProgress?: OnProgress
 }
 
@@ -51,7 +52,7 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
   const pages = relations.reduce((sum, { forks }) => sum + (forks.main ?? 0), 0)
   let done = 0
   options.onProgress?.(0, pages * BLOCK_SIZE, '')
-  const pool = openPool(options.workers)
+  const pool = new Pool(options.workers)
   try {
     for (const relation of relations) resizeSegments(join(pgdata, relation.path), relation.forks.main ?? 0)
     const files = relations.flatMap((relation) => {

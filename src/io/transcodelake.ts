@@ -19,8 +19,9 @@ import { type Cluster, openCluster, type RelationStorage } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
-import { openPool, type Pool } from './pool.ts'
+import { Pool, type Workers } from './pool.ts'
 import { type RelationFilter, selectRelations } from './selection.ts'
+import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { ForkFiles, TranscodeTask } from './tasks/transcodetask.ts'
 import { LTAP_VERSION } from './version.ts'
 
@@ -32,8 +33,8 @@ export interface TranscodeLakeOptions {
   /** An empty or missing folder. */
   lake: string
   filter?: RelationFilter
-  /** Worker threads; 0 runs everything on this thread. */
-  workers: number
+  /** Worker threads to start; 0 runs everything on this thread. {@link Workers} serve several jobs, and the later ones faster. */
+  workers: number | Workers
   compression: Compression
   profile: TypeProfile
   onCorrupt: 'fail' | 'carry'
@@ -119,13 +120,15 @@ class TranscodeJob {
   private readonly descriptor: ClusterDescriptor
   private readonly pool: Pool
   private readonly toastIndexes = new Map<string, Promise<TranscodeTask['toast']>>()
+  private readonly snapshot: SnapshotKey
   private doneBytes = 0
   private totalBytes = 0
 
   constructor(cluster: Cluster, options: TranscodeLakeOptions) {
     this.cluster = cluster
     this.options = options
-    this.pool = openPool(options.workers)
+    this.pool = new Pool(options.workers)
+    this.snapshot = { pgdata: options.pgdata, job: this.pool.job }
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,
       lsn: formatLsn(cluster.lsn), profile: options.profile,
@@ -193,9 +196,9 @@ class TranscodeJob {
     relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], range: BlockRange,
   ): Promise<{ file: LakeFile; lanes: LakeRelation['lanes'] }> {
     const folder = relationFolder(descriptor)
-    const { pgdata, lake, compression, onCorrupt } = this.options
+    const { lake, compression, onCorrupt } = this.options
     const result = await this.pool.run('transcode', {
-      pgdata, fork, range, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt, lake,
+      snapshot: this.snapshot, fork, range, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt, lake,
       path: `${folder}/${dataFileName(range.firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(range.firstBlock)}`, toast,
     })
     this.doneBytes += range.blockCount * BLOCK_SIZE
@@ -220,7 +223,7 @@ class TranscodeJob {
     if (!toast) return undefined
     const { path, segments, forks } = this.cluster.storage(toast)
     const fork = { path, segments }
-    const index = forks.main ? await this.pool.run('toastIndex', { pgdata: this.options.pgdata, fork }) : { parts: [] }
+    const index = forks.main ? await this.pool.run('toastIndex', { snapshot: this.snapshot, fork }) : { parts: [] }
     return { relationId: toastRelId, fork, index }
   }
 

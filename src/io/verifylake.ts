@@ -10,14 +10,15 @@ import { type Cluster, openCluster } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
-import { openPool, type Pool } from './pool.ts'
+import { Pool, type Workers } from './pool.ts'
 import type { ForkFiles } from './tasks/transcodetask.ts'
 
 export interface VerifyLakeOptions {
   lake: string
   /** Without it the lake is audited alone: every page forms back to the CRC it had. */
   pgdata?: string
-  workers: number
+  /** As for transcodeLake. */
+  workers: number | Workers
   onProgress?: OnProgress
 }
 
@@ -64,7 +65,7 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
   const manifest = readManifest(options.lake)
   const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata)
   if (cluster) checkSameState(manifest, cluster, formatLsn(cluster.lsn))
-  const pool = openPool(options.workers)
+  const pool = new Pool(options.workers)
   try {
     return await new VerifyJob(options, manifest, cluster, pool).run()
   } finally {
@@ -181,7 +182,7 @@ class VerifyJob {
     for (const path of [file.path, ...(file.hidden ? [file.hidden.path] : [])]) {
       if (!isThere(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
     }
-    const source = fork && options.pgdata !== undefined ? { pgdata: options.pgdata, fork } : undefined
+    const source = fork && options.pgdata !== undefined ? { snapshot: { pgdata: options.pgdata, job: this.pool.job }, fork } : undefined
     const { checksums } = this.manifest
     const result = await this.pool.run('verify', {
       lake: options.lake, file, expected: expectedFile(this.manifest, relation, file), checksums, visible: relation.visible, source,

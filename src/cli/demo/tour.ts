@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { readManifest } from '../../io/lake.ts'
+import type { Workers } from '../../io/pool.ts'
 import type { PostgresCluster } from '../../io/postgres.ts'
 import { queryLake } from '../../io/query.ts'
 import { rebuildLake } from '../../io/rebuildlake.ts'
@@ -26,7 +27,7 @@ export interface Tour {
   narrator: Narrator
   /** Order lines. */
   rows: number
-  workers: number
+  workers: Workers
 }
 
 export interface TourReport {
@@ -115,7 +116,7 @@ async function load({ needs, workspace, narrator, rows }: Tour): Promise<Loaded>
 
 async function transcode({ narrator, folder, workers }: Tour, pgdata: string): Promise<Manifest> {
   folder.release()
-  return await narrator.pages('transcode', `every heap page becomes Parquet (${workers} workers)`, (onProgress) =>
+  return await narrator.pages('transcode', `every heap page becomes Parquet (${workers.count} workers)`, (onProgress) =>
     transcodeLake({ pgdata, lake: folder.path, workers, compression: 'zstd', profile: 'portable', onCorrupt: 'fail', onProgress }))
 }
 

@@ -1,19 +1,23 @@
 import type { Snapshot } from '../../xact/visibility.ts'
 import { openSnapshot } from '../cluster.ts'
 
-const snapshots = new Map<string, Snapshot>()
-
-/** The snapshot of a data directory, opened once per thread: it caches CLOG pages. */
-export function snapshotAt(pgdata: string): Snapshot {
-  let snapshot = snapshots.get(pgdata)
-  if (!snapshot) {
-    snapshot = openSnapshot(pgdata)
-    snapshots.set(pgdata, snapshot)
-  }
-  return snapshot
+/** A data directory as one job sees it: a server may have run before the next one. */
+export interface SnapshotKey {
+  pgdata: string
+  job: number
 }
 
-/** A server may have run since: whoever begins a job on this thread wants the data directory as it is now. */
-export function forgetSnapshots(): void {
-  snapshots.clear()
+/** Jobs that share this thread. */
+const KEPT_MAX = 4
+
+/** By job, the last used one last. */
+const snapshots = new Map<number, Snapshot>()
+
+/** The job's snapshot, opened once per thread: it caches CLOG pages. */
+export function snapshotOf({ pgdata, job }: SnapshotKey): Snapshot {
+  const snapshot = snapshots.get(job) ?? openSnapshot(pgdata)
+  snapshots.delete(job)
+  snapshots.set(job, snapshot)
+  if (snapshots.size > KEPT_MAX) snapshots.delete(snapshots.keys().next().value!)
+  return snapshot
 }

@@ -1,10 +1,10 @@
 import { RelationFork } from '../datadir/segments.ts'
 import { buildToastIndex, type ToastIndex } from '../toast/toastindex.ts'
-import { snapshotAt } from './snapshots.ts'
+import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
 
 export interface ToastIndexTask {
-  pgdata: string
+  snapshot: SnapshotKey
   fork: ForkFiles
 }
 
@@ -12,7 +12,7 @@ export interface ToastIndexTask {
 export function toastIndex(task: ToastIndexTask): ToastIndex {
   const fork = new RelationFork(task.fork.path, task.fork.segments)
   try {
-    return buildToastIndex(fork, snapshotAt(task.pgdata))
+    return buildToastIndex(fork, snapshotOf(task.snapshot))
   } finally {
     fork.close()
   }

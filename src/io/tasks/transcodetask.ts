@@ -14,7 +14,7 @@ import { fileError } from '../datadir/files.ts'
 import { RelationFork } from '../datadir/segments.ts'
 import type { ToastIndex } from '../toast/toastindex.ts'
 import { ToastReader } from '../toast/toastreader.ts'
-import { snapshotAt } from './snapshots.ts'
+import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 
 /** Files of one fork, as a task can carry them. */
 export interface ForkFiles {
@@ -25,7 +25,7 @@ export interface ForkFiles {
 
 /** One Parquet file to write: a range of blocks of one relation. */
 export interface TranscodeTask {
-  pgdata: string
+  snapshot: SnapshotKey
   fork: ForkFiles
   range: BlockRange
   relation: RelationDescriptor
@@ -125,9 +125,9 @@ function* addPages(fork: RelationFork, { firstBlock, blockCount }: BlockRange, t
   }
 }
 
-function visibilityOf({ pgdata, visible }: TranscodeTask): RowVisibility {
-  const snapshot = snapshotAt(pgdata)
-  if (visible) return snapshot
+function visibilityOf(task: TranscodeTask): RowVisibility {
+  const snapshot = snapshotOf(task.snapshot)
+  if (task.visible) return snapshot
   // The relation itself is not seen: its rows may become so when their transaction commits.
   return { nextXid: snapshot.nextXid, isVisible: () => false, isDead: (...tuple) => snapshot.isDead(...tuple) }
 }

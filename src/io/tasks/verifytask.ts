@@ -14,7 +14,7 @@ import type { Snapshot } from '../../xact/visibility.ts'
 import { RelationFork } from '../datadir/segments.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem, readHiddenFile, readWhole } from '../lakefile.ts'
-import { snapshotAt } from './snapshots.ts'
+import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
 
 /** One file of a lake to prove: against itself, and against the pages it came from where there is a data directory. */
@@ -25,7 +25,7 @@ export interface VerifyTask {
   checksums: boolean
   /** The relation is visible at the lake's LSN; else every row must be hidden. */
   visible: boolean
-  source: { pgdata: string; fork: ForkFiles } | undefined
+  source: { snapshot: SnapshotKey; fork: ForkFiles } | undefined
 }
 
 export interface Difference {
@@ -75,7 +75,7 @@ class FileVerifier {
   constructor(task: VerifyTask, fork: RelationFork | undefined) {
     this.task = task
     this.fork = fork
-    this.snapshot = task.source && snapshotAt(task.source.pgdata)
+    this.snapshot = task.source && snapshotOf(task.source.snapshot)
   }
 
   run(): VerifyResult {
