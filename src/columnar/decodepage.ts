@@ -63,11 +63,11 @@ export class PageDecoder {
     const { batch } = this
     const first = batch.rows
     if (u16(page, PD_UPPER) === 0) {
-      this.structureRow(block, 0)
+      this.structureRow(block)
       this.zeroHeader(first)
     } else {
       this.linePointers(page, block)
-      if (batch.rows === first) this.structureRow(block, 0)
+      if (batch.rows === first) this.structureRow(block)
     }
     const { pageLsn } = batch.physical
     pageLsn.padTo(first)
@@ -130,10 +130,11 @@ export class PageDecoder {
     while (count > 0 && page.words[SIZE_OF_PAGE_HEADER / 4 + count - 1] === 0) count--
     let previous = special
     let lowest = special
+    batch.physical.reserveIdentity(count)
     for (let offset = 1; offset <= count; offset++) {
       const word = page.words[SIZE_OF_PAGE_HEADER / 4 + offset - 1]!
       if (((word >>> 15) & 3) !== LP_NORMAL) {
-        this.structureRow(block, offset)
+        this.hiddenRow(block, offset)
         this.linePointer(batch.rows - 1, word)
         continue
       }
@@ -146,6 +147,7 @@ export class PageDecoder {
       previous = off
       if (off < lowest) lowest = off
     }
+    batch.physical.commitIdentity(count)
     const predicted =
       u16(page, PD_UPPER) === lowest && special === BLOCK_SIZE && lower === SIZE_OF_PAGE_HEADER + 4 * count && pointers === count &&
       u16(page, PD_FLAGS) === batch.schema.context.pageFlags && u16(page, PD_SPECIAL + 2) === PAGESIZE_VERSION && page.words[PD_PRUNE_XID >> 2] === 0
@@ -167,9 +169,7 @@ export class PageDecoder {
     this.live[item] = visible ? VISIBLE : visibility.isDead(xmin >>> 0, xmax >>> 0, infomask, cid >>> 0) ? 0 : IN_PROGRESS
     const xminHinted = infomask & HEAP_XMIN_FROZEN
     const settled = xminHinted === HEAP_XMIN_FROZEN || xminHinted === HEAP_XMIN_INVALID
-    physical.block.push2(block, 0)
-    physical.offset.push1(offset)
-    physical.xmin.push2(xmin, settled ? 0 : this.epoch(xmin))
+    physical.writeIdentity(row, block, offset, xmin, settled ? 0 : this.epoch(xmin))
     if (xmax !== 0) {
       physical.xmax.padTo(row)
       physical.xmax.push2(xmax, infomask & (HEAP_XMAX_IS_MULTI | HEAP_XMAX_INVALID) ? 0 : this.epoch(xmax))
@@ -201,14 +201,20 @@ export class PageDecoder {
     return xid >>> 0 < FIRST_NORMAL_XID ? 0 : xidEpoch(xid >>> 0, low, epoch)
   }
 
+  /** The only row of a block without line pointers. */
+  private structureRow(block: number): void {
+    const { physical } = this.batch
+    physical.reserveIdentity(1)
+    this.hiddenRow(block, 0)
+    physical.commitIdentity(1)
+  }
+
   /** A row that is no tuple: hidden, all user columns NULL. */
-  private structureRow(block: number, offset: number): void {
+  private hiddenRow(block: number, offset: number): void {
     const { batch } = this
     this.offs[Math.max(offset - 1, 0)] = 0
+    batch.physical.writeIdentity(batch.rows, block, offset, 0, 0)
     this.hide(batch.rows++)
-    batch.physical.block.push2(block, 0)
-    batch.physical.offset.push1(offset)
-    batch.physical.xmin.push2(0, 0)
   }
 
   private linePointer(row: number, word: number): void {

@@ -1,10 +1,11 @@
 import { isUtf8 } from '../common/utf8.ts'
-import { BytesVector, type Vector } from '../datum/vector.ts'
+import { BytesVector, setBits, type Vector } from '../datum/vector.ts'
 import type { PageBuffer } from '../page/canonical.ts'
 import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
 import { compile } from './compile.ts'
 import { numericUnscaled } from './decimal.ts'
+import { smallDecimalSource } from './decimalsource.ts'
 import type { TupleDecoder } from './decodetuple.ts'
 import {
   DATE_EPOCH_DAYS, DATE_MAX, DATE_MIN, type InlineForm, inlineForm, TIMESTAMP_EPOCH_HIGH, TIMESTAMP_EPOCH_LOW, TIMESTAMP_HIGH_MAX,
@@ -54,21 +55,6 @@ function openRows(vector: Vector, first: number, count: number): void {
   setBits(vector.validity, first, first + count)
 }
 
-/** Sets bits [from, to). */
-function setBits(bitmap: Uint8Array, from: number, to: number): void {
-  const firstByte = from >> 3
-  const lastByte = to >> 3
-  const head = 0xff << (from & 7)
-  const tail = (1 << (to & 7)) - 1
-  if (firstByte === lastByte) {
-    bitmap[firstByte]! |= head & tail
-    return
-  }
-  bitmap[firstByte]! |= head
-  for (let at = firstByte + 1; at < lastByte; at++) bitmap[at] = 0xff
-  if (tail !== 0) bitmap[lastByte]! |= tail
-}
-
 type Factory = (columns: readonly Vector[], decoder: TupleDecoder, utf8: typeof isUtf8, unscaled: typeof numericUnscaled) => DecodeItems
 
 interface Emitted {
@@ -98,7 +84,7 @@ return function decodeItems(page, first, count, offs, lens, live) {
     const end = off + lens[i], natts = (words[(off >> 2) + 4] >>> 16) & 0x7ff
     const hasNull = bytes[off + 20] & 1, hoff = bytes[off + 22]
     if (natts > ${attributes.length} || hoff & 7 || off + hoff > end || hoff < 23 + (hasNull ? (natts + 7) >> 3 : 0)) return false
-    let at = off + hoff, s = 0, e = 0, b = 0, f = 0, v = 0
+    let at = off + hoff, s = 0, e = 0, b = 0, c = 0, f = 0, h = 0, m = 0, n = 0, v = 0
     if (!hasNull && natts === ${attributes.length}) {
       ${each(emitValue)}
     } else {
@@ -246,8 +232,13 @@ function emitBytes(utf8: boolean, attribute: Emitted): string {
 function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): string {
   const { k } = attribute
   // NUMERIC_SHORT with exactly the predicted display scale; any sign, any weight.
-  const usual = form.displayScale > 63 ? 'false' : `((bytes[at] | (bytes[at + 1] << 8)) & 0xdf80) === ${0x8000 | (form.displayScale << 7)}`
-  return `if (f === 0 && ${usual} && (v = unscaled(bytes, at, e, ${form.scale}), v < ${form.limit} && v > -${form.limit})) {
+  const usual = form.displayScale > 63 ? 'false' : `(h & 0xdf80) === ${0x8000 | (form.displayScale << 7)}`
+  return `h = bytes[at] | (bytes[at + 1] << 8); b = 0
+    if (f === 0 && ${usual}) { ${smallDecimalSource(form.scale)} } else f = 1
+    if (b && v < ${form.limit} && v > -${form.limit}) {
+      w${k}[row * 4] = v; w${k}[row * 4 + 1] = w${k}[row * 4 + 2] = w${k}[row * 4 + 3] = v >> 31
+      at = e
+    } else if (f === 0 && (v = unscaled(bytes, at, e, ${form.scale}), v < ${form.limit} && v > -${form.limit})) {
       b = Math.floor(v / 4294967296)
       w${k}[row * 4] = v - b * 4294967296; w${k}[row * 4 + 1] = b; w${k}[row * 4 + 2] = w${k}[row * 4 + 3] = v < 0 ? -1 : 0
       at = e

@@ -103,4 +103,28 @@ export class PhysicalColumns {
     this.tuple = child[14]!
     this.pageImage = child[15]!
   }
+
+  /** Room for `count` rows of what is never null: block, offset and xmin. */
+  reserveIdentity(count: number): void {
+    this.block.reserve(count)
+    this.offset.reserve(count)
+    this.xmin.reserve(count)
+  }
+
+  /** One of the rows there is room for; {@link commitIdentity} counts them. */
+  writeIdentity(row: number, block: number, offset: number, xmin: number, epoch: number): void {
+    const { words: blocks } = this.block
+    const { words: xmins } = this.xmin
+    blocks[row * 2] = block
+    blocks[row * 2 + 1] = 0
+    this.offset.words[row] = offset
+    xmins[row * 2] = xmin
+    xmins[row * 2 + 1] = epoch
+  }
+
+  commitIdentity(count: number): void {
+    this.block.commitRows(count)
+    this.offset.commitRows(count)
+    this.xmin.commitRows(count)
+  }
 }

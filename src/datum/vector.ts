@@ -48,6 +48,12 @@ export abstract class Vector {
     this.reserveStorage(rows)
   }
 
+  /** Counts `count` rows that were written behind the last one, after {@link reserve}; none of them is null. */
+  commitRows(count: number): void {
+    setBits(this.validity, this.length, this.length + count)
+    this.length += count
+  }
+
   /** Marks the row being appended as not null and counts it. */
   protected commit(): void {
     this.validity[this.length >> 3]! |= 1 << (this.length & 7)
@@ -57,6 +63,21 @@ export abstract class Vector {
   protected abstract reserveStorage(rows: number): void
   protected abstract padStorage(rows: number): void
   protected abstract truncateStorage(rows: number): void
+}
+
+/** Sets bits [from, to). */
+export function setBits(bitmap: Uint8Array, from: number, to: number): void {
+  const firstByte = from >> 3
+  const lastByte = to >> 3
+  const head = 0xff << (from & 7)
+  const tail = (1 << (to & 7)) - 1
+  if (firstByte === lastByte) {
+    bitmap[firstByte]! |= head & tail
+    return
+  }
+  bitmap[firstByte]! |= head
+  for (let at = firstByte + 1; at < lastByte; at++) bitmap[at] = 0xff
+  if (tail !== 0) bitmap[lastByte]! |= tail
 }
 
 /** Clears bits [from, to). */

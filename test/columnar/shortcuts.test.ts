@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { numericUnscaled, writeNumeric } from '../../src/columnar/decimal.ts'
+import { smallDecimalSource } from '../../src/columnar/decimalsource.ts'
 import {
   DATE_EPOCH_DAYS, DATE_MAX, DATE_MIN, TIMESTAMP_EPOCH_HIGH, TIMESTAMP_EPOCH_LOW, TIMESTAMP_HIGH_MAX, TIMESTAMP_HIGH_MIN,
 } from '../../src/columnar/inline.ts'
@@ -43,10 +44,10 @@ describe('dates and timestamps', () => {
 
 describe('numeric', () => {
   const digit = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(0, 1, 10, 100, 1000, 9999, 5000) }, fc.integer({ min: 0, max: 9999 }), fc.constant(10000))
+  const weight = fc.oneof(fc.integer({ min: -1, max: 1 }), fc.integer({ min: -4, max: 4 }))
+  const digits = fc.oneof(fc.array(digit, { maxLength: 3 }), fc.array(digit, { maxLength: 6 }))
   /** Short-form payloads, canonical or not. */
-  const payload = fc.record({
-    negative: fc.boolean(), shown: fc.integer({ min: 0, max: 63 }), weight: fc.integer({ min: -4, max: 4 }), digits: fc.array(digit, { maxLength: 6 }),
-  }).map(({ negative, shown, weight, digits }) => {
+  const payload = fc.record({ negative: fc.boolean(), shown: fc.integer({ min: 0, max: 63 }), weight, digits }).map(({ negative, shown, weight, digits }) => {
     const header = 0x8000 | (negative ? 0x2000 : 0) | (shown << 7) | (weight & 0x7f)
     return new Uint8Array(Uint16Array.from([header, ...digits]).buffer)
   })
@@ -68,6 +69,28 @@ describe('numeric', () => {
       expect(valueAt(vector, codec.column, 0)).toBe(BigInt(value))
     }), { numRuns: 20_000 })
     expect(taken).toBeGreaterThan(500)
+  })
+
+  test('what the generated code says of small ones is what the double says', () => {
+    const readers = new Map(Array.from({ length: 12 }, (_, scale) => [scale, smallReader(scale)]))
+    let taken = 0
+    const scales = fc.oneof({ weight: 3, arbitrary: fc.constant(2) }, fc.integer({ min: 0, max: 11 }))
+    const odd = fc.tuple(payload, fc.uint8Array({ maxLength: 1 })).map(([bytes, more]) => new Uint8Array([...bytes, ...more]))
+    fc.assert(fc.property(fc.oneof({ weight: 9, arbitrary: payload }, odd), scales, (bytes, scale) => {
+      const found = readers.get(scale)!(bytes, 0, bytes.length)
+      if (found === undefined) return
+      taken++
+      expect(found).toBe(numericUnscaled(bytes, 0, bytes.length, scale))
+    }), { numRuns: 50_000 })
+    expect(taken).toBeGreaterThan(1000)
+    // 0, 12.34, -0.05, 104949.50, 12000, the largest that is small and the smallest that is not.
+    const at2 = (...digits: [number, number, ...number[]]): number | undefined => {
+      const [sign, weight, ...rest] = digits
+      const bytes = new Uint8Array(Uint16Array.from([0x8100 | sign | (weight & 0x7f), ...rest]).buffer)
+      return readers.get(2)!(bytes, 0, bytes.length)
+    }
+    expect([at2(0, 0), at2(0, 0, 12, 3400), at2(0x2000, -1, 500), at2(0, 1, 10, 4949, 5000), at2(0, 1, 1, 2000)]).toEqual([0, 1234, -5, 10494950, 1200000])
+    expect([at2(0, 1, 2147, 4735, 9900), at2(0, 1, 2147, 4737)]).toEqual([2147473599, undefined])
   })
 
   test('what it writes is what the codec forms', () => {
@@ -92,6 +115,12 @@ describe('numeric', () => {
     expect(taken).toBeGreaterThan(500)
   })
 })
+
+/** The source of a scale as a function: the unscaled value, undefined if it does not say. */
+function smallReader(scale: number): (bytes: Uint8Array, at: number, e: number) => number | undefined {
+  const body = `let h = bytes[at] | (bytes[at + 1] << 8), b = 0, c = 0, m = 0, n = 0, v = 0\n${smallDecimalSource(scale)}\nreturn b ? v : undefined`
+  return new Function('bytes', 'at', 'e', body) as ReturnType<typeof smallReader>
+}
 
 test('a cstring is in its column, not in raw', () => {
   const page = new Uint8Array(8192)
