@@ -17,7 +17,6 @@ import { LP_NORMAL, LP_REDIRECT, LP_UNUSED } from './linepointer.ts'
  */
 export interface PageViews {
   readonly bytes: Uint8Array
-  readonly halves: Uint16Array
   readonly words: Int32Array
 }
 

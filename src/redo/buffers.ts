@@ -22,8 +22,9 @@ export type RedoAction = typeof BLK_NEEDS_REDO | typeof BLK_DONE | typeof BLK_RE
 
 const INVALID_BLOCK_NUMBER = 0xffffffff
 
-/** pd_special, as halves. */
-const SPECIAL = 8
+/** Words of a page header: pd_upper is the high half of the one, pd_special the low half of the other. */
+const BOUNDS = 3
+const SPECIAL = 4
 
 /** Looks on while pages change: what reads row versions that are about to vanish. Nothing is called when absent. */
 export interface RedoObserver {
@@ -180,9 +181,10 @@ export class RedoBuffers {
 }
 
 /** A special area that neither heaps (none) nor sequences (8 bytes, the magic 0x1717, in their only block) have: an index. */
-export function isIndexPage({ halves, words }: RedoPage, block: BlockNumber): boolean {
-  if (halves[SPECIAL - 1] === 0 || halves[SPECIAL] === BLOCK_SIZE) return false
-  return !(halves[SPECIAL] === BLOCK_SIZE - 8 && block === 0 && words[BLOCK_SIZE / 4 - 2] === SEQ_MAGIC && words[BLOCK_SIZE / 4 - 1] === 0)
+export function isIndexPage({ words }: RedoPage, block: BlockNumber): boolean {
+  const special = words[SPECIAL]! & 0xffff
+  if (words[BOUNDS]! >>> 16 === 0 || special === BLOCK_SIZE) return false
+  return !(special === BLOCK_SIZE - 8 && block === 0 && words[BLOCK_SIZE / 4 - 2] === SEQ_MAGIC && words[BLOCK_SIZE / 4 - 1] === 0)
 }
 
 /** sequence.c, in the special area. */

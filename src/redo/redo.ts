@@ -219,7 +219,7 @@ export class Redo {
 
 function newPage(): RedoPage {
   const bytes = new Uint8Array(BLOCK_SIZE)
-  return { bytes, halves: new Uint16Array(bytes.buffer), words: new Int32Array(bytes.buffer), dirty: false }
+  return { bytes, words: new Int32Array(bytes.buffer), dirty: false }
 }
 
 /** With wal_level minimal, tables that a transaction made itself are written without WAL. */

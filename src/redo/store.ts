@@ -1,10 +1,9 @@
 import type { BlockNumber, Oid } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
 
-/** One page in memory, three views of the same 8192 bytes. Who changes it sets {@link dirty}. */
+/** One page in memory, two views of the same 8192 bytes. Who changes it sets {@link dirty}. */
 export interface RedoPage {
   readonly bytes: Uint8Array
-  readonly halves: Uint16Array
   readonly words: Int32Array
   dirty: boolean
   /** It came from a disk and nobody has checked it: redo does before it uses what is in it. */

@@ -385,7 +385,7 @@ describe('refused', () => {
 
 test('the observer sees pages before row versions vanish', () => {
   const seen: string[] = []
-  const { store, apply } = setup({}, { beforeRemove: (page, block, record) => seen.push(`${record.rmgr}/${record.op} block ${block.block} with ${(page.halves[6]! - 24) / 4}`) })
+  const { store, apply } = setup({}, { beforeRemove: (page, block, record) => seen.push(`${record.rmgr}/${record.op} block ${block.block} with ${((page.words[3]! & 0xffff) - 24) / 4}`) })
   apply(INIT_INSERT)
   apply({ ...INSERT, main: '0200 08', endLsn: END + 8 })
   apply({ rmgr: RM_HEAP2, info: 0x10, blocks: [{ data: '0100 0100' }], main: '00 44', endLsn: END + 16 })

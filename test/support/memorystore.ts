@@ -8,17 +8,22 @@ import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/wa
 export const FORK_SUFFIXES: Readonly<Record<number, string>> = { [MAIN_FORK]: '', [FSM_FORK]: '_fsm', [VISIBILITYMAP_FORK]: '_vm', [INIT_FORK]: '_init' }
 
 export class MemoryPage implements RedoPage {
-  readonly bytes: Uint8Array
-  readonly halves: Uint16Array
   readonly words: Int32Array
   dirty = false
 
   /** @param arena the page is at `start` in it; else it has memory of its own */
   constructor(source?: Uint8Array, arena = new ArrayBuffer(BLOCK_SIZE), start = 0) {
     this.words = new Int32Array(arena, start, BLOCK_SIZE / 4)
-    this.halves = new Uint16Array(arena, start, BLOCK_SIZE / 2)
-    this.bytes = new Uint8Array(arena, start, BLOCK_SIZE)
     if (source !== undefined) this.bytes.set(source)
+  }
+
+  // Views that redo hardly needs: made anew, so that a hundred thousand pages take less of the processor's caches.
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.words.buffer, this.words.byteOffset, BLOCK_SIZE)
+  }
+
+  get halves(): Uint16Array {
+    return new Uint16Array(this.words.buffer, this.words.byteOffset, BLOCK_SIZE / 2)
   }
 }
 

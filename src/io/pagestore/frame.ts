@@ -19,7 +19,6 @@ export interface FrameOwner {
 /** 8192 bytes of the cache. */
 export class Frame implements RedoPage {
   readonly bytes: Uint8Array
-  readonly halves: Uint16Array
   readonly words: Int32Array
   dirty = false
   unverified = false
@@ -35,7 +34,6 @@ export class Frame implements RedoPage {
 
   constructor(slab: ArrayBuffer, start: number) {
     this.bytes = new Uint8Array(slab, start, BLOCK_SIZE)
-    this.halves = new Uint16Array(slab, start, BLOCK_SIZE / 2)
     this.words = new Int32Array(slab, start, BLOCK_SIZE / 4)
   }
 }
