@@ -20,19 +20,23 @@ import { ResultHash } from './hash.ts'
 import { compare, type Side, timing } from './measure.ts'
 import { printResult } from './report.ts'
 import { TPCB_SETTINGS, tpcbWal } from './tpcb.ts'
+import { WALDUMP_MAJOR, waldumpSide } from './waldump.ts'
 
-const MAJOR = 17
 const ROUNDS = 5
 const PEER_ROUNDS = 3
-/** Issue 3: at least 250 MB/s, and 300,000 transactions a second. */
+/**
+ * 250 MB/s and 300,000 transactions a second were asked for where pg_waldump --stats reads 2,070 MB/s of such WAL, and a prototype redid 216
+ * to 226; beside it they hold for any machine.
+ */
 const WANTED_MB = 250
 const WANTED_TRANSACTIONS = 300_000
+const WALDUMP_MB = 2070
 /** It takes at most a fifth more time, while nothing is flushed. */
 const WANTED_PAGE_STORE = 0.83
 
 const size = benchSize()
-const { base, wal, transactions } = await tpcbWal(size, MAJOR)
-const control = parseControlFile(readFileSync(join(base, 'global/pg_control')), MAJOR)
+const { base, wal, transactions } = await tpcbWal(size, WALDUMP_MAJOR)
+const control = parseControlFile(readFileSync(join(base, 'global/pg_control')), WALDUMP_MAJOR)
 const { redo: start, timeline, checksums } = control
 
 let walBytes = 0
@@ -56,6 +60,16 @@ printResult({
   kind: 'speed', bench: 'redo', table: `tpcb ${transactions}`, variant: 'in memory', peerName: 'recovery', heapBytes: walBytes, ours, peer,
   ratio: peer.medianMs / ours.medianMs, ratioMin: peer.minMs / ours.maxMs, ratioMax: peer.maxMs / ours.minMs, rounds: ROUNDS, hash,
 })
+
+const waldump = waldumpSide(wal, Number(start), Number(start) + walBytes)
+if (waldump !== undefined) {
+  let store: MemoryStore | undefined
+  const side: Side = { name: 'in memory', prepare: () => void (store = loadDataDir(base)), run: () => void replay(store!) }
+  printResult({
+    kind: 'speed', bench: 'redo', table: `tpcb ${transactions}`, variant: 'in memory', peerName: 'pg_waldump --stats', heapBytes: walBytes,
+    ...await compare(side, waldump, size), wanted: Number((WANTED_MB / WALDUMP_MB).toFixed(3)), hash,
+  })
+}
 
 const cacheBytes = 4 * 2 ** 30
 let seeded = ''
@@ -95,8 +109,8 @@ function closeStore(): void {
 }
 
 function replay(store: RedoStore, beforeRecord?: (endLsn: number) => void): number {
-  const source = openWal(wal, { start: Number(start), major: MAJOR, timeline })
-  const redo = new Redo(store, { major: MAJOR, checksums, walLogHints: false })
+  const source = openWal(wal, { start: Number(start), major: WALDUMP_MAJOR, timeline })
+  const redo = new Redo(store, { major: WALDUMP_MAJOR, checksums, walLogHints: false })
   redo.reachedConsistency()
   for (let record = source.read(); record !== undefined; record = source.read()) {
     beforeRecord?.(record.endLsn)

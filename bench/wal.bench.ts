@@ -1,11 +1,10 @@
 /**
- * Segment files → records: page headers, CRC, links, block references; beside pg_waldump --stats of Debian's Postgres 15 (LTAP_SYSTEM_POSTGRES),
+ * Segment files → records: page headers, CRC, links, block references; beside pg_waldump --stats,
  * which reads the same files. Three kinds of WAL: of TPC-B transactions, nothing but short records, full-page images.
  */
-import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { formatWalPosition, parseLsn, walPosition } from '../src/common/ids.ts'
+import { parseLsn, walPosition } from '../src/common/ids.ts'
 import { parseControlFile } from '../src/io/datadir/controlfile.ts'
 import { PostgresCluster } from '../src/io/postgres.ts'
 import { openWal } from '../src/io/wal/source.ts'
@@ -16,8 +15,8 @@ import { printResult } from './report.ts'
 import { withClient } from './server.ts'
 import type { BenchSize } from './tables.ts'
 import { tpcbWal } from './tpcb.ts'
+import { WALDUMP_MAJOR, waldumpSide } from './waldump.ts'
 
-const MAJOR = 15
 const VERSION = 1
 const WANTED = 0.5
 const ROWS: Record<BenchSize, number> = { smoke: 400_000, full: 2_000_000 }
@@ -37,14 +36,9 @@ interface WalRange {
 
 const size = benchSize()
 for (const { variant, dir, from, to } of [await tpcbRange(), ...await madeRanges()]) {
-  const peerProgram = join(process.env['LTAP_SYSTEM_POSTGRES'] ?? '/usr/lib/postgresql/15/bin', 'pg_waldump')
-  if (!existsSync(peerProgram)) {
-    process.stderr.write(`SKIPPED: no ${peerProgram}; set LTAP_SYSTEM_POSTGRES to the bin folder of a Postgres 15\n`)
-    break
-  }
+  const peer = waldumpSide(dir, from, to)
+  if (peer === undefined) break
   const ours = { name: 'records', run: () => readRecords(dir, from, to) }
-  const args = ['--stats', '-p', dir, '-s', formatWalPosition(from), '-e', formatWalPosition(to)]
-  const peer = { name: 'pg_waldump', run: () => void execFileSync(peerProgram, args, { stdio: ['ignore', 'pipe', 'ignore'] }) }
   const comparison = await compare(ours, peer, size)
   const { records, digest } = hashRecords(dir, from, to)
   printResult({
@@ -76,8 +70,8 @@ function hashRecords(dir: string, from: number, to: number): { records: number; 
 }
 
 async function tpcbRange(): Promise<WalRange> {
-  const { base, wal } = await tpcbWal(size, MAJOR)
-  const from = Number(parseControlFile(readFileSync(join(base, 'global/pg_control')), MAJOR).redo)
+  const { base, wal } = await tpcbWal(size, WALDUMP_MAJOR)
+  const from = Number(parseControlFile(readFileSync(join(base, 'global/pg_control')), WALDUMP_MAJOR).redo)
   const source = openWal(wal, { start: from, exact: true })
   while (source.read() !== undefined);
   source.close()
@@ -96,7 +90,7 @@ async function makeWal(): Promise<BenchWal> {
   mkdirSync(benchDir(), { recursive: true })
   const made: BenchWal = { dir: mkdtempSync(join(benchDir(), 'wal-')), ranges: {} }
   const settings = { autovacuum: 'off', fsync: 'off', max_wal_size: '16GB', wal_keep_size: '16GB', checkpoint_timeout: '1d', jit: 'off' }
-  const server = await PostgresCluster.create({ major: MAJOR, parentDir: benchDir(), settings })
+  const server = await PostgresCluster.create({ major: WALDUMP_MAJOR, parentDir: benchDir(), settings })
   try {
     await server.start()
     await withClient(server, async (client) => {
