@@ -1,7 +1,7 @@
 /** Twenty points in time per major, see test/oracle/pitr.test.ts. */
 import { describe, test } from 'vitest'
 import { Random } from '../support/ddlvalues.ts'
-import { majors } from '../support/oracle.ts'
+import { majors, unlessStuck } from '../support/oracle.ts'
 import { withPitr } from '../support/pitr.ts'
 import { checkPoints } from '../support/pitrcheck.ts'
 
@@ -10,5 +10,5 @@ const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Math.floor(Math.random() * 
 
 describe.each(majors())('the lake at points in time on Postgres %i', (major) => {
   test.each([true, false])(`checksums %s, seed ${SEED}`, (checksums) =>
-    withPitr(major, { seed: SEED + Number(checksums), rounds: 5, checksums }, (found) => checkPoints(found, new Random(SEED), POINTS / 2)))
+    unlessStuck(() => withPitr(major, { seed: SEED + Number(checksums), rounds: 5, checksums }, (found) => checkPoints(found, new Random(SEED), POINTS / 2))))
 })

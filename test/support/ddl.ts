@@ -4,7 +4,7 @@
  */
 import type { PostgresCluster } from '../../src/io/postgres.ts'
 import { COLUMN_TYPES, CONVERSIONS, type Random, randomValue } from './ddlvalues.ts'
-import { type Session, connect } from './oracle.ts'
+import { type Session, StuckError, connect } from './oracle.ts'
 
 const SETUP = `
   CREATE SCHEMA ddl;
@@ -360,6 +360,7 @@ export class DdlWorkload {
       this.log.push(`${this.actors.findIndex((actor) => actor.session === session)}: ${sql.slice(0, 300)}`)
       return true
     } catch (error) {
+      if (error instanceof StuckError) throw error
       this.log.push(`${this.actors.findIndex((actor) => actor.session === session)}: -- ${sql.slice(0, 120)}: ${(error as Error).message}`)
       return false
     }
