@@ -25,12 +25,11 @@ import { WALDUMP_MAJOR, waldumpSide } from './waldump.ts'
 const ROUNDS = 5
 const PEER_ROUNDS = 3
 /**
- * 250 MB/s and 300,000 transactions a second were asked for where pg_waldump --stats reads 2,070 MB/s of such WAL, and a prototype redid 216
- * to 226; beside it they hold for any machine.
+ * Issue 3: at least 250 MB/s, and 300,000 transactions a second. These were set on a machine where pg_waldump --stats reads 2,070 MB/s of such
+ * WAL, so that is printed beside it, too.
  */
 const WANTED_MB = 250
 const WANTED_TRANSACTIONS = 300_000
-const WALDUMP_MB = 2070
 /** It takes at most a fifth more time, while nothing is flushed. */
 const WANTED_PAGE_STORE = 0.83
 
@@ -67,7 +66,7 @@ if (waldump !== undefined) {
   const side: Side = { name: 'in memory', prepare: () => void (store = loadDataDir(base)), run: () => void replay(store!) }
   printResult({
     kind: 'speed', bench: 'redo', table: `tpcb ${transactions}`, variant: 'in memory', peerName: 'pg_waldump --stats', heapBytes: walBytes,
-    ...await compare(side, waldump, size), wanted: Number((WANTED_MB / WALDUMP_MB).toFixed(3)), hash,
+    ...await compare(side, waldump, size), hash,
   })
 }
 
