@@ -60,13 +60,13 @@ printResult({
   ratio: peer.medianMs / ours.medianMs, ratioMin: peer.minMs / ours.maxMs, ratioMax: peer.maxMs / ours.minMs, rounds: ROUNDS, hash,
 })
 
+let inMemory: MemoryStore | undefined
+const memory: Side = { name: 'memory', prepare: () => void (inMemory = loadDataDir(base)), run: () => void replay(inMemory!) }
 const waldump = waldumpSide(wal, Number(start), Number(start) + walBytes)
 if (waldump !== undefined) {
-  let store: MemoryStore | undefined
-  const side: Side = { name: 'in memory', prepare: () => void (store = loadDataDir(base)), run: () => void replay(store!) }
   printResult({
     kind: 'speed', bench: 'redo', table: `tpcb ${transactions}`, variant: 'in memory', peerName: 'pg_waldump --stats', heapBytes: walBytes,
-    ...await compare(side, waldump, size), hash,
+    ...await compare(memory, waldump, size), hash,
   })
 }
 
@@ -80,9 +80,7 @@ const prepareStore = async (): Promise<void> => {
   createPageStore(seeded, identity, { lsn: Number(start), timeline, rest: null }, indexes)
   onDisk = openPageStore(seeded, { cacheBytes })
 }
-let inMemory: MemoryStore | undefined
 try {
-  const memory: Side = { name: 'memory', prepare: () => void (inMemory = loadDataDir(base)), run: () => void replay(inMemory!) }
   for (const flushed of [false, true]) {
     const stored: Side = {
       name: 'page store', prepare: prepareStore,

@@ -1,8 +1,7 @@
-/** Functions kept compiled: more tables than that are rarely read at once, and each takes some hundred KB. */
-const KEPT_MAX = 64
+import { RecentlyUsed } from '../common/recentlyused.ts'
 
-/** By source text; the last used one last. */
-const kept = new Map<string, (...values: never[]) => unknown>()
+/** By source text. More tables than that are rarely read at once, and each takes some hundred KB. */
+const kept = new RecentlyUsed<string, (...values: never[]) => unknown>(64)
 
 /**
  * The function with these parameters and this body. The same text gives the same function, which V8 has optimised already: the files of
@@ -10,10 +9,5 @@ const kept = new Map<string, (...values: never[]) => unknown>()
  * @throws EvalError where code generation is not allowed
  */
 export function compile<T extends (...values: never[]) => unknown>(parameters: readonly string[], body: string): T {
-  const key = `${parameters.join()}\n${body}`
-  const found = kept.get(key) ?? (new Function(...parameters, body) as T)
-  kept.delete(key)
-  kept.set(key, found)
-  if (kept.size > KEPT_MAX) kept.delete(kept.keys().next().value!)
-  return found as T
+  return kept.get(`${parameters.join()}\n${body}`, () => new Function(...parameters, body) as T) as T
 }

@@ -203,16 +203,16 @@ export class PageDecoder {
 
   /** The only row of a block without line pointers. */
   private structureRow(block: number): void {
-    const { physical } = this.batch
-    physical.reserveIdentity(1)
-    this.hiddenRow(block, 0)
-    physical.commitIdentity(1)
+    const { batch } = this
+    this.offs[0] = 0
+    batch.physical.pushStructure(batch.rows, block)
+    this.hide(batch.rows++)
   }
 
-  /** A row that is no tuple: hidden, all user columns NULL. */
+  /** The row of a line pointer that is not a tuple's: hidden, all user columns NULL. */
   private hiddenRow(block: number, offset: number): void {
     const { batch } = this
-    this.offs[Math.max(offset - 1, 0)] = 0
+    this.offs[offset - 1] = 0
     batch.physical.writeIdentity(batch.rows, block, offset, 0, 0)
     this.hide(batch.rows++)
   }

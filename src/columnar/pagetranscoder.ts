@@ -194,9 +194,7 @@ export class PageTranscoder {
     const { physical } = batch
     const row = batch.rows++
     this.hidden.push(this.rowsFlushed + row)
-    physical.block.push2(block, 0)
-    physical.offset.push1(0)
-    physical.xmin.push2(0, 0)
+    physical.pushStructure(row, block)
     for (const column of batch.columns) column.padTo(batch.rows)
     for (const vector of [physical.pageLsn, physical.pageCrc, physical.pageHeader, physical.pageImage]) vector.padTo(row)
     physical.pageLsn.push2(new DataView(page.buffer, page.byteOffset).getInt32(4, true), new DataView(page.buffer, page.byteOffset).getInt32(0, true))

@@ -127,4 +127,11 @@ export class PhysicalColumns {
     this.offset.commitRows(count)
     this.xmin.commitRows(count)
   }
+
+  /** A single row of them, for what is no tuple: transaction id 0. */
+  pushStructure(row: number, block: number): void {
+    this.reserveIdentity(1)
+    this.writeIdentity(row, block, 0, 0, 0)
+    this.commitIdentity(1)
+  }
 }

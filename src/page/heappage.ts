@@ -44,6 +44,11 @@ export function isNewPage({ words }: PageViews): boolean {
   return words[BOUNDS]! >>> 16 === 0
 }
 
+/** pd_special: where the special area begins; BLOCK_SIZE if there is none. */
+export function pageSpecial({ words }: PageViews): number {
+  return words[SPECIAL]! & 0xffff
+}
+
 /** pd_lsn, of which the high half comes first. */
 export function pageLsn({ words }: PageViews): WalPosition {
   return (words[0]! >>> 0) * 0x100000000 + (words[1]! >>> 0)

@@ -3,7 +3,7 @@ import type { BlockNumber, WalPosition } from '../common/ids.ts'
 import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
 import { checkPageChecksum } from '../page/checksum.ts'
 import { checkPageHeader, isZeroPage } from '../page/header.ts'
-import { isNewPage, pageLsn, setPageLsn } from '../page/heappage.ts'
+import { isNewPage, pageLsn, pageSpecial, setPageLsn } from '../page/heappage.ts'
 import { restoreImage } from '../wal/blockimage.ts'
 import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
 import { type InvalidPage, InvalidPages } from './invalidpages.ts'
@@ -22,9 +22,6 @@ export type RedoAction = typeof BLK_NEEDS_REDO | typeof BLK_DONE | typeof BLK_RE
 
 const INVALID_BLOCK_NUMBER = 0xffffffff
 
-/** Words of a page header: pd_upper is the high half of the one, pd_special the low half of the other. */
-const BOUNDS = 3
-const SPECIAL = 4
 
 /** Looks on while pages change: what reads row versions that are about to vanish. Nothing is called when absent. */
 export interface RedoObserver {
@@ -181,9 +178,10 @@ export class RedoBuffers {
 }
 
 /** A special area that neither heaps (none) nor sequences (8 bytes, the magic 0x1717, in their only block) have: an index. */
-export function isIndexPage({ words }: RedoPage, block: BlockNumber): boolean {
-  const special = words[SPECIAL]! & 0xffff
-  if (words[BOUNDS]! >>> 16 === 0 || special === BLOCK_SIZE) return false
+export function isIndexPage(page: RedoPage, block: BlockNumber): boolean {
+  const { words } = page
+  const special = pageSpecial(page)
+  if (isNewPage(page) || special === BLOCK_SIZE) return false
   return !(special === BLOCK_SIZE - 8 && block === 0 && words[BLOCK_SIZE / 4 - 2] === SEQ_MAGIC && words[BLOCK_SIZE / 4 - 1] === 0)
 }
 

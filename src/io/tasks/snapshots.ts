@@ -1,3 +1,4 @@
+import { RecentlyUsed } from '../../common/recentlyused.ts'
 import type { Snapshot } from '../../xact/visibility.ts'
 import { openSnapshot } from '../cluster.ts'
 
@@ -7,17 +8,10 @@ export interface SnapshotKey {
   job: number
 }
 
-/** Jobs that share this thread. */
-const KEPT_MAX = 4
-
-/** By job, the last used one last. */
-const snapshots = new Map<number, Snapshot>()
+/** Of the jobs that share this thread. */
+const snapshots = new RecentlyUsed<number, Snapshot>(4)
 
 /** The job's snapshot, opened once per thread: it caches CLOG pages. */
 export function snapshotOf({ pgdata, job }: SnapshotKey): Snapshot {
-  const snapshot = snapshots.get(job) ?? openSnapshot(pgdata)
-  snapshots.delete(job)
-  snapshots.set(job, snapshot)
-  if (snapshots.size > KEPT_MAX) snapshots.delete(snapshots.keys().next().value!)
-  return snapshot
+  return snapshots.get(job, () => openSnapshot(pgdata))
 }
