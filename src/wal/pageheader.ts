@@ -63,6 +63,15 @@ export function pageHeaderSize(pageAddress: WalPosition, segmentSize: number): n
   return pageAddress % segmentSize === 0 ? SIZE_OF_LONG_PAGE_HEADER : SIZE_OF_SHORT_PAGE_HEADER
 }
 
+/**
+ * `position` as the end of a record. Where a page is full, pg_current_wal_insert_lsn names the end of the WAL by the place behind the next
+ * page's header (XLogBytePosToRecPtr, xlog.c), and so does a record that begins there: both are the page's beginning.
+ */
+export function endPosition(position: WalPosition, segmentSize: number): WalPosition {
+  const page = position - (position % WAL_PAGE_SIZE)
+  return position <= page + pageHeaderSize(page, segmentSize) ? page : position
+}
+
 /** Where a record of `length` bytes that begins at `start` ends, padding and the page headers inside included. */
 export function recordEnd(start: WalPosition, length: number, segmentSize: number): WalPosition {
   let at = start

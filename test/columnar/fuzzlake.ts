@@ -4,7 +4,7 @@ import { rebuildPages } from '../../src/columnar/rebuild.ts'
 import { transcodePages } from '../../src/columnar/transcode.ts'
 import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
 import { canonicalOf, joined, table } from '../support/arbitrarypages.ts'
-import { Dice } from '../support/pagedamage.ts'
+import { Random } from '../support/random.ts'
 import { relationOf, transcodeOptions } from '../support/relation.ts'
 
 const TABLES = table({ columns: 8, rows: 10, pages: 3 })
@@ -24,7 +24,7 @@ export function fuzzLake(count: number, seed: number): LakeFuzzReport {
   const report: LakeFuzzReport = { files: 0, refused: new Map(), equal: 0 }
   for (let n = 0; report.files < count; n++) {
     const t = fc.sample(TABLES, { seed: seed + n, numRuns: 1 })[0]!
-    const dice = new Dice(seed + n)
+    const dice = new Random(seed + n)
     const pages = joined(t.pages)
     const compression = dice.pick(['none', 'none', 'snappy', 'zstd'] as const)
     const { parquet } = transcodePages(relationOf(t.desc, t.pages.length), pages, transcodeOptions({ toast: t.toast, compression }))
@@ -50,33 +50,33 @@ function check(file: Uint8Array, wanted: Uint8Array, name: string, report: LakeF
 }
 
 /** Flipped bits, overwritten and moved bytes, other digits and letters, cut files; the footer more often than the rest. */
-function damageFile(parquet: Uint8Array, dice: Dice): Uint8Array {
+function damageFile(parquet: Uint8Array, dice: Random): Uint8Array {
   const file = parquet.slice()
   const metadata = new DataView(file.buffer).getUint32(file.length - 8, true)
   const json = Buffer.from(file.buffer).indexOf('{"format"')
   for (let left = dice.pick([1, 1, 1, 2, 4]); left > 0; left--) {
     const footer = file.length - metadata - 8
     const [from, size] = dice.pick([[0, file.length], [0, footer], [footer, metadata + 8], [json, 3000]] as const)
-    const at = from + dice.below(Math.min(size, file.length - from))
-    switch (dice.below(5)) {
+    const at = from + dice.int(Math.min(size, file.length - from))
+    switch (dice.int(5)) {
       case 0:
-        file[at]! ^= 1 << dice.below(8)
+        file[at]! ^= 1 << dice.int(8)
         break
       case 1:
         file[at] = dice.next()
         break
       case 2:
-        file.fill(dice.pick([0, 0xff, dice.next()]), at, at + dice.below(40))
+        file.fill(dice.pick([0, 0xff, dice.next()]), at, at + dice.int(40))
         break
       case 3:
         // Of the same kind, so that JSON stays JSON.
-        if (file[at]! >= 0x30 && file[at]! <= 0x39) file[at] = 0x30 + dice.below(10)
-        else if (file[at]! >= 0x61 && file[at]! <= 0x7a) file[at] = 0x61 + dice.below(26)
+        if (file[at]! >= 0x30 && file[at]! <= 0x39) file[at] = 0x30 + dice.int(10)
+        else if (file[at]! >= 0x61 && file[at]! <= 0x7a) file[at] = 0x61 + dice.int(26)
         else file[at] = dice.pick([0, 1, 0x20, 0x7f, 0xff])
         break
       default:
-        file.copyWithin(at, dice.below(file.length), dice.below(file.length))
+        file.copyWithin(at, dice.int(file.length), dice.int(file.length))
     }
   }
-  return dice.below(30) === 0 ? file.subarray(0, dice.below(file.length)) : file
+  return dice.int(30) === 0 ? file.subarray(0, dice.int(file.length)) : file
 }

@@ -13,7 +13,8 @@ import { isZeroPage, newPageBuffer, pageChecksum } from '../../src/page/index.ts
 import { MultiXacts } from '../../src/xact/multixact.ts'
 import { Snapshot } from '../../src/xact/visibility.ts'
 import { canonicalOf, table, VISIBILITY } from '../support/arbitrarypages.ts'
-import { damagePage, Dice } from '../support/pagedamage.ts'
+import { damagePage } from '../support/pagedamage.ts'
+import { Random } from '../support/random.ts'
 import { clusterOf, relationOf, transcodeOptions } from '../support/relation.ts'
 
 /** Damaged copies of one page. */
@@ -62,17 +63,17 @@ export function fuzzPages(count: number, seed: number): FuzzReport {
     const t = fc.sample(TABLES, { seed: number, numRuns: 1 })[0]!
     if (t.pages[0]!.tuples.filter((tuple) => tuple).length < 3) return undefined
     const schema = relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, displayScales: {}, pageFlags: 0 })
-    const visibility = dice.below(12) ? VISIBILITY : someSnapshot()
+    const visibility = dice.int(12) ? VISIBILITY : someSnapshot()
     return { name: `seed ${number}`, page: t.pages[0]!.bytes, schema, visibility, toast: t.toast }
   })
 }
 
 /** The same for pages from anywhere. */
-export function fuzzSources(count: number, seed: number, sourceOf: (number: number, dice: Dice) => FuzzSource | undefined): FuzzReport {
+export function fuzzSources(count: number, seed: number, sourceOf: (number: number, dice: Random) => FuzzSource | undefined): FuzzReport {
   const report: FuzzReport = { pages: 0, codes: new Map(), valid: 0, collisions: 0, slowest: 0, growth: 0 }
   const before = process.memoryUsage.rss()
   for (let n = 0; report.pages < count; n++) {
-    const dice = new Dice(seed + n)
+    const dice = new Random(seed + n)
     const source = sourceOf(seed + n, dice)
     if (source) fuzzPage(source, dice, report)
     report.growth = Math.max(report.growth, process.memoryUsage.rss() - before)
@@ -81,7 +82,7 @@ export function fuzzSources(count: number, seed: number, sourceOf: (number: numb
   return report
 }
 
-function fuzzPage({ name, page: original, schema, visibility, toast }: FuzzSource, dice: Dice, report: FuzzReport): void {
+function fuzzPage({ name, page: original, schema, visibility, toast }: FuzzSource, dice: Random, report: FuzzReport): void {
   const options: PageTranscoderOptions = { visibility, checksums: false, onCorrupt: 'carry', ...(toast && { toast }) }
   const transcoder = new PageTranscoder(schema, options)
   const checked = new PageTranscoder(schema, { ...options, checksums: true, onCorrupt: 'fail' })
@@ -99,7 +100,7 @@ function fuzzPage({ name, page: original, schema, visibility, toast }: FuzzSourc
     }
   }
   expect(() => checkBatch(transcoder, pages, report), name).not.toThrow()
-  if (dice.below(8) === 0) checkFile(schema, pages, options, name)
+  if (dice.int(8) === 0) checkFile(schema, pages, options, name)
 }
 
 function add(transcoder: PageTranscoder, page: Uint8Array<ArrayBuffer>, block: number, report: FuzzReport): void {

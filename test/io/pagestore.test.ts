@@ -8,11 +8,11 @@ import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore
 import {
   applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, modelOfStore, settleModel, visibleParts,
 } from '../support/pagestoremodel.ts'
+import { TEST_SEED } from '../support/random.ts'
 
 // Nothing here loses power, and waiting for the disk is most of the time.
 vi.mock('node:fs', async (original) => ({ ...(await original<typeof import('node:fs')>()), fsyncSync: () => {} }))
 
-const SEED = Number(process.env['LTAP_TEST_SEED'] ?? 20261121)
 const RUNS = Number(process.env['LTAP_TEST_RUNS'] ?? 25)
 const SMALL_CACHE = { cacheBytes: 256 * 8192 }
 
@@ -25,7 +25,7 @@ afterEach(() => {
 })
 
 describe('against a model', () => {
-  test(`random operations, flushes and reopenings, seed ${SEED}`, () => {
+  test(`random operations, flushes and reopenings, seed ${TEST_SEED}`, () => {
     let runs = 0
     fc.assert(
       fc.property(fc.array(arbitraryOp, { minLength: 10, maxLength: 120 }), (ops) => {
@@ -64,7 +64,7 @@ describe('against a model', () => {
         again.close()
         rmSync(path, { recursive: true })
       }),
-      { seed: SEED, numRuns: RUNS },
+      { seed: TEST_SEED, numRuns: RUNS },
     )
   })
 })

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import type { PageStore } from '../../src/io/pagestore/pagestore.ts'
 import { applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, type Model, type Op, settleModel } from '../support/pagestoremodel.ts'
+import { TEST_SEED } from '../support/random.ts'
 
 /** Calls that change files: the process dies at one of them, a write done by half, and nothing gets through after it. */
 const death = vi.hoisted(() => ({ armed: false, left: 0, half: false, errno: 'EIO' }))
@@ -31,7 +32,6 @@ vi.mock('node:fs', async (original) => {
   }
 })
 
-const SEED = Number(process.env['LTAP_TEST_SEED'] ?? 20261121)
 const WORKLOADS = Number(process.env['LTAP_TEST_RUNS'] ?? 1)
 const FIRST_LSN = 1000
 const SECOND_LSN = 2000
@@ -76,7 +76,7 @@ describe('the process dies at every change of a file', () => {
   // Small files: they are copied for every death.
   const near = (op: Op): Op => ('block' in op ? { ...op, block: op.block % 13 } : 'blocks' in op ? { ...op, blocks: op.blocks % 13 } : op)
   const ops = fc.array(arbitraryOp.filter(({ op }) => op !== 'flush' && op !== 'reopen').map(near), { minLength: 15, maxLength: 40 })
-  test.each(fc.sample(fc.tuple(ops, ops), { seed: SEED, numRuns: WORKLOADS }))(`and the store is as of its last flush, seed ${SEED}`, (before, after) => {
+  test.each(fc.sample(fc.tuple(ops, ops), { seed: TEST_SEED, numRuns: WORKLOADS }))(`and the store is as of its last flush, seed ${TEST_SEED}`, (before, after) => {
     const prepared = join(root, 'prepared')
     createPageStore(prepared, IDENTITY, { lsn: 0, timeline: 1, rest: null })
     const first = openPageStore(prepared)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { DdlWorkload } from '../support/ddl.ts'
 import { checkLake, checkRebuilt, checkVisible } from '../support/ddlcheck.ts'
-import { Random } from '../support/ddlvalues.ts'
+import { Random } from '../support/random.ts'
 import { withFolder } from '../support/lakes.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 

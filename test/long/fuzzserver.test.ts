@@ -6,10 +6,10 @@ import { buildToastIndex } from '../../src/io/toast/toastindex.ts'
 import { ToastReader } from '../../src/io/toast/toastreader.ts'
 import { type FuzzSource, fuzzSources } from '../columnar/fuzzpages.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { TEST_SEED } from '../support/random.ts'
 import { loadZoo } from '../support/zoo.ts'
 
 /** Printed with every failure. */
-const SEED = Math.floor(Math.random() * 2 ** 31)
 /** Of large relations some pages will do. */
 const PAGES_MAX = 40
 
@@ -29,14 +29,14 @@ function sourcesOf(pgdata: string, database: string): FuzzSource[] {
     for (let block = 0; block < Math.min(fork.blocks, PAGES_MAX); block++) {
       const page = new Uint8Array(8192)
       fork.read(block, 1, page)
-      sources.push({ name: `${relation.schema}.${relation.name} block ${block}, seed ${SEED}`, page, schema, visibility: cluster.snapshot, toast })
+      sources.push({ name: `${relation.schema}.${relation.name} block ${block}, seed ${TEST_SEED}`, page, schema, visibility: cluster.snapshot, toast })
     }
     fork.close()
   }
   return sources
 }
 
-test(`20,000 damaged pages of a server, seed ${SEED}`, async () => {
+test(`20,000 damaged pages of a server, seed ${TEST_SEED}`, async () => {
   const major = majors().at(-1)!
   await withCluster(major, {}, async (server, sql) => {
     await loadZoo(major, sql)
@@ -44,7 +44,7 @@ test(`20,000 damaged pages of a server, seed ${SEED}`, async () => {
     await closeSessions(server)
     await server.stop()
     const sources = sourcesOf(server.dataDir, 'postgres')
-    const report = fuzzSources(20_000, SEED, (_, dice) => dice.pick(sources))
+    const report = fuzzSources(20_000, TEST_SEED, (_, dice) => dice.pick(sources))
     expect(report.pages).toBeGreaterThanOrEqual(20_000)
     console.info(sources.length, report)
   })

@@ -7,9 +7,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import { compileChild } from '../support/compiledchild.ts'
 import { applyToModel, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, type Op, settleModel } from '../support/pagestoremodel.ts'
+import { TEST_SEED } from '../support/random.ts'
 
 /** Printed with every failure. */
-const SEED = Math.floor(Math.random() * 2 ** 31)
 const OPS = 4000
 const FLUSH_EVERY = 40
 
@@ -35,12 +35,12 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true })
 })
 
-test(`kill -9 at random moments, seed ${SEED}`, async () => {
-  const ops = fc.sample(arbitraryOp.filter(({ op }) => op !== 'flush' && op !== 'reopen'), { seed: SEED, numRuns: OPS })
+test(`kill -9 at random moments, seed ${TEST_SEED}`, async () => {
+  const ops = fc.sample(arbitraryOp.filter(({ op }) => op !== 'flush' && op !== 'reopen'), { seed: TEST_SEED, numRuns: OPS })
   const store = join(root, 'store')
   writeFileSync(join(root, 'ops.json'), JSON.stringify(ops))
   createPageStore(store, IDENTITY, { lsn: 0, timeline: 1, rest: null })
-  const delays = fc.sample(fc.integer({ min: 60, max: 500 }), { seed: SEED, numRuns: 10_000 })
+  const delays = fc.sample(fc.integer({ min: 60, max: 500 }), { seed: TEST_SEED, numRuns: 10_000 })
   const model = emptyModel()
   const inits = new Set<string>()
   let reached = 0

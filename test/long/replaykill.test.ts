@@ -5,14 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compileChild } from '../support/compiledchild.ts'
-import { Random } from '../support/ddlvalues.ts'
+import { Random, TEST_SEED } from '../support/random.ts'
 import { majors } from '../support/oracle.ts'
 import { type RecoveryCase, type ServerVariant, withCrash, withRecovery } from '../support/recovery.ts'
 import { compareReplayed, folderContent, replayCase } from '../support/replayed.ts'
 import { prepareWalWorkload, runWalWorkload } from '../support/walworkload.ts'
 import { EAGER_SETTINGS, prepareCrash, runUntilCrash } from '../support/walworkloadcrash.ts'
 
-const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Math.floor(Math.random() * 1e9))
 const VARIANT: ServerVariant = { checksums: true, walLogHints: false, walCompression: 'pglz', fullPageWrites: true, walLevel: 'replica' }
 
 const SCRIPT = `
@@ -41,7 +40,7 @@ function runChild(options: object, delay: number): Promise<boolean> {
 }
 
 async function check(found: RecoveryCase): Promise<void> {
-  const random = new Random(SEED)
+  const random = new Random(TEST_SEED)
   const work = mkdtempSync(join(root, 'case-'))
   const [whole, killed] = [join(work, 'whole'), join(work, 'killed')]
   await replayCase(found, whole)
@@ -51,7 +50,7 @@ async function check(found: RecoveryCase): Promise<void> {
   let kills = 0
   // Each gets a little more time: at first it dies while it seeds.
   for (let delay = 100; await runChild(options, delay + random.int(300)); delay += 40) kills++
-  console.info(`Postgres ${found.major}: killed ${kills} times, seed ${SEED}`)
+  console.info(`Postgres ${found.major}: killed ${kills} times, seed ${TEST_SEED}`)
   expect(kills).toBeGreaterThan(5)
   const [content, expected] = [folderContent(killed), folderContent(whole)]
   expect([...content.keys()].sort()).toEqual([...expected.keys()].sort())

@@ -11,31 +11,29 @@ import { timeText } from '../../src/wal/text/time.ts'
 import { ltap } from '../cli/streams.ts'
 import { Audit, AUDIT_TABLE, backUp, runAudit, Tx, type Version } from '../support/audit.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
-
-/** LTAP_TEST_SEED says another. */
-const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Math.floor(Math.random() * 1e6))
+import { TEST_SEED } from '../support/random.ts'
 
 const SETTINGS = { track_commit_timestamp: 'on', wal_keep_size: '4GB', max_wal_size: '8GB', checkpoint_timeout: '1d', max_prepared_transactions: '5', autovacuum: 'off' }
 
-describe.each(majors())(`history on Postgres %i, seed ${SEED}`, (major) => {
+describe.each(majors())(`history on Postgres %i, seed ${TEST_SEED}`, (major) => {
   test('every version, with the times the server gives', () => withAudit(major, async (audit, cluster) => {
     const actor = audit.actor(await connect(cluster))
-    await runAudit(audit, actor, SEED + 1, 40)
+    await runAudit(audit, actor, TEST_SEED + 1, 40)
     await locks(audit, cluster)
     await actor.rewrite('VACUUM FULL audit.rows')
     await audit.show()
-    await runAudit(audit, actor, SEED + 2, 15)
+    await runAudit(audit, actor, TEST_SEED + 2, 15)
     await replaced(audit, cluster)
-    await runAudit(audit, actor, SEED + 3, 10)
+    await runAudit(audit, actor, TEST_SEED + 3, 10)
     await openAtTheEnd(audit, cluster)
   }, checkHistory), 120_000)
 
   // Both where all majors are tested.
   test.each(majors().length > 3 ? [true, false] : [major !== 17])('a base backup of a busy server, checksums %s', (checksums) => withAuditedBackup(major, checksums, async (audit, cluster, backUpNow) => {
     const actor = audit.actor(await connect(cluster))
-    await runAudit(audit, actor, SEED + 4, 10)
-    await backUpNow(() => runAudit(audit, actor, SEED + 5, 20))
-    await runAudit(audit, actor, SEED + 6, 10)
+    await runAudit(audit, actor, TEST_SEED + 4, 10)
+    await backUpNow(() => runAudit(audit, actor, TEST_SEED + 5, 20))
+    await runAudit(audit, actor, TEST_SEED + 6, 10)
   }), 120_000)
 
   test.runIf(majors().length > 3 || major === majors().at(-1))('columns and files that change, catalogs that move', () => withAudit(major, changeTables, async (_, place) => {

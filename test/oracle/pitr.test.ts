@@ -8,28 +8,26 @@ import { describe, expect, test } from 'vitest'
 import { parseTarget } from '../../src/cli/replaytarget.ts'
 import { replayCluster } from '../../src/io/replay/replaycluster.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
-import { Random } from '../support/ddlvalues.ts'
+import { Random, TEST_SEED } from '../support/random.ts'
 import { closeSessions, connect, outerMajors } from '../support/oracle.ts'
 import { withPitr, withRecovered } from '../support/pitr.ts'
 import { checkPoint, checkPoints } from '../support/pitrcheck.ts'
 
-const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Math.floor(Math.random() * 1e9))
-
 describe.each(outerMajors())('the lake at a point in time on Postgres %i', (major) => {
-  test(`two LSNs, a time, the latest of another timeline; seed ${SEED}`, () => withPitr(major, { seed: SEED, rounds: 2 }, async (found) => {
-    await checkPoints(found, new Random(SEED), 2)
+  test(`two LSNs, a time, the latest of another timeline; seed ${TEST_SEED}`, () => withPitr(major, { seed: TEST_SEED, rounds: 2 }, async (found) => {
+    await checkPoints(found, new Random(TEST_SEED), 2)
     const { time, marks } = found.moments[0]!
     await withRecovered(found, { time }, async (server) => {
       const sql = await connect(server)
       expect(await sql.value('SELECT count(*) FROM pit.marks')).toBe(String(marks))
       const then = await checkPoint(found, parseTarget(time), server, { keep: true })
-      expect(then.problems.slice(0, 20), `seed ${SEED}`).toEqual([])
+      expect(then.problems.slice(0, 20), `seed ${TEST_SEED}`).toEqual([])
       await goOn(server)
       const wal = join(found.work, 'wal-2')
       cpSync(join(server.dataDir, 'pg_wal'), wal, { recursive: true })
       await server.start()
       const latest = await checkPoint(found, {}, server, { wal })
-      expect(latest.problems.slice(0, 20), `seed ${SEED}`).toEqual([])
+      expect(latest.problems.slice(0, 20), `seed ${TEST_SEED}`).toEqual([])
       expect(latest.report).toMatchObject({ timeline: 2, resumed: true, from: then.report.lsn })
       // The first timeline went on, too: from there no way leads to the second.
       const out = join(found.work, 'old')

@@ -14,10 +14,10 @@ import { MAIN_FORK, type WalRecord } from '../../src/wal/record.ts'
 import type { MemoryPage} from '../support/memorystore.ts';
 import { loadDataDir, MemoryFork, MemoryStore, relationKey } from '../support/memorystore.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+import { Random, TEST_SEED } from '../support/random.ts'
 import { CLEAR_VISIBLE, PREPARE, PROCEDURES, PRUNE_AND_VACUUM } from '../support/walworkloadsql.ts'
 import { decodeRecord } from './records.ts'
 
-const SEED = Number(process.env['LTAP_SEED'] ?? Date.now() % 2 ** 31)
 const DAMAGED_RECORDS = 2000
 
 interface Material {
@@ -110,17 +110,6 @@ function pagesOf(store: MemoryStore, record: WalRecord): MemoryStore {
   return copy
 }
 
-/** mulberry32. */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
-
 describe.each(majors())('redo on Postgres %i', (major) => {
   test('canonical(redo(p, r)) = canonical(redo(canonical(p), r)); damaged records end in an error with a position or in a page', async () => {
     await withMaterial(major, (material) => {
@@ -157,20 +146,20 @@ function checkCanonicalLaw(material: Material): void {
 }
 
 function checkDamage(material: Material): void {
-  const next = random(SEED)
+  const dice = new Random(TEST_SEED)
   const store = loadDataDir(material.base)
   const redo = newRedo(material, store)
   let damaged = 0
   let refused = 0
   forEachRecord(material, (record) => {
-    for (let i = 0; damaged < DAMAGED_RECORDS && i < 3 && record.blockCount > 0 && next() < 0.5; i++, damaged++) {
+    for (let i = 0; damaged < DAMAGED_RECORDS && i < 3 && record.blockCount > 0 && dice.chance(50); i++, damaged++) {
       const bytes = record.bytes.slice(record.start, record.start + record.length)
-      for (let flips = 1 + Math.floor(next() * 3); flips > 0; flips--) bytes[17 + Math.floor(next() * (bytes.length - 17))] = Math.floor(next() * 256)
+      for (let flips = 1 + dice.int(3); flips > 0; flips--) bytes[17 + dice.int(bytes.length - 17)] = dice.int(256)
       try {
         const copy = pagesOf(store, record)
         newRedo(material, copy).apply(decodeRecord(bytes, material.major, record.endLsn))
       } catch (error) {
-        if (!isPositioned(error)) throw new Error(`seed ${SEED}: ${Buffer.from(bytes).toString('hex')}`, { cause: error })
+        if (!isPositioned(error)) throw new Error(`seed ${TEST_SEED}: ${Buffer.from(bytes).toString('hex')}`, { cause: error })
         if (error instanceof CorruptionError) expect(error.position.lsn).toBeDefined()
         refused++
       }

@@ -3,8 +3,9 @@
  * is part of the game; what it accepted is counted by kind.
  */
 import type { PostgresCluster } from '../../src/io/postgres.ts'
-import { COLUMN_TYPES, CONVERSIONS, type Random, randomValue } from './ddlvalues.ts'
+import { COLUMN_TYPES, CONVERSIONS, randomValue } from './ddlvalues.ts'
 import { type Session, StuckError, connect } from './oracle.ts'
+import type { Random } from './random.ts'
 
 const SETUP = `
   CREATE SCHEMA ddl;

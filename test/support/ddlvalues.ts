@@ -1,31 +1,5 @@
-/** Seeded randomness, and random SQL values of the column types that {@link DdlWorkload} uses. */
-
-/** mulberry32: the same seed, the same numbers. */
-export class Random {
-  private state: number
-
-  constructor(seed: number) {
-    this.state = seed >>> 0
-  }
-
-  /** 0 <= result < below. */
-  int(below: number): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-
-  chance(percent: number): boolean {
-    return this.int(100) < percent
-  }
-
-  pick<T>(of: readonly T[]): T {
-    const picked = of[this.int(of.length)]
-    if (picked === undefined) throw new Error('nothing to pick from')
-    return picked
-  }
-}
+/** Random SQL values of the column types that {@link DdlWorkload} uses. */
+import type { Random } from './random.ts'
 
 /** SQL for a random value, NULL not among them. */
 type Make = (random: Random) => string

@@ -1,31 +1,7 @@
 /** Damage to heap pages, from single bits to lying counts; seeded, so that a page can be damaged the same way again. */
+import type { Random } from './random.ts'
 
-/** mulberry32: below(n) is uniform in 0 .. n - 1. */
-export class Dice {
-  private state: number
-
-  constructor(seed: number) {
-    this.state = seed >>> 0
-  }
-
-  next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0
-    let t = this.state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return (t ^ (t >>> 14)) >>> 0
-  }
-
-  below(n: number): number {
-    return n <= 0 ? 0 : Math.floor((this.next() / 2 ** 32) * n)
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!
-  }
-}
-
-type Damage = (page: Uint8Array, view: DataView, dice: Dice) => void
+type Damage = (page: Uint8Array, view: DataView, dice: Random) => void
 
 const EDGES = [
   0, 1, 2, 3, 4, 5, 7, 8, 0x12, 0x1f, 0x7f, 0x80, 0xff, 0x100, 0x7ff, 0x1fff, 0x2000, 0x3fff, 0x7fff, 0x8000, 0xffff, 0x10000, 0xfffffff,
@@ -38,10 +14,10 @@ function pointers(view: DataView): number {
 }
 
 /** A NORMAL item with its bounds, if the dice find one. */
-function someTuple(view: DataView, dice: Dice): { off: number; len: number } | undefined {
+function someTuple(view: DataView, dice: Random): { off: number; len: number } | undefined {
   const count = pointers(view)
   for (let attempt = 0; attempt < 8 && count > 0; attempt++) {
-    const word = view.getUint32(24 + dice.below(count) * 4, true)
+    const word = view.getUint32(24 + dice.int(count) * 4, true)
     const off = word & 0x7fff
     const len = word >>> 17
     if (((word >>> 15) & 3) === 1 && len >= 24 && off + len <= 8192) return { off, len }
@@ -50,40 +26,40 @@ function someTuple(view: DataView, dice: Dice): { off: number; len: number } | u
 }
 
 const flipBit: Damage = (page, _, dice) => {
-  page[dice.below(8192)]! ^= 1 << dice.below(8)
+  page[dice.int(8192)]! ^= 1 << dice.int(8)
 }
 
 const flipTupleBit: Damage = (page, view, dice) => {
   const tuple = someTuple(view, dice)
-  if (tuple) page[tuple.off + dice.below(tuple.len)]! ^= 1 << dice.below(8)
+  if (tuple) page[tuple.off + dice.int(tuple.len)]! ^= 1 << dice.int(8)
 }
 
 const overwrite: Damage = (page, _, dice) => {
-  const at = dice.below(8192)
-  const end = Math.min(8192, at + 1 + dice.below(dice.pick([4, 64, 512, 8192])))
-  const kind = dice.below(3)
+  const at = dice.int(8192)
+  const end = Math.min(8192, at + 1 + dice.int(dice.pick([4, 64, 512, 8192])))
+  const kind = dice.int(3)
   for (let i = at; i < end; i++) page[i] = kind === 0 ? 0 : kind === 1 ? 0xff : dice.next()
 }
 
 const moveBytes: Damage = (page, _, dice) => {
-  const size = 1 + dice.below(dice.pick([8, 64, 2048]))
-  const from = dice.below(8192 - size)
-  page.copyWithin(dice.below(8192 - size), from, from + size)
+  const size = 1 + dice.int(dice.pick([8, 64, 2048]))
+  const from = dice.int(8192 - size)
+  page.copyWithin(dice.int(8192 - size), from, from + size)
 }
 
 const linePointer: Damage = (_, view, dice) => {
-  const at = 24 + dice.below(pointers(view)) * 4
+  const at = 24 + dice.int(pointers(view)) * 4
   const word = view.getUint32(at, true)
-  const otherLength = (word & 0x1ffff) | (dice.below(8192) << 17)
-  const otherOffset = (word & ~0x7fff) | (dice.below(1024) * 8)
-  view.setUint32(at, dice.pick([dice.next(), word ^ (1 << dice.below(32)), otherLength, otherOffset]) >>> 0, true)
+  const otherLength = (word & 0x1ffff) | (dice.int(8192) << 17)
+  const otherOffset = (word & ~0x7fff) | (dice.int(1024) * 8)
+  view.setUint32(at, dice.pick([dice.next(), word ^ (1 << dice.int(32)), otherLength, otherOffset]) >>> 0, true)
 }
 
 /** Every line pointer leads to one tuple, the longest there may be. */
 const samePointers: Damage = (_, view, dice) => {
   const tuple = someTuple(view, dice)
   if (!tuple) return
-  const count = Math.min(pointers(view) + dice.below(2000), (tuple.off - 24) >> 2)
+  const count = Math.min(pointers(view) + dice.int(2000), (tuple.off - 24) >> 2)
   const len = dice.pick([tuple.len, 8192 - tuple.off])
   for (let i = 0; i < count; i++) view.setUint32(24 + i * 4, (tuple.off | (1 << 15) | (len << 17)) >>> 0, true)
   view.setUint16(12, 24 + count * 4, true)
@@ -98,7 +74,7 @@ const tupleHeader: Damage = (page, view, dice) => {
   const tuple = someTuple(view, dice)
   if (!tuple) return
   const { off } = tuple
-  switch (dice.below(4)) {
+  switch (dice.int(4)) {
     case 0:
       page[off + 22] = dice.pick([0, 8, 16, 23, 24, 25, 32, 40, 48, 64, 128, 248, 255, dice.next()])
       break
@@ -109,7 +85,7 @@ const tupleHeader: Damage = (page, view, dice) => {
       view.setUint16(off + 20, dice.next() & 0xffff, true)
       break
     default:
-      view.setUint32(off + dice.below(5) * 4, dice.pick([...EDGES, dice.next()]), true)
+      view.setUint32(off + dice.int(5) * 4, dice.pick([...EDGES, dice.next()]), true)
   }
 }
 
@@ -117,7 +93,7 @@ const tupleHeader: Damage = (page, view, dice) => {
 const lie: Damage = (page, view, dice) => {
   const tuple = someTuple(view, dice)
   if (!tuple || tuple.len < 32) return
-  const at = tuple.off + 23 + dice.below(tuple.len - 27)
+  const at = tuple.off + 23 + dice.int(tuple.len - 27)
   const value = dice.pick(EDGES)
   const size = dice.pick([1, 2, 4, 4])
   for (let i = 0; i < size; i++) page[at + i] = value >>> (8 * i)
@@ -127,14 +103,14 @@ const lie: Damage = (page, view, dice) => {
 const varlena: Damage = (page, view, dice) => {
   const tuple = someTuple(view, dice)
   if (!tuple || tuple.len < 40) return
-  const at = tuple.off + 24 + (dice.below(tuple.len - 32) & (dice.below(2) ? ~3 : ~0))
+  const at = tuple.off + 24 + (dice.int(tuple.len - 32) & (dice.int(2) ? ~3 : ~0))
   const left = tuple.off + tuple.len - at
   const length = dice.pick([0, 1, 3, 4, 5, 8, 9, left - 1, left, left + 1, 0x3fffffff])
-  if (dice.below(3) === 0) page[at] = ((length & 0x7f) << 1) | 1
+  if (dice.int(3) === 0) page[at] = ((length & 0x7f) << 1) | 1
   else view.setUint32(at, ((length << 2) | dice.pick([0, 2])) >>> 0, true)
   const rawSize = dice.pick([left, left * 50, left * 299, 0x3fffffff])
-  if (dice.below(3) === 0) view.setUint32(at + 4, (rawSize | (dice.below(4) << 30)) >>> 0, true)
-  if (dice.below(8) === 0) page.set([1, dice.pick([18, 18, 18, 1, 2, 3, 0])], at)
+  if (dice.int(3) === 0) view.setUint32(at + 4, (rawSize | (dice.int(4) << 30)) >>> 0, true)
+  if (dice.int(8) === 0) page.set([1, dice.pick([18, 18, 18, 1, 2, 3, 0])], at)
 }
 
 const DAMAGES: readonly Damage[] = [
@@ -143,7 +119,7 @@ const DAMAGES: readonly Damage[] = [
 ]
 
 /** One to three kinds of damage to a copy of the page, 8-byte aligned. */
-export function damagePage(page: Uint8Array, dice: Dice): Uint8Array<ArrayBuffer> {
+export function damagePage(page: Uint8Array, dice: Random): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(8192)
   copy.set(page)
   const view = new DataView(copy.buffer)

@@ -15,7 +15,7 @@ import { copyDataDir } from '../../src/io/postgresdatadir.ts'
 import { openWal } from '../../src/io/wal/source.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { DdlWorkload } from './ddl.ts'
-import { Random } from './ddlvalues.ts'
+import { Random } from './random.ts'
 import { closeSessions, connect, type Session, withCluster } from './oracle.ts'
 
 export interface PitrCase {

@@ -9,7 +9,7 @@ import { verifyLake } from '../../src/io/verifylake.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { compareCluster } from './comparelake.ts'
 import { transcode } from './lakes.ts'
-import type { Random } from './ddlvalues.ts'
+import type { Random } from './random.ts'
 import { missingRelations, type PitrCase, withRecovered } from './pitr.ts'
 
 export interface PointChecked {

@@ -6,10 +6,10 @@ import { WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import { walCorruption, WalReader } from '../../src/wal/reader.ts'
 import { RecordMemory } from '../../src/wal/recordmemory.ts'
 import { majors, withCluster } from '../support/oracle.ts'
+import { TEST_SEED } from '../support/random.ts'
 import { busyBoundary, inspected, inspectWal, readAll, readerOf, type SeenRecord, SEGMENT_SIZE, type Wal, WAL_CLUSTER, walNow, writeWal } from '../support/walfiles.ts'
 
-const SEED = Number(process.env['LTAP_TEST_SEED'] ?? Date.now() % 1_000_000_000)
-const parameters = (numRuns: number): { seed: number; numRuns: number } => ({ seed: SEED, numRuns })
+const parameters = (numRuns: number): { seed: number; numRuns: number } => ({ seed: TEST_SEED, numRuns })
 
 describe.each(majors())('WAL of Postgres %i', major => {
   let wal: Wal
@@ -43,14 +43,14 @@ describe.each(majors())('WAL of Postgres %i', major => {
     if (server !== undefined) expect(inspected(records)).toEqual(server)
   })
 
-  test(`gives the same records in every split (seed ${SEED})`, () => {
+  test(`gives the same records in every split (seed ${TEST_SEED})`, () => {
     const expected = read(wal.start)
     fc.assert(fc.property(fc.array(fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 300_000 })), { minLength: 1, maxLength: 20 }), sizes => {
       expect(read(wal.start, cycle(sizes))).toEqual(expected)
     }), parameters(6))
   })
 
-  test(`gives the same records and ends where WebAssembly checks them, of damaged WAL, too (seed ${SEED})`, () => {
+  test(`gives the same records and ends where WebAssembly checks them, of damaged WAL, too (seed ${TEST_SEED})`, () => {
     const memory = RecordMemory.create(wal.bytes.length)!
     const inMemory = (bytes: Uint8Array, sizes?: Iterator<number>): ReturnType<typeof readAll> => {
       memory.piece.set(bytes)

@@ -3,41 +3,31 @@ import type { WalPosition } from '../../src/common/ids.ts'
 import { CorruptionError } from '../../src/common/errors.ts'
 import { WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import { connect, withCluster } from '../support/oracle.ts'
+import { Random } from '../support/random.ts'
 import { readAll, readerOf, type SeenRecord, SEGMENT_SIZE, type Wal, WAL_CLUSTER, walNow, writeWal } from '../support/walfiles.ts'
 
-/** mulberry32: the same damage for the same seed. */
-function random(seed: number): (below: number) => number {
-  let state = seed | 0
-  return below => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * below)
-  }
-}
-
 /** Damage of one kind somewhere in `bytes`. @returns first byte that changed */
-type Damage = (bytes: Uint8Array, pick: (below: number) => number, whole: Uint8Array) => number
+type Damage = (bytes: Uint8Array, dice: Random, whole: Uint8Array) => number
 
 const DAMAGES: readonly Damage[] = [
   // A bit.
-  (bytes, pick) => { const at = pick(bytes.length); bytes[at] = bytes[at]! ^ (1 << pick(8)); return at },
+  (bytes, dice) => { const at = dice.int(bytes.length); bytes[at] = bytes[at]! ^ (1 << dice.int(8)); return at },
   // A byte of a page header.
-  (bytes, pick) => { const at = pick(bytes.length / WAL_PAGE_SIZE) * WAL_PAGE_SIZE + pick(40); bytes[at] = pick(256); return at },
+  (bytes, dice) => { const at = dice.int(bytes.length / WAL_PAGE_SIZE) * WAL_PAGE_SIZE + dice.int(40); bytes[at] = dice.int(256); return at },
   // A word of any value, aligned: a length, a CRC, half a link.
-  (bytes, pick) => { const at = pick(bytes.length / 4) * 4; new DataView(bytes.buffer).setUint32(at, pick(2) ? pick(0x100000000) : pick(10_000), true); return at },
+  (bytes, dice) => { const at = dice.int(bytes.length / 4) * 4; new DataView(bytes.buffer).setUint32(at, dice.int(2) ? dice.int(0x100000000) : dice.int(10_000), true); return at },
   // A lost sector, a lost page.
-  (bytes, pick) => { const at = pick(bytes.length / 512) * 512; bytes.fill(0, at, at + (pick(2) ? 512 : WAL_PAGE_SIZE)); return at },
+  (bytes, dice) => { const at = dice.int(bytes.length / 512) * 512; bytes.fill(0, at, at + (dice.int(2) ? 512 : WAL_PAGE_SIZE)); return at },
   // A sector or a page of another place.
-  (bytes, pick, whole) => {
-    const size = pick(2) ? 512 : WAL_PAGE_SIZE
-    const at = pick(bytes.length / size) * size
-    bytes.set(whole.subarray(pick(whole.length / size - 1) * size).subarray(0, size), at)
+  (bytes, dice, whole) => {
+    const size = dice.int(2) ? 512 : WAL_PAGE_SIZE
+    const at = dice.int(bytes.length / size) * size
+    bytes.set(whole.subarray(dice.int(whole.length / size - 1) * size).subarray(0, size), at)
     return at
   },
   // Bytes that come twice, or are missing, with everything after them moved.
-  (bytes, pick) => { const at = pick(bytes.length); bytes.copyWithin(at, Math.max(0, at - pick(2000))); return at },
-  (bytes, pick) => { const at = pick(bytes.length); bytes.copyWithin(at, Math.min(bytes.length, at + pick(2000))); return at },
+  (bytes, dice) => { const at = dice.int(bytes.length); bytes.copyWithin(at, Math.max(0, at - dice.int(2000))); return at },
+  (bytes, dice) => { const at = dice.int(bytes.length); bytes.copyWithin(at, Math.min(bytes.length, at + dice.int(2000))); return at },
 ]
 
 /**
@@ -51,24 +41,24 @@ export async function fuzzWal(major: number, seed: number, cases: number): Promi
     await writeWal(sql)
     wal = await walNow(cluster, sql)
   })
-  const pick = random(seed)
+  const dice = new Random(seed)
   const known = readAll(readerOf(wal!), wal!.bytes).records
   const pages = Math.floor((wal!.end - wal!.start) / WAL_PAGE_SIZE)
   for (let i = 0; i < cases; i++) {
-    const first = pick(pages - 1) * WAL_PAGE_SIZE
-    const part = wal!.bytes.slice(first, first + (1 + pick(6)) * WAL_PAGE_SIZE)
-    check(wal!, known, wal!.start + first, part, pick, `major ${major}, seed ${seed}, case ${i}`)
+    const first = dice.int(pages - 1) * WAL_PAGE_SIZE
+    const part = wal!.bytes.slice(first, first + (1 + dice.int(6)) * WAL_PAGE_SIZE)
+    check(wal!, known, wal!.start + first, part, dice, `major ${major}, seed ${seed}, case ${i}`)
   }
   return cases
 }
 
-function check(wal: Wal, known: readonly SeenRecord[], start: WalPosition, part: Uint8Array, pick: (below: number) => number, name: string): void {
+function check(wal: Wal, known: readonly SeenRecord[], start: WalPosition, part: Uint8Array, dice: Random, name: string): void {
   const sound = readAll(readerOf(wal, start), part).records
   let changed = part.length
   const damaged = part.slice()
-  for (let n = 0; n <= pick(3); n++) changed = Math.min(changed, DAMAGES[pick(DAMAGES.length)]!(damaged, pick, wal.bytes))
+  for (let n = 0; n <= dice.int(3); n++) changed = Math.min(changed, DAMAGES[dice.int(DAMAGES.length)]!(damaged, dice, wal.bytes))
   for (let at = 0; at < part.length && damaged[at] === part[at]; at++) changed = at + 1
-  const sizes = pick(2) ? undefined : pieces(pick)
+  const sizes = dice.int(2) ? undefined : pieces(dice)
   const found = readOrError(wal, start, damaged, sizes, name)
   // Pages that begin with the rest of a record say where the first one begins, for Postgres as well: with other headers it is a later one.
   const searched = start + changed < (sound[0]?.startLsn ?? start + part.length)
@@ -97,6 +87,6 @@ function readOrError(wal: Wal, start: WalPosition, bytes: Uint8Array, sizes: Ite
   }
 }
 
-function* pieces(pick: (below: number) => number): Generator<number, number> {
-  for (;;) yield 1 + pick(3000)
+function* pieces(dice: Random): Generator<number, number> {
+  for (;;) yield 1 + dice.int(3000)
 }

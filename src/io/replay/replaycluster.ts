@@ -4,6 +4,7 @@ import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } fr
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
+import { endPosition } from '../../wal/pageheader.ts'
 import type { WalRecord } from '../../wal/record.ts'
 import type { TransactionState } from '../../xact/transactionstate.ts'
 import { readControlFile } from '../datadir/datadir.ts'
@@ -56,13 +57,14 @@ const PROGRESS_EVERY = 1 << 14
  * @throws EnvironmentError replay.*, wal.*, datadir.*, backup.*, pagestore.*, file.*; CorruptionError and UnsupportedError with the LSN
  */
 export async function replayCluster(options: ReplayClusterOptions): Promise<ReplayReport> {
-  const { source, out, target = {}, timeline, cacheBytes, observe } = options
+  const { source, out, timeline, cacheBytes, observe } = options
   const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
   const { store, progress, resumed, wal } = started
   try {
     const { major, systemIdentifier } = store.identity
-    const { checksums } = readControlFile(out, major)
-    refusePast(progress, target, resumed)
+    const { checksums, walSegmentSize } = readControlFile(out, major)
+    const target = endingTarget(options.target ?? {}, walSegmentSize)
+    refusePast({ ...progress, lsn: endPosition(progress.lsn, walSegmentSize) }, target, resumed)
     const replay: Replay = new Replay(store, progress, { major, checksums, target, ...observe?.(started, () => replay.transactionState) })
     const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
     const end = job.run(wal, target, options.onProgress)
@@ -75,7 +77,11 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
   }
 }
 
-function refusePast({ lsn, time }: ReplayProgress, target: ReplayTarget, resumed: boolean): void {
+function endingTarget(target: ReplayTarget, segmentSize: number): ReplayTarget {
+  return target.lsn === undefined ? target : { ...target, lsn: endPosition(target.lsn, segmentSize) }
+}
+
+function refusePast({ lsn, time }: Pick<ReplayProgress, 'lsn' | 'time'>, target: ReplayTarget, resumed: boolean): void {
   const late = (target.lsn !== undefined && target.lsn < lsn) || (target.time !== undefined && target.time < time)
   if (!late) return
   const wanted = target.lsn !== undefined ? formatWalPosition(target.lsn) : timeText(Number(target.time))
