@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { benchDataDir, benchSize } from './data.ts'
 import { formatResults, type Result } from './report.ts'
 
-const NAMES = ['decode', 'transcode', 'rebuild', 'workers', 'sizes', 'wal', 'redo']
+const NAMES = ['decode', 'transcode', 'rebuild', 'workers', 'sizes', 'wal', 'redo', 'pagestore']
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
