@@ -1,9 +1,9 @@
-import { readU32 } from '../common/bytes.ts'
+import { dataView, readU32 } from '../common/bytes.ts'
 import { isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { pageChecksum } from '../page/checksum.ts'
-import { checkPageHeader, isZeroPage, type PageHeader, readPageHeader, SIZE_OF_PAGE_HEADER, viewOf } from '../page/header.ts'
+import { checkPageHeader, isZeroPage, type PageHeader, readPageHeader, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
 import { hexLines, linePointerState, pageFlagNames } from '../page/pagetext.ts'
 import { bitmapLength, readTupleHeader, SIZE_OF_TUPLE_HEADER } from '../tuple/header.ts'
@@ -56,7 +56,7 @@ const MAX_LINE_POINTERS = (BLOCK_SIZE - SIZE_OF_PAGE_HEADER) / 4
 
 /** @param page 8192 bytes @param hex also dump each item */
 export function describePage(page: Uint8Array, block: number, forkBlock: number, hex: boolean): PageDescription {
-  const header = readPageHeader(viewOf(page))
+  const header = readPageHeader(dataView(page))
   const zero = isZeroPage(page)
   const computed = pageChecksum(page, forkBlock)
   const checksumState = header.checksum === 0 ? 'none' : header.checksum === computed ? 'ok' : 'mismatch'

@@ -1,8 +1,9 @@
+import { dataView } from '../common/bytes.ts'
 import { type BlockNumber, FIRST_NORMAL_XID, formatWalPosition, INVALID_XID, type OffsetNumber, type WalPosition, type Xid } from '../common/ids.ts'
 import { CorruptionError, withPosition } from '../common/errors.ts'
 import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
 import { pageChecksum } from '../page/checksum.ts'
-import { readPageHeader, viewOf } from '../page/header.ts'
+import { readPageHeader } from '../page/header.ts'
 import { isNewPage, pageLsn } from '../page/heappage.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpOff } from '../page/linepointer.ts'
 import type { RedoObserver } from '../redo/buffers.ts'
@@ -161,7 +162,7 @@ export class VersionHistory implements RedoObserver {
   private proofOf({ bytes, dirty }: RedoPage, block: BlockNumber): 'proven' | 'torn' | 'unknown' {
     if (dirty) return 'proven'
     if (!this.options.checksums) return this.consistent ? 'proven' : 'unknown'
-    if (readPageHeader(viewOf(bytes)).checksum === pageChecksum(bytes, block)) return 'proven'
+    if (readPageHeader(dataView(bytes)).checksum === pageChecksum(bytes, block)) return 'proven'
     if (this.consistent) throw damagedPage()
     return 'torn'
   }

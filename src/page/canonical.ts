@@ -1,5 +1,6 @@
+import { dataView } from '../common/bytes.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { PD_CHECKSUM, PD_LOWER, PD_SPECIAL, SIZE_OF_PAGE_HEADER, viewOf } from './header.ts'
+import { PD_CHECKSUM, PD_LOWER, PD_SPECIAL, SIZE_OF_PAGE_HEADER } from './header.ts'
 import { LP_NORMAL } from './linepointer.ts'
 
 /** A page as 32-bit words and as bytes over the same memory: tuples are 8-aligned, so copies run by words; `view` is for what is not. */
@@ -15,7 +16,7 @@ export function newPageBuffer(): PageBuffer {
 
 /** @param bytes 4-aligned */
 export function pageBuffer(bytes: Uint8Array): PageBuffer {
-  return { bytes, words: new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2), view: viewOf(bytes) }
+  return { bytes, words: new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2), view: dataView(bytes) }
 }
 
 /**

@@ -1,6 +1,7 @@
+import { dataView } from '../common/bytes.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { CorruptionError } from '../common/errors.ts'
-import { isZeroPage, PD_CHECKSUM, viewOf } from './header.ts'
+import { isZeroPage, PD_CHECKSUM } from './header.ts'
 
 /** checksumBaseOffsets (checksum_impl.h). */
 const BASE_OFFSETS = Int32Array.of(
@@ -78,7 +79,7 @@ function eightLanes(words: Int32Array, lane: number): number {
 
 /** @throws CorruptionError page.checksum unless the page is all zero or carries its own checksum */
 export function checkPageChecksum(page: Uint8Array, block: number): void {
-  const stored = viewOf(page).getUint16(PD_CHECKSUM, true)
+  const stored = dataView(page).getUint16(PD_CHECKSUM, true)
   const computed = pageChecksum(page, block)
   if (stored === computed || isZeroPage(page)) return
   throw new CorruptionError('page.checksum', `page checksum is ${stored}, computed ${computed}`)

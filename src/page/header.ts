@@ -1,3 +1,4 @@
+import { dataView } from '../common/bytes.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { Lsn } from '../common/ids.ts'
@@ -51,10 +52,6 @@ export function readPageHeader(view: DataView): PageHeader {
   }
 }
 
-export function viewOf(page: Uint8Array): DataView {
-  return new DataView(page.buffer, page.byteOffset, page.byteLength)
-}
-
 /** True if every byte is zero: a block that was added to the file and never initialised (PageIsNew). */
 export function isZeroPage(page: Uint8Array): boolean {
   if (((page.byteOffset | page.length) & 3) === 0) {
@@ -71,7 +68,7 @@ export function isZeroPage(page: Uint8Array): boolean {
  * @throws CorruptionError page.header
  */
 export function checkPageHeader(page: Uint8Array): void {
-  const { flags, lower, upper, special, pagesizeVersion } = readPageHeader(viewOf(page))
+  const { flags, lower, upper, special, pagesizeVersion } = readPageHeader(dataView(page))
   if (upper === 0) {
     throw new CorruptionError('page.header', 'pd_upper is 0 (uninitialised page) but other bytes are set')
   }

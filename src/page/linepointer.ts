@@ -1,6 +1,6 @@
-import { maxAlign } from '../common/bytes.ts'
+import { dataView, maxAlign } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
-import { PD_LOWER, PD_SPECIAL, SIZE_OF_PAGE_HEADER, viewOf } from './header.ts'
+import { PD_LOWER, PD_SPECIAL, SIZE_OF_PAGE_HEADER } from './header.ts'
 
 /*
  * ItemIdData (itemid.h), one little-endian u32 per line pointer, numbered from 1:
@@ -34,13 +34,13 @@ export function makeLinePointer(off: number, flags: number, len: number): number
 
 /** Number of line pointers (PageGetMaxOffsetNumber). */
 export function linePointerCount(page: Uint8Array): number {
-  const lower = viewOf(page).getUint16(PD_LOWER, true)
+  const lower = dataView(page).getUint16(PD_LOWER, true)
   return lower <= SIZE_OF_PAGE_HEADER ? 0 : (lower - SIZE_OF_PAGE_HEADER) >> 2
 }
 
 /** The line pointer word of offset number `offset` (from 1). */
 export function linePointer(page: Uint8Array, offset: number): number {
-  return viewOf(page).getUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, true)
+  return dataView(page).getUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, true)
 }
 
 /**
@@ -50,7 +50,7 @@ export function linePointer(page: Uint8Array, offset: number): number {
  * @throws CorruptionError page.line-pointer, with the offset number
  */
 export function checkLinePointers(page: Uint8Array): void {
-  const view = viewOf(page)
+  const view = dataView(page)
   const lower = view.getUint16(PD_LOWER, true)
   const special = view.getUint16(PD_SPECIAL, true)
   const count = linePointerCount(page)

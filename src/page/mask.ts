@@ -1,8 +1,8 @@
-import { maxAlign } from '../common/bytes.ts'
+import { dataView, maxAlign } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER, viewOf } from './header.ts'
+import { PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from './header.ts'
 import { linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from './linepointer.ts'
 
 /*
@@ -21,7 +21,7 @@ const T_INFOMASK = 20
 
 /** heap_mask, in place. @throws CorruptionError page.header */
 export function maskHeapPage(page: Uint8Array, block: BlockNumber): void {
-  const view = viewOf(page)
+  const view = dataView(page)
   maskHeader(page, view)
   view.setUint32(PD_PRUNE_XID, 0, true)
   view.setUint16(PD_FLAGS, view.getUint16(PD_FLAGS, true) & ~PD_HINT_FLAGS, true)
@@ -49,7 +49,7 @@ function maskTuple(view: DataView, start: number, block: BlockNumber, offset: nu
 
 /** seq_mask, in place. @throws CorruptionError page.header */
 export function maskSequencePage(page: Uint8Array): void {
-  maskHeader(page, viewOf(page))
+  maskHeader(page, dataView(page))
 }
 
 /** mask_page_lsn_and_checksum and mask_unused_space. */

@@ -22,7 +22,6 @@ export type RedoAction = typeof BLK_NEEDS_REDO | typeof BLK_DONE | typeof BLK_RE
 
 const INVALID_BLOCK_NUMBER = 0xffffffff
 
-
 /** Looks on while pages change: what reads row versions that are about to vanish. Nothing is called when absent. */
 export interface RedoObserver {
   /**

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { formatWalPosition, parseLsn, walPosition } from '../../src/common/ids.ts'
 import { parseBackupLabel } from '../../src/io/backup/backuplabel.ts'
-import { isTarBackup, seed, type Seed } from '../../src/io/backup/seed.ts'
+import { seed, type Seed } from '../../src/io/backup/seed.ts'
 import { parseTablespaceMap } from '../../src/io/backup/tablespacemap.ts'
 import { openCluster } from '../../src/io/cluster.ts'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
@@ -176,7 +176,6 @@ describe.skipIf(DEBIAN === undefined)('pg_basebackup of Postgres 15', () => {
       // The server is idle: other backups hold the same relations.
       for (const [i, compression] of [['-z'], ['--compress=server-lz4'], ['--compress=client-lz4:9'], ['--compress=server-zstd'], ['--compress=client-zstd:5']].entries()) {
         const dir = run(`tar${i}`, '-Ft', '-X', i === 0 ? 'fetch' : 'stream', ...compression)
-        expect(isTarBackup(dir)).toBe(true)
         const seeded = await seed(dir, out)
         expect(seeded).toMatchObject({ kind: 'backup', major: 15, backupEndOf: seeded.start })
         expectRelations(relations, unpacked)

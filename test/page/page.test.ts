@@ -1,11 +1,11 @@
 /** Bytes, checksums and line pointers are those of real pages: heap format reference, sections 5 and 16. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { hexDecode } from '../../src/common/bytes.ts'
+import { dataView, hexDecode } from '../../src/common/bytes.ts'
 import { CorruptionError } from '../../src/common/errors.ts'
 import {
   canonicalPage, checkLinePointers, checkPageChecksum, checkPageHeader, firstDifference, isZeroPage, linePointer, linePointerCount, LP_DEAD,
-  LP_NORMAL, LP_REDIRECT, LP_UNUSED, lpFlags, lpLen, lpOff, makeLinePointer, newPageBuffer, pageChecksum, readPageHeader, viewOf,
+  LP_NORMAL, LP_REDIRECT, LP_UNUSED, lpFlags, lpLen, lpOff, makeLinePointer, newPageBuffer, pageChecksum, readPageHeader,
 } from '../../src/page/index.ts'
 import { canonicalOf, table } from '../support/arbitrarypages.ts'
 
@@ -32,7 +32,7 @@ function codeOf(call: () => void): string {
 describe('page header', () => {
   test('of a real page', () => {
     const page = pageOf(HEAP_PAGE)
-    expect(readPageHeader(viewOf(page))).toEqual({
+    expect(readPageHeader(dataView(page))).toEqual({
       lsn: 0x2c735e0n, checksum: 0x817f, flags: 0, lower: 28, upper: 8144, special: 8192, pagesizeVersion: 0x2004, pruneXid: 0,
     })
     expect(codeOf(() => checkPageHeader(page))).toBe('none')
@@ -45,7 +45,7 @@ describe('page header', () => {
     ['unknown flags', 10, 8],
   ])('%s is refused', (_, at, value) => {
     const page = pageOf(HEAP_PAGE)
-    viewOf(page).setUint16(at, value, true)
+    dataView(page).setUint16(at, value, true)
     expect(codeOf(() => checkPageHeader(page))).toBe('page.header')
   })
 
@@ -65,7 +65,7 @@ describe('line pointers', () => {
   test.each([
     ['d09f6000', LP_NORMAL, 8144, 48], ['06000100', LP_REDIRECT, 6, 0], ['00800100', LP_DEAD, 0, 0], ['00000000', LP_UNUSED, 0, 0],
   ])('%s', (hex, flags, off, len) => {
-    const word = viewOf(hexDecode(hex)).getUint32(0, true)
+    const word = dataView(hexDecode(hex)).getUint32(0, true)
     expect([lpFlags(word), lpOff(word), lpLen(word)]).toEqual([flags, off, len])
     expect(makeLinePointer(off, flags, len)).toBe(word)
     expect(linePointer(pageOf(HEAP_PAGE.slice(0, -8), hex), 1)).toBe(word)
@@ -73,7 +73,7 @@ describe('line pointers', () => {
 
   function check(lower: number, ...words: number[]): string {
     const page = pageOf(HEAP_PAGE)
-    const view = viewOf(page)
+    const view = dataView(page)
     view.setUint16(12, lower, true)
     words.forEach((word, i) => view.setUint32(24 + i * 4, word, true))
     return codeOf(() => checkLinePointers(page))
@@ -107,7 +107,7 @@ describe('checksum', () => {
     memory.set(page, 3)
     expect(pageChecksum(memory.subarray(3), block)).toBe(checksum)
     expect(codeOf(() => checkPageChecksum(page, block))).toBe('page.checksum')
-    viewOf(page).setUint16(8, checksum, true)
+    dataView(page).setUint16(8, checksum, true)
     expect(codeOf(() => checkPageChecksum(page, block))).toBe('none')
   })
 
@@ -118,7 +118,7 @@ describe('checksum', () => {
   test('every single flipped bit shows', () => {
     const page = pageOf(HEAP_PAGE)
     for (let at = 28; at < 8192; at++) page[at] = Math.imul(at, 0x9e3779b1) >>> 24
-    viewOf(page).setUint16(8, pageChecksum(page, 5), true)
+    dataView(page).setUint16(8, pageChecksum(page, 5), true)
     for (let bit = 0; bit < 8192 * 8; bit += 7) {
       page[bit >> 3]! ^= 1 << (bit & 7)
       expect(codeOf(() => checkPageChecksum(page, 5))).toBe('page.checksum')
@@ -146,9 +146,9 @@ describe('canonical form', () => {
 
   test('does not depend on any byte that it zeroes', () => {
     fc.assert(fc.property(pages, fc.uint8Array({ minLength: 64, maxLength: 64 }), (page, garbage) => {
-      const marks = canonicalOf(page.map(() => 0xff).map((byte, i) => (i < 24 || i < viewOf(page).getUint16(12, true) ? page[i]! : byte)))
-      const other = page.map((byte, i) => (i >= 24 && marks[i] === 0 && i >= viewOf(page).getUint16(12, true) ? garbage[i & 63]! : byte))
-      if (viewOf(page).getUint16(12, true) > 0) expect(Buffer.compare(canonical(other), canonical(page))).toBe(0)
+      const marks = canonicalOf(page.map(() => 0xff).map((byte, i) => (i < 24 || i < dataView(page).getUint16(12, true) ? page[i]! : byte)))
+      const other = page.map((byte, i) => (i >= 24 && marks[i] === 0 && i >= dataView(page).getUint16(12, true) ? garbage[i & 63]! : byte))
+      if (dataView(page).getUint16(12, true) > 0) expect(Buffer.compare(canonical(other), canonical(page))).toBe(0)
     }), { numRuns: 100 })
   })
 

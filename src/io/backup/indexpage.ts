@@ -1,5 +1,6 @@
+import { dataView } from '../../common/bytes.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import { isZeroPage, PAGESIZE_VERSION, readPageHeader, SIZE_OF_PAGE_HEADER, viewOf } from '../../page/header.ts'
+import { isZeroPage, PAGESIZE_VERSION, readPageHeader, SIZE_OF_PAGE_HEADER } from '../../page/header.ts'
 
 /** sequence.c: what the 8 bytes of a sequence's special area begin with; the rest is zero. */
 const SEQ_MAGIC = 0x1717
@@ -10,7 +11,7 @@ const SEQ_MAGIC = 0x1717
  */
 export function tellRelationKind(page: Uint8Array, block: number): 'index' | 'no index' | 'unknown' {
   if (isZeroPage(page)) return 'unknown'
-  const view = viewOf(page)
+  const view = dataView(page)
   const { lower, upper, special, pagesizeVersion } = readPageHeader(view)
   const sound = pagesizeVersion === PAGESIZE_VERSION && lower >= SIZE_OF_PAGE_HEADER && lower <= upper && upper <= special && special <= BLOCK_SIZE
   if (!sound || special % 8 !== 0) return 'unknown'

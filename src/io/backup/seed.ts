@@ -49,11 +49,6 @@ export interface Seed {
   bytes: number
 }
 
-/** True for a folder or file of pg_basebackup's tar format. */
-export function isTarBackup(source: string): boolean {
-  return findTars(source) !== undefined
-}
-
 /**
  * Copies what a page store keeps into `out`, a folder that is new, empty or of a seeding that was interrupted, and makes it durable;
  * createPageStore does the rest.
