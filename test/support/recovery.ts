@@ -122,7 +122,7 @@ export function withBackup<T>(
   return withServer(major, options, async (cluster, work) => {
     const [base, wal] = [join(work, 'base'), join(work, 'wal')]
     await workload.prepare(cluster)
-    const { start, consistentAt } = await backup(cluster, base, () => workload.busy(cluster))
+    const { start, consistentAt } = await backUp(cluster, base, () => workload.busy(cluster))
     const { tablespaces } = await workload.run(cluster)
     const { whole, kinds } = await finish(cluster, wal, tablespaces)
     const recovered = await recoverUpTo(whole, base, wal, options)
@@ -131,7 +131,7 @@ export function withBackup<T>(
 }
 
 /** Ends the WAL, kills the server, takes its WAL, empties the folders of its tablespaces for the server that recovers. */
-async function finish(cluster: PostgresCluster, wal: string, tablespaces: string[]): Promise<{ whole: WalPosition; kinds: Map<string, string> }> {
+export async function finish(cluster: PostgresCluster, wal: string, tablespaces: string[]): Promise<{ whole: WalPosition; kinds: Map<string, string> }> {
   const whole = await endOfWorkload(cluster)
   const kinds = await relationKinds(cluster)
   await cluster.kill()
@@ -142,7 +142,7 @@ async function finish(cluster: PostgresCluster, wal: string, tablespaces: string
 }
 
 /** The copy has a backup_label; where redo begins is in it. */
-async function backup(
+export async function backUp(
   cluster: PostgresCluster, to: string, busy: () => Promise<void>,
 ): Promise<{ start: WalPosition; consistentAt: WalPosition }> {
   const sql = await connect(cluster)
@@ -152,6 +152,8 @@ async function backup(
   await sql.exec(`SELECT ${begin}`)
   copyRunning(cluster.dataDir, to)
   await working
+  // Last, as pg_basebackup does: of a standby it says how new the pages may be.
+  copyFileSync(join(cluster.dataDir, 'global/pg_control'), join(to, 'global/pg_control'))
   const [row] = await sql.rows(`SELECT * FROM ${stop}`)
   const label = row?.[1] ?? ''
   writeFileSync(join(to, 'backup_label'), label)
@@ -180,7 +182,7 @@ function copyIfThere(source: string, target: string): void {
   }
 }
 
-async function withServer<T>(major: number, options: RecoveryOptions, body: (cluster: PostgresCluster, work: string) => Promise<T>): Promise<T> {
+export async function withServer<T>(major: number, options: RecoveryOptions, body: (cluster: PostgresCluster, work: string) => Promise<T>): Promise<T> {
   const work = mkdtempSync(join(tmpdir(), `ltap-recovery-${major}-`))
   chmodSync(work, 0o755)
   const cluster = await createCluster(major, {
@@ -199,7 +201,7 @@ function programs({ binDir }: RecoveryOptions): { binDir?: string } {
   return binDir === undefined ? {} : { binDir }
 }
 
-function readControl(dataDir: string): { major: PgMajor; control: ControlFile; start: WalPosition } {
+export function readControl(dataDir: string): { major: PgMajor; control: ControlFile; start: WalPosition } {
   const major = parsePgMajor(readFileSync(join(dataDir, 'PG_VERSION'), 'utf8'))
   const control = parseControlFile(readFileSync(join(dataDir, 'global/pg_control')), major)
   return { major, control, start: walPosition(control.redo) }
@@ -255,6 +257,7 @@ export async function recoverUpTo(end: WalPosition, base: string, wal: string, o
   await copyDataDir(base, recovered)
   copyFolder(wal, join(recovered, 'pg_wal'))
   writeFileSync(join(recovered, 'recovery.signal'), '')
+  rmSync(join(recovered, 'standby.signal'), { force: true })
   const server = await PostgresCluster.adopt({
     dataDir: recovered, ...programs(options),
     settings: {

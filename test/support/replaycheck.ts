@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { withFolder } from './lakes.ts'
 import { type RecoveryCase, type ServerVariant, withBackup, withCrash, withRecovery } from './recovery.ts'
 import { compareReplayed, folderContent, replayCase } from './replayed.ts'
+import { type StandbyBase, withStandby } from './standby.ts'
 import { prepareWalWorkload, runWalWorkload } from './walworkload.ts'
 import { EAGER_SETTINGS, prepareCrash, runUntilCrash } from './walworkloadcrash.ts'
 import { concurrently } from './walworkloadsessions.ts'
@@ -23,6 +24,19 @@ export function checkBusyBackup(major: number): Promise<void> {
   return withBackup(major, { ...CHECKED, settings: EAGER_SETTINGS }, {
     prepare: prepareCrash, busy: (cluster) => concurrently(cluster, 1, false), run: (cluster) => runUntilCrash(cluster),
   }, inFolder)
+}
+
+/** Of a standby, or its data directory; it says so in standby.signal, pg_control and backup_label. */
+export function checkStandby(major: number, kind: StandbyBase): Promise<void> {
+  return withStandby(major, { ...CHECKED, settings: EAGER_SETTINGS }, kind, {
+    prepare: prepareCrash, busy: (cluster) => concurrently(cluster, 1, false), run: (cluster) => runUntilCrash(cluster),
+  }, async (found) => {
+    const { minRecoveryPoint, redo } = found.control
+    expect(minRecoveryPoint).toBeGreaterThan(redo)
+    const target = { lsn: Number(minRecoveryPoint) - 8 }
+    await withFolder((folder) => expect(replayCase(found, join(folder, 'out'), { target })).rejects.toThrow(/replay.inconsistent/))
+    await inFolder(found)
+  })
 }
 
 function inFolder(found: RecoveryCase): Promise<void> {
