@@ -1,5 +1,5 @@
 /**
- * Where the Postgres server programs come from: npm packages that carry one build each.
+ * Where the Postgres server programs come from: npm packages that carry one build each, or for a major the folder that LTAP_POSTGRES_<major> names.
  *
  *     node_modules/pg17/                      alias of a package for Linux x64, one per major
  *     node_modules/pg17-darwin-arm64/         the same for other platforms
@@ -41,12 +41,17 @@ export function installedMajors(): number[] {
   return majors
 }
 
-/** Finds the programs of `major`, default the newest there is, in node_modules folders upward from the working directory and from here. */
+/**
+ * Finds the programs of `major`, default the newest there is: those of LTAP_POSTGRES_<major>, else in node_modules folders upward from the working
+ * directory and from here.
+ */
 export function findPostgres(major?: number): PostgresBinaries | undefined {
   if (major === undefined) {
     const newest = installedMajors().at(-1)
     return newest === undefined ? undefined : findPostgres(newest)
   }
+  const chosen = process.env[`LTAP_POSTGRES_${major}`]
+  if (chosen !== undefined) return { major, binDir: chosen }
   const starts = [process.cwd(), dirname(fileURLToPath(import.meta.url))]
   for (const start of starts) {
     for (const folder of ancestors(start)) {

@@ -3,7 +3,7 @@ import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readF
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { EnvironmentError } from '../../src/common/errors.ts'
 import { PostgresCluster, findPostgres } from '../../src/io/postgres.ts'
 import { closeSessions, connect, majors, withAdopted, withCluster } from '../support/oracle.ts'
@@ -94,6 +94,20 @@ describe.runIf(newest !== undefined)('a cluster', { timeout: 60_000 }, () => {
     const cluster = await PostgresCluster.create({ major: newest!, binDir: join(root, 'native', 'bin') })
     await cluster.start()
     await cluster.remove()
+  })
+
+  it('comes from the folder that LTAP_POSTGRES_<major> names', async () => {
+    const installed = findPostgres(newest)!
+    try {
+      vi.stubEnv(`LTAP_POSTGRES_${newest}`, scratch)
+      expect(findPostgres(newest)).toEqual({ major: newest, binDir: scratch })
+      await expect(PostgresCluster.create({ major: newest! })).rejects.toThrow(`postgres.binaries: cannot run the programs in ${scratch}: `)
+      vi.stubEnv(`LTAP_POSTGRES_${newest}`, installed.binDir)
+      const cluster = await PostgresCluster.create({ major: newest! })
+      await cluster.remove()
+    } finally {
+      vi.unstubAllEnvs()
+    }
   })
 
   it('says in one line why it does not work', async () => {

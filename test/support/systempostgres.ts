@@ -13,3 +13,10 @@ export function systemPostgres(): string | undefined {
   return undefined
 }
 let warned = false
+
+/** Programs of pg_waldump by major: that of {@link systemPostgres}, and those beside the servers that LTAP_POSTGRES_<major> names. */
+export function pgWaldumps(): [major: number, program: string][] {
+  const system = systemPostgres()
+  const chosen = [17, 18].map((major): [number, string] => [major, join(process.env[`LTAP_POSTGRES_${major}`] ?? '', 'pg_waldump')])
+  return [...(system === undefined ? [] : [[15, join(system, 'pg_waldump')] as [number, string]]), ...chosen.filter(([, program]) => existsSync(program))]
+}
