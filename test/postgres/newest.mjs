@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { unpackPostgres } from './debian.mjs'
 
-const SERVERS = [['trixie', 17], ['sid', 18]]
+const SERVERS = [['bookworm', 15], ['trixie', 17], ['sid', 18]]
 const QUICK = [
   'test/oracle', 'test/redo', 'test/wal', 'test/xact', 'test/io/backup', 'test/io/datadir', 'test/io/pagestore', 'test/io/replaytarget', 'test/io/wal',
   'test/cli/replay', 'test/cli/inspect',
 ]
 const LONG = ['test/long/recovery', 'test/long/replay.test', 'test/long/waltext']
 
-const env = { ...process.env, LTAP_TEST_MAJORS: SERVERS.map(([, major]) => major).join(',') }
+const env = { ...process.env, LTAP_TEST_MAJORS: SERVERS.map(([, major]) => major).join(','), LTAP_TEST_MAP_PAGES: 'yes' }
 try {
   for (const [suite, major] of SERVERS) {
     console.error(`Postgres ${major} of Debian ${suite}`)
