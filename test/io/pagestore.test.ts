@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { JournalWriter } from '../../src/io/pagestore/journal.ts'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import {
-  applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, modelOfStore, settleModel, visibleParts,
+  applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, modelOfStore, type Op, settleModel, visibleParts,
 } from '../support/pagestoremodel.ts'
 import { TEST_SEED } from '../support/random.ts'
 
@@ -15,6 +15,11 @@ vi.mock('node:fs', async (original) => ({ ...(await original<typeof import('node
 
 const RUNS = Number(process.env['LTAP_TEST_RUNS'] ?? 25)
 const SMALL_CACHE = { cacheBytes: 256 * 8192 }
+
+/** The directory comes back with the relation, and stays when that goes: it was removed with the tablespace. */
+const PUT_INTO_DROPPED_TABLESPACE: Op[] = [
+  { op: 'dropTablespace' }, { op: 'write', dir: 2, rel: 1, fork: 0, block: 0, value: 1 }, { op: 'drop', dir: 2, rel: 1 }, { op: 'flush' },
+]
 
 let root: string
 beforeEach(() => {
@@ -64,7 +69,7 @@ describe('against a model', () => {
         again.close()
         rmSync(path, { recursive: true })
       }),
-      { seed: TEST_SEED, numRuns: RUNS },
+      { seed: TEST_SEED, numRuns: RUNS, examples: [[PUT_INTO_DROPPED_TABLESPACE]] },
     )
   })
 })

@@ -284,8 +284,9 @@ export class PageStore implements RedoStore, TransactionStore {
   }
 
   private createFork(fork: StoredFork): void {
-    fork.create()
+    // First, while the directory is not there: its tablespace may have to come back.
     this.makeDirectory(this.database(fork.spcOid, fork.dbOid))
+    fork.create()
     this.events.create(fork, fork.fork)
   }
 
