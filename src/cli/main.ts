@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { keepThreadPoolAwake } from '../io/threadpool.ts'
 import { isBrokenPipe } from './failure.ts'
 import { runCommandLine } from './run.ts'
 
@@ -6,4 +7,5 @@ import { runCommandLine } from './run.ts'
 process.stdout.on('error', (error) => {
   if (!isBrokenPipe(error)) throw error
 })
+keepThreadPoolAwake()
 process.exitCode = await runCommandLine(process.argv.slice(2), process)

@@ -23,6 +23,7 @@ import { Pool, type Workers } from './pool.ts'
 import { type RelationFilter, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { ForkFiles, TranscodeTask } from './tasks/transcodetask.ts'
+import { keepThreadPoolAwake } from './threadpool.ts'
 import { LTAP_VERSION } from './version.ts'
 
 export interface TranscodeLakeOptions {
@@ -83,8 +84,13 @@ function prepareLake(lake: string): void {
 /** Every data file on disk: from then on the manifest may name them. */
 async function syncFiles(manifest: Manifest, lake: string): Promise<void> {
   const paths = manifest.relations.flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
-  for (let at = 0; at < paths.length; at += SYNCS_AT_ONCE) {
-    await Promise.all(paths.slice(at, at + SYNCS_AT_ONCE).map((path) => syncFile(join(lake, path))))
+  const done = keepThreadPoolAwake()
+  try {
+    for (let at = 0; at < paths.length; at += SYNCS_AT_ONCE) {
+      await Promise.all(paths.slice(at, at + SYNCS_AT_ONCE).map((path) => syncFile(join(lake, path))))
+    }
+  } finally {
+    done()
   }
 }
 

@@ -1,5 +1,0 @@
-/** Setup of every test file: with LTAP_TEST_SEED, fast-check draws from that seed where a test names none. */
-if (process.env['LTAP_TEST_SEED'] !== undefined) {
-  const { configureGlobal } = await import('fast-check')
-  configureGlobal({ seed: Number(process.env['LTAP_TEST_SEED']) })
-}
