@@ -26,7 +26,7 @@ export class PlainRedo {
   private readonly view: DataView
   private readonly picture = new Uint8Array(PAGE)
   private used = 0
-  /** Number in the arena of each block, by {@link forkKey}. */
+  /** Number in the arena of each block, by database and relfilenode. */
   private readonly forks = new Map<number, number[]>()
   private lastKey = -1
   private lastFork: number[] = []

@@ -3,8 +3,6 @@ import { mkdtempSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { formatWalPosition, parseLsn, walPosition, type WalPosition } from '../../src/common/ids.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
-import { copyDataDir } from '../../src/io/postgresdatadir.ts'
 import { replayCluster } from '../../src/io/replay/replaycluster.ts'
 import { SIZE_OF_LONG_PAGE_HEADER, SIZE_OF_SHORT_PAGE_HEADER, WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import { closeSessions, connect, majors, type Session, withCluster } from '../support/oracle.ts'
@@ -28,18 +26,12 @@ async function fillPage(sql: Session, unit: number): Promise<WalPosition> {
   throw new Error(`no page was filled; the WAL ends at ${formatWalPosition(before)}`)
 }
 
-/** Stops the server to copy what it holds: its last checkpoint is where replay begins. */
-async function copyOf(cluster: PostgresCluster, name: string): Promise<string> {
-  const copy = join(mkdtempSync(join(dirname(cluster.dataDir), 'copies-')), name)
-  await copyDataDir(cluster.dataDir, copy)
-  return copy
-}
-
 test.each(majors())('WAL of Postgres %i that ends with a page ends where the server says', async (major) => {
   await withCluster(major, WAL_CLUSTER, async (cluster) => {
     await closeSessions(cluster)
     await cluster.stop()
-    const base = await copyOf(cluster, 'base')
+    const base = join(dirname(cluster.dataDir), 'base')
+    await cluster.copyDataDir(base)
     await cluster.start()
     const sql = await connect(cluster)
     for (const unit of [WAL_PAGE_SIZE, SEGMENT_SIZE]) {
