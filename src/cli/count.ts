@@ -27,3 +27,9 @@ export function lanesText({ native, text, raw, tupleLane, pageImages, oversized 
   const pointers = oversized === 0 ? '' : `; ${counted(oversized, 'value')} too large for one page's row group, shown as TOAST pointers`
   return `${thousands(native)} native, ${thousands(text)} text, ${thousands(raw)} raw; carried whole: ${carried}${pointers}`
 }
+
+/** A line for each, up to a limit. */
+export function listed(what: string, lines: readonly string[], most: number): string[] {
+  const rest = lines.length - most
+  return [...lines.slice(0, most).map((line) => `${what}: ${line}\n`), ...(rest > 0 ? [`and ${counted(rest, what)} more\n`] : [])]
+}

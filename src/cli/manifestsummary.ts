@@ -3,6 +3,7 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 import { lakeRelationName } from '../io/lake.ts'
 import type { LakeReport } from '../io/verifylake.ts'
 import type { Manifest } from '../lake/manifest.ts'
+import type { NotRead } from '../lake/notread.ts'
 
 /** What a transcode wrote, as `ltap transcode --json` prints it. */
 export interface ManifestSummary {
@@ -25,11 +26,13 @@ export interface ManifestSummary {
   lanes: LaneCounts
   forensic: Pick<LakeReport['forensic'], 'dangling' | 'orphanFiles' | 'temporaryFiles'>
   damagedPages: { relation: string; block: number; error: string }[]
+  notRead: readonly NotRead[]
   seconds: number
 }
 
 export function summarizeManifest(manifest: Manifest, lake: string, seconds: number): ManifestSummary {
-  const { source, systemIdentifier, major, lsn, complete, orphans, temporaryFiles } = manifest
+  const { source, systemIdentifier, major, lsn, orphans, temporaryFiles, notRead } = manifest
+  const complete = manifest.complete && notRead.length === 0
   const stored = manifest.relations.filter(({ relkind }) => relkind !== 'p')
   const files = stored.flatMap((relation) => relation.files.map((file) => ({ relation: lakeRelationName(relation), ...file })))
   const lanes = newLaneCounts()
@@ -40,6 +43,7 @@ export function summarizeManifest(manifest: Manifest, lake: string, seconds: num
     relations: stored.length, files: files.length, pages: lanes.pages, tuples: lanes.tuples, rows: sum(({ rows }) => rows),
     hiddenRows: sum(({ hidden }) => hidden?.rows ?? 0), heapBytes: lanes.pages * BLOCK_SIZE, parquetBytes: sum(({ bytes }) => bytes), lanes,
     forensic: { dangling: lanes.dangling, orphanFiles: orphans, temporaryFiles },
-    damagedPages: files.flatMap(({ relation, damaged }) => damaged.map(({ block, error }) => ({ relation, block, error }))), seconds,
+    damagedPages: files.flatMap(({ relation, damaged }) => damaged.map(({ block, error }) => ({ relation, block, error }))), notRead,
+    seconds,
   }
 }

@@ -3,9 +3,11 @@ import { type Command, Option } from 'commander'
 import type { Compression } from '../columnar/transcode.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { transcodeLake } from '../io/transcodelake.ts'
-import { counted, factLines, lanesText, megabytes, thousands } from './count.ts'
+import { notReadText } from '../lake/notread.ts'
+import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
+import { addStrictOption, warnNotRead } from './notread.ts'
 import { collect, collectTable, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
@@ -18,6 +20,7 @@ interface TranscodeOptions extends ReplayFirstOptions {
   compression: Compression
   types: TypeProfile
   onCorrupt: 'fail' | 'carry'
+  strict?: boolean
   json?: boolean
   verbose?: boolean
 }
@@ -32,12 +35,12 @@ const TEXT = {
   ],
 }
 
-/** Lists at most so many damaged pages and orphans; --json has all. */
+/** Lists at most so many damaged pages, orphans, relations not read; --json has all. */
 const LISTED_MAX = 20
 
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
-  addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))
+  addStrictOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT)))
     .requiredOption('--lake <dir>', 'folder for the lake, empty or missing')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
@@ -46,7 +49,7 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .addOption(new Option('--on-corrupt <action>', 'at a damaged page').choices(['fail', 'carry']).default('fail'))
-    .action(async (pgdata: string, { lake, database, table, workers, compression, types, onCorrupt, ...options }: TranscodeOptions) => {
+    .action(async (pgdata: string, { lake, database, table, workers, compression, types, onCorrupt, strict, ...options }: TranscodeOptions) => {
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table }
@@ -54,11 +57,12 @@ export function addTranscode(program: Command, run: Run): void {
         transcodeLake({ pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, onProgress })))
       const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)
       await output.result(summary, () => summaryText(summary))
+      await warnNotRead(run, output, manifest.notRead, strict)
     })
 }
 
 function summaryText(summary: ManifestSummary): string {
-  const { lake, major, lsn, lanes, forensic, damagedPages, heapBytes, parquetBytes, seconds } = summary
+  const { lake, major, lsn, lanes, forensic, damagedPages, notRead, heapBytes, parquetBytes, seconds } = summary
   const { dangling, orphanFiles, temporaryFiles } = forensic
   const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
   return `${[
@@ -71,14 +75,11 @@ function summaryText(summary: ManifestSummary): string {
       ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
         counted(temporaryFiles, 'temporary file')],
       ['damaged', counted(damagedPages.length, 'page')],
+      ['not read', counted(notRead.length, 'relation')],
       ['time', `${seconds.toFixed(1)} s, ${rate}`],
     ]),
-    ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`)),
-    ...listed('orphan file', orphanFiles),
+    ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
+    ...listed('orphan file', orphanFiles, LISTED_MAX),
+    ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
   ].join('')}`
-}
-
-function listed(what: string, lines: readonly string[]): string[] {
-  const rest = lines.length - LISTED_MAX
-  return [...lines.slice(0, LISTED_MAX).map((line) => `${what}: ${line}\n`), ...(rest > 0 ? [`and ${counted(rest, what)} more\n`] : [])]
 }

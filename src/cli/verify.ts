@@ -4,9 +4,11 @@ import { parseLsn, walPosition } from '../common/ids.ts'
 import type { ReplayTarget } from '../engine/replay.ts'
 import { readManifest } from '../io/lake.ts'
 import { type LakeDifference, type LakeReport, verifyLake } from '../io/verifylake.ts'
-import { counted, factLines, lanesText, thousands } from './count.ts'
+import { notReadText } from '../lake/notread.ts'
+import { counted, factLines, lanesText, listed, thousands } from './count.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
+import { addStrictOption, warnNotRead } from './notread.ts'
 import { parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
@@ -14,6 +16,7 @@ import { addVerb, begin, type Run } from './verb.ts'
 interface VerifyOptions extends ReplayFirstOptions {
   lake: string
   workers: number
+  strict?: boolean
   json?: boolean
   verbose?: boolean
 }
@@ -29,13 +32,14 @@ const TEXT = {
 }
 
 const DIFFERENCES_SHOWN = 20
+const NOT_READ_SHOWN = 20
 
 /** `ltap verify`. */
 export function addVerify(program: Command, run: Run): void {
-  addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT))
+  addStrictOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT)))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async (pgdata: string | undefined, { lake, workers, ...options }: VerifyOptions) => {
+    .action(async (pgdata: string | undefined, { lake, workers, strict, ...options }: VerifyOptions) => {
       const output = begin(run, options)
       const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
         verifyLake({ lake, workers, onProgress, ...(files === undefined ? {} : { pgdata: files }) }))
@@ -44,6 +48,7 @@ export function addVerify(program: Command, run: Run): void {
         : { ...await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify), comparedWith: pgdata }
       if (!report.equal) run.exitCode = EXIT_NO
       await output.result(report, () => reportText(report))
+      await warnNotRead(run, output, report.notRead, strict)
     })
 }
 
@@ -71,7 +76,9 @@ function reportText(report: LakeReport): string {
       ['values', lanesText(lanes)],
       ['forensic', `${dead}${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
         `${counted(temporaryFiles, 'temporary file')}${hints}`],
+      ['not read', counted(report.notRead.length, 'relation')],
     ]),
+    ...listed('relation not read', report.notRead.map(notReadText), NOT_READ_SHOWN),
   ].join('')
 }
 

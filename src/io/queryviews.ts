@@ -2,6 +2,7 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import { EnvironmentError } from '../common/errors.ts'
 import { type DatabaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings } from '../lake/viewnames.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
+import { notReadText } from '../lake/notread.ts'
 import { createView, quoteText, type ViewColumns } from '../lake/views.ts'
 import { checkLakeFile } from './lakefile.ts'
 
@@ -80,7 +81,10 @@ export class LakeViews {
     const tables = this.names.relations.filter(({ relation }) => isUserTable(relation))
     const shown = tables.slice(0, 20).map(({ schema, name }) => (schema === 'public' ? name : `${schema}.${name}`))
     const more = tables.length > shown.length ? `, … (${tables.length} in all)` : ''
+    const { name } = this.names.database
+    const notRead = this.manifest.notRead.filter((entry) => (entry.database ?? name) === name && this.mentions(entry.name))
     return [
+      ...notRead.slice(0, 5).map((entry) => `not in the lake: ${notReadText(entry)}`),
       `tables of ${this.names.database.name}: ${shown.join(', ') || 'none'}${more}`,
       ...renamings(this.names, this.relations).slice(0, 5),
       ...this.problems.slice(0, 5),

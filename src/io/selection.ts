@@ -1,5 +1,6 @@
 import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
 import { EnvironmentError } from '../common/errors.ts'
+import type { NotRead } from '../lake/notread.ts'
 import type { Cluster } from './cluster.ts'
 
 /** Which relations of a cluster a job is about; empty lists mean all. */
@@ -13,7 +14,9 @@ export interface RelationFilter {
 export interface SelectedRelations {
   relations: Relation[]
   parents: UnstoredRelation[]
-  /** Nothing was left out. */
+  /** What was asked for and cannot be given. */
+  notRead: NotRead[]
+  /** All databases and all tables were asked for. */
   complete: boolean
 }
 
@@ -30,22 +33,31 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   const chosen = cluster.databases.filter(({ name, invalid }) => !invalid && (databases.length === 0 || databases.includes(name)))
   const oids = complete ? [0, ...chosen.map(({ oid }) => oid)] : chosen.map(({ oid }) => oid)
   const relations = oids.flatMap((oid) => cluster.relations(oid))
-  const parents = chosen.flatMap(({ oid }) => cluster.unstored(oid)).filter(({ relkind }) => relkind === 'p')
-  if (tables.length === 0) return { relations, parents, complete }
-  return { ...selectTables(relations, parents, tables), complete }
+  const unstored = chosen.flatMap(({ oid }) => cluster.unstored(oid))
+  const all = { relations, parents: unstored.filter(({ relkind }) => relkind === 'p'), notRead: unstored.flatMap(foreignTable) }
+  if (tables.length === 0) return { ...all, complete }
+  return { ...selectTables(all, tables), complete }
+}
+
+function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation): NotRead[] {
+  if (relkind !== 'f') return []
+  return [{ database: database.name, schema, name, oid, relkind, why: 'foreign-table', reason: 'a foreign table: its rows are not in this cluster' }]
 }
 
 function selectTables(
-  relations: readonly Relation[], parents: readonly UnstoredRelation[], tables: readonly string[],
-): { relations: Relation[]; parents: UnstoredRelation[] } {
+  { relations, parents, notRead }: Omit<SelectedRelations, 'complete'>, tables: readonly string[],
+): Omit<SelectedRelations, 'complete'> {
   const wanted = new Set(tables)
   const named = ({ schema, name }: { schema: string; name: string }): boolean => wanted.has(`${schema}.${name}`)
   const selected = relations.filter((relation) => relation.visible && named(relation))
   const selectedParents = parents.filter(named)
-  const found = new Set([...selected, ...selectedParents].map(({ schema, name }) => `${schema}.${name}`))
+  const selectedNotRead = notRead.filter(named)
+  const found = new Set([...selected, ...selectedParents, ...selectedNotRead].map(({ schema, name }) => `${schema}.${name}`))
   const missing = tables.find((table) => !found.has(table))
   if (missing !== undefined) throw new EnvironmentError('selection.table', `there is no table '${missing}'; write it as schema.name`)
   const toast = new Set(selected.map(({ database, toastRelId }) => `${database.oid}/${toastRelId}`))
   const isToast = ({ database, oid, relkind }: Relation): boolean => relkind === 't' && toast.has(`${database.oid}/${oid}`)
-  return { relations: relations.filter((relation) => selected.includes(relation) || isToast(relation)), parents: selectedParents }
+  return {
+    relations: relations.filter((relation) => selected.includes(relation) || isToast(relation)), parents: selectedParents, notRead: selectedNotRead,
+  }
 }

@@ -14,6 +14,7 @@ import type { TypeProfile } from '../datum/typedef.ts'
 import {
   dataFileName, hiddenFileName, type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, relationFolder, VIEWS_NAME,
 } from '../lake/manifest.ts'
+import type { NotRead } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
 import { type Cluster, openCluster, type RelationStorage } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
@@ -127,6 +128,8 @@ class TranscodeJob {
   private readonly pool: Pool
   private readonly toastIndexes = new Map<string, Promise<TranscodeTask['toast']>>()
   private readonly snapshot: SnapshotKey
+  /** Whatever leaves a relation out says so here. */
+  private readonly notRead: NotRead[] = []
   private doneBytes = 0
   private totalBytes = 0
 
@@ -144,6 +147,7 @@ class TranscodeJob {
   async run(): Promise<Manifest> {
     const { cluster } = this
     const selection = selectRelations(cluster, this.options.filter)
+    this.notRead.push(...selection.notRead)
     const stored = selection.relations.map((relation) => ({ relation, storage: cluster.storage(relation) }))
     this.totalBytes = stored.reduce((sum, { storage }) => sum + (storage.forks.main ?? 0) * BLOCK_SIZE, 0)
     this.options.onProgress?.(0, this.totalBytes, '')
@@ -169,7 +173,7 @@ class TranscodeJob {
       lsn: descriptor.lsn, timeline: cluster.timeline, source: realpathSync(this.options.source ?? this.options.pgdata), complete,
       databases: cluster.databases.map(({ oid, name, template }) => ({ oid, name, template })),
       relations, orphans: complete ? cluster.orphans().map(({ dir, relNumber }) => relative(dir, relNumber)) : [],
-      temporaryFiles: complete ? cluster.temp().length : 0,
+      temporaryFiles: complete ? cluster.temp().length : 0, notRead: this.notRead,
     }
   }
 

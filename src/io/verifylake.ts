@@ -6,6 +6,7 @@ import { CorruptionError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
+import type { NotRead } from '../lake/notread.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
@@ -54,6 +55,8 @@ export interface LakeReport {
     hintContradictions: number
     damagedPages: number
   }
+  /** Relations of the cluster that are not in the lake: nothing is said of them. */
+  notRead: readonly NotRead[]
   /** Blocks, files and relations that differ. */
   differing: number
   /** The first differences of each file. */
@@ -79,6 +82,16 @@ function isThere(path: string): boolean {
   } catch (error) {
     throw fileError(error, path)
   }
+}
+
+/** Those that the lake lists as not read, and their TOAST relations. */
+function leftOutRelations(relations: readonly Relation[], notRead: readonly NotRead[]): Set<Relation> {
+  const key = (database: string | null, oid: number): string => `${oid} ${database ?? ''}`
+  const own = ({ database }: Relation): string | null => (database.oid === 0 ? null : database.name)
+  const keys = new Set(notRead.map(({ database, oid }) => key(database, oid)))
+  const toast = relations.filter((relation) => keys.has(key(own(relation), relation.oid))).map((relation) => key(own(relation), relation.toastRelId))
+  for (const one of toast) keys.add(one)
+  return new Set(relations.filter((relation) => keys.has(key(own(relation), relation.oid))))
 }
 
 /** Tasks end in any order. */
@@ -107,7 +120,7 @@ class VerifyJob {
       forensic: {
         deadTuples: 0, dangling: 0, orphanFiles: manifest.orphans, temporaryFiles: manifest.temporaryFiles, hintContradictions: 0, damagedPages: 0,
       },
-      differing: 0, differences: [],
+      notRead: manifest.notRead, differing: 0, differences: [],
     }
   }
 
@@ -130,14 +143,16 @@ class VerifyJob {
     const found = new Map<LakeRelation, ForkFiles>()
     if (!this.cluster) return found
     const lake = new Map(stored.map((relation) => [relation.path, relation]))
-    for (const relation of this.cluster.allRelations()) {
+    const relations = this.cluster.allRelations()
+    const leftOut = leftOutRelations(relations, this.manifest.notRead)
+    for (const relation of relations) {
       const relativePath = this.cluster.relativePath(relation)
       const twin = lake.get(relativePath)
       if (twin) {
         lake.delete(relativePath)
         const source = this.source(relation, twin)
         if (source) found.set(twin, source)
-      } else if (this.manifest.complete) {
+      } else if (this.manifest.complete && !leftOut.has(relation)) {
         this.differ({ relation: `${relation.database.name}.${relation.schema}.${relation.name}`, reason: `${relativePath} is not in the lake` })
       }
     }

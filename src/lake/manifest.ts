@@ -4,6 +4,7 @@ import type { RelFileLocator } from '../common/rel.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
 import type { LaneCounts } from '../columnar/lanes.ts'
+import type { NotRead } from './notread.ts'
 
 /** `<lake>/ltap.json`: what the lake holds. Written last and atomically, so that a lake half written is never taken for a whole one. */
 export interface Manifest {
@@ -23,7 +24,7 @@ export interface Manifest {
   timeline: number
   /** Real path of the data directory it was read from: what rebuild must not overwrite. */
   source: string
-  /** False if --database or --table left relations of the cluster out. */
+  /** False if --database or --table left relations of the cluster out, which notRead does not list. */
   complete: boolean
   databases: readonly LakeDatabase[]
   relations: readonly LakeRelation[]
@@ -31,6 +32,8 @@ export interface Manifest {
   orphans: readonly string[]
   /** Temporary relations' files found and skipped. */
   temporaryFiles: number
+  /** Relations of the cluster that are not in the lake, and why. Lakes of ltap 0.1.0 have no such list. */
+  notRead: readonly NotRead[]
 }
 
 export interface LakeDatabase {
@@ -103,7 +106,11 @@ export function parseManifest(text: string): Manifest {
   }
   if (!isWhole(manifest)) throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} does not describe a lake`)
   for (const relation of manifest.relations) checkRelation(relation)
-  return manifest
+  const notRead: unknown = manifest.notRead ?? []
+  if (!Array.isArray(notRead) || !notRead.every(isNotRead)) {
+    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME}: notRead is no list of relations`)
+  }
+  return { ...manifest, notRead }
 }
 
 /** Main forks below a data directory: rebuild writes there, so nothing else is taken for one. */
@@ -122,6 +129,12 @@ function checkRelation(relation: LakeRelation): void {
   if (!texts || !lists || !objects || !FORK_PATH.test(path) || !files.every(isFile)) {
     throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} has a relation that is none`, { relation: `${schema}.${name}` })
   }
+}
+
+function isNotRead(entry: NotRead | null): boolean {
+  const { database, schema, name, oid, relkind, why, reason } = entry ?? {}
+  const texts = [schema, name, relkind, why, reason].every((value) => typeof value === 'string')
+  return texts && (database === null || typeof database === 'string') && Number.isSafeInteger(oid)
 }
 
 function isFile(file: LakeFile): boolean {

@@ -1,5 +1,6 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { LakeFile, LakeRelation, Manifest } from './manifest.ts'
+import { notReadText } from './notread.ts'
 import {
   type DatabaseNames, databaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings, userDatabases,
 } from './viewnames.ts'
@@ -177,6 +178,7 @@ function viewsHead(manifest: Manifest, databases: readonly DatabaseNames[], seve
     '-- For DuckDB 1.1 or newer, started in the folder of this file, because paths are relative to it:',
     '--   duckdb -init views.sql        or, inside DuckDB:   .read views.sql',
     `-- ${databases.map(({ database }) => comment(database.name)).join(', ') || 'No database has a user table'}: ${named}.`,
+    ...manifest.notRead.map((entry) => `-- Not in the lake: ${comment(notReadText(entry))}`),
     '',
     '',
   ].join('\n')

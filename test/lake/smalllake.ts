@@ -66,7 +66,7 @@ export async function writeLake(lake: string, relations: readonly SmallRelation[
   instance.closeSync()
   const manifest: Manifest = {
     ...CLUSTER, format: FORMAT_VERSION, createdBy: 'ltap test', catalogVersion: 1, blockSize: BLOCK_SIZE, timeline: 1, source: '/pgdata', complete: true,
-    relations: written, orphans: [], temporaryFiles: 0,
+    relations: written, orphans: [], temporaryFiles: 0, notRead: [],
     databases: [{ oid: 1, name: 'template1', template: true }, ...databases.map((name, i) => ({ oid: 5 + i, name, template: false }))],
   }
   mkdirSync(lake, { recursive: true })

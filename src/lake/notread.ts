@@ -1,0 +1,26 @@
+/** Why a relation of the cluster is not in a lake: `excluded` and `secrets` by request, the others by what it is. */
+export type NotReadWhy = 'access-method' | 'foreign-table' | 'excluded' | 'secrets' | 'damaged'
+
+/** A relation of the cluster that is not in the lake. */
+export interface NotRead {
+  /** Null for shared relations. */
+  database: string | null
+  schema: string
+  name: string
+  oid: number
+  /** pg_class.relkind. */
+  relkind: string
+  why: NotReadWhy
+  /** For people, after the name and a colon: `a table of the access method columnar, whose pages are no heap`. */
+  reason: string
+}
+
+/** Whoever asked for the lake did not ask for this to be left out. */
+export function isUnasked({ why }: NotRead): boolean {
+  return why !== 'excluded' && why !== 'secrets'
+}
+
+/** `shop.public.orders: why it is not read`. */
+export function notReadText({ database, schema, name, reason }: NotRead): string {
+  return `${database === null ? '' : `${database}.`}${schema}.${name}: ${reason}`
+}

@@ -1,0 +1,67 @@
+/** Relations that are not in a lake: every place where a user asks for them says so, and why. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { summarizeManifest } from '../../src/cli/manifestsummary.ts'
+import { queryLake } from '../../src/io/query.ts'
+import { type Manifest, parseManifest } from '../../src/lake/manifest.ts'
+import type { NotRead } from '../../src/lake/notread.ts'
+import { viewsFile } from '../../src/lake/views.ts'
+import { ltap } from '../cli/streams.ts'
+import { numbers, writeLake } from './smalllake.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'ltap-notread-'))
+const lake = join(directory, 'lake')
+const FOREIGN: NotRead = {
+  database: 'shop', schema: 'public', name: 'remote', oid: 20000, relkind: 'f', why: 'foreign-table', reason: 'a foreign table: its rows are elsewhere',
+}
+const LEFT_OUT: NotRead = { ...FOREIGN, name: 'big\nnews', oid: 20001, relkind: 'r', why: 'excluded', reason: 'left out by --exclude' }
+let manifest: Manifest
+
+function store(value: object): void {
+  writeFileSync(join(lake, 'ltap.json'), JSON.stringify(value))
+}
+
+beforeAll(async () => {
+  manifest = { ...await writeLake(lake, [{ name: 't', columns: ['id'], files: [{ select: numbers(3), hidden: [1] }] }]), notRead: [FOREIGN, LEFT_OUT] }
+  store(manifest)
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+describe('relations that were not read', () => {
+  it('are in the manifest; an older lake has no list', () => {
+    expect(parseManifest(readFileSync(join(lake, 'ltap.json'), 'utf8')).notRead).toEqual([FOREIGN, LEFT_OUT])
+    const { notRead: _, ...old } = manifest
+    expect(parseManifest(JSON.stringify(old)).notRead).toEqual([])
+    for (const notRead of [{}, [1], [null], [{ ...FOREIGN, name: 1 }], [{ ...FOREIGN, oid: 'x' }]]) {
+      expect(() => parseManifest(JSON.stringify({ ...manifest, notRead }))).toThrow(/lake.manifest.*notRead/)
+    }
+  })
+
+  it('are in the summary, which then is not complete', () => {
+    expect(summarizeManifest(manifest, lake, 1)).toMatchObject({ complete: false, notRead: [{ name: 'remote' }, { name: 'big\nnews' }] })
+    expect(summarizeManifest({ ...manifest, notRead: [] }, lake, 1)).toMatchObject({ complete: true, notRead: [] })
+  })
+
+  it('are comments in views.sql, a line each', () => {
+    const lines = viewsFile(manifest).split('\n')
+    expect(lines).toContain('-- Not in the lake: shop.public.remote: a foreign table: its rows are elsewhere')
+    expect(lines).toContain('-- Not in the lake: shop.public.big news: left out by --exclude')
+  })
+
+  it('are in the report of verify; --strict makes those that nobody left out a no', async () => {
+    const plain = await ltap(['verify', '--lake', lake])
+    expect(plain.stdout).toContain('not read   2 relations\n')
+    expect(plain.stdout).toContain('relation not read: shop.public.remote: a foreign table')
+    expect(plain.stderr).toBe('ltap: warning: 1 relation of the cluster not in the lake: shop.public.remote: a foreign table: its rows are elsewhere\n')
+    const json = await ltap(['verify', '--lake', lake, '--json'])
+    expect(JSON.parse(json.stdout)).toMatchObject({ notRead: [FOREIGN, LEFT_OUT] })
+  })
+
+  it('are named when a query asks for them, and only then', async () => {
+    const query = (sql: string): Promise<unknown> => queryLake({ lake, sql, format: 'csv' }, async () => {})
+    await expect(query('SELECT * FROM remote')).rejects.toThrow(/not in the lake: shop.public.remote: a foreign table/)
+    await expect(query('SELECT * FROM other')).rejects.not.toThrow(/remote/)
+  })
+})
