@@ -27,8 +27,8 @@ try {
   process.exit(0)
 }
 const filters = process.argv.slice(2)
-const runs = filters.length > 0 ? [['vitest.config.ts', filters]] : [['vitest.config.ts', QUICK], ['vitest.long.config.ts', LONG]]
-for (const [config, files] of runs) {
-  const { status } = spawnSync('npx', ['vitest', 'run', '--config', config, ...files], { stdio: 'inherit', env })
+const runs = filters.length > 0 ? [['quick', filters]] : [['quick', QUICK], ['all', LONG]]
+for (const [scope, files] of runs) {
+  const { status } = spawnSync('npx', ['vitest', 'run', ...files], { stdio: 'inherit', env: { ...env, LTAP_TEST_SCOPE: scope } })
   if (status !== 0) process.exit(status ?? 1)
 }

@@ -4,6 +4,8 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
 import { type CreateOptions, FAST_SETTINGS, PostgresCluster, installedMajors } from '../../src/io/postgres.ts'
+import { drawn, SCOPE } from './scope.ts'
+import type { Scope } from './scopename.ts'
 
 /** Settings that fix every output function to its canonical text (design.md 3.2). */
 const CANONICAL = {
@@ -17,22 +19,24 @@ const TEST_SETTINGS = { ...FAST_SETTINGS, ...CANONICAL, autovacuum: 'off', max_p
 process.once('disconnect', () => process.exit(1))
 
 const ALL_MAJORS = [14, 15, 16, 17, 18]
+const MAJORS: Record<Scope, () => number[]> = { quick: () => [14, 17, 18], sample: () => drawn(ALL_MAJORS, 2, 'majors'), all: () => ALL_MAJORS }
 
-/** What the quick suite runs on; the long one adds the others. */
-const QUICK_MAJORS = '14,17,18'
-
-/** Majors to test on: LTAP_TEST_MAJORS says `14,18` or `all`. What is not tested is said on stderr, once per process. */
+/** Majors to test on, by the scope of the run; LTAP_TEST_MAJORS says others: `14,18` or `all`. Those not tested are said on stderr. */
 export function majors(): number[] {
+  wantedMajors ??= readWanted()
+  return wantedMajors
+}
+let wantedMajors: number[] | undefined
+
+function readWanted(): number[] {
   const installed = installedMajors()
-  const setting = process.env['LTAP_TEST_MAJORS'] ?? QUICK_MAJORS
-  const wanted = setting === 'all' ? ALL_MAJORS : setting.split(',').map(Number)
+  const setting = process.env['LTAP_TEST_MAJORS']
+  const wanted = setting === undefined ? MAJORS[SCOPE]() : setting === 'all' ? ALL_MAJORS : setting.split(',').map(Number)
   const chosen = installed.filter(major => wanted.includes(major))
   const skipped = ALL_MAJORS.filter(major => !chosen.includes(major))
-  if (skipped.length > 0 && !warned) console.warn(`SKIPPED: no tests against Postgres ${skipped.join(', ')} (not installed or not wanted)`)
-  warned = true
+  if (skipped.length > 0) console.warn(`SKIPPED: no tests against Postgres ${skipped.join(', ')} (not installed or not wanted)`)
   return chosen
 }
-let warned = false
 
 /** The first and the last of them, for what the long suite has on all. */
 export function outerMajors(): number[] {

@@ -1,10 +1,7 @@
 /** Randomness that can be had again. */
 
-/**
- * What random tests begin with, and print: LTAP_TEST_SEED, or each time another. CI takes one from the commit, so that a commit's tests are the
- * same each time they run.
- */
-export const TEST_SEED = Number(process.env['LTAP_TEST_SEED'] ?? Date.now() % 1_000_000_000)
+/** What random tests begin with: LTAP_TEST_SEED, which a run without it draws, prints and sets (vitest.config.ts). In CI it is the commit's. */
+export const TEST_SEED = Number(process.env['LTAP_TEST_SEED'])
 
 /** mulberry32: the same seed, the same numbers. */
 export class Random {

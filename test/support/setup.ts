@@ -1,8 +1,7 @@
-/** Setup of every test file. With LTAP_TEST_SEED, fast-check draws from that seed where a test names none. */
+/** Setup of every test file. fast-check draws from the run's seed where a test names none. */
+import { configureGlobal } from 'fast-check'
 import { keepThreadPoolAwake } from '../../src/io/threadpool.ts'
+import { TEST_SEED } from './random.ts'
 
 keepThreadPoolAwake()
-if (process.env['LTAP_TEST_SEED'] !== undefined) {
-  const { configureGlobal } = await import('fast-check')
-  configureGlobal({ seed: Number(process.env['LTAP_TEST_SEED']) })
-}
+configureGlobal({ seed: TEST_SEED })
