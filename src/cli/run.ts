@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { refuseScheme } from '../io/localpath.ts'
 import { LTAP_VERSION } from '../io/version.ts'
 import { addDemo } from './demo.ts'
 import { describeFailure, EXIT_DONE, EXIT_USAGE, exitCodeOf, isBrokenPipe } from './failure.ts'
@@ -51,6 +52,7 @@ function buildProgram(run: Run): Command {
     })
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
+    .hook('preAction', (_program, verb) => refuseSchemes(verb))
   // Verbs, in the order the help lists them.
   addTranscode(program, run)
   addVerify(program, run)
@@ -60,4 +62,13 @@ function buildProgram(run: Run): Command {
   addInspect(program, run)
   addDemo(program, run)
   return program
+}
+
+/** Arguments and options that name no folder or file. */
+const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude'])
+
+/** Whatever a verb takes beside names is a local path: new options too. @throws UnsupportedError path.scheme */
+function refuseSchemes(verb: Command): void {
+  const given = [...verb.registeredArguments.map((argument, i) => [argument.name(), verb.processedArgs[i]]), ...Object.entries(verb.opts())]
+  for (const [name, value] of given) if (typeof value === 'string' && !NO_PATHS.has(name as string)) refuseScheme(value)
 }

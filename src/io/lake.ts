@@ -4,9 +4,11 @@ import { CorruptionError, EnvironmentError, withPosition } from '../common/error
 import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
 import type { Cluster } from './cluster.ts'
 import { readIfThere } from './datadir/files.ts'
+import { refuseScheme } from './localpath.ts'
 
 /** Reads a lake's manifest. @throws EnvironmentError lake.missing, CorruptionError, UnsupportedError lake.* */
 export function readManifest(lake: string): Manifest {
+  refuseScheme(lake)
   const file = join(lake, MANIFEST_NAME)
   const bytes = readIfThere(file)
   if (!bytes) {

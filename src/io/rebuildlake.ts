@@ -11,6 +11,7 @@ import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { checkLength } from './lakefile.ts'
 import { Pool, type Workers } from './pool.ts'
+import { oneTable } from './selection.ts'
 
 export interface RebuildLakeOptions {
   lake: string
@@ -18,7 +19,7 @@ export interface RebuildLakeOptions {
   pgdata: string
   /** Only this database's relations. */
   database?: string
-  /** Only this table (`schema.name`) and its TOAST relation. */
+  /** Only this table (`schema.name`, see catalog/tablename.ts) and its TOAST relation. */
   table?: string
   /** Overwrite even the data directory that the lake was read from. */
   force: boolean
@@ -93,8 +94,7 @@ function chooseRelations(manifest: Manifest, { database, table }: RebuildLakeOpt
     throw new EnvironmentError('rebuild.database', `the lake has no database '${database}'; it has ${manifest.databases.map(({ name }) => name).join(', ')}`)
   }
   if (table === undefined) return inDatabase
-  const named = inDatabase.filter(({ schema, name, visible }) => visible && `${schema}.${name}` === table)
-  if (named.length === 0) throw new EnvironmentError('rebuild.table', `the lake has no table '${table}'; write it as schema.name`)
+  const named = oneTable(inDatabase.filter(({ visible }) => visible), table)
   if (named.length > 1) throw new EnvironmentError('rebuild.table', `several databases have a table '${table}'; name one with --database`)
   const toast = inDatabase.filter(({ relkind, oid, dbOid }) => relkind === 't' && dbOid === named[0]!.dbOid && oid === named[0]!.toastRelId)
   return [...named, ...toast]

@@ -1,4 +1,5 @@
 import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
+import { noTableHint, quotedTableName, tablesNamed } from '../catalog/tablename.ts'
 import { EnvironmentError } from '../common/errors.ts'
 import type { NotRead } from '../lake/notread.ts'
 import type { Cluster } from './cluster.ts'
@@ -7,7 +8,7 @@ import type { Cluster } from './cluster.ts'
 export interface RelationFilter {
   /** Database names. */
   databases: readonly string[]
-  /** Tables as `schema.name`; their TOAST relations come along. */
+  /** Tables as `schema.name`, see catalog/tablename.ts; their TOAST relations come along. */
   tables: readonly string[]
 }
 
@@ -47,17 +48,27 @@ function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation
 function selectTables(
   { relations, parents, notRead }: Omit<SelectedRelations, 'complete'>, tables: readonly string[],
 ): Omit<SelectedRelations, 'complete'> {
-  const wanted = new Set(tables)
-  const named = ({ schema, name }: { schema: string; name: string }): boolean => wanted.has(`${schema}.${name}`)
-  const selected = relations.filter((relation) => relation.visible && named(relation))
-  const selectedParents = parents.filter(named)
-  const selectedNotRead = notRead.filter(named)
-  const found = new Set([...selected, ...selectedParents, ...selectedNotRead].map(({ schema, name }) => `${schema}.${name}`))
-  const missing = tables.find((table) => !found.has(table))
-  if (missing !== undefined) throw new EnvironmentError('selection.table', `there is no table '${missing}'; write it as schema.name`)
+  const visible = relations.filter((relation) => relation.visible)
+  const known: readonly (Relation | UnstoredRelation | NotRead)[] = [...visible, ...parents, ...notRead]
+  const found = new Set(tables.flatMap((table) => oneTable(known, table)))
+  const selected = visible.filter((relation) => found.has(relation))
+  const selectedParents = parents.filter((parent) => found.has(parent))
+  const selectedNotRead = notRead.filter((left) => found.has(left))
   const toast = new Set(selected.map(({ database, toastRelId }) => `${database.oid}/${toastRelId}`))
   const isToast = ({ database, oid, relkind }: Relation): boolean => relkind === 't' && toast.has(`${database.oid}/${oid}`)
   return {
     relations: relations.filter((relation) => selected.includes(relation) || isToast(relation)), parents: selectedParents, notRead: selectedNotRead,
   }
+}
+
+/**
+ * The table that `text` names, in each of the databases that have it.
+ * @throws EnvironmentError selection.table if there is none, or two that the dots of `text` do not tell apart
+ */
+export function oneTable<T extends { schema: string; name: string }>(tables: readonly T[], text: string): T[] {
+  const found = tablesNamed(tables, text)
+  if (found.length === 0) throw new EnvironmentError('selection.table', `there is no table '${text}'; ${noTableHint(tables, text)}`)
+  const names = new Set(found.map(quotedTableName))
+  if (names.size > 1) throw new EnvironmentError('selection.table', `'${text}' may be ${[...names].join(' or ')}: quote it`)
+  return found
 }

@@ -20,6 +20,7 @@ import { type Cluster, openCluster, type RelationStorage } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
+import { refuseScheme } from './localpath.ts'
 import { Pool, type Workers } from './pool.ts'
 import { type RelationFilter, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
@@ -66,6 +67,7 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
 }
 
 function prepareLake(lake: string): void {
+  refuseScheme(lake)
   try {
     mkdirSync(lake, { recursive: true })
     const names = readdirSync(lake)

@@ -338,7 +338,7 @@ describe('rebuild refuses', () => {
   test('names that are not there', async () => {
     const rebuild = ['rebuild', '--lake', lake, '--pgdata', pgdata, '--force']
     await refused([...rebuild, '--database', 'none'], /rebuild.database: the lake has no database 'none'; it has .*shop/)
-    await refused([...rebuild, '--table', 'public.none'], /rebuild.table: the lake has no table 'public.none'/)
+    await refused([...rebuild, '--table', 'public.none'], /selection.table: there is no table 'public.none'/)
   })
 
   test('a relation file that cannot be written', async () => {

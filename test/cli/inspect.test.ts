@@ -148,7 +148,7 @@ async function formats(cluster: PostgresCluster): Promise<void> {
   ])
   expect((await ltap([...table, '--limit', '0', '--json'])).stdout).toBe('[\n]\n')
   const missing = await ltap(['inspect', 'table', cluster.dataDir, 'public.nothing'])
-  expect(missing).toEqual({ code: 3, stdout: '', stderr: "ltap: selection.table: there is no table 'public.nothing'; write it as schema.name\n" })
+  expect(missing).toEqual({ code: 3, stdout: '', stderr: "ltap: selection.table: there is no table 'public.nothing'; write it as schema.name, quoted as in psql\n" })
   const several = await ltap(['inspect', 'table', cluster.dataDir, 'pg_catalog.pg_class'])
   expect(several.stderr).toMatch(/several databases have a table 'pg_catalog.pg_class': template1, template0, postgres; name one with --database/)
   expect((await ltap(['inspect', 'table', cluster.dataDir, 'pg_catalog.pg_database'])).code).toBe(0)

@@ -1,12 +1,13 @@
-import type { Relation } from '../../catalog/relations.ts'
+import type { Relation, UnstoredRelation } from '../../catalog/relations.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Cluster } from '../cluster.ts'
+import { oneTable } from '../selection.ts'
 
 const SYSTEM_DATABASES = new Set(['postgres', 'template0', 'template1'])
 const WITHOUT_PAGES = { p: 'a partitioned table: its rows are in its partitions', v: 'a view', f: 'a foreign table' }
 
 /**
- * The relation that `name`, `schema.name`, means. Of several databases that have it, the only one that is a user's wins.
+ * The relation that `name` means, see catalog/tablename.ts. Of several databases that have it, the only one that is a user's wins.
  * @throws EnvironmentError selection.* if there is none with pages, or several
  */
 export function findTable(cluster: Cluster, name: string, database?: string): Relation {
@@ -15,8 +16,9 @@ export function findTable(cluster: Cluster, name: string, database?: string): Re
     throw new EnvironmentError('selection.database', `there is no database '${database}'; the cluster has ${known}`)
   }
   const oids = cluster.databases.filter((known) => !known.invalid && (database === undefined || known.name === database)).map(({ oid }) => oid)
-  const named = (relation: { schema: string; name: string }): boolean => `${relation.schema}.${relation.name}` === name
-  const found = [0, ...oids].flatMap((oid) => cluster.relations(oid).filter((relation) => relation.visible && named(relation)))
+  const stored = [0, ...oids].flatMap((oid) => cluster.relations(oid).filter((relation) => relation.visible))
+  const named = new Set(oneTable<Relation | UnstoredRelation>([...stored, ...oids.flatMap((oid) => cluster.unstored(oid))], name))
+  const found = stored.filter((relation) => named.has(relation))
   const users = found.filter((relation) => !SYSTEM_DATABASES.has(relation.database.name))
   const candidates = users.length === 1 ? users : found
   if (candidates.length === 1) return candidates[0]!
@@ -24,12 +26,11 @@ export function findTable(cluster: Cluster, name: string, database?: string): Re
     const databases = candidates.map((relation) => relation.database.name).join(', ')
     throw new EnvironmentError('selection.table', `several databases have a table '${name}': ${databases}; name one with --database`)
   }
-  const unstored = oids.flatMap((oid) => cluster.unstored(oid).filter(named))[0]
-  if (unstored) throw new EnvironmentError('selection.table', `'${name}' has no pages: it is ${withoutPages(cluster, unstored)}`)
-  throw new EnvironmentError('selection.table', `there is no table '${name}'; write it as schema.name`)
+  const unstored = [...named][0] as UnstoredRelation
+  throw new EnvironmentError('selection.table', `'${name}' has no pages: it is ${withoutPages(cluster, unstored)}`)
 }
 
-function withoutPages(cluster: Cluster, { database, oid, relkind }: ReturnType<Cluster['unstored']>[number]): string {
+function withoutPages(cluster: Cluster, { database, oid, relkind }: UnstoredRelation): string {
   const children = cluster.relations(database.oid).filter(({ visible, parents }) => visible && parents.includes(oid))
   const names = children.slice(0, 5).map(({ schema, name }) => `${schema}.${name}`).join(', ')
   return names === '' ? WITHOUT_PAGES[relkind] : `${WITHOUT_PAGES[relkind]}, ${names}${children.length > 5 ? ' …' : ''}`

@@ -10,6 +10,7 @@ import type { TransactionState } from '../../xact/transactionstate.ts'
 import { readControlFile } from '../datadir/datadir.ts'
 import { fileError } from '../datadir/files.ts'
 import type { OnProgress } from '../jobprogress.ts'
+import { refuseScheme } from '../localpath.ts'
 import type { PageStore } from '../pagestore/pagestore.ts'
 import { WalInventory } from '../wal/inventory.ts'
 import { openWal, type WalSource } from '../wal/source.ts'
@@ -58,6 +59,7 @@ const PROGRESS_EVERY = 1 << 14
  */
 export async function replayCluster(options: ReplayClusterOptions): Promise<ReplayReport> {
   const { source, out, timeline, cacheBytes, observe } = options
+  for (const path of [source, out, options.wal ?? '']) refuseScheme(path)
   const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
   const { store, progress, resumed, wal } = started
   try {

@@ -1,0 +1,63 @@
+/** A path with a scheme is no local folder: every verb refuses it before it writes anything. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { replayCluster } from '../../src/io/replay/replaycluster.ts'
+import { readManifest } from '../../src/io/lake.ts'
+import { transcodeLake } from '../../src/io/transcodelake.ts'
+import { ltap } from './streams.ts'
+
+const URL = 's3://bucket/x'
+
+/** Every folder and file a verb takes, `@` in its place, with what else the verb needs. */
+const PLACES = [
+  'transcode @ --lake l', 'transcode p --lake @', 'transcode p --lake l --wal @', 'transcode p --lake l --work @',
+  'verify @ --lake l', 'verify --lake @', 'verify p --lake l --wal @', 'verify p --lake l --work @',
+  'rebuild --lake @ --pgdata p', 'rebuild --lake l --pgdata @',
+  'replay @ --out o', 'replay p --out @', 'replay p --out o --wal @',
+  'query --lake @ SELECT',
+  'inspect page @', 'inspect control @', 'inspect relations @', 'inspect wal @',
+  'inspect table @ public.t', 'inspect table p public.t --wal @', 'inspect table p public.t --work @',
+  'inspect history @ public.t', 'inspect history p public.t --wal @', 'inspect history p public.t --work @',
+  'demo --lake @',
+]
+
+test('every verb, every folder', async () => {
+  const home = process.cwd()
+  const folder = mkdtempSync(join(tmpdir(), 'ltap-schemes-'))
+  try {
+    process.chdir(folder)
+    for (const place of PLACES) {
+      const ran = await ltap(place.split(' ').map((word) => (word === '@' ? URL : word)))
+      const stderr = 'ltap: path.scheme: s3:// is not supported yet; name a local folder (./s3://… if one is called so) (file s3://bucket/x)\n'
+      expect({ place, ...ran }).toEqual({ place, code: 3, stdout: '', stderr })
+    }
+    const options = { pgdata: 'p', lake: URL, workers: 0, compression: 'zstd', profile: 'portable', onCorrupt: 'fail' } as const
+    await expect(transcodeLake(options)).rejects.toThrow()
+    await expect(replayCluster({ source: 'p', out: URL })).rejects.toThrow(/path.scheme/)
+    expect(() => readManifest('HTTPS://x')).toThrow(/path.scheme: HTTPS:\/\/ is not supported yet/)
+    expect(() => readManifest('file:///tmp')).toThrow(/path.scheme: file:\/\/ is not supported yet; write the path alone/)
+    expect(readdirSync('.')).toEqual([])
+  } finally {
+    process.chdir(home)
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('a new verb or option that takes a folder is in the list above', async () => {
+  const found: string[] = []
+  const visit = async (words: string[]): Promise<void> => {
+    const { stdout } = await ltap([...words, '--help'])
+    const own = /^ {2}(\w+)(?= .*$)/gm
+    const commands = /\nCommands:\n([\s\S]*?)(?:\n\n|$)/.exec(stdout)?.[1] ?? ''
+    for (const [, name] of commands.matchAll(own)) if (name !== 'help') await visit([...words, name!])
+    for (const [, option] of stdout.matchAll(/^ {2}(--[\w-]+) <(?:dir|file|path|folder)>/gm)) found.push(`${words.join(' ')} ${option}`)
+  }
+  await visit([])
+  expect(found.length).toBeGreaterThan(10)
+  for (const option of found) {
+    const [, verb, name] = /^(.*) (--\S+)$/.exec(option)!
+    expect(PLACES.some((place) => place.startsWith(`${verb} `) && place.includes(`${name} @`)), option).toBe(true)
+  }
+})
