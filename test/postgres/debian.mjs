@@ -1,6 +1,7 @@
 /**
  * Postgres servers of Debian suites, with pg_waldump and the other programs: newer minor versions than npm has. A server is unpacked with its
- * libraries and their dynamic linker into a folder; nothing is installed. Linux x64 with dpkg-deb and xz.
+ * libraries and their dynamic linker into a folder; nothing is installed. It takes Linux x64 with dpkg-deb and xz, and an archive of Debian: the one
+ * that apt of this system uses, or LTAP_DEBIAN_MIRROR="<address of the archive> <address of its security archive>".
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -26,10 +27,11 @@ export async function unpackPostgres(suite, major, folder) {
 
 /** Packages by name; those of the security archive replace older ones. */
 async function readIndexes(suite) {
-  const archives = suite === 'sid' ? [['debian', 'sid']] : [['debian', suite], ['debian-security', `${suite}-security`]]
+  const { main, security } = findArchives()
+  if (security === undefined && suite !== 'sid') console.error(`SKIPPED: no security archive of Debian is known, so ${suite} may be older than its newest`)
+  const archives = [[main, suite], ...(suite === 'sid' || security === undefined ? [] : [[security, `${suite}-security`]])]
   const packages = new Map()
-  for (const [archive, name] of archives) {
-    const base = `http://deb.debian.org/${archive}`
+  for (const [base, name] of archives) {
     const compressed = await download(`${base}/dists/${name}/main/binary-amd64/Packages.xz`)
     const text = execFileSync('xz', ['-dc'], { input: compressed, maxBuffer: 2 ** 30 }).toString()
     for (const paragraph of text.split('\n\n')) {
@@ -38,6 +40,36 @@ async function readIndexes(suite) {
     }
   }
   return packages
+}
+
+/**
+ * Addresses of Debian's archive and of its security archive: those of LTAP_DEBIAN_MIRROR (one or two, with a space between them), else those that apt
+ * of this system uses.
+ */
+function findArchives() {
+  const targets = () => execFileSync('apt-get', ['indextargets', '--format', TARGET_FORMAT, 'Created-By: Packages'], { encoding: 'utf8' })
+  const { main, security } = archivesOf(process.env.LTAP_DEBIAN_MIRROR, targets)
+  if (main !== undefined) return { main, security }
+  throw new Error('no archive of Debian is known: apt-get indextargets of this system names none, and LTAP_DEBIAN_MIRROR is not set to the address of one')
+}
+
+const TARGET_FORMAT = '$(LABEL)|$(REPO_URI)'
+
+/** @param targets gives lines of {@link TARGET_FORMAT}, or fails where there is no apt */
+export function archivesOf(setting, targets) {
+  const bare = (address) => address?.replace(/\/+$/, '')
+  if (setting?.trim()) {
+    const [main, security] = setting.trim().split(/\s+/)
+    return { main: bare(main), security: bare(security) }
+  }
+  let lines = []
+  try {
+    lines = targets().split('\n').map((line) => line.split('|'))
+  } catch {
+    // No apt here.
+  }
+  const labelled = (name) => bare(lines.find(([label, address]) => label === name && /^https?:/.test(address))?.[1])
+  return { main: labelled('Debian'), security: labelled('Debian-Security') }
 }
 
 /** The package with all that it depends on; of alternatives the first that there is. */

@@ -23,7 +23,7 @@ try {
     spawnSync(join(binDir, 'postgres'), ['--version'], { stdio: 'inherit' })
   }
 } catch (error) {
-  console.error(`SKIPPED: no newer Postgres (${error.message}). It takes Linux x64 with dpkg-deb and xz, and Debian's archive.`)
+  console.error(`SKIPPED: no newer Postgres (${error.message}). It takes Linux x64 with dpkg-deb and xz, and an archive of Debian.`)
   process.exit(0)
 }
 const filters = process.argv.slice(2)
