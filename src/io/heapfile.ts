@@ -1,8 +1,9 @@
-import { closeSync, openSync, statSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { basename } from 'node:path'
 import { EnvironmentError } from '../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
 import { fileError, readFully } from './datadir/files.ts'
+import { openRegular, statRegular } from './datadir/regularfile.ts'
 
 /** A page of one segment file. */
 export interface FilePage {
@@ -25,7 +26,7 @@ export function* readHeapFile(path: string, block?: number): Generator<FilePage>
   }
   const firstForkBlock = segmentNumber(path) * SEGMENT_BLOCKS
   const page = new Uint8Array(BLOCK_SIZE)
-  const fd = openSync(path, 'r')
+  const fd = openRegular(path)
   try {
     for (let at = block ?? 0; at < (block === undefined ? blocks : block + 1); at++) {
       if (readFully(fd, page, 0, BLOCK_SIZE, at * BLOCK_SIZE) < BLOCK_SIZE) {
@@ -40,12 +41,10 @@ export function* readHeapFile(path: string, block?: number): Generator<FilePage>
 
 function sizeOf(path: string): number {
   try {
-    const stat = statSync(path)
-    if (stat.isFile()) return stat.size
+    return statRegular(path).size
   } catch (error) {
     throw fileError(error, path)
   }
-  throw new EnvironmentError('file.error', 'not a file', { file: path })
 }
 
 function segmentNumber(path: string): number {

@@ -1,11 +1,11 @@
-import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { DESCRIPTOR_KEY, parseFileDescriptor } from '../columnar/filedescriptor.ts'
 import { readFooter } from '../columnar/footer.ts'
 import { CorruptionError, isPositioned } from '../common/errors.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
-import { fileError, readPart } from './datadir/files.ts'
+import { fileError, isMissing, readPart } from './datadir/files.ts'
+import { readRegular, statRegular } from './datadir/regularfile.ts'
 import { checkFileDescriptor, expectedFile, lakeRelationName } from './lake.ts'
 
 /** A Parquet file ends with its footer's length and "PAR1"; most footers are no longer than this. */
@@ -46,7 +46,7 @@ export function crcProblem(bytes: Uint8Array, expected: number): string | undefi
 
 export function readWhole(file: string): Uint8Array {
   try {
-    return readFileSync(file)
+    return readRegular(file)
   } catch (error) {
     throw fileError(error, file)
   }
@@ -72,8 +72,9 @@ function readTail(path: string, length: number, wanted = FOOTER_GUESS): Uint8Arr
 
 function sizeOf(file: string): number | undefined {
   try {
-    return statSync(file, { throwIfNoEntry: false })?.size
+    return statRegular(file).size
   } catch (error) {
+    if (isMissing(error)) return undefined
     throw fileError(error, file)
   }
 }

@@ -114,7 +114,7 @@ describe('text', () => {
     }
     await fails([file, '--block', '2'], /no block 2: the file has 2/)
     await fails([join(directory, 'none')], /ENOENT|missing/)
-    await fails([directory], /not a file/)
+    await fails([directory], /a folder where a file is expected/)
     writeFileSync(file, '')
     expect(await ltap(['inspect', 'page', file, '--json'])).toMatchObject({ code: 0, stdout: '[]\n' })
   })

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, type ReadStream } from 'node:fs'
 import { Transform, type TransformCallback } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
@@ -6,6 +6,7 @@ import { Decompress } from 'fzstd'
 import { extract } from 'tar-stream'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { fileError } from '../datadir/files.ts'
+import { openRegular } from '../datadir/regularfile.ts'
 import { Lz4Stream } from './lz4stream.ts'
 
 /** How tar files are compressed, by the end of their names. */
@@ -29,7 +30,7 @@ export interface TarEntry {
 export async function readTar(path: string, each: (entry: TarEntry) => Promise<void>): Promise<void> {
   const unpack = extract()
   const end = new EndCheck()
-  const input = createReadStream(path, { highWaterMark: READ_BYTES })
+  const input = openInput(path)
   let contents = 0
   const consume = async (): Promise<void> => {
     for await (const entry of unpack) {
@@ -46,6 +47,14 @@ export async function readTar(path: string, each: (entry: TarEntry) => Promise<v
   for (const result of [pipe, consumer]) if (result.status === 'rejected') throw tarError(result.reason, path)
   // Files may end with zeros, too: the end's own come after all of them.
   if (!end.seen || end.length < contents + END_BYTES) throw new CorruptionError('backup.tar', 'the tar file is cut short: its end is missing', { file: path })
+}
+
+function openInput(path: string): ReadStream {
+  try {
+    return createReadStream('', { fd: openRegular(path), highWaterMark: READ_BYTES })
+  } catch (error) {
+    throw fileError(error, path)
+  }
 }
 
 function decompressors(path: string): Transform[] {

@@ -1,5 +1,6 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, readdirSync, readSync } from 'node:fs'
 import { EnvironmentError } from '../../common/errors.ts'
+import { openRegular, readRegular } from './regularfile.ts'
 
 /** What some errors of system calls mean to whoever called us, by errno's name. */
 const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>> = {
@@ -14,10 +15,12 @@ const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>
   ENOENT: ['file.missing', 'there is no such file'],
   ENOTDIR: ['file.missing', 'part of the path is a file, no folder'],
   EISDIR: ['file.error', 'a folder where a file is expected'],
+  ENXIO: ['file.kind', 'a socket or a device where a file is expected; ltap reads regular files only: put the content into one'],
 }
 
 /** Error of a system call with the file and what it means to the caller. */
 export function fileError(error: unknown, file: string): EnvironmentError {
+  if (error instanceof EnvironmentError) return error.at({ file })
   const errno = error instanceof Error && 'code' in error ? String(error.code) : ''
   const [code, reason] = MEANINGS[errno] ?? ['file.error', error instanceof Error ? error.message : String(error)]
   return new EnvironmentError(code, reason, { file })
@@ -30,7 +33,7 @@ export function isMissing(error: unknown): boolean {
 /** The whole file, for small ones; undefined if there is none. @throws EnvironmentError file.* */
 export function readIfThere(path: string): Uint8Array | undefined {
   try {
-    return readFileSync(path)
+    return readRegular(path)
   } catch (error) {
     if (isMissing(error)) return undefined
     throw fileError(error, path)
@@ -69,7 +72,7 @@ export function readFully(fd: number, into: Uint8Array, start: number, length: n
 export function readPart(path: string, into: Uint8Array, length: number, position: number): number | undefined {
   let fd: number
   try {
-    fd = openSync(path, 'r')
+    fd = openRegular(path)
   } catch (error) {
     if (isMissing(error)) return undefined
     throw fileError(error, path)

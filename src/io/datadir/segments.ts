@@ -1,8 +1,9 @@
-import { closeSync, openSync, statSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { CorruptionError } from '../../common/errors.ts'
 import type { BlockNumber } from '../../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { fileError, isMissing, readFully } from './files.ts'
+import { openRegular, statRegular } from './regularfile.ts'
 
 const MAX_OPEN_SEGMENTS = 4
 
@@ -74,7 +75,7 @@ export class RelationFork {
       this.open.delete(oldest)
     }
     try {
-      const fd = openSync(file, 'r')
+      const fd = openRegular(file)
       this.open.set(segment, fd)
       return fd
     } catch (error) {
@@ -112,7 +113,7 @@ function countBlocks(path: string, segments: readonly number[]): number {
 
 function sizeOf(file: string): number {
   try {
-    return statSync(file).size
+    return statRegular(file).size
   } catch (error) {
     if (isMissing(error)) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file })
     throw fileError(error, file)

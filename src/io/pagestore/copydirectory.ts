@@ -1,6 +1,7 @@
 import { closeSync, constants, copyFileSync, fsyncSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError, listDir } from '../datadir/files.ts'
+import { statRegular } from '../datadir/regularfile.ts'
 
 /** Files of a database directory that a page store keeps: forks but the free space map, the relation map, the version. */
 const KEPT_FILE = /^(?:\d+(?:_(?:vm|init))?(?:\.\d+)?|pg_filenode\.map|PG_VERSION)$/
@@ -10,6 +11,7 @@ const OF_TARGET = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG']
 /** Copies a file, sharing its blocks where the file system can. Not durable yet: see {@link syncPath}. @throws EnvironmentError file.* */
 export function copyFile(from: string, to: string): void {
   try {
+    statRegular(from)
     copyFileSync(from, to, constants.COPYFILE_FICLONE)
   } catch (error) {
     const errno = error instanceof Error && 'code' in error ? String(error.code) : ''

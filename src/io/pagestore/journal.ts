@@ -5,6 +5,7 @@ import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
 import { fileError, isMissing, readFully } from '../datadir/files.ts'
+import { openRegular } from '../datadir/regularfile.ts'
 import type { StoreOp } from './ops.ts'
 import { syncDirectory, writeFully } from './storefiles.ts'
 
@@ -112,7 +113,7 @@ export function readJournal(root: string, each: (op: StoreOp, data: Uint8Array) 
   const file = join(root, JOURNAL)
   let fd: number
   try {
-    fd = openSync(file, 'r')
+    fd = openRegular(file)
   } catch (error) {
     if (isMissing(error)) return false
     throw fileError(error, file)

@@ -1,10 +1,11 @@
 import {
-  closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, unlinkSync, writeSync,
+  closeSync, constants, existsSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, unlinkSync, writeSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { fileError, isMissing, readFully } from '../datadir/files.ts'
+import { openRegular } from '../datadir/regularfile.ts'
 import type { StoreOp } from './ops.ts'
 
 const SEGMENT_BYTES = SEGMENT_BLOCKS * BLOCK_SIZE
@@ -193,7 +194,7 @@ export class StoreFiles {
 
   private openFile(absolute: string, write: boolean): number {
     try {
-      return openSync(absolute, 'r+')
+      return openRegular(absolute, constants.O_RDWR)
     } catch (error) {
       if (!isMissing(error) || !write) throw error
     }

@@ -23,7 +23,7 @@ export class WalInventory {
 
   /** @throws EnvironmentError file.*, wal.none if there is no WAL */
   constructor(path: string) {
-    const single = isFile(path)
+    const single = !isFolder(path)
     this.dir = single ? dirname(path) : path
     for (const name of single ? [basename(path)] : namesIn(path)) this.add(name)
     if (this.segments.size === 0) throw new EnvironmentError('wal.none', 'no WAL segment here', { file: path })
@@ -115,9 +115,9 @@ function rank({ partial, compression }: SegmentFile): number {
   return (partial ? 10 : 0) + COMPRESSIONS.indexOf(compression)
 }
 
-function isFile(path: string): boolean {
+function isFolder(path: string): boolean {
   try {
-    return statSync(path).isFile()
+    return statSync(path).isDirectory()
   } catch (error) {
     throw fileError(error, path)
   }

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { withPosition } from '../../common/errors.ts'
 import { fileError, readFile, readFully } from '../datadir/files.ts'
+import { openRegular } from '../datadir/regularfile.ts'
 import { decompressFile } from './decompress.ts'
 import type { SegmentFile } from './inventory.ts'
 
@@ -24,7 +25,7 @@ export class SegmentReader {
       return
     }
     try {
-      this.fd = openSync(file.path, 'r')
+      this.fd = openRegular(file.path)
       this.length = fstatSync(this.fd).size
     } catch (error) {
       throw fileError(error, file.path)

@@ -2,7 +2,7 @@ import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import type { TimelineHistory } from '../../wal/history.ts'
-import { checkPageHeader, majorOfMagic, readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
+import { checkPageHeader, endPosition, majorOfMagic, readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 import { type WalEnd, walCorruption, WalReader } from '../../wal/reader.ts'
 import type { WalRecord } from '../../wal/record.ts'
 import { RecordMemory } from '../../wal/recordmemory.ts'
@@ -66,7 +66,7 @@ export class WalSource {
     this.history = this.inventory.history(newest ? this.inventory.newestTimeline : Number(options.timeline))
     const start = options.start ?? this.firstPosition()
     this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, exact: options.exact, timeline: 0, memory: this.memory })
-    if (this.inventory.find(this.history, segmentOf(start, segmentSize), segmentSize) === undefined) throw this.missing(start)
+    if (this.inventory.find(this.history, segmentOf(start, segmentSize), segmentSize) === undefined && !this.endsAt(start)) throw this.missing(start)
   }
 
   /** Why {@link read} has no more records; undefined while there may be some. */
@@ -180,6 +180,12 @@ export class WalSource {
     const [first] = this.inventory.numbers(this.history, this.segmentSize)
     if (first !== undefined) return first * this.segmentSize
     throw new EnvironmentError('wal.none', `no WAL of timeline ${this.history.at(-1)!.timeline} or its ancestors`, { file: this.path })
+  }
+
+  /** Whether the WAL here may end right before `start`: where a segment ends that is here. An archive ends like that after each switch. */
+  private endsAt(start: WalPosition): boolean {
+    const end = endPosition(start, this.segmentSize)
+    return end > 0 && end % this.segmentSize === 0 && this.inventory.find(this.history, end / this.segmentSize - 1, this.segmentSize) !== undefined
   }
 
   private missing(position: WalPosition): EnvironmentError {
