@@ -3,6 +3,7 @@ import { CorruptionError, withPosition } from '../common/errors.ts'
 import { decompress } from '../tuple/toast.ts'
 import { isCompressed, isExternal, payloadStart, varlenaLength } from '../tuple/varlena.ts'
 import type { PgAttribute } from './catalogs.ts'
+import { checkTupleDesc } from './checkdesc.ts'
 import type { Attribute, TupleDesc } from './tupledesc.ts'
 import type { TypeDefs } from './typedefs.ts'
 
@@ -26,7 +27,10 @@ export function buildTupleDesc(rows: readonly PgAttribute[], natts: number, type
     const found = rows.map((row) => row.attnum).join(' ').slice(0, 60)
     throw new CorruptionError('catalog.attributes', `pg_attribute has attributes [${found}], pg_class.relnatts is ${natts}`)
   }
-  return { attributes: rows.map(attributeOf), types: types.closure(rows.filter((row) => !row.dropped).map((row) => row.type)) }
+  const desc = { attributes: rows.map(attributeOf), types: types.closure(rows.filter((row) => !row.dropped).map((row) => row.type)) }
+  const fault = checkTupleDesc(desc)
+  if (fault) throw new CorruptionError('catalog.type', `pg_attribute and pg_type do not fit each other: ${fault.path} ${fault.problem}`)
+  return desc
 }
 
 /** One pg_attribute row. @throws CorruptionError catalog.missing-value */

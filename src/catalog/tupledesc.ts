@@ -1,5 +1,7 @@
+import * as v from 'valibot'
+import { flag, matching, text, unsigned32 } from '../common/validate.ts'
+import { LAYOUT, TYPE_DEF, TYPE_REF, type TypeDef, type TypeRef } from '../datum/typedef.ts'
 import type { AttributeLayout } from '../tuple/attribute.ts'
-import type { TypeDef, TypeRef } from '../datum/typedef.ts'
 
 /** One pg_attribute row with attnum > 0, dropped ones included. JSON-safe: it is pinned into every file's footer. */
 export interface Attribute extends AttributeLayout {
@@ -20,3 +22,11 @@ export interface TupleDesc {
   attributes: readonly Attribute[]
   types: readonly TypeDef[]
 }
+
+const ATTRIBUTE = v.strictObject({
+  attnum: unsigned32, name: text, type: TYPE_REF, ...LAYOUT, plain: flag, dropped: flag, virtual: flag,
+  missing: v.exactOptional(matching(/^(?:[0-9a-f]{2})*$/, 'hex')),
+})
+
+/** What is read as a TupleDesc; checkTupleDesc must follow. */
+export const TUPLE_DESC = v.strictObject({ attributes: v.array(ATTRIBUTE), types: v.array(TYPE_DEF) })

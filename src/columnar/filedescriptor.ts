@@ -1,9 +1,14 @@
-import type { TupleDesc } from '../catalog/tupledesc.ts'
+import * as v from 'valibot'
+import { checkTupleDesc } from '../catalog/checkdesc.ts'
+import { TUPLE_DESC, type TupleDesc } from '../catalog/tupledesc.ts'
 import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
 import { utf8Encode } from '../common/utf8.ts'
+import {
+  exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, type Persisted, systemIdentifierText, text, unsigned32, validate,
+} from '../common/validate.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import type { SchemaContext } from './schema.ts'
 
@@ -53,6 +58,27 @@ export interface FileDescriptor extends ClusterDescriptor {
   pageFlags: number
 }
 
+/** InvalidBlockNumber is no block: a relation has so many at most (block.h). */
+const blockCount = integer(0, 0xffffffff)
+/** The 35 backend encodings (pg_wchar.h). */
+const encoding = integer(0, 34)
+
+const RELATION = v.strictObject({
+  spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, database: v.nullable(text), schema: text, name: text, oid: unsigned32,
+  relkind: oneOf(['r', 'm', 't', 'S', 'p']), blocks: blockCount, encoding, desc: TUPLE_DESC,
+})
+
+const DESCRIPTOR = v.strictObject({
+  format: exactly(FORMAT_VERSION), systemIdentifier: systemIdentifierText, major: oneOf(PG_MAJORS), checksums: flag, lsn: lsnText,
+  profile: oneOf(['portable', 'iceberg']), blockSize: exactly(BLOCK_SIZE), relation: RELATION, firstBlock: blockCount, blockCount,
+  // A display scale has 14 bits (numeric.c, NUMERIC_DSCALE_MASK).
+  displayScales: v.record(matching(/^[1-9]\d{0,3}$/, 'an attnum'), integer(0, 0x3fff)),
+  // PD_VALID_FLAG_BITS (bufpage.h).
+  pageFlags: integer(0, 7),
+})
+
+const ENTRY: Persisted = { code: 'lake.footer', name: `the '${DESCRIPTOR_KEY}' entry of the footer` }
+
 /**
  * `{"crc32c":"89abcdef","format":1,…}`: the first member is the CRC-32C of the same text without it. No page's CRC covers the
  * descriptor, and a changed letter in it may still be JSON: another relation length, another codec.
@@ -68,20 +94,39 @@ function checksumOf(text: string): string {
   return crc32c(utf8Encode(text)).toString(16).padStart(8, '0')
 }
 
-/** @throws CorruptionError lake.footer, UnsupportedError lake.format */
+/**
+ * The descriptor, each member checked: whoever writes a file also writes its checksum.
+ * @throws CorruptionError lake.footer with the member, UnsupportedError lake.format
+ */
 export function parseFileDescriptor(entry: string | undefined): FileDescriptor {
   if (entry === undefined) throw new CorruptionError('lake.footer', `no '${DESCRIPTOR_KEY}' entry: not a file of a lake`)
   const crc = CRC_MEMBER.exec(entry)
-  const text = crc ? `{${entry.slice(crc[0].length)}` : entry
-  if (crc?.[1] !== checksumOf(text)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not what was written`)
-  const descriptor = JSON.parse(text) as FileDescriptor
-  if (descriptor.format !== FORMAT_VERSION) {
-    throw new UnsupportedError('lake.format', `format version ${descriptor.format}, this ltap reads ${FORMAT_VERSION}`)
-  }
-  if (!PG_MAJORS.includes(descriptor.major) || descriptor.blockSize !== BLOCK_SIZE || !Array.isArray(descriptor.relation?.desc?.attributes)) {
-    throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry does not describe a relation`)
-  }
+  const json = crc ? `{${entry.slice(crc[0].length)}` : entry
+  if (crc?.[1] !== checksumOf(json)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not what was written`)
+  const found = parseJson(json, ENTRY)
+  refuseNewer(found)
+  const descriptor: FileDescriptor = validate(DESCRIPTOR, found, ENTRY)
+  checkDescriptor(descriptor)
   return descriptor
+}
+
+const newer = v.object({ format: integer(FORMAT_VERSION + 1, Number.MAX_SAFE_INTEGER) })
+const newerMajor = v.object({ major: integer(Math.max(...PG_MAJORS) + 1, 99) })
+
+/** @throws UnsupportedError lake.format */
+function refuseNewer(found: unknown): void {
+  if (v.is(newer, found)) throw new UnsupportedError('lake.format', `format version ${found.format}, this ltap reads ${FORMAT_VERSION}`)
+  if (v.is(newerMajor, found)) throw new UnsupportedError('lake.format', `Postgres ${found.major}, this ltap reads ${PG_MAJORS.join(', ')}`)
+}
+
+/** Members that must fit each other. */
+function checkDescriptor({ relation, firstBlock, blockCount: count, displayScales }: FileDescriptor): void {
+  const end = firstBlock + count
+  if (end > relation.blocks) throw faulty(ENTRY, 'blockCount', `is ${count} from block ${firstBlock} on, but the relation has ${relation.blocks}`)
+  const fault = checkTupleDesc(relation.desc)
+  if (fault) throw faulty(ENTRY, `relation.desc.${fault.path}`, fault.problem)
+  const extra = Object.keys(displayScales).find((attnum) => Number(attnum) > relation.desc.attributes.length)
+  if (extra !== undefined) throw faulty(ENTRY, `displayScales[${extra}]`, 'is of no attribute')
 }
 
 export function schemaContext(descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags'>): SchemaContext {

@@ -12,6 +12,7 @@ import {
   TIMESTAMP_HIGH_MIN,
 } from './inline.ts'
 import type { AttributePlan, ColumnPlan, RelationSchema } from './schema.ts'
+import { code, codeLines, type SourceText } from './sourcetext.ts'
 
 /**
  * Decodes the tuples of one page into the user columns of rows `first`.. : item i is the tuple at page byte `offs[i]`, or a row
@@ -65,13 +66,13 @@ interface Emitted {
   k: number
 }
 
-function source(schema: RelationSchema): string {
+function source(schema: RelationSchema): SourceText {
   const attributes = schema.attributes.map((plan, k): Emitted => {
     const form = plan.column && inlineForm(plan.attribute, plan.column, schema.context)
     return { plan, column: plan.column, form, k }
   })
-  const each = (emit: (attribute: Emitted) => string): string => attributes.map(emit).join('\n')
-  return `'use strict'
+  const each = (emit: (attribute: Emitted) => SourceText): SourceText => codeLines(attributes.map(emit))
+  return code`'use strict'
 return function decodeItems(page, first, count, offs, lens, live) {
   const bytes = page.bytes, words = page.words, view = page.view
   ${each(declare)}
@@ -99,141 +100,142 @@ return function decodeItems(page, first, count, offs, lens, live) {
 }`
 }
 
-function declare({ column, form, k }: Emitted): string {
-  if (!column) return ''
-  const vector = `const v${k} = V[${column.index}];`
+function declare({ column, form, k }: Emitted): SourceText {
+  if (!column) return code``
+  const vector = code`const v${k} = V[${column.index}];`
   if (!form) return vector
-  const validity = `const a${k} = v${k}.validity;`
+  const validity = code`const a${k} = v${k}.validity;`
   if (form.kind === 'bytes') {
-    return `${vector} ${validity} let b${k} = v${k}.data.bytes, g${k} = v${k}.data.view, d${k} = v${k}.data.length; const o${k} = v${k}.offsets;`
+    return code`${vector} ${validity} let b${k} = v${k}.data.bytes, g${k} = v${k}.data.view, d${k} = v${k}.data.length; const o${k} = v${k}.offsets;`
   }
-  if (form.kind === 'boolean') return `${vector} ${validity} const t${k} = v${k}.bits;`
-  return `${vector} ${validity} const w${k} = v${k}.words;`
+  if (form.kind === 'boolean') return code`${vector} ${validity} const t${k} = v${k}.bits;`
+  return code`${vector} ${validity} const w${k} = v${k}.words;`
 }
 
-function close({ column, form, k }: Emitted): string {
-  if (!column || !form) return ''
-  const data = form.kind === 'bytes' ? `v${k}.data.length = d${k};` : ''
-  return `v${k}.length = first + count; ${data}`
+function close({ column, form, k }: Emitted): SourceText {
+  if (!column || !form) return code``
+  const data = form.kind === 'bytes' ? code`v${k}.data.length = d${k};` : code``
+  return code`v${k}.length = first + count; ${data}`
 }
 
 /** The row's value is NULL: inlined columns had their bit set in advance. */
-function emitNull({ column, form, k }: Emitted): string {
-  if (!column) return ''
-  if (!form) return `v${k}.pushNull()`
-  const clear = `a${k}[row >> 3] &= bit;`
+function emitNull({ column, form, k }: Emitted): SourceText {
+  if (!column) return code``
+  if (!form) return code`v${k}.pushNull()`
+  const clear = code`a${k}[row >> 3] &= bit;`
   switch (form.kind) {
     case 'bytes':
-      return `${clear} o${k}[row + 1] = d${k}`
+      return code`${clear} o${k}[row + 1] = d${k}`
     case 'boolean':
-      return `${clear} t${k}[row >> 3] &= bit`
+      return code`${clear} t${k}[row >> 3] &= bit`
     case 'decimal':
-      return `${clear} w${k}[row * 4] = w${k}[row * 4 + 1] = w${k}[row * 4 + 2] = w${k}[row * 4 + 3] = 0`
+      return code`${clear} w${k}[row * 4] = w${k}[row * 4 + 1] = w${k}[row * 4 + 2] = w${k}[row * 4 + 3] = 0`
     case 'doubleword':
     case 'timestamp':
     case 'uint32':
-      return `${clear} w${k}[row * 2] = w${k}[row * 2 + 1] = 0`
+      return code`${clear} w${k}[row * 2] = w${k}[row * 2 + 1] = 0`
     default:
-      return `${clear} w${k}[row] = 0`
+      return code`${clear} w${k}[row] = 0`
   }
 }
 
-function emitNullable(attribute: Emitted): string {
+function emitNullable(attribute: Emitted): SourceText {
   const { k, plan } = attribute
-  const present = `${k} < natts && (!hasNull || bytes[bits + ${k >> 3}] & ${1 << (k & 7)})`
+  const present = code`${k} < natts && (!hasNull || bytes[bits + ${k >> 3}] & ${1 << (k & 7)})`
   // A column added with a default reads as that default in older tuples: the interpreter knows how.
-  const absent = plan.attribute.missing === undefined ? '' : `if (${k} >= natts) return false\n`
-  return `${absent}if (${present}) {\n${emitValue(attribute)}\n} else {\n${emitNull(attribute)}\n}`
+  const absent = plan.attribute.missing === undefined ? code`` : code`if (${k} >= natts) return false\n`
+  return code`${absent}if (${present}) {\n${emitValue(attribute)}\n} else {\n${emitNull(attribute)}\n}`
 }
 
-function emitValue(attribute: Emitted): string {
+function emitValue(attribute: Emitted): SourceText {
   const { plan, form, column, k } = attribute
   const { len, align } = plan.attribute
   if (len === -1) return emitVarlena(attribute)
-  if (len === -2) return 'return false'
-  const aligned = align === 1 ? '' : `at = (at + ${align - 1}) & ${-align};`
-  const start = `${aligned} s = at; at += ${len};`
+  if (len === -2) return code`return false`
+  const aligned = align === 1 ? code`` : code`at = (at + ${align - 1}) & ${-align};`
+  const start = code`${aligned} s = at; at += ${len};`
   // A value that runs past its tuple must not be shown to a codec.
-  if (!column) return `${start} if (at > end) return false; T.slow(${k}, bytes, s, at, row, live[i])`
-  if (!form) return `${start} if (at > end) return false; T.payload(${k}, bytes, s, s, at, row)`
-  return `${start} ${emitFixed(form, attribute)}`
+  if (!column) return code`${start} if (at > end) return false; T.slow(${k}, bytes, s, at, row, live[i])`
+  if (!form) return code`${start} if (at > end) return false; T.payload(${k}, bytes, s, s, at, row)`
+  return code`${start} ${emitFixed(form, attribute)}`
 }
 
 /** Hands the datum [s, e) to the interpreter and takes over its vector again. */
-function slow({ form, k }: Emitted): string {
-  const call = `v${k}.length = row; a${k}[row >> 3] &= bit; T.slow(${k}, bytes, s, e, row, live[i]);`
-  if (form?.kind === 'date' || form?.kind === 'timestamp') return `e = at; ${call}`
+function slow({ form, k }: Emitted): SourceText {
+  const call = code`v${k}.length = row; a${k}[row >> 3] &= bit; T.slow(${k}, bytes, s, e, row, live[i]);`
+  if (form?.kind === 'date' || form?.kind === 'timestamp') return code`e = at; ${call}`
   if (form?.kind !== 'bytes') return call
-  return `v${k}.data.length = d${k}; ${call} v${k}.data.reserve(${PAGE_PAYLOAD}); b${k} = v${k}.data.bytes; g${k} = v${k}.data.view; d${k} = v${k}.data.length;`
+  return code`v${k}.data.length = d${k}; ${call} v${k}.data.reserve(${PAGE_PAYLOAD})
+    b${k} = v${k}.data.bytes; g${k} = v${k}.data.view; d${k} = v${k}.data.length;`
 }
 
-function emitFixed(form: InlineForm, attribute: Emitted): string {
+function emitFixed(form: InlineForm, attribute: Emitted): SourceText {
   const { k } = attribute
   switch (form.kind) {
     case 'word':
-      return `w${k}[row] = words[s >> 2]`
+      return code`w${k}[row] = words[s >> 2]`
     case 'doubleword':
-      return `w${k}[row * 2] = words[s >> 2]; w${k}[row * 2 + 1] = words[(s >> 2) + 1]`
+      return code`w${k}[row * 2] = words[s >> 2]; w${k}[row * 2 + 1] = words[(s >> 2) + 1]`
     case 'int16':
-      return `w${k}[row] = ((bytes[s] | (bytes[s + 1] << 8)) << 16) >> 16`
+      return code`w${k}[row] = ((bytes[s] | (bytes[s + 1] << 8)) << 16) >> 16`
     case 'uint32':
-      return `w${k}[row * 2] = words[s >> 2]; w${k}[row * 2 + 1] = 0`
+      return code`w${k}[row * 2] = words[s >> 2]; w${k}[row * 2 + 1] = 0`
     case 'boolean':
-      return `b = bytes[s]; if (b === 1) t${k}[row >> 3] |= ~bit; else if (b === 0) t${k}[row >> 3] &= bit; else return false`
+      return code`b = bytes[s]; if (b === 1) t${k}[row >> 3] |= ~bit; else if (b === 0) t${k}[row >> 3] &= bit; else return false`
     case 'date':
-      return `v = words[s >> 2]
+      return code`v = words[s >> 2]
         if (v >= ${DATE_MIN} && v <= ${DATE_MAX}) w${k}[row] = v + ${DATE_EPOCH_DAYS}; else if (at > end) return false; else { ${slow(attribute)} }`
     case 'timestamp':
-      return `v = words[(s >> 2) + 1];
+      return code`v = words[(s >> 2) + 1];
         if (v >= ${TIMESTAMP_HIGH_MIN} && v <= ${TIMESTAMP_HIGH_MAX}) {
           b = (words[s >> 2] >>> 0) + ${TIMESTAMP_EPOCH_LOW}
           w${k}[row * 2] = b | 0; w${k}[row * 2 + 1] = v + ${TIMESTAMP_EPOCH_HIGH} + (b > 4294967295 ? 1 : 0)
         } else if (at > end) return false; else { ${slow(attribute)} }`
     default:
-      return 'return false'
+      return code`return false`
   }
 }
 
-function emitVarlena(attribute: Emitted): string {
+function emitVarlena(attribute: Emitted): SourceText {
   const { plan, column, form, k } = attribute
   const { align, plain } = plan.attribute
-  const aligned = align === 1 ? '' : `if (bytes[at] === 0) at = (at + ${align - 1}) & ${-align};`
+  const aligned = align === 1 ? code`` : code`if (bytes[at] === 0) at = (at + ${align - 1}) & ${-align};`
   // f: the header is not the one heap_form_tuple writes, so the raw lane keeps the datum.
-  const measure = `${aligned} s = at; b = bytes[s]; f = 0
-    if (b & 1) { e = s + (b >>> 1); ${plain ? 'f = 1;' : ''} if (b === 1) { e = s + 18; f = 1 } at = s + 1 }
+  const measure = code`${aligned} s = at; b = bytes[s]; f = 0
+    if (b & 1) { e = s + (b >>> 1); ${plain ? code`f = 1;` : code``} if (b === 1) { e = s + 18; f = 1 } at = s + 1 }
     else {
       if (s & 3) return false
       v = words[s >> 2] >>> 2; if (v < 4) return false
-      e = s + v; at = s + 4; if (b & 2${plain ? '' : ` || v <= ${SHORT_PAYLOAD_MAX + 4}`}) f = 1
+      e = s + v; at = s + 4; if (b & 2${plain ? code`` : code` || v <= ${SHORT_PAYLOAD_MAX + 4}`}) f = 1
     }
     if (e > end || e <= s) return false`
-  if (!column) return `${measure}\nT.slow(${k}, bytes, s, e, row, live[i]); at = e`
-  if (!form) return `${measure}\nif (f) T.slow(${k}, bytes, s, e, row, live[i]); else T.payload(${k}, bytes, s, at, e, row)\nat = e`
-  if (form.kind === 'decimal') return `${measure}\n${emitDecimal(form, attribute)}`
-  return `${measure}\n${emitBytes(form.kind === 'bytes' && form.utf8, attribute)}`
+  if (!column) return code`${measure}\nT.slow(${k}, bytes, s, e, row, live[i]); at = e`
+  if (!form) return code`${measure}\nif (f) T.slow(${k}, bytes, s, e, row, live[i]); else T.payload(${k}, bytes, s, at, e, row)\nat = e`
+  if (form.kind === 'decimal') return code`${measure}\n${emitDecimal(form, attribute)}`
+  return code`${measure}\n${emitBytes(form.kind === 'bytes' && form.utf8, attribute)}`
 }
 
-function emitBytes(utf8: boolean, attribute: Emitted): string {
+function emitBytes(utf8: boolean, attribute: Emitted): SourceText {
   const { k } = attribute
   // Four bytes at a time, the last four once more. b keeps a byte's high bit if it was above 0x7f, or zero and so borrowed.
-  const watchWord = utf8 ? 'b |= v | (v - 0x01010101);' : ''
-  const watchByte = utf8 ? 'b |= v | (v - 1);' : ''
-  const word = (from: string, to: string): string => `v = view.getInt32(${from}, true); g${k}.setInt32(${to}, v, true); ${watchWord}`
-  const copy = `b = 0
+  const watchWord = utf8 ? code`b |= v | (v - 0x01010101);` : code``
+  const watchByte = utf8 ? code`b |= v | (v - 1);` : code``
+  const word = (from: SourceText, to: SourceText): SourceText => code`v = view.getInt32(${from}, true); g${k}.setInt32(${to}, v, true); ${watchWord}`
+  const copy = code`b = 0
     if (e - at > 3) {
-      for (; at <= e - 4; at += 4, d${k} += 4) { ${word('at', `d${k}`)} }
-      if (at < e) { d${k} += e - at; ${word('e - 4', `d${k} - 4`)} at = e }
+      for (; at <= e - 4; at += 4, d${k} += 4) { ${word(code`at`, code`d${k}`)} }
+      if (at < e) { d${k} += e - at; ${word(code`e - 4`, code`d${k} - 4`)} at = e }
     } else for (; at < e; at++) { v = bytes[at]; b${k}[d${k}++] = v; ${watchByte} }`
-  const valid = `isUtf8(bytes, e - (d${k} - o${k}[row]), e)`
-  const check = utf8 ? `if (b & 0x80808080 && !${valid}) { d${k} = o${k}[row]; ${slow(attribute)} } else` : ''
-  return `if (f) { ${slow(attribute)} at = e } else { ${copy}\n${check} o${k}[row + 1] = d${k} }`
+  const valid = code`isUtf8(bytes, e - (d${k} - o${k}[row]), e)`
+  const check = utf8 ? code`if (b & 0x80808080 && !${valid}) { d${k} = o${k}[row]; ${slow(attribute)} } else` : code``
+  return code`if (f) { ${slow(attribute)} at = e } else { ${copy}\n${check} o${k}[row + 1] = d${k} }`
 }
 
-function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): string {
+function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): SourceText {
   const { k } = attribute
   // NUMERIC_SHORT with exactly the predicted display scale; any sign, any weight.
-  const usual = form.displayScale > 63 ? 'false' : `(h & 0xdf80) === ${0x8000 | (form.displayScale << 7)}`
-  return `h = bytes[at] | (bytes[at + 1] << 8); b = 0
+  const usual = form.displayScale > 63 ? code`false` : code`(h & 0xdf80) === ${0x8000 | (form.displayScale << 7)}`
+  return code`h = bytes[at] | (bytes[at + 1] << 8); b = 0
     if (f === 0 && ${usual}) { ${smallDecimalSource(form.scale)} } else f = 1
     if (b && v < ${form.limit} && v > -${form.limit}) {
       w${k}[row * 4] = v; w${k}[row * 4 + 1] = w${k}[row * 4 + 2] = w${k}[row * 4 + 3] = v >> 31

@@ -9,6 +9,7 @@ import {
   DATE_EPOCH_DAYS, type InlineForm, inlineForm, TIMESTAMP_EPOCH_HIGH, TIMESTAMP_EPOCH_LOW,
 } from './inline.ts'
 import type { ColumnPlan, RelationSchema } from './schema.ts'
+import { code, codeLines, type SourceText } from './sourcetext.ts'
 
 /** Where formed tuples go: zeroed memory, tuples 8-aligned. */
 export interface TupleScratch {
@@ -54,17 +55,18 @@ interface Emitted {
   k: number
 }
 
-function source(schema: RelationSchema): string {
+function source(schema: RelationSchema): SourceText {
   const attributes = schema.attributes.map(({ attribute, column }, k): Emitted => {
     const { len, align, plain } = attribute
     return { column, form: column && inlineForm(attribute, column, schema.context), len, align, plain, k }
   })
   const columns = attributes.filter(({ column }) => column)
-  const each = (emit: (attribute: Emitted) => string): string => columns.map(emit).join('\n')
+  const each = (emit: (attribute: Emitted) => SourceText): SourceText => codeLines(columns.map(emit))
   const allPresent = columns.length === attributes.length && columns.length > 0
-  const present = allPresent ? columns.map(({ k }) => `a${k}[y]`).join(' & ') : '0'
+  const present = allPresent ? codeLines(columns.map(({ k }) => code`a${k}[y]`), ' & ') : code`0`
+  const full = columns.map(({ k }) => bitmapFull(k, attributes.length)).filter((test) => test !== undefined)
   const hasVarlena = columns.some(({ len }) => len < 0)
-  return `'use strict'
+  return code`'use strict'
 const bytes = S.bytes, words = S.words, view = S.view
 ${each(declare)}
 function refresh() {
@@ -73,7 +75,7 @@ function refresh() {
 function form(row, start) {
   const y = row >> 3, m = 1 << (row & 7)
   let at = 0, s = 0, e = 0, b = 0, v = 0, implied = 0
-  ${columns.some(({ form }) => form?.kind === 'decimal') ? 'const scaled = T.hasScales(row)' : ''}
+  ${columns.some(({ form }) => form?.kind === 'decimal') ? code`const scaled = T.hasScales(row)` : code``}
   if (${present} & m) {
     at = start + ${headerLength(attributes.length, false)}
     bytes[start + 22] = ${headerLength(attributes.length, false)}
@@ -82,83 +84,83 @@ function form(row, start) {
   }
   at = start + ${headerLength(attributes.length, true)}
   ${each(emitNullable)}
-  ${columns.length > 0 ? `if (${columns.map(({ k }) => bitmapFull(k, attributes.length)).filter((text) => text).join(' && ') || 'false'}) return -1` : ''}
+  ${columns.length > 0 ? code`if (${full.length > 0 ? codeLines(full, ' && ') : code`false`}) return -1` : code``}
   bytes[start + 22] = ${headerLength(attributes.length, true)}
   return at * 4 + 1 + implied
 }
 return { refresh, form }`
 }
 
-function declare({ k, column }: Emitted): string {
-  const overflow = column!.overflow < 0 ? '' : `const x${k} = O[${column!.overflow}];`
-  return `const v${k} = V[${column!.index}]; let a${k}, w${k}, o${k}, g${k}; ${overflow}`
+function declare({ k, column }: Emitted): SourceText {
+  const overflow = column!.overflow < 0 ? code`` : code`const x${k} = O[${column!.overflow}];`
+  return code`const v${k} = V[${column!.index}]; let a${k}, w${k}, o${k}, g${k}; ${overflow}`
 }
 
 /** A row whose every attribute has a value, by the overflow lane, has no bitmap: rare, so left to the interpreter. */
-function bitmapFull(k: number, count: number): string {
+function bitmapFull(k: number, count: number): SourceText | undefined {
   const last = count - 1
-  if (k % 8 !== 0) return ''
+  if (k % 8 !== 0) return undefined
   const bits = k >> 3 === last >> 3 ? (2 << (last & 7)) - 1 : 0xff
-  return `bytes[start + ${23 + (k >> 3)}] === ${bits}`
+  return code`bytes[start + ${23 + (k >> 3)}] === ${bits}`
 }
 
-function refresh({ k, form }: Emitted): string {
-  const validity = `a${k} = v${k}.validity;`
-  if (form?.kind === 'bytes') return `${validity} w${k} = v${k}.data.bytes; g${k} = v${k}.data.view; o${k} = v${k}.offsets`
-  if (form?.kind === 'boolean') return `${validity} w${k} = v${k}.bits`
-  return form ? `${validity} w${k} = v${k}.words` : validity
+function refresh({ k, form }: Emitted): SourceText {
+  const validity = code`a${k} = v${k}.validity;`
+  if (form?.kind === 'bytes') return code`${validity} w${k} = v${k}.data.bytes; g${k} = v${k}.data.view; o${k} = v${k}.offsets`
+  if (form?.kind === 'boolean') return code`${validity} w${k} = v${k}.bits`
+  return form ? code`${validity} w${k} = v${k}.words` : validity
 }
 
-function hasText({ column, k }: Emitted): string {
-  return column!.overflow < 0 ? 'false' : `(x${k}.length > row && !x${k}.isNull(row))`
+function hasText({ column, k }: Emitted): SourceText {
+  return column!.overflow < 0 ? code`false` : code`(x${k}.length > row && !x${k}.isNull(row))`
 }
 
-function emitNullable(attribute: Emitted): string {
+function emitNullable(attribute: Emitted): SourceText {
   const { k, len } = attribute
-  return `if (${hasText(attribute)} || (a${k}[y] & m)) {
-    bytes[start + ${23 + (k >> 3)}] |= ${1 << (k & 7)}; ${len < 0 ? 'implied = 2;' : ''}
+  return code`if (${hasText(attribute)} || (a${k}[y] & m)) {
+    bytes[start + ${23 + (k >> 3)}] |= ${1 << (k & 7)}; ${len < 0 ? code`implied = 2;` : code``}
     ${emitChecked(attribute)}
   }`
 }
 
 /** The text lane goes first: a rounded numeric has both. */
-function emitChecked(attribute: Emitted): string {
+function emitChecked(attribute: Emitted): SourceText {
   const { form, column } = attribute
   if (!form) return emitCalled(attribute)
   if (column!.overflow < 0) return emitInline(form, attribute)
-  return `if (${hasText(attribute)}) { ${emitCalled(attribute)} } else { ${emitInline(form, attribute)} }`
+  return code`if (${hasText(attribute)}) { ${emitCalled(attribute)} } else { ${emitInline(form, attribute)} }`
 }
 
-function align({ align: alignment }: Emitted): string {
-  return alignment === 1 ? '' : `at = (at + ${alignment - 1}) & ${-alignment};`
+function align({ align: alignment }: Emitted): SourceText {
+  return alignment === 1 ? code`` : code`at = (at + ${alignment - 1}) & ${-alignment};`
 }
 
-function emitCalled(attribute: Emitted): string {
+function emitCalled(attribute: Emitted): SourceText {
   const { k, len } = attribute
-  const aligned = len > 0 ? align(attribute) : len === -1 ? `if (s === 0) { ${align(attribute)} }` : ''
-  return `s = T.datumAt(${k}, row); e = T.datumEnd; if (at + e - s > start + ${SCRATCH_TUPLE_MAX}) return -1
+  const aligned = len > 0 ? align(attribute) : len === -1 ? code`if (s === 0) { ${align(attribute)} }` : code``
+  return code`s = T.datumAt(${k}, row); e = T.datumEnd; if (at + e - s > start + ${SCRATCH_TUPLE_MAX}) return -1
     ${aligned} b = T.datumBytes; for (; s < e; s++) bytes[at++] = b[s]`
 }
 
-function emitInline(form: InlineForm, attribute: Emitted): string {
+function emitInline(form: InlineForm, attribute: Emitted): SourceText {
   const { k, len } = attribute
-  const value = `w${k}[row]`
+  const value = code`w${k}[row]`
   switch (form.kind) {
     case 'word':
-      return `${align(attribute)} words[at >> 2] = ${value}; at += 4`
+      return code`${align(attribute)} words[at >> 2] = ${value}; at += 4`
     case 'date':
-      return `${align(attribute)} words[at >> 2] = ${value} - ${DATE_EPOCH_DAYS}; at += 4`
+      return code`${align(attribute)} words[at >> 2] = ${value} - ${DATE_EPOCH_DAYS}; at += 4`
     case 'uint32':
-      return `if (w${k}[row * 2 + 1] !== 0) return -1; ${align(attribute)} words[at >> 2] = w${k}[row * 2]; at += 4`
+      return code`if (w${k}[row * 2 + 1] !== 0) return -1; ${align(attribute)} words[at >> 2] = w${k}[row * 2]; at += 4`
     case 'doubleword':
-      return `${align(attribute)} words[at >> 2] = w${k}[row * 2]; words[(at >> 2) + 1] = w${k}[row * 2 + 1]; at += 8`
+      return code`${align(attribute)} words[at >> 2] = w${k}[row * 2]; words[(at >> 2) + 1] = w${k}[row * 2 + 1]; at += 8`
     case 'timestamp':
-      return `${align(attribute)} v = (w${k}[row * 2] >>> 0) - ${TIMESTAMP_EPOCH_LOW}; words[at >> 2] = v | 0
+      return code`${align(attribute)} v = (w${k}[row * 2] >>> 0) - ${TIMESTAMP_EPOCH_LOW}; words[at >> 2] = v | 0
         words[(at >> 2) + 1] = w${k}[row * 2 + 1] - ${TIMESTAMP_EPOCH_HIGH} - (v < 0 ? 1 : 0); at += 8`
     case 'int16':
-      return `v = ${value}; if (v !== (v << 16) >> 16) return -1; ${align(attribute)} bytes[at] = v; bytes[at + 1] = v >>> 8; at += 2`
+      return code`v = ${value}; if (v !== (v << 16) >> 16) return -1; ${align(attribute)} bytes[at] = v; bytes[at + 1] = v >>> 8; at += 2`
     case 'boolean':
-      return `bytes[at] = w${k}[y] & m ? 1 : 0; at += ${len}`
+      return code`bytes[at] = w${k}[y] & m ? 1 : 0; at += ${len}`
     case 'bytes':
       return emitBytes(attribute)
     case 'decimal':
@@ -166,23 +168,24 @@ function emitInline(form: InlineForm, attribute: Emitted): string {
   }
 }
 
-function emitBytes(attribute: Emitted): string {
+function emitBytes(attribute: Emitted): SourceText {
   const { k, plain } = attribute
-  const short = `if (e - s <= ${SHORT_PAYLOAD_MAX}) { bytes[at++] = ((e - s + 1) << 1) | 1 } else`
-  return `s = o${k}[row]; e = o${k}[row + 1]; if (at + e - s + 8 > start + ${SCRATCH_TUPLE_MAX}) return -1
-    ${plain ? '' : short} { ${align(attribute)} words[at >> 2] = (e - s + 4) << 2; at += 4 }
+  const short = code`if (e - s <= ${SHORT_PAYLOAD_MAX}) { bytes[at++] = ((e - s + 1) << 1) | 1 } else`
+  return code`s = o${k}[row]; e = o${k}[row + 1]; if (at + e - s + 8 > start + ${SCRATCH_TUPLE_MAX}) return -1
+    ${plain ? code`` : short} { ${align(attribute)} words[at >> 2] = (e - s + 4) << 2; at += 4 }
     if (e - s > 3) {
       for (; s <= e - 4; s += 4, at += 4) view.setInt32(at, g${k}.getInt32(s, true), true)
       if (s < e) { at += e - s; view.setInt32(at - 4, g${k}.getInt32(e - 4, true), true) }
     } else for (; s < e; s++) bytes[at++] = w${k}[s]`
 }
 
-function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): string {
+function emitDecimal(form: InlineForm & { kind: 'decimal' }, attribute: Emitted): SourceText {
   const { k, plain } = attribute
   // The value as a double: exact if the two high words are its sign and it is below 2^53.
-  const simple = `b = w${k}[row * 4 + 1]; v = b * 4294967296 + (w${k}[row * 4] >>> 0)
+  const simple = code`b = w${k}[row * 4 + 1]; v = b * 4294967296 + (w${k}[row * 4] >>> 0)
     e = (!scaled && w${k}[row * 4 + 2] === (b >> 31) && w${k}[row * 4 + 3] === (b >> 31) && v < 9007199254740992 && v > -9007199254740992) ? `
-  const write = plain || form.displayScale > 63 || form.displayScale > form.scale ? '-1' : `writeNumeric(bytes, at + 1, v, ${form.scale}, ${form.displayScale})`
-  return `${simple} ${write} : -1
+  const never = plain || form.displayScale > 63 || form.displayScale > form.scale
+  const write = never ? code`-1` : code`writeNumeric(bytes, at + 1, v, ${form.scale}, ${form.displayScale})`
+  return code`${simple} ${write} : -1
     if (e < 0) { ${emitCalled(attribute)} } else { bytes[at] = ((e - at) << 1) | 1; at = e }`
 }

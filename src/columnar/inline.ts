@@ -1,4 +1,5 @@
 import type { Attribute } from '../catalog/tupledesc.ts'
+import { isBuiltIn } from '../datum/builtin.ts'
 import type { TypeDef, TypeRef } from '../datum/typedef.ts'
 import type { ColumnPlan, SchemaContext } from './schema.ts'
 
@@ -32,7 +33,9 @@ const NUMERIC = 1700
 
 /** The inline form of an attribute's column; undefined: generated code calls the codec. */
 export function inlineForm(attribute: Attribute, column: ColumnPlan, context: SchemaContext): InlineForm | undefined {
-  const oid = baseType(attribute.type, context.desc.types)
+  const base = baseType(attribute.type, context.desc.types)
+  if (base === undefined || !isBuiltIn(base)) return undefined
+  const { oid } = base
   const type = column.codec.column
   if (oid === NUMERIC) {
     if (type.kind !== 'decimal') return undefined
@@ -44,9 +47,9 @@ export function inlineForm(attribute: Attribute, column: ColumnPlan, context: Sc
   return form
 }
 
-function baseType(ref: TypeRef, types: readonly TypeDef[]): number {
-  const base = types.find((type) => type.oid === ref.oid)?.base
-  return base ? baseType(base, types) : ref.oid
+function baseType(ref: TypeRef, types: readonly TypeDef[]): TypeDef | undefined {
+  const found = types.find((type) => type.oid === ref.oid)
+  return found?.base ? baseType(found.base, types) : found
 }
 
 /** date: 2000-01-01 in days since 1970; the native range 0001-01-01 .. 9999-12-31 in days since 2000. */

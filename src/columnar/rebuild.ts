@@ -65,6 +65,9 @@ export class PageRebuilder {
       let end = first + 1
       while (end < batch.rows && block.words[end * 2] === number) end++
       if (number !== expected) throw new CorruptionError('lake.blocks', `block ${number} where ${expected} must follow`)
+      if (number >= this.descriptor.firstBlock + this.descriptor.blockCount) {
+        throw new CorruptionError('lake.blocks', `block ${number} in a file that ends before it`)
+      }
       try {
         const form = former.form(first, end, number, page)
         this.checkCrc(batch, first, page.bytes)
@@ -108,6 +111,9 @@ function checkFields(expected: readonly LakeField[], found: readonly LakeField[]
   if (shape(expected) !== shape(found)) throw new CorruptionError('lake.schema', 'the columns of the file are not those its footer describes')
 }
 
+/** As many as ltap itself puts into a file. */
+const CLAIM_BLOCKS_MAX = 12288
+
 /**
  * One Parquet file → its pages, end to end, in block order.
  * @throws CorruptionError if anything in the file does not lead back to the page that was read
@@ -115,7 +121,18 @@ function checkFields(expected: readonly LakeField[], found: readonly LakeField[]
 export function rebuildPages(parquet: Uint8Array): Uint8Array {
   const rebuilder = new PageRebuilder(parquet)
   const { firstBlock, blockCount } = rebuilder.descriptor
-  const pages = new Uint8Array(blockCount * BLOCK_SIZE)
-  rebuilder.rebuild((block, page) => pages.set(page, (block - firstBlock) * BLOCK_SIZE))
-  return pages
+  // The descriptor's count is only a claim until as many pages are there.
+  let pages = new Uint8Array(Math.min(blockCount, CLAIM_BLOCKS_MAX) * BLOCK_SIZE)
+  rebuilder.rebuild((block, page) => {
+    const at = (block - firstBlock) * BLOCK_SIZE
+    if (at + BLOCK_SIZE > pages.length) pages = grown(pages, blockCount * BLOCK_SIZE)
+    pages.set(page, at)
+  })
+  return pages.subarray(0, blockCount * BLOCK_SIZE)
+}
+
+function grown(pages: Uint8Array<ArrayBuffer>, max: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.min(max, pages.length * 2))
+  larger.set(pages)
+  return larger
 }

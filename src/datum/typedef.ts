@@ -1,5 +1,7 @@
+import * as v from 'valibot'
 import type { Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
+import { flag, integer, oneOf, text, unsigned32 } from '../common/validate.ts'
 import type { ColumnType } from './column.ts'
 
 /** A type as pg_type describes it, pinned into every file so that rebuilding never asks a later catalog. JSON-safe. */
@@ -44,6 +46,31 @@ export interface CompositeField {
   plain: boolean
   dropped: boolean
 }
+
+const INT32 = integer(-0x80000000, 0x7fffffff)
+
+export const TYPE_REF = v.strictObject({ oid: unsigned32, typmod: INT32 })
+
+/** attlen or typlen (an int2), attalign as bytes. */
+export const LAYOUT = {
+  len: v.custom<number>((len) => typeof len === 'number' && Number.isInteger(len) && len >= -2 && len <= 0x7fff && len !== 0,
+    '-2, -1 or a length from 1 to 32767'),
+  align: oneOf([1, 2, 4, 8]),
+}
+
+const COMPOSITE_FIELD = v.strictObject({ name: text, type: TYPE_REF, ...LAYOUT, plain: flag, dropped: flag })
+
+const COMMON = { oid: unsigned32, name: text, schema: text, ...LAYOUT, storage: oneOf(['p', 'e', 'x', 'm']), delimiter: text }
+
+/** What is read as a TypeDef; how types hang together is checked by checkTupleDesc. */
+export const TYPE_DEF = v.variant('kind', [
+  v.strictObject({ kind: oneOf(['base', 'pseudo']), ...COMMON }),
+  v.strictObject({ kind: v.literal('array'), ...COMMON, element: unsigned32 }),
+  v.strictObject({ kind: v.literal('domain'), ...COMMON, base: TYPE_REF }),
+  v.strictObject({ kind: v.literal('enum'), ...COMMON, labels: v.array(v.strictTuple([unsigned32, text])) }),
+  v.strictObject({ kind: v.literal('composite'), ...COMMON, fields: v.array(COMPOSITE_FIELD) }),
+  v.strictObject({ kind: oneOf(['range', 'multirange']), ...COMMON, subtype: unsigned32 }),
+])
 
 /** Which Parquet types a lake may use: see ARCHITECTURE.md. */
 export type TypeProfile = 'portable' | 'iceberg'

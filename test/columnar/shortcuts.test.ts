@@ -118,7 +118,7 @@ describe('numeric', () => {
 
 /** The source of a scale as a function: the unscaled value, undefined if it does not say. */
 function smallReader(scale: number): (bytes: Uint8Array, at: number, e: number) => number | undefined {
-  const body = `let h = bytes[at] | (bytes[at + 1] << 8), b = 0, c = 0, m = 0, n = 0, v = 0\n${smallDecimalSource(scale)}\nreturn b ? v : undefined`
+  const body = `let h = bytes[at] | (bytes[at + 1] << 8), b = 0, c = 0, m = 0, n = 0, v = 0\n${smallDecimalSource(scale).text}\nreturn b ? v : undefined`
   return new Function('bytes', 'at', 'e', body) as ReturnType<typeof smallReader>
 }
 

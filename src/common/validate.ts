@@ -1,0 +1,98 @@
+import * as v from 'valibot'
+import { CorruptionError, UnsupportedError } from './errors.ts'
+
+/**
+ * Checks of what was read from outside: footers, manifests, state files. A checksum says that bytes are as somebody wrote them, not who
+ * wrote them, so each member is checked by type and range before anything uses it.
+ */
+
+/** A structure that is kept in a file, and how its errors speak of it. */
+export interface Persisted {
+  /** Code of its errors. */
+  code: string
+  /** `the 'ltap' entry of the footer`. */
+  name: string
+}
+
+export function integer(min: number, max: number): v.GenericSchema<unknown, number> {
+  return v.custom<number>((value) => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max, `an integer from ${min} to ${max}`)
+}
+
+/** Oids, block numbers, transaction ids. */
+export const unsigned32 = integer(0, 0xffffffff)
+/** What is counted: rows, bytes. */
+export const count = integer(0, Number.MAX_SAFE_INTEGER)
+/** Names and other text of a cluster: Postgres has no NUL in it. */
+export const text = v.custom<string>((value) => typeof value === 'string' && !value.includes('\0'), 'text without NUL')
+export const flag = v.boolean('true or false')
+
+export function matching(pattern: RegExp, what: string): v.CustomSchema<string, v.ErrorMessage<v.CustomIssue> | undefined> {
+  return v.custom<string>((value) => typeof value === 'string' && pattern.test(value), what)
+}
+
+export function exactly<const T extends string | number>(value: T): v.LiteralSchema<T, string> {
+  return v.literal(value, String(value))
+}
+
+export function oneOf<const T extends readonly (string | number)[]>(values: T): v.PicklistSchema<T, string> {
+  return v.picklist(values, `one of ${values.join(', ')}`)
+}
+
+/** `16/B374D848`, as formatLsn writes it. */
+export const lsnText = matching(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/, 'an LSN such as 16/B374D848')
+/** A 64-bit system identifier. */
+export const systemIdentifierText = v.custom<string>(
+  (value) => typeof value === 'string' && /^\d{1,20}$/.test(value) && BigInt(value) < 1n << 64n, 'a 64-bit number as decimal text')
+
+/** @throws CorruptionError of `persisted.code` */
+export function parseJson(json: string, persisted: Persisted): unknown {
+  try {
+    return JSON.parse(json) as unknown
+  } catch {
+    throw new CorruptionError(persisted.code, `${persisted.name} is not JSON`)
+  }
+}
+
+/**
+ * The value, if it is what `schema` says. Only members that the schema names are in the result.
+ * @throws CorruptionError of `persisted.code` with the path of the member; UnsupportedError for a member that a strict schema does not know
+ */
+export function validate<T>(schema: v.GenericSchema<unknown, T>, value: unknown, persisted: Persisted): T {
+  const result = v.safeParse(schema, value, { abortEarly: true })
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const path = pathOf(issue)
+  if (issue.expected === 'never') {
+    throw new UnsupportedError(persisted.code, `${persisted.name} has a member ${path} that this ltap does not know; a newer ltap may read it`)
+  }
+  throw faulty(persisted, path, `is ${shown(issue.input)}, not ${expectation(issue)}`)
+}
+
+/** @param path of the member, empty for the whole structure; `problem` follows it: `is 5, but …` */
+export function faulty({ code, name }: Persisted, path: string, problem: string): CorruptionError {
+  return new CorruptionError(code, `${name} is damaged: ${path === '' ? 'it' : path} ${problem}`)
+}
+
+function expectation({ kind, type, expected, message }: v.BaseIssue<unknown>): string {
+  if (kind === 'schema' && (type === 'object' || type === 'strict_object' || type === 'record')) return 'an object'
+  if (kind === 'schema' && type === 'array') return 'a list'
+  if (kind === 'schema' && type === 'variant') return `one of ${expected}`
+  return message
+}
+
+function pathOf(issue: v.BaseIssue<unknown>): string {
+  return (issue.path ?? []).map(({ key }, i) => {
+    if (typeof key === 'string' && /^[A-Za-z_]\w{0,40}$/.test(key)) return i === 0 ? key : `.${key}`
+    return `[${typeof key === 'number' ? key : shown(key)}]`
+  }).join('')
+}
+
+const SHOWN_MAX = 40
+
+/** Short, and on one line, whatever the value is. */
+function shown(value: unknown): string {
+  if (value === undefined) return 'missing'
+  if (typeof value === 'string') return value.length > SHOWN_MAX ? `${JSON.stringify(value.slice(0, SHOWN_MAX))}…` : JSON.stringify(value)
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)
+  return Array.isArray(value) ? `a list of ${value.length}` : 'an object'
+}
