@@ -8,12 +8,15 @@ import type { CatalogTuple } from './scan.ts'
 /** Oids of the catalogs we read, the same in every major (pg_*.h). */
 export const TYPE_RELATION_ID = 1247
 export const ATTRIBUTE_RELATION_ID = 1249
+export const PROCEDURE_RELATION_ID = 1255
 export const RELATION_RELATION_ID = 1259
 export const DATABASE_RELATION_ID = 1262
 export const TABLESPACE_RELATION_ID = 1213
 export const ACCESS_METHOD_RELATION_ID = 2601
+export const DEPEND_RELATION_ID = 2608
 export const INHERITS_RELATION_ID = 2611
 export const NAMESPACE_RELATION_ID = 2615
+export const EXTENSION_RELATION_ID = 3079
 export const ENUM_RELATION_ID = 3501
 export const RANGE_RELATION_ID = 3541
 
@@ -96,7 +99,29 @@ export interface PgInherits {
   detachPending: boolean
 }
 
-/** pg_namespace, pg_tablespace or pg_am. */
+export interface PgAm {
+  oid: Oid
+  name: string
+  /** amhandler. */
+  handler: Oid
+}
+
+/** A function of language internal or C: its name in the server's executable or in a library. */
+export interface PgProc {
+  oid: Oid
+  /** prosrc. */
+  symbol: string
+  /** probin, `$libdir/hstore`; undefined for internal ones. */
+  library: string | undefined
+}
+
+/** A type that an extension made, and drops with itself. */
+export interface ExtensionMember {
+  type: Oid
+  extension: Oid
+}
+
+/** pg_namespace, pg_tablespace or pg_extension. */
 export interface OidName {
   oid: Oid
   name: string
@@ -183,7 +208,44 @@ export function pgInheritsReader(layout: CatalogLayout): Reader<PgInherits> {
   })
 }
 
-/** @param column `nspname`, `spcname` or `amname` */
+export function pgAmReader(layout: CatalogLayout, encoding: number): Reader<PgAm> {
+  const at = columns(layout, 'oid', 'amname', 'amhandler')
+  return (tuple) => ({ oid: tuple.oid(at.oid), name: nameText(tuple.name(at.amname), encoding), handler: tuple.oid(at.amhandler) })
+}
+
+/** INTERNALlanguageId and ClanguageId (pg_language.dat). */
+const INTERNAL_LANGUAGE = 12
+const C_LANGUAGE = 13
+
+/** Returns undefined for functions of other languages and for those that `wanted` refuses. */
+export function pgProcReader(layout: CatalogLayout, wanted: (oid: Oid) => boolean): Reader<PgProc | undefined> {
+  const at = columns(layout, 'oid', 'prolang', 'prosrc', 'probin')
+  return (tuple) => {
+    const oid = tuple.oid(at.oid)
+    const language = tuple.oid(at.prolang)
+    if (!wanted(oid) || (language !== INTERNAL_LANGUAGE && language !== C_LANGUAGE)) return undefined
+    return { oid, symbol: symbolText(tuple, at.prosrc), library: language === C_LANGUAGE ? symbolText(tuple, at.probin) : undefined }
+  }
+}
+
+/** No symbol that is known here is so long that it is stored out of line, or not ASCII. */
+function symbolText(tuple: CatalogTuple, column: number): string {
+  return tuple.isNull(column) || tuple.isExternal(column) ? '' : String.fromCharCode(...tuple.payload(column).subarray(0, 1000))
+}
+
+const EXTENSION_DEPENDENCY = 'e'
+
+/** Returns undefined for what is no type or belongs to no extension. */
+export function extensionMemberReader(layout: CatalogLayout): Reader<ExtensionMember | undefined> {
+  const at = columns(layout, 'classid', 'objid', 'refclassid', 'refobjid', 'deptype')
+  return (tuple) => {
+    const ofExtension = tuple.char(at.deptype) === EXTENSION_DEPENDENCY && tuple.oid(at.refclassid) === EXTENSION_RELATION_ID
+    if (!ofExtension || tuple.oid(at.classid) !== TYPE_RELATION_ID) return undefined
+    return { type: tuple.oid(at.objid), extension: tuple.oid(at.refobjid) }
+  }
+}
+
+/** @param column `nspname`, `spcname` or `extname` */
 export function oidNameReader(layout: CatalogLayout, column: string, encoding: number): Reader<OidName> {
   const oid = layout.column('oid')
   const name = layout.column(column)

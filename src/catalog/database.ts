@@ -53,8 +53,12 @@ export interface DatabaseCatalog {
   namespaceName: (oid: Oid) => string
   /** Every tablespace of the cluster. Reads pg_tablespace. */
   tablespaces: () => catalogs.OidName[]
-  /** amname, `access method <oid>` if there is none. Reads pg_am. */
-  accessMethodName: (oid: Oid) => string
+  /** Reads pg_am. */
+  accessMethods: () => catalogs.PgAm[]
+  /** Those of the functions that are written in C. Reads pg_proc. */
+  functions: (oids: ReadonlySet<Oid>) => catalogs.PgProc[]
+  /** Every type of an extension, with the extension's name. Reads pg_depend and pg_extension. */
+  extensionTypes: () => Map<Oid, string>
 }
 
 const INDEX_KINDS = 'iI'
@@ -104,9 +108,14 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
     inherits: read(catalogs.INHERITS_RELATION_ID, catalogs.pgInheritsReader),
     namespaceName: (oid) => namespaces.get(oid) ?? String(oid),
     tablespaces: () => read(catalogs.TABLESPACE_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'spcname', encoding)),
-    accessMethodName: (oid) => {
-      const methods = read(catalogs.ACCESS_METHOD_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'amname', encoding))
-      return methods.find((method) => method.oid === oid)?.name ?? `access method ${oid}`
+    accessMethods: () => read(catalogs.ACCESS_METHOD_RELATION_ID, (layout) => catalogs.pgAmReader(layout, encoding)),
+    functions: (oids) => read(catalogs.PROCEDURE_RELATION_ID, (layout) => catalogs.pgProcReader(layout, (oid) => oids.has(oid)))
+      .filter((row) => row !== undefined),
+    extensionTypes: () => {
+      const extensions = read(catalogs.EXTENSION_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'extname', encoding))
+      const names = new Map(extensions.map(({ oid, name }) => [oid, name]))
+      const members = read(catalogs.DEPEND_RELATION_ID, catalogs.extensionMemberReader)
+      return new Map(members.flatMap((member) => (member === undefined ? [] : [[member.type, names.get(member.extension) ?? '']])))
     },
   }
 }

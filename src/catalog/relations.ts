@@ -1,6 +1,7 @@
-import { UnsupportedError, withPosition } from '../common/errors.ts'
+import { withPosition } from '../common/errors.ts'
 import { type Oid, xidPrecedes } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
+import { AccessMethods } from './accessmethod.ts'
 import { buildTupleDesc } from './builddesc.ts'
 import type { PgClass } from './catalogs.ts'
 import type { ClassVersion, DatabaseCatalog } from './database.ts'
@@ -46,21 +47,33 @@ export interface UnstoredRelation {
   parents: readonly Oid[]
 }
 
+/** A relation with files that are no heap. */
+export interface NonHeapRelation {
+  database: DatabaseName
+  schema: string
+  name: string
+  oid: Oid
+  relkind: Relation['relkind']
+  parents: readonly Oid[]
+  /** Why ltap does not read it. */
+  reason: string
+}
+
 export interface RelationList {
   relations: Relation[]
+  /** Tables of access methods other than heap. */
+  nonHeap: NonHeapRelation[]
   unstored: UnstoredRelation[]
   /** Every file that a row version names, indexes and shared relations too: what is not among them is an orphan. */
   named: readonly RelFileLocator[]
 }
-
-const HEAP_TABLE_AM_OID = 2
 
 /**
  * Lists the relations of one database. Durability counts every row version of pg_class whose inserter did not abort, if its file is
  * there: of several that name the same file the visible one wins, else the newest.
  * @param shared list the shared catalogs, which every database describes, instead of the database's own relations
  * @param exists whether the main fork of a relation has a file
- * @throws UnsupportedError relation.access-method; CorruptionError catalog.*
+ * @throws CorruptionError catalog.*
  */
 export function listRelations(
   catalog: DatabaseCatalog, shared: DatabaseName | undefined, exists: (locator: RelFileLocator) => boolean,
@@ -68,11 +81,14 @@ export function listRelations(
   const lister = new Lister(catalog, shared ?? catalog.database)
   // Temporary relations have file names of their own.
   const permanent = catalog.classes.filter(({ row }) => row.persistence !== 't')
-  const list: RelationList = { relations: [], unstored: [], named: permanent.flatMap(({ locator }) => locator ?? []) }
+  const list: RelationList = { relations: [], nonHeap: [], unstored: [], named: permanent.flatMap(({ locator }) => locator ?? []) }
   const classes = permanent.filter(({ row }) => row.shared === (shared !== undefined))
   for (const version of winners(classes)) {
     const relkind = heapKind(version.row)
-    if (relkind !== undefined && (version.visible || exists(version.locator))) list.relations.push(lister.relation(version, relkind))
+    if (relkind === undefined || !(version.visible || exists(version.locator))) continue
+    const reason = lister.notHeap(version.row)
+    if (reason === undefined) list.relations.push(lister.relation(version, relkind))
+    else list.nonHeap.push(lister.nonHeap(version.row, relkind, reason))
   }
   for (const { row, visible } of classes) {
     const relkind = unstoredKind(row)
@@ -116,22 +132,28 @@ class Lister {
   private readonly catalog: DatabaseCatalog
   private readonly database: DatabaseName
   private readonly types: TypeDefs
+  private readonly accessMethods: AccessMethods
   private readonly parents: ReadonlyMap<Oid, Oid[]>
 
   constructor(catalog: DatabaseCatalog, database: DatabaseName) {
     this.catalog = catalog
     this.database = { oid: database.oid, name: database.name, encoding: database.encoding }
     this.types = new TypeDefs(catalog)
+    this.accessMethods = new AccessMethods(catalog)
     this.parents = parentsByChild(catalog)
+  }
+
+  /** Why the relation's files are no heap; undefined if they are. Sequences have no access method in pg_class. */
+  notHeap({ kind, am }: PgClass): string | undefined {
+    return kind === 'S' && am === 0 ? undefined : this.accessMethods.problem(am)
+  }
+
+  nonHeap(row: PgClass, relkind: Relation['relkind'], reason: string): NonHeapRelation {
+    return { ...this.identity(row), relkind, reason }
   }
 
   relation(version: Stored, relkind: Relation['relkind']): Relation {
     const { row, visible, locator } = version
-    // Sequences have no access method in pg_class.
-    if (relkind !== 'S' && row.am !== HEAP_TABLE_AM_OID) {
-      const reason = `the table uses ${this.catalog.accessMethodName(row.am)}; ltap reads only heap`
-      throw new UnsupportedError('relation.access-method', reason, { relation: this.fullName(row) })
-    }
     return {
       ...this.identity(row), relkind, persistence: row.persistence === 'u' ? 'u' : 'p', locator, desc: visible ? this.desc(row) : undefined,
       toastRelId: row.toastRelId, visible,

@@ -48,6 +48,12 @@ export class CatalogTuple {
     return this.deformed.starts[column]! < 0
   }
 
+  /** Stored in the catalog's TOAST relation. */
+  isExternal(column: number): boolean {
+    const start = this.deformed.starts[column]!
+    return start >= 0 && isExternal(this.bytes[start]!)
+  }
+
   oid(column: number): Oid {
     return readU32(this.bytes, this.fixed(column, 4))
   }

@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { listHeapRelations, type ListedRelation } from '../io/inspect/relationlist.ts'
+import { selectRelations } from '../io/selection.ts'
+import { notReadText } from '../lake/notread.ts'
 import { alignedFormat } from '../io/tabletext.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { collect } from './options.ts'
@@ -29,8 +31,10 @@ export function addInspectRelations(inspect: Command, run: Run): void {
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .action(async (pgdata: string, { database, ...options }: InspectRelationsOptions) => {
       const output = begin(run, options)
-      const relations = listHeapRelations(openCluster(pgdata), database)
+      const cluster = openCluster(pgdata)
+      const relations = listHeapRelations(cluster, database)
       await output.result(relations, () => listText(relations))
+      for (const entry of selectRelations(cluster, { databases: database, tables: [] }).notRead) await output.note(`ltap: not listed: ${notReadText(entry)}`)
       for (const { problem } of relations) {
         if (problem === null) continue
         run.exitCode = EXIT_BAD_INPUT

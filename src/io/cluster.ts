@@ -2,7 +2,9 @@ import { join, relative } from 'node:path'
 import type { HeapSource } from '../catalog/heapsource.ts'
 import type { OidName, PgDatabase } from '../catalog/catalogs.ts'
 import { type CatalogSources, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
-import { type DatabaseName, listRelations, type Relation, type RelationList, type UnstoredRelation } from '../catalog/relations.ts'
+import {
+  type DatabaseName, listRelations, type NonHeapRelation, type Relation, type RelationList, type UnstoredRelation,
+} from '../catalog/relations.ts'
 import { parseRelationMap } from '../catalog/relmap.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import type { Lsn, Oid } from '../common/ids.ts'
@@ -83,6 +85,11 @@ export class Cluster {
    */
   relations(dbOid: Oid): readonly Relation[] {
     return this.list(dbOid).relations
+  }
+
+  /** Tables of access methods that ltap does not read. */
+  nonHeap(dbOid: Oid): readonly NonHeapRelation[] {
+    return this.list(dbOid).nonHeap
   }
 
   /** Partitioned tables, views and foreign tables of a database. */

@@ -1,4 +1,4 @@
-import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
+import type { NonHeapRelation, Relation, UnstoredRelation } from '../catalog/relations.ts'
 import { noTableHint, quotedTableName, tablesNamed } from '../catalog/tablename.ts'
 import { EnvironmentError } from '../common/errors.ts'
 import type { NotRead } from '../lake/notread.ts'
@@ -35,9 +35,14 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   const oids = complete ? [0, ...chosen.map(({ oid }) => oid)] : chosen.map(({ oid }) => oid)
   const relations = oids.flatMap((oid) => cluster.relations(oid))
   const unstored = chosen.flatMap(({ oid }) => cluster.unstored(oid))
-  const all = { relations, parents: unstored.filter(({ relkind }) => relkind === 'p'), notRead: unstored.flatMap(foreignTable) }
+  const nonHeap = oids.flatMap((oid) => cluster.nonHeap(oid))
+  const all = { relations, parents: unstored.filter(({ relkind }) => relkind === 'p'), notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable)] }
   if (tables.length === 0) return { ...all, complete }
   return { ...selectTables(all, tables), complete }
+}
+
+function otherMethod({ database, schema, name, oid, relkind, reason }: NonHeapRelation): NotRead {
+  return { database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'access-method', reason }
 }
 
 function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation): NotRead[] {

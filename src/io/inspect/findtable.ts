@@ -1,4 +1,4 @@
-import type { Relation, UnstoredRelation } from '../../catalog/relations.ts'
+import type { NonHeapRelation, Relation, UnstoredRelation } from '../../catalog/relations.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Cluster } from '../cluster.ts'
 import { oneTable } from '../selection.ts'
@@ -17,7 +17,9 @@ export function findTable(cluster: Cluster, name: string, database?: string): Re
   }
   const oids = cluster.databases.filter((known) => !known.invalid && (database === undefined || known.name === database)).map(({ oid }) => oid)
   const stored = [0, ...oids].flatMap((oid) => cluster.relations(oid).filter((relation) => relation.visible))
-  const named = new Set(oneTable<Relation | UnstoredRelation>([...stored, ...oids.flatMap((oid) => cluster.unstored(oid))], name))
+  const nonHeap = oids.flatMap((oid) => cluster.nonHeap(oid))
+  const unstored = oids.flatMap((oid) => cluster.unstored(oid))
+  const named = new Set(oneTable<Relation | NonHeapRelation | UnstoredRelation>([...stored, ...nonHeap, ...unstored], name))
   const found = stored.filter((relation) => named.has(relation))
   const users = found.filter((relation) => !SYSTEM_DATABASES.has(relation.database.name))
   const candidates = users.length === 1 ? users : found
@@ -26,8 +28,9 @@ export function findTable(cluster: Cluster, name: string, database?: string): Re
     const databases = candidates.map((relation) => relation.database.name).join(', ')
     throw new EnvironmentError('selection.table', `several databases have a table '${name}': ${databases}; name one with --database`)
   }
-  const unstored = [...named][0] as UnstoredRelation
-  throw new EnvironmentError('selection.table', `'${name}' has no pages: it is ${withoutPages(cluster, unstored)}`)
+  const other = nonHeap.find((relation) => named.has(relation))
+  if (other) throw new EnvironmentError('selection.table', `'${name}' cannot be read: it is ${other.reason}`)
+  throw new EnvironmentError('selection.table', `'${name}' has no pages: it is ${withoutPages(cluster, [...named][0] as UnstoredRelation)}`)
 }
 
 function withoutPages(cluster: Cluster, { database, oid, relkind }: UnstoredRelation): string {

@@ -87,16 +87,6 @@ describe.each(majors())('data directory of Postgres %i', (major) => {
       expect(new Set(cluster.orphans().map(({ dbOid }) => dbOid))).toEqual(new Set([oid]))
     })
   }, 60_000)
-
-  test('a table access method that is not heap', async () => {
-    await withCluster(major, {}, async (server, sql) => {
-      await sql.exec('create access method other type table handler heap_tableam_handler; create table odd (a int) using other')
-      await closeSessions(server)
-      await server.stop()
-      expect(() => openCluster(server.dataDir).allRelations()).toThrow(UnsupportedError)
-      expect(() => openCluster(server.dataDir).allRelations()).toThrow(/uses other.*relation postgres.public.odd/)
-    })
-  }, 60_000)
 })
 
 function refusals(dataDir: string, deadPid: string): void {
