@@ -2,14 +2,15 @@ import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { listHeapRelations, type ListedRelation } from '../io/inspect/relationlist.ts'
 import { selectRelations } from '../io/selection.ts'
-import { notReadText } from '../lake/notread.ts'
+import { isUnasked, notReadText } from '../lake/notread.ts'
 import { alignedFormat } from '../io/tabletext.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
-import { collect } from './options.ts'
+import { addExcludeOption, collect } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface InspectRelationsOptions {
   database: string[]
+  exclude: string[]
   json?: boolean
   verbose?: boolean
 }
@@ -27,14 +28,15 @@ const IS_NUMBER = [false, false, false, false, false, true, true]
 
 /** `ltap inspect relations`. */
 export function addInspectRelations(inspect: Command, run: Run): void {
-  addVerb(inspect, 'relations <pgdata>', TEXT)
+  addExcludeOption(addVerb(inspect, 'relations <pgdata>', TEXT))
     .option('--database <name>', 'only this database (repeatable)', collect, [])
-    .action(async (pgdata: string, { database, ...options }: InspectRelationsOptions) => {
+    .action(async (pgdata: string, { database, exclude, ...options }: InspectRelationsOptions) => {
       const output = begin(run, options)
       const cluster = openCluster(pgdata)
-      const relations = listHeapRelations(cluster, database)
+      const relations = listHeapRelations(cluster, database, exclude)
       await output.result(relations, () => listText(relations))
-      for (const entry of selectRelations(cluster, { databases: database, tables: [] }).notRead) await output.note(`ltap: not listed: ${notReadText(entry)}`)
+      const { notRead } = selectRelations(cluster, { databases: database, tables: [], exclude })
+      for (const entry of notRead.filter(isUnasked)) await output.note(`ltap: not listed: ${notReadText(entry)}`)
       for (const { problem } of relations) {
         if (problem === null) continue
         run.exitCode = EXIT_BAD_INPUT

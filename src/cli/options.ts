@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 
 /** For options that may be given several times. */
 export function collect(value: string, previous: readonly string[]): string[] {
@@ -8,6 +8,11 @@ export function collect(value: string, previous: readonly string[]): string[] {
 /** `--table schema.name`. */
 export function collectTable(value: string, previous: readonly string[]): string[] {
   return collect(parseTable(value), previous)
+}
+
+/** `--exclude`, of every verb that has it. */
+export function addExcludeOption(command: Command): Command {
+  return command.option('--exclude <pattern>', 'leave out tables and their TOAST relations; * and ? as in psql, schema.name or name (repeatable)', collect, [])
 }
 
 export function parseTable(text: string): string {

@@ -8,7 +8,7 @@ import { counted, factLines, lanesText, listed, megabytes, thousands } from './c
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { collect, collectTable, parseWorkers } from './options.ts'
+import { addExcludeOption, collect, collectTable, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -16,6 +16,7 @@ interface TranscodeOptions extends ReplayFirstOptions {
   lake: string
   database: string[]
   table: string[]
+  exclude: string[]
   workers: number
   compression: Compression
   types: TypeProfile
@@ -30,6 +31,7 @@ const TEXT = {
   examples: [
     'ltap transcode /var/lib/postgresql/17/main --lake ./lake',
     'ltap transcode ./data --lake ./lake --database shop --table public.orders --table public.items',
+    "ltap transcode ./data --lake ./lake --exclude 'audit.*' --exclude public.log_2019",
     'ltap transcode ./data --lake ./lake --on-corrupt carry   # damaged pages are carried as they are, hidden and listed',
     'ltap transcode ./backup --wal ./archive --to 16/B374D848 --lake ./lake   # as it was then',
   ],
@@ -40,7 +42,7 @@ const LISTED_MAX = 20
 
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
-  addStrictOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT)))
+  addStrictOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))
     .requiredOption('--lake <dir>', 'folder for the lake, empty or missing')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
@@ -49,10 +51,10 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .addOption(new Option('--on-corrupt <action>', 'at a damaged page').choices(['fail', 'carry']).default('fail'))
-    .action(async (pgdata: string, { lake, database, table, workers, compression, types, onCorrupt, strict, ...options }: TranscodeOptions) => {
+    .action(async (pgdata: string, { lake, database, table, exclude, workers, compression, types, onCorrupt, strict, ...options }: TranscodeOptions) => {
       const output = begin(run, options)
       const started = performance.now()
-      const filter = { databases: database, tables: table }
+      const filter = { databases: database, tables: table, exclude }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({ pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, onProgress })))
       const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)

@@ -9,12 +9,13 @@ import { counted, factLines, lanesText, listed, thousands } from './count.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { parseWorkers } from './options.ts'
+import { addExcludeOption, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface VerifyOptions extends ReplayFirstOptions {
   lake: string
+  exclude: string[]
   workers: number
   strict?: boolean
   json?: boolean
@@ -36,13 +37,13 @@ const NOT_READ_SHOWN = 20
 
 /** `ltap verify`. */
 export function addVerify(program: Command, run: Run): void {
-  addStrictOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT)))
+  addStrictOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT))))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async (pgdata: string | undefined, { lake, workers, strict, ...options }: VerifyOptions) => {
+    .action(async (pgdata: string | undefined, { lake, exclude, workers, strict, ...options }: VerifyOptions) => {
       const output = begin(run, options)
       const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
-        verifyLake({ lake, workers, onProgress, ...(files === undefined ? {} : { pgdata: files }) }))
+        verifyLake({ lake, exclude, workers, onProgress, ...(files === undefined ? {} : { pgdata: files }) }))
       // The source, not the folder that it was replayed into.
       const report = pgdata === undefined ? await verify()
         : { ...await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify), comparedWith: pgdata }

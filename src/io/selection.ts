@@ -3,6 +3,7 @@ import { noTableHint, quotedTableName, tablesNamed } from '../catalog/tablename.
 import { EnvironmentError } from '../common/errors.ts'
 import type { NotRead } from '../lake/notread.ts'
 import type { Cluster } from './cluster.ts'
+import { excludedTables, exclusionReason } from './exclusion.ts'
 
 /** Which relations of a cluster a job is about; empty lists mean all. */
 export interface RelationFilter {
@@ -10,20 +11,22 @@ export interface RelationFilter {
   databases: readonly string[]
   /** Tables as `schema.name`, see catalog/tablename.ts; their TOAST relations come along. */
   tables: readonly string[]
+  /** Patterns of tables to leave out, see catalog/tablename.ts; their TOAST relations go along. */
+  exclude?: readonly string[]
 }
 
 export interface SelectedRelations {
   relations: Relation[]
   parents: UnstoredRelation[]
-  /** What was asked for and cannot be given. */
+  /** What was excluded, and what was asked for and cannot be given. */
   notRead: NotRead[]
-  /** All databases and all tables were asked for. */
+  /** All databases and all tables were asked for: what is not in `relations` is in `notRead`. */
   complete: boolean
 }
 
 /** @throws EnvironmentError selection.* for names that the cluster does not have */
 export function selectRelations(cluster: Cluster, filter: RelationFilter = { databases: [], tables: [] }): SelectedRelations {
-  const { databases, tables } = filter
+  const { databases, tables, exclude = [] } = filter
   for (const name of databases) {
     if (!cluster.databases.some((database) => database.name === name)) {
       const known = cluster.databases.map((database) => database.name).join(', ')
@@ -36,13 +39,14 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   const relations = oids.flatMap((oid) => cluster.relations(oid))
   const unstored = chosen.flatMap(({ oid }) => cluster.unstored(oid))
   const nonHeap = oids.flatMap((oid) => cluster.nonHeap(oid))
-  const all = { relations, parents: unstored.filter(({ relkind }) => relkind === 'p'), notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable)] }
+  const parents = unstored.filter(({ relkind }) => relkind === 'p')
+  const all = withoutExcluded({ relations, parents, notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable)] }, exclude)
   if (tables.length === 0) return { ...all, complete }
   return { ...selectTables(all, tables), complete }
 }
 
 function otherMethod({ database, schema, name, oid, relkind, reason }: NonHeapRelation): NotRead {
-  return { database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'access-method', reason }
+  return { database: databaseName(database), schema, name, oid, relkind, why: 'access-method', reason }
 }
 
 function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation): NotRead[] {
@@ -50,19 +54,43 @@ function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation
   return [{ database: database.name, schema, name, oid, relkind, why: 'foreign-table', reason: 'a foreign table: its rows are not in this cluster' }]
 }
 
-function selectTables(
-  { relations, parents, notRead }: Omit<SelectedRelations, 'complete'>, tables: readonly string[],
-): Omit<SelectedRelations, 'complete'> {
+type Selected = Omit<SelectedRelations, 'complete'>
+
+function withoutExcluded({ relations, parents, notRead }: Selected, patterns: readonly string[]): Selected {
+  const excluded = excludedTables<Relation | UnstoredRelation | NotRead>([...relations, ...parents, ...notRead], patterns)
+  const toast = toastOf(relations.filter((relation) => excluded.has(relation)))
+  const entries = new Map<string, NotRead>()
+  for (const [{ database, schema, name, oid, relkind }, pattern] of excluded) {
+    const own = database === null || typeof database === 'string' ? database : databaseName(database)
+    entries.set(`${own} ${oid}`, { database: own, schema, name, oid, relkind, why: 'excluded', reason: exclusionReason(pattern) })
+  }
+  return {
+    relations: relations.filter((relation) => !excluded.has(relation) && !toast(relation)),
+    parents: parents.filter((parent) => !excluded.has(parent)), notRead: [...notRead.filter((entry) => !excluded.has(entry)), ...entries.values()],
+  }
+}
+
+/** Tells the TOAST relations of `owners`. */
+function toastOf(owners: readonly Relation[]): (relation: Relation) => boolean {
+  const toast = new Set(owners.map(({ database, toastRelId }) => `${database.oid}/${toastRelId}`))
+  return ({ database, oid, relkind }) => relkind === 't' && toast.has(`${database.oid}/${oid}`)
+}
+
+/** Null for the shared catalogs. */
+function databaseName({ oid, name }: Relation['database']): string | null {
+  return oid === 0 ? null : name
+}
+
+function selectTables({ relations, parents, notRead }: Selected, tables: readonly string[]): Selected {
   const visible = relations.filter((relation) => relation.visible)
   const known: readonly (Relation | UnstoredRelation | NotRead)[] = [...visible, ...parents, ...notRead]
   const found = new Set(tables.flatMap((table) => oneTable(known, table)))
   const selected = visible.filter((relation) => found.has(relation))
   const selectedParents = parents.filter((parent) => found.has(parent))
   const selectedNotRead = notRead.filter((left) => found.has(left))
-  const toast = new Set(selected.map(({ database, toastRelId }) => `${database.oid}/${toastRelId}`))
-  const isToast = ({ database, oid, relkind }: Relation): boolean => relkind === 't' && toast.has(`${database.oid}/${oid}`)
+  const isToast = toastOf(selected)
   return {
-    relations: relations.filter((relation) => selected.includes(relation) || isToast(relation)), parents: selectedParents, notRead: selectedNotRead,
+    relations: relations.filter((relation) => found.has(relation) || isToast(relation)), parents: selectedParents, notRead: selectedNotRead,
   }
 }
 

@@ -9,6 +9,7 @@ import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
+import { excludedTables, exclusionReason } from './exclusion.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { Pool, type Workers } from './pool.ts'
@@ -18,6 +19,8 @@ export interface VerifyLakeOptions {
   lake: string
   /** Without it the lake is audited alone: every page forms back to the CRC it had. */
   pgdata?: string
+  /** Patterns of tables to leave out, as in {@link RelationFilter}. */
+  exclude?: readonly string[]
   /** As for transcodeLake. */
   workers: number | Workers
   onProgress?: OnProgress
@@ -84,7 +87,21 @@ function isThere(path: string): boolean {
   }
 }
 
-/** Those that the lake lists as not read, and their TOAST relations. */
+/** A lake's relations less those that the patterns take in, which the report lists as not read. */
+function withoutExcluded({ relations, notRead }: Manifest, patterns: readonly string[]): Pick<Manifest, 'relations' | 'notRead'> {
+  const excluded = excludedTables<LakeRelation | NotRead>([...relations, ...notRead], patterns)
+  const owners = relations.filter((relation) => excluded.has(relation))
+  const entries = [...excluded].map(([{ database, schema, name, oid, relkind }, pattern]): NotRead =>
+    ({ database, schema, name, oid, relkind, why: 'excluded', reason: exclusionReason(pattern) }))
+  const isToast = ({ dbOid, relkind, oid }: LakeRelation): boolean =>
+    relkind === 't' && owners.some((owner) => owner.dbOid === dbOid && owner.toastRelId === oid)
+  return {
+    relations: relations.filter((relation) => !excluded.has(relation) && !isToast(relation)),
+    notRead: [...notRead.filter((entry) => !excluded.has(entry)), ...entries],
+  }
+}
+
+/** Those that are listed as not read, and their TOAST relations. */
 function leftOutRelations(relations: readonly Relation[], notRead: readonly NotRead[]): Set<Relation> {
   const key = (database: string | null, oid: number): string => `${oid} ${database ?? ''}`
   const own = ({ database }: Relation): string | null => (database.oid === 0 ? null : database.name)
@@ -103,6 +120,8 @@ function byPlace(a: LakeDifference, b: LakeDifference): number {
 class VerifyJob {
   private readonly options: VerifyLakeOptions
   private readonly manifest: Manifest
+  /** Those to verify. */
+  private readonly stored: readonly LakeRelation[]
   private readonly pool: Pool
   private readonly cluster: Cluster | undefined
   private readonly report: LakeReport
@@ -114,19 +133,20 @@ class VerifyJob {
     this.manifest = manifest
     this.cluster = cluster
     this.pool = pool
+    const { relations, notRead } = withoutExcluded(manifest, options.exclude ?? [])
+    this.stored = relations.filter(({ relkind }) => relkind !== 'p')
     this.report = {
       equal: true, systemIdentifier: manifest.systemIdentifier, lsn: manifest.lsn, comparedWith: options.pgdata ?? null, relations: 0, files: 0,
       pages: 0, tuples: 0, rows: 0, hiddenRows: 0, lanes: newLaneCounts(),
       forensic: {
         deadTuples: 0, dangling: 0, orphanFiles: manifest.orphans, temporaryFiles: manifest.temporaryFiles, hintContradictions: 0, damagedPages: 0,
       },
-      notRead: manifest.notRead, differing: 0, differences: [],
+      notRead, differing: 0, differences: [],
     }
   }
 
   async run(): Promise<LakeReport> {
-    const { manifest, report } = this
-    const stored = manifest.relations.filter(({ relkind }) => relkind !== 'p')
+    const { stored, report } = this
     this.totalBytes = stored.reduce((sum, { forks }) => sum + (forks.main ?? 0) * BLOCK_SIZE, 0)
     this.options.onProgress?.(0, this.totalBytes, '')
     const sources = this.sources(stored)
@@ -144,7 +164,7 @@ class VerifyJob {
     if (!this.cluster) return found
     const lake = new Map(stored.map((relation) => [relation.path, relation]))
     const relations = this.cluster.allRelations()
-    const leftOut = leftOutRelations(relations, this.manifest.notRead)
+    const leftOut = leftOutRelations(relations, this.report.notRead)
     for (const relation of relations) {
       const relativePath = this.cluster.relativePath(relation)
       const twin = lake.get(relativePath)

@@ -2,7 +2,9 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openCluster } from '../../src/io/cluster.ts'
+import { readManifest } from '../../src/io/lake.ts'
 import { ltap } from '../cli/streams.ts'
+import { expectRefusal } from '../support/badinput.ts'
 import { withFolder } from '../support/lakes.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
 
@@ -76,6 +78,27 @@ describe.each(majors())('access methods, Postgres %i', (major) => {
       expect(JSON.parse(neighbour.stdout)).toMatchObject({ notRead: [] })
       const itself = await ltap(['transcode', dataDir, '--lake', join(folder, 'itself'), '--database', 'postgres', '--workers', '1', '--table', 'public.odd', '--strict'])
       expect(itself.code).toBe(1)
+
+      // What is left out on purpose is no reason for --strict, and its TOAST relation goes along.
+      const excluded = ['odd', 'public.ev?n', 'par*_2', 'PUBLIC.remote', '*.second'].flatMap((pattern) => ['--exclude', pattern])
+      const rest = join(folder, 'rest')
+      const without = await ltap(['transcode', dataDir, '--lake', rest, '--workers', '1', '--strict', '--json', ...excluded])
+      expect({ code: without.code, stderr: without.stderr.replace(/^transcode: .*\n/gm, '') }).toEqual({ code: 0, stderr: '' })
+      const names = (JSON.parse(without.stdout) as { notRead: { name: string; why: string }[] }).notRead.map(({ name, why }) => `${name} ${why}`)
+      expect(names.sort()).toEqual(['even excluded', 'odd excluded', 'parent_2 excluded', 'remote excluded', 'second excluded'])
+      const { relations } = readManifest(rest)
+      const second = readManifest(lake).relations.find(({ name }) => name === 'second')!
+      expect(relations.map(({ oid }) => oid)).not.toContain(second.oid)
+      expect(relations.map(({ oid }) => oid)).not.toContain(second.toastRelId)
+      expect(relations.map(({ name }) => name)).toContain('pg_class')
+      const complete = await ltap(['verify', dataDir, '--lake', rest, '--workers', '1', '--strict'])
+      expect({ code: complete.code, stdout: complete.stdout }).toMatchObject({ code: 0, stdout: expect.stringMatching(/^equal/) })
+      const less = await ltap(['verify', dataDir, '--lake', lake, '--workers', '1', '--exclude', 'pl*', '--json'])
+      expect({ code: less.code, report: JSON.parse(less.stdout) }).toMatchObject({ code: 0, report: { notRead: expect.arrayContaining([
+        expect.objectContaining({ name: 'plain', why: 'excluded', reason: 'left out by --exclude pl*' }),
+      ]) } })
+      const misspelt = await ltap(['transcode', dataDir, '--lake', join(folder, 'no'), '--exclude', 'public.Plian'])
+      expectRefusal(misspelt, /selection.exclude: --exclude 'public.Plian' matches no table/)
 
       const listed = await ltap(['inspect', 'relations', dataDir, '--database', 'postgres'])
       expect(listed.stdout).toMatch(/ third /)

@@ -24,9 +24,13 @@ export interface ListedRelation {
 
 const KINDS = { r: 'table', t: 'toast', m: 'matview', S: 'sequence' } as const
 
-/** Every heap relation of a cluster, or of some databases. @throws EnvironmentError selection.database */
-export function listHeapRelations(cluster: Cluster, databases: readonly string[] = []): ListedRelation[] {
-  return selectRelations(cluster, { databases, tables: [] }).relations.map((relation) => ({ ...identity(relation), ...storage(cluster, relation) }))
+/**
+ * Every heap relation of a cluster, or of some databases.
+ * @param exclude patterns of tables to leave out
+ * @throws EnvironmentError selection.*
+ */
+export function listHeapRelations(cluster: Cluster, databases: readonly string[] = [], exclude: readonly string[] = []): ListedRelation[] {
+  return selectRelations(cluster, { databases, tables: [], exclude }).relations.map((relation) => ({ ...identity(relation), ...storage(cluster, relation) }))
 }
 
 function identity({ database, schema, name, relkind, persistence, visible, oid }: Relation): Omit<ListedRelation, 'file' | 'blocks' | 'bytes' | 'problem'> {

@@ -1,0 +1,26 @@
+import { noTableHint, type TableIdentity, tablesLike } from '../catalog/tablename.ts'
+import { EnvironmentError } from '../common/errors.ts'
+import { SYSTEM_SCHEMAS } from '../lake/viewnames.ts'
+
+/**
+ * Tables that patterns of --exclude take in, each with the pattern that does. A pattern takes in the server's own tables only if it begins
+ * with the name of their schema: `p*` is meant for users' tables, `pg_catalog.pg_auth*` is not.
+ * @throws EnvironmentError selection.exclude for a pattern that takes in nothing: a misspelt name must not go unnoticed
+ */
+export function excludedTables<T extends TableIdentity>(tables: readonly T[], patterns: readonly string[]): Map<T, string> {
+  const excluded = new Map<T, string>()
+  for (const pattern of patterns) {
+    const found = tablesLike(tables, pattern).filter(({ schema }) => !SYSTEM_SCHEMAS.has(schema) || pattern.startsWith(`${schema}.`))
+    if (found.length === 0) {
+      const hint = `${noTableHint(tables, pattern)}, * and ? stand for other characters`
+      throw new EnvironmentError('selection.exclude', `--exclude '${pattern}' matches no table; ${hint}`)
+    }
+    for (const table of found) if (!excluded.has(table)) excluded.set(table, pattern)
+  }
+  return excluded
+}
+
+/** The reason of a NotRead. */
+export function exclusionReason(pattern: string): string {
+  return `left out by --exclude ${pattern}`
+}
