@@ -1,10 +1,13 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { Oid } from '../common/ids.ts'
+import { EXTENSION_TYPES } from '../datum/extensiontypes.ts'
 import type { CompositeField, TypeDef } from '../datum/typedef.ts'
-import type { PgAttribute, PgEnum, PgRange, PgType } from './catalogs.ts'
+import type { PgAttribute, PgEnum, PgProc, PgRange, PgType } from './catalogs.ts'
 
 /** F_ARRAY_IN: typinput of every true array, and of nothing else (int2vector and oidvector have their own). */
 const ARRAY_IN = 750
+/** FirstNormalObjectId: every type that initdb makes is below. */
+const FIRST_NORMAL_OID = 16384
 
 export interface TypeCatalogs {
   types: ReadonlyMap<Oid, PgType>
@@ -13,6 +16,10 @@ export interface TypeCatalogs {
   /** Attributes of a relation in attnum order. */
   attributes: (relId: Oid) => readonly PgAttribute[]
   namespaceName: (oid: Oid) => string
+  /** Reads pg_proc. */
+  functions: (oids: ReadonlySet<Oid>) => readonly PgProc[]
+  /** Extension by oid of the type that it owns. Reads pg_depend. */
+  extensionTypes: () => ReadonlyMap<Oid, string>
 }
 
 /** Makes TypeDefs from the catalogs of one database; each type is made once. */
@@ -22,6 +29,7 @@ export class TypeDefs {
   private readonly labels = new Map<Oid, PgEnum[]>()
   private readonly ranges = new Map<Oid, PgRange>()
   private readonly multiranges = new Map<Oid, PgRange>()
+  private namesakes: ReadonlySet<Oid> | undefined
 
   constructor(catalogs: TypeCatalogs) {
     this.catalogs = catalogs
@@ -66,7 +74,7 @@ export class TypeDefs {
     return type
   }
 
-  private details(row: PgType): Pick<TypeDef, 'element' | 'base' | 'labels' | 'fields' | 'subtype'> {
+  private details(row: PgType): Pick<TypeDef, 'element' | 'base' | 'labels' | 'fields' | 'subtype' | 'opaque'> {
     switch (kindOf(row)) {
       case 'array':
         return { element: row.element }
@@ -82,10 +90,31 @@ export class TypeDefs {
         return { subtype: required(this.ranges.get(row.oid), row).subtype }
       case 'multirange':
         return { subtype: required(this.multiranges.get(row.oid), row).type }
+      case 'base':
+        return this.isNamesake(row) ? { opaque: true } : {}
       default:
         return {}
     }
   }
+
+  /** Whether the type has the name of one that has a codec, but is not that one. */
+  private isNamesake(row: PgType): boolean {
+    if (this.catalogs.namespaceName(row.namespace) === 'pg_catalog') return row.oid >= FIRST_NORMAL_OID
+    if (!EXTENSION_TYPES.has(row.name)) return false
+    this.namesakes ??= namesakesOfExtensionTypes(this.catalogs)
+    return this.namesakes.has(row.oid)
+  }
+}
+
+/** Types outside pg_catalog that are named as an extension's, but are not its own or not made with its function. */
+function namesakesOfExtensionTypes({ types, functions, extensionTypes }: TypeCatalogs): Set<Oid> {
+  const named = [...types.values()].filter(({ name }) => EXTENSION_TYPES.has(name))
+  const owners = extensionTypes()
+  const symbols = new Map(functions(new Set(named.map(({ input }) => input))).map(({ oid, symbol }) => [oid, symbol]))
+  return new Set(named.filter(({ oid, name, input }) => {
+    const expected = EXTENSION_TYPES.get(name)!
+    return owners.get(oid) !== expected.extension || symbols.get(input) !== expected.input
+  }).map(({ oid }) => oid))
 }
 
 function kindOf(row: PgType): TypeDef['kind'] {

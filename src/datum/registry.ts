@@ -109,7 +109,7 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
     'regcollation'].map((name): [string, CodecFactory] => [name, () => regCodec]),
 ])
 
-/** Types of extensions, by typname: their oids differ from database to database. */
+/** Types of extensions, by typname; what else they must be is in extensiontypes.ts, and was looked at when the type was pinned. */
 const EXTENSION: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory>([
   ['citext', string],
   ['hstore', ({ encoding }) => hstoreCodec(textEncoding(encoding))],
@@ -149,6 +149,7 @@ export function codecFor(ref: TypeRef, context: CodecContext): Codec {
 }
 
 function baseOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
+  if (type.opaque) return opaqueCodec
   if (type.schema === 'pg_catalog') return BUILT_IN.get(type.name)?.(context, typmod, type) ?? opaqueCodec
   // The extension types known here are all varlena: anything else is a namesake.
   return (type.len === -1 ? EXTENSION.get(type.name)?.(context, typmod, type) : undefined) ?? opaqueCodec

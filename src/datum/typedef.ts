@@ -20,6 +20,8 @@ export interface TypeDef {
   storage: string
   /** typdelim: what separates array elements of this type. */
   delimiter: string
+  /** base: named as a type that has a codec, but made of something else; only its stored bytes can be shown. */
+  opaque?: true
   /** array: the element type. */
   element?: Oid
   /** domain: what it is over. */
@@ -64,7 +66,8 @@ const COMMON = { oid: unsigned32, name: text, schema: text, ...LAYOUT, storage: 
 
 /** What is read as a TypeDef; how types hang together is checked by checkTupleDesc. */
 export const TYPE_DEF = v.variant('kind', [
-  v.strictObject({ kind: oneOf(['base', 'pseudo']), ...COMMON }),
+  v.strictObject({ kind: v.literal('base'), ...COMMON, opaque: v.exactOptional(v.literal(true)) }),
+  v.strictObject({ kind: v.literal('pseudo'), ...COMMON }),
   v.strictObject({ kind: v.literal('array'), ...COMMON, element: unsigned32 }),
   v.strictObject({ kind: v.literal('domain'), ...COMMON, base: TYPE_REF }),
   v.strictObject({ kind: v.literal('enum'), ...COMMON, labels: v.array(v.strictTuple([unsigned32, text])) }),
