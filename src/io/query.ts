@@ -1,12 +1,15 @@
-import { rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { DuckDBConnection, DuckDBExtractedStatements, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
 import { EnvironmentError } from '../common/errors.ts'
 import type { LakeDatabase, Manifest } from '../lake/manifest.ts'
 import { databaseNames, userDatabases } from '../lake/viewnames.ts'
+import { fileError } from './datadir/files.ts'
 import { type ValueText, valueText } from './duckvalue.ts'
 import { readManifest } from './lake.ts'
+import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
+import { extractReading } from './querystatement.ts'
 import { LakeViews } from './queryviews.ts'
 import { alignedFormat, type Cells, csvFormat, jsonFormat } from './tabletext.ts'
 
@@ -19,7 +22,7 @@ export interface QueryRequest {
   lake: string
   /** Needed only if the lake has several user databases. */
   database?: string
-  /** DuckDB's SQL; of several statements the last one's rows are written. */
+  /** DuckDB's SQL, of anybody: it can read the lake and nothing else. Of several statements the last one's rows are written. */
   sql: string
   format: QueryFormat
   /** DuckDB's memory_limit, `4GB`; default: its own, 80 % of the machine's. */
@@ -33,12 +36,10 @@ export type WriteText = (text: string) => Promise<void>
 /** Rows a table's column widths are taken from. */
 const TABLE_SAMPLE = 10_000
 
-/** Queries of this process so far: each spills to a folder of its own. */
-let queries = 0
-
 /**
  * Runs SQL over the rows that were visible at the lake's LSN; schema `ltap_<schema>` shows all tuples with `_ltap` and `_visible`.
- * Rows stream: memory does not grow with the result. Nothing is written but DuckDB's temporary files.
+ * Rows stream: memory does not grow with the result. Only SELECT and EXPLAIN of one are run, on the lake's files alone; nothing is written
+ * but DuckDB's temporary files, into a folder of this call that nobody else may enter.
  * @throws EnvironmentError query.*, lake.missing; CorruptionError and UnsupportedError lake.*
  */
 export async function queryLake(request: QueryRequest, write: WriteText): Promise<{ rows: number }> {
@@ -46,20 +47,33 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
   const manifest = readManifest(lake)
   const names = databaseNames(manifest, chooseDatabase(manifest, request.database))
   const duck = await importDuck()
-  const temporary = join(tmpdir(), `ltap-query-${process.pid}-${queries++}`)
-  const instance = await openDuck(duck, request, temporary)
+  const temporary = makeTemporary()
   try {
-    const connection = await instance.connect()
+    const instance = await openDuck(duck, request, temporary)
     try {
-      const views = new LakeViews(lake, manifest, names, request.sql)
-      await views.create(connection)
-      return await runSql(duck, connection, request, views, write)
+      const connection = await instance.connect()
+      try {
+        const views = new LakeViews(lake, manifest, names, request.sql)
+        await views.create(connection)
+        await lockDuckDB(connection, views.files())
+        return await runSql(duck, connection, request, views, write)
+      } finally {
+        connection.closeSync()
+      }
     } finally {
-      connection.closeSync()
+      instance.closeSync()
     }
   } finally {
-    instance.closeSync()
     rmSync(temporary, { recursive: true, force: true })
+  }
+}
+
+/** Mode 0700. @throws EnvironmentError file.* */
+function makeTemporary(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'ltap-query-'))
+  } catch (error) {
+    throw fileError(error, tmpdir())
   }
 }
 
@@ -92,7 +106,7 @@ async function openDuck(duck: Duck, { memoryLimit, threads }: QueryRequest, temp
   try {
     return await duck.DuckDBInstance.create(':memory:', {
       temp_directory: temporary,
-      autoinstall_known_extensions: 'false',
+      ...CLOSED_SETTINGS,
       ...(memoryLimit === undefined ? {} : { memory_limit: memoryLimit }),
       ...(threads === undefined ? {} : { threads: String(threads) }),
     })
@@ -115,27 +129,11 @@ async function runSql(
 
 /** Runs all statements, the last one as a stream of its rows. */
 async function runStatements(duck: Duck, connection: DuckDBConnection, sql: string): Promise<DuckDBResult> {
-  const { SELECT, EXPLAIN, PRAGMA, SET, VARIABLE_SET } = duck.StatementType
-  const readers = new Set([SELECT, EXPLAIN, PRAGMA, SET, VARIABLE_SET])
-  const statements = await extractStatements(connection, sql)
+  const statements = await extractReading(duck, connection, sql)
   for (let i = 0; ; i++) {
     const prepared = await statements.prepare(i)
-    if (!readers.has(prepared.statementType)) {
-      const kind = duck.StatementType[prepared.statementType]
-      throw new EnvironmentError('query.sql', `${kind} is refused: a lake is only read (SELECT, SHOW, DESCRIBE, EXPLAIN, SET)`)
-    }
     if (i === statements.count - 1) return await prepared.stream()
     await prepared.run()
-  }
-}
-
-async function extractStatements(connection: DuckDBConnection, sql: string): Promise<DuckDBExtractedStatements> {
-  try {
-    return await connection.extractStatements(sql)
-  } catch (error) {
-    // DuckDB has no message of its own for a text of blanks and comments only.
-    const isEmpty = firstLine(error) === 'Error in native callback'
-    throw isEmpty ? new EnvironmentError('query.sql', 'no SQL statement') : error
   }
 }
 

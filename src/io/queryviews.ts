@@ -3,7 +3,7 @@ import { EnvironmentError } from '../common/errors.ts'
 import { type DatabaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings } from '../lake/viewnames.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { notReadText } from '../lake/notread.ts'
-import { createView, quoteText, type ViewColumns } from '../lake/views.ts'
+import { createView, globEscape, quoteText, type ViewColumns } from '../lake/views.ts'
 import { checkLakeFile } from './lakefile.ts'
 
 /**
@@ -74,6 +74,12 @@ export class LakeViews {
     if (this.checked.has(relation)) return
     this.checked.add(relation)
     for (const file of relation.files) checkLakeFile(this.root, this.manifest, relation, file)
+  }
+
+  /** Every file that the views read, as a path and as the pattern that stands in a view. */
+  files(): string[] {
+    const paths = [...this.checked].flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
+    return paths.map((path) => this.root + path).flatMap((path) => (globEscape(path) === path ? [path] : [path, globEscape(path)]))
   }
 
   /** What helps with a table that was not found. */

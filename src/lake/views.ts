@@ -156,7 +156,12 @@ function fileList(paths: readonly string[], options: ViewOptions): string {
 
 /** A path as DuckDB's glob takes it for itself. */
 function fileName(path: string, { root }: ViewOptions): string {
-  return quoteText((root + path).replace(/[[*?]/g, '[$&]'))
+  return quoteText(globEscape(root + path))
+}
+
+/** A path as a glob pattern that matches nothing else. */
+export function globEscape(path: string): string {
+  return path.replace(/[[*?]/g, '[$&]')
 }
 
 export function quoteText(text: string): string {
