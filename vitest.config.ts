@@ -1,23 +1,30 @@
 import { defineConfig } from 'vitest/config'
-import { parseScope } from './test/support/scopename.ts'
 import { runSeed } from './test/support/runseed.mjs'
+import { parseScope } from './test/support/scopename.ts'
 import { SlowTests } from './test/support/slowtests.ts'
+import { testFiles } from './test/support/testfiles.ts'
 
-/** test/support/scope.ts says what each scope has. Workers inherit both variables, so that a run has one scope and one seed. */
+/** test/support/scope.ts says what each scope has. Workers inherit both variables: a run has one scope and one seed. */
 const scope = parseScope(process.env['LTAP_TEST_SCOPE'] ??= 'quick')
 const seed = (process.env['LTAP_TEST_SEED'] ??= String(runSeed(scope)))
 console.info(`LTAP_TEST_SCOPE=${scope} LTAP_TEST_SEED=${seed}`)
 
+/** Files that are named on the command line run in any scope, in its size. */
+const isNamed = process.argv.slice(2).some((argument) => argument.startsWith('test/'))
+
 const MINUTE = 60_000
+const slow = { quick: 1, sample: 2, all: 60 }[scope] * MINUTE
+const isQuick = scope === 'quick' && !isNamed
 
 export default defineConfig({
   test: {
-    include: [scope === 'sample' ? 'test/long/**/*.test.ts' : 'test/**/*.test.ts'],
-    exclude: ['node_modules/**', ...(scope === 'quick' ? ['test/long/**'] : [])],
+    include: isNamed ? ['test/**/*.test.ts'] : testFiles(scope, Number(seed)),
+    exclude: ['node_modules/**'],
+    globalSetup: ['test/support/globalsetup.ts'],
     setupFiles: ['test/support/setup.ts'],
-    testTimeout: (scope === 'quick' ? 2 : 20) * MINUTE,
-    hookTimeout: (scope === 'quick' ? 2 : 10) * MINUTE,
+    testTimeout: (isQuick ? 2 : 20) * MINUTE,
+    hookTimeout: (isQuick ? 2 : 10) * MINUTE,
     maxWorkers: 2,
-    reporters: ['default', new SlowTests((scope === 'quick' ? 1 : scope === 'sample' ? 3 : 60) * MINUTE)],
+    reporters: ['default', new SlowTests(slow)],
   },
 })

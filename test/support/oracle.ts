@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { type CreateOptions, FAST_SETTINGS, PostgresCluster, installedMajors } from '../../src/io/postgres.ts'
 import { drawn, SCOPE } from './scope.ts'
 import type { Scope } from './scopename.ts'
+import { createFromTemplate } from './template.ts'
 
 /** Settings that fix every output function to its canonical text (design.md 3.2). */
 const CANONICAL = {
@@ -18,8 +19,14 @@ const TEST_SETTINGS = { ...FAST_SETTINGS, ...CANONICAL, autovacuum: 'off', max_p
 // A test runner that is killed leaves its workers running to the end of their test; ours end, and their servers with them.
 process.once('disconnect', () => process.exit(1))
 
+const QUICK_MAJORS = [14, 17, 18]
+const OTHER_MAJORS = [15, 16]
 const ALL_MAJORS = [14, 15, 16, 17, 18]
-const MAJORS: Record<Scope, () => number[]> = { quick: () => [14, 17, 18], sample: () => drawn(ALL_MAJORS, 2, 'majors'), all: () => ALL_MAJORS }
+const MAJORS: Record<Scope, () => number[]> = {
+  quick: () => QUICK_MAJORS,
+  sample: () => [...drawn(QUICK_MAJORS, 1, 'majors of npm test'), ...drawn(OTHER_MAJORS, 1, 'other majors')].sort(),
+  all: () => ALL_MAJORS,
+}
 
 /** Majors to test on, by the scope of the run; LTAP_TEST_MAJORS says others: `14,18` or `all`. Those not tested are said on stderr. */
 export function majors(): number[] {
@@ -155,7 +162,7 @@ export async function connect(cluster: PostgresCluster, database = 'postgres'): 
 
 /** A started cluster with the test settings; the caller removes it (or uses {@link withCluster}). */
 export async function createCluster(major: number, options: Omit<CreateOptions, 'major'> = {}): Promise<PostgresCluster> {
-  const cluster = await PostgresCluster.create({ ...options, major, settings: { ...TEST_SETTINGS, ...options.settings } })
+  const cluster = await createFromTemplate({ ...options, major, settings: { ...TEST_SETTINGS, ...options.settings } })
   try {
     await cluster.start()
   } catch (error) {

@@ -12,8 +12,11 @@
  *     test.each(drawn(MATRIX, 4, 'recovery settings'))('%o', …)      // 4 of them; in `all` each
  *     new Random(TEST_SEED)                                          // everything random begins with the seed of the run
  *
- * A file in test/long does not run in `quick`: its `amount` may leave `quick` out. A file elsewhere does not run in `sample`.
- * One file by hand: LTAP_TEST_SCOPE=sample npx vitest run test/long/fuzz (LTAP_TEST_MAJORS=18 and LTAP_TEST_SEED=<n> choose further).
+ * `npm test` leaves out test/long, so there `amount` needs no `quick`. A sample has at most 16 files of test/long, and 5 others on its majors
+ * (testfiles.ts). A test that takes over a minute in `quick`, over two in `sample`, is listed at the end of the run.
+ *
+ * Some files by hand, whatever the scope: `npx vitest run test/long/fuzz` in the size of `quick`, with LTAP_TEST_SCOPE=sample in that one's;
+ * LTAP_TEST_MAJORS=18 and LTAP_TEST_SEED=<n> choose further.
  */
 import { Random, TEST_SEED } from './random.ts'
 import { parseScope, type Scope } from './scopename.ts'
@@ -27,9 +30,9 @@ export function amount<T>(of: { quick?: T, sample: T, all: T }): T {
 }
 
 /**
- * `count` of the items in their order, by the seed of the run; all of them in scope `all`. `what` names them in what it prints, and lets lists of
- * equal length have draws of their own. Successive seeds (CI takes the number of the commit) draw each item equally often, and each at least once
- * in items / count seeds, rounded up.
+ * `count` of the items in their order, by the seed of the run; all of them in scope `all`. `what` names them in what it prints, and gives lists draws
+ * that do not depend on each other. Each seed draws each item with the same chance, and items / count successive seeds (rounded up, counted from a
+ * multiple of that) draw all of them. CI takes the number of the commit.
  */
 export function drawn<T>(items: readonly T[], count: number, what = 'items'): T[] {
   if (SCOPE === 'all' || count >= items.length) return [...items]
@@ -38,11 +41,14 @@ export function drawn<T>(items: readonly T[], count: number, what = 'items'): T[
   return chosen
 }
 
-/** A window of a shuffled list; with each seed it moves on by its own length, around the end to the beginning. */
+/** In each round of successive seeds the list is shuffled and cut into pieces; a seed has one of them. */
 export function drawnIndexes(length: number, count: number, seed: number, what: string): number[] {
-  const order = shuffled(length, new Random([...what].reduce((hash, letter) => Math.imul(hash, 31) + letter.codePointAt(0)!, length)))
-  const start = Number((BigInt(seed) * BigInt(count)) % BigInt(length))
-  return Array.from({ length: count }, (_, i) => order[(start + i) % length]!).sort((a, b) => a - b)
+  if (count >= length) return Array.from({ length }, (_, i) => i)
+  const seeds = Math.ceil(length / count)
+  const random = new Random([...what].reduce((hash, letter) => Math.imul(hash, 31) + letter.codePointAt(0)!, Math.imul(Math.floor(seed / seeds), 0x9e3779b1) + length))
+  const order = shuffled(length, random)
+  const piece = shuffled(seeds, random)[seed % seeds]!
+  return Array.from({ length: count }, (_, i) => order[(piece * count + i) % length]!).sort((a, b) => a - b)
 }
 
 function shuffled(length: number, random: Random): number[] {

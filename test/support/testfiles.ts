@@ -1,0 +1,29 @@
+/** Which test files a run has, by its scope: for vitest.config.ts. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { drawnIndexes } from './scope.ts'
+import type { Scope } from './scopename.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+/** Of test/long, in a sample. With what test/support/scope.ts says of each file, they end in time however many files there are. */
+const LONG_FILES = 16
+/** Of the other files that need a server, in a sample: on its majors. */
+const SERVER_FILES = 5
+
+/** Quick: none of test/long. Sample: some of test/long, and some others on the sample's majors. All: all. */
+export function testFiles(scope: Scope, seed: number): string[] {
+  const files = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts')).map((name) => `test/${name.replaceAll('\\', '/')}`).sort()
+  const isLong = (path: string): boolean => path.startsWith('test/long/')
+  if (scope === 'all') return files
+  const quick = files.filter((path) => !isLong(path))
+  if (scope === 'quick') return quick
+  const onServers = quick.filter((path) => readFileSync(join(ROOT, path), 'utf8').includes('majors()'))
+  return [...drawnFiles(files.filter(isLong), LONG_FILES, seed, 'files of test/long'), ...drawnFiles(onServers, SERVER_FILES, seed, 'other files with servers')]
+}
+
+function drawnFiles(files: readonly string[], count: number, seed: number, what: string): string[] {
+  const chosen = drawnIndexes(files.length, count, seed, what).map((i) => files[i]!)
+  console.info(`seed ${seed} draws ${chosen.length} of ${files.length} ${what}:\n  ${chosen.join('\n  ')}`)
+  return chosen
+}
