@@ -1,4 +1,5 @@
 import type { LaneCounts } from '../columnar/lanes.ts'
+import { printable } from '../common/printable.ts'
 
 /** 1234567 → `1,234,567`. */
 export function thousands(value: number): string {
@@ -18,7 +19,7 @@ export function counted(count: number, noun: string, plural = `${noun}s`): strin
 /** Lines `  name   value`, values aligned. */
 export function factLines(facts: readonly (readonly [string, string])[]): string {
   const width = Math.max(...facts.map(([name]) => name.length))
-  return facts.map(([name, value]) => `  ${name.padEnd(width)}  ${value}\n`).join('')
+  return facts.map(([name, value]) => `  ${name.padEnd(width)}  ${printable(value)}\n`).join('')
 }
 
 /** `12,345 native, 6 text, 78 raw; carried whole: 1 tuple, 0 pages`, and what is too large to show, if anything is. */
@@ -31,5 +32,5 @@ export function lanesText({ native, text, raw, tupleLane, pageImages, oversized 
 /** A line for each, up to a limit. */
 export function listed(what: string, lines: readonly string[], most: number): string[] {
   const rest = lines.length - most
-  return [...lines.slice(0, most).map((line) => `${what}: ${line}\n`), ...(rest > 0 ? [`and ${counted(rest, what)} more\n`] : [])]
+  return [...lines.slice(0, most).map((line) => `${what}: ${printable(line)}\n`), ...(rest > 0 ? [`and ${counted(rest, what)} more\n`] : [])]
 }

@@ -1,4 +1,5 @@
 import { isPositioned } from '../common/errors.ts'
+import { printable, printableLines } from '../common/printable.ts'
 
 /** What a verb's exit code says. */
 export const EXIT_DONE = 0
@@ -20,8 +21,8 @@ export function exitCodeOf(error: unknown): number {
 /** One line for stderr, without its end; with `verbose` the stack trace below it. */
 export function describeFailure(error: unknown, verbose: boolean): string {
   const message = error instanceof Error ? error.message : String(error)
-  const line = `ltap: ${message.replace(/\s*\n\s*/g, ' ')}`
-  if (verbose) return error instanceof Error && error.stack !== undefined ? `${line}\n${error.stack}` : line
+  const line = `ltap: ${printable(message.replace(/\s*\n\s*/g, ' '))}`
+  if (verbose) return error instanceof Error && error.stack !== undefined ? `${line}\n${printableLines(error.stack)}` : line
   return isExpected(error) ? line : `${line} (this is a bug in ltap: run again with --verbose and report it)`
 }
 

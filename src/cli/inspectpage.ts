@@ -30,7 +30,8 @@ export function addInspectPage(inspect: Command, run: Run): void {
       for (const { block, forkBlock, page } of readHeapFile(file, options.block)) {
         const description = describePage(page, block, forkBlock, options.hex === true)
         const separator = count++ === 0 ? '[\n' : ',\n'
-        await output.write(output.json ? `${separator}${JSON.stringify(description)}` : formatPage(description))
+        if (output.json) await output.write(`${separator}${JSON.stringify(description)}`)
+        else await output.print(formatPage(description))
       }
       if (output.json) await output.write(count === 0 ? '[]\n' : '\n]\n')
       else if (count === 0) await output.note('the file has no whole page')

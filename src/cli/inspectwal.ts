@@ -195,7 +195,7 @@ class WalPrinter {
   private async flush(): Promise<void> {
     const { text } = this
     this.text = ''
-    if (text !== '') await this.output.write(text)
+    if (text !== '') await (this.output.json ? this.output.write(text) : this.output.print(text))
   }
 
   private async noteEnd(single: boolean): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { printable, printableLines } from '../common/printable.ts'
 
 /** Where a run reads and writes: the process's own streams, or a test's. */
 export interface Streams {
@@ -18,17 +19,21 @@ export class Output {
     this.json = json
   }
 
-  /** Writes to stdout as it is; resolves when the stream takes more. */
+  /** Writes to stdout as it is, JSON, CSV and our own colors; resolves when the stream takes more. */
   readonly write = (text: string): Promise<void> => writeTo(this.streams.stdout, text)
+
+  /** Writes to stdout for people. Names in a line are better escaped with {@link printable}, which takes line ends too. */
+  readonly print = (text: string): Promise<void> => this.write(printableLines(text))
 
   /** The result of a verb: `text` with its line ends, or `value` as one JSON document. */
   async result(value: unknown, text: () => string): Promise<void> {
-    await this.write(this.json ? `${JSON.stringify(value, bigintText, 2)}\n` : text())
+    if (this.json) await this.write(`${JSON.stringify(value, bigintText, 2)}\n`)
+    else await this.print(text())
   }
 
   /** A remark that is no part of the result. */
   async note(line: string): Promise<void> {
-    await writeTo(this.streams.stderr, `${line}\n`)
+    await writeTo(this.streams.stderr, `${printable(line)}\n`)
   }
 }
 

@@ -1,4 +1,5 @@
 import { SingleBar } from 'cli-progress'
+import { printable } from '../common/printable.ts'
 import type { Output } from './output.ts'
 
 /** Shows how far a long verb is. */
@@ -40,7 +41,7 @@ function startBar(output: Output, { title, total, unit, now = () => performance.
   })
   bar.start(total, 0, { rate: 0, what: '' })
   return {
-    update: (done, what) => bar.update(done, { rate: rateOf(done, now() - started), what }),
+    update: (done, what) => bar.update(done, { rate: rateOf(done, now() - started), what: printable(what) }),
     stop: () => bar.stop(),
   }
 }

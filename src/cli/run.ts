@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { printableLines } from '../common/printable.ts'
 import { refuseScheme } from '../io/localpath.ts'
 import { LTAP_VERSION } from '../io/version.ts'
 import { addDemo } from './demo.ts'
@@ -47,7 +48,7 @@ function buildProgram(run: Run): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
-      writeErr: (text) => void stderr.write(text),
+      writeErr: (text) => void stderr.write(printableLines(text)),
       outputError: (text, write) => write(text.replace(/^error: /, 'ltap: ')),
     })
     .showSuggestionAfterError()

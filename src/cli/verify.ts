@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { parseLsn, walPosition } from '../common/ids.ts'
+import { printable } from '../common/printable.ts'
 import type { ReplayTarget } from '../engine/replay.ts'
 import { readManifest } from '../io/lake.ts'
 import { type LakeDifference, type LakeReport, verifyLake } from '../io/verifylake.ts'
@@ -68,7 +69,7 @@ function reportText(report: LakeReport): string {
   const rest = differing - Math.min(differences.length, DIFFERENCES_SHOWN)
   return [
     report.equal ? `equal: ${compared}\n` : `NOT equal, ${counted(differing, 'difference')}: ${compared}\n`,
-    ...differences.slice(0, DIFFERENCES_SHOWN).map((difference) => `  ${differenceText(difference)}\n`),
+    ...differences.slice(0, DIFFERENCES_SHOWN).map((difference) => `  ${printable(differenceText(difference))}\n`),
     ...(!report.equal && rest > 0 ? [`  and ${counted(rest, 'difference')} more\n`] : []),
     factLines([
       ['relations', `${counted(report.relations, 'relation')}, ${counted(report.files, 'file')}`],

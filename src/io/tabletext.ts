@@ -1,3 +1,5 @@
+import { printable } from '../common/printable.ts'
+
 /** One row's values as text; undefined for NULL. */
 export type Cells = readonly (string | undefined)[]
 
@@ -58,13 +60,6 @@ export function alignedFormat(names: readonly string[], isNumber: readonly boole
 function pad(cell: string, width: number, right: boolean): string {
   const blanks = ' '.repeat(Math.max(0, width - textWidth(cell)))
   return right ? blanks + cell : cell + blanks
-}
-
-const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
-
-/** Control characters would break the lines, or drive the terminal. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => ESCAPES[char] ?? `\\x${char.codePointAt(0)!.toString(16).padStart(2, '0')}`)
 }
 
 /** Columns on a terminal: none for combining marks, two for wide East Asian characters and emoji. */

@@ -1,4 +1,5 @@
 import { CorruptionError } from '../common/errors.ts'
+import { printable } from '../common/printable.ts'
 import type { LakeFile, LakeRelation, Manifest } from './manifest.ts'
 import { notReadText } from './notread.ts'
 import {
@@ -209,5 +210,5 @@ function databaseViews(names: DatabaseNames, catalog: string | undefined): strin
 
 /** Names may hold anything, a line end too. */
 function comment(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ')
+  return printable(text)
 }

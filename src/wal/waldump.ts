@@ -1,5 +1,6 @@
 import type { WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
+import { printable } from '../common/printable.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { type BlockReference, FORK_NAMES, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_ZSTD, type ImageCompression, MAIN_FORK, type WalRecord } from './record.ts'
 import { rmgrName } from './rmgr.ts'
@@ -38,7 +39,7 @@ export function dumpRecord(record: WalRecord, major: PgMajor, details = false): 
   const lengths = `${String(length - imagesLength(record)).padStart(6)}/${String(length).padStart(6)}`
   const place = `tx: ${String(record.xid).padStart(10)}, lsn: ${paddedLsn(record.startLsn)}, prev ${paddedLsn(record.prev)}`
   const head = `rmgr: ${rmgrName(rmgr).padEnd(11)} len (rec/tot): ${lengths}, ${place}, `
-  const text = `desc: ${recordType(rmgr, record.info, major)} ${describeRecord(record, major)}`
+  const text = `desc: ${recordType(rmgr, record.info, major)} ${printable(describeRecord(record, major))}`
   return head + text + (details ? `\n${detailedBlocks(record, major)}` : `${shortBlocks(record)}\n`)
 }
 
