@@ -65,6 +65,7 @@ export function validate<T>(schema: v.GenericSchema<unknown, T>, value: unknown,
   if (issue.expected === 'never') {
     throw new UnsupportedError(persisted.code, `${persisted.name} has a member ${path} that this ltap does not know; a newer ltap may read it`)
   }
+  if (issue.input === undefined) throw faulty(persisted, path, 'is missing')
   throw faulty(persisted, path, `is ${shown(issue.input)}, not ${expectation(issue)}`)
 }
 
@@ -91,7 +92,6 @@ const SHOWN_MAX = 40
 
 /** Short, and on one line, whatever the value is. */
 function shown(value: unknown): string {
-  if (value === undefined) return 'missing'
   if (typeof value === 'string') return value.length > SHOWN_MAX ? `${JSON.stringify(value.slice(0, SHOWN_MAX))}…` : JSON.stringify(value)
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value)
   return Array.isArray(value) ? `a list of ${value.length}` : 'an object'

@@ -1,9 +1,13 @@
-import { CorruptionError, UnsupportedError } from '../common/errors.ts'
-import { type PgMajor } from '../common/pgversion.ts'
-import type { RelFileLocator } from '../common/rel.ts'
+import * as v from 'valibot'
+import { UnsupportedError } from '../common/errors.ts'
+import { PG_MAJORS, type PgMajor } from '../common/pgversion.ts'
+import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
+import {
+  count, exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, type Persisted, systemIdentifierText, text, unsigned32, validate,
+} from '../common/validate.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
-import type { LaneCounts } from '../columnar/lanes.ts'
+import { type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import type { NotRead } from './notread.ts'
 
 /** `<lake>/ltap.json`: what the lake holds. Written last and atomically, so that a lake half written is never taken for a whole one. */
@@ -90,63 +94,88 @@ export interface LakeFile {
 export const MANIFEST_NAME = 'ltap.json'
 export const VIEWS_NAME = 'views.sql'
 
-/** @throws CorruptionError lake.manifest, UnsupportedError lake.format */
-export function parseManifest(text: string): Manifest {
-  let manifest: Manifest
-  try {
-    manifest = JSON.parse(text) as Manifest
-  } catch {
-    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} is not JSON`)
-  }
-  if (manifest === null || typeof manifest !== 'object' || !Array.isArray(manifest.relations) || !Array.isArray(manifest.databases)) {
-    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} does not describe a lake`)
-  }
-  if (manifest.format !== FORMAT_VERSION) {
-    throw new UnsupportedError('lake.format', `the lake has format version ${manifest.format}, this ltap reads ${FORMAT_VERSION}`)
-  }
-  if (!isWhole(manifest)) throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} does not describe a lake`)
-  for (const relation of manifest.relations) checkRelation(relation)
-  const notRead: unknown = manifest.notRead ?? []
-  if (!Array.isArray(notRead) || !notRead.every(isNotRead)) {
-    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME}: notRead is no list of relations`)
-  }
-  return { ...manifest, notRead }
-}
-
+/** A path below the lake's folder, of the characters that relationFolder writes. */
+const LAKE_PATH = matching(/^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9_.%-]+(?:\/[A-Za-z0-9_.%-]+)*$/, 'a path below the lake')
 /** Main forks below a data directory: rebuild writes there, so nothing else is taken for one. */
-const FORK_PATH = /^(?:global\/\d+|base\/\d+\/\d+|pg_tblspc\/\d+\/PG_\d+_\d+\/\d+\/\d+|)$/
+const FORK_PATH = matching(
+  /^(?:global\/\d{1,10}|base\/\d{1,10}\/\d{1,10}|pg_tblspc\/\d{1,10}\/PG_\d{1,3}_\d{1,10}\/\d{1,10}\/\d{1,10}|)$/, 'a path of a main fork')
+const BLOCKS = v.exactOptional(unsigned32)
 
-function isWhole({ systemIdentifier, lsn, source, orphans, databases }: Manifest): boolean {
-  const names = databases.every((database) => typeof database?.name === 'string')
-  return names && [systemIdentifier, lsn, source].every((value) => typeof value === 'string') && Array.isArray(orphans)
+const FILE = v.object({
+  path: LAKE_PATH, firstBlock: unsigned32, blockCount: unsigned32, rows: count, bytes: count, crc32: unsigned32,
+  hidden: v.nullable(v.object({ path: LAKE_PATH, rows: count, crc32: unsigned32 })),
+  damaged: v.array(v.object({ block: unsigned32, error: text })),
+})
+
+/** A lane that an older ltap did not count has nothing. */
+const LANES = v.pipe(v.record(v.string(), count), v.transform((found): LaneCounts => {
+  const lanes = newLaneCounts()
+  for (const lane of Object.keys(lanes) as (keyof LaneCounts)[]) lanes[lane] = found[lane] ?? 0
+  return lanes
+}))
+
+const RELATION = v.object({
+  spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, database: v.nullable(text), schema: text, name: text, oid: unsigned32,
+  relkind: oneOf(['r', 'm', 't', 'S', 'p']), persistence: oneOf(['p', 'u']), path: FORK_PATH,
+  forks: v.object({ main: BLOCKS, fsm: BLOCKS, vm: BLOCKS, init: BLOCKS }), visible: flag, toastRelId: unsigned32, parents: v.array(unsigned32),
+  columns: v.array(text), overflow: flag, files: v.array(FILE), lanes: LANES,
+})
+
+const NOT_READ = v.object({
+  database: v.nullable(text), schema: text, name: text, oid: unsigned32, relkind: text,
+  why: oneOf(['access-method', 'foreign-table', 'excluded', 'secrets', 'damaged']), reason: text,
+})
+
+/** Members that are not named here are left out: what a newer ltap adds to format 1 does not change what the others mean. */
+const MANIFEST = v.object({
+  format: exactly(FORMAT_VERSION), createdBy: text, profile: oneOf(['portable', 'iceberg']), systemIdentifier: systemIdentifierText,
+  major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, lsn: lsnText, timeline: unsigned32,
+  source: text, complete: flag, databases: v.array(v.object({ oid: unsigned32, name: text, template: flag })), relations: v.array(RELATION),
+  orphans: v.array(text), temporaryFiles: count, notRead: v.optional(v.array(NOT_READ), []),
+})
+
+const PERSISTED: Persisted = { code: 'lake.manifest', name: MANIFEST_NAME }
+
+/** @throws CorruptionError lake.manifest with the member, UnsupportedError lake.format */
+export function parseManifest(json: string): Manifest {
+  const found = parseJson(json, PERSISTED)
+  refuseNewer(found)
+  const manifest: Manifest = validate(MANIFEST, found, PERSISTED)
+  const paths = new Set<string>()
+  for (const [i, relation] of manifest.relations.entries()) checkRelation(relation, `relations[${i}]`, paths)
+  return manifest
 }
 
-function checkRelation(relation: LakeRelation): void {
-  const { schema, name, path, relkind, forks, files, columns, parents, lanes } = relation ?? {}
-  const texts = [schema, name, path, relkind].every((value) => typeof value === 'string')
-  const lists = [files, columns, parents].every(Array.isArray)
-  const objects = [forks, lanes].every((value) => typeof value === 'object' && value !== null)
-  if (!texts || !lists || !objects || !FORK_PATH.test(path) || !files.every(isFile)) {
-    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} has a relation that is none`, { relation: `${schema}.${name}` })
+const newer = v.object({ format: integer(FORMAT_VERSION + 1, Number.MAX_SAFE_INTEGER) })
+
+/** @throws UnsupportedError lake.format */
+function refuseNewer(found: unknown): void {
+  if (!v.is(newer, found)) return
+  throw new UnsupportedError('lake.format', `the lake has format version ${found.format}, this ltap reads ${FORMAT_VERSION}`)
+}
+
+/** What of a relation must fit together: rebuild takes its file and its length from here. */
+function checkRelation({ path, spcOid, dbOid, relNumber, forks, files }: LakeRelation, at: string, paths: Set<string>): void {
+  if (path !== '') {
+    const parts = path.split('/')
+    const spc = parts[0] === 'pg_tblspc' ? parts[1] : parts[0] === 'global' ? String(GLOBAL_TABLESPACE) : String(DEFAULT_TABLESPACE)
+    const db = parts[0] === 'global' ? '0' : parts.at(-2)
+    if (spc !== String(spcOid) || db !== String(dbOid) || parts.at(-1) !== String(relNumber)) {
+      throw faulty(PERSISTED, `${at}.path`, `is '${path}', but the relation is ${spcOid}/${dbOid}/${relNumber}`)
+    }
+    if (paths.has(path)) throw faulty(PERSISTED, `${at}.path`, `is '${path}', as another relation's`)
+    paths.add(path)
   }
-}
-
-function isNotRead(entry: NotRead | null): boolean {
-  const { database, schema, name, oid, relkind, why, reason } = entry ?? {}
-  const texts = [schema, name, relkind, why, reason].every((value) => typeof value === 'string')
-  return texts && (database === null || typeof database === 'string') && Number.isSafeInteger(oid)
-}
-
-function isFile(file: LakeFile): boolean {
-  const { path, firstBlock, blockCount, rows, bytes, crc32, hidden, damaged } = file ?? {}
-  const counts = [firstBlock, blockCount, rows, bytes, crc32, ...(hidden ? [hidden.rows, hidden.crc32] : [])]
-  return isInside(path) && (hidden === null || isInside(hidden?.path)) && Array.isArray(damaged) &&
-    counts.every((count) => Number.isSafeInteger(count) && count >= 0)
-}
-
-/** A path below the lake's folder. */
-function isInside(path: unknown): boolean {
-  return typeof path === 'string' && path.split('/').every((name) => name !== '' && name !== '.' && name !== '..')
+  let next = 0
+  for (const [i, { firstBlock, blockCount, damaged }] of files.entries()) {
+    const file = `${at}.files[${i}]`
+    if (firstBlock !== next) throw faulty(PERSISTED, `${file}.firstBlock`, `is ${firstBlock}, but no file holds block ${next}`)
+    next += blockCount
+    const outside = damaged.findIndex(({ block }) => block < firstBlock || block >= next)
+    if (outside >= 0) throw faulty(PERSISTED, `${file}.damaged[${outside}].block`, 'is not in the file')
+  }
+  const { main = 0 } = forks
+  if (next !== main) throw faulty(PERSISTED, `${at}.forks.main`, `is ${main}, but the files end at block ${next}`)
 }
 
 /** Of 255 bytes that file systems take; two names of 63 bytes can need 379. */

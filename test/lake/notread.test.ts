@@ -47,7 +47,7 @@ describe('relations that were not read', () => {
   it('are comments in views.sql, a line each', () => {
     const lines = viewsFile(manifest).split('\n')
     expect(lines).toContain('-- Not in the lake: shop.public.remote: a foreign table: its rows are elsewhere')
-    expect(lines).toContain('-- Not in the lake: shop.public.big news: left out by --exclude')
+    expect(lines).toContain('-- Not in the lake: shop.public.big\\nnews: left out by --exclude')
   })
 
   it('are in the report of verify; --strict makes those that nobody left out a no', async () => {
