@@ -7,7 +7,6 @@ import { PageDecoder } from '../src/columnar/decodepage.ts'
 import { TupleDecoder } from '../src/columnar/decodetuple.ts'
 import { TupleFormer } from '../src/columnar/formtuple.ts'
 import { generateDecoder } from '../src/columnar/generatedecoder.ts'
-import { newLaneCounts } from '../src/columnar/lanes.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
 import { pageBuffer } from '../src/page/canonical.ts'
 import { checkPageHeader } from '../src/page/header.ts'
@@ -45,7 +44,7 @@ function decodeRelation(relation: BenchRelation, take: (batch: Batch) => void): 
   const range = { firstBlock: 0, blockCount: fork.blocks }
   const { schema } = planOf(relation, range, 'none')
   const batch = new Batch(schema)
-  const tuples = new TupleDecoder(batch, new TupleFormer(batch), relation.openToast(), newLaneCounts())
+  const tuples = new TupleDecoder(batch, new TupleFormer(batch), relation.openToast(), false)
   const decoder = new PageDecoder(batch, tuples, visibility, () => {}, generateDecoder(schema, batch, tuples))
   for (const { words, base, block } of readPages(fork, range)) {
     const bytes = new Uint8Array(words.buffer, base * 4, BLOCK_SIZE)

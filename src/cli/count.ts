@@ -22,11 +22,10 @@ export function factLines(facts: readonly (readonly [string, string])[]): string
   return facts.map(([name, value]) => `  ${name.padEnd(width)}  ${printable(value)}\n`).join('')
 }
 
-/** `12,345 native, 6 text, 78 raw; carried whole: 1 tuple, 0 pages`, and what is too large to show, if anything is. */
-export function lanesText({ native, text, raw, tupleLane, pageImages, oversized }: LaneCounts): string {
+/** `12,345 native, 6 text, 78 raw; carried whole: 1 tuple, 0 pages`. */
+export function lanesText({ native, text, raw, tupleLane, pageImages }: LaneCounts): string {
   const carried = `${counted(tupleLane, 'tuple')}, ${counted(pageImages, 'page')}`
-  const pointers = oversized === 0 ? '' : `; ${counted(oversized, 'value')} too large for one page's row group, shown as TOAST pointers`
-  return `${thousands(native)} native, ${thousands(text)} text, ${thousands(raw)} raw; carried whole: ${carried}${pointers}`
+  return `${thousands(native)} native, ${thousands(text)} text, ${thousands(raw)} raw; carried whole: ${carried}`
 }
 
 /** A line for each, up to a limit. */

@@ -4,6 +4,7 @@ import { lakeRelationName } from '../io/lake.ts'
 import type { LakeReport } from '../io/verifylake.ts'
 import type { Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
+import { type NotShown, valuesNotShown } from '../lake/notshown.ts'
 
 /** What a transcode wrote, as `ltap transcode --json` prints it. */
 export interface ManifestSummary {
@@ -27,6 +28,8 @@ export interface ManifestSummary {
   forensic: Pick<LakeReport['forensic'], 'dangling' | 'orphanFiles' | 'temporaryFiles'>
   damagedPages: { relation: string; block: number; error: string }[]
   notRead: readonly NotRead[]
+  /** Values that are in no column, by relation. */
+  notShown: readonly NotShown[]
   seconds: number
 }
 
@@ -44,6 +47,6 @@ export function summarizeManifest(manifest: Manifest, lake: string, seconds: num
     hiddenRows: sum(({ hidden }) => hidden?.rows ?? 0), heapBytes: lanes.pages * BLOCK_SIZE, parquetBytes: sum(({ bytes }) => bytes), lanes,
     forensic: { dangling: lanes.dangling, orphanFiles: orphans, temporaryFiles },
     damagedPages: files.flatMap(({ relation, damaged }) => damaged.map(({ block, error }) => ({ relation, block, error }))), notRead,
-    seconds,
+    notShown: valuesNotShown(stored), seconds,
   }
 }

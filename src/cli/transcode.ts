@@ -4,6 +4,7 @@ import type { Compression } from '../columnar/transcode.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { transcodeLake } from '../io/transcodelake.ts'
 import { notReadText } from '../lake/notread.ts'
+import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
@@ -50,7 +51,7 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--compression <codec>', 'of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
-    .addOption(new Option('--on-corrupt <action>', 'at a damaged page').choices(['fail', 'carry']).default('fail'))
+    .addOption(new Option('--on-corrupt <action>', 'at a damaged page, or a visible value without its TOAST chunks').choices(['fail', 'carry']).default('fail'))
     .action(async (pgdata: string, { lake, database, table, exclude, workers, compression, types, onCorrupt, strict, ...options }: TranscodeOptions) => {
       const output = begin(run, options)
       const started = performance.now()
@@ -64,7 +65,7 @@ export function addTranscode(program: Command, run: Run): void {
 }
 
 function summaryText(summary: ManifestSummary): string {
-  const { lake, major, lsn, lanes, forensic, damagedPages, notRead, heapBytes, parquetBytes, seconds } = summary
+  const { lake, major, lsn, lanes, forensic, damagedPages, notRead, notShown, heapBytes, parquetBytes, seconds } = summary
   const { dangling, orphanFiles, temporaryFiles } = forensic
   const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
   return `${[
@@ -77,10 +78,12 @@ function summaryText(summary: ManifestSummary): string {
       ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
         counted(temporaryFiles, 'temporary file')],
       ['damaged', counted(damagedPages.length, 'page')],
+      ['not shown', counted(countNotShown(notShown), 'value')],
       ['not read', counted(notRead.length, 'relation')],
       ['time', `${seconds.toFixed(1)} s, ${rate}`],
     ]),
     ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
+    ...listed('values not shown', notShown.map(notShownText), LISTED_MAX),
     ...listed('orphan file', orphanFiles, LISTED_MAX),
     ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
   ].join('')}`

@@ -6,6 +6,7 @@ import type { ReplayTarget } from '../engine/replay.ts'
 import { readManifest } from '../io/lake.ts'
 import { type LakeDifference, type LakeReport, verifyLake } from '../io/verifylake.ts'
 import { notReadText } from '../lake/notread.ts'
+import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, thousands } from './count.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
@@ -78,8 +79,10 @@ function reportText(report: LakeReport): string {
       ['values', lanesText(lanes)],
       ['forensic', `${dead}${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
         `${counted(temporaryFiles, 'temporary file')}${hints}`],
+      ['not shown', counted(countNotShown(report.notShown), 'value')],
       ['not read', counted(report.notRead.length, 'relation')],
     ]),
+    ...listed('values not shown', report.notShown.map(notShownText), NOT_READ_SHOWN),
     ...listed('relation not read', report.notRead.map(notReadText), NOT_READ_SHOWN),
   ].join('')
 }

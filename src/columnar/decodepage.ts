@@ -1,4 +1,4 @@
-import { assert, CorruptionError, isPositioned } from '../common/errors.ts'
+import { assert, CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
 import { xidEpoch, FIRST_NORMAL_XID } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { maxAlign } from '../common/bytes.ts'
@@ -9,7 +9,7 @@ import {
   HEAP_NATTS_MASK, HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMIN_FROZEN, HEAP_XMIN_INVALID,
 } from '../tuple/infomask.ts'
 import type { Batch } from './batch.ts'
-import type { TupleDecoder } from './decodetuple.ts'
+import { IN_PROGRESS, type TupleDecoder, VISIBLE } from './decodetuple.ts'
 import type { DecodeItems } from './generatedecoder.ts'
 import { PAGE_KIND_HEADER, PAGE_KIND_ZERO } from './physical.ts'
 import { IMPLIED_BITS, PREDICTED_HINTS } from './predict.ts'
@@ -24,8 +24,6 @@ export interface RowVisibility {
 }
 
 const LINE_POINTERS_MAX = (BLOCK_SIZE - SIZE_OF_PAGE_HEADER) / 4
-const VISIBLE = 2
-const IN_PROGRESS = 1
 
 /** Called for every row that no reader may see at L: `row` is its position in the batch. */
 export type HideRow = (row: number) => void
@@ -98,7 +96,7 @@ export class PageDecoder {
     const { batch } = this
     if (this.decodesTuple(page, row, off, len, live, verify)) return
     const natts = (page.words[(off >> 2) + 4]! >>> 16) & HEAP_NATTS_MASK
-    if (live & VISIBLE) throw new CorruptionError('tuple.natts', `${natts} attributes, the table has ${batch.schema.attributes.length}`)
+    if (live === VISIBLE) throw new CorruptionError('tuple.natts', `${natts} attributes, the table has ${batch.schema.attributes.length}`)
     batch.physical.tuple.padTo(row)
     batch.physical.tuple.push(page.bytes, off, off + len)
     for (const column of batch.columns) column.pushNull()
@@ -111,9 +109,10 @@ export class PageDecoder {
    */
   private decodesTuple(page: PageBuffer, row: number, off: number, len: number, live: number, verify: boolean): boolean {
     try {
-      return this.tuples.decode(page.bytes, off, off + len, row, live !== 0, verify)
+      return this.tuples.decode(page.bytes, off, off + len, row, live, verify)
     } catch (error) {
-      if (live & VISIBLE || !(error instanceof CorruptionError) || error.code === 'tuple.header') throw error
+      const refused = error instanceof CorruptionError || error instanceof UnsupportedError
+      if (live === VISIBLE || !refused || error.code === 'tuple.header') throw error
       if (live !== 0 && error.code.startsWith('toast.') && error.code !== 'toast.relation') throw error
       this.tuples.abandon(row)
       return false

@@ -1,22 +1,29 @@
-import { ByteWriter, hexDecode, hexEncode } from '../common/bytes.ts'
-import { CorruptionError, isPositioned } from '../common/errors.ts'
+import { ByteWriter, hexDecode } from '../common/bytes.ts'
+import { CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
 import { ParseError } from '../datum/codec.ts'
+import { hexText } from '../datum/hextext.ts'
 import { ATTR_ABSENT, ATTR_NULL, checkTupleHeader, type DeformedTuple, deformTuple, newDeformedTuple } from '../tuple/deform.ts'
 import { SIZE_OF_TUPLE_HEADER, T_HOFF, T_INFOMASK, T_INFOMASK2 } from '../tuple/header.ts'
 import { HEAP_HASNULL, HEAP_NATTS_MASK } from '../tuple/infomask.ts'
-import { decompress, readToastPointer } from '../tuple/toast.ts'
+import { decompress, readToastPointer, type ToastPointer } from '../tuple/toast.ts'
 import { isCompressed, isExternal, payloadStart, SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
 import type { TupleFormer } from './formtuple.ts'
-import type { LaneCounts } from './lanes.ts'
 import type { AttributePlan, ColumnPlan } from './schema.ts'
 import type { ToastSource } from './toastsource.ts'
+import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefaults.ts'
 
 /**
  * Out-of-line values of one page that are read into columns: more than any single value has. A page never spans two row groups, and
  * what is beyond would not fit Arrow's 31-bit offsets or the encoder's memory.
  */
 const PAGE_VALUES_MAX = 1_200_000_000
+
+const CARRY = '--on-corrupt carry keeps its TOAST pointer and shows everything else'
+
+/** What becomes of a tuple: visible at L, or it may become so; 0 if neither, and then its out-of-line values may be gone. */
+export const VISIBLE = 2
+export const IN_PROGRESS = 1
 
 /**
  * Puts tuples into a batch, attribute by attribute: any layout, any lane. The reference for the generated decoder, and what
@@ -26,7 +33,8 @@ export class TupleDecoder {
   private readonly batch: Batch
   private readonly former: TupleFormer
   private readonly toast: ToastSource | undefined
-  private readonly counts: LaneCounts
+  private readonly carryMissing: boolean
+  readonly faults: ValueFaults = newValueFaults()
   private readonly deformed: DeformedTuple
   private readonly missing: readonly (Uint8Array | undefined)[]
   private readonly layouts: readonly AttributePlan['attribute'][]
@@ -36,29 +44,32 @@ export class TupleDecoder {
   /** Bytes of out-of-line values fetched for the current page. */
   private outOfLineBytes = 0
 
-  constructor(batch: Batch, former: TupleFormer, toast: ToastSource | undefined, counts: LaneCounts) {
+  /** @param carryMissing a value that is not dead and whose TOAST chunks are missing: true counts it and keeps its pointer, false throws */
+  constructor(batch: Batch, former: TupleFormer, toast: ToastSource | undefined, carryMissing: boolean) {
     this.batch = batch
     this.former = former
     this.toast = toast
-    this.counts = counts
+    this.carryMissing = carryMissing
     this.layouts = batch.schema.attributes.map(({ attribute }) => attribute)
     this.deformed = newDeformedTuple(this.layouts.length)
     this.missing = this.layouts.map(({ missing }) => (missing === undefined ? undefined : hexDecode(missing)))
   }
 
-  /** Begins a page: what its values may take together is bounded. */
+  /** Begins a page: what its values may take together is bounded, and what is wrong with them is counted anew. */
   beginPage(): void {
     this.outOfLineBytes = 0
+    clearValueFaults(this.faults)
   }
 
   /**
    * Decodes the tuple at bytes[start .. end) into row `row`, the next one of every column.
-   * @param live visible at L or may become so: then its out-of-line values must be there
+   * @param live VISIBLE, IN_PROGRESS or 0
    * @param verify form every value back and compare
    * @returns false if the tuple has more attributes than the descriptor; nothing was decoded
-   * @throws CorruptionError tuple.*, datum.*, toast.*, compression.*
+   * @throws CorruptionError tuple.* if its bytes are not those of a tuple; toast.*, compression.* for values out of line; datum.* and
+   *   UnsupportedError if it is not VISIBLE: another descriptor may fit it, while a visible tuple's value goes to the raw lane
    */
-  decode(bytes: Uint8Array, start: number, end: number, row: number, live: boolean, verify: boolean): boolean {
+  decode(bytes: Uint8Array, start: number, end: number, row: number, live: number, verify: boolean): boolean {
     const natts = (bytes[start + T_INFOMASK2]! | (bytes[start + T_INFOMASK2 + 1]! << 8)) & HEAP_NATTS_MASK
     const hasNull = (bytes[start + T_INFOMASK]! & HEAP_HASNULL) !== 0
     const hoff = bytes[start + T_HOFF]!
@@ -95,17 +106,17 @@ export class TupleDecoder {
   /** For generated code: the datum bytes[start .. end) of attribute `i`, whatever its header. */
   slow(i: number, bytes: Uint8Array, start: number, end: number, row: number, live: number): void {
     const plan = this.batch.schema.attributes[i]!
-    if (plan.column) this.storedValue(plan, plan.column, bytes, start, end, row, live !== 0, false)
+    if (plan.column) this.storedValue(plan, plan.column, bytes, start, end, row, live, false)
     else this.pushRaw(plan, bytes, start, end, row)
   }
 
   /** For generated code: a datum that begins at `datum`, whose header is canonical and whose payload is bytes[start .. end). */
   payload(i: number, bytes: Uint8Array, datum: number, start: number, end: number, row: number): void {
     const plan = this.batch.schema.attributes[i]!
-    if (!this.value(plan, plan.column!, bytes, start, end, row)) this.pushRaw(plan, bytes, datum, end, row)
+    if (!this.coded(plan, plan.column!, bytes, start, end, row)) this.pushRaw(plan, bytes, datum, end, row)
   }
 
-  private attribute(i: number, bytes: Uint8Array, row: number, live: boolean, verify: boolean): void {
+  private attribute(i: number, bytes: Uint8Array, row: number, live: number, verify: boolean): void {
     const plan = this.batch.schema.attributes[i]!
     const { column } = plan
     const start = this.deformed.starts[i]!
@@ -116,7 +127,7 @@ export class TupleDecoder {
     }
     const missing = start === ATTR_ABSENT ? this.missing[i] : undefined
     if (missing) {
-      this.value(plan, column, missing, 0, missing.length, row)
+      this.value(plan, column, missing, 0, missing.length, row, live)
     } else if (start === ATTR_NULL || start === ATTR_ABSENT) {
       this.batch.columns[column.index]!.pushNull()
     } else {
@@ -125,7 +136,7 @@ export class TupleDecoder {
   }
 
   private storedValue(
-    plan: AttributePlan, column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number, live: boolean, verify: boolean,
+    plan: AttributePlan, column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number, live: number, verify: boolean,
   ): void {
     const { attribute } = plan
     let raw = false
@@ -135,7 +146,7 @@ export class TupleDecoder {
     if (attribute.len === -1) {
       const first = bytes[start]!
       if (isExternal(first) || isCompressed(first)) {
-        source = isExternal(first) ? this.detoast(bytes, start, live) : decompress(bytes, start + 4, end)
+        source = isExternal(first) ? this.detoast(bytes, start, live) : this.inflate(bytes, start, end, live)
         from = 0
         to = source?.length ?? 0
         raw = true
@@ -147,13 +158,27 @@ export class TupleDecoder {
     } else if (attribute.len === -2) {
       to = end - 1
     }
-    if (source) raw = !this.value(plan, column, source, from, to, row) || raw
-    else this.pointerOnly(column, bytes, start, end, row)
+    if (source) raw = !this.value(plan, column, source, from, to, row, live) || raw
+    else this.hexOnly(plan, column, bytes, start, end, row, live)
     if (raw || !source || (verify && !this.formsBack(plan, column, bytes, start, end, row))) this.pushRaw(plan, bytes, start, end, row)
   }
 
+  /** {@link coded}, or, if the codec does not accept the payload of a visible tuple, the payload in hex: raw must keep it. */
+  private value(plan: AttributePlan, column: ColumnPlan, source: Uint8Array, start: number, end: number, row: number, live: number): boolean {
+    try {
+      return this.coded(plan, column, source, start, end, row)
+    } catch (error) {
+      if (live !== VISIBLE || !(error instanceof CorruptionError || error instanceof UnsupportedError)) throw error
+      this.batch.columns[column.index]!.truncate(row)
+      if (column.overflow >= 0) this.batch.overflow[column.overflow]!.truncate(row)
+      this.faults.unreadable++
+      this.hexOnly(plan, column, source, start, end, row, live)
+      return false
+    }
+  }
+
   /** Column and text lane of one payload. Returns false if these two cannot form it back, so that raw must. */
-  private value(plan: AttributePlan, column: ColumnPlan, source: Uint8Array, start: number, end: number, row: number): boolean {
+  private coded(plan: AttributePlan, column: ColumnPlan, source: Uint8Array, start: number, end: number, row: number): boolean {
     const { codec, numeric, index, overflow } = column
     const vector = this.batch.columns[index]!
     if (codec.decode(source, start, end, vector)) {
@@ -187,35 +212,65 @@ export class TupleDecoder {
     this.listsOpen = true
   }
 
-  /** Undefined for a value that the column will not show: see LaneCounts.dangling and oversized. */
-  private detoast(bytes: Uint8Array, start: number, live: boolean): Uint8Array | undefined {
-    const pointer = readToastPointer(bytes, start)
-    if (this.outOfLineBytes + pointer.rawSize > PAGE_VALUES_MAX) {
-      this.counts.oversized++
+  /** An inline compressed value; undefined if it does not decompress in a visible tuple. */
+  private inflate(bytes: Uint8Array, start: number, end: number, live: number): Uint8Array | undefined {
+    try {
+      return decompress(bytes, start + 4, end)
+    } catch (error) {
+      if (live !== VISIBLE || !(error instanceof CorruptionError)) throw error
+      this.faults.unreadable++
       return undefined
     }
-    this.outOfLineBytes += pointer.rawSize
+  }
+
+  /** Undefined for a value that the column will not show: it is counted. */
+  private detoast(bytes: Uint8Array, start: number, live: number): Uint8Array | undefined {
+    try {
+      const pointer = readToastPointer(bytes, start)
+      if (this.outOfLineBytes + pointer.rawSize > PAGE_VALUES_MAX) {
+        this.faults.oversized++
+        return undefined
+      }
+      this.outOfLineBytes += pointer.rawSize
+      return this.fetch(pointer, live)
+    } catch (error) {
+      if (live === 0 || !this.carryMissing || !(error instanceof CorruptionError)) throw error
+      // The TOAST relation of a tuple whose transaction made it is one that no catalog names yet.
+      if (error.code === 'toast.relation' && live !== VISIBLE) throw error
+      this.faults.missingToast++
+      return undefined
+    }
+  }
+
+  private fetch(pointer: ToastPointer, live: number): Uint8Array | undefined {
     const stored = this.toast?.fetch(pointer)
     if (stored) {
       const value = pointer.compressed ? decompress(stored, 0, stored.length) : stored
       if (value.length === pointer.rawSize) return value
     }
-    if (!live) {
-      this.counts.dangling++
+    if (live === 0) {
+      this.faults.dangling++
       return undefined
     }
-    if (!this.toast) throw new CorruptionError('toast.relation', `a value in TOAST relation ${pointer.toastRelId} of a table that has none`)
+    const { valueId, toastRelId } = pointer
+    if (!this.toast) throw new CorruptionError('toast.relation', `value ${valueId} is in TOAST relation ${toastRelId}, which is not there; ${CARRY}`)
     const what = stored ? 'inconsistent chunks' : 'missing chunks'
-    throw new CorruptionError('toast.value', `${what} of value ${pointer.valueId} in TOAST relation ${pointer.toastRelId}`)
+    throw new CorruptionError('toast.value', `${what} of value ${valueId} in TOAST relation ${toastRelId}; ${CARRY}`)
   }
 
-  /** The column is NULL, the text lane shows the TOAST pointer, the raw lane keeps it. */
-  private pointerOnly(column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number): void {
+  /** The column is NULL, the text lane shows bytes in hex: a payload, or a datum whose payload is not to be had. */
+  private hexOnly(
+    { attribute }: AttributePlan, column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number, live: number,
+  ): void {
     this.batch.columns[column.index]!.pushNull()
-    if (column.overflow < 0) return
+    if (column.overflow < 0) {
+      if (live !== 0) this.faults.wanted.add(attribute.attnum)
+      return
+    }
     const text = this.batch.overflow[column.overflow]!
     text.padTo(row)
-    text.pushAscii(`\\x${hexEncode(bytes.subarray(start, end))}`)
+    hexText(bytes, start, end, text.data)
+    text.close()
   }
 
   private formsBack(plan: AttributePlan, column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number): boolean {

@@ -30,6 +30,8 @@ export interface RelationDescriptor extends RelFileLocator {
   /** pg_database.encoding of the bytes. */
   encoding: number
   desc: TupleDesc
+  /** Attnums, ascending, whose columns have an `_overflow` child although their type needs none: some value of theirs is not readable. */
+  overflow?: readonly number[]
 }
 
 /** The cluster a file's pages came from, and how they are written. */
@@ -66,6 +68,7 @@ const encoding = integer(0, 34)
 const RELATION = v.strictObject({
   spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, database: v.nullable(text), schema: text, name: text, oid: unsigned32,
   relkind: oneOf(['r', 'm', 't', 'S', 'p']), blocks: blockCount, encoding, desc: TUPLE_DESC,
+  overflow: v.exactOptional(v.array(integer(1, 1600))),
 })
 
 const DESCRIPTOR = v.strictObject({
@@ -125,11 +128,21 @@ function checkDescriptor({ relation, firstBlock, blockCount: count, displayScale
   if (end > relation.blocks) throw faulty(ENTRY, 'blockCount', `is ${count} from block ${firstBlock} on, but the relation has ${relation.blocks}`)
   const fault = checkTupleDesc(relation.desc)
   if (fault) throw faulty(ENTRY, `relation.desc.${fault.path}`, fault.problem)
+  checkOverflow(relation)
   const extra = Object.keys(displayScales).find((attnum) => Number(attnum) > relation.desc.attributes.length)
   if (extra !== undefined) throw faulty(ENTRY, `displayScales[${extra}]`, 'is of no attribute')
 }
 
+function checkOverflow({ overflow = [], desc }: RelationDescriptor): void {
+  const wrong = overflow.findIndex((attnum, i) => {
+    const attribute = desc.attributes[attnum - 1]
+    return !attribute || attribute.dropped || attribute.virtual || (i > 0 && attnum <= overflow[i - 1]!)
+  })
+  if (wrong >= 0) throw faulty(ENTRY, `relation.overflow[${wrong}]`, `is ${overflow[wrong]}, which is no column or not in order`)
+}
+
 export function schemaContext(descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags'>): SchemaContext {
-  const { encoding, desc } = descriptor.relation
-  return { major: descriptor.major, profile: descriptor.profile, encoding, desc, displayScales: descriptor.displayScales, pageFlags: descriptor.pageFlags }
+  const { encoding, desc, overflow = [] } = descriptor.relation
+  const { major, profile, displayScales, pageFlags } = descriptor
+  return { major, profile, encoding, desc, overflow, displayScales, pageFlags }
 }

@@ -1,6 +1,6 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { crc32c } from '../common/crc32c.ts'
-import { assert, CorruptionError } from '../common/errors.ts'
+import { assert, CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { ParseError } from '../datum/codec.ts'
 import type { Vector } from '../datum/vector.ts'
@@ -17,13 +17,14 @@ import { type LaneCounts, newLaneCounts } from './lanes.ts'
 import { PAGE_KIND_DAMAGED } from './physical.ts'
 import type { RelationSchema } from './schema.ts'
 import type { ToastSource } from './toastsource.ts'
+import type { ValueFaults } from './valuefaults.ts'
 
 export interface PageTranscoderOptions {
   visibility: RowVisibility
   toast?: ToastSource
   /** The cluster has data checksums: verify each page's. */
   checksums: boolean
-  /** What to do with a damaged page: throw, or carry it whole, hidden, and report it. */
+  /** What to do with a damaged page: throw, or carry it whole, hidden, and report it. The same for a value whose TOAST chunks are missing. */
   onCorrupt: 'fail' | 'carry'
   /** False: interpret only, which is faster than compiling code for a few pages. */
   generate?: boolean
@@ -44,9 +45,15 @@ export class PageTranscoder {
   /** Rows of the file that nobody may see at L, ascending. */
   readonly hidden: number[] = []
   readonly damaged: DamagedPage[] = []
+  /**
+   * Attnums whose column has values that only an `_overflow` child could show, and has none. Once there are any, the batches are good for
+   * nothing: when all pages were seen, begin again with these in the descriptor's `overflow`.
+   */
+  readonly wanted = new Set<number>()
   private readonly options: PageTranscoderOptions
   private readonly canonical = newPageBuffer()
   private readonly batch: Batch
+  private readonly tuples: TupleDecoder
   private readonly decoder: PageDecoder
   private readonly former: PageFormer
   private rowsFlushed = 0
@@ -59,7 +66,8 @@ export class PageTranscoder {
     this.batch = new Batch(schema)
     const { generate = true } = options
     this.former = new PageFormer(this.batch, generate)
-    const tuples = new TupleDecoder(this.batch, this.former.tuples, options.toast, this.counts)
+    this.tuples = new TupleDecoder(this.batch, this.former.tuples, options.toast, options.onCorrupt === 'carry')
+    const { tuples } = this
     const hide = (row: number): number => this.hidden.push(this.rowsFlushed + row)
     this.decoder = new PageDecoder(this.batch, tuples, options.visibility, hide, generate ? generateDecoder(schema, this.batch, tuples) : undefined)
   }
@@ -83,7 +91,6 @@ export class PageTranscoder {
     this.beginRowGroup()
     const first = this.batch.rows
     const hiddenBefore = this.hidden.length
-    const { dangling, oversized } = this.counts
     const page = new Uint8Array(words.buffer, words.byteOffset + base * 4, BLOCK_SIZE)
     try {
       this.check(page, block)
@@ -95,10 +102,19 @@ export class PageTranscoder {
       if (this.options.onCorrupt === 'fail') throw error
       this.batch.truncate(first)
       this.hidden.length = hiddenBefore
-      Object.assign(this.counts, { dangling, oversized })
       this.carryDamaged(page, block, error)
     }
     this.counts.pages++
+  }
+
+  /** Of a page that is in the batch to stay. */
+  private countFaults({ dangling, missingToast, unreadable, oversized, wanted }: ValueFaults): void {
+    const { counts } = this
+    counts.dangling += dangling
+    counts.missingToast += missingToast
+    counts.unreadable += unreadable
+    counts.oversized += oversized
+    for (const attnum of wanted) this.wanted.add(attnum)
   }
 
   private beginRowGroup(): void {
@@ -117,11 +133,9 @@ export class PageTranscoder {
     const { batch, hidden, counts } = this
     const first = batch.rows
     const hiddenBefore = hidden.length
-    const { dangling, oversized } = counts
     if (!this.decodesAtOnce(block) || !this.formsBack(first, block)) {
       batch.truncate(first)
       hidden.length = hiddenBefore
-      Object.assign(counts, { dangling, oversized })
       counts.reproved++
       this.decoder.decode(this.canonical, block, true)
       this.proveTuples(first, block)
@@ -131,6 +145,7 @@ export class PageTranscoder {
     pageCrc.padTo(first)
     pageCrc.push1(crc32c(this.canonical.bytes) | 0)
     this.countRows(first)
+    this.countFaults(this.tuples.faults)
   }
 
   /** Damage, too, goes to the interpreter: it names the attribute. */
@@ -138,7 +153,7 @@ export class PageTranscoder {
     try {
       return this.decoder.decode(this.canonical, block, false)
     } catch (error) {
-      if (error instanceof CorruptionError) return false
+      if (error instanceof CorruptionError || error instanceof UnsupportedError) return false
       throw error
     }
   }

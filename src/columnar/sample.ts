@@ -8,7 +8,6 @@ import { Batch } from './batch.ts'
 import { PageDecoder, type RowVisibility } from './decodepage.ts'
 import { TupleDecoder } from './decodetuple.ts'
 import { TupleFormer } from './formtuple.ts'
-import { newLaneCounts } from './lanes.ts'
 import { relationSchema, type SchemaContext } from './schema.ts'
 
 /** What a look at a few pages of a file decides before its first row group is written. */
@@ -46,7 +45,7 @@ export function samplePages(
   const schema = relationSchema({ ...context, displayScales: {}, pageFlags: 0 })
   const batch = new Batch(schema)
   const former = new TupleFormer(batch)
-  const decoder = new PageDecoder(batch, new TupleDecoder(batch, former, undefined, newLaneCounts()), INDIFFERENT, () => {})
+  const decoder = new PageDecoder(batch, new TupleDecoder(batch, former, undefined, false), INDIFFERENT, () => {})
   const canonical = newPageBuffer()
   const flags = new Map<number, number>()
   const pageEnds: number[] = []

@@ -19,6 +19,8 @@ export interface SchemaContext {
   /** pg_database.encoding. */
   encoding: number
   desc: TupleDesc
+  /** See RelationDescriptor. */
+  overflow?: readonly number[]
   /** Display scale most frequent in the file, by attnum; 0 where absent. */
   displayScales: Readonly<Record<number, number>>
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
@@ -37,7 +39,7 @@ export interface ColumnPlan {
   index: number
   codec: Codec
   numeric?: NumericCodec
-  /** Index among `_overflow`'s children, -1 if the codec never overflows. */
+  /** Index among `_overflow`'s children, -1 if the codec never overflows and the context does not ask for one. */
   overflow: number
 }
 
@@ -62,8 +64,9 @@ export function relationSchema(context: SchemaContext): RelationSchema {
     const displayScale = context.displayScales[attribute.attnum] ?? 0
     const codec = codecFor(attribute.type, { ...codecContext(context), types, displayScale })
     columns.push(lakeField(name, attribute.attnum, codec.column, ids))
-    if (codec.overflows) overflow.push({ name, id: OVERFLOW_FIELD_ID + attribute.attnum, type: { kind: 'string' } })
-    const column: ColumnPlan = { index: columns.length - 1, codec, overflow: codec.overflows ? overflow.length - 1 : -1 }
+    const overflows = codec.overflows || (context.overflow ?? []).includes(attribute.attnum)
+    if (overflows) overflow.push({ name, id: OVERFLOW_FIELD_ID + attribute.attnum, type: { kind: 'string' } })
+    const column: ColumnPlan = { index: columns.length - 1, codec, overflow: overflows ? overflow.length - 1 : -1 }
     if (isNumericCodec(codec)) column.numeric = codec
     return { attribute, column }
   })

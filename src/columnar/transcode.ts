@@ -1,3 +1,4 @@
+import { assert } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { newVector } from '../datum/column.ts'
 import type { Vector, WordVector } from '../datum/vector.ts'
@@ -119,9 +120,27 @@ export interface TranscodedFile {
  */
 export function transcodePages(relation: RelationDescriptor, pages: Uint8Array, options: TranscodeOptions): TranscodedFile {
   const aligned = (pages.byteOffset & 7) === 0 ? pages : pages.slice()
-  const words = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2)
+  for (let descriptor = relation; ; ) {
+    const result = transcodeAligned(descriptor, aligned, options)
+    if ('parquet' in result) return result
+    descriptor = withOverflow(descriptor, result.wanted)
+  }
+}
+
+/** The descriptor of files whose columns of these attnums have an `_overflow` child, too. */
+export function withOverflow(relation: RelationDescriptor, wanted: Iterable<number>): RelationDescriptor {
+  const before = relation.overflow ?? []
+  const overflow = [...new Set([...before, ...wanted])].sort((a, b) => a - b)
+  assert(overflow.length > before.length, 'a column is wanted that is there')
+  return { ...relation, overflow }
+}
+
+function transcodeAligned(
+  relation: RelationDescriptor, pages: Uint8Array, options: TranscodeOptions,
+): TranscodedFile | Pick<PageTranscoder, 'wanted'> {
+  const words = new Int32Array(pages.buffer, pages.byteOffset, pages.length >> 2)
   const range = { firstBlock: 0, blockCount: Math.floor(pages.length / BLOCK_SIZE) }
-  const page = (block: number): Uint8Array => aligned.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)
+  const page = (block: number): Uint8Array => pages.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)
   const plan = planFile(options.cluster, relation, range, options.compression, page)
   const transcoder = new PageTranscoder(plan.schema, options)
   let rows = 0
@@ -130,10 +149,12 @@ export function transcodePages(relation: RelationDescriptor, pages: Uint8Array, 
       transcoder.add(words, (block * BLOCK_SIZE) / 4, block)
       if (!rowGroupIsFull(transcoder) && block + 1 < range.blockCount) continue
       const group = transcoder.takeRowGroup()
+      if (transcoder.wanted.size > 0) continue
       rows += group.rows
       yield { rows: group.rows, columns: group.vectors }
     }
   }
   const parquet = encodeParquet(plan.schema.fields, plan.parquet, rowGroups())
-  return { parquet, hidden: encodeHidden(transcoder.hidden, options.compression), rows, lanes: transcoder.counts, damaged: transcoder.damaged }
+  const { hidden, counts: lanes, damaged, wanted } = transcoder
+  return wanted.size > 0 ? { wanted } : { parquet, hidden: encodeHidden(hidden, options.compression), rows, lanes, damaged }
 }

@@ -6,13 +6,13 @@ import type { TupleDesc } from '../catalog/tupledesc.ts'
 import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext } from '../columnar/filedescriptor.ts'
 import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { relationSchema } from '../columnar/schema.ts'
-import { type BlockRange, type Compression, fileRanges } from '../columnar/transcode.ts'
-import { EnvironmentError } from '../common/errors.ts'
+import { type BlockRange, type Compression, fileRanges, withOverflow } from '../columnar/transcode.ts'
+import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import {
-  dataFileName, hiddenFileName, type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, relationFolder, VIEWS_NAME,
+  dataFileName, hiddenFileName, type LakeRelation, type Manifest, MANIFEST_NAME, relationFolder, VIEWS_NAME,
 } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
@@ -24,7 +24,7 @@ import { refuseScheme } from './localpath.ts'
 import { Pool, type Workers } from './pool.ts'
 import { type RelationFilter, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
-import type { ForkFiles, TranscodeTask } from './tasks/transcodetask.ts'
+import type { ForkFiles, TranscodeResult, TranscodeTask, WantedOverflow } from './tasks/transcodetask.ts'
 import { keepThreadPoolAwake } from './threadpool.ts'
 import { LTAP_VERSION } from './version.ts'
 
@@ -183,10 +183,9 @@ class TranscodeJob {
     const { database, schema, name, oid, relkind, persistence, locator, visible, parents } = relation
     const blocks = storage.forks.main ?? 0
     makeFolder(join(this.options.lake, relationFolder({ ...relation, ...locator, database: database.oid === 0 ? null : database.name })))
-    const descriptor = this.describe(relation, blocks)
     const fork = { path: storage.path, segments: storage.segments }
     const toast = blocks > 0 ? await this.toastOf(relation) : undefined
-    const files = await allOrFirstError(fileRanges(blocks).map((range) => this.file(relation, descriptor, fork, toast, range)))
+    const { descriptor, files } = await this.files(relation, this.describe(relation, blocks), fork, toast)
     const lanes = newLaneCounts()
     for (const file of files) addLaneCounts(lanes, file.lanes)
     return {
@@ -204,9 +203,23 @@ class TranscodeJob {
     }
   }
 
+  /** All files of a relation, with the descriptor that is in them: one schema for all, whichever of them met a value that widens it. */
+  private async files(
+    relation: Relation, first: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'],
+  ): Promise<{ descriptor: RelationDescriptor; files: TranscodeResult[] }> {
+    const ranges = fileRanges(first.blocks)
+    for (let descriptor = first; ; ) {
+      const results = await allOrFirstError(ranges.map((range) => this.file(relation, descriptor, fork, toast, range)))
+      const files = results.flatMap((result) => ('file' in result ? [result] : []))
+      if (files.length === results.length) return { descriptor, files }
+      descriptor = withOverflow(descriptor, results.flatMap((result) => ('wanted' in result ? result.wanted : [])))
+      this.doneBytes -= first.blocks * BLOCK_SIZE
+    }
+  }
+
   private async file(
     relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], range: BlockRange,
-  ): Promise<{ file: LakeFile; lanes: LakeRelation['lanes'] }> {
+  ): Promise<TranscodeResult | WantedOverflow> {
     const folder = relationFolder(descriptor)
     const { lake, compression, onCorrupt } = this.options
     const result = await this.pool.run('transcode', {
@@ -233,7 +246,14 @@ class TranscodeJob {
   private async indexToast({ database, toastRelId }: Relation): Promise<TranscodeTask['toast']> {
     const toast = this.cluster.relations(database.oid).find(({ oid, visible }) => oid === toastRelId && visible)
     if (!toast) return undefined
-    const { path, segments, forks } = this.cluster.storage(toast)
+    let storage: RelationStorage
+    try {
+      storage = this.cluster.storage(toast)
+    } catch (error) {
+      if (this.options.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
+      return undefined
+    }
+    const { path, segments, forks } = storage
     const fork = { path, segments }
     const index = forks.main ? await this.pool.run('toastIndex', { snapshot: this.snapshot, fork }) : { parts: [] }
     return { relationId: toastRelId, fork, index }

@@ -7,6 +7,7 @@ import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
+import { type NotShown, valuesNotShown } from '../lake/notshown.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
@@ -60,6 +61,8 @@ export interface LakeReport {
   }
   /** Relations of the cluster that are not in the lake: nothing is said of them. */
   notRead: readonly NotRead[]
+  /** Values that are in no column, by relation. */
+  notShown: readonly NotShown[]
   /** Blocks, files and relations that differ. */
   differing: number
   /** The first differences of each file. */
@@ -141,7 +144,7 @@ class VerifyJob {
       forensic: {
         deadTuples: 0, dangling: 0, orphanFiles: manifest.orphans, temporaryFiles: manifest.temporaryFiles, hintContradictions: 0, damagedPages: 0,
       },
-      notRead, differing: 0, differences: [],
+      notRead, notShown: valuesNotShown(manifest.relations), differing: 0, differences: [],
     }
   }
 

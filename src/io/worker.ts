@@ -2,11 +2,11 @@
 import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
 import { type Outcome, outcomeOf } from './tasks/remote.ts'
 import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
-import { transcode as runTranscode, type TranscodeResult, type TranscodeTask } from './tasks/transcodetask.ts'
+import { transcode as runTranscode, type TranscodeResult, type TranscodeTask, type WantedOverflow } from './tasks/transcodetask.ts'
 import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
 import type { ToastIndex } from './toast/toastindex.ts'
 
-export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult>> {
+export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult | WantedOverflow>> {
   return outcomeOf(() => runTranscode(task))
 }
 

@@ -5,7 +5,6 @@ import { PageDecoder } from '../../src/columnar/decodepage.ts'
 import { TupleDecoder } from '../../src/columnar/decodetuple.ts'
 import { PageFormer } from '../../src/columnar/formpage.ts'
 import { generateDecoder } from '../../src/columnar/generatedecoder.ts'
-import { newLaneCounts } from '../../src/columnar/lanes.ts'
 import { PageTranscoder } from '../../src/columnar/pagetranscoder.ts'
 import { readParquet } from '../../src/columnar/parquetreader.ts'
 import { rebuildPages } from '../../src/columnar/rebuild.ts'
@@ -135,7 +134,7 @@ export function pageProperties(runs: number): void {
         const schema = schemaOf(t, Object.fromEntries(t.columns.map(({ attribute }) => [attribute.attnum, scale])))
         const sides = [true, false].map((generate) => {
           const batch = new Batch(schema)
-          const tuples = new TupleDecoder(batch, new PageFormer(batch, false).tuples, t.toast, newLaneCounts())
+          const tuples = new TupleDecoder(batch, new PageFormer(batch, false).tuples, t.toast, false)
           const code = generate ? generateDecoder(schema, batch, tuples) : undefined
           return { batch, decoder: new PageDecoder(batch, tuples, VISIBILITY, () => {}, code) }
         })

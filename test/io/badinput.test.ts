@@ -17,6 +17,7 @@ import type { LakeRelation, Manifest } from '../../src/lake/manifest.ts'
 import { linePointer, linePointerCount, LP_DEAD, LP_NORMAL, lpFlags, makeLinePointer } from '../../src/page/linepointer.ts'
 import { heapFile, toastFile, tupleData, whileChanged, whileFile, whilePage } from '../support/badinput.ts'
 import { closeSessions, createCluster, connect, majors } from '../support/oracle.ts'
+import { visibleRows } from '../support/lakerows.ts'
 import { transcode } from '../support/lakes.ts'
 
 const MAJOR = Math.max(...majors())
@@ -147,9 +148,16 @@ describe.each([
       ])
       expect(() => rowsOf(openCluster(cluster.dataDir), TABLE, {})).toThrow(CorruptionError)
 
+      if (code === 'toast.value') expect((error as CorruptionError).reason).toMatch(/ chunks of value \d+ in TOAST relation \d+; --on-corrupt carry keeps /)
+
       const { lake, big } = await transcodeBig('carry')
-      expect(big.files[0]!.damaged).toEqual([{ block: 0, error: expect.stringContaining(code) as string }])
-      expect(await verifyLake({ lake, pgdata: cluster.dataDir, workers: 0 })).toMatchObject({ equal: true, differences: [], forensic: { damagedPages: 1 } })
+      const report = await verifyLake({ lake, pgdata: cluster.dataDir, workers: 0 })
+      expect(report).toMatchObject({ equal: true, differences: [], forensic: { damagedPages: 0 } })
+      expect(big).toMatchObject({ overflow: true, lanes: { missingToast: 1, unreadable: 0, dangling: 0, pageImages: 0, tupleLane: 0 } })
+      expect(visibleRows(lake, big).rows).toEqual([LIVE, 3, 4, 5].map((item) => ({
+        ctid: `(0,${item})`, values: [item, item === LIVE ? null : `s${String.fromCharCode(96 + item).repeat(10000)}`],
+        overflow: [null, item === LIVE ? expect.stringMatching(/^\\x0112[0-9a-f]{32}$/) as string : null],
+      })))
     })
   })
 
@@ -173,11 +181,14 @@ describe.each([
   })
 })
 
-test("a chunk that says it is compressed is the TOAST relation's own damage", async () => {
+test("a chunk that says it is compressed is one value's damage in both relations", async () => {
   await whileChunk(LIVE, 2, (_page, at, view) => view.setUint32(at + 8, view.getUint32(at + 8, true) | 2, true), async () => {
-    await expect(transcodeBig()).rejects.toMatchObject({
-      name: 'CorruptionError', position: { relation: expect.stringMatching(/^postgres.pg_toast.pg_toast_\d+$/) as string, block: 0, attribute: 'chunk_data' },
-    })
+    await expect(transcodeBig()).rejects.toMatchObject({ name: 'CorruptionError', position: { relation: 'postgres.public.big', attribute: 'v' } })
+    const { lake, manifest, big } = await transcodeBig('carry')
+    expect(big.lanes).toMatchObject({ missingToast: 1, unreadable: 0 })
+    const chunkLanes = manifest.relations.find(({ relkind }) => relkind === 't')!
+    expect(chunkLanes).toMatchObject({ overflow: true, lanes: { missingToast: 0, unreadable: 1, pageImages: 0 } })
+    expect(await verifyLake({ lake, pgdata: cluster.dataDir, workers: 0 })).toMatchObject({ equal: true, differences: [] })
   })
 })
 

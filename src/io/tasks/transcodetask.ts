@@ -46,10 +46,15 @@ export interface TranscodeResult {
   lanes: LaneCounts
 }
 
+/** No file was written: begin again, for all files of the relation, with these attnums in the descriptor's `overflow`. */
+export interface WantedOverflow {
+  wanted: readonly number[]
+}
+
 const READ_BLOCKS = 128
 
 /** @throws CorruptionError with file, block, offset, attribute; EnvironmentError if the lake cannot be written */
-export async function transcode(task: TranscodeTask): Promise<TranscodeResult> {
+export async function transcode(task: TranscodeTask): Promise<TranscodeResult | WantedOverflow> {
   let fork: RelationFork | undefined
   let toastFork: RelationFork | undefined
   try {
@@ -72,7 +77,7 @@ function relationName({ database, schema, name }: RelationDescriptor): string {
   return database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`
 }
 
-async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: ToastReader | undefined): Promise<TranscodeResult> {
+async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: ToastReader | undefined): Promise<TranscodeResult | WantedOverflow> {
   const { range, compression } = task
   const sample = new Uint8Array(BLOCK_SIZE)
   const plan = planFile(task.cluster, task.relation, range, compression, (block) => {
@@ -90,17 +95,19 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
     for (const last of addPages(fork, range, transcoder)) {
       if (!last && !rowGroupIsFull(transcoder)) continue
       const group = transcoder.takeRowGroup()
-      await encoder.rowGroup(group.vectors, group.rows)
+      if (transcoder.wanted.size === 0) await encoder.rowGroup(group.vectors, group.rows)
       transcoder.release()
       rows += group.rows
     }
-    await encoder.finish()
+    if (transcoder.wanted.size === 0) await encoder.finish()
+    else await encoder.abort()
   } catch (error) {
     await encoder.abort()
     throw error
   } finally {
     output.close()
   }
+  if (transcoder.wanted.size > 0) return { wanted: [...transcoder.wanted] }
   const hidden = encodeHidden(transcoder.hidden, compression)
   if (hidden) writeWhole(join(task.lake, task.hiddenPath), hidden)
   const file: LakeFile = {

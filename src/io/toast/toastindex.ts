@@ -5,7 +5,7 @@ import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, l
 import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/visibility.ts'
 import type { RelationFork } from '../datadir/segments.ts'
-import { readToastChunk } from './toastchunk.ts'
+import { readToastChunk, type ToastChunk } from './toastchunk.ts'
 
 /**
  * Where the chunks of each value are, found by one scan: Postgres's own btree index may not be there (a rebuilt or replayed data
@@ -64,9 +64,19 @@ function indexTuple(
   page: Uint8Array, block: number, offset: number, off: number, len: number, snapshot: Snapshot, runs: RunCollector,
 ): void {
   const { xmin, xmax, infomask, cid } = readTupleHeader(page, off)
-  const chunk = snapshot.xminStatus(xmin, infomask, cid) === 'aborted' ? undefined : readToastChunk(page, off, len)
+  const chunk = snapshot.xminStatus(xmin, infomask, cid) === 'aborted' ? undefined : soundChunk(page, off, len)
   if (chunk) runs.add(chunk.valueId, snapshot.isDead(xmin, xmax, infomask, cid) ? 1 : 0, chunk.seq, block, offset)
   else runs.interrupt()
+}
+
+/** A chunk whose varlena header lies is no chunk: its page has others. */
+function soundChunk(page: Uint8Array, off: number, len: number): ToastChunk | undefined {
+  try {
+    return readToastChunk(page, off, len)
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+    return undefined
+  }
 }
 
 /** Joins chunks into runs as they come. */

@@ -1,4 +1,4 @@
-import { CorruptionError } from '../../common/errors.ts'
+import { EnvironmentError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { ToastSource } from '../../columnar/toastsource.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
@@ -27,16 +27,16 @@ export class ToastReader implements ToastSource {
 
   fetch(pointer: ToastPointer): Uint8Array | undefined {
     const chunks = Math.ceil(pointer.extSize / TOAST_MAX_CHUNK_SIZE)
-    // The length word of a pointer may lie: allocate only what the index has chunks for.
-    if (chunks === 0 || this.chunkCount(pointer) < chunks) return undefined
+    const runs = this.runsOf(pointer)
+    // The length word of a pointer may lie: allocate only what the index has chunks for. More live chunks than that fit no server either.
+    if (chunks === 0 || countChunks(runs) < chunks || countChunks(runs.filter(({ dead }) => !dead)) > chunks) return undefined
     const value = new Uint8Array(pointer.extSize)
-    return this.fill(pointer, value, new Uint8Array(chunks)) === chunks ? value : undefined
+    return this.copyRuns(runs, pointer, value, new Uint8Array(chunks)) === chunks ? value : undefined
   }
 
   /** How many chunks of the value there are, live and dead. */
   chunkCount(pointer: ToastPointer): number {
-    if (pointer.toastRelId !== this.relationId) return 0
-    return this.runsOf(pointer.valueId).reduce((sum, run) => sum + run.count, 0)
+    return countChunks(this.runsOf(pointer))
   }
 
   /**
@@ -45,9 +45,12 @@ export class ToastReader implements ToastSource {
    * @returns how many were copied
    */
   fill(pointer: ToastPointer, value: Uint8Array, seen: Uint8Array): number {
-    if (pointer.toastRelId !== this.relationId) return 0
+    return this.copyRuns(this.runsOf(pointer), pointer, value, seen)
+  }
+
+  private copyRuns(runs: readonly Run[], pointer: ToastPointer, value: Uint8Array, seen: Uint8Array): number {
     let copied = 0
-    for (const run of this.runsOf(pointer.valueId)) {
+    for (const run of runs) {
       copied += this.readRun(run, pointer, value, seen)
       if (copied === seen.length) break
     }
@@ -55,8 +58,9 @@ export class ToastReader implements ToastSource {
   }
 
   /** Runs of a value, those of live chunks first: a value id is used again after 2^32 others. */
-  private runsOf(valueId: number): Run[] {
+  private runsOf({ toastRelId, valueId }: ToastPointer): Run[] {
     const found: Run[] = []
+    if (toastRelId !== this.relationId) return found
     for (const part of this.index.parts) {
       for (let at = firstRun(part, valueId); at < part.length && part[at + RUN_VALUE_ID]! >>> 0 === valueId; at += RUN_WORDS) {
         const dead = part[at + RUN_DEAD]!
@@ -80,7 +84,7 @@ export class ToastReader implements ToastSource {
       }
       block++
       offset = 1
-      if (block > this.fork.blocks) throw new CorruptionError('toast.index', 'the TOAST relation changed while it was read')
+      if (block > this.fork.blocks) throw new EnvironmentError('cluster.changed', 'the TOAST relation changed while it was read')
     }
     return copied
   }
@@ -106,6 +110,10 @@ export class ToastReader implements ToastSource {
     }
     return page
   }
+}
+
+function countChunks(runs: readonly Run[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0)
 }
 
 interface Run {
