@@ -12,7 +12,7 @@ import { type CatalogToast, type CatalogTuple, scanCatalog } from './scan.ts'
 /** Decides row versions at L; xact's Snapshot. */
 export interface CatalogVisibility {
   isVisible(xmin: Xid, xmax: Xid, infomask: number, xvac?: Xid): boolean
-  xminStatus(xmin: Xid, infomask: number, xvac?: Xid): 'committed' | 'frozen' | 'aborted' | 'in-progress'
+  xminStatus(xmin: Xid, infomask: number, xvac?: Xid): 'committed' | 'frozen' | 'aborted' | 'in-progress' | 'unknown'
 }
 
 export interface CatalogSources {

@@ -4,11 +4,12 @@ import { listHeapRelations, type ListedRelation } from '../io/inspect/relationli
 import { selectRelations } from '../io/selection.ts'
 import { isUnasked, notReadText } from '../lake/notread.ts'
 import { alignedFormat } from '../io/tabletext.ts'
+import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { addExcludeOption, collect } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface InspectRelationsOptions {
+interface InspectRelationsOptions extends CorruptOptions {
   database: string[]
   exclude: string[]
   json?: boolean
@@ -28,15 +29,16 @@ const IS_NUMBER = [false, false, false, false, false, true, true]
 
 /** `ltap inspect relations`. */
 export function addInspectRelations(inspect: Command, run: Run): void {
-  addExcludeOption(addVerb(inspect, 'relations <pgdata>', TEXT))
+  addExcludeOption(addCorruptOptions(addVerb(inspect, 'relations <pgdata>', TEXT)))
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .action(async (pgdata: string, { database, exclude, ...options }: InspectRelationsOptions) => {
       const output = begin(run, options)
-      const cluster = openCluster(pgdata)
+      const cluster = openCluster(pgdata, clusterOptionsOf(options))
       const relations = listHeapRelations(cluster, database, exclude)
       await output.result(relations, () => listText(relations))
       const { notRead } = selectRelations(cluster, { databases: database, tables: [], exclude })
       for (const entry of notRead.filter(isUnasked)) await output.note(`ltap: not listed: ${notReadText(entry)}`)
+      await tellLosses(output, cluster.losses)
       for (const { problem } of relations) {
         if (problem === null) continue
         run.exitCode = EXIT_BAD_INPUT

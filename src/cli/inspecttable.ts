@@ -4,6 +4,8 @@ import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { findTable } from '../io/inspect/findtable.ts'
 import { TableReader, type TableRow } from '../io/inspect/tablereader.ts'
+import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
+import { counted } from './count.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { parseLimit } from './options.ts'
 import { replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
@@ -11,7 +13,7 @@ import { addTargetOptions } from './replaytarget.ts'
 import { addFormatOption, formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface InspectTableOptions extends ReplayFirstOptions {
+interface InspectTableOptions extends ReplayFirstOptions, CorruptOptions {
   database?: string
   dead?: boolean
   limit?: number
@@ -39,7 +41,7 @@ const SHAPE: Omit<RowShape<TableRow>, 'columns'> = {
 
 /** `ltap inspect table`. */
 export function addInspectTable(inspect: Command, run: Run): void {
-  addFormatOption(addTargetOptions(addVerb(inspect, 'table <pgdata|backup> <schema.name>', TEXT)))
+  addCorruptOptions(addFormatOption(addTargetOptions(addVerb(inspect, 'table <pgdata|backup> <schema.name>', TEXT))))
     .option('--work <dir>', 'with --wal or --to: folder for the replayed files, kept (default: a temporary one)')
     .option('--database <name>', 'needed if several user databases have the table')
     .option('--dead', 'all row versions, with what became of them')
@@ -47,12 +49,17 @@ export function addInspectTable(inspect: Command, run: Run): void {
     .action(async (pgdata: string, name: string, { database, dead = false, limit = Infinity, format, ...options }: InspectTableOptions) => {
       const output = begin(run, options)
       await replayFirst(output, pgdata, join(tmpdir(), 'ltap'), options, {}, async (files) => {
-        const cluster = openCluster(files)
+        const cluster = openCluster(files, clusterOptionsOf(options))
         const reader = new TableReader(cluster, findTable(cluster, name, database))
         try {
           const damage: string[] = []
           const rows = reader.rows({ dead, onDamage: (error) => damage.push(error.message) })
           await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: reader.columns }, damage).print(rows, limit)
+          await tellLosses(output, cluster.losses)
+          if (reader.unknownRows > 0) {
+            const what = `${counted(reader.unknownRows, 'row version')} whose transaction status is lost`
+            await output.note(`ltap: ${what}: --unknown-transactions show prints them, --dead marks them`)
+          }
           if (damage.length > 0) run.exitCode = EXIT_BAD_INPUT
         } finally {
           reader.close()

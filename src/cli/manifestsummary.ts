@@ -26,6 +26,9 @@ export interface ManifestSummary {
   parquetBytes: number
   lanes: LaneCounts
   forensic: Pick<LakeReport['forensic'], 'dangling' | 'orphanFiles' | 'temporaryFiles'>
+  /** As in the manifest. */
+  unknownTransactions: Manifest['unknownTransactions']
+  damage: readonly string[]
   damagedPages: { relation: string; block: number; error: string }[]
   notRead: readonly NotRead[]
   /** Values that are in no column, by relation. */
@@ -34,7 +37,7 @@ export interface ManifestSummary {
 }
 
 export function summarizeManifest(manifest: Manifest, lake: string, seconds: number): ManifestSummary {
-  const { source, systemIdentifier, major, lsn, orphans, temporaryFiles, notRead } = manifest
+  const { source, systemIdentifier, major, lsn, orphans, temporaryFiles, notRead, unknownTransactions, damage = [] } = manifest
   const complete = manifest.complete && notRead.length === 0
   const stored = manifest.relations.filter(({ relkind }) => relkind !== 'p')
   const files = stored.flatMap((relation) => relation.files.map((file) => ({ relation: lakeRelationName(relation), ...file })))
@@ -45,7 +48,7 @@ export function summarizeManifest(manifest: Manifest, lake: string, seconds: num
     lake, source, systemIdentifier, major, lsn, complete, databases: new Set(stored.flatMap(({ database }) => database ?? [])).size,
     relations: stored.length, files: files.length, pages: lanes.pages, tuples: lanes.tuples, rows: sum(({ rows }) => rows),
     hiddenRows: sum(({ hidden }) => hidden?.rows ?? 0), heapBytes: lanes.pages * BLOCK_SIZE, parquetBytes: sum(({ bytes }) => bytes), lanes,
-    forensic: { dangling: lanes.dangling, orphanFiles: orphans, temporaryFiles },
+    unknownTransactions, damage, forensic: { dangling: lanes.dangling, orphanFiles: orphans, temporaryFiles },
     damagedPages: files.flatMap(({ relation, damaged }) => damaged.map(({ block, error }) => ({ relation, block, error }))), notRead,
     notShown: valuesNotShown(stored), seconds,
   }

@@ -6,6 +6,7 @@ import { transcodeLake } from '../io/transcodelake.ts'
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
+import { addCorruptOptions } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
@@ -22,6 +23,7 @@ interface TranscodeOptions extends ReplayFirstOptions {
   compression: Compression
   types: TypeProfile
   onCorrupt: 'fail' | 'carry'
+  unknownTransactions: 'hide' | 'show'
   strict?: boolean
   json?: boolean
   verbose?: boolean
@@ -43,7 +45,7 @@ const LISTED_MAX = 20
 
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
-  addStrictOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))
+  addStrictOption(addCorruptOptions(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT)))))
     .requiredOption('--lake <dir>', 'folder for the lake, empty or missing')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
@@ -51,13 +53,13 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--compression <codec>', 'of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
-    .addOption(new Option('--on-corrupt <action>', 'at a damaged page, or a visible value without its TOAST chunks').choices(['fail', 'carry']).default('fail'))
-    .action(async (pgdata: string, { lake, database, table, exclude, workers, compression, types, onCorrupt, strict, ...options }: TranscodeOptions) => {
+    .action(async (pgdata: string, given: TranscodeOptions) => {
+      const { lake, database, table, exclude, workers, compression, types, onCorrupt, unknownTransactions, strict, ...options } = given
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
-        transcodeLake({ pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, onProgress })))
+        transcodeLake({ pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, onProgress })))
       const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)
       await output.result(summary, () => summaryText(summary))
       await warnNotRead(run, output, manifest.notRead, strict)
@@ -65,7 +67,7 @@ export function addTranscode(program: Command, run: Run): void {
 }
 
 function summaryText(summary: ManifestSummary): string {
-  const { lake, major, lsn, lanes, forensic, damagedPages, notRead, notShown, heapBytes, parquetBytes, seconds } = summary
+  const { lake, major, lsn, lanes, forensic, damagedPages, damage, notRead, notShown, unknownTransactions, heapBytes, parquetBytes, seconds } = summary
   const { dangling, orphanFiles, temporaryFiles } = forensic
   const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
   return `${[
@@ -79,12 +81,18 @@ function summaryText(summary: ManifestSummary): string {
         counted(temporaryFiles, 'temporary file')],
       ['damaged', counted(damagedPages.length, 'page')],
       ['not shown', counted(countNotShown(notShown), 'value')],
+      ...(lanes.unknownStatus === 0 ? [] : [['unknown', unknownText(lanes.unknownStatus, unknownTransactions?.policy)] as const]),
       ['not read', counted(notRead.length, 'relation')],
       ['time', `${seconds.toFixed(1)} s, ${rate}`],
     ]),
+    ...listed('damaged', damage, LISTED_MAX),
     ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
     ...listed('values not shown', notShown.map(notShownText), LISTED_MAX),
     ...listed('orphan file', orphanFiles, LISTED_MAX),
     ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
   ].join('')}`
+}
+
+function unknownText(rows: number, policy: 'hide' | 'show' = 'hide'): string {
+  return `${counted(rows, 'row version')} whose transaction status is lost, ${policy === 'hide' ? 'hidden' : 'shown'} (--unknown-transactions)`
 }

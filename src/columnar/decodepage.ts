@@ -19,6 +19,8 @@ export interface RowVisibility {
   isVisible(xmin: number, xmax: number, infomask: number, xvac: number): boolean
   /** Neither visible at L nor ever after: its out-of-line values may be gone. */
   isDead(xmin: number, xmax: number, infomask: number, xvac: number): boolean
+  /** Whether it is visible depends on a transaction whose status is lost: its out-of-line values, too, may be gone. */
+  isUnknown?(xmin: number, xmax: number, infomask: number, xvac: number): boolean
   /** Next full xid at L, for the epochs of 32-bit xids. */
   readonly nextXid: { low: number; epoch: number }
 }
@@ -42,6 +44,8 @@ export class PageDecoder {
   private readonly offs = new Int32Array(LINE_POINTERS_MAX)
   private readonly lens = new Int32Array(LINE_POINTERS_MAX)
   private readonly live = new Uint8Array(LINE_POINTERS_MAX)
+  /** Tuples of the last page whose visibility is unknown. */
+  unknownRows = 0
 
   /** @param generated code for the batch's TupleDesc; without it the interpreter decodes everything */
   constructor(batch: Batch, tuples: TupleDecoder, visibility: RowVisibility, hide: HideRow, generated?: DecodeItems) {
@@ -60,6 +64,7 @@ export class PageDecoder {
   decode(page: PageBuffer, block: number, careful: boolean): boolean {
     const { batch } = this
     const first = batch.rows
+    this.unknownRows = 0
     if (u16(page, PD_UPPER) === 0) {
       this.structureRow(block)
       this.zeroHeader(first)
@@ -165,7 +170,10 @@ export class PageDecoder {
     const infomask2 = page.words[w + 4]! >>> 16
     const visible = visibility.isVisible(xmin >>> 0, xmax >>> 0, infomask, cid >>> 0)
     if (!visible) this.hide(row)
-    this.live[item] = visible ? VISIBLE : visibility.isDead(xmin >>> 0, xmax >>> 0, infomask, cid >>> 0) ? 0 : IN_PROGRESS
+    const unknown = visibility.isUnknown?.(xmin >>> 0, xmax >>> 0, infomask, cid >>> 0) === true
+    if (unknown) this.unknownRows++
+    if (visible) this.live[item] = VISIBLE
+    else this.live[item] = unknown || visibility.isDead(xmin >>> 0, xmax >>> 0, infomask, cid >>> 0) ? 0 : IN_PROGRESS
     const xminHinted = infomask & HEAP_XMIN_FROZEN
     const settled = xminHinted === HEAP_XMIN_FROZEN || xminHinted === HEAP_XMIN_INVALID
     physical.writeIdentity(row, block, offset, xmin, settled ? 0 : this.epoch(xmin))

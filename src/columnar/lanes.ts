@@ -22,12 +22,14 @@ export interface LaneCounts {
   unreadable: number
   /** Out-of-line values beyond 1.2 GB on one page: only their TOAST pointer is there, their bytes are in the TOAST relation's files. */
   oversized: number
+  /** Row versions whose transaction's status is lost, and which no hint bit settles (--on-corrupt carry). */
+  unknownStatus: number
 }
 
 export function newLaneCounts(): LaneCounts {
   return {
     pages: 0, tuples: 0, structureRows: 0, native: 0, text: 0, raw: 0, tupleLane: 0, pageImages: 0, reproved: 0, dangling: 0, missingToast: 0,
-    unreadable: 0, oversized: 0,
+    unreadable: 0, oversized: 0, unknownStatus: 0,
   }
 }
 

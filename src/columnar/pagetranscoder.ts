@@ -146,6 +146,7 @@ export class PageTranscoder {
     pageCrc.push1(crc32c(this.canonical.bytes) | 0)
     this.countRows(first)
     this.countFaults(this.tuples.faults)
+    this.counts.unknownStatus += this.decoder.unknownRows
   }
 
   /** Damage, too, goes to the interpreter: it names the attribute. */

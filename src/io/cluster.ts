@@ -11,7 +11,7 @@ import type { Lsn, Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { RelFileLocator } from '../common/rel.ts'
 import { MultiXacts } from '../xact/multixact.ts'
-import { Snapshot } from '../xact/visibility.ts'
+import { Snapshot, type UnknownTransactions } from '../xact/visibility.ts'
 import { type ClusterFiles, openClusterFiles } from './datadir/clusterfiles.ts'
 import type { ControlFile } from './datadir/controlfile.ts'
 import { databasePath, listDatabaseDirectories } from './datadir/datadir.ts'
@@ -39,6 +39,14 @@ export interface RelationStorage {
   forks: Partial<Record<ForkName, number>>
 }
 
+/** How a data directory is read that may be damaged. */
+export interface ClusterOptions {
+  /** `fail`, the default: damage of what every reader needs is an error. `carry`: the rest is read, and {@link Cluster.losses} says what is not. */
+  onCorrupt?: 'fail' | 'carry'
+  /** With `carry`: whether rows are visible whose transaction's status is lost; default `hide`. */
+  unknownTransactions?: UnknownTransactions
+}
+
 /** A whole clog of the default 200 million xids has 6,100 pages; the hot end is what matters. */
 const CLOG_PAGES = 512
 
@@ -62,7 +70,7 @@ export class Cluster {
   private readonly lists = new Map<Oid, RelationList>()
   private readonly directories = new Map<string, RelationDirectory>()
 
-  constructor(datadir: ClusterFiles) {
+  constructor(datadir: ClusterFiles, options: ClusterOptions = {}) {
     const { control, major, path } = datadir
     this.datadir = datadir
     this.control = control
@@ -71,12 +79,17 @@ export class Cluster {
     this.lsn = datadir.lsn
     this.timeline = datadir.timeline
     this.checksums = control.checksums
-    this.snapshot = snapshotOf(datadir)
+    this.snapshot = snapshotOf(datadir, options)
     this.sources = {
       major, visibility: this.snapshot, sharedMap: readMap(join(path, 'global'), major),
       open: (locator, name) => this.openCatalog(locator, name),
     }
     this.databases = loadDatabases(this.sources).sort((a, b) => a.oid - b.oid)
+  }
+
+  /** With `carry`: what of the cluster as a whole is damaged, as far as it was met, and what was done instead: sentences. */
+  get losses(): string[] {
+    return [...this.datadir.damage, ...this.snapshot.losses]
   }
 
   /**
@@ -216,23 +229,23 @@ export class Cluster {
 }
 
 /** @throws EnvironmentError datadir.* unless the server was shut down cleanly or `pgdata` was replayed; CorruptionError, UnsupportedError */
-export function openCluster(pgdata: string): Cluster {
-  return new Cluster(openClusterFiles(pgdata))
+export function openCluster(pgdata: string, options: ClusterOptions = {}): Cluster {
+  return new Cluster(openClusterFiles(pgdata, options.onCorrupt), options)
 }
 
 /** What a reader sees at the cluster's LSN. @throws EnvironmentError datadir.* */
-export function openSnapshot(pgdata: string): Snapshot {
-  return snapshotOf(openClusterFiles(pgdata))
+export function openSnapshot(pgdata: string, options: ClusterOptions = {}): Snapshot {
+  return snapshotOf(openClusterFiles(pgdata, options.onCorrupt), options)
 }
 
-function snapshotOf({ path, transactions }: ClusterFiles): Snapshot {
+function snapshotOf({ path, transactions }: ClusterFiles, { onCorrupt, unknownTransactions = 'hide' }: ClusterOptions): Snapshot {
   const { nextXid, oldestXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared } = transactions
   const multixacts = new MultiXacts({
     offsets: new FileSlru(join(path, 'pg_multixact/offsets')), members: new FileSlru(join(path, 'pg_multixact/members')),
     oldestMulti, nextMulti, nextMultiOffset,
   })
   const clog = new FileSlru(join(path, 'pg_xact'), CLOG_PAGES)
-  return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom })
+  return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom, unknown: onCorrupt === 'carry' ? unknownTransactions : 'fail' })
 }
 
 function readMap(dir: string, major: PgMajor): Map<Oid, number> {

@@ -16,7 +16,8 @@ import {
 } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
-import { type Cluster, openCluster, type RelationStorage } from './cluster.ts'
+import type { UnknownTransactions } from '../xact/visibility.ts'
+import { type Cluster, type ClusterOptions, openCluster, type RelationStorage } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
@@ -40,7 +41,9 @@ export interface TranscodeLakeOptions {
   workers: number | Workers
   compression: Compression
   profile: TypeProfile
+  /** At damage: throw, or carry what is there and read on, see {@link ClusterOptions}. */
   onCorrupt: 'fail' | 'carry'
+  unknownTransactions?: UnknownTransactions
   onProgress?: OnProgress
 }
 
@@ -55,7 +58,7 @@ const UNFINISHED_NAME = '.unfinished'
  * @throws EnvironmentError datadir.*, lake.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
  */
 export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
-  const cluster = openCluster(options.pgdata)
+  const cluster = openCluster(options.pgdata, clusterOptions(options))
   prepareLake(options.lake)
   const job = new TranscodeJob(cluster, options)
   const manifest = await job.run()
@@ -64,6 +67,10 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   writeDurably(join(options.lake, MANIFEST_NAME), `${JSON.stringify(manifest, undefined, 1)}\n`)
   rmSync(join(options.lake, UNFINISHED_NAME))
   return manifest
+}
+
+function clusterOptions({ onCorrupt, unknownTransactions = 'hide' }: TranscodeLakeOptions): ClusterOptions {
+  return { onCorrupt, unknownTransactions }
 }
 
 function prepareLake(lake: string): void {
@@ -132,6 +139,7 @@ class TranscodeJob {
   private readonly snapshot: SnapshotKey
   /** Whatever leaves a relation out says so here. */
   private readonly notRead: NotRead[] = []
+  private readonly losses = new Set<string>()
   private doneBytes = 0
   private totalBytes = 0
 
@@ -139,7 +147,7 @@ class TranscodeJob {
     this.cluster = cluster
     this.options = options
     this.pool = new Pool(options.workers)
-    this.snapshot = { pgdata: options.pgdata, job: this.pool.job }
+    this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,
       lsn: formatLsn(cluster.lsn), profile: options.profile,
@@ -175,8 +183,17 @@ class TranscodeJob {
       lsn: descriptor.lsn, timeline: cluster.timeline, source: realpathSync(this.options.source ?? this.options.pgdata), complete,
       databases: cluster.databases.map(({ oid, name, template }) => ({ oid, name, template })),
       relations, orphans: complete ? cluster.orphans().map(({ dir, relNumber }) => relative(dir, relNumber)) : [],
-      temporaryFiles: complete ? cluster.temp().length : 0, notRead: this.notRead,
+      temporaryFiles: complete ? cluster.temp().length : 0, notRead: this.notRead, ...this.damage(relations),
     }
+  }
+
+  /** Only with `carry`: how the lake was read, and what was lost. */
+  private damage(relations: readonly LakeRelation[]): Pick<Manifest, 'unknownTransactions' | 'damage'> {
+    const { onCorrupt, unknownTransactions: policy = 'hide' } = this.options
+    if (onCorrupt === 'fail') return {}
+    const rows = relations.reduce((sum, { lanes }) => sum + lanes.unknownStatus, 0)
+    const damage = [...new Set([...this.cluster.losses, ...this.losses])].sort()
+    return { unknownTransactions: { policy, rows }, ...(damage.length > 0 && { damage }) }
   }
 
   private async relation(relation: Relation, storage: RelationStorage): Promise<LakeRelation> {
@@ -226,6 +243,7 @@ class TranscodeJob {
       snapshot: this.snapshot, fork, range, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt, lake,
       path: `${folder}/${dataFileName(range.firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(range.firstBlock)}`, toast,
     })
+    if ('losses' in result) for (const loss of result.losses) this.losses.add(loss)
     this.doneBytes += range.blockCount * BLOCK_SIZE
     this.options.onProgress?.(this.doneBytes, this.totalBytes, lakeRelationName(descriptor))
     return result

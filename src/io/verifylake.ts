@@ -8,7 +8,7 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
 import { type NotShown, valuesNotShown } from '../lake/notshown.ts'
-import { type Cluster, openCluster } from './cluster.ts'
+import { type Cluster, type ClusterOptions, openCluster } from './cluster.ts'
 import { fileError } from './datadir/files.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
 import type { OnProgress } from './jobprogress.ts'
@@ -72,7 +72,7 @@ export interface LakeReport {
 /** @throws EnvironmentError if there is no lake, or the data directory is another cluster's or in another state */
 export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport> {
   const manifest = readManifest(options.lake)
-  const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata)
+  const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata, readAs(manifest))
   if (cluster) checkSameState(manifest, cluster, formatLsn(cluster.lsn))
   const pool = new Pool(options.workers)
   try {
@@ -80,6 +80,11 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
   } finally {
     await pool.close()
   }
+}
+
+/** A lake that was read from a damaged data directory is compared with it as it was read. */
+function readAs({ unknownTransactions }: Manifest): ClusterOptions {
+  return unknownTransactions ? { onCorrupt: 'carry', unknownTransactions: unknownTransactions.policy } : {}
 }
 
 function isThere(path: string): boolean {
@@ -220,7 +225,8 @@ class VerifyJob {
     for (const path of [file.path, ...(file.hidden ? [file.hidden.path] : [])]) {
       if (!isThere(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
     }
-    const source = fork && options.pgdata !== undefined ? { snapshot: { pgdata: options.pgdata, job: this.pool.job }, fork } : undefined
+    const { pgdata } = options
+    const source = fork && pgdata !== undefined ? { snapshot: { pgdata, job: this.pool.job, options: readAs(this.manifest) }, fork } : undefined
     const { checksums } = this.manifest
     const result = await this.pool.run('verify', {
       lake: options.lake, file, expected: expectedFile(this.manifest, relation, file), checksums, visible: relation.visible, source,

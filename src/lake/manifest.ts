@@ -38,6 +38,13 @@ export interface Manifest {
   temporaryFiles: number
   /** Relations of the cluster that are not in the lake, and why. Lakes of ltap 0.1.0 have no such list. */
   notRead: readonly NotRead[]
+  /**
+   * Written with --on-corrupt carry: whether rows are visible whose transaction's status is lost, and how many such rows there are.
+   * Verify reads a data directory in the same way.
+   */
+  unknownTransactions?: { policy: 'hide' | 'show'; rows: number }
+  /** What of the cluster as a whole is lost, and what was done instead: sentences. */
+  damage?: readonly string[]
 }
 
 export interface LakeDatabase {

@@ -14,7 +14,7 @@ import { requirePage, type SlruPages } from './slru.ts'
 export const TRANSACTION_STATUS_COMMITTED = 1
 export const TRANSACTION_STATUS_ABORTED = 2
 
-const CLOG_XACTS_PER_PAGE = 32768
+export const CLOG_XACTS_PER_PAGE = 32768
 
 export function clogPageOf(xid: Xid): number {
   return Math.floor(xid / CLOG_XACTS_PER_PAGE)
@@ -26,6 +26,11 @@ export function clogPageOf(xid: Xid): number {
  */
 export function transactionStatus(pages: SlruPages, xid: Xid): number {
   const page = requirePage(pages, clogPageOf(xid), 'xact.clog-missing', `the status of xid ${xid}`)
+  return statusBits(page, xid)
+}
+
+/** The two bits of an xid in its page. */
+export function statusBits(page: Uint8Array, xid: Xid): number {
   return (page[(xid % CLOG_XACTS_PER_PAGE) >> 2]! >> ((xid & 3) * 2)) & 3
 }
 

@@ -1,10 +1,15 @@
 import { readU32 } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { Xid } from '../common/ids.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
 import {
   FIRST_MULTIXACT_ID, memberFlagStart, memberPage, memberXidStart, multiOffsetPage, multiOffsetStart, nextMultiAfter,
 } from './multixactlayout.ts'
-import { requirePage, type SlruPages } from './slru.ts'
+import { slruPageName } from './segments.ts'
+import type { SlruPages } from './slru.ts'
+
+const OFFSETS_FOLDER = 'pg_multixact/offsets'
+const MEMBERS_FOLDER = 'pg_multixact/members'
 
 const MULTIXACT_STATUS_NO_KEY_UPDATE = 4
 const MULTIXACT_STATUS_UPDATE = 5
@@ -26,7 +31,10 @@ export interface MultiXactSources {
   nextMultiOffset: number
 }
 
-/** Members of multixacts between oldestMulti and nextMulti. Every method throws CorruptionError xact.multixact on others and on damage. */
+/**
+ * Members of multixacts between oldestMulti and nextMulti. Every method throws CorruptionError: xact.multixact on others,
+ * xact.multixact-lost where pg_multixact is damaged.
+ */
 export class MultiXacts {
   private readonly sources: MultiXactSources
 
@@ -45,7 +53,7 @@ export class MultiXacts {
     let updater = 0
     this.forEachMember(multi, (xid, flag) => {
       if (flag !== MULTIXACT_STATUS_NO_KEY_UPDATE && flag !== MULTIXACT_STATUS_UPDATE) return
-      if (updater !== 0) throw corrupt(`multixact ${multi} has two updaters, ${updater} and ${xid}`)
+      if (updater !== 0) throw lost(`multixact ${multi} has two updaters, ${updater} and ${xid}`)
       updater = xid
     })
     return updater
@@ -54,7 +62,7 @@ export class MultiXacts {
   private forEachMember(multi: number, visit: (xid: Xid, flag: number) => void): void {
     const { oldestMulti, nextMulti } = this.sources
     if (multi === 0 || (multi - oldestMulti) >>> 0 >= (nextMulti - oldestMulti) >>> 0) {
-      throw corrupt(`multixact ${multi} is not between the oldest ${oldestMulti} and the next ${nextMulti}`)
+      throw new CorruptionError('xact.multixact', `multixact ${multi} is not between the oldest ${oldestMulti} and the next ${nextMulti}`)
     }
     const end = this.end(multi)
     // A count that lies runs into a missing page or into an invalid member.
@@ -62,19 +70,22 @@ export class MultiXacts {
   }
 
   private visitMember(multi: number, member: number, visit: (xid: Xid, flag: number) => void): void {
-    const page = requirePage(this.sources.members, memberPage(member), 'xact.multixact', `multixact ${multi}`)
+    const n = memberPage(member)
+    const page = multiPage(this.sources.members, MEMBERS_FOLDER, n, multi)
     const xid = readU32(page, memberXidStart(member))
     const flag = page[memberFlagStart(member)]!
     // Slot 0 is left empty when the counter wraps.
     if (member === 0 && xid === 0) return
-    if (xid === 0 || flag > MULTIXACT_STATUS_UPDATE) throw corrupt(`multixact ${multi} has member ${xid} with status ${flag}`)
+    if (xid === 0 || flag > MULTIXACT_STATUS_UPDATE) {
+      throw lost(`multixact ${multi} has member ${xid} with status ${flag} on ${slruPageName(MEMBERS_FOLDER, n)}`)
+    }
     visit(xid, flag)
   }
 
   private start(multi: number): number {
-    const page = requirePage(this.sources.offsets, multiOffsetPage(multi), 'xact.multixact', `multixact ${multi}`)
-    const start = readU32(page, multiOffsetStart(multi))
-    if (start === 0) throw corrupt(`multixact ${multi} has no members`)
+    const n = multiOffsetPage(multi)
+    const start = readU32(multiPage(this.sources.offsets, OFFSETS_FOLDER, n, multi), multiOffsetStart(multi))
+    if (start === 0) throw lost(`multixact ${multi} has no members on ${slruPageName(OFFSETS_FOLDER, n)}`)
     return start
   }
 
@@ -87,6 +98,14 @@ export class MultiXacts {
   }
 }
 
-function corrupt(reason: string): CorruptionError {
-  return new CorruptionError('xact.multixact', reason)
+function multiPage(pages: SlruPages, folder: string, n: number, multi: number): Uint8Array {
+  const page = pages.page(n)
+  if (page === undefined) throw lost(`multixact ${multi} needs ${slruPageName(folder, n)}, which is missing`)
+  if (page.length < BLOCK_SIZE) throw lost(`multixact ${multi} needs ${slruPageName(folder, n)}, which ends after ${page.length} of ${BLOCK_SIZE} bytes`)
+  return page
+}
+
+function lost(reason: string): CorruptionError {
+  const meaning = 'who updated or locked the rows is lost; restore the file from a backup, or go on with --on-corrupt carry'
+  return new CorruptionError('xact.multixact-lost', `${reason}: ${meaning}`)
 }

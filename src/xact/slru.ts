@@ -3,7 +3,10 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 
 /** Pages of one SLRU (slru.c): a port, since they come from files, from an object store or from replayed WAL. */
 export interface SlruPages {
-  /** The 8192 bytes of page `n`, valid until the next call; undefined if the page was truncated away or never written. */
+  /**
+   * The 8192 bytes of page `n`, valid until the next call; undefined if the page was truncated away or never written, and fewer bytes if
+   * its file ends inside it.
+   */
   page(n: number): Uint8Array | undefined
 }
 

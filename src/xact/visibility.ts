@@ -4,11 +4,14 @@ import {
   HEAP_MOVED_IN, HEAP_MOVED_OFF, HEAP_XMAX_COMMITTED, HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMIN_COMMITTED, HEAP_XMIN_FROZEN,
   HEAP_XMIN_INVALID, xmaxIsLockedOnly,
 } from '../tuple/infomask.ts'
-import { TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, transactionStatus } from './clog.ts'
+import { clogPageOf, TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED } from './clog.ts'
+import { CommitStatus, STATUS_LOST } from './commitstatus.ts'
 import type { MultiXacts } from './multixact.ts'
+import { slruPageName } from './segments.ts'
 import type { SlruPages } from './slru.ts'
 
-export type XidStatus = 'committed' | 'aborted' | 'in-progress'
+/** `unknown`: pg_xact or pg_multixact has lost it. */
+export type XidStatus = 'committed' | 'aborted' | 'in-progress' | 'unknown'
 export type XminStatus = XidStatus | 'frozen'
 /** `none`: nobody deletes this row version; `locked`: xmax only locks it. */
 export type XmaxStatus = XidStatus | 'none' | 'locked'
@@ -24,19 +27,33 @@ export interface SnapshotSources {
   prepared: ReadonlySet<Xid>
   /** Transactions from this full xid on may be running at L. Default: nextXid, as in a clean cluster, where none is. */
   unresolvedFrom?: { low: number; epoch: number }
+  /**
+   * What becomes of row versions whose transaction's status is lost, and which no hint bit settles: an error (the default), or not
+   * visible, or visible.
+   */
+  unknown?: 'fail' | UnknownTransactions
 }
+
+export type UnknownTransactions = 'hide' | 'show'
 
 const HEAP_MOVED = HEAP_MOVED_OFF | HEAP_MOVED_IN
 const CACHE_SIZE = 4096
 const CACHE_COMMITTED = 1
 const CACHE_ABORTED = 2
 const CACHE_IN_PROGRESS = 3
+const CACHE_UNKNOWN = 4
+
+const STATUS_NAMES = ['', 'committed', 'aborted', 'in-progress', 'unknown'] as const
+
+/** Not a xid: the updater of a multixact whose members are lost. */
+const LOST_UPDATER = -1
 
 /**
  * What every transaction that begins at L sees, L being the end of a cleanly shut down cluster or of replay: committed is what CLOG
  * says. What CLOG leaves open is in progress if it is prepared or may still run, else dead; so is a subtransaction that committed
  * into an open parent (status 3). A page's hint bits are no newer than L; they decide only where CLOG is truncated, and a COMMITTED
- * hint that CLOG contradicts is an error, never a vote.
+ * hint that CLOG contradicts is an error, never a vote. Where CLOG is damaged, and `unknown` says to go on, the hints are believed;
+ * what they leave open is unknown.
  *
  * `xvac` is t_cid, needed only for tuples with HEAP_MOVED_OFF or HEAP_MOVED_IN (VACUUM FULL before 9.0) and no xmin hint.
  */
@@ -44,6 +61,10 @@ export class Snapshot {
   readonly nextXid: { low: number; epoch: number }
   readonly oldestXid: Xid
   private readonly sources: SnapshotSources
+  private readonly commitStatus: CommitStatus
+  private readonly goesOn: boolean
+  private readonly showsUnknown: boolean
+  private readonly otherLosses = new Set<string>()
   private readonly unresolvedFrom: { low: number; epoch: number }
   // Direct-mapped: xid at its low bits; xid 0 is never looked up, so 0 means empty.
   private readonly cacheXids = new Uint32Array(CACHE_SIZE)
@@ -56,24 +77,43 @@ export class Snapshot {
     this.nextXid = { ...sources.nextXid }
     this.unresolvedFrom = { ...(sources.unresolvedFrom ?? sources.nextXid) }
     this.oldestXid = sources.oldestXid
+    this.goesOn = sources.unknown === 'hide' || sources.unknown === 'show'
+    this.showsUnknown = sources.unknown === 'show'
+    this.commitStatus = new CommitStatus(sources.clog, { start: this.oldestXid, end: this.unresolvedFrom.low }, sources.prepared)
+  }
+
+  /** What of pg_xact and pg_multixact was asked for and is lost or wrong, a sentence for each page or multixact. */
+  get losses(): string[] {
+    return [...this.commitStatus.losses, ...this.otherLosses]
   }
 
   /** HeapTupleSatisfiesMVCC (heapam_visibility.c). @throws CorruptionError xact.* */
   isVisible(xmin: Xid, xmax: Xid, infomask: number, xvac?: Xid): boolean {
-    return this.xminCommitted(xmin, infomask, xvac) && !this.xmaxCommitted(xmax, infomask)
+    const inserted = this.insertion(xmin, infomask, xvac)
+    if (inserted !== CACHE_COMMITTED && !(inserted === CACHE_UNKNOWN && this.showsUnknown)) return false
+    const deleted = this.deletion(xmax, infomask)
+    return deleted !== CACHE_COMMITTED && (deleted !== CACHE_UNKNOWN || this.showsUnknown)
+  }
+
+  /** Whether it is visible depends on a transaction whose status is lost. False for what is dead in any case. */
+  isUnknown(xmin: Xid, xmax: Xid, infomask: number, xvac?: Xid): boolean {
+    if (!this.goesOn) return false
+    const inserted = this.insertion(xmin, infomask, xvac)
+    if (inserted !== CACHE_COMMITTED && inserted !== CACHE_UNKNOWN) return false
+    const deleted = this.deletion(xmax, infomask)
+    return deleted === CACHE_UNKNOWN || (inserted === CACHE_UNKNOWN && deleted !== CACHE_COMMITTED)
   }
 
   /** Neither visible at L nor ever after: inserted by an aborted transaction or deleted by a committed one. */
   isDead(xmin: Xid, xmax: Xid, infomask: number, xvac?: Xid): boolean {
-    return this.xminStatus(xmin, infomask, xvac) === 'aborted' || this.xmaxCommitted(xmax, infomask)
+    return this.xminStatus(xmin, infomask, xvac) === 'aborted' || this.deletion(xmax, infomask) === CACHE_COMMITTED
   }
 
   xminStatus(xmin: Xid, infomask: number, xvac?: Xid): XminStatus {
     const hint = infomask & HEAP_XMIN_FROZEN
     if (hint === HEAP_XMIN_FROZEN) return 'frozen'
     if (hint === HEAP_XMIN_INVALID) return 'aborted'
-    if (hint === 0 && (infomask & HEAP_MOVED) !== 0) return this.movedCommitted(infomask, xvac) ? 'committed' : 'aborted'
-    return statusName(this.status(xmin, hint !== 0))
+    return statusName(this.insertion(xmin, infomask, xvac))
   }
 
   xmaxStatus(xmax: Xid, infomask: number): XmaxStatus {
@@ -81,8 +121,7 @@ export class Snapshot {
     if (xmaxIsLockedOnly(infomask)) return 'locked'
     if (infomask & HEAP_XMAX_INVALID) return 'aborted'
     if (infomask & HEAP_XMAX_IS_MULTI) {
-      const updater = this.updater(xmax)
-      return updater === INVALID_XID ? 'locked' : statusName(this.status(updater, false))
+      return this.updater(xmax) === INVALID_XID ? 'locked' : statusName(this.updaterStatus(xmax))
     }
     return statusName(this.status(xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0))
   }
@@ -90,7 +129,7 @@ export class Snapshot {
   /** Who deletes or updates this row version, however that ended: xmax or a multixact's updater; 0 if nobody does, or is known to have failed. */
   deleter(xmax: Xid, infomask: number): Xid {
     if (xmax === INVALID_XID || (infomask & HEAP_XMAX_INVALID) !== 0 || xmaxIsLockedOnly(infomask)) return INVALID_XID
-    return infomask & HEAP_XMAX_IS_MULTI ? this.updater(xmax) : xmax
+    return infomask & HEAP_XMAX_IS_MULTI ? Math.max(this.updater(xmax), INVALID_XID) : xmax
   }
 
   /**
@@ -112,48 +151,73 @@ export class Snapshot {
   private contradiction(which: string, xid: Xid, hintedCommitted: boolean, hintedInvalid: boolean): string | undefined {
     if (xid < FIRST_NORMAL_XID || !(hintedCommitted || hintedInvalid) || !this.isInClog(xid)) return undefined
     const status = this.lookUp(xid)
+    if (status === CACHE_UNKNOWN) return undefined
     if (hintedCommitted && status !== CACHE_COMMITTED) return `${which} ${xid} is hinted committed, CLOG says ${statusName(status)}`
     if (hintedInvalid && status !== CACHE_ABORTED) return `${which} ${xid} is hinted aborted, CLOG says ${statusName(status)}`
     return undefined
   }
 
-  private xminCommitted(xmin: Xid, infomask: number, xvac: Xid | undefined): boolean {
+  /** What became of the inserter. */
+  private insertion(xmin: Xid, infomask: number, xvac: Xid | undefined): number {
     const hint = infomask & HEAP_XMIN_FROZEN
-    if (hint === HEAP_XMIN_FROZEN) return true
-    if (hint === HEAP_XMIN_INVALID) return false
-    if (hint === 0 && (infomask & HEAP_MOVED) !== 0) return this.movedCommitted(infomask, xvac)
-    return this.status(xmin, hint !== 0) === CACHE_COMMITTED
+    if (hint === HEAP_XMIN_FROZEN) return CACHE_COMMITTED
+    if (hint === HEAP_XMIN_INVALID) return CACHE_ABORTED
+    if (hint === 0 && (infomask & HEAP_MOVED) !== 0) return this.moved(infomask, xvac)
+    return this.status(xmin, hint !== 0)
   }
 
-  private xmaxCommitted(xmax: Xid, infomask: number): boolean {
-    if ((infomask & HEAP_XMAX_INVALID) !== 0 || xmax === INVALID_XID || xmaxIsLockedOnly(infomask)) return false
-    if ((infomask & HEAP_XMAX_IS_MULTI) === 0) return this.status(xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0) === CACHE_COMMITTED
-    const updater = this.updater(xmax)
-    return updater !== INVALID_XID && this.status(updater, false) === CACHE_COMMITTED
+  /** What became of the deleter; aborted if there is none. */
+  private deletion(xmax: Xid, infomask: number): number {
+    if ((infomask & HEAP_XMAX_INVALID) !== 0 || xmax === INVALID_XID || xmaxIsLockedOnly(infomask)) return CACHE_ABORTED
+    return infomask & HEAP_XMAX_IS_MULTI ? this.updaterStatus(xmax) : this.status(xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0)
   }
 
   /** Moved off: gone if the move committed. Moved in: here if it did. The inserter itself committed long before. */
-  private movedCommitted(infomask: number, xvac: Xid | undefined): boolean {
+  private moved(infomask: number, xvac: Xid | undefined): number {
     if (xvac === undefined) throw new UnsupportedError('xact.moved', 'a tuple moved by VACUUM FULL before 9.0, without its t_xvac')
-    const committed = xvac !== INVALID_XID && this.status(xvac, false) === CACHE_COMMITTED
-    return infomask & HEAP_MOVED_OFF ? !committed : committed
+    const move = xvac === INVALID_XID ? CACHE_ABORTED : this.status(xvac, false)
+    if (move === CACHE_UNKNOWN) return CACHE_UNKNOWN
+    return (move === CACHE_COMMITTED) === ((infomask & HEAP_MOVED_OFF) === 0) ? CACHE_COMMITTED : CACHE_ABORTED
+  }
+
+  /** Of a multixact that is no mere lock. */
+  private updaterStatus(multi: number): number {
+    const updater = this.updater(multi)
+    if (updater === LOST_UPDATER) return CACHE_UNKNOWN
+    return updater === INVALID_XID ? CACHE_ABORTED : this.status(updater, false)
   }
 
   private updater(multi: number): Xid {
     if (multi !== this.lastMulti) {
-      this.lastUpdater = this.sources.multixacts.updater(multi)
+      this.lastUpdater = this.updaterUncached(multi)
       this.lastMulti = multi
     }
     return this.lastUpdater
   }
 
+  private updaterUncached(multi: number): Xid {
+    try {
+      return this.sources.multixacts.updater(multi)
+    } catch (error) {
+      if (!this.goesOn || !(error instanceof CorruptionError)) throw error
+      this.otherLosses.add(error.reason)
+      return LOST_UPDATER
+    }
+  }
+
   private status(xid: Xid, hintedCommitted: boolean): number {
     const slot = xid & (CACHE_SIZE - 1)
     const status = this.cacheXids[slot] === xid && xid !== INVALID_XID ? this.cacheStatus[slot]! : this.statusUncached(xid, hintedCommitted)
-    if (hintedCommitted && status !== CACHE_COMMITTED) {
-      throw new CorruptionError('xact.hint', `xid ${xid} is hinted committed, CLOG says ${statusName(status)}`)
-    }
-    return status
+    return hintedCommitted && status !== CACHE_COMMITTED ? this.hintedStatus(xid, status) : status
+  }
+
+  /** Of a xid that a hint says is committed, and CLOG does not. A server looks at the hint alone. */
+  private hintedStatus(xid: Xid, status: number): number {
+    if (!this.isInClog(xid)) return status
+    const page = slruPageName('pg_xact', clogPageOf(xid))
+    if (!this.goesOn) throw new CorruptionError('xact.hint', `xid ${xid} is hinted committed, CLOG says ${statusName(status)} (${page})`)
+    if (status !== CACHE_UNKNOWN) this.otherLosses.add(`${page} contradicts hint bits, which say that transactions committed: they are believed`)
+    return CACHE_COMMITTED
   }
 
   private statusUncached(xid: Xid, hintedCommitted: boolean): number {
@@ -162,8 +226,10 @@ export class Snapshot {
     if (xid === INVALID_XID) return CACHE_ABORTED
     if (this.isInClog(xid)) return this.lookUp(xid)
     const { low } = this.nextXid
-    if (((xid - low) | 0) >= 0) throw new CorruptionError('xact.future', `xid ${xid} was never assigned, the next one is ${low}`)
-    if (hintedCommitted) return CACHE_COMMITTED
+    const isFuture = ((xid - low) | 0) >= 0
+    if (hintedCommitted && !isFuture) return CACHE_COMMITTED
+    if (this.goesOn) return CACHE_UNKNOWN
+    if (isFuture) throw new CorruptionError('xact.future', `xid ${xid} was never assigned, the next one is ${low}`)
     throw new CorruptionError('xact.clog-truncated', `xid ${xid} has no hint and is older than the oldest known, ${this.oldestXid}`)
   }
 
@@ -180,17 +246,24 @@ export class Snapshot {
   private lookUp(xid: Xid): number {
     const slot = xid & (CACHE_SIZE - 1)
     if (this.cacheXids[slot] === xid) return this.cacheStatus[slot]!
-    const bits = transactionStatus(this.sources.clog, xid)
+    const bits = this.commitStatus.bits(xid)
     let status = CACHE_ABORTED
     if (bits === TRANSACTION_STATUS_COMMITTED) status = CACHE_COMMITTED
+    else if (bits === STATUS_LOST) status = this.lost(xid)
     // Neither committed nor aborted, prepared nor running: its server crashed.
     else if (bits !== TRANSACTION_STATUS_ABORTED && (this.sources.prepared.has(xid) || this.mayRun(xid))) status = CACHE_IN_PROGRESS
     this.cacheXids[slot] = xid
     this.cacheStatus[slot] = status
     return status
   }
+
+  private lost(xid: Xid): number {
+    if (this.goesOn) return CACHE_UNKNOWN
+    const advice = 'a server, too, reads only rows with hint bits; restore the file from a backup, or go on with --on-corrupt carry'
+    throw new CorruptionError('xact.clog-lost', `${this.commitStatus.lossOf(xid)} (asked for ${xid}); ${advice}`)
+  }
 }
 
 function statusName(status: number): XidStatus {
-  return status === CACHE_COMMITTED ? 'committed' : status === CACHE_ABORTED ? 'aborted' : 'in-progress'
+  return STATUS_NAMES[status] as XidStatus
 }

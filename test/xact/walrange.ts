@@ -46,7 +46,8 @@ export interface Counters {
 
 /**
  * What pg_resetwal -x -m -O does, and the npm packages have no pg_resetwal: the last checkpoint of a cleanly stopped server says other
- * counters, in its record and in pg_control, and the SLRU pages that they lie on exist.
+ * counters, in its record and in pg_control, and the SLRU pages that they lie on exist. The transaction before the next one committed: no
+ * page of a server's CLOG is nothing but zeros for long.
  * @returns false if a page boundary cuts the record: nothing is changed, start and stop the server and try again
  */
 export function setCounters(dataDir: string, major: number, counters: Counters): boolean {
@@ -72,7 +73,10 @@ export function setCounters(dataDir: string, major: number, counters: Counters):
   body.set(wal.subarray(at, at + 20), length - 24)
   new DataView(wal.buffer).setUint32(at + 20, crc32c(body), true)
   writeFileSync(file, wal)
-  makePage(join(dataDir, 'pg_xact'), Math.floor(counters.nextXid.low / 32768))
+  const { low } = counters.nextXid
+  makePage(join(dataDir, 'pg_xact'), Math.floor(low / 32768), (page) => {
+    if (low % 32768 !== 0) page[((low - 1) % 32768) >> 2]! |= 1 << (((low - 1) & 3) * 2)
+  })
   makePage(join(dataDir, 'pg_multixact/offsets'), Math.floor(counters.nextMulti / 2048))
   makePage(join(dataDir, 'pg_multixact/members'), Math.floor(counters.nextMultiOffset / 1636))
   return true
@@ -86,10 +90,12 @@ function patch(bytes: Uint8Array, at: number, { nextXid, nextMulti, nextMultiOff
   view.setUint32(at + 40, nextMultiOffset, true)
 }
 
-function makePage(dir: string, page: number): void {
+function makePage(dir: string, page: number, fill: (page: Uint8Array) => void = () => {}): void {
   const file = join(dir, Math.floor(page / 32).toString(16).toUpperCase().padStart(4, '0'))
   const old = existsSync(file) ? readFileSync(file) : Buffer.alloc(0)
-  writeFileSync(file, Buffer.concat([old, Buffer.alloc(Math.max(0, ((page % 32) + 1) * 8192 - old.length))]))
+  const bytes = Buffer.concat([old, Buffer.alloc(Math.max(0, ((page % 32) + 1) * 8192 - old.length))])
+  fill(bytes.subarray((page % 32) * 8192, ((page % 32) + 1) * 8192))
+  writeFileSync(file, bytes)
   const { uid, gid } = statSync(dir)
   chownSync(file, uid, gid)
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { EnvironmentError, withPosition } from '../../common/errors.ts'
+import { type CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
 import { type Lsn, walPosition, type Xid } from '../../common/ids.ts'
 import { recordEnd } from '../../wal/pageheader.ts'
 import { type FullXid, preparedXidsOf } from '../../xact/transactionstate.ts'
@@ -17,6 +17,8 @@ const CHECKPOINT_RECORD_LENGTH = 24 + 2 + 88
 export interface ClusterFiles extends DataDirectory {
   /** End of the last record that is in them. */
   lsn: Lsn
+  /** With `carry`: what is damaged, and what was done instead. */
+  damage: readonly string[]
   timeline: number
   transactions: {
     nextXid: FullXid
@@ -35,16 +37,18 @@ export interface ClusterFiles extends DataDirectory {
  * @throws EnvironmentError datadir.* for the data directory of a server that was not shut down cleanly; replay.unfinished
  * @throws CorruptionError, UnsupportedError control.*, cluster.version, pagestore.*
  */
-export function openClusterFiles(path: string): ClusterFiles {
-  return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path)
+export function openClusterFiles(path: string, onCorrupt: 'fail' | 'carry' = 'fail'): ClusterFiles {
+  return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path, onCorrupt)
 }
 
-function openClean(path: string): ClusterFiles {
+function openClean(path: string, onCorrupt: 'fail' | 'carry'): ClusterFiles {
   const datadir = openDataDirectory(path)
   const { checkpoint, timeline, walSegmentSize, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
   const lsn = BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize))
-  const prepared = preparedXidsOf({ prepared: readPrepared(datadir) })
-  return { ...datadir, lsn, timeline, transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared } }
+  const damage: string[] = []
+  const onDamaged = onCorrupt === 'carry' ? (error: CorruptionError) => void damage.push(`${error.message}: its transaction is taken as prepared`) : undefined
+  const prepared = preparedXidsOf({ prepared: readPrepared(datadir, onDamaged) })
+  return { ...datadir, lsn, damage, timeline, transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared } }
 }
 
 function openReplayed(path: string): ClusterFiles {
@@ -63,7 +67,7 @@ function openReplayed(path: string): ClusterFiles {
   const major = readMajor(path)
   const { nextXid, oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset } = transactions
   return {
-    path, major, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(replay.lsn), timeline: replay.timeline,
+    path, major, damage: [], control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(replay.lsn), timeline: replay.timeline,
     transactions: {
       nextXid, oldestXid: oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared: preparedXidsOf(transactions),
     },

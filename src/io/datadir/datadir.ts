@@ -1,6 +1,6 @@
 import { existsSync, lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { EnvironmentError, withPosition } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import { parsePgMajor, type PgMajor } from '../../common/pgversion.ts'
 import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE } from '../../common/rel.ts'
@@ -84,12 +84,24 @@ export function listDatabaseDirectories(datadir: DataDirectory): { spcOid: Oid; 
   return found
 }
 
-/** pg_twophase. @throws EnvironmentError file.*, CorruptionError xact.twophase */
-export function readPrepared({ path, major }: Pick<DataDirectory, 'path' | 'major'>): PreparedTransaction[] {
+/**
+ * pg_twophase.
+ * @param onDamaged called for a damaged file, whose name tells the transaction: it is taken as prepared, its subtransactions are not known
+ * @throws EnvironmentError file.*, CorruptionError xact.twophase unless onDamaged takes it
+ */
+export function readPrepared(
+  { path, major }: Pick<DataDirectory, 'path' | 'major'>, onDamaged?: (error: CorruptionError) => void,
+): PreparedTransaction[] {
   const folder = join(path, 'pg_twophase')
   return listDir(folder).filter((name) => TWOPHASE_FILE.test(name)).map((name) => {
     const file = join(folder, name)
-    return withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
+    try {
+      return withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
+    } catch (error) {
+      if (onDamaged === undefined || !(error instanceof CorruptionError)) throw error
+      onDamaged(error)
+      return { xid: Number.parseInt(name.slice(-8), 16), database: 0, subxacts: [] }
+    }
   })
 }
 

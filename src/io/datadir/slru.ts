@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruPages } from '../../xact/slru.ts'
@@ -33,7 +32,6 @@ export class FileSlru implements SlruPages {
     const byte = (n % SLRU_PAGES_PER_SEGMENT) * BLOCK_SIZE
     const count = readPart(file, page, BLOCK_SIZE, byte)
     if (count === undefined || count === 0) return undefined
-    if (count < BLOCK_SIZE) throw new CorruptionError('slru.size', `page ${n} ends after ${count} bytes`, { file, byte })
-    return page
+    return page.subarray(0, count)
   }
 }

@@ -44,6 +44,8 @@ export interface TableReaderOptions {
 export class TableReader {
   /** Names of the columns, in order. */
   readonly columns: readonly string[]
+  /** Row versions met whose transaction's status is lost. */
+  unknownRows = 0
   private readonly cluster: Cluster
   private readonly relation: Relation
   private readonly fork: RelationFork
@@ -111,15 +113,18 @@ export class TableReader {
     const start = lpOff(item)
     const header = readTupleHeader(page, start)
     const state = tupleState(this.cluster.snapshot, header, block, offset)
-    const visible = isVisibleState(state)
+    const { xmin, xmax, infomask, cid } = header
+    const visible = isVisibleState(state) || (state === 'unknown' && this.cluster.snapshot.isVisible(xmin, xmax, infomask, cid))
+    if (state === 'unknown') this.unknownRows++
     if (!dead && !visible) return undefined
     const row = { block, offset, xmin: header.xmin, xmax: xmaxText(header), next: `(${header.ctidBlock},${header.ctidOffset})`, state }
+    const whole = state === 'inserting' || isVisibleState(state)
     try {
-      const read = this.values.read(page, start, start + lpLen(item), header, visible || state === 'inserting')
+      const read = this.values.read(page, start, start + lpLen(item), header, whole)
       return { ...row, ...read, problem: null }
     } catch (error) {
       // Its transaction may have changed the table and not committed: then no catalog describes it.
-      if (visible || !(error instanceof CorruptionError)) throw error
+      if (isVisibleState(state) || !(error instanceof CorruptionError)) throw error
       return { ...row, values: this.columns.map(() => undefined), dangling: [], problem: error.message }
     }
   }

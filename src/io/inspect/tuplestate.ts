@@ -5,9 +5,9 @@ import type { Snapshot } from '../../xact/visibility.ts'
 /**
  * What became of a row version at L. Visible: `live`, and `deleting` if a prepared transaction deletes or updates it. Not visible:
  * `inserting` by a prepared transaction, `aborted` with its inserter, `updated` (t_ctid names its successor), `moved` to another
- * partition, `deleted`.
+ * partition, `deleted`. `unknown`: the status of its inserter or deleter is lost.
  */
-export type TupleState = 'live' | 'deleting' | 'inserting' | 'aborted' | 'updated' | 'moved' | 'deleted'
+export type TupleState = 'live' | 'deleting' | 'inserting' | 'aborted' | 'updated' | 'moved' | 'deleted' | 'unknown'
 
 /** MovedPartitionsOffsetNumber (itemptr.h), with an invalid block. */
 const MOVED_PARTITIONS_OFFSET = 0xfffd
@@ -15,6 +15,7 @@ const MOVED_PARTITIONS_OFFSET = 0xfffd
 /** @throws CorruptionError xact.* */
 export function tupleState(snapshot: Snapshot, tuple: TupleHeader, block: number, offset: number): TupleState {
   const { xmin, xmax, infomask, cid } = tuple
+  if (snapshot.isUnknown(xmin, xmax, infomask, cid)) return 'unknown'
   const inserter = snapshot.xminStatus(xmin, infomask, cid)
   if (inserter === 'in-progress') return 'inserting'
   if (inserter === 'aborted') return 'aborted'

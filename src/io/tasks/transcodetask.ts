@@ -44,6 +44,8 @@ export interface TranscodeTask {
 export interface TranscodeResult {
   file: LakeFile
   lanes: LaneCounts
+  /** What of the transactions' status was asked for and is lost. */
+  losses: readonly string[]
 }
 
 /** No file was written: begin again, for all files of the relation, with these attnums in the descriptor's `overflow`. */
@@ -114,7 +116,7 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
     path: task.path, ...range, rows, bytes: output.bytes, crc32: output.crc32,
     hidden: hidden ? { path: task.hiddenPath, rows: transcoder.hidden.length, crc32: crc32(hidden) } : null, damaged: transcoder.damaged,
   }
-  return { file, lanes: transcoder.counts }
+  return { file, lanes: transcoder.counts, losses: snapshotOf(task.snapshot).losses }
 }
 
 /** Adds page after page; yields after each whether it was the last. */
@@ -136,7 +138,10 @@ function visibilityOf(task: TranscodeTask): RowVisibility {
   const snapshot = snapshotOf(task.snapshot)
   if (task.visible) return snapshot
   // The relation itself is not seen: its rows may become so when their transaction commits.
-  return { nextXid: snapshot.nextXid, isVisible: () => false, isDead: (...tuple) => snapshot.isDead(...tuple) }
+  return {
+    nextXid: snapshot.nextXid, isVisible: () => false, isDead: (...tuple) => snapshot.isDead(...tuple),
+    isUnknown: (...tuple) => snapshot.isUnknown(...tuple),
+  }
 }
 
 /** A file written front to back. Not yet on disk when closed: whoever writes the manifest syncs all files first. */

@@ -107,6 +107,6 @@ describe('SLRU files', () => {
     expect([first(1), first(31 * 32), first(65536 * 32), first(1), first(0)]).toEqual([5, 6, 7, 5, 0])
     expect([first(2), first(32), first(31 * 32 + 1)]).toEqual([undefined, undefined, undefined])
     truncateSync(join(dir, '0000'), 8192 + 100)
-    expect(() => new FileSlru(dir).page(1)).toThrow(/slru.size/)
+    expect(new FileSlru(dir).page(1)).toHaveLength(100)
   })
 })
