@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { listHeapRelations, type ListedRelation } from '../io/inspect/relationlist.ts'
+import { lakeRelationName } from '../io/lake.ts'
 import { selectRelations } from '../io/selection.ts'
 import { isUnasked, notReadText } from '../lake/notread.ts'
 import { alignedFormat } from '../io/tabletext.ts'
@@ -39,6 +40,9 @@ export function addInspectRelations(inspect: Command, run: Run): void {
       const { notRead } = selectRelations(cluster, { databases: database, tables: [], exclude })
       for (const entry of notRead.filter(isUnasked)) await output.note(`ltap: not listed: ${notReadText(entry)}`)
       await tellLosses(output, cluster.losses)
+      for (const relation of relations.filter(({ trailingBytes }) => trailingBytes > 0)) {
+        await output.note(`ltap: ${lakeRelationName(relation)}: ${relation.trailingBytes} bytes behind the last whole block, which no server reads`)
+      }
       for (const { problem } of relations) {
         if (problem === null) continue
         run.exitCode = EXIT_BAD_INPUT

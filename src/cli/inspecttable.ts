@@ -60,6 +60,7 @@ export function addInspectTable(inspect: Command, run: Run): void {
             const what = `${counted(reader.unknownRows, 'row version')} whose transaction status is lost`
             await output.note(`ltap: ${what}: --unknown-transactions show prints them, --dead marks them`)
           }
+          if (reader.trailingBytes > 0) await output.note(`ltap: ${reader.trailingBytes} bytes behind the last whole block, which no server reads`)
           if (damage.length > 0) run.exitCode = EXIT_BAD_INPUT
         } finally {
           reader.close()

@@ -25,7 +25,10 @@ export interface ManifestSummary {
   heapBytes: number
   parquetBytes: number
   lanes: LaneCounts
-  forensic: Pick<LakeReport['forensic'], 'dangling' | 'orphanFiles' | 'temporaryFiles'>
+  forensic: Pick<LakeReport['forensic'], 'dangling' | 'orphanFiles' | 'temporaryFiles' | 'trailingBytes'> & {
+    /** Relations with bytes behind their last whole block. */
+    partialBlocks: { relation: string; bytes: number }[]
+  }
   /** As in the manifest. */
   unknownTransactions: Manifest['unknownTransactions']
   damage: readonly string[]
@@ -43,12 +46,18 @@ export function summarizeManifest(manifest: Manifest, lake: string, seconds: num
   const files = stored.flatMap((relation) => relation.files.map((file) => ({ relation: lakeRelationName(relation), ...file })))
   const lanes = newLaneCounts()
   for (const relation of stored) addLaneCounts(lanes, relation.lanes)
+  const partialBlocks = stored.flatMap((relation) =>
+    (relation.trailingBytes ? [{ relation: lakeRelationName(relation), bytes: relation.trailingBytes }] : []))
   const sum = (of: (file: (typeof files)[number]) => number): number => files.reduce((total, file) => total + of(file), 0)
   return {
     lake, source, systemIdentifier, major, lsn, complete, databases: new Set(stored.flatMap(({ database }) => database ?? [])).size,
     relations: stored.length, files: files.length, pages: lanes.pages, tuples: lanes.tuples, rows: sum(({ rows }) => rows),
     hiddenRows: sum(({ hidden }) => hidden?.rows ?? 0), heapBytes: lanes.pages * BLOCK_SIZE, parquetBytes: sum(({ bytes }) => bytes), lanes,
-    unknownTransactions, damage, forensic: { dangling: lanes.dangling, orphanFiles: orphans, temporaryFiles },
+    forensic: {
+      dangling: lanes.dangling, orphanFiles: orphans, temporaryFiles, trailingBytes: partialBlocks.reduce((total, { bytes }) => total + bytes, 0),
+      partialBlocks,
+    },
+    unknownTransactions, damage,
     damagedPages: files.flatMap(({ relation, damaged }) => damaged.map(({ block, error }) => ({ relation, block, error }))), notRead,
     notShown: valuesNotShown(stored), seconds,
   }

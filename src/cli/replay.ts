@@ -41,13 +41,14 @@ export function addReplay(program: Command, run: Run): void {
     })
 }
 
-function reportText({ major, lsn, from, timeline, records, walBytes, end, resumed }: ReplayReport, out: string, seconds: number): string {
+function reportText({ major, lsn, from, timeline, records, walBytes, trailingBytes, end, resumed }: ReplayReport, out: string, seconds: number): string {
   return [
     `Postgres ${major} at ${lsn} is in ${out}\n`,
     factLines([
       ['replayed', `${thousands(records)} records, ${megabytes(walBytes)} of WAL from ${from}${resumed ? ', where an earlier run ended' : ''}`],
       ['timeline', String(timeline)],
       ['ended', end],
+      ...(trailingBytes === 0 ? [] : [['forensic', `${thousands(trailingBytes)} bytes of partial blocks at the end of files, left out`] as const]),
       ['time', `${seconds.toFixed(1)} s, ${megabytes(walBytes / Math.max(seconds, 0.001))}/s`],
     ]),
   ].join('')

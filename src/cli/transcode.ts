@@ -68,7 +68,7 @@ export function addTranscode(program: Command, run: Run): void {
 
 function summaryText(summary: ManifestSummary): string {
   const { lake, major, lsn, lanes, forensic, damagedPages, damage, notRead, notShown, unknownTransactions, heapBytes, parquetBytes, seconds } = summary
-  const { dangling, orphanFiles, temporaryFiles } = forensic
+  const { dangling, orphanFiles, temporaryFiles, partialBlocks } = forensic
   const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
   return `${[
     `Postgres ${major} at ${lsn} is in ${lake}\n`,
@@ -78,7 +78,7 @@ function summaryText(summary: ManifestSummary): string {
       ['tuples', `${thousands(summary.tuples)}; ${counted(summary.hiddenRows, 'row')} of ${thousands(summary.rows)} hidden`],
       ['values', lanesText(lanes)],
       ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
-        counted(temporaryFiles, 'temporary file')],
+        `${counted(temporaryFiles, 'temporary file')}, ${counted(partialBlocks.length, 'partial block')}`],
       ['damaged', counted(damagedPages.length, 'page')],
       ['not shown', counted(countNotShown(notShown), 'value')],
       ...(lanes.unknownStatus === 0 ? [] : [['unknown', unknownText(lanes.unknownStatus, unknownTransactions?.policy)] as const]),
@@ -89,6 +89,7 @@ function summaryText(summary: ManifestSummary): string {
     ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
     ...listed('values not shown', notShown.map(notShownText), LISTED_MAX),
     ...listed('orphan file', orphanFiles, LISTED_MAX),
+    ...listed('partial block', partialBlocks.map(({ relation, bytes }) => `${relation} has ${bytes} bytes behind its last whole block`), LISTED_MAX),
     ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
   ].join('')}`
 }

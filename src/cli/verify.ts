@@ -64,7 +64,7 @@ function lakeTarget(lake: string, { wal, timeline, work }: ReplayFirstOptions): 
 function reportText(report: LakeReport): string {
   const { comparedWith, lsn, lanes, differing, differences, forensic } = report
   const compared = comparedWith === null ? `audited alone, at ${lsn}` : `compared with ${comparedWith}, both at ${lsn}`
-  const { deadTuples, dangling, orphanFiles, temporaryFiles, hintContradictions, damagedPages } = forensic
+  const { deadTuples, dangling, orphanFiles, temporaryFiles, hintContradictions, damagedPages, trailingBytes } = forensic
   const dead = comparedWith === null ? '' : `${thousands(deadTuples)} dead tuples, `
   const hints = comparedWith === null ? '' : `, ${counted(hintContradictions, 'hint bit')} against CLOG`
   const rest = differing - Math.min(differences.length, DIFFERENCES_SHOWN)
@@ -78,7 +78,7 @@ function reportText(report: LakeReport): string {
       ['tuples', `${thousands(report.tuples)}; ${counted(report.hiddenRows, 'row')} of ${thousands(report.rows)} hidden`],
       ['values', lanesText(lanes)],
       ['forensic', `${dead}${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
-        `${counted(temporaryFiles, 'temporary file')}${hints}`],
+        `${counted(temporaryFiles, 'temporary file')}, ${counted(trailingBytes, 'byte')} of partial blocks${hints}`],
       ['not shown', counted(countNotShown(report.notShown), 'value')],
       ['not read', counted(report.notRead.length, 'relation')],
     ]),

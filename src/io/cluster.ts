@@ -37,6 +37,8 @@ export interface RelationStorage {
   segments: readonly number[]
   /** Blocks of every fork that has a file. */
   forks: Partial<Record<ForkName, number>>
+  /** Of the main fork, see {@link RelationFork}. */
+  trailingBytes: number
 }
 
 /** How a data directory is read that may be damaged. */
@@ -145,13 +147,16 @@ export class Cluster {
     const path = join(databasePath(this.datadir, spcOid, dbOid), String(relNumber))
     const files = this.filesOf(locator)?.forks
     const forks: RelationStorage['forks'] = {}
+    let trailingBytes = 0
     withPosition({ relation: `${database.name}.${schema}.${name}` }, () => {
       if (!files?.has('main')) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file: path })
       for (const [fork, segments] of files ?? []) {
-        forks[fork] = new RelationFork(fork === 'main' ? path : `${path}_${fork}`, segments).blocks
+        const opened = new RelationFork(fork === 'main' ? path : `${path}_${fork}`, segments)
+        forks[fork] = opened.blocks
+        if (fork === 'main') trailingBytes = opened.trailingBytes
       }
     })
-    return { path, relativePath: this.relativePath({ locator }), segments: files?.get('main') ?? [], forks }
+    return { path, relativePath: this.relativePath({ locator }), segments: files?.get('main') ?? [], forks, trailingBytes }
   }
 
   /** Segment 0 of the main fork, relative to the data directory, whether or not it is there. */

@@ -208,7 +208,7 @@ class TranscodeJob {
     return {
       database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
       forks: storage.forks, visible, toastRelId: relation.toastRelId, parents, ...columnsOf(descriptor, this.descriptor),
-      files: files.map(({ file }) => file), lanes,
+      files: files.map(({ file }) => file), lanes, ...(storage.trailingBytes > 0 && { trailingBytes: storage.trailingBytes }),
     }
   }
 

@@ -58,6 +58,8 @@ export interface LakeReport {
     /** Hint bits that CLOG contradicts. */
     hintContradictions: number
     damagedPages: number
+    /** Bytes behind the last whole block of a relation, which no server reads. */
+    trailingBytes: number
   }
   /** Relations of the cluster that are not in the lake: nothing is said of them. */
   notRead: readonly NotRead[]
@@ -148,6 +150,7 @@ class VerifyJob {
       pages: 0, tuples: 0, rows: 0, hiddenRows: 0, lanes: newLaneCounts(),
       forensic: {
         deadTuples: 0, dangling: 0, orphanFiles: manifest.orphans, temporaryFiles: manifest.temporaryFiles, hintContradictions: 0, damagedPages: 0,
+        trailingBytes: 0,
       },
       notRead, notShown: valuesNotShown(manifest.relations), differing: 0, differences: [],
     }
@@ -205,6 +208,7 @@ class VerifyJob {
   private async relation(relation: LakeRelation, fork: ForkFiles | undefined): Promise<void> {
     const { report } = this
     report.relations++
+    report.forensic.trailingBytes += relation.trailingBytes ?? 0
     addLaneCounts(report.lanes, relation.lanes)
     let next = 0
     for (const { firstBlock, blockCount } of relation.files) {

@@ -81,6 +81,8 @@ export interface LakeRelation extends RelFileLocator {
   /** In block order; a relation without blocks has one file without rows, which carries its schema. */
   files: readonly LakeFile[]
   lanes: LaneCounts
+  /** Bytes behind the last whole block of the main fork, which no server reads and no rebuild writes; absent for none. */
+  trailingBytes?: number
 }
 
 export interface LakeFile {
@@ -125,7 +127,7 @@ const RELATION = v.object({
   spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, database: v.nullable(text), schema: text, name: text, oid: unsigned32,
   relkind: oneOf(['r', 'm', 't', 'S', 'p']), persistence: oneOf(['p', 'u']), path: FORK_PATH,
   forks: v.object({ main: BLOCKS, fsm: BLOCKS, vm: BLOCKS, init: BLOCKS }), visible: flag, toastRelId: unsigned32, parents: v.array(unsigned32),
-  columns: v.array(text), overflow: flag, files: v.array(FILE), lanes: LANES,
+  columns: v.array(text), overflow: flag, files: v.array(FILE), lanes: LANES, trailingBytes: v.exactOptional(count),
 })
 
 const NOT_READ = v.object({

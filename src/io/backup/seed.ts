@@ -44,6 +44,8 @@ export interface Seed {
   walDirectory: string | undefined
   /** Relations not kept because they are indexes. */
   indexes: RelFileLocator[]
+  /** Behind the last whole block of a relation: not kept. */
+  trailingBytes: number
   /** Copied. */
   files: number
   bytes: number
@@ -101,9 +103,11 @@ function describe(
   const control = readControlFile(out, major)
   const backupLabel = labelText === undefined ? undefined : withPosition({ file: 'backup_label' }, () => parseBackupLabel(labelText))
   const identity = { systemIdentifier: control.systemIdentifier, major, catalogVersion: control.catalogVersion, checksums: control.checksums }
-  const indexes = [...copied.indexes, ...settle(out, identity)]
+  const settled = settle(out, identity)
+  const indexes = [...copied.indexes, ...settled.flatMap((directory) => directory.indexes)]
+  const trailingBytes = settled.reduce((sum, directory) => sum + directory.trailingBytes, 0)
   makeDurable(out)
-  return { major, control, identity, backupLabel, walDirectory, ...copied, indexes, ...startOf(control, backupLabel) }
+  return { major, control, identity, backupLabel, walDirectory, ...copied, indexes, trailingBytes, ...startOf(control, backupLabel) }
 }
 
 /** Where recovery begins and when it is consistent: InitWalRecovery and CheckRecoveryConsistency (xlogrecovery.c). */
@@ -131,14 +135,14 @@ function startOf(
   return { kind: 'crashed', ...place, consistentAt: standby ? minimum : undefined, backupEndOf: undefined }
 }
 
-function settle(out: string, identity: StoreIdentity): RelFileLocator[] {
+function settle(out: string, identity: StoreIdentity): ReturnType<typeof settleDirectory>[] {
   const places = [{ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }]
   const spaces = listDir(join(out, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
   for (const spcOid of [DEFAULT_TABLESPACE, ...spaces]) {
     const parent = dirname(join(out, directoryPath({ spcOid, dbOid: 0 }, identity)))
     for (const name of listDir(parent)) if (DIGITS.test(name)) places.push({ spcOid, dbOid: Number(name) })
   }
-  return places.flatMap((place) => settleDirectory(join(out, directoryPath(place, identity)), place))
+  return places.map((place) => settleDirectory(join(out, directoryPath(place, identity)), place))
 }
 
 /** Every file and every name below the folder. */

@@ -32,28 +32,30 @@ export function isIndex(dir: string, { relNumber, forks }: RelationFiles): boole
 /**
  * Makes the copied files of a database directory what recovery would see: no indexes, forks of whole blocks and of segments without a
  * gap (mdnblocks, md.c, does not look behind one that is not full), unlogged relations as their init forks (reinit.c).
- * @returns the relations that are indexes
+ * @returns the relations that are indexes, and how many bytes behind a last whole block were cut off
  * @throws EnvironmentError file.*
  */
-export function settleDirectory(dir: string, place: DatabaseDirectory): RelFileLocator[] {
+export function settleDirectory(dir: string, place: DatabaseDirectory): { indexes: RelFileLocator[]; trailingBytes: number } {
   const indexes: RelFileLocator[] = []
+  let trailingBytes = 0
   for (const files of listRelationFiles(dir).relations.values()) {
     if (isIndex(dir, files)) {
       removeForks(dir, files, ['main', 'vm', 'init'])
       indexes.push({ ...place, relNumber: files.relNumber })
       continue
     }
-    for (const [fork, segments] of files.forks) settleFork(forkPath(dir, files, fork), segments)
+    for (const [fork, segments] of files.forks) trailingBytes += settleFork(forkPath(dir, files, fork), segments)
     if (files.forks.has('init')) {
       removeForks(dir, files, ['main', 'vm'])
       copyFile(forkPath(dir, files, 'init'), forkPath(dir, files, 'main'))
     }
   }
-  return indexes
+  return { indexes, trailingBytes }
 }
 
-function settleFork(path: string, segments: readonly number[]): void {
+function settleFork(path: string, segments: readonly number[]): number {
   let full = true
+  let trailingBytes = 0
   for (const segment of [...segments].sort((a, b) => a - b)) {
     const file = segmentPath(path, segment)
     try {
@@ -63,11 +65,13 @@ function settleFork(path: string, segments: readonly number[]): void {
       }
       const { size } = statSync(file)
       if (size % BLOCK_SIZE !== 0) truncateSync(file, size - (size % BLOCK_SIZE))
+      trailingBytes += size % BLOCK_SIZE
       full = size >= SEGMENT_BYTES
     } catch (error) {
       throw fileError(error, file)
     }
   }
+  return trailingBytes
 }
 
 function removeForks(dir: string, files: RelationFiles, forks: readonly ForkName[]): void {

@@ -9,21 +9,26 @@ const MAX_OPEN_SEGMENTS = 4
 
 /**
  * One fork of a relation: `<path>`, `<path>.1`, … of 131072 blocks each, all full but the last. Empty files may follow the last one:
- * truncation leaves them (mdtruncate, md.c). Segments are opened when read; at most four stay open until {@link close}.
+ * truncation leaves them (mdtruncate, md.c). A crash or a full disk leaves part of a block at the end of a file: a server counts whole
+ * blocks (_mdnblocks), and writes over it when the relation grows. Segments are opened when read; at most four stay open until {@link close}.
  */
 export class RelationFork {
   readonly path: string
   readonly blocks: number
+  /** Bytes behind the whole blocks: no server reads them. */
+  readonly trailingBytes: number
   // In order of last use.
   private readonly open = new Map<number, number>()
 
   /**
    * @param segments numbers of the segment files that the directory holds, 0 for `<path>` itself
-   * @throws CorruptionError relation.* for a missing file, a gap, a partial block
+   * @throws CorruptionError relation.* for a missing file, and for blocks that a server does not see since a segment before them is not full
    */
   constructor(path: string, segments: readonly number[]) {
     this.path = path
-    this.blocks = countBlocks(path, segments)
+    const { blocks, trailingBytes } = measure(path, segments)
+    this.blocks = blocks
+    this.trailingBytes = trailingBytes
   }
 
   /**
@@ -88,27 +93,31 @@ function segmentPath(path: string, segment: number): string {
   return segment === 0 ? path : `${path}.${segment}`
 }
 
-function countBlocks(path: string, segments: readonly number[]): number {
+/** As mdnblocks does: the first segment that is not full is the last one. */
+function measure(path: string, segments: readonly number[]): Pick<RelationFork, 'blocks' | 'trailingBytes'> {
   const ordered = [...segments].sort((a, b) => a - b)
   if (ordered[0] !== 0) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file: path })
   let blocks = 0
+  let trailingBytes = 0
   let ended = false
   for (const [i, segment] of ordered.entries()) {
     const file = segmentPath(path, segment)
     const size = sizeOf(file)
-    if (size % BLOCK_SIZE !== 0) throw new CorruptionError('relation.partial-block', `${size} bytes, no whole number of blocks`, { file })
-    if (size > SEGMENT_BLOCKS * BLOCK_SIZE) throw new CorruptionError('relation.segment', `segment of ${size} bytes`, { file })
-    if (size === 0 && i > 0) {
+    const whole = Math.floor(size / BLOCK_SIZE)
+    trailingBytes += size - whole * BLOCK_SIZE
+    if (whole > SEGMENT_BLOCKS) throw new CorruptionError('relation.segment', `segment of ${size} bytes; none has more than 1 GiB`, { file })
+    if (whole === 0 && i > 0) {
       ended = true
       continue
     }
     if (ended || segment !== i) {
-      throw new CorruptionError('relation.segment', 'a segment before this one is missing or not full', { file })
+      const reason = `a segment before this one is missing or not full: a server sees the relation end at block ${blocks}`
+      throw new CorruptionError('relation.segment', `${reason}; bring that segment back, or move this file away to read what a server sees`, { file })
     }
-    blocks += size / BLOCK_SIZE
-    ended = size < SEGMENT_BLOCKS * BLOCK_SIZE
+    blocks += whole
+    ended = whole < SEGMENT_BLOCKS
   }
-  return blocks
+  return { blocks, trailingBytes }
 }
 
 function sizeOf(file: string): number {

@@ -19,6 +19,8 @@ export interface ListedRelation {
   /** Null if the files are damaged: see `problem`. */
   blocks: number | null
   bytes: number | null
+  /** Bytes behind the last whole block, which no server reads. */
+  trailingBytes: number
   problem: string | null
 }
 
@@ -33,19 +35,21 @@ export function listHeapRelations(cluster: Cluster, databases: readonly string[]
   return selectRelations(cluster, { databases, tables: [], exclude }).relations.map((relation) => ({ ...identity(relation), ...storage(cluster, relation) }))
 }
 
-function identity({ database, schema, name, relkind, persistence, visible, oid }: Relation): Omit<ListedRelation, 'file' | 'blocks' | 'bytes' | 'problem'> {
+type Stored = Pick<ListedRelation, 'file' | 'blocks' | 'bytes' | 'trailingBytes' | 'problem'>
+
+function identity({ database, schema, name, relkind, persistence, visible, oid }: Relation): Omit<ListedRelation, keyof Stored> {
   return {
     database: database.oid === 0 ? null : database.name, schema, name, kind: KINDS[relkind], unlogged: persistence === 'u', visible, oid,
   }
 }
 
-function storage(cluster: Cluster, relation: Relation): Pick<ListedRelation, 'file' | 'blocks' | 'bytes' | 'problem'> {
+function storage(cluster: Cluster, relation: Relation): Stored {
   const file = cluster.relativePath(relation)
   try {
-    const blocks = cluster.storage(relation).forks.main ?? 0
-    return { file, blocks, bytes: blocks * BLOCK_SIZE, problem: null }
+    const { forks: { main: blocks = 0 }, trailingBytes } = cluster.storage(relation)
+    return { file, blocks, bytes: blocks * BLOCK_SIZE, trailingBytes, problem: null }
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error
-    return { file, blocks: null, bytes: null, problem: error.message }
+    return { file, blocks: null, bytes: null, trailingBytes: 0, problem: error.message }
   }
 }

@@ -42,6 +42,8 @@ export interface TableReaderOptions {
 
 /** A relation's pages → rows of text. Close it: it holds files open. */
 export class TableReader {
+  /** Bytes behind the last whole block: not read, as no server reads them. */
+  readonly trailingBytes: number
   /** Names of the columns, in order. */
   readonly columns: readonly string[]
   /** Row versions met whose transaction's status is lost. */
@@ -58,6 +60,7 @@ export class TableReader {
     this.cluster = cluster
     this.relation = relation
     this.fork = cluster.openMain(relation)
+    this.trailingBytes = this.fork.trailingBytes
     this.values = new TupleValues(relation, cluster.major, () => this.toast())
     this.columns = this.values.names
   }

@@ -45,6 +45,8 @@ export interface ReplayReport {
   resumed: boolean
   records: number
   walBytes: number
+  /** Bytes behind the last whole blocks of the source's relations, which no server reads: not in the folder. */
+  trailingBytes: number
   /** Why it ended: the target, or why the WAL has no next record. */
   end: string
 }
@@ -61,7 +63,7 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
   const { source, out, timeline, cacheBytes, observe } = options
   for (const path of [source, out, options.wal ?? '']) refuseScheme(path)
   const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
-  const { store, progress, resumed, wal } = started
+  const { store, progress, resumed, trailingBytes, wal } = started
   try {
     const { major, systemIdentifier } = store.identity
     const { checksums, walSegmentSize } = readControlFile(out, major)
@@ -72,7 +74,7 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
     const end = job.run(wal, target, options.onProgress)
     return {
       systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
-      lsn: formatWalPosition(replay.position), resumed, records: job.records, walBytes: replay.position - progress.lsn, end,
+      lsn: formatWalPosition(replay.position), resumed, records: job.records, walBytes: replay.position - progress.lsn, trailingBytes, end,
     }
   } finally {
     store.close()

@@ -24,6 +24,8 @@ export interface StartedReplay {
   progress: ReplayProgress
   /** It was there already, from a replay before this one. */
   resumed: boolean
+  /** Found behind the last whole blocks of relations when the source was copied, and not kept; 0 if `resumed`. */
+  trailingBytes: number
 }
 
 export interface StartOptions {
@@ -58,7 +60,7 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
     refuseOtherTimeline(seeded.start, seeded.timeline, wal, options.timeline)
     createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
     const store = openPageStore(out, storeOptions)
-    return { store, progress: progressOf(store.flushed), resumed: false, wal }
+    return { store, progress: progressOf(store.flushed), resumed: false, trailingBytes: seeded.trailingBytes, wal }
   } catch (error) {
     if (isOurs) rmSync(out, { recursive: true, force: true })
     throw error
@@ -78,7 +80,7 @@ function resume(wal: string, { out, timeline }: StartOptions, storeOptions: Page
   try {
     const progress = progressOf(store.flushed)
     refuseOtherTimeline(progress.lsn, progress.transactions.timeline, wal, timeline)
-    return { store, progress, resumed: true, wal }
+    return { store, progress, resumed: true, trailingBytes: 0, wal }
   } catch (error) {
     store.close()
     throw error

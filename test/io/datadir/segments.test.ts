@@ -66,11 +66,27 @@ describe('segments of a relation', () => {
     ['no file', []],
     ['segment behind one that is not full', [['7', 8192], ['7.1', 8192]]],
     ['segment behind an empty one', [['7', GIB], ['7.1', 0], ['7.2', 8192]]],
-    ['partial block', [['7', 8193]]],
+    ['blocks behind a partial one', [['7', 8193], ['7.1', 8192]]],
+    ['blocks behind a segment whose last block is partial', [['7', GIB - 1], ['7.1', 8192]]],
     ['oversized segment', [['7', GIB + 8192]]],
   ] as [string, [string, number][]][])('%s is corruption', (_, files) => {
     for (const [name, size] of files) file(name, size)
     expect(open).toThrow(/^relation\..*file/)
+  })
+
+  // mdnblocks (md.c): whole blocks count; a segment of 131072 of them is full, whatever is behind.
+  test.each([
+    ['an empty file', [['7', 0]], 0, 0],
+    ['less than a block', [['7', 8191]], 0, 8191],
+    ['a byte behind a block', [['7', 8193]], 1, 1],
+    ['a full segment and part of a block', [['7', GIB + 100]], 131072, 100],
+    ['another segment behind that', [['7', GIB + 100], ['7.1', 8192 + 5]], 131073, 105],
+    ['part of a block only in the next segment', [['7', GIB], ['7.1', 5]], 131072, 5],
+    ['part of a block only, behind a segment that is not full', [['7', 8192], ['7.1', 5], ['7.2', 0]], 1, 5],
+  ] as [string, [string, number][], number, number][])('%s: whole blocks, and the rest counted', (_, files, blocks, trailing) => {
+    for (const [name, size] of files) file(name, size)
+    const fork = open()
+    expect([fork.blocks, fork.trailingBytes]).toEqual([blocks, trailing])
   })
 
   test('a file that became shorter', () => {
