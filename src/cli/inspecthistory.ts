@@ -45,7 +45,7 @@ export function addInspectHistory(inspect: Command, run: Run): void {
     .action(async (source: string, table: string, { database, limit = Infinity, format, work, wal, to, timeline, ...options }: InspectHistoryOptions) => {
       const output = begin(run, options)
       const history = await withWalProgress(output, 'replay', (onProgress) => openHistory({
-        source, table, onProgress, ...(to === undefined ? {} : { target: to }), ...(wal === undefined ? {} : { wal }),
+        source, table, onProgress, onNotice: output.notice, ...(to === undefined ? {} : { target: to }), ...(wal === undefined ? {} : { wal }),
         ...(timeline === undefined ? {} : { timeline }), ...(database === undefined ? {} : { database }), ...(work === undefined ? {} : { work }),
       }))
       try {

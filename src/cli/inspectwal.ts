@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import { EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../common/ids.ts'
+import { onInterrupt } from '../io/interruption.ts'
 import { openWal, type WalSource } from '../io/wal/source.ts'
 import { dumpRecord } from '../wal/waldump.ts'
 import type { WalRecord } from '../wal/record.ts'
@@ -109,7 +110,7 @@ class WalPrinter {
   /** @param single one segment file: that no other follows is no news */
   async print(single: boolean): Promise<void> {
     const interrupt = (): void => this.interrupted.abort()
-    if (this.options.follow === true) process.once('SIGINT', interrupt)
+    const forget = this.options.follow === true ? onInterrupt(interrupt) : () => {}
     try {
       const atEnd = await this.printAll()
       await this.printStats()
@@ -120,7 +121,7 @@ class WalPrinter {
       await this.flush()
       throw error
     } finally {
-      process.off('SIGINT', interrupt)
+      forget()
     }
   }
 

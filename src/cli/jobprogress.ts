@@ -1,4 +1,5 @@
 import { BLOCK_SIZE } from '../common/rel.ts'
+import { stopOnEnd } from '../io/interruption.ts'
 import type { OnProgress } from '../io/jobprogress.ts'
 import type { Output } from './output.ts'
 import { type Progress, startProgress } from './progress.ts'
@@ -17,12 +18,17 @@ export function withWalProgress<T>(output: Output, title: string, job: Job<T>): 
 
 async function showing<T>(output: Output, title: string, unit: string, unitBytes: number, job: Job<T>): Promise<T> {
   let progress: Progress | undefined
+  let forget = (): void => {}
   try {
     return await job((doneBytes, totalBytes, what) => {
-      progress ??= startProgress(output, { title, total: Math.ceil(totalBytes / unitBytes), unit })
+      if (progress === undefined) {
+        const started = progress = startProgress(output, { title, total: Math.ceil(totalBytes / unitBytes), unit })
+        forget = stopOnEnd(() => started.stop())
+      }
       progress.update(Math.floor(doneBytes / unitBytes), what)
     })
   } finally {
     progress?.stop()
+    forget()
   }
 }

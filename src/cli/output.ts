@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { printable, printableLines } from '../common/printable.ts'
+import { breathe } from '../io/interruption.ts'
 
 /** Where a run reads and writes: the process's own streams, or a test's. */
 export interface Streams {
@@ -31,6 +32,9 @@ export class Output {
     else await this.print(text())
   }
 
+  /** A remark of a job. */
+  readonly notice = (text: string): void => void this.note(`ltap: ${text}`).catch(() => {})
+
   /** A remark that is no part of the result. */
   async note(line: string): Promise<void> {
     await writeTo(this.streams.stderr, `${printable(line)}\n`)
@@ -41,8 +45,9 @@ function bigintText(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value
 }
 
-function writeTo(stream: Writable, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
+async function writeTo(stream: Writable, text: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
     stream.write(text, (error) => (error ? reject(error) : resolve()))
   })
+  await breathe()
 }

@@ -38,7 +38,7 @@ export function addQuery(program: Command, run: Run): void {
       const { json, format = json ? 'json' : 'table', lake, database, memoryLimit, threads } = options
       const request = { lake, format, sql: sql === '-' ? await readAll(run.streams.stdin) : sql }
       const settings = { ...(database && { database }), ...(memoryLimit && { memoryLimit }), ...(threads && { threads }) }
-      await queryLake({ ...request, ...settings }, output.write)
+      await queryLake({ ...request, ...settings, onNotice: output.notice }, output.write)
     })
 }
 

@@ -1,8 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { fileError, listDir } from '../io/datadir/files.ts'
+import { listDir } from '../io/datadir/files.ts'
+import { stopIfEnding } from '../io/interruption.ts'
 import { replayCluster } from '../io/replay/replaycluster.ts'
+import { ScratchFolder } from '../io/scratchfolder.ts'
 import type { ReplayTarget } from '../engine/replay.ts'
 import { withWalProgress } from './jobprogress.ts'
 import type { Output } from './output.ts'
@@ -27,7 +29,8 @@ export async function replayFirst<T>(
 ): Promise<T> {
   const { wal, to, timeline, work } = options
   if (wal === undefined && to === undefined && timeline === undefined && work === undefined) return body(pgdata)
-  const folder = work ?? scratchFolder(lake)
+  const scratch = work === undefined ? new ScratchFolder(join(dirname(resolve(lake)), '.ltap-replay-'), output.notice) : undefined
+  const folder = work ?? join(scratch!.path, 'files')
   try {
     await withWalProgress(output, 'replay', (onProgress) => replayCluster({
       source: pgdata, out: folder, target: to ?? fallback, onProgress,
@@ -35,24 +38,17 @@ export async function replayFirst<T>(
     }))
     return await body(folder)
   } finally {
-    if (work === undefined) removeScratch(folder)
+    await stopIfEnding()
+    if (scratch) removeScratch(scratch)
   }
 }
 
 /** All but the record that stopped a replay, and its pages: the error names them. */
-function removeScratch(folder: string): void {
+function removeScratch(scratch: ScratchFolder): void {
+  const folder = join(scratch.path, 'files')
   const failed = listDir(join(folder, 'ltap')).filter((name) => name.startsWith('failed-'))
-  if (failed.length === 0) return rmSync(folder, { recursive: true, force: true })
+  if (failed.length === 0) return scratch.remove()
+  scratch.keep()
   for (const name of listDir(folder)) if (name !== 'ltap') rmSync(join(folder, name), { recursive: true })
   for (const name of listDir(join(folder, 'ltap'))) if (!failed.includes(name)) rmSync(join(folder, 'ltap', name), { recursive: true })
-}
-
-function scratchFolder(lake: string): string {
-  const parent = dirname(resolve(lake))
-  try {
-    mkdirSync(parent, { recursive: true })
-    return mkdtempSync(join(parent, '.ltap-replay-'))
-  } catch (error) {
-    throw fileError(error, parent)
-  }
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { printableLines } from '../common/printable.ts'
+import { stopIfEnding } from '../io/interruption.ts'
 import { refuseScheme } from '../io/localpath.ts'
 import { LTAP_VERSION } from '../io/version.ts'
 import { addDemo } from './demo.ts'
@@ -33,6 +34,8 @@ export async function runCommandLine(argv: readonly string[], streams: Streams):
     await buildProgram(run).parseAsync([...argv], { from: 'user' })
     return run.exitCode
   } catch (error) {
+    // Everything is being undone: that is why it failed.
+    await stopIfEnding()
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE
     if (isBrokenPipe(error)) return EXIT_DONE
     streams.stderr.write(`${describeFailure(error, run.verbose)}\n`)

@@ -59,7 +59,10 @@ export function addTranscode(program: Command, run: Run): void {
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
-        transcodeLake({ pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, onProgress })))
+        transcodeLake({
+          pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, onProgress,
+          onNotice: output.notice,
+        })))
       const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)
       await output.result(summary, () => summaryText(summary))
       await warnNotRead(run, output, manifest.notRead, strict)

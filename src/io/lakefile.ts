@@ -18,7 +18,7 @@ const FOOTER_GUESS = 64 << 10
  * @throws CorruptionError lake.file, lake.other-file, lake.hidden, parquet.footer; UnsupportedError lake.format
  */
 export function checkLakeFile(lake: string, manifest: Manifest, relation: LakeRelation, file: LakeFile): void {
-  checkLength(lake, relation, file)
+  checkLength(lake, lakeRelationName(relation), file)
   readHiddenFile(lake, file)
   const path = join(lake, file.path)
   try {
@@ -30,12 +30,12 @@ export function checkLakeFile(lake: string, manifest: Manifest, relation: LakeRe
 }
 
 /** @throws CorruptionError lake.file */
-export function checkLength(lake: string, relation: LakeRelation, { path, bytes }: LakeFile, consequence = ''): void {
+export function checkLength(lake: string, relation: string, { path, bytes }: LakeFile): void {
   const file = join(lake, path)
   const size = sizeOf(file)
   if (size === bytes) return
   const reason = size === undefined ? 'the file is missing' : `the file has ${size} bytes, ltap.json says ${bytes}`
-  throw new CorruptionError('lake.file', `${reason}${consequence}`, { relation: lakeRelationName(relation), file })
+  throw new CorruptionError('lake.file', reason, { relation, file })
 }
 
 /** Undefined if `bytes` are what was written. */

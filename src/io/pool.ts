@@ -1,6 +1,8 @@
 import { Piscina } from 'piscina'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { EnvironmentError } from '../common/errors.ts'
+import { stopIfEnding, stopOnEnd } from './interruption.ts'
 import type { Outcome } from './tasks/remote.ts'
 import { valueOf } from './tasks/remote.ts'
 import * as worker from './worker.ts'
@@ -77,6 +79,7 @@ export class Pool {
     if (this.places > 0) this.places--
     else await new Promise<void>((resolve) => this.waiting.push(resolve))
     try {
+      await stopIfEnding()
       if (this.failure) throw this.failure.error
       return await this.threads.run(name, task)
     } catch (error) {
@@ -112,18 +115,39 @@ class ThisThread implements Threads {
 
 class WorkerThreads implements Threads {
   private readonly piscina: Piscina
+  private readonly forget: () => void
 
   constructor(script: string, count: number) {
     this.piscina = new Piscina({
-      filename: script, minThreads: count, maxThreads: count, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
+      filename: script, minThreads: 0, maxThreads: count, idleTimeout: Infinity, atomics: 'disabled',
+      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
     })
+    this.forget = stopOnEnd(() => this.close())
   }
 
   async run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
-    return valueOf((await this.piscina.run(task, { name })) as Outcome<TaskResult<Name>>)
+    let outcome: Outcome<TaskResult<Name>>
+    try {
+      outcome = (await this.piscina.run(task, { name })) as Outcome<TaskResult<Name>>
+    } catch (error) {
+      throw threadError(error)
+    }
+    return valueOf(outcome)
   }
 
   async close(): Promise<void> {
+    this.forget()
     await this.piscina.destroy()
   }
+}
+
+/** A thread that ended did so because of what it was given, or of what the machine has: the user can do something about it. */
+function threadError(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const advice = `of at most ${WORKER_HEAP_MB} MB; allow more with NODE_OPTIONS=--max-old-space-size, or leave the table at hand out`
+    return new EnvironmentError('worker.memory', `a worker thread ran out of JavaScript memory ${advice}`)
+  }
+  const ended = error instanceof Error && /^(?:worker exited with code|Worker terminated)/.test(error.message)
+  return ended ? new EnvironmentError('worker.ended', `a worker thread ended by itself (${error.message}); run again with fewer --workers`) : error
 }

@@ -10,12 +10,13 @@
  * Servers are our children, never daemons: they are stopped when this process exits or is interrupted.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { appendFile, mkdir, mkdtemp } from 'node:fs/promises'
+import { closeSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EnvironmentError } from '../common/errors.ts'
+import { appendText, createFolder, createScratchFolder, openForAppending } from './create.ts'
+import { handleSignals, stopOnEnd } from './interruption.ts'
 import { type ServerUser, findPostgres, preparePostgres, program, serverSpawnOptions, serverUser } from './postgresbinaries.ts'
 import { copyDataDir, giveTo, handOver, isReady, readMajor } from './postgresdatadir.ts'
 
@@ -101,7 +102,7 @@ export class PostgresCluster {
       if (options.template === undefined) await initdb(place, options)
       else await copyTemplate(options.template, place)
       const lines = Object.entries(options.settings ?? {}).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
-      await appendFile(join(place.dataDir, 'postgresql.conf'), lines.join(''))
+      appendText(join(place.dataDir, 'postgresql.conf'), lines.join(''))
     } catch (error) {
       await cluster.remove()
       throw error
@@ -135,7 +136,7 @@ export class PostgresCluster {
     if (this.isRunning) return
     const settings = { listen_addresses: '', unix_socket_directories: this.socketDir, ...this.#settings, ...extra, port: String(this.port) }
     const args = ['-D', this.dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
-    const log = openSync(this.logFile, 'a')
+    const log = openForAppending(this.logFile)
     try {
       // Every server process inherits the stdout pipe: 'close' tells that the last of them is gone, not only the postmaster.
       this.#server = spawn(join(this.#place.binDir, program('postgres')), args, {
@@ -181,7 +182,7 @@ export class PostgresCluster {
   /** A new empty folder beside the data directory that the server can write to, for a tablespace or a file. */
   async makeDir(name: string): Promise<string> {
     const dir = join(this.#place.baseDir, name)
-    await makeOwnDir(dir, this.#place.user)
+    makeOwnDir(dir, this.#place.user)
     return dir
   }
 
@@ -262,12 +263,11 @@ function locateBinaries(major: number | undefined, binDir: string | undefined): 
 async function makePlace(major: number, binDir: string, parentDir?: string, dataDir?: string): Promise<Place> {
   const user = serverUser()
   const parent = parentDir ?? tmpdir()
-  await mkdir(parent, { recursive: true })
-  const baseDir = await mkdtemp(join(parent, `ltap-pg${major}-`))
+  const baseDir = createScratchFolder(join(parent, `ltap-pg${major}-`))
   try {
     giveTo(baseDir, user)
     const runnable = await preparePostgres(binDir, user, join(baseDir, 'programs'))
-    const socketDir = await makeSocketDir(baseDir, user)
+    const socketDir = makeSocketDir(baseDir, user)
     return { binDir: runnable, baseDir, dataDir: dataDir ?? join(baseDir, 'data'), socketDir, user, temporary: parentDir === undefined }
   } catch (error) {
     rmSync(baseDir, { recursive: true, force: true })
@@ -275,19 +275,19 @@ async function makePlace(major: number, binDir: string, parentDir?: string, data
   }
 }
 
-async function makeSocketDir(baseDir: string, user: ServerUser | undefined): Promise<string> {
+function makeSocketDir(baseDir: string, user: ServerUser | undefined): string {
   const dir = join(baseDir, 'run')
   if (Buffer.byteLength(join(dir, '.s.PGSQL.5432')) < SOCKET_PATH_MAX) {
-    await makeOwnDir(dir, user)
+    makeOwnDir(dir, user)
     return dir
   }
-  const short = await mkdtemp('/tmp/ltap-run-')
+  const short = createScratchFolder('/tmp/ltap-run-')
   giveTo(short, user)
   return short
 }
 
-async function makeOwnDir(dir: string, user: ServerUser | undefined): Promise<void> {
-  await mkdir(dir, { mode: 0o700 })
+function makeOwnDir(dir: string, user: ServerUser | undefined): void {
+  createFolder(dir)
   giveTo(dir, user)
 }
 
@@ -345,12 +345,20 @@ function tail(text: string): string {
 }
 
 const running = new Set<PostgresCluster>()
+let untouch = (): void => {}
 
 function track(cluster: PostgresCluster): void {
   if (running.size === 0) {
     process.on('exit', abandonAll)
-    process.on('SIGINT', stopAllAndRaise)
-    process.on('SIGTERM', stopAllAndRaise)
+    const forget = stopOnEnd(async () => void await Promise.allSettled([...running].map(each => each.dismiss())))
+    const ignoreSignals = handleSignals(signal => {
+      ignoreSignals()
+      process.kill(process.pid, signal)
+    })
+    untouch = () => {
+      forget()
+      ignoreSignals()
+    }
   }
   running.add(cluster)
 }
@@ -359,8 +367,7 @@ function untrack(cluster: PostgresCluster): void {
   running.delete(cluster)
   if (running.size > 0) return
   process.off('exit', abandonAll)
-  process.off('SIGINT', stopAllAndRaise)
-  process.off('SIGTERM', stopAllAndRaise)
+  untouch()
 }
 
 function abandonAll(): void {
@@ -373,8 +380,3 @@ function abandonAll(): void {
   }
 }
 
-async function stopAllAndRaise(signal: NodeJS.Signals): Promise<void> {
-  process.off(signal, stopAllAndRaise)
-  await Promise.allSettled([...running].map(cluster => cluster.dismiss()))
-  process.kill(process.pid, signal)
-}

@@ -1,16 +1,17 @@
-import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
 import { EnvironmentError } from '../common/errors.ts'
 import type { LakeDatabase, Manifest } from '../lake/manifest.ts'
 import { databaseNames, userDatabases } from '../lake/viewnames.ts'
-import { fileError } from './datadir/files.ts'
+import { createFolder } from './create.ts'
 import { type ValueText, valueText } from './duckvalue.ts'
+import { stopIfEnding } from './interruption.ts'
 import { readManifest } from './lake.ts'
 import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
 import { extractReading } from './querystatement.ts'
 import { LakeViews } from './queryviews.ts'
+import { ScratchFolder } from './scratchfolder.ts'
 import { alignedFormat, type Cells, csvFormat, jsonFormat } from './tabletext.ts'
 
 type Duck = typeof import('@duckdb/node-api')
@@ -28,6 +29,8 @@ export interface QueryRequest {
   /** DuckDB's memory_limit, `4GB`; default: its own, 80 % of the machine's. */
   memoryLimit?: string
   threads?: number
+  /** Told what the user should know, as a sentence. */
+  onNotice?: (text: string) => void
 }
 
 /** Takes text piece by piece; the next piece comes when the promise resolves. */
@@ -47,8 +50,10 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
   const manifest = readManifest(lake)
   const names = databaseNames(manifest, chooseDatabase(manifest, request.database))
   const duck = await importDuck()
-  const temporary = makeTemporary()
+  const scratch = new ScratchFolder(join(tmpdir(), 'ltap-query-'), request.onNotice)
   try {
+    const temporary = join(scratch.path, 'duckdb')
+    createFolder(temporary)
     const instance = await openDuck(duck, request, temporary)
     try {
       const connection = await instance.connect()
@@ -64,16 +69,8 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
       instance.closeSync()
     }
   } finally {
-    rmSync(temporary, { recursive: true, force: true })
-  }
-}
-
-/** Mode 0700. @throws EnvironmentError file.* */
-function makeTemporary(): string {
-  try {
-    return mkdtempSync(join(tmpdir(), 'ltap-query-'))
-  } catch (error) {
-    throw fileError(error, tmpdir())
+    await stopIfEnding()
+    scratch.remove()
   }
 }
 

@@ -1,17 +1,18 @@
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, realpathSync, rmSync } from 'node:fs'
-import { join, sep } from 'node:path'
-import { type CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
+import { realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
-import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { openClusterFiles } from './datadir/clusterfiles.ts'
 import { openDataDirectory } from './datadir/datadir.ts'
-import { fileError } from './datadir/files.ts'
+import { FolderLock, LOCK_NAME } from './folderlock.ts'
+import { stopIfEnding } from './interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
-import { checkLength } from './lakefile.ts'
 import { Pool, type Workers } from './pool.ts'
 import { oneTable } from './selection.ts'
+import { RebuildTarget } from './rebuildtarget.ts'
 
 export interface RebuildLakeOptions {
   lake: string
@@ -48,43 +49,100 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
     throw new EnvironmentError('rebuild.source', 'this is the data directory the lake was read from; rebuild into a copy, or say --force', { file: pgdata })
   }
   const relations = chooseRelations(manifest, options)
-  if (!options.force) for (const relation of relations) refuseForeignTablespace(pgdata, relation)
-  checkFilesAreThere(options.lake, relations)
-  const pages = relations.reduce((sum, { forks }) => sum + (forks.main ?? 0), 0)
-  let done = 0
-  options.onProgress?.(0, pages * BLOCK_SIZE, '')
-  const pool = new Pool(options.workers)
+  const lock = new FolderLock(pgdata, join(pgdata, LOCK_NAME))
   try {
-    for (const relation of relations) resizeSegments(join(pgdata, relation.path), relation.forks.main ?? 0)
-    const files = relations.flatMap((relation) => {
-      const name = lakeRelationName(relation)
-      return relation.files.map((file) => ({ file, name, expected: expectedFile(manifest, relation, file), target: join(pgdata, relation.path) }))
-    })
-    const results = await Promise.allSettled(files.map(async ({ file, name, expected, target }) => {
-      await pool.run('rebuild', { lake: options.lake, path: file.path, crc32: file.crc32, expected, target })
-      done += file.blockCount
-      options.onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, name)
-    }))
-    const failed = results.find((result) => result.status === 'rejected')
-    if (failed) throw halfRebuilt(failed.reason)
-    for (const relation of relations) syncSegments(join(pgdata, relation.path), relation.forks.main ?? 0)
+    return await new RebuildJob(options, manifest, pgdata, relations).run()
   } finally {
-    await pool.close()
-  }
-  return { relations: relations.length, pages, bytes: pages * BLOCK_SIZE }
-}
-
-/** What is missing or cut is better found before anything is overwritten. @throws CorruptionError lake.file */
-function checkFilesAreThere(lake: string, relations: readonly LakeRelation[]): void {
-  for (const relation of relations) {
-    for (const file of relation.files) checkLength(lake, relation, file, '; nothing was overwritten')
+    await stopIfEnding()
+    lock.release()
   }
 }
 
-function halfRebuilt(error: unknown): unknown {
+class RebuildJob {
+  private readonly options: RebuildLakeOptions
+  private readonly manifest: Manifest
+  private readonly relations: readonly { relation: LakeRelation; target: RebuildTarget }[]
+
+  constructor(options: RebuildLakeOptions, manifest: Manifest, pgdata: string, relations: readonly LakeRelation[]) {
+    this.options = options
+    this.manifest = manifest
+    this.relations = relations.map((relation) => ({ relation, target: new RebuildTarget(pgdata, relation, options.force) }))
+  }
+
+  async run(): Promise<RebuildReport> {
+    const pool = new Pool(this.options.workers)
+    try {
+      await this.checkAll(pool)
+      return await this.overwrite(pool)
+    } finally {
+      await pool.close()
+    }
+  }
+
+  /** Every file of the lake and every place in the data directory, before the first byte is overwritten. */
+  private async checkAll(pool: Pool): Promise<void> {
+    const { lake } = this.options
+    try {
+      for (const { relation, target } of this.relations) {
+        checkCoverage(relation)
+        target.check()
+      }
+      await settleAll(this.relations.flatMap(({ relation }) => relation.files.map(async (file) => {
+        await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected: expectedFile(this.manifest, relation, file) })
+      })))
+    } catch (error) {
+      throw withRemark(error, 'nothing was overwritten')
+    }
+  }
+
+  private async overwrite(pool: Pool): Promise<RebuildReport> {
+    const { lake, onProgress, force } = this.options
+    const pages = this.relations.reduce((sum, { relation: { forks } }) => sum + (forks.main ?? 0), 0)
+    let done = 0
+    onProgress?.(0, pages * BLOCK_SIZE, '')
+    try {
+      for (const { target } of this.relations) target.resize()
+      await settleAll(this.relations.flatMap(({ relation, target }) => relation.files.map(async (file) => {
+        const expected = expectedFile(this.manifest, relation, file)
+        await pool.run('rebuild', { lake, path: file.path, crc32: file.crc32, expected, target: target.place, force })
+        done += file.blockCount
+        onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, lakeRelationName(relation))
+      })))
+      for (const { target } of this.relations) target.sync()
+    } catch (error) {
+      throw withRemark(error, 'the data directory is half overwritten: start no server on it, make a new copy')
+    }
+    return { relations: this.relations.length, pages, bytes: pages * BLOCK_SIZE }
+  }
+}
+
+/** What ltap.json says a relation's length is, and the files that it has, must be one. @throws CorruptionError lake.blocks */
+function checkCoverage(relation: LakeRelation): void {
+  let next = 0
+  for (const { firstBlock, blockCount, path } of [...relation.files].sort((a, b) => a.firstBlock - b.firstBlock)) {
+    if (firstBlock !== next) {
+      const position = { relation: lakeRelationName(relation), file: path }
+      throw new CorruptionError('lake.blocks', `the file begins with block ${firstBlock}, expected ${next}`, position)
+    }
+    next += blockCount
+  }
+  const blocks = relation.forks.main ?? 0
+  if (next !== blocks) {
+    throw new CorruptionError('lake.blocks', `the files have ${next} blocks, ltap.json says ${blocks}`, { relation: lakeRelationName(relation) })
+  }
+}
+
+/** Waits for the rest after a failure: no task may still write when the caller says what happened. */
+async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(promises)).find((result) => result.status === 'rejected')
+  await stopIfEnding()
+  if (failed) throw failed.reason
+}
+
+function withRemark(error: unknown, remark: string): unknown {
   if (!isPositioned(error)) return error
   const Same = error.constructor as typeof CorruptionError
-  return new Same(error.code, `${error.reason}; the data directory is half overwritten: start no server on it, make a new copy`, error.position)
+  return new Same(error.code, `${error.reason}; ${remark}`, error.position)
 }
 
 function chooseRelations(manifest: Manifest, { database, table }: RebuildLakeOptions): LakeRelation[] {
@@ -98,45 +156,4 @@ function chooseRelations(manifest: Manifest, { database, table }: RebuildLakeOpt
   if (named.length > 1) throw new EnvironmentError('rebuild.table', `several databases have a table '${table}'; name one with --database`)
   const toast = inDatabase.filter(({ relkind, oid, dbOid }) => relkind === 't' && dbOid === named[0]!.dbOid && oid === named[0]!.toastRelId)
   return [...named, ...toast]
-}
-
-/** A copied pg_tblspc link still leads to the original's files: writing there would destroy them. */
-function refuseForeignTablespace(pgdata: string, { path }: LakeRelation): void {
-  if (!path.startsWith('pg_tblspc/')) return
-  const link = join(pgdata, path.split('/').slice(0, 2).join('/'))
-  const target = existsSync(link) ? realpathSync(link) : link
-  if (target.startsWith(pgdata + sep)) return
-  const reason = `the tablespace lies outside the data directory, at ${target}; if that is a copy as well, say --force`
-  throw new EnvironmentError('rebuild.tablespace', reason, { file: link })
-}
-
-function segmentsOf(path: string, blocks: number): { file: string; blocks: number }[] {
-  const count = Math.max(1, Math.ceil(blocks / SEGMENT_BLOCKS))
-  return Array.from({ length: count }, (_, i) => ({
-    file: i === 0 ? path : `${path}.${i}`, blocks: Math.min(SEGMENT_BLOCKS, blocks - i * SEGMENT_BLOCKS),
-  }))
-}
-
-/** Gives every segment its length and removes those beyond. */
-function resizeSegments(path: string, blocks: number): void {
-  const segments = segmentsOf(path, blocks)
-  for (const { file, blocks: length } of segments) onFile(file, 'a', (fd) => ftruncateSync(fd, length * BLOCK_SIZE))
-  for (let beyond = segments.length; existsSync(`${path}.${beyond}`); beyond++) rmSync(`${path}.${beyond}`)
-}
-
-function syncSegments(path: string, blocks: number): void {
-  for (const { file } of segmentsOf(path, blocks)) onFile(file, 'r+', fsyncSync)
-}
-
-function onFile(file: string, flags: string, body: (fd: number) => void): void {
-  try {
-    const fd = openSync(file, flags)
-    try {
-      body(fd)
-    } finally {
-      closeSync(fd)
-    }
-  } catch (error) {
-    throw fileError(error, file)
-  }
 }

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
@@ -7,12 +7,12 @@ import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schema
 import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { relationSchema } from '../columnar/schema.ts'
 import { type BlockRange, type Compression, fileRanges, withOverflow } from '../columnar/transcode.ts'
-import { CorruptionError, EnvironmentError } from '../common/errors.ts'
+import { CorruptionError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import {
-  dataFileName, hiddenFileName, type LakeRelation, type Manifest, MANIFEST_NAME, relationFolder, VIEWS_NAME,
+  dataFileName, hiddenFileName, type LakeRelation, type Manifest, relationFolder,
 } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
@@ -22,11 +22,14 @@ import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
 import { refuseScheme } from './localpath.ts'
+import { createFolder } from './create.ts'
+import { stopIfEnding } from './interruption.ts'
 import { Pool, type Workers } from './pool.ts'
 import { type RelationFilter, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { ForkFiles, TranscodeResult, TranscodeTask, WantedOverflow } from './tasks/transcodetask.ts'
 import { keepThreadPoolAwake } from './threadpool.ts'
+import { UnfinishedLake } from './unfinishedlake.ts'
 import { LTAP_VERSION } from './version.ts'
 
 export interface TranscodeLakeOptions {
@@ -45,13 +48,12 @@ export interface TranscodeLakeOptions {
   onCorrupt: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
   onProgress?: OnProgress
+  /** Told what the user should know, as a sentence. */
+  onNotice?: (text: string) => void
 }
 
 /** Syncs wait for the disk, not for a core. */
 const SYNCS_AT_ONCE = 4
-
-/** Marks a lake half written: whatever is beside it may be thrown away. */
-const UNFINISHED_NAME = '.unfinished'
 
 /**
  * Transcodes a clean or replayed data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
@@ -59,36 +61,22 @@ const UNFINISHED_NAME = '.unfinished'
  */
 export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
   const cluster = openCluster(options.pgdata, clusterOptions(options))
-  prepareLake(options.lake)
-  const job = new TranscodeJob(cluster, options)
-  const manifest = await job.run()
-  await syncFiles(manifest, options.lake)
-  writeDurably(join(options.lake, VIEWS_NAME), viewsFile(manifest))
-  writeDurably(join(options.lake, MANIFEST_NAME), `${JSON.stringify(manifest, undefined, 1)}\n`)
-  rmSync(join(options.lake, UNFINISHED_NAME))
-  return manifest
+  refuseScheme(options.lake)
+  const lake = new UnfinishedLake(options.lake, options.onNotice)
+  try {
+    const manifest = await new TranscodeJob(cluster, options).run()
+    await syncFiles(manifest, options.lake)
+    lake.finish(viewsFile(manifest), `${JSON.stringify(manifest, undefined, 1)}\n`)
+    return manifest
+  } catch (error) {
+    await stopIfEnding()
+    lake.abandon()
+    throw error
+  }
 }
 
 function clusterOptions({ onCorrupt, unknownTransactions = 'hide' }: TranscodeLakeOptions): ClusterOptions {
   return { onCorrupt, unknownTransactions }
-}
-
-function prepareLake(lake: string): void {
-  refuseScheme(lake)
-  try {
-    mkdirSync(lake, { recursive: true })
-    const names = readdirSync(lake)
-    if (names.includes(MANIFEST_NAME)) {
-      throw new EnvironmentError('lake.exists', 'there is a lake already; name another folder or delete this one', { file: lake })
-    }
-    if (names.includes(UNFINISHED_NAME)) rmSync(join(lake, 'data'), { recursive: true, force: true })
-    else if (names.length > 0) throw new EnvironmentError('lake.not-empty', 'the folder is not empty and holds no lake; name another one', { file: lake })
-    closeSync(openSync(join(lake, UNFINISHED_NAME), 'w'))
-  } catch (error) {
-    if (error instanceof EnvironmentError) throw error
-    const isFile = error instanceof Error && 'code' in error && error.code === 'EEXIST'
-    throw isFile ? new EnvironmentError('lake.no-folder', 'that is a file; name a folder', { file: lake }) : fileError(error, lake)
-  }
 }
 
 /** Every data file on disk: from then on the manifest may name them. */
@@ -112,19 +100,6 @@ async function syncFile(path: string): Promise<void> {
     } finally {
       await file.close()
     }
-  } catch (error) {
-    throw fileError(error, path)
-  }
-}
-
-/** Writes under another name first: the name appears with the whole content or not at all. */
-function writeDurably(path: string, text: string): void {
-  try {
-    const fd = openSync(`${path}.new`, 'w')
-    writeSync(fd, text)
-    fsyncSync(fd)
-    closeSync(fd)
-    renameSync(`${path}.new`, path)
   } catch (error) {
     throw fileError(error, path)
   }
@@ -199,7 +174,7 @@ class TranscodeJob {
   private async relation(relation: Relation, storage: RelationStorage): Promise<LakeRelation> {
     const { database, schema, name, oid, relkind, persistence, locator, visible, parents } = relation
     const blocks = storage.forks.main ?? 0
-    makeFolder(join(this.options.lake, relationFolder({ ...relation, ...locator, database: database.oid === 0 ? null : database.name })))
+    createFolder(join(this.options.lake, relationFolder({ ...relation, ...locator, database: database.oid === 0 ? null : database.name })), this.options.lake)
     const fork = { path: storage.path, segments: storage.segments }
     const toast = blocks > 0 ? await this.toastOf(relation) : undefined
     const { descriptor, files } = await this.files(relation, this.describe(relation, blocks), fork, toast)
@@ -287,14 +262,6 @@ class TranscodeJob {
       database: database.name, schema, name, oid, relkind: 'p', persistence: 'p', spcOid: 0, dbOid: database.oid, relNumber: 0, path: '', forks: {},
       visible: true, toastRelId: 0, parents, ...columnsOf(descriptor, this.descriptor), files: [], lanes: newLaneCounts(),
     }
-  }
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true })
-  } catch (error) {
-    throw fileError(error, path)
   }
 }
 

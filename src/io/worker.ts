@@ -1,4 +1,5 @@
 /** What a worker thread can do: one exported function per kind of task, each returning its outcome. */
+import { checkFile as runCheckFile, type CheckFileTask } from './tasks/checkfiletask.ts'
 import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
 import { type Outcome, outcomeOf } from './tasks/remote.ts'
 import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
@@ -12,6 +13,10 @@ export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult 
 
 export function toastIndex(task: ToastIndexTask): Promise<Outcome<ToastIndex>> {
   return outcomeOf(() => runToastIndex(task))
+}
+
+export function checkFile(task: CheckFileTask): Promise<Outcome<void>> {
+  return outcomeOf(() => runCheckFile(task))
 }
 
 export function rebuild(task: RebuildTask): Promise<Outcome<number>> {

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, type ExecFileException } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,11 +43,12 @@ describe.runIf(findPostgres() !== undefined)('ltap demo', () => {
     // As root, the server is another user.
     for (const folder of [directory, temporary]) chmodSync(folder, 0o755)
     const env = { ...process.env, TMPDIR: temporary }
-    const signal = await new Promise((resolve) => {
-      const child = execFile(process.execPath, [MAIN, 'demo', '--rows', '10000', '--lake', stopped], { env }, (error) => resolve(error?.signal))
+    const ended = await new Promise((resolve) => {
+      const done = (error: ExecFileException | null, _: string, stderr: string): void => resolve({ code: error?.code, stderr })
+      const child = execFile(process.execPath, [MAIN, 'demo', '--rows', '10000', '--lake', stopped], { env }, done)
       child.stdout!.once('data', () => setTimeout(() => child.kill('SIGINT'), 1000))
     })
-    expect(signal).toBe('SIGINT')
+    expect(ended).toEqual({ code: 130, stderr: expect.stringMatching(/^ltap: ended by Ctrl-C; .*\n$/) })
     expect(existsSync(stopped)).toBe(false)
     expect(readdirSync(temporary)).toEqual([])
   })
@@ -70,9 +71,12 @@ describe('the folder of the lake', () => {
     new LakeFolder(path).finish()
     writeFileSync(join(path, 'ltap.json'), '{}')
     const folder = new LakeFolder(path)
-    expect(readdirSync(path)).toEqual(['ltap-demo.txt'])
+    const names = (): string[] => readdirSync(path).filter((name) => !name.startsWith('.ltap-lock'))
+    expect(names()).toEqual(['ltap-demo.txt'])
+    expect(() => new LakeFolder(path)).toThrow(/folder.locked: this process works on/)
     folder.release()
-    expect(readdirSync(path)).toEqual([])
+    expect(names()).toEqual([])
+    folder.finish()
     writeFileSync(join(path, '.unfinished'), '')
     new LakeFolder(path).finish()
     writeFileSync(join(path, 'notes.txt'), 'mine')

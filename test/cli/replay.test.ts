@@ -306,7 +306,7 @@ describe.each(outerMajors())('Postgres %i', (major) => {
     expect({ code, stderr }).toMatchObject({ code: 3, stderr: expect.stringMatching(/^ltap: page.item: /) as string })
     const [record] = /[^ ]*failed-[^ ]*\.record/.exec(stderr)!
     expect(existsSync(record)).toBe(true)
-    expect(readdirSync(beside, { recursive: true }).filter((name) => !String(name).includes('failed-'))).toHaveLength(2)
+    expect(readdirSync(beside, { recursive: true }).filter((name) => !String(name).includes('failed-'))).toHaveLength(3)
   })
 
   test('a running server', () => withCluster(major, {}, async (cluster) => {

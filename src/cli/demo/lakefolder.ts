@@ -1,35 +1,37 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
+import { createFolder, writeFile } from '../../io/create.ts'
+import { FolderLock, LOCK_NAME } from '../../io/folderlock.ts'
 import { MANIFEST_NAME, VIEWS_NAME } from '../../lake/manifest.ts'
 
 const MARKER_NAME = 'ltap-demo.txt'
 const MARKER_TEXT = "Written by 'ltap demo', which replaces this lake when it runs again.\n"
 /** A transcode that was killed left this: it throws away what is beside it, too. */
 const UNFINISHED_NAME = '.unfinished'
+/** Beside the transcode's own: the whole demo is one writer. */
+const DEMO_LOCK = `${LOCK_NAME}-demo`
 /** Everything the demo ever writes into the folder. */
 const OWN_NAMES = ['data', MANIFEST_NAME, VIEWS_NAME, `${MANIFEST_NAME}.new`, `${VIEWS_NAME}.new`, UNFINISHED_NAME, MARKER_NAME]
 
 /** The folder of the demo's lake. Only what an earlier demo wrote is ever deleted. */
 export class LakeFolder {
   readonly path: string
+  private readonly lock: FolderLock | undefined
   private finished = false
 
   /** @throws EnvironmentError demo.lake, if the folder holds anything but a demo's lake or cannot be written */
   constructor(path: string) {
     this.path = resolve(path)
     try {
-      mkdirSync(this.path, { recursive: true })
-      const names = readdirSync(this.path)
-      const foreign = names.filter((name) => !OWN_NAMES.includes(name))
-      const replaceable = names.length === 0 || names.includes(MARKER_NAME) || names.includes(UNFINISHED_NAME)
-      if (foreign.length > 0 || !replaceable) {
-        const what = foreign[0] ?? names[0]
-        throw new EnvironmentError('demo.lake', `${this.path} holds ${what}, which no earlier demo wrote: name another folder with --lake`)
-      }
+      createFolder(this.path)
+      this.checkNames()
+      this.lock = new FolderLock(this.path, join(this.path, DEMO_LOCK))
+      this.checkNames()
       this.clear()
-      writeFileSync(join(this.path, MARKER_NAME), MARKER_TEXT)
+      writeFile(join(this.path, MARKER_NAME), MARKER_TEXT)
     } catch (error) {
+      this.lock?.release()
       if (error instanceof EnvironmentError) throw error
       const reason = error instanceof Error ? error.message : String(error)
       throw new EnvironmentError('demo.lake', `cannot write the lake: ${reason}; name another folder with --lake`)
@@ -43,14 +45,25 @@ export class LakeFolder {
 
   /** The lake is whole and stays. */
   finish(): void {
-    writeFileSync(join(this.path, MARKER_NAME), MARKER_TEXT)
+    writeFile(join(this.path, MARKER_NAME), MARKER_TEXT)
     this.finished = true
+    this.lock?.release()
   }
 
   removeUnfinished(): void {
     if (this.finished) return
     this.clear()
+    this.lock?.release()
     if (existsSync(this.path) && readdirSync(this.path).length === 0) rmSync(this.path, { recursive: true })
+  }
+
+  private checkNames(): void {
+    const names = readdirSync(this.path).filter((name) => !name.startsWith(LOCK_NAME))
+    const foreign = names.filter((name) => !OWN_NAMES.includes(name))
+    const replaceable = names.length === 0 || names.includes(MARKER_NAME) || names.includes(UNFINISHED_NAME)
+    if (foreign.length === 0 && replaceable) return
+    const what = foreign[0] ?? names[0]
+    throw new EnvironmentError('demo.lake', `${this.path} holds ${what}, which no earlier demo wrote: name another folder with --lake`)
   }
 
   private clear(): void {

@@ -1,4 +1,5 @@
 import { basename, dirname, join } from 'node:path'
+import { onEnd, stopIfEnding } from '../../io/interruption.ts'
 import { FAST_SETTINGS, PostgresCluster } from '../../io/postgres.ts'
 import type { LakeFolder } from './lakefolder.ts'
 
@@ -17,13 +18,11 @@ export class Workspace {
   private making: Promise<unknown> = Promise.resolve()
   private readonly lake: LakeFolder
   private closing: Promise<void> | undefined
-  private interrupted = false
-  private readonly onSignal = (signal: NodeJS.Signals): void => void this.interrupt(signal)
+  private readonly forget: () => void
 
   constructor(lake: LakeFolder) {
     this.lake = lake
-    process.on('SIGINT', this.onSignal)
-    process.on('SIGTERM', this.onSignal)
+    this.forget = onEnd(() => this.close())
   }
 
   /** A new server, not started. */
@@ -43,7 +42,7 @@ export class Workspace {
     const copying = cluster.copyDataDir(to)
     this.making = copying
     await copying
-    await this.unlessInterrupted()
+    await stopIfEnding()
     return to
   }
 
@@ -54,13 +53,8 @@ export class Workspace {
     })
     this.making = making
     const cluster = await making
-    await this.unlessInterrupted()
+    await stopIfEnding()
     return cluster
-  }
-
-  /** After Ctrl-C nothing new begins: the signal ends the process as soon as everything is removed. */
-  private async unlessInterrupted(): Promise<void> {
-    if (this.interrupted) await new Promise(() => {})
   }
 
   /** Runs the demo; whatever comes of it, servers and temporary files are gone afterwards, and an unfinished lake too. */
@@ -69,12 +63,11 @@ export class Workspace {
       return await body(this)
     } catch (error) {
       // What failed did so because its server was stopped.
-      await this.unlessInterrupted()
+      await stopIfEnding()
       throw error
     } finally {
       await this.close()
-      process.off('SIGINT', this.onSignal)
-      process.off('SIGTERM', this.onSignal)
+      this.forget()
     }
   }
 
@@ -89,13 +82,4 @@ export class Workspace {
     for (const cluster of this.clusters.reverse()) await cluster.remove()
     this.lake.removeUnfinished()
   }
-
-  private async interrupt(signal: NodeJS.Signals): Promise<void> {
-    if (this.interrupted) return
-    this.interrupted = true
-    await this.close().catch(() => {})
-    process.off(signal, this.onSignal)
-    process.kill(process.pid, signal)
-  }
 }
-

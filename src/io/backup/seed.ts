@@ -1,6 +1,6 @@
-import { type Dirent, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { type Dirent, existsSync, readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
+import { EnvironmentError, isPositioned, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { type WalPosition, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
@@ -8,9 +8,10 @@ import { utf8Decode } from '../../common/utf8.ts'
 import type { ControlFile } from '../datadir/controlfile.ts'
 import { readControlFile, readMajor, refuseRunningServer } from '../datadir/datadir.ts'
 import { fileError, listDir, readIfThere } from '../datadir/files.ts'
+import { createFolder, writeFile } from '../create.ts'
 import { syncPath } from '../pagestore/copydirectory.ts'
 import { directoryPath } from '../datadir/places.ts'
-import { SEEDING_FILE, STATE_FILE, type StoreIdentity } from '../pagestore/statefile.ts'
+import { LOCK_FILE, SEEDING_FILE, STATE_FILE, type StoreIdentity } from '../pagestore/statefile.ts'
 import { type BackupLabel, parseBackupLabel } from './backuplabel.ts'
 import { copyDataDirectory } from './seeddirectory.ts'
 import { extractBackup, findTars } from './seedtar.ts'
@@ -52,7 +53,7 @@ export interface Seed {
 }
 
 /**
- * Copies what a page store keeps into `out`, a folder that is new, empty or of a seeding that was interrupted, and makes it durable;
+ * Copies what a page store keeps into `out`, a folder that is locked and otherwise empty or of an interrupted seeding, and makes it durable;
  * createPageStore does the rest.
  * @param source data directory of a server that does not run, plain base backup, or a folder with base.tar
  * @throws EnvironmentError datadir.*, backup.*, file.*; CorruptionError; UnsupportedError
@@ -72,7 +73,7 @@ export async function seed(source: string, out: string): Promise<Seed> {
   refuseRunningServer(source)
   const { catalogVersion } = readControlFile(source, major)
   const label = readIfThere(join(source, 'backup_label'))
-  const copied = copyDataDirectory(source, out, `PG_${major}_${catalogVersion}`)
+  const copied = await copyDataDirectory(source, out, `PG_${major}_${catalogVersion}`)
   const wal = join(source, 'pg_wal')
   return describe(out, label === undefined ? undefined : utf8Decode(label), copied, existsSync(wal) ? wal : undefined)
 }
@@ -80,7 +81,12 @@ export async function seed(source: string, out: string): Promise<Seed> {
 /** Whether a folder is missing, empty, or what a seeding left that was interrupted. @throws EnvironmentError file.* */
 export function isSeedable(out: string): boolean {
   if (existsSync(join(out, SEEDING_FILE))) return !existsSync(join(out, STATE_FILE))
-  return listDir(out).every((name) => name === OWN) && listDir(join(out, OWN)).length === 0
+  return listDir(out).every((name) => name === OWN) && listDir(join(out, OWN)).every(isLock)
+}
+
+/** The lock, and what one that is taken over leaves for a moment. */
+function isLock(name: string): boolean {
+  return name.startsWith(basename(LOCK_FILE))
 }
 
 function makeEmpty(out: string): void {
@@ -88,11 +94,13 @@ function makeEmpty(out: string): void {
   try {
     // The marker stays until all else is gone.
     for (const name of listDir(out)) if (name !== OWN) rmSync(join(out, name), { recursive: true })
-    for (const name of listDir(join(out, OWN))) if (name !== basename(SEEDING_FILE)) rmSync(join(out, OWN, name), { recursive: true })
-    mkdirSync(join(out, OWN), { recursive: true })
-    writeFileSync(join(out, SEEDING_FILE), '')
+    for (const name of listDir(join(out, OWN))) {
+      if (name !== basename(SEEDING_FILE) && !isLock(name)) rmSync(join(out, OWN, name), { recursive: true })
+    }
+    createFolder(join(out, OWN), out)
+    writeFile(join(out, SEEDING_FILE), '')
   } catch (error) {
-    throw fileError(error, out)
+    throw isPositioned(error) ? error : fileError(error, out)
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
@@ -6,7 +6,8 @@ import type { RelFileLocator } from '../../common/rel.ts'
 import { utf8Decode } from '../../common/utf8.ts'
 import { fileError, isMissing, listDir, readIfThere } from '../datadir/files.ts'
 import { listRelationFiles } from '../datadir/relationfiles.ts'
-import { copyFile } from '../pagestore/copydirectory.ts'
+import { copyFile, createFolder } from '../create.ts'
+import { breathe } from '../interruption.ts'
 import { keptFile } from './keptfile.ts'
 import { parseTablespaceMap } from './tablespacemap.ts'
 import { isIndex } from './settle.ts'
@@ -25,16 +26,16 @@ export interface CopiedFiles {
  * @param version PG_<major>_<catalog version>
  * @throws EnvironmentError datadir.tablespace, file.*
  */
-export function copyDataDirectory(source: string, out: string, version: string): CopiedFiles {
+export async function copyDataDirectory(source: string, out: string, version: string): Promise<CopiedFiles> {
   const copied: CopiedFiles = { indexes: [], files: 0, bytes: 0 }
   const databases = listDir(join(source, 'base')).filter((name) => DIGITS.test(name)).map((name) => `base/${name}`)
   for (const dir of ['global', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase', ...databases]) {
-    copyFolder(join(source, dir), out, dir, version, copied)
+    await copyFolder(join(source, dir), out, dir, version, copied)
   }
   for (const [oid, location] of tablespaces(source, version)) {
-    mkdirSync(join(out, 'pg_tblspc', String(oid), version), { recursive: true })
+    createFolder(join(out, 'pg_tblspc', String(oid), version), out)
     for (const name of listDir(join(location, version))) {
-      if (DIGITS.test(name)) copyFolder(join(location, version, name), out, `pg_tblspc/${oid}/${version}/${name}`, version, copied)
+      if (DIGITS.test(name)) await copyFolder(join(location, version, name), out, `pg_tblspc/${oid}/${version}/${name}`, version, copied)
     }
   }
   copyOne(join(source, 'PG_VERSION'), join(out, 'PG_VERSION'), copied)
@@ -42,8 +43,8 @@ export function copyDataDirectory(source: string, out: string, version: string):
 }
 
 /** @param path of the folder in a data directory */
-function copyFolder(from: string, out: string, path: string, version: string, copied: CopiedFiles): void {
-  mkdirSync(join(out, path), { recursive: true })
+async function copyFolder(from: string, out: string, path: string, version: string, copied: CopiedFiles): Promise<void> {
+  createFolder(join(out, path), out)
   const indexes = new Set<number>()
   const place = keptFile(`${path}/1`, version)
   if (place?.kind === 'relation') {
@@ -57,12 +58,13 @@ function copyFolder(from: string, out: string, path: string, version: string, co
     const kept = keptFile(`${path}/${name}`, version)
     if (kept === undefined || (kept.kind === 'relation' && indexes.has(kept.relNumber))) continue
     copyOne(join(from, name), join(out, path, name), copied)
+    await breathe()
   }
 }
 
 function copyOne(from: string, to: string, copied: CopiedFiles): void {
+  createFolder(dirname(to))
   try {
-    mkdirSync(dirname(to), { recursive: true })
     copied.bytes += statSync(from).size
   } catch (error) {
     throw fileError(error, from)

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { closeSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
@@ -6,7 +6,7 @@ import { BLOCK_SIZE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Decode } from '../../common/utf8.ts'
 import { readControlFile, readMajor } from '../datadir/datadir.ts'
 import { fileError, isMissing, listDir } from '../datadir/files.ts'
-import { writeFully } from '../pagestore/storefiles.ts'
+import { createFile, createFolder, writeFully } from '../create.ts'
 import { tellRelationKind } from './indexpage.ts'
 import { type KeptFile, keptFile } from './keptfile.ts'
 import type { CopiedFiles } from './seeddirectory.ts'
@@ -65,7 +65,7 @@ export async function extractBackup({ base, tablespaces, wal }: BackupTars, out:
     throw new EnvironmentError('backup.tablespace', `the file ${oid}.tar of a tablespace is missing; put it beside base.tar`, { file: base })
   }
   for (const [oid, path] of tablespaces) {
-    mkdirSync(join(out, 'pg_tblspc', String(oid), version), { recursive: true })
+    createFolder(join(out, 'pg_tblspc', String(oid), version), out)
     await readTar(path, (entry) => target.take(entry, `pg_tblspc/${oid}/`, version))
   }
   if (wal !== undefined) await readTar(wal, (entry) => target.take(entry, 'pg_wal/', version))
@@ -109,8 +109,8 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
   private async write({ chunks }: TarEntry, file: string, decide: boolean): Promise<boolean> {
     let head: Uint8Array | undefined = decide ? new Uint8Array(0) : undefined
     let index = false
-    mkdirSync(dirname(file), { recursive: true })
-    let fd: number | undefined = decide ? undefined : openSync(file, 'w')
+    createFolder(dirname(file), this.out)
+    let fd: number | undefined = decide ? undefined : createFile(file)
     try {
       for await (const chunk of chunks) {
         if (index) continue
@@ -120,12 +120,12 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
           index = tellRelationKind(head.subarray(0, BLOCK_SIZE), 0) === 'index'
           if (index) continue
         }
-        fd ??= openSync(file, 'w')
+        fd ??= createFile(file)
         this.append(fd, head ?? chunk)
         head = undefined
       }
       if (index) return false
-      fd ??= openSync(file, 'w')
+      fd ??= createFile(file)
       if (head !== undefined) this.append(fd, head)
       return true
     } finally {

@@ -4,7 +4,7 @@ import { BLOCK_SIZE, type RelFileLocator, SEGMENT_BLOCKS } from '../../common/re
 import type { DatabaseDirectory } from '../../redo/store.ts'
 import { fileError, readPart } from '../datadir/files.ts'
 import { type ForkName, listRelationFiles, type RelationFiles } from '../datadir/relationfiles.ts'
-import { copyFile } from '../pagestore/copydirectory.ts'
+import { copyFile } from '../create.ts'
 import { segmentPath } from '../pagestore/storefiles.ts'
 import { tellRelationKind } from './indexpage.ts'
 

@@ -14,15 +14,20 @@ const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>
   ENFILE: ['file.limit', 'too many open files on this machine'],
   ENOENT: ['file.missing', 'there is no such file'],
   ENOTDIR: ['file.missing', 'part of the path is a file, no folder'],
+  ELOOP: ['file.link', 'a symbolic link where none may be, or links that lead in a circle; name the file or folder itself'],
+  ENAMETOOLONG: ['file.name', 'the name or the path is too long for this file system; use a shorter one'],
+  EIO: ['file.error', 'the disk reports an error in reading or writing (EIO); see the system log, and copy what can still be read'],
   EISDIR: ['file.error', 'a folder where a file is expected'],
   ENXIO: ['file.kind', 'a socket or a device where a file is expected; ltap reads regular files only: put the content into one'],
 }
 
-/** Error of a system call with the file and what it means to the caller. */
+/** Error of a system call with the file and what it means to the caller. @throws `error` itself if it is none */
 export function fileError(error: unknown, file: string): EnvironmentError {
   if (error instanceof EnvironmentError) return error.at({ file })
-  const errno = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const [code, reason] = MEANINGS[errno] ?? ['file.error', error instanceof Error ? error.message : String(error)]
+  // No system call's: a bug is not to look like a bad disk.
+  if (!(error instanceof Error && 'code' in error)) throw error
+  const errno = String(error.code)
+  const [code, reason] = MEANINGS[errno] ?? ['file.error', error.message]
   return new EnvironmentError(code, reason, { file })
 }
 

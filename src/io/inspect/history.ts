@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ATTRIBUTE_RELATION_ID } from '../../catalog/catalogs.ts'
@@ -14,6 +14,9 @@ import { isZeroPage } from '../../page/header.ts'
 import { readTupleHeader, type TupleHeader } from '../../tuple/header.ts'
 import { type Cluster, openCluster } from '../cluster.ts'
 import type { RelationFork } from '../datadir/segments.ts'
+import { createFolder } from '../create.ts'
+import { stopIfEnding } from '../interruption.ts'
+import { ScratchFolder } from '../scratchfolder.ts'
 import { isPageStore } from '../pagestore/openstore.ts'
 import { buildToastIndex } from '../toast/toastindex.ts'
 import { ToastReader } from '../toast/toastreader.ts'
@@ -51,6 +54,8 @@ export interface HistoryOptions extends ReplaySource {
   database?: string
   /** A new folder for the replayed files, kept; default: a temporary one. */
   work?: string
+  /** Told what the user should know, as a sentence. */
+  onNotice?: (text: string) => void
 }
 
 /**
@@ -60,21 +65,23 @@ export interface HistoryOptions extends ReplaySource {
  * @throws EnvironmentError selection.*, history.*, replay.*; CorruptionError; UnsupportedError
  */
 export async function openHistory(options: HistoryOptions): Promise<TableHistory> {
-  const { table, database, work, ...source } = options
+  const { table, database, work, onNotice: _, ...source } = options
   if (work !== undefined && isPageStore(work)) throw resumed(work)
-  const scratch = mkdtempSync(join(tmpdir(), 'ltap-history-'))
-  const removeScratch = (): void => rmSync(scratch, { recursive: true, force: true })
+  const folder = new ScratchFolder(join(tmpdir(), 'ltap-history-'), options.onNotice)
+  const scratch = folder.path
+  const removeScratch = (): void => folder.remove()
   try {
     const first = join(scratch, 'first')
     const list = await findFiles(source, first, table, database)
     rmSync(first, { recursive: true, force: true })
     const files = work ?? join(scratch, 'files')
     const spillFolder = join(scratch, 'spill')
-    mkdirSync(spillFolder)
+    createFolder(spillFolder)
     const watched = await watchFiles(source, files, list, spillFolder)
     const cluster = openCluster(files)
     return new TableHistory(cluster, findTable(cluster, table, database), list, watched, removeScratch)
   } catch (error) {
+    await stopIfEnding()
     removeScratch()
     throw error
   }

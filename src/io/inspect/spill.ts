@@ -1,6 +1,7 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { assert, CorruptionError } from '../../common/errors.ts'
 import { fileError, readFully } from '../datadir/files.ts'
+import { createFile, writeFully } from '../create.ts'
 
 const BUFFER_BYTES = 1 << 20
 
@@ -15,11 +16,7 @@ export class Spill {
   /** @throws EnvironmentError file.* */
   constructor(path: string) {
     this.path = path
-    try {
-      this.fd = openSync(path, 'wx+')
-    } catch (error) {
-      throw fileError(error, path)
-    }
+    this.fd = createFile(path)
   }
 
   /** Where the next bytes go. */
@@ -56,7 +53,7 @@ export class Spill {
 
   private flush(): void {
     try {
-      for (let done = 0; done < this.buffered; ) done += writeSync(this.fd, this.buffer, done, this.buffered - done, this.written + done)
+      writeFully(this.fd, this.buffer.subarray(0, this.buffered), this.written)
     } catch (error) {
       throw fileError(error, this.path)
     }

@@ -1,23 +1,10 @@
-import { closeSync, constants, copyFileSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileError, listDir } from '../datadir/files.ts'
-import { statRegular } from '../datadir/regularfile.ts'
+import { copyFile } from '../create.ts'
 
 /** Files of a database directory that a page store keeps: forks but the free space map, the relation map, the version. */
 const KEPT_FILE = /^(?:\d+(?:_(?:vm|init))?(?:\.\d+)?|pg_filenode\.map|PG_VERSION)$/
-/** Errors that are the copy's, not the original's. */
-const OF_TARGET = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG']
-
-/** Copies a file, sharing its blocks where the file system can. Not durable yet: see {@link syncPath}. @throws EnvironmentError file.* */
-export function copyFile(from: string, to: string): void {
-  try {
-    statRegular(from)
-    copyFileSync(from, to, constants.COPYFILE_FICLONE)
-  } catch (error) {
-    const errno = error instanceof Error && 'code' in error ? String(error.code) : ''
-    throw fileError(error, OF_TARGET.includes(errno) ? to : from)
-  }
-}
 
 /** Waits until the content of a file, or the names in a directory, are on the disk. @throws EnvironmentError file.* */
 export function syncPath(path: string): void {

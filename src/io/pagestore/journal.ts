@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, unlinkSync } from 'node:fs'
+import { closeSync, fsyncSync, renameSync, rmSync, unlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { bytesEqual, readU32 } from '../../common/bytes.ts'
 import { crc32c } from '../../common/crc32c.ts'
@@ -7,7 +7,8 @@ import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
 import { fileError, isMissing, readFully } from '../datadir/files.ts'
 import { openRegular } from '../datadir/regularfile.ts'
 import type { StoreOp } from './ops.ts'
-import { syncDirectory, writeFully } from './storefiles.ts'
+import { createFile, writeFully } from '../create.ts'
+import { syncDirectory } from './storefiles.ts'
 
 /*
  * ltap/journal: the operations of one flush, little-endian.
@@ -41,7 +42,7 @@ export class JournalWriter {
   /** @throws EnvironmentError file.* */
   constructor(root: string) {
     this.root = root
-    this.fd = this.guard(() => openSync(join(root, UNFINISHED), 'w'))
+    this.fd = createFile(join(root, UNFINISHED))
     this.append(MAGIC)
   }
 

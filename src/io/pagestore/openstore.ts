@@ -1,16 +1,17 @@
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
+import { createFolder, refuseLinks } from '../create.ts'
 import { fileError, readFile } from '../datadir/files.ts'
+import { FolderLock } from '../folderlock.ts'
 import { IndexList, INDEXES_FILE } from './indexlist.ts'
 import { JOURNAL, readJournal, removeUnfinishedJournal } from './journal.ts'
 import { applyJournal, PageStore, type PageStoreOptions, removeStaging } from './pagestore.ts'
-import { formatState, parseState, type ReplayState, SEEDING_FILE, STATE_FILE, type StoreIdentity } from './statefile.ts'
+import { formatState, LOCK_FILE, parseState, type ReplayState, SEEDING_FILE, STATE_FILE, type StoreIdentity } from './statefile.ts'
 import { EVENTS_FILE } from './storeevents.ts'
 import { StoreFiles } from './storefiles.ts'
-import { lockStore, unlockStore } from './storelock.ts'
 
 /** Whether a folder is a page store that can be opened; a seeding that was interrupted left none. */
 export function isPageStore(path: string): boolean {
@@ -20,13 +21,15 @@ export function isPageStore(path: string): boolean {
 /**
  * Opens a page store at the state of its last flush: one that was interrupted after its journal was complete is finished first, one
  * before that never happened. The store is locked until {@link PageStore.close}.
- * @throws EnvironmentError pagestore.missing, pagestore.locked, file.*; CorruptionError pagestore.*; UnsupportedError pagestore.format
+ * @param held its lock, if the caller has it already
+ * @throws EnvironmentError pagestore.missing, folder.locked, file.*; CorruptionError pagestore.*; UnsupportedError pagestore.format
  */
-export function openPageStore(path: string, options: PageStoreOptions = {}): PageStore {
+export function openPageStore(path: string, options: PageStoreOptions = {}, held?: FolderLock): PageStore {
   if (!isPageStore(path)) {
     throw new EnvironmentError('pagestore.missing', 'no page store, or its seeding was interrupted; delete the folder and begin again', { file: path })
   }
-  lockStore(path)
+  refuseLinks(path, join(path, 'ltap'))
+  const lock = held ?? lockPageStore(path)
   try {
     removeUnfinishedJournal(path)
     finishJournal(path)
@@ -34,11 +37,17 @@ export function openPageStore(path: string, options: PageStoreOptions = {}): Pag
     const file = join(path, STATE_FILE)
     const state = withPosition({ file }, () => parseState(readFile(file)))
     checkEvents(path, state.eventsLength)
-    return new PageStore(path, state, readIndexes(path, state.indexesCrc), options)
+    return new PageStore(path, state, readIndexes(path, state.indexesCrc), lock, options)
   } catch (error) {
-    unlockStore(path)
+    lock.release()
     throw error
   }
+}
+
+/** Keeps every other process, and everyone else in this one, out of a folder that is or becomes a page store. @throws EnvironmentError folder.locked */
+export function lockPageStore(path: string): FolderLock {
+  createFolder(join(path, 'ltap'), path)
+  return new FolderLock(path, join(path, LOCK_FILE))
 }
 
 /**
@@ -47,11 +56,7 @@ export function openPageStore(path: string, options: PageStoreOptions = {}): Pag
  * @throws EnvironmentError file.*
  */
 export function createPageStore(path: string, identity: StoreIdentity, replay: ReplayState, indexes: readonly RelFileLocator[] = []): void {
-  try {
-    mkdirSync(join(path, 'ltap'), { recursive: true })
-  } catch (error) {
-    throw fileError(error, path)
-  }
+  createFolder(join(path, 'ltap'), path)
   const list = new IndexList()
   for (const locator of indexes) list.add(locator)
   const files = new StoreFiles(path)

@@ -9,6 +9,7 @@ import type { DatabaseDirectory, RedoStore } from '../../redo/store.ts'
 import { FSM_FORK, INIT_FORK, MAIN_FORK } from '../../wal/record.ts'
 import type { TransactionStore } from '../../xact/store.ts'
 import { fileError, listDir } from '../datadir/files.ts'
+import type { FolderLock } from '../folderlock.ts'
 import { copyDirectoryFiles } from './copydirectory.ts'
 import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
@@ -21,7 +22,6 @@ import { StoredDatabase } from './storeddatabase.ts'
 import type { StoredFork } from './storedfork.ts'
 import { StoredSlru } from './storedslru.ts'
 import { StoreFiles } from './storefiles.ts'
-import { unlockStore } from './storelock.ts'
 
 const ALL_FORKS = [0, 1, 2, 3]
 /** Forks found without a map; a power of two. */
@@ -49,6 +49,7 @@ export class PageStore implements RedoStore, TransactionStore {
   readonly clog: StoredSlru
   readonly multiOffsets: StoredSlru
   readonly multiMembers: StoredSlru
+  private readonly lock: FolderLock
   private state: StoreState
   private readonly pool: FramePool
   private readonly files: StoreFiles
@@ -64,8 +65,9 @@ export class PageStore implements RedoStore, TransactionStore {
   private failed = false
 
   /** The folder is locked, its journal applied: see openPageStore. */
-  constructor(path: string, state: StoreState, indexes: IndexList, options: PageStoreOptions) {
+  constructor(path: string, state: StoreState, indexes: IndexList, lock: FolderLock, options: PageStoreOptions) {
     this.path = path
+    this.lock = lock
     this.identity = state.identity
     this.state = state
     this.indexes = indexes
@@ -238,7 +240,7 @@ export class PageStore implements RedoStore, TransactionStore {
   close(): void {
     this.files.close()
     this.failed = true
-    unlockStore(this.path)
+    this.lock.release()
   }
 
   private collect(add: OpSink): void {

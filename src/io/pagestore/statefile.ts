@@ -16,6 +16,8 @@ const TRAILER = /^(.*)\ncrc32c ([0-9a-f]{8})\n$/s
 export const STATE_FILE = 'ltap/state'
 /** There while a folder is not yet a page store: what is in it may go. */
 export const SEEDING_FILE = 'ltap/seeding'
+/** There while a process works on the store. */
+export const LOCK_FILE = 'ltap/lock'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 

@@ -1,11 +1,9 @@
-import {
-  closeSync, constants, existsSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync, unlinkSync, writeSync,
-} from 'node:fs'
+import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { fileError, isMissing, readFully } from '../datadir/files.ts'
-import { openRegular } from '../datadir/regularfile.ts'
+import { createFile, createFolder, openForWriting, refuseLinks, writeFile, writeFully } from '../create.ts'
 import type { StoreOp } from './ops.ts'
 
 const SEGMENT_BYTES = SEGMENT_BLOCKS * BLOCK_SIZE
@@ -24,6 +22,7 @@ export class StoreFiles {
   private readonly open = new Map<string, OpenFile>()
   /** Absolute paths of directories whose entries changed. */
   private readonly changedDirectories = new Set<string>()
+  private readonly checkedFolders = new Set<string>()
 
   constructor(root: string) {
     this.root = root
@@ -115,7 +114,7 @@ export class StoreFiles {
   private makeDirectory(directory: string): void {
     if (existsSync(directory)) return
     this.makeDirectory(dirname(directory))
-    mkdirSync(directory)
+    createFolder(directory)
     this.changedDirectories.add(dirname(directory)).add(directory)
   }
 
@@ -168,7 +167,7 @@ export class StoreFiles {
     if (open) closeSync(open.fd)
     this.open.delete(path)
     this.makeDirectory(dirname(file))
-    writeDurably(`${file}.new`, data)
+    writeFile(`${file}.new`, data, { durable: true })
     renameSync(`${file}.new`, file)
     this.changed(path)
   }
@@ -193,14 +192,22 @@ export class StoreFiles {
   }
 
   private openFile(absolute: string, write: boolean): number {
+    this.checkFolder(dirname(absolute))
     try {
-      return openRegular(absolute, constants.O_RDWR)
+      return openForWriting(absolute)
     } catch (error) {
       if (!isMissing(error) || !write) throw error
     }
     this.makeDirectory(dirname(absolute))
     this.changedDirectories.add(dirname(absolute))
-    return openSync(absolute, 'w+')
+    return createFile(absolute)
+  }
+
+  /** Once each: see {@link refuseLinks}. */
+  private checkFolder(directory: string): void {
+    if (this.checkedFolders.has(directory)) return
+    refuseLinks(this.root, directory)
+    this.checkedFolders.add(directory)
   }
 
   private closeOldest(): void {
@@ -234,22 +241,6 @@ export class StoreFiles {
 
 export function segmentPath(path: string, segment: number): string {
   return segment === 0 ? path : `${path}.${segment}`
-}
-
-/** @param at undefined appends at the descriptor's own position */
-export function writeFully(fd: number, data: Uint8Array, at?: number): void {
-  for (let done = 0; done < data.length; ) done += writeSync(fd, data, done, data.length - done, at === undefined ? null : at + done)
-}
-
-/** Makes or empties the file, writes it, and waits until it is on the disk; its name is not yet: see {@link syncDirectory}. */
-export function writeDurably(file: string, data: Uint8Array): void {
-  const fd = openSync(file, 'w')
-  try {
-    writeFully(fd, data)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 /** Names made, changed and removed in a directory are on the disk when this returns. */

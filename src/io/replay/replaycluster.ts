@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } from '../../engine/replay.ts'
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
@@ -8,9 +7,10 @@ import { endPosition } from '../../wal/pageheader.ts'
 import type { WalRecord } from '../../wal/record.ts'
 import type { TransactionState } from '../../xact/transactionstate.ts'
 import { readControlFile } from '../datadir/datadir.ts'
-import { fileError } from '../datadir/files.ts'
 import type { OnProgress } from '../jobprogress.ts'
+import { breathe, onEnd, stopIfEnding } from '../interruption.ts'
 import { refuseScheme } from '../localpath.ts'
+import { writeFile } from '../create.ts'
 import type { PageStore } from '../pagestore/pagestore.ts'
 import { WalInventory } from '../wal/inventory.ts'
 import { openWal, type WalSource } from '../wal/source.ts'
@@ -64,6 +64,7 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
   for (const path of [source, out, options.wal ?? '']) refuseScheme(path)
   const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
   const { store, progress, resumed, trailingBytes, wal } = started
+  const forget = onEnd(() => store.close())
   try {
     const { major, systemIdentifier } = store.identity
     const { checksums, walSegmentSize } = readControlFile(out, major)
@@ -71,12 +72,14 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
     refusePast({ ...progress, lsn: endPosition(progress.lsn, walSegmentSize) }, target, resumed)
     const replay: Replay = new Replay(store, progress, { major, checksums, target, ...observe?.(started, () => replay.transactionState) })
     const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
-    const end = job.run(wal, target, options.onProgress)
+    const end = await job.run(wal, target, options.onProgress)
     return {
       systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
       lsn: formatWalPosition(replay.position), resumed, records: job.records, walBytes: replay.position - progress.lsn, trailingBytes, end,
     }
   } finally {
+    forget()
+    await stopIfEnding()
     store.close()
   }
 }
@@ -110,7 +113,7 @@ class ReplayJob {
   }
 
   /** @returns why it ended */
-  run(folder: string, target: ReplayTarget, onProgress: OnProgress | undefined): string {
+  async run(folder: string, target: ReplayTarget, onProgress: OnProgress | undefined): Promise<string> {
     const { replay, store, wal } = this
     const from = replay.position
     const total = onProgress === undefined ? 0 : Math.max((target.lsn ?? this.lastByte(folder)) - from, 1)
@@ -123,7 +126,9 @@ class ReplayJob {
           return record === undefined ? wal.end!.reason : 'the target is reached'
         }
         if (store.needsFlush) store.flush(replayState(replay.progress))
-        if (++this.records % PROGRESS_EVERY === 0) onProgress?.(Math.min(replay.position - from, total), total, formatWalPosition(replay.position))
+        if (++this.records % PROGRESS_EVERY !== 0) continue
+        onProgress?.(Math.min(replay.position - from, total), total, formatWalPosition(replay.position))
+        await breathe()
       }
     } finally {
       wal.close()
@@ -154,17 +159,13 @@ class ReplayJob {
   /** The record and the pages it names, as they were when the error was found. @returns the file of the record */
   private dump(record: WalRecord, message: string): string {
     const name = join(this.store.path, 'ltap', `failed-${formatWalPosition(record.startLsn).replace('/', '-')}`)
-    try {
-      writeFileSync(`${name}.record`, record.bytes.subarray(record.start, record.start + record.length))
-      writeFileSync(`${name}.txt`, `${message}\n`)
-      for (let i = 0; i < record.blockCount; i++) {
-        const { id, spcOid, dbOid, relNumber, fork, block } = record.blocks[i]!
-        const known = this.store.exists({ spcOid, dbOid, relNumber }, fork)
-        const page = known ? this.store.fork(spcOid, dbOid, relNumber, fork)?.page(block) : undefined
-        if (page !== undefined) writeFileSync(`${name}.block${id}`, page.bytes)
-      }
-    } catch (error) {
-      throw fileError(error, `${name}.record`)
+    writeFile(`${name}.record`, record.bytes.subarray(record.start, record.start + record.length))
+    writeFile(`${name}.txt`, `${message}\n`)
+    for (let i = 0; i < record.blockCount; i++) {
+      const { id, spcOid, dbOid, relNumber, fork, block } = record.blocks[i]!
+      const known = this.store.exists({ spcOid, dbOid, relNumber }, fork)
+      const page = known ? this.store.fork(spcOid, dbOid, relNumber, fork)?.page(block) : undefined
+      if (page !== undefined) writeFile(`${name}.block${id}`, page.bytes)
     }
     return `${name}.record`
   }

@@ -12,8 +12,9 @@ import { isSeedable, type Seed, seed } from '../backup/seed.ts'
 import { EXTRACTED_WAL } from '../backup/seedtar.ts'
 import { readControlFile, readMajor, readPrepared } from '../datadir/datadir.ts'
 import { FileSlru } from '../datadir/slru.ts'
-import { createPageStore, isPageStore, openPageStore } from '../pagestore/openstore.ts'
+import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../pagestore/openstore.ts'
 import type { PageStore, PageStoreOptions } from '../pagestore/pagestore.ts'
+import { onEnd, stopIfEnding } from '../interruption.ts'
 import { WalInventory } from '../wal/inventory.ts'
 import { openWal } from '../wal/source.ts'
 import { progressOf, replayState } from './replaystate.ts'
@@ -53,17 +54,27 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   }
   // Before much is copied.
   if (options.wal !== undefined) new WalInventory(options.wal)
+  if (!isSeedable(out)) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
+  const lock = lockPageStore(out)
+  // Another process may have been faster.
   const isOurs = isSeedable(out)
+  const forget = onEnd(() => {
+    if (isOurs) rmSync(out, { recursive: true, force: true })
+  })
   try {
     const seeded = await seed(options.source, out)
     const wal = requireWal(options.wal ?? seeded.walDirectory, options.source)
     refuseOtherTimeline(seeded.start, seeded.timeline, wal, options.timeline)
     createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
-    const store = openPageStore(out, storeOptions)
+    const store = openPageStore(out, storeOptions, lock)
     return { store, progress: progressOf(store.flushed), resumed: false, trailingBytes: seeded.trailingBytes, wal }
   } catch (error) {
+    await stopIfEnding()
     if (isOurs) rmSync(out, { recursive: true, force: true })
+    lock.release()
     throw error
+  } finally {
+    forget()
   }
 }
 

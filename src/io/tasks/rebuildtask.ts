@@ -1,11 +1,13 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { writeFully } from '../create.ts'
 import { fileError } from '../datadir/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem, readWhole } from '../lakefile.ts'
+import { openSegment, segmentFile, type TargetPlace } from '../rebuildtarget.ts'
 
 /** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
 export interface RebuildTask {
@@ -13,8 +15,9 @@ export interface RebuildTask {
   path: string
   crc32: number
   expected: ExpectedFile
-  /** Absolute path of segment 0. */
-  target: string
+  target: TargetPlace
+  /** As for rebuildLake. */
+  force: boolean
 }
 
 const WRITE_BLOCKS = 128
@@ -22,7 +25,7 @@ const WRITE_BLOCKS = 128
 /** Returns the number of blocks written. @throws CorruptionError with the lake file; EnvironmentError */
 export function rebuild(task: RebuildTask): number {
   const file = join(task.lake, task.path)
-  const writer = new BlockWriter(task.target)
+  const writer = new BlockWriter(task.target, task.force)
   try {
     const bytes = readWhole(file)
     const problem = crcProblem(bytes, task.crc32)
@@ -41,15 +44,17 @@ export function rebuild(task: RebuildTask): number {
 
 /** Collects consecutive blocks and writes them into 1 GiB segments. */
 class BlockWriter {
-  private readonly path: string
+  private readonly place: TargetPlace
+  private readonly force: boolean
   private readonly buffer = new Uint8Array(WRITE_BLOCKS * BLOCK_SIZE)
   private first = 0
   private count = 0
   private segment = -1
   private fd: number | undefined
 
-  constructor(path: string) {
-    this.path = path
+  constructor(place: TargetPlace, force: boolean) {
+    this.place = place
+    this.force = force
   }
 
   add(block: number, page: Uint8Array): void {
@@ -61,18 +66,15 @@ class BlockWriter {
   flush(): void {
     if (this.count === 0) return
     const segment = Math.floor(this.first / SEGMENT_BLOCKS)
-    const file = segment === 0 ? this.path : `${this.path}.${segment}`
+    if (segment !== this.segment) {
+      this.close()
+      this.fd = openSegment(this.place, segment, this.force)
+      this.segment = segment
+    }
     try {
-      if (segment !== this.segment) {
-        this.close()
-        this.fd = openSync(file, 'r+')
-        this.segment = segment
-      }
-      const length = this.count * BLOCK_SIZE
-      const position = (this.first % SEGMENT_BLOCKS) * BLOCK_SIZE
-      for (let at = 0; at < length; ) at += writeSync(this.fd!, this.buffer, at, length - at, position + at)
+      writeFully(this.fd!, this.buffer.subarray(0, this.count * BLOCK_SIZE), (this.first % SEGMENT_BLOCKS) * BLOCK_SIZE)
     } catch (error) {
-      throw fileError(error, file)
+      throw fileError(error, segmentFile(this.place.file, segment))
     }
     this.count = 0
   }

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { RowVisibility } from '../../columnar/decodepage.ts'
@@ -12,6 +12,7 @@ import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
 import { fileError } from '../datadir/files.ts'
 import { RelationFork } from '../datadir/segments.ts'
+import { createFile, writeFully } from '../create.ts'
 import type { ToastIndex } from '../toast/toastindex.ts'
 import { ToastReader } from '../toast/toastreader.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
@@ -154,16 +155,12 @@ class OutputFile {
 
   constructor(path: string) {
     this.path = path
-    try {
-      this.fd = openSync(path, 'w')
-    } catch (error) {
-      throw fileError(error, path)
-    }
+    this.fd = createFile(path)
   }
 
   write(chunk: Uint8Array): void {
     try {
-      for (let at = 0; at < chunk.length; ) at += writeSync(this.fd!, chunk, at, chunk.length - at)
+      writeFully(this.fd!, chunk)
     } catch (error) {
       throw fileError(error, this.path)
     }

@@ -1,0 +1,183 @@
+/**
+ * The only way in which ltap makes files and folders: nobody but their owner may read them, whatever the umask, since a lake or a page store
+ * holds all that the cluster holds, password hashes too. Nothing is ever written through a symbolic link: a name that is taken is removed
+ * first, and not what it leads to.
+ */
+import {
+  chmodSync, closeSync, constants, copyFileSync, fchmodSync, fsyncSync, lstatSync, mkdirSync, mkdtempSync, openSync, renameSync, statSync, unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join, resolve, sep } from 'node:path'
+import { EnvironmentError } from '../common/errors.ts'
+import { fileError, isMissing } from './datadir/files.ts'
+import { openRegular, statRegular } from './datadir/regularfile.ts'
+
+const FOLDER_MODE = 0o700
+const FILE_MODE = 0o600
+/** Errors of a copy that are the target's, not the original's. */
+const OF_TARGET = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG']
+
+/**
+ * Makes a folder and those that are missing above it; what is there keeps its mode.
+ * @param inside from here down every folder on the way must be one itself, and no symbolic link
+ * @throws EnvironmentError file.*
+ */
+export function createFolder(path: string, inside?: string): void {
+  if (inside !== undefined) refuseLinks(inside, path)
+  makeFolder(resolve(path))
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: FOLDER_MODE })
+  } catch (error) {
+    if (isMissing(error) && dirname(path) !== path) {
+      makeFolder(dirname(path))
+      makeFolder(path)
+      return
+    }
+    if (isErrno(error, 'EEXIST') && isFolder(path)) return
+    throw fileError(isErrno(error, 'EEXIST') ? Object.assign(new Error('a file'), { code: 'ENOTDIR' }) : error, path)
+  }
+  guarded(path, () => chmodSync(path, FOLDER_MODE))
+}
+
+/** A new folder `<prefix>XXXXXX`; the folder that it is in is made too. @throws EnvironmentError file.* */
+export function createScratchFolder(prefix: string): string {
+  createFolder(dirname(prefix))
+  const path = guarded(dirname(prefix), () => mkdtempSync(prefix))
+  guarded(path, () => chmodSync(path, FOLDER_MODE))
+  return path
+}
+
+/**
+ * Makes an empty file and opens it for reading and writing. One that has the name goes; with `exclusive` that is an error instead.
+ * @returns its descriptor @throws EnvironmentError file.*; with `exclusive` the system call's own EEXIST
+ */
+export function createFile(path: string, exclusive = false): number {
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW = 0 } = constants
+  for (let again = !exclusive; ; again = false) {
+    let fd: number
+    try {
+      fd = openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE)
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw fileError(error, path)
+      if (!again) throw error
+      guarded(path, () => unlinkSync(path))
+      continue
+    }
+    try {
+      fchmodSync(fd, FILE_MODE)
+      return fd
+    } catch (error) {
+      closeSync(fd)
+      throw fileError(error, path)
+    }
+  }
+}
+
+/** Opens a regular file that is there for reading and writing, unless its name is a symbolic link's. @throws as {@link openRegular} */
+export function openForWriting(path: string): number {
+  const { O_RDWR, O_NOFOLLOW = 0 } = constants
+  return openRegular(path, O_RDWR | O_NOFOLLOW)
+}
+
+/** Opens a file to write at its end, and makes it if need be. @throws EnvironmentError file.* */
+export function openForAppending(path: string): number {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW = 0 } = constants
+  return guarded(path, () => openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, FILE_MODE))
+}
+
+/** Writes text at the end of a file. @throws EnvironmentError file.* */
+export function appendText(path: string, text: string): void {
+  const fd = openForAppending(path)
+  guarded(path, () => {
+    try {
+      writeFully(fd, new TextEncoder().encode(text))
+    } finally {
+      closeSync(fd)
+    }
+  })
+}
+
+/** @param at undefined writes at the descriptor's own position @throws the system call's own error */
+export function writeFully(fd: number, bytes: Uint8Array, at?: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, at === undefined ? null : at + done)
+}
+
+/** Makes a file of this content. @throws EnvironmentError file.* */
+export function writeFile(path: string, content: Uint8Array | string, { durable = false } = {}): void {
+  const fd = createFile(path)
+  guarded(path, () => {
+    try {
+      writeFully(fd, typeof content === 'string' ? new TextEncoder().encode(content) : content)
+      if (durable) fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  })
+}
+
+/** Writes under another name first: the name appears with the whole content or not at all. @throws EnvironmentError file.* */
+export function writeFileAtOnce(path: string, content: Uint8Array | string): void {
+  writeFile(`${path}.new`, content, { durable: true })
+  guarded(path, () => renameSync(`${path}.new`, path))
+}
+
+/**
+ * Copies a file with its mode, sharing its blocks where the file system can. Not durable yet.
+ * @throws EnvironmentError file.*
+ */
+export function copyFile(from: string, to: string): void {
+  const copy = (): void => copyFileSync(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+  try {
+    const { mode } = statRegular(from)
+    try {
+      copy()
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error
+      unlinkSync(to)
+      copy()
+    }
+    chmodSync(to, (mode & 0o777) | FILE_MODE)
+  } catch (error) {
+    if (error instanceof EnvironmentError) throw error
+    throw fileError(error, OF_TARGET.some((errno) => isErrno(error, errno)) ? to : from)
+  }
+}
+
+/**
+ * Whoever can put a symbolic link into a folder that we write to could have us write elsewhere.
+ * @param root its own path may lead through links: its owner named it @param path below it
+ * @throws EnvironmentError file.link if the path, or a folder on the way, is a symbolic link
+ */
+export function refuseLinks(root: string, path: string): void {
+  const names = resolve(path).slice(resolve(root).length).split(sep).filter((name) => name !== '')
+  let at = resolve(root)
+  for (const name of names) {
+    at = join(at, name)
+    const stat = guarded(at, () => lstatSync(at, { throwIfNoEntry: false }))
+    if (stat === undefined) return
+    if (stat.isSymbolicLink()) throw linkRefused(at)
+  }
+}
+
+export function linkRefused(file: string): EnvironmentError {
+  return new EnvironmentError('file.link', 'a symbolic link, and ltap writes through none; put what it leads to here, or name another folder', { file })
+}
+
+function isFolder(path: string): boolean {
+  return guarded(path, () => statSync(path).isDirectory())
+}
+
+function isErrno(error: unknown, errno: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === errno
+}
+
+function guarded<T>(file: string, body: () => T): T {
+  try {
+    return body()
+  } catch (error) {
+    throw error instanceof EnvironmentError ? error : fileError(error, file)
+  }
+}

@@ -1,0 +1,236 @@
+import { closeSync, readFileSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { EnvironmentError } from '../common/errors.ts'
+import { createFile, writeFully } from './create.ts'
+import { isAlive } from './datadir/datadir.ts'
+import { fileError, isMissing, readIfThere } from './datadir/files.ts'
+import { onEnd } from './interruption.ts'
+
+/*
+ * A lock is a file in the folder that one process at a time may write. It says who holds it:
+ *
+ *   {"pid":1,"start":"84211","boot":"0d6e…","namespace":"pid:[4026531836]","host":"db1","nonce":"…"}
+ *
+ * A process id alone names nobody: it is used again, and every container has a process 1. Where boot and namespace are ours, the start time
+ * tells whether it is the same process. Where they are not (another container or host), the file's age does: its holder writes it anew
+ * every few seconds.
+ */
+interface Holder {
+  pid: number
+  /** Field 22 of /proc/<pid>/stat: clock ticks from boot to the start of the process. */
+  start: string | null
+  /** /proc/sys/kernel/random/boot_id. */
+  boot: string | null
+  /** /proc/self/ns/pid. */
+  namespace: string | null
+  host: string
+  nonce: string
+}
+
+const BEAT_EVERY_MS = 5_000
+/** Older than this, the file has no holder. */
+const DEAD_AFTER_MS = 60_000
+/** Of a folder that is no page store. */
+export const LOCK_NAME = '.ltap-lock'
+
+type Verdict = 'alive' | 'gone'
+
+/**
+ * Writes the locks of this process anew, every few seconds: in a thread of its own, since jobs keep this one busy. It writes to the file that
+ * it opened: one that was taken over has another.
+ */
+const HEART = `
+  const { closeSync, openSync, writeSync } = require('node:fs')
+  const files = new Map()
+  require('node:worker_threads').parentPort.on('message', ({ file, text }) => {
+    try {
+      if (text === null) closeSync(files.get(file).fd)
+      else files.set(file, { fd: openSync(file, 'r+'), text })
+    } catch {}
+    if (text === null) files.delete(file)
+  })
+  setInterval(() => {
+    for (const { fd, text } of files.values()) try { writeSync(fd, text, 0) } catch {}
+  }, ${BEAT_EVERY_MS})`
+let beating: Worker | undefined
+
+function heart(): Worker {
+  if (beating === undefined) {
+    beating = new Worker(HEART, { eval: true, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 16 } })
+    beating.unref()
+    beating.on('exit', () => (beating = undefined))
+  }
+  return beating
+}
+
+/** Locked until {@link release}; a process that is gone holds nothing. */
+export class FolderLock {
+  private readonly file: string
+  private readonly holder: Holder
+  private readonly forget: () => void
+  private held = true
+
+  /**
+   * @param folder for messages @param file its lock, in it; its folder exists
+   * @throws EnvironmentError folder.locked, file.*
+   */
+  constructor(folder: string, file: string) {
+    this.file = file
+    this.holder = whoWeAre()
+    if (!create(file, this.holder)) takeOver(folder, file, this.holder)
+    heart().postMessage({ file, text: JSON.stringify(this.holder) })
+    this.forget = onEnd(() => this.release())
+  }
+
+  release(): void {
+    if (!this.held) return
+    this.held = false
+    this.forget()
+    heart().postMessage({ file: this.file, text: null })
+    if (read(this.file)?.nonce === this.holder.nonce) remove(this.file)
+  }
+}
+
+/** The process that holds a lock, if a look at the processes here tells; undefined if there is no lock. @throws EnvironmentError file.* */
+export function lockHolder(file: string): Verdict | 'unknown' | undefined {
+  const holder = read(file)
+  return holder === undefined ? undefined : judgeProcess(holder) ?? 'unknown'
+}
+
+/** @returns whether the lock was free */
+function create(file: string, holder: Holder): boolean {
+  let fd: number
+  try {
+    fd = createFile(file, true)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
+  }
+  try {
+    writeFully(fd, new TextEncoder().encode(JSON.stringify(holder)))
+  } catch (error) {
+    remove(file)
+    throw fileError(error, file)
+  } finally {
+    closeSync(fd)
+  }
+  return true
+}
+
+/** Two that find the same lock of a dead process must not both think that they replaced it: one at a time may try. */
+function takeOver(folder: string, file: string, holder: Holder): void {
+  const old = read(file)
+  if (old !== undefined && judgeProcess(old) === 'alive') throw locked(folder, file, old)
+  const guard = `${file}.taking`
+  if (!create(guard, holder)) {
+    const other = read(guard)
+    if (other !== undefined && judgeProcess(other) !== 'gone') throw locked(folder, file, other)
+    remove(guard)
+    if (!create(guard, holder)) throw locked(folder, file, other)
+  }
+  try {
+    const found = read(file)
+    if (found !== undefined && (judgeProcess(found) ?? judgeAge(file, guard)) === 'alive') throw locked(folder, file, found)
+    remove(file)
+    if (!create(file, holder)) throw locked(folder, file, read(file))
+  } finally {
+    remove(guard)
+  }
+}
+
+/** Undefined: another machine's or container's process, or no readable lock. */
+function judgeProcess({ pid, start, boot, namespace, host }: Holder): Verdict | undefined {
+  const we = whoWeAre()
+  if (pid === 0 || boot !== we.boot || namespace !== we.namespace) return undefined
+  if (boot === null && host !== we.host) return undefined
+  if (start !== null) {
+    const found = startTime(pid)
+    if (found !== undefined) return found === start ? 'alive' : 'gone'
+  }
+  return isAlive(pid) ? undefined : 'gone'
+}
+
+/** By the clock of the file system that both are in. */
+function judgeAge(file: string, guard: string): Verdict {
+  const [written, now] = [file, guard].map(modified)
+  return written === undefined || now === undefined || now - written <= DEAD_AFTER_MS ? 'alive' : 'gone'
+}
+
+function modified(file: string): number | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false })?.mtimeMs
+  } catch (error) {
+    throw fileError(error, file)
+  }
+}
+
+function read(file: string): Holder | undefined {
+  const bytes = readIfThere(file)
+  if (bytes === undefined) return undefined
+  const nobody: Holder = { pid: 0, start: null, boot: null, namespace: null, host: '', nonce: '' }
+  try {
+    const found = JSON.parse(new TextDecoder().decode(bytes.subarray(0, 4096))) as Partial<Holder> | null
+    const text = (value: unknown): string | null => (typeof value === 'string' ? value : null)
+    if (found === null || typeof found !== 'object' || !Number.isSafeInteger(found.pid) || found.pid! <= 0) return nobody
+    return {
+      pid: found.pid!, start: text(found.start), boot: text(found.boot), namespace: text(found.namespace), host: text(found.host) ?? '',
+      nonce: text(found.nonce) ?? '',
+    }
+  } catch {
+    // Being written just now, or of an older ltap: its age decides.
+    return nobody
+  }
+}
+
+function locked(folder: string, file: string, holder: Holder | undefined): EnvironmentError {
+  const verdict = holder && judgeProcess(holder)
+  const who = holder === undefined || holder.pid === 0 ? 'another process' : verdict === undefined ? `process ${holder.pid} of ${holder.host}`
+    : holder.pid === process.pid ? 'this process' : `process ${holder.pid}`
+  const later = verdict === 'alive' ? '' : `; if it was killed, the lock ends ${DEAD_AFTER_MS / 1000} seconds after its last sign of life`
+  return new EnvironmentError('folder.locked', `${who} works on the folder ${folder}; wait for it or end it${later}`, { file })
+}
+
+function whoWeAre(): Holder {
+  return {
+    pid: process.pid, start: ownStart(), boot: readText('/proc/sys/kernel/random/boot_id'), namespace: ownNamespace(), host: hostname(), nonce: randomUUID(),
+  }
+}
+
+function ownStart(): string | null {
+  return startTime(process.pid) ?? null
+}
+
+/** Undefined where that cannot be known; a process that ended and waits for its parent began at no time. */
+function startTime(pid: number): string | undefined {
+  const stat = readText(`/proc/${pid}/stat`)
+  if (stat === null) return undefined
+  // The program's name, in parentheses, may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return fields[0] === 'Z' || fields[0] === 'X' ? 'ended' : fields[19]
+}
+
+function ownNamespace(): string | null {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return null
+  }
+}
+
+function readText(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch {
+    return null
+  }
+}
+
+function remove(file: string): void {
+  try {
+    unlinkSync(file)
+  } catch (error) {
+    if (!isMissing(error)) throw fileError(error, file)
+  }
+}

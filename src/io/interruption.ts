@@ -1,0 +1,97 @@
+/**
+ * What must be undone when the process is told to end (Ctrl-C, SIGTERM) in the middle of a job: temporary folders, unfinished files, locks,
+ * threads, servers. Who makes one says here how it goes away. A program that wants signals to do this calls {@link handleSignals}; a library
+ * touches no signals.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+type Undo = () => void | Promise<void>
+type Ended = (signal: NodeJS.Signals) => void
+
+export const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Between two looks at the signals in a long loop. */
+const TURN_EVERY_MS = 50
+
+/** What still writes ends before what was written goes. */
+const stops = new Set<Undo>()
+const undos = new Set<Undo>()
+/** Takes Ctrl-C instead: it is how some verbs are told to finish. */
+const finishers = new Set<() => void>()
+let handler: ((signal: NodeJS.Signals) => void) | undefined
+let ending = false
+let lastTurn = performance.now()
+
+/** Everything is being undone: what fails now does so because of that. */
+export function isEnding(): boolean {
+  return ending
+}
+
+/** @returns takes it back: it has stopped by itself */
+export function stopOnEnd(stop: Undo): () => void {
+  stops.add(stop)
+  return () => void stops.delete(stop)
+}
+
+/** @returns takes it back: the job has done it by itself */
+export function onEnd(undo: Undo): () => void {
+  undos.add(undo)
+  return () => void undos.delete(undo)
+}
+
+/** Stops everything, then undoes everything, the latest first. */
+export async function endAll(): Promise<void> {
+  ending = true
+  for (const undo of [...[...stops].reverse(), ...[...undos].reverse()]) {
+    stops.delete(undo)
+    undos.delete(undo)
+    try {
+      await undo()
+    } catch {
+      // The others must be undone too.
+    }
+  }
+}
+
+/** While everything is undone nothing goes on: this never returns then. */
+export async function stopIfEnding(): Promise<void> {
+  if (ending) await new Promise(() => {})
+}
+
+/** To be awaited now and then in a loop that waits for nothing else: signals are seen only between turns of the event loop. */
+export async function breathe(): Promise<void> {
+  if (performance.now() - lastTurn < TURN_EVERY_MS) return
+  await nextTurn()
+  lastTurn = performance.now()
+  await stopIfEnding()
+}
+
+/** Until it is taken back, Ctrl-C calls `finish` and undoes nothing. */
+export function onInterrupt(finish: () => void): () => void {
+  finishers.add(finish)
+  return () => void finishers.delete(finish)
+}
+
+/**
+ * The first signal undoes everything and then calls `ended`; a second one calls it at once. Who was here first stays.
+ * @param begun called when the first signal was taken
+ * @returns lets signals do what they did before
+ */
+export function handleSignals(ended: Ended, begun: Ended = () => {}): () => void {
+  if (handler !== undefined) return () => {}
+  handler = (signal) => {
+    if (ending) return ended(signal)
+    if (signal === 'SIGINT' && finishers.size > 0) {
+      for (const finish of finishers) finish()
+      finishers.clear()
+      return
+    }
+    const done = endAll()
+    begun(signal)
+    void done.then(() => ended(signal))
+  }
+  for (const signal of SIGNALS) process.on(signal, handler)
+  return () => {
+    for (const signal of SIGNALS) if (handler) process.off(signal, handler)
+    handler = undefined
+  }
+}
