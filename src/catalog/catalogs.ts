@@ -45,6 +45,8 @@ export interface PgClass {
   persistence: string
   kind: string
   natts: number
+  /** relispopulated: false for a materialized view WITH NO DATA. */
+  populated: boolean
 }
 
 export interface PgAttribute {
@@ -142,13 +144,13 @@ export function pgDatabaseReader(layout: CatalogLayout): Reader<PgDatabase> {
 export function pgClassReader(layout: CatalogLayout, encoding: number): Reader<PgClass> {
   const at = columns(
     layout, 'oid', 'relname', 'relnamespace', 'relam', 'relfilenode', 'reltablespace', 'reltoastrelid', 'relisshared', 'relpersistence',
-    'relkind', 'relnatts',
+    'relkind', 'relnatts', 'relispopulated',
   )
   return (tuple) => ({
     oid: tuple.oid(at.oid), name: nameText(tuple.name(at.relname), encoding), namespace: tuple.oid(at.relnamespace),
     am: tuple.oid(at.relam), relfilenode: tuple.oid(at.relfilenode), tablespace: tuple.oid(at.reltablespace),
     toastRelId: tuple.oid(at.reltoastrelid), shared: tuple.bool(at.relisshared), persistence: tuple.char(at.relpersistence),
-    kind: tuple.char(at.relkind), natts: tuple.int2(at.relnatts),
+    kind: tuple.char(at.relkind), natts: tuple.int2(at.relnatts), populated: tuple.bool(at.relispopulated),
   })
 }
 

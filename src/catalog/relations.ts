@@ -34,6 +34,8 @@ export interface Relation {
   parents: readonly Oid[]
   /** By MVCC at L. A relation that only a prepared transaction or a deleted row version names is not. */
   visible: boolean
+  /** relispopulated: a server refuses to read a materialized view that was never filled. */
+  populated: boolean
 }
 
 /** A visible relation without pages: partitioned table, view, foreign table. */
@@ -156,7 +158,7 @@ class Lister {
     const { row, visible, locator } = version
     return {
       ...this.identity(row), relkind, persistence: row.persistence === 'u' ? 'u' : 'p', locator, desc: visible ? this.desc(row) : undefined,
-      toastRelId: row.toastRelId, visible,
+      toastRelId: row.toastRelId, visible, populated: row.populated,
     }
   }
 

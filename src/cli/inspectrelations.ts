@@ -60,6 +60,6 @@ function listText(relations: readonly ListedRelation[]): string {
   return text.head() + rows.map(text.row).join('') + text.tail(rows.length)
 }
 
-function kindText({ kind, unlogged, visible }: ListedRelation): string {
-  return `${unlogged ? 'unlogged ' : ''}${kind}${visible ? '' : ', not visible'}`
+function kindText({ kind, unlogged, visible, populated }: ListedRelation): string {
+  return `${unlogged ? 'unlogged ' : ''}${kind}${populated ? '' : ', not populated'}${visible ? '' : ', not visible'}`
 }

@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
-import { findTable } from '../io/inspect/findtable.ts'
+import { findTable, refuseUnpopulated } from '../io/inspect/findtable.ts'
 import { TableReader, type TableRow } from '../io/inspect/tablereader.ts'
 import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
 import { counted } from './count.ts'
@@ -50,7 +50,9 @@ export function addInspectTable(inspect: Command, run: Run): void {
       const output = begin(run, options)
       await replayFirst(output, pgdata, join(tmpdir(), 'ltap'), options, {}, async (files) => {
         const cluster = openCluster(files, clusterOptionsOf(options))
-        const reader = new TableReader(cluster, findTable(cluster, name, database))
+        const relation = findTable(cluster, name, database)
+        if (!dead) refuseUnpopulated(relation)
+        const reader = new TableReader(cluster, relation)
         try {
           const damage: string[] = []
           const rows = reader.rows({ dead, onDamage: (error) => damage.push(error.message) })

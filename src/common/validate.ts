@@ -30,7 +30,7 @@ export function matching(pattern: RegExp, what: string): v.CustomSchema<string, 
   return v.custom<string>((value) => typeof value === 'string' && pattern.test(value), what)
 }
 
-export function exactly<const T extends string | number>(value: T): v.LiteralSchema<T, string> {
+export function exactly<const T extends string | number | boolean>(value: T): v.LiteralSchema<T, string> {
   return v.literal(value, String(value))
 }
 

@@ -9,6 +9,7 @@ import { type ValueText, valueText } from './duckvalue.ts'
 import { stopIfEnding } from './interruption.ts'
 import { readManifest } from './lake.ts'
 import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
+import { refuseMistakenNames } from './querynames.ts'
 import { extractReading } from './querystatement.ts'
 import { LakeViews } from './queryviews.ts'
 import { ScratchFolder } from './scratchfolder.ts'
@@ -117,7 +118,7 @@ async function runSql(
 ): Promise<{ rows: number }> {
   let result: DuckDBResult
   try {
-    result = await runStatements(duck, connection, request.sql)
+    result = await runStatements(duck, connection, request.sql, views)
   } catch (error) {
     throw error instanceof EnvironmentError ? error : sqlError(error, views)
   }
@@ -125,8 +126,9 @@ async function runSql(
 }
 
 /** Runs all statements, the last one as a stream of its rows. */
-async function runStatements(duck: Duck, connection: DuckDBConnection, sql: string): Promise<DuckDBResult> {
+async function runStatements(duck: Duck, connection: DuckDBConnection, sql: string, { names }: LakeViews): Promise<DuckDBResult> {
   const statements = await extractReading(duck, connection, sql)
+  refuseMistakenNames(statements.trees, sql, names)
   for (let i = 0; ; i++) {
     const prepared = await statements.prepare(i)
     if (i === statements.count - 1) return await prepared.stream()

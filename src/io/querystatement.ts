@@ -12,7 +12,7 @@ type Duck = typeof import('@duckdb/node-api')
 
 /** Table functions that read nothing but their arguments, the catalog, or files; which files the lock of querylock.ts decides. */
 const TABLE_FUNCTIONS = new Set([
-  'range', 'generate_series', 'unnest', 'repeat', 'repeat_row', 'json_each', 'json_tree', 'query_table', 'summary', 'histogram', 'histogram_values',
+  'range', 'generate_series', 'unnest', 'repeat', 'repeat_row', 'json_each', 'json_tree', 'summary', 'histogram', 'histogram_values',
   'test_all_types', 'test_vector_types', 'pg_timezone_names', 'icu_calendar_names',
   'read_parquet', 'parquet_scan', 'parquet_metadata', 'parquet_file_metadata', 'parquet_full_metadata', 'parquet_kv_metadata', 'parquet_schema',
   'parquet_bloom_probe',
@@ -45,21 +45,24 @@ export async function extractReading(duck: Duck, connection: DuckDBConnection, s
   const [, word = ''] = FIRST_WORD.exec(sql) ?? []
   const rest = sql.replace(FIRST_WORD, '')
   if (/^EXPLAIN$/i.test(word)) return await extractExplain(duck, connection, rest)
-  if (/^PRAGMA$/i.test(word) && PRAGMA.test(rest)) return new ReadingStatements(duck, await extract(connection, `PRAGMA ${rest}`), 'SELECT')
+  if (/^PRAGMA$/i.test(word) && PRAGMA.test(rest)) return new ReadingStatements(duck, await extract(connection, `PRAGMA ${rest}`), 'SELECT', [])
   const selects = await parseSelects(connection, sql)
   if (selects === undefined) throw refused(await kindOf(duck, connection, sql, word), word)
   refuseFunctions(selects)
-  return new ReadingStatements(duck, await extract(connection, sql), 'SELECT')
+  return new ReadingStatements(duck, await extract(connection, sql), 'SELECT', selects)
 }
 
 /** Statements that were looked at; each is looked at again when it is prepared. */
 export class ReadingStatements {
   readonly count: number
+  /** What json_serialize_sql makes of them. */
+  readonly trees: readonly unknown[]
   private readonly duck: Duck
   private readonly extracted: DuckDBExtractedStatements
   private readonly kind: 'SELECT' | 'EXPLAIN'
 
-  constructor(duck: Duck, extracted: DuckDBExtractedStatements, kind: 'SELECT' | 'EXPLAIN') {
+  constructor(duck: Duck, extracted: DuckDBExtractedStatements, kind: 'SELECT' | 'EXPLAIN', trees: readonly unknown[]) {
+    this.trees = trees
     this.duck = duck
     this.extracted = extracted
     this.kind = kind
@@ -82,7 +85,7 @@ async function extractExplain(duck: Duck, connection: DuckDBConnection, text: st
   if (selects?.length !== 1) throw new EnvironmentError('query.sql', 'EXPLAIN is run of one SELECT, and as the only statement')
   refuseFunctions(selects)
   const own = options.startsWith('(') ? options : options === '' ? '' : 'ANALYZE '
-  return new ReadingStatements(duck, await extract(connection, `EXPLAIN ${own}${explained}`), 'EXPLAIN')
+  return new ReadingStatements(duck, await extract(connection, `EXPLAIN ${own}${explained}`), 'EXPLAIN', selects)
 }
 
 /**

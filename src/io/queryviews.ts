@@ -12,7 +12,7 @@ import { checkLakeFile } from './lakefile.ts'
  */
 export class LakeViews {
   private readonly manifest: Manifest
-  private readonly names: DatabaseNames
+  readonly names: DatabaseNames
   private readonly root: string
   private readonly sql: string
   private readonly relations: readonly NamedRelation[]
@@ -91,9 +91,9 @@ export class LakeViews {
     const notRead = this.manifest.notRead.filter((entry) => (entry.database ?? name) === name && this.mentions(entry.name))
     return [
       ...notRead.slice(0, 5).map((entry) => `not in the lake: ${notReadText(entry)}`),
+      ...this.problems.slice(0, 5),
       `tables of ${this.names.database.name}: ${shown.join(', ') || 'none'}${more}`,
       ...renamings(this.names, this.relations).slice(0, 5),
-      ...this.problems.slice(0, 5),
     ].join('; ')
   }
 

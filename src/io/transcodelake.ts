@@ -182,7 +182,8 @@ class TranscodeJob {
     for (const file of files) addLaneCounts(lanes, file.lanes)
     return {
       database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
-      forks: storage.forks, visible, toastRelId: relation.toastRelId, parents, ...columnsOf(descriptor, this.descriptor),
+      forks: storage.forks, visible, ...(relation.populated ? {} : { populated: false }), toastRelId: relation.toastRelId, parents,
+      ...columnsOf(descriptor, this.descriptor),
       files: files.map(({ file }) => file), lanes, ...(storage.trailingBytes > 0 && { trailingBytes: storage.trailingBytes }),
     }
   }

@@ -70,6 +70,8 @@ export interface LakeRelation extends RelFileLocator {
   forks: { main?: number; fsm?: number; vm?: number; init?: number }
   /** Seen by a snapshot at the lake's LSN; false for relations of transactions that did not commit: no query shows them. */
   visible: boolean
+  /** False for a materialized view that was never filled (relispopulated), which a server refuses to read; else absent. */
+  populated?: false
   /** pg_class.reltoastrelid: oid of its TOAST relation, 0 for none. */
   toastRelId: number
   /** pg_inherits: oids of its parents, partitioned or not. */
@@ -128,6 +130,7 @@ const RELATION = v.object({
   relkind: oneOf(['r', 'm', 't', 'S', 'p']), persistence: oneOf(['p', 'u']), path: FORK_PATH,
   forks: v.object({ main: BLOCKS, fsm: BLOCKS, vm: BLOCKS, init: BLOCKS }), visible: flag, toastRelId: unsigned32, parents: v.array(unsigned32),
   columns: v.array(text), overflow: flag, files: v.array(FILE), lanes: LANES, trailingBytes: v.exactOptional(count),
+  populated: v.exactOptional(exactly(false)),
 })
 
 const NOT_READ = v.object({
@@ -206,8 +209,9 @@ export function dataFileName(firstBlock: number): string {
   return `${String(firstBlock).padStart(10, '0')}.parquet`
 }
 
+/** A leading `_`, as engines pass over such files: positions are no rows. Lakes of ltap 0.1.0 have names without it. */
 export function hiddenFileName(firstBlock: number): string {
-  return `${String(firstBlock).padStart(10, '0')}.hidden.parquet`
+  return `_${String(firstBlock).padStart(10, '0')}.hidden.parquet`
 }
 
 function escapeName(name: string): string {

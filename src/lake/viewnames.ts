@@ -73,7 +73,8 @@ export function renamings(names: DatabaseNames, relations: readonly NamedRelatio
   for (const { relation, schema, name } of relations) {
     if (schema !== relation.schema) notes.add(`schema ${quoteName(relation.schema)} is ${quoteName(schema)} here`)
     if (name !== relation.name) {
-      notes.add(`table ${quoteName(relation.schema)}.${quoteName(relation.name)} is ${quoteName(schema)}.${quoteName(name)} here`)
+      const reading = `${quoteName(relation.name)} reads another table, whose name differs only in case`
+      notes.add(`table ${quoteName(relation.schema)}.${quoteName(relation.name)} is ${quoteName(schema)}.${quoteName(name)} here: ${reading}`)
     }
   }
   return [...notes]

@@ -25,6 +25,8 @@ export type ViewText = { sql: string; members: readonly LakeRelation[]; problem?
 
 const PARQUET_SUFFIX = '.parquet'
 const HIDDEN_SUFFIX = '.hidden.parquet'
+/** Of a data file's name without `.parquet` (dataFileName). */
+const DATA_NAME_LENGTH = 10
 
 /**
  * The view of `named`. A parent, partitioned or inherited, shows its own columns of its own rows and of all its descendants'.
@@ -34,6 +36,7 @@ const HIDDEN_SUFFIX = '.hidden.parquet'
 export function createView(named: NamedRelation, names: DatabaseNames, options: ViewOptions): ViewText {
   const { relation } = named
   const view = qualifiedName(named, options)
+  if (relation.populated === false && options.columns !== 'physical') return { problem: unpopulated(relation) }
   const members = [relation, ...descendants(relation, names)].filter(({ files }) => files.length > 0)
   for (const member of members) {
     const missing = relation.columns.find((column) => !member.columns.includes(column))
@@ -45,6 +48,11 @@ export function createView(named: NamedRelation, names: DatabaseNames, options: 
   const selects = members.flatMap((member) => memberRows(member, columns, options))
   const body = selects.length === 0 ? noRows(columns) : selects.join('\nUNION ALL\n')
   return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n`, members }
+}
+
+/** As a server says it. */
+function unpopulated({ schema, name }: LakeRelation): string {
+  return `materialized view ${quoteName(schema)}.${quoteName(name)} has not been populated: use REFRESH MATERIALIZED VIEW on the server, then transcode again`
 }
 
 function qualifiedName(named: NamedRelation, { catalog, columns }: ViewOptions): string {
@@ -76,7 +84,8 @@ function memberRows(member: LakeRelation, columns: readonly string[], options: V
   const fileRowNumberTaken = member.columns.some((column) => foldName(column) === 'file_row_number')
   const selects: string[] = []
   if (plain.length > 0) selects.push(plainRows(plain, member, columns, options))
-  if (holed.length > 1 && !fileRowNumberTaken) selects.push(holedFiles(holed, member, columns, options))
+  const alike = holed.every((file) => isUnderscored(file) === isUnderscored(holed[0]!))
+  if (holed.length > 1 && !fileRowNumberTaken && alike) selects.push(holedFiles(holed, member, columns, options))
   else selects.push(...holed.map((file) => holedFile(file, member, columns, fileRowNumberTaken, options)))
   return selects
 }
@@ -108,8 +117,10 @@ function holedFiles(files: readonly LakeFile[], member: LakeRelation, columns: r
   const data = fileList(files.map(({ path }) => path), options)
   const hidden = fileList(files.map(hiddenPath), options)
   const rows = `read_parquet(${data}, file_row_number = true, filename = '${file}', hive_partitioning = false) AS "_row"`
+  const stem = `left(filename, -${HIDDEN_SUFFIX.length})`
+  const name = isUnderscored(files[0]!) ? `left(${stem}, -${DATA_NAME_LENGTH + 1}) || right(${stem}, ${DATA_NAME_LENGTH})` : stem
   const positions =
-    `(SELECT left(filename, -${HIDDEN_SUFFIX.length}) || '${PARQUET_SUFFIX}' AS file, pos\n` +
+    `(SELECT ${name} || '${PARQUET_SUFFIX}' AS file, pos\n` +
     `  FROM read_parquet(${hidden}, filename = true, hive_partitioning = false)) AS "_hidden"`
   const key = `"_row".file_row_number = "_hidden".pos AND "_row".${quoteName(file)} = "_hidden".file`
   return visibleRows(rows, positions, key, member, columns, options)
@@ -145,10 +156,17 @@ function freeColumn(name: string, { columns }: LakeRelation): string {
   return free
 }
 
+/** Files of DATA_NAME_LENGTH digits only: of others the name is found in a way that takes any. */
+function isUnderscored({ path, hidden }: LakeFile): boolean {
+  const [, folder, name] = /^(.*\/)?(\d+)\.parquet$/.exec(path) ?? []
+  return name?.length === DATA_NAME_LENGTH && hidden?.path === `${folder ?? ''}_${name}${HIDDEN_SUFFIX}`
+}
+
 function hiddenPath({ path, hidden }: LakeFile): string {
-  const expected = path.slice(0, -PARQUET_SUFFIX.length) + HIDDEN_SUFFIX
-  if (hidden?.path === expected) return expected
-  throw new CorruptionError('lake.manifest', `hidden rows of ${path} are in ${String(hidden?.path)}, expected ${expected}`)
+  const stem = path.slice(0, -PARQUET_SUFFIX.length)
+  const known = [stem.replace(/[^/]*$/, '_$&'), stem].map((name) => name + HIDDEN_SUFFIX)
+  if (hidden !== null && known.includes(hidden.path)) return hidden.path
+  throw new CorruptionError('lake.manifest', `hidden rows of ${path} are in ${String(hidden?.path)}, expected ${known.join(' or ')}`)
 }
 
 function fileList(paths: readonly string[], options: ViewOptions): string {

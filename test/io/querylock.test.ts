@@ -79,7 +79,7 @@ const STATEMENTS: Readonly<Record<string, readonly (readonly [sql: string, outco
     ['SELECT count(*) AS n FROM orders', 'n\n9\n'], ['FROM orders SELECT max(id) AS n', 'n\n4\n'], ['VALUES (1)', 'col0\n1\n'],
     ['SELECT 1; SELECT 2 AS n', 'n\n2\n'], ['WITH t AS (FROM range(3)) SELECT sum(range)::INT AS n FROM t', 'n\n3\n'],
     ['SHOW TABLES', 'name\norders\nother\n'], ['DESCRIBE orders', /^column_name,/], ['SUMMARIZE orders', /^column_name,/], ['DESCRIBE SELECT 1', /^column_name,/],
-    ['SHOW ALL TABLES', /^database,/], ["SELECT count(*) AS n FROM query_table('orders')", 'n\n9\n'],
+    ['SHOW ALL TABLES', /^database,/], 
     ['SELECT * FROM (PIVOT orders ON id IN (1, 2) USING count(*))', /^1,2\n/],
     ["SELECT DISTINCT file_name = '$data' AS same FROM parquet_metadata('$pattern')", 'same\ntrue\n'],
   ],
@@ -155,7 +155,7 @@ const ATTACKS: readonly (readonly [sql: string, outcome: RegExp])[] = [
   ["SELECT (SELECT content FROM read_text('$secret'))", NO_FUNCTION], ["SELECT * FROM orders WHERE EXISTS (FROM read_text('$secret'))", NO_FUNCTION],
   ["WITH t AS MATERIALIZED (FROM read_text('$secret')) FROM t", NO_FUNCTION], ["DESCRIBE SELECT * FROM read_text('$secret')", NO_FUNCTION],
   ["SUMMARIZE SELECT * FROM read_text('$secret')", NO_FUNCTION], ["FROM (VALUES (1)) t(a), LATERAL (FROM read_text('$secret'))", NO_FUNCTION],
-  ["SELECT * FROM query('FROM read_text(''$secret'')')", NO_FUNCTION], ["SELECT * FROM query_table('$secret')", NO_ACCESS],
+  ["SELECT * FROM query('FROM read_text(''$secret'')')", NO_FUNCTION], ["SELECT * FROM query_table('orders')", NO_FUNCTION],
   ["SELECT * FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''$secret'')'))", NO_FUNCTION],
   ["SELECT json_serialize_plan('FROM enable_logging()')", NO_FUNCTION],
   ["SELECT * FROM enable_logging(storage='file', storage_path='$outside/log')", NO_FUNCTION],
@@ -196,7 +196,7 @@ describe('every kind of statement', () => {
     close()
     expect(rows.length).toBeGreaterThan(90)
     expect(read.filter((name) => !/^(?:duckdb|pragma|parquet)_/.test(name)).sort()).toEqual([
-      'generate_series', 'histogram', 'histogram_values', 'icu_calendar_names', 'json_each', 'json_tree', 'pg_timezone_names', 'query_table', 'range', 'read_parquet', 'repeat',
+      'generate_series', 'histogram', 'histogram_values', 'icu_calendar_names', 'json_each', 'json_tree', 'pg_timezone_names', 'range', 'read_parquet', 'repeat',
       'repeat_row', 'summary', 'test_all_types', 'test_vector_types', 'unnest',
     ])
     expect(read).not.toContain('duckdb_secrets')

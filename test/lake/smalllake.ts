@@ -5,7 +5,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { DESCRIPTOR_KEY, encodeFileDescriptor, FORMAT_VERSION, type RelationDescriptor } from '../../src/columnar/filedescriptor.ts'
 import { newLaneCounts } from '../../src/columnar/lanes.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
-import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, relationFolder } from '../../src/lake/manifest.ts'
+import { hiddenFileName, type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, relationFolder } from '../../src/lake/manifest.ts'
 
 /** One file: a SELECT of user columns with a column `n` counted from 0, and the positions that nobody may see. */
 export interface SmallFile {
@@ -13,6 +13,8 @@ export interface SmallFile {
   hidden?: readonly number[]
   /** SQL of `_ltap.lp`; default NULL. `n` is the position. */
   lp?: string
+  /** Name of the list of hidden rows as ltap 0.1.0 gave it. */
+  oldName?: boolean
 }
 
 export interface SmallRelation extends Partial<Omit<LakeRelation, 'files' | 'name' | 'columns'>> {
@@ -51,7 +53,7 @@ export async function writeLake(lake: string, relations: readonly SmallRelation[
       await db.run(`COPY (SELECT ${[...list, ltap].join(', ')} FROM (${file.select})) TO '${quote(join(lake, path))}'
         (KV_METADATA {${DESCRIPTOR_KEY}: '${descriptor}'})`)
       const hidden = file.hidden ?? []
-      const hiddenPath = path.replace('.parquet', '.hidden.parquet')
+      const hiddenPath = file.oldName ? path.replace('.parquet', '.hidden.parquet') : path.replace(/[^/]*$/, hiddenFileName(i * 100))
       if (hidden.length > 0) {
         await db.run(`COPY (SELECT unnest([${hidden.join(', ')}])::BIGINT AS pos) TO '${quote(join(lake, hiddenPath))}'`)
       }

@@ -1,4 +1,5 @@
 import type { NonHeapRelation, Relation, UnstoredRelation } from '../../catalog/relations.ts'
+import { quotedTableName } from '../../catalog/tablename.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Cluster } from '../cluster.ts'
 import { oneTable } from '../selection.ts'
@@ -37,4 +38,11 @@ function withoutPages(cluster: Cluster, { database, oid, relkind }: UnstoredRela
   const children = cluster.relations(database.oid).filter(({ visible, parents }) => visible && parents.includes(oid))
   const names = children.slice(0, 5).map(({ schema, name }) => `${schema}.${name}`).join(', ')
   return names === '' ? WITHOUT_PAGES[relkind] : `${WITHOUT_PAGES[relkind]}, ${names}${children.length > 5 ? ' …' : ''}`
+}
+
+/** As a server does. @throws EnvironmentError selection.unpopulated */
+export function refuseUnpopulated({ populated, schema, name }: Relation): void {
+  if (populated) return
+  const reason = `materialized view ${quotedTableName({ schema, name })} has not been populated: use REFRESH MATERIALIZED VIEW on the server`
+  throw new EnvironmentError('selection.unpopulated', reason)
 }

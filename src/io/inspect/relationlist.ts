@@ -13,6 +13,8 @@ export interface ListedRelation {
   unlogged: boolean
   /** False: only a transaction that is prepared, or row versions nobody sees, name it. */
   visible: boolean
+  /** False: a materialized view WITH NO DATA, which a server refuses to read. */
+  populated: boolean
   oid: number
   /** First segment of the main fork, relative to the data directory. */
   file: string
@@ -37,9 +39,9 @@ export function listHeapRelations(cluster: Cluster, databases: readonly string[]
 
 type Stored = Pick<ListedRelation, 'file' | 'blocks' | 'bytes' | 'trailingBytes' | 'problem'>
 
-function identity({ database, schema, name, relkind, persistence, visible, oid }: Relation): Omit<ListedRelation, keyof Stored> {
+function identity({ database, schema, name, relkind, persistence, visible, populated, oid }: Relation): Omit<ListedRelation, keyof Stored> {
   return {
-    database: database.oid === 0 ? null : database.name, schema, name, kind: KINDS[relkind], unlogged: persistence === 'u', visible, oid,
+    database: database.oid === 0 ? null : database.name, schema, name, kind: KINDS[relkind], unlogged: persistence === 'u', visible, populated, oid,
   }
 }
 

@@ -1,0 +1,171 @@
+/** Names that DuckDB or a file system takes for others: tables by case, on every verb; lists of hidden rows; what no server would read. */
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PostgresCluster } from '../../src/io/postgres.ts'
+import { MANIFEST_NAME, type Manifest, parseManifest, VIEWS_NAME } from '../../src/lake/manifest.ts'
+import { type Ran, ltap } from '../cli/streams.ts'
+import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+
+const SETUP = `
+  CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 10) n;
+  CREATE TABLE "Orders" AS SELECT n AS "Id", -n AS id FROM generate_series(100, 105) n;
+  CREATE TABLE "Items" AS SELECT 1 AS id; CREATE TABLE "Twin" AS SELECT 1 AS id; CREATE TABLE "TWIN" AS SELECT 2 AS id;
+  CREATE SCHEMA "Sales"; CREATE SCHEMA sales; CREATE SCHEMA "a.b"; CREATE SCHEMA a;
+  CREATE TABLE "Sales".t AS SELECT 'upper' AS v; CREATE TABLE sales.t AS SELECT 'lower' AS v;
+  CREATE TABLE "a.b".c AS SELECT 'a.b, c' AS v; CREATE TABLE a."b.c" AS SELECT 'a, b.c' AS v;
+  DELETE FROM orders WHERE id > 6; DELETE FROM "Orders" WHERE "Id" = 105;
+  CREATE TABLE numbers AS SELECT 1::int2 AS i2, -2::int4 AS i4, 9007199254740993::int8 AS i8, 1.50::numeric(10,2) AS n2, 2.5::numeric AS n, 3.25::money AS m,
+    16384::oid AS o, 'pg_class'::regclass AS r, '700'::xid AS x, '5000000000'::xid8 AS x8, 0.1::float4 AS f4, 1e300::float8 AS f8, 'NaN'::float8 AS nan,
+    '-Infinity'::float4 AS inf, true AS b;
+  CREATE MATERIALIZED VIEW filled AS SELECT 1 AS n;
+  CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS n WITH NO DATA`
+
+/** Progress may be there on a slow machine; a remark or an error is a line of ltap's. */
+const SILENT = expect.not.stringContaining('ltap:') as string
+
+let folder: string
+let cluster: PostgresCluster
+let lake: string
+let refusal = ''
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'ltap-names-'))
+  lake = join(folder, 'lake')
+  cluster = await createCluster(majors().at(-1)!)
+  await (await connect(cluster)).script('CREATE DATABASE shop')
+  const sql = await connect(cluster, 'shop')
+  await sql.script(SETUP)
+  refusal = await sql.rows('SELECT * FROM unfilled').then(() => '', (error: Error) => error.message)
+  await closeSessions(cluster)
+  await cluster.stop()
+  expect(await ltap(['transcode', cluster.dataDir, '--lake', lake, '--database', 'shop'])).toMatchObject({ code: 0, stderr: SILENT })
+}, 120_000)
+
+afterAll(async () => {
+  await cluster?.remove()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function query(sql: string, of = lake): Promise<string> {
+  const { code, stdout, stderr } = await ltap(['query', '--lake', of, '--format', 'csv', sql])
+  return code === 0 && !stderr.includes('ltap:') ? stdout : `${code} ${stderr}`
+}
+
+function inspect(name: string, ...more: string[]): Promise<Ran> {
+  return ltap(['inspect', 'table', cluster.dataDir, name, '--format', 'csv', ...more])
+}
+
+describe('names that differ only in case', () => {
+  it.each([
+    ['SELECT count(*) AS n FROM orders', 'n\n6\n'], ['SELECT count(*) AS n FROM ORDERS', 'n\n6\n'], ['SELECT count(*) AS n FROM public."orders"', 'n\n6\n'],
+    ['SELECT count(*) AS n FROM "Items"', 'n\n1\n'], ['SELECT v FROM sales.t', 'v\nlower\n'], ['SELECT v FROM Sales.t', 'v\nlower\n'],
+    ['SELECT v FROM "Sales_2".t', 'v\nupper\n'], ['WITH "Orders" AS (SELECT 7 AS n) SELECT n FROM "Orders"', 'n\n7\n'],
+    ['SELECT id FROM "TWIN"', 'id\n2\n'],
+    ['SELECT count(*) AS "Orders" FROM orders', 'Orders\n6\n'], ['SELECT max(id) AS "Id" FROM orders ORDER BY "Id"', 'Id\n6\n'],
+  ])('%s', async (sql, expected) => expect(await query(sql)).toBe(expected))
+
+  it.each([
+    ['SELECT * FROM "Orders"', /^3 ltap: query.name: DuckDB takes table "Orders" for another one, whose name differs only in case: write "public"."Orders_\d+"\n$/],
+    ['SELECT * FROM public."Orders" AS o', /table "Orders"/], ['DESCRIBE "Orders"', /table "Orders"/], ['EXPLAIN SELECT * FROM "Orders"', /table "Orders"/],
+    ['SELECT 1; SELECT (SELECT count(*) FROM "Orders")', /table "Orders"/], ['SELECT * FROM ltap_public."Orders"', /write "ltap_public"."Orders_\d+"/],
+    ['SELECT * FROM twin', /table "twin" .*: write (?:"public"."T\w+"(?: or )?){2}\n/], ['SELECT * FROM "Twin"', /write "public"."Twin_\d+"/],
+    ['SELECT * FROM "Sales".t', /schema "Sales" .*: write "Sales_2"/], ['SELECT * FROM "ltap_Sales".t', /schema "ltap_Sales" .*: write "ltap_Sales_2"/],
+  ])('%s is refused: it would give the rows of another table', async (sql, expected) => expect(await query(sql)).toMatch(expected))
+
+  it('the name that is given instead reads the right one, and the same for columns', async () => {
+    const [, name] = /write (\S+)\n/.exec(await query('SELECT * FROM "Orders"'))!
+    expect(await query(`SELECT count(*) AS n FROM ${name!}`)).toBe('n\n5\n')
+    const [, column] = /column "id" .*: write (\S+)\n/.exec(await query(`SELECT Id FROM ${name!}`))!
+    expect(await query(`SELECT min(${column!}) AS n, min("Id") AS m FROM ${name!}`)).toBe('n,m\n-104,100\n')
+  })
+
+  it('views.sql says so', () => {
+    const text = readFileSync(join(lake, VIEWS_NAME), 'utf8')
+    expect(text).toMatch(/-- table "public"."Orders" is "public"."Orders_\d+" here: "Orders" reads another table, whose name differs only in case\n/)
+  })
+})
+
+it('numbers in JSON are as the README says: strings where a JavaScript number may not hold them', async () => {
+  const { stdout } = await ltap(['query', '--lake', lake, '--json', 'SELECT * EXCLUDE (_overflow), count(*) OVER () AS rows, sum(i4) OVER () AS sum FROM numbers'])
+  expect(JSON.parse(stdout)).toEqual([{
+    i2: 1, i4: -2, i8: '9007199254740993', n2: '1.50', n: '2.500000000', m: '3.25', o: '16384', r: '1259', x: '700', x8: '5000000000', f4: 0.1, f8: 1e300,
+    nan: 'NaN', inf: '-Infinity', b: true, rows: '1', sum: '-2',
+  }])
+  const table = await ltap(['inspect', 'table', cluster.dataDir, 'public.numbers', '--json'])
+  expect(Object.values((JSON.parse(table.stdout) as { columns: Record<string, unknown> }[])[0]!.columns).every((value) => typeof value === 'string')).toBe(true)
+})
+
+describe('a table by name on each verb', () => {
+  it.each([
+    ['public.orders', 6], ['PUBLIC.ORDERS', 6], ['public.Orders', 5], ['public."Orders"', 5], ['public."Items"', 1], ['"a.b".c', 1], ['a."b.c"', 1],
+  ])('%s', async (name, rows) => {
+    const table = await inspect(name)
+    expect({ ...table, stdout: table.stdout.trimEnd().split('\n').length - 1 }).toEqual({ code: 0, stdout: rows, stderr: SILENT })
+    const one = join(folder, `one-${name.replaceAll(/\W/g, '_')}`)
+    expect(await ltap(['transcode', cluster.dataDir, '--lake', one, '--database', 'shop', '--table', name])).toMatchObject({ code: 0, stderr: SILENT })
+    const { relations } = JSON.parse(readFileSync(join(one, MANIFEST_NAME), 'utf8')) as Manifest
+    expect(relations.filter(({ relkind }) => relkind === 'r').length).toBe(1)
+    writeFileSync(join(cluster.dataDir, relations[0]!.path), new Uint8Array(8192))
+    expect(await ltap(['rebuild', '--lake', lake, '--pgdata', cluster.dataDir, '--force', '--table', name])).toMatchObject({ code: 0, stderr: SILENT })
+    expect(await ltap(['verify', cluster.dataDir, '--lake', one])).toMatchObject({ code: 0 })
+  })
+
+  it.each([
+    ['public.items', /there is public."Items": quote a name with upper case letters/], ['a.b.c', /'a.b.c' may be (?:"a.b".c or a."b.c"|a."b.c" or "a.b".c): quote it/],
+    ['public.nothing', /there is no table 'public.nothing'; write it as schema.name, quoted as in psql/],
+  ])('%s is refused', async (name, message) => {
+    expect((await inspect(name)).stderr).toMatch(message)
+    const none = join(folder, 'none')
+    for (const argv of [['transcode', cluster.dataDir, '--lake', none, '--table', name], ['rebuild', '--lake', lake, '--pgdata', cluster.dataDir, '--force', '--table', name]]) {
+      expect(await ltap(argv)).toMatchObject({ code: 3, stderr: expect.stringMatching(message) as string })
+      rmSync(none, { recursive: true, force: true })
+    }
+  })
+})
+
+describe('a materialized view that was never filled', () => {
+  it('is not read, as the server does not', async () => {
+    expect(refusal).toBe('materialized view "unfilled" has not been populated')
+    expect(await query('SELECT * FROM filled')).toBe('n\n1\n')
+    expect(await query('SELECT * FROM unfilled')).toMatch(/^3 ltap: query.sql: Catalog Error: .*materialized view "public"."unfilled" has not been populated: use REFRESH MATERIALIZED VIEW/)
+    expect(await query('SELECT count(*) AS n FROM ltap_public.unfilled')).toBe('n\n0\n')
+    expect(readFileSync(join(lake, VIEWS_NAME), 'utf8')).toMatch(/\n-- materialized view "public"."unfilled" has not been populated: use REFRESH/)
+    expect(await inspect('public.unfilled')).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/materialized view public.unfilled has not been populated/) as string })
+    expect(await inspect('public.unfilled', '--dead')).toMatchObject({ code: 0, stderr: SILENT })
+    const { stdout } = await ltap(['inspect', 'relations', cluster.dataDir, '--database', 'shop'])
+    expect(stdout).toMatch(/\| unfilled +\| matview, not populated /)
+    expect(stdout).toMatch(/\| filled +\| matview +\|/)
+  })
+
+  it('is in the manifest as such, and nothing else is', () => {
+    const { relations } = parseManifest(readFileSync(join(lake, MANIFEST_NAME), 'utf8'))
+    expect(relations.filter(({ populated }) => populated !== undefined).map(({ name, populated }) => ({ name, populated }))).toEqual([{ name: 'unfilled', populated: false }])
+  })
+})
+
+describe('lists of hidden rows', () => {
+  it('have a name that is no data file to engines that pass over _ names', () => {
+    const files = readdirSync(join(lake, 'data'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.parquet'))
+    const lists = files.filter((name) => name.endsWith('.hidden.parquet'))
+    expect(lists.length).toBeGreaterThan(2)
+    expect(lists.every((name) => /\/_\d{10}\.hidden\.parquet$/.test(name))).toBe(true)
+    expect(files.filter((name) => !lists.includes(name)).every((name) => /\/\d{10}\.parquet$/.test(name))).toBe(true)
+  })
+
+  it('of ltap 0.1.0 have names without it: such a lake is read, verified and rebuilt', async () => {
+    const old = join(folder, 'old')
+    cpSync(lake, old, { recursive: true })
+    const manifest = join(old, MANIFEST_NAME)
+    const text = readFileSync(manifest, 'utf8')
+    writeFileSync(manifest, text.replaceAll(/\/_(\d{10}\.hidden\.parquet)/g, '/$1'))
+    for (const name of readdirSync(join(old, 'data'), { recursive: true, encoding: 'utf8' }).filter((path) => /\/_\d+\.hidden\.parquet$/.test(path))) {
+      renameSync(join(old, 'data', name), join(old, 'data', name.replace('/_', '/')))
+    }
+    expect(existsSync(join(old, 'data'))).toBe(true)
+    expect(readFileSync(manifest, 'utf8')).not.toBe(text)
+    expect(await query('SELECT count(*) AS n FROM orders', old)).toBe('n\n6\n')
+    for (const argv of [['verify', cluster.dataDir, '--lake', old], ['verify', '--lake', old]]) expect(await ltap(argv)).toMatchObject({ code: 0, stderr: SILENT })
+  })
+})
