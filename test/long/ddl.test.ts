@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { DdlWorkload } from '../support/ddl.ts'
 import { checkLake, checkRebuilt, checkVisible } from '../support/ddlcheck.ts'
-import { Random } from '../support/random.ts'
+import { Random, TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
 import { withFolder } from '../support/lakes.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 
-const SEEDS = process.env['LTAP_DDL_SEED']?.split(',').map(Number) ?? [11]
-const ROUNDS = 3
-const TRANSACTIONS = 300
+const SEEDS = process.env['LTAP_DDL_SEED']?.split(',').map(Number) ?? amount({ sample: [TEST_SEED], all: [11, TEST_SEED] })
+const ROUNDS = amount({ sample: 2, all: 3 })
+const TRANSACTIONS = amount({ sample: 120, all: 300 })
 
 describe.each(majors())('random DDL on Postgres %i', (major) => {
   test.each(SEEDS)('seed %i', async (seed) => {

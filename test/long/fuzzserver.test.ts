@@ -7,9 +7,10 @@ import { ToastReader } from '../../src/io/toast/toastreader.ts'
 import { type FuzzSource, fuzzSources } from '../columnar/fuzzpages.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
 import { TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
 import { loadZoo } from '../support/zoo.ts'
 
-/** Printed with every failure. */
+const DAMAGED = amount({ sample: 4_000, all: 20_000 })
 /** Of large relations some pages will do. */
 const PAGES_MAX = 40
 
@@ -36,7 +37,7 @@ function sourcesOf(pgdata: string, database: string): FuzzSource[] {
   return sources
 }
 
-test(`20,000 damaged pages of a server, seed ${TEST_SEED}`, async () => {
+test(`${DAMAGED} damaged pages of a server, seed ${TEST_SEED}`, async () => {
   const major = majors().at(-1)!
   await withCluster(major, {}, async (server, sql) => {
     await loadZoo(major, sql)
@@ -44,8 +45,8 @@ test(`20,000 damaged pages of a server, seed ${TEST_SEED}`, async () => {
     await closeSessions(server)
     await server.stop()
     const sources = sourcesOf(server.dataDir, 'postgres')
-    const report = fuzzSources(20_000, TEST_SEED, (_, dice) => dice.pick(sources))
-    expect(report.pages).toBeGreaterThanOrEqual(20_000)
+    const report = fuzzSources(DAMAGED, TEST_SEED, (_, dice) => dice.pick(sources))
+    expect(report.pages).toBeGreaterThanOrEqual(DAMAGED)
     console.info(sources.length, report)
   })
 })

@@ -1,3 +1,4 @@
 import { pageProperties } from '../columnar/pageproperties.ts'
+import { amount } from '../support/scope.ts'
 
-pageProperties(500)
+pageProperties(amount({ sample: 150, all: 500 }))

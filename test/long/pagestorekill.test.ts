@@ -8,9 +8,9 @@ import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore
 import { compileChild } from '../support/compiledchild.ts'
 import { applyToModel, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, type Op, settleModel } from '../support/pagestoremodel.ts'
 import { TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
 
-/** Printed with every failure. */
-const OPS = 4000
+const OPS = amount({ sample: 1200, all: 4000 })
 const FLUSH_EVERY = 40
 
 const SCRIPT = `
