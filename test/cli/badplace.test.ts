@@ -39,7 +39,7 @@ beforeAll(async () => {
   await sql.exec(`CREATE TABLE t AS SELECT i AS id, md5(i::text) || md5((-i)::text) AS v FROM generate_series(1, 60000) i`)
   await closeSessions(cluster)
   await cluster.stop()
-}, 120_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -69,7 +69,7 @@ test.skipIf(!canMount)('a full disk leaves no lake, and later a way on', async (
   execFileSync('touch', [join(lake, '.unfinished')])
   expect((await ltap(transcodeT(lake))).code).toBe(0)
   expect(existsSync(join(lake, 'data/old'))).toBe(false)
-}, 120_000)
+})
 
 test('a file that may not grow', () => {
   // SIGXFSZ ends a program that does not ignore it: the shell's trap is inherited as ignored.

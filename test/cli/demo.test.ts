@@ -34,7 +34,7 @@ describe.runIf(findPostgres() !== undefined)('ltap demo', () => {
     for (const [, query, sql, verify] of proposed) {
       expect((await ltap(query ? [query, '--lake', lake, sql!] : [verify!, '--lake', lake])).code, sql).toBe(0)
     }
-  }, 240_000)
+  })
 
   it.runIf(existsSync(MAIN))('leaves nothing behind when it is interrupted', async () => {
     const stopped = join(directory, 'stopped')

@@ -29,7 +29,7 @@ describe.each(majors())('Postgres %i', (major) => {
       for (const table of tables) compare(opened, table)
       await formats(cluster)
     })
-  }, 180_000)
+  })
 })
 
 const CONTROL = `select

@@ -26,7 +26,7 @@ beforeAll(async () => {
     await cluster.kill()
     await copyDataDir(cluster.dataDir, data)
   })
-}, 60_000)
+})
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 function history(...options: string[]): Promise<Ran> {

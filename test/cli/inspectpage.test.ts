@@ -72,7 +72,7 @@ describe.each([majors()[0]!, majors().at(-1)!])('Postgres %i', (major) => {
       expect([meta!.kind, root!.kind]).toEqual(['index', 'index'])
       expect(root!.items.every(({ tuple }) => tuple === undefined)).toBe(true)
     })
-  }, 60_000)
+  })
 })
 
 /** pageinspect's names; combined bits, which it lists apart, in place of their parts. */

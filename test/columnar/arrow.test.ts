@@ -37,7 +37,7 @@ describe('vectors and Arrow arrays', () => {
       }),
       { numRuns: 2000 },
     )
-  }, 60_000)
+  })
 
   it('share their memory', () => {
     const vector = new WordVector(2)

@@ -121,7 +121,7 @@ describe('round trip', () => {
       }),
       { numRuns: 150 },
     )
-  }, 120_000)
+  })
 
   it('a vector that is two columns', () => {
     const types: ColumnType[] = [{ kind: 'long' }, { kind: 'long' }, { kind: 'long' }]
@@ -326,5 +326,5 @@ describe('ParquetEncoder', () => {
     const before = wasmMemory().buffer.byteLength
     for (let i = 0; i < 50; i++) await once()
     expect(wasmMemory().buffer.byteLength).toBe(before)
-  }, 60_000)
+  })
 })

@@ -12,7 +12,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'ltap-test-'))
 chmodSync(scratch, 0o755)
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
-describe.each(majors())('Postgres %i', { timeout: 60_000 }, major => {
+describe.each(majors())('Postgres %i', major => {
   it('boots, runs SQL, restarts and survives a crash', async () => {
     await withCluster(major, {}, async (cluster, sql) => {
       expect(await sql.value('SHOW server_version_num')).toMatch(new RegExp(`^${major}00`))
@@ -34,7 +34,7 @@ describe.each(majors())('Postgres %i', { timeout: 60_000 }, major => {
 
 const [newest] = majors().slice(-1)
 
-describe.runIf(newest !== undefined)('a cluster', { timeout: 60_000 }, () => {
+describe.runIf(newest !== undefined)('a cluster', () => {
   it('is copied with its tablespaces, and the copy is independent', async () => {
     const copy = join(scratch, 'copy')
     await withCluster(newest!, {}, async (cluster, sql) => {
@@ -123,7 +123,7 @@ describe.runIf(newest !== undefined)('a cluster', { timeout: 60_000 }, () => {
   })
 })
 
-describe.runIf(newest !== undefined)('a process that ends', { timeout: 60_000 }, () => {
+describe.runIf(newest !== undefined)('a process that ends', () => {
   it.each([['SIGTERM', null], ['SIGINT', null], [null, 0]] as const)('by %s takes its server along', async (signal, code) => {
     const { child, pid, dataDir } = await startInChild()
     expect(isAlive(pid)).toBe(true)

@@ -16,7 +16,7 @@ const ways = [
 ]
 if (!existsSync(BUILT)) console.warn('SKIPPED: worker threads, because nothing is built')
 
-describe.runIf(major !== undefined).each(ways.filter(({ count }) => count === 0 || existsSync(BUILT)))('$name', { timeout: 120_000 }, ({ count, load }) => {
+describe.runIf(major !== undefined).each(ways.filter(({ count }) => count === 0 || existsSync(BUILT)))('$name', ({ count, load }) => {
   const withWorkers = async (body: (io: Io, workers: Workers) => Promise<void>): Promise<void> => {
     const io = await load()
     const workers = new io.Workers(count)

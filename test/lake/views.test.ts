@@ -209,7 +209,7 @@ describe('names', () => {
     await openViews([table('shop', 1), table('temp', 2), table('a.b', 3), table('a.b', 4, 'A.B')], ['shop', 'temp', 'a.b'])
     expect(await rows('SELECT * FROM shop.public.t, temp_6.public.t')).toEqual([[1, 2]])
     expect(await rows('SELECT * FROM "a.b_7".public.t, "a.b_7"."A.B".t')).toEqual([[3, 4]])
-  }, 20_000)
+  })
 
   it('views.sql leaves out catalogs, TOAST and sequences', async () => {
     const files = [{ select: numbers(1) }]

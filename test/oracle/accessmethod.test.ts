@@ -107,5 +107,5 @@ describe.each(majors())('access methods, Postgres %i', (major) => {
       expect((await ltap(['inspect', 'table', dataDir, 'public.odd'])).stderr).toMatch(/'public.odd' cannot be read: it is a table of access method columnar/)
       expect(openCluster(dataDir).orphans()).toEqual([])
     }))
-  }, 120_000)
+  })
 })

@@ -42,7 +42,7 @@ test('wrong bytes in the catalogs', async () => {
     expect(failures).toBeGreaterThan(0)
     expect(() => openCluster(server.dataDir).relations(dbOid)).not.toThrow()
   })
-}, 60_000)
+})
 
 test.each(majors())('two-phase files of Postgres %i', async (version) => {
   await withCluster(version, {}, async (server, sql) => {
@@ -68,4 +68,4 @@ test.each(majors())('two-phase files of Postgres %i', async (version) => {
       expect(() => parseTwoPhaseFile(bytes.slice(0, at), major)).toThrow(CorruptionError)
     }
   })
-}, 60_000)
+})

@@ -156,7 +156,7 @@ describe.each(majors())('catalogs of Postgres %i', (major) => {
       // Why nothing fetches out-of-line values for attmissingval.
       for (const { oid } of cluster.databases) expect(cluster.relations(oid).find(({ oid: relId }) => relId === 1249)?.toastRelId).toBe(0)
     })
-  }, 60_000)
+  })
 
   test('after DDL, rollbacks, tablespaces and VACUUM FULL of the catalogs', async () => {
     await withCluster(major, {}, async (server, sql) => {
@@ -192,7 +192,7 @@ describe.each(majors())('catalogs of Postgres %i', (major) => {
       expect(missing.map(([name]) => name)).toEqual(['f', 'big'])
       expect(found.get('h')).toBe('00000000000000000000000000000001')
     })
-  }, 60_000)
+  })
 
   test('prepared transactions, crashes and stray files', async () => {
     await withCluster(major, {}, async (server, sql) => {
@@ -221,5 +221,5 @@ describe.each(majors())('catalogs of Postgres %i', (major) => {
       for (const orphan of cluster.orphans()) expect(existsSync(`${orphan.dir}/${orphan.relNumber}`)).toBe(true)
       expect(cluster.orphans().map(({ relNumber }) => String(relNumber))).toEqual([crashed])
     })
-  }, 60_000)
+  })
 })

@@ -111,7 +111,7 @@ describe.each(majors())('Postgres %i', (major) => {
     cluster = await createCluster(major)
     sql = await connect(cluster)
     await sql.exec(TYPES)
-  }, 60_000)
+  })
   afterAll(async () => {
     await closeSessions(cluster)
     await cluster.remove()

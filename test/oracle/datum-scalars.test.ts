@@ -24,7 +24,7 @@ import { closeSessions, connect, createCluster, majors, type Session } from '../
 import { TEST_SEED } from '../support/random.ts'
 import { store } from './stored.ts'
 
-const MAJORS = majors().filter((major) => major === 14 || major === 18)
+const MAJORS = majors()
 
 /** The values of an SQL query with one column `v`, stored: payload on the page, text by the output function. */
 async function storedBy(sql: Session, type: string, query: string): Promise<{ payload: Uint8Array; text: string }[]> {
@@ -61,7 +61,7 @@ describe.each(MAJORS)('Postgres %i', (major) => {
     cluster = await createCluster(major)
     session = await connect(cluster)
     await session.exec('create extension pageinspect')
-  }, 60_000)
+  })
   afterAll(async () => {
     if (!cluster) return
     await closeSessions(cluster)
@@ -69,7 +69,7 @@ describe.each(MAJORS)('Postgres %i', (major) => {
   })
   const withServer = (body: (sql: Session) => Promise<void>): Promise<void> => body(session!)
 
-  test('integers, identifiers, addresses', { timeout: 60_000 }, async () => {
+  test('integers, identifiers, addresses', async () => {
     await withServer(async (sql) => {
       const cases: [string, Codec, string][] = [
         ['bool', boolCodec, list(['t', 'f'], 'bool')],
@@ -96,7 +96,7 @@ describe.each(MAJORS)('Postgres %i', (major) => {
     })
   })
 
-  test('floats', { timeout: 60_000 }, async () => {
+  test('floats', async () => {
     await withServer(async (sql) => {
       await sql.exec(`create function f8(bits int8) returns float8 language sql as $$
         select case (bits >> 52) & 2047 when 2047 then 'NaN' when 0 then (bits & ((1::int8 << 52) - 1))::float8 * 5e-324
@@ -121,7 +121,7 @@ describe.each(MAJORS)('Postgres %i', (major) => {
     })
   })
 
-  test('dates and times', { timeout: 60_000 }, async () => {
+  test('dates and times', async () => {
     await withServer(async (sql) => {
       const dates = ['infinity', '-infinity', '4714-11-24 BC', '0001-12-31 BC', '0001-01-01', '9999-12-31', '10000-01-01',
         '5874897-12-31', '2000-02-29', '1900-02-28', '0005-02-29 BC', '0001-02-29 BC']
@@ -146,7 +146,7 @@ describe.each(MAJORS)('Postgres %i', (major) => {
     })
   })
 
-  test('intervals', { timeout: 60_000 }, async () => {
+  test('intervals', async () => {
     await withServer(async (sql) => {
       const edges = ['0', '1 mon', '-1 mon', '1 year 2 mons 3 days 04:05:06.789', '-1 mons +2 days -00:00:01', '1 mon -1 day 00:00:01',
         '-1 year +1 day', '-1 day +00:00:00.1',
@@ -165,7 +165,7 @@ describe.each(MAJORS)('Postgres %i', (major) => {
     })
   })
 
-  test('numeric', { timeout: 60_000 }, async () => {
+  test('numeric', async () => {
     await withServer(async (sql) => {
       const text = fc.stringMatching(/^-?[0-9]{1,45}(\.[0-9]{1,45})?$/)
       const edges = ['0', '0.00', '-0.0', '1', '-1', '10000', '1e100', '1e-100', '1e131071', `0.${'0'.repeat(16382)}1`,

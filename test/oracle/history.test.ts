@@ -12,6 +12,7 @@ import { ltap } from '../cli/streams.ts'
 import { Audit, AUDIT_TABLE, backUp, runAudit, Tx, type Version } from '../support/audit.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 import { TEST_SEED } from '../support/random.ts'
+import { amount, SCOPE } from '../support/scope.ts'
 
 const SETTINGS = { track_commit_timestamp: 'on', wal_keep_size: '4GB', max_wal_size: '8GB', checkpoint_timeout: '1d', max_prepared_transactions: '5', autovacuum: 'off' }
 
@@ -26,17 +27,16 @@ describe.each(majors())(`history on Postgres %i, seed ${TEST_SEED}`, (major) => 
     await replaced(audit, cluster)
     await runAudit(audit, actor, TEST_SEED + 3, 10)
     await openAtTheEnd(audit, cluster)
-  }, checkHistory), 120_000)
+  }, checkHistory))
 
-  // Both where all majors are tested.
-  test.each(majors().length > 3 ? [true, false] : [major !== 17])('a base backup of a busy server, checksums %s', (checksums) => withAuditedBackup(major, checksums, async (audit, cluster, backUpNow) => {
+  test.each(amount({ quick: [major > 14], sample: [true, false], all: [true, false] }))('a base backup of a busy server, checksums %s', (checksums) => withAuditedBackup(major, checksums, async (audit, cluster, backUpNow) => {
     const actor = audit.actor(await connect(cluster))
     await runAudit(audit, actor, TEST_SEED + 4, 10)
     await backUpNow(() => runAudit(audit, actor, TEST_SEED + 5, 20))
     await runAudit(audit, actor, TEST_SEED + 6, 10)
-  }), 120_000)
+  }))
 
-  test.runIf(majors().length > 3 || major === majors().at(-1))('columns and files that change, catalogs that move', () => withAudit(major, changeTables, async (_, place) => {
+  test.runIf(SCOPE !== 'quick' || major === majors().at(-1))('columns and files that change, catalogs that move', () => withAudit(major, changeTables, async (_, place) => {
     const history = (table: string, database = 'postgres', to?: string): Promise<string[]> => lines(place, table, database, to)
     const { added, file, ownFile } = changes
     expect(await history('changing.t', 'postgres', added)).toEqual([
@@ -65,7 +65,7 @@ describe.each(majors())(`history on Postgres %i, seed ${TEST_SEED}`, (major) => 
       expect(lsnOf(row!.from)).toBeLessThan(after!)
     }
     expect(third!.from).toEqual(second!.to)
-  }), 120_000)
+  }))
 })
 
 const changes = { added: '', file: [] as string[], ownFile: '', copied: [] as string[] }

@@ -69,7 +69,7 @@ describe.each(majors())('types of a name, Postgres %i', (major) => {
       const flags = Object.fromEntries(types.map((type) => [type.name, 'opaque' in type]))
       expect(flags).toMatchObject({ hstore: false, ltree: false, cube: false, citext: true })
     }))
-  }, 120_000)
+  })
 })
 
 test('a file of an older ltap pins no more than the name, and means what it meant', () => {

@@ -81,7 +81,7 @@ describe.each([majors()[0]!, majors().at(-1)!])('Postgres %i', (major) => {
     } finally {
       rmSync(lake, { recursive: true })
     }
-  }, 120_000)
+  })
 })
 
 /** Cells of a result whose values have no comma. */

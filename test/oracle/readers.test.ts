@@ -20,7 +20,7 @@ const lake = mkdtempSync(join(tmpdir(), 'ltap-test-'))
 let manifest: Manifest
 let files: LakeFile[]
 
-describe.skipIf(majors().length === 0)('readers', { timeout: 120_000 }, () => {
+describe.skipIf(majors().length === 0)('readers', () => {
   beforeAll(async () => {
     const major = majors().at(-1)!
     await withCluster(major, {}, async (cluster, sql) => {
@@ -31,7 +31,7 @@ describe.skipIf(majors().length === 0)('readers', { timeout: 120_000 }, () => {
       manifest = await transcode(cluster.dataDir, lake, { filter: { databases: ['postgres'], tables: [] } })
     })
     files = manifest.relations.flatMap((relation) => relation.files)
-  }, 120_000)
+  })
 
   afterAll(() => rmSync(lake, { recursive: true }))
 

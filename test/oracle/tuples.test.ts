@@ -11,7 +11,7 @@ import { runWorkload } from '../support/workload.ts'
 const BLOCK = 8192
 
 describe.each(majors())('rebuilt tuples on Postgres %i', (major) => {
-  test('heap_page_items and page_header say the same of both', { timeout: 120_000 }, async () => {
+  test('heap_page_items and page_header say the same of both', async () => {
     await withFolder((folder) => withCluster(major, {}, async (cluster, sql) => {
       const lake = join(folder, 'lake')
       await sql.exec('CREATE EXTENSION pageinspect')

@@ -99,5 +99,5 @@ describe.each(majors())('visibility on Postgres %i', (major) => {
         expect(expected).toEqual(rows.map(([text]) => text))
       }
     })
-  }, 60_000)
+  })
 })

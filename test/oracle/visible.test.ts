@@ -16,7 +16,7 @@ import { loadZoo } from '../support/zoo.ts'
 
 const ICEBERG = ['uuid', 'time', 'time_3', 'mixed_half_null', 'mixed_no_null', 'mixed_few', 'mixed_reordered']
 
-describe.each(majors())('visible rows on Postgres %i', { timeout: 240_000 }, (major) => {
+describe.each(majors())('visible rows on Postgres %i', (major) => {
   let cluster: PostgresCluster
   let folder: string
   const lakes: { name: string; lake: string; manifest: Manifest }[] = []
@@ -34,7 +34,7 @@ describe.each(majors())('visible rows on Postgres %i', { timeout: 240_000 }, (ma
     await addLake('iceberg', { profile: 'iceberg', filter: { databases: ['postgres'], tables: ICEBERG.map((name) => `zoo.${name}`) } })
     await addLake('encodings', { filter: encodings })
     await cluster.start()
-  }, 240_000)
+  })
 
   afterAll(async () => {
     await closeSessions(cluster)

@@ -36,7 +36,7 @@ const STATES: Record<string, string> = {
   'largest tuple': 'lp_len = 8160',
 }
 
-describe.each(majors())('Postgres %i', { timeout: 120_000 }, major => {
+describe.each(majors())('Postgres %i', major => {
   it('loads the zoo, with a column of every built-in type', async () => {
     await withCluster(major, {}, async (_cluster, sql) => {
       await loadZoo(major, sql)

@@ -116,7 +116,7 @@ describe.each(majors())('redo on Postgres %i', (major) => {
       checkCanonicalLaw(material)
       checkDamage(material)
     })
-  }, 120_000)
+  })
 })
 
 function checkCanonicalLaw(material: Material): void {

@@ -1,7 +1,7 @@
 /**
  * How much of the tests one run does. The npm scripts set LTAP_TEST_SCOPE:
  *
- *     npm test               quick   every file outside test/long, on the majors 14, 17 and 18; under 10 minutes
+ *     npm test               quick   every file outside test/long, on the majors 14 and 18; under 10 minutes
  *     npm run test:sample    sample  test/long with small counts, on two majors and on lists that the commit draws; under 15 minutes
  *     npm run test:all       all     every file, every major, every item, full counts; hours
  *
@@ -13,7 +13,8 @@
  *     new Random(TEST_SEED)                                          // everything random begins with the seed of the run
  *
  * `npm test` leaves out test/long, so there `amount` needs no `quick`. A sample has at most 16 files of test/long, and 5 others on its majors
- * (testfiles.ts). A test that takes over a minute in `quick`, over two in `sample`, is listed at the end of the run.
+ * (testfiles.ts). A test that takes over a minute in `quick`, over two in `sample`, is listed at the end of the run. No test needs
+ * a time limit of its own.
  *
  * Some files by hand, whatever the scope: `npx vitest run test/long/fuzz` in the size of `quick`, with LTAP_TEST_SCOPE=sample in that one's;
  * LTAP_TEST_MAJORS=18 and LTAP_TEST_SEED=<n> choose further.

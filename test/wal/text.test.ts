@@ -27,7 +27,7 @@ describe.each(majors())('Postgres %i', (major) => {
       const types = await compareWithWalinspect(major as PgMajor, sql, join(cluster.dataDir, 'pg_wal'), start)
       expect(types.size).toBeGreaterThan(45)
     })
-  }, 60_000)
+  })
 
   test('a promotion', async () => {
     await withCluster(major, {}, async (cluster, sql) => {
@@ -50,7 +50,7 @@ describe.each(majors())('Postgres %i', (major) => {
       const oracle = await walinspect(promoted, recovered![0]!, end)
       expect(rows.slice(rows.indexOf(recovered!))).toEqual(oracle)
     })
-  }, 60_000)
+  })
 })
 
 /** Records and the lines that pg_waldump of their major printed; see fixtures/README.md. */

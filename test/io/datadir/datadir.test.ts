@@ -70,7 +70,7 @@ describe.each(majors())('data directory of Postgres %i', (major) => {
       damage(dataDir, dbOid)
       strays(dataDir, dbOid)
     })
-  }, 60_000)
+  })
 
   test('a database whose DROP was interrupted', async () => {
     await withCluster(major, {}, async (server, sql) => {
@@ -86,7 +86,7 @@ describe.each(majors())('data directory of Postgres %i', (major) => {
       expect(() => cluster.relations(oid)).toThrow(/drop it again/)
       expect(new Set(cluster.orphans().map(({ dbOid }) => dbOid))).toEqual(new Set([oid]))
     })
-  }, 60_000)
+  })
 })
 
 function refusals(dataDir: string, deadPid: string): void {
