@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { addInspectControl } from './inspectcontrol.ts'
+import { addInspectFile } from './inspectfile.ts'
 import { addInspectHistory } from './inspecthistory.ts'
 import { addInspectPage } from './inspectpage.ts'
 import { addInspectRelations } from './inspectrelations.ts'
@@ -14,6 +15,7 @@ export function addInspect(program: Command, run: Run): void {
   addInspectControl(inspect, run)
   addInspectRelations(inspect, run)
   addInspectTable(inspect, run)
+  addInspectFile(inspect, run)
   addInspectHistory(inspect, run)
   addInspectWal(inspect, run)
 }

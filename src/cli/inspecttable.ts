@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { findTable, refuseUnpopulated } from '../io/inspect/findtable.ts'
-import { TableReader, type TableRow } from '../io/inspect/tablereader.ts'
-import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
-import { counted } from './count.ts'
+import { TableReader } from '../io/inspect/tablereader.ts'
+import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses, tellUnknown } from './corruptoptions.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
+import { HEAP_ROW_SHAPE } from './heaprowshape.ts'
 import { parseLimit } from './options.ts'
 import { replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addTargetOptions } from './replaytarget.ts'
-import { addFormatOption, formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
+import { addFormatOption, formatOf, type RowFormatName, RowPrinter } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface InspectTableOptions extends ReplayFirstOptions, CorruptOptions {
@@ -32,13 +32,6 @@ const TEXT = {
   ],
 }
 
-const SHAPE: Omit<RowShape<TableRow>, 'columns'> = {
-  physical: ['ctid', 'xmin', 'xmax', 'next', 'state'], numbers: ['xmin'], extra: ['dangling', 'problem'],
-  cellsOf: ({ block, offset, xmin, xmax, next, state }) => [`(${block},${offset})`, String(xmin), xmax, next, state],
-  valuesOf: ({ values }) => values,
-  extraOf: ({ dangling, problem }) => [dangling, problem],
-}
-
 /** `ltap inspect table`. */
 export function addInspectTable(inspect: Command, run: Run): void {
   addCorruptOptions(addFormatOption(addTargetOptions(addVerb(inspect, 'table <pgdata|backup> <schema.name>', TEXT))))
@@ -56,12 +49,9 @@ export function addInspectTable(inspect: Command, run: Run): void {
         try {
           const damage: string[] = []
           const rows = reader.rows({ dead, onDamage: (error) => damage.push(error.message) })
-          await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: reader.columns }, damage).print(rows, limit)
+          await new RowPrinter(output, formatOf(output, format), { ...HEAP_ROW_SHAPE, columns: reader.columns }, damage).print(rows, limit)
           await tellLosses(output, cluster.losses)
-          if (reader.unknownRows > 0) {
-            const what = `${counted(reader.unknownRows, 'row version')} whose transaction status is lost`
-            await output.note(`ltap: ${what}: --unknown-transactions show prints them, --dead marks them`)
-          }
+          await tellUnknown(output, reader.unknownRows, options.unknownTransactions)
           if (reader.trailingBytes > 0) await output.note(`ltap: ${reader.trailingBytes} bytes behind the last whole block, which no server reads`)
           if (damage.length > 0) run.exitCode = EXIT_BAD_INPUT
         } finally {

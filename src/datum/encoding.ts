@@ -29,6 +29,12 @@ const ENCODINGS: readonly TextEncoding[] = [
   ] as const).map((name) => singleByteEncoding(name, singleByte[name])),
 ]
 
+/** pg_database.encoding of a name as pg_encoding_to_char writes it, in any case; undefined if there is none. */
+export function databaseEncoding(name: string): number | undefined {
+  const number = ENCODINGS.findIndex((encoding) => encoding.name === name.toUpperCase())
+  return number < 0 ? undefined : number
+}
+
 /** The encoding with the number of pg_database.encoding. Throws UnsupportedError on numbers that no database has. */
 export function textEncoding(encodingNumber: number): TextEncoding {
   const encoding = ENCODINGS[encodingNumber]

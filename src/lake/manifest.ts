@@ -144,6 +144,7 @@ const MANIFEST = v.object({
   major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, lsn: lsnText, timeline: unsigned32,
   source: text, complete: flag, databases: v.array(v.object({ oid: unsigned32, name: text, template: flag })), relations: v.array(RELATION),
   orphans: v.array(text), temporaryFiles: count, notRead: v.optional(v.array(NOT_READ), []),
+  unknownTransactions: v.exactOptional(v.object({ policy: oneOf(['hide', 'show']), rows: count })), damage: v.exactOptional(v.array(text)),
 })
 
 const PERSISTED: Persisted = { code: 'lake.manifest', name: MANIFEST_NAME }

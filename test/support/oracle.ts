@@ -119,9 +119,9 @@ export class Session {
     }
   }
 
-  /** The bytes of COPY … TO STDOUT, text format. `what` is a table name or a query in parentheses. */
-  async copyOut(what: string): Promise<Buffer> {
-    const text = `COPY ${what} TO STDOUT`
+  /** The bytes of COPY … TO STDOUT, text format unless `options` says another. `what` is a table name or a query in parentheses. */
+  async copyOut(what: string, options = ''): Promise<Buffer> {
+    const text = `COPY ${what} TO STDOUT ${options === '' ? '' : `(${options})`}`
     const stream = this.#client.query(copyTo(text))
     return this.#inTime(text, stream.toArray().then(chunks => Buffer.concat(chunks as Buffer[])))
   }

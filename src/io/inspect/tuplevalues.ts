@@ -1,5 +1,4 @@
-import type { Relation } from '../../catalog/relations.ts'
-import type { Attribute } from '../../catalog/tupledesc.ts'
+import type { Attribute, TupleDesc } from '../../catalog/tupledesc.ts'
 import { ByteWriter, hexDecode, hexEncode } from '../../common/bytes.ts'
 import { CorruptionError, withPosition } from '../../common/errors.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
@@ -39,7 +38,7 @@ export class TupleValues {
   private readonly text = new ByteWriter()
 
   /** @param toast called when the first out-of-line value is met */
-  constructor({ desc, database }: Pick<Relation, 'desc' | 'database'>, major: PgMajor, toast: () => ToastSource | undefined) {
+  constructor({ desc, database }: { desc: TupleDesc | undefined; database: { encoding: number } }, major: PgMajor, toast: () => ToastSource | undefined) {
     const { attributes, types } = desc ?? { attributes: [], types: [] }
     const context = {
       major, profile: 'portable' as const, encoding: database.encoding, types: new Map(types.map((type) => [type.oid, type])), displayScale: 0,
