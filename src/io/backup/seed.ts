@@ -14,7 +14,8 @@ import { directoryPath } from '../datadir/places.ts'
 import { LOCK_FILE, SEEDING_FILE, STATE_FILE, type StoreIdentity } from '../pagestore/statefile.ts'
 import { type BackupLabel, parseBackupLabel } from './backuplabel.ts'
 import { copyDataDirectory } from './seeddirectory.ts'
-import { extractBackup, findTars } from './seedtar.ts'
+import { findTars } from './findtars.ts'
+import { extractBackup } from './seedtar.ts'
 import { settleDirectory } from './settle.ts'
 
 const DIGITS = /^\d+$/
@@ -55,7 +56,7 @@ export interface Seed {
 /**
  * Copies what a page store keeps into `out`, a folder that is locked and otherwise empty or of an interrupted seeding, and makes it durable;
  * createPageStore does the rest.
- * @param source data directory of a server that does not run, plain base backup, or a folder with base.tar
+ * @param source data directory of a server that does not run, plain base backup, or tar files: see findTars
  * @throws EnvironmentError datadir.*, backup.*, file.*; CorruptionError; UnsupportedError
  */
 export async function seed(source: string, out: string): Promise<Seed> {
@@ -63,10 +64,12 @@ export async function seed(source: string, out: string): Promise<Seed> {
     throw new EnvironmentError('datadir.replayed', 'ltap replay made this folder, and cannot begin from it; to go on, name it with --out', { file: source })
   }
   makeEmpty(out)
-  const tars = findTars(source)
+  const tars = await findTars(source)
   if (tars !== undefined) {
     const { label, indexes, files, bytes, walDirectory } = await extractBackup(tars, out)
-    if (label === undefined) throw new EnvironmentError('backup.label', 'base.tar has no backup_label: not a base backup', { file: source })
+    if (label === undefined) {
+      throw new EnvironmentError('backup.label', 'no backup_label in the tar file of the data directory: not a base backup', { file: tars.parts[0]! })
+    }
     return describe(out, label, { indexes, files, bytes }, walDirectory)
   }
   const major = readMajor(source)

@@ -1,29 +1,28 @@
-import { closeSync, statSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
-import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
-import type { Oid } from '../../common/ids.ts'
-import { BLOCK_SIZE, type RelFileLocator } from '../../common/rel.ts'
+import { closeSync, existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { CorruptionError, EnvironmentError, isPositioned, UnsupportedError } from '../../common/errors.ts'
+import { BLOCK_SIZE, type RelFileLocator, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { utf8Decode } from '../../common/utf8.ts'
-import { readControlFile, readMajor } from '../datadir/datadir.ts'
-import { fileError, isMissing, listDir } from '../datadir/files.ts'
 import { createFile, createFolder, writeFully } from '../create.ts'
+import { readControlFile, readMajor } from '../datadir/datadir.ts'
+import { fileError } from '../datadir/files.ts'
 import { tellRelationKind } from './indexpage.ts'
 import { type KeptFile, keptFile } from './keptfile.ts'
 import type { CopiedFiles } from './seeddirectory.ts'
 import { parseTablespaceMap } from './tablespacemap.ts'
-import { readTar, TAR_ENDINGS, type TarEntry } from './tarfile.ts'
+import type { BackupTars } from './findtars.ts'
+import { readTar, type TarEntry } from './tarfile.ts'
 
 /** WAL that came inside a tar backup is put here. */
 export const EXTRACTED_WAL = 'ltap/wal'
 /** backup_label and tablespace_map are text of a few lines. */
 const LABEL_BYTES_MAX = 1 << 20
+const SEGMENT_BYTES = SEGMENT_BLOCKS * BLOCK_SIZE
+/** Folders whose files are kept. */
+const KEPT_FOLDER = /^(?:global|base(?:\/\d+)?|pg_xact|pg_multixact(?:\/offsets|\/members)?|pg_twophase|pg_tblspc|pg_tblspc\/\d+\/PG_\d+_\d+(?:\/\d+)?)$/
+/** What a relation's file of an incremental backup of WAL-G begins with: "wi1" and 0x55. */
+const INCREMENT_MAGIC = [0x77, 0x69, 0x31, 0x55]
 
-/** The files of pg_basebackup's tar format. */
-export interface BackupTars {
-  base: string
-  tablespaces: Map<Oid, string>
-  wal: string | undefined
-}
 
 export interface ExtractedBackup extends CopiedFiles {
   /** Content of backup_label. */
@@ -32,45 +31,35 @@ export interface ExtractedBackup extends CopiedFiles {
   walDirectory: string | undefined
 }
 
-/** @param source a folder with base.tar, or that file @returns undefined if it is neither */
-export function findTars(source: string): BackupTars | undefined {
-  const folder = isFile(source) ? dirname(source) : source
-  const names = listDir(folder)
-  const named = (stem: string): string | undefined => {
-    const found = TAR_ENDINGS.map((ending) => stem + ending).find((name) => names.includes(name))
-    return found === undefined ? undefined : join(folder, found)
-  }
-  const base = named('base')
-  if (base === undefined || (folder !== source && basename(source) !== basename(base))) return undefined
-  const tablespaces = new Map<Oid, string>()
-  for (const name of names) {
-    const oid = /^(\d+)\.tar(?:\.gz|\.lz4|\.zst)?$/.exec(name)?.[1]
-    if (oid !== undefined) tablespaces.set(Number(oid), join(folder, name))
-  }
-  return { base, tablespaces, wal: named('pg_wal') }
-}
-
 /**
  * Extracts what a page store keeps.
- * @throws EnvironmentError backup.tablespace, file.*; CorruptionError backup.tar
+ * @throws EnvironmentError backup.tablespace, file.*; CorruptionError, UnsupportedError backup.tar, backup.incremental
  */
-export async function extractBackup({ base, tablespaces, wal }: BackupTars, out: string): Promise<ExtractedBackup> {
+export async function extractBackup({ parts, rooted, tablespaces, wal }: BackupTars, out: string): Promise<ExtractedBackup> {
   const target = new Extraction(out)
-  await readTar(base, (entry) => target.take(entry, '', undefined))
+  for (const part of parts) await readTar(part, (entry) => target.take(entry, '', undefined, part), { rooted })
   const major = readMajor(out)
   const version = `PG_${major}_${readControlFile(out, major).catalogVersion}`
   const map = target.labels.get('tablespace_map')
   for (const oid of map === undefined ? [] : parseTablespaceMap(map).keys()) {
-    if (tablespaces.has(oid)) continue
-    throw new EnvironmentError('backup.tablespace', `the file ${oid}.tar of a tablespace is missing; put it beside base.tar`, { file: base })
+    if (tablespaces.has(oid) || existsSync(join(out, 'pg_tblspc', String(oid)))) continue
+    const reason = `the tar file of tablespace ${oid} is missing; put it beside this one, under the name ${oid}.tar and the end of its compression`
+    throw new EnvironmentError('backup.tablespace', reason, { file: parts[0]! })
   }
   for (const [oid, path] of tablespaces) {
     createFolder(join(out, 'pg_tblspc', String(oid), version), out)
-    await readTar(path, (entry) => target.take(entry, `pg_tblspc/${oid}/`, version))
+    await readTar(path, (entry) => target.take(entry, `pg_tblspc/${oid}/`, version, path))
   }
-  if (wal !== undefined) await readTar(wal, (entry) => target.take(entry, 'pg_wal/', version))
+  if (wal !== undefined) await readTar(wal, (entry) => target.take(entry, 'pg_wal/', version, wal))
   const { indexes, files, bytes, labels, hasWal } = target
   return { indexes: [...indexes.values()], files, bytes, label: labels.get('backup_label'), walDirectory: hasWal ? join(out, EXTRACTED_WAL) : undefined }
+}
+
+/** Extracts the WAL of a tar file of its own, pg_wal.tar. @returns how many files */
+export async function extractWal(tar: string, out: string): Promise<number> {
+  const target = new Extraction(out)
+  await readTar(tar, (entry) => target.take(entry, 'pg_wal/', undefined, tar))
+  return target.files
 }
 
 class Extraction implements Omit<CopiedFiles, 'indexes'> {
@@ -79,16 +68,29 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
   files = 0
   bytes = 0
   hasWal = false
+  private readonly seen = new Set<string>()
   private readonly out: string
 
   constructor(out: string) {
     this.out = out
   }
 
-  async take(entry: TarEntry, prefix: string, version: string | undefined): Promise<void> {
+  /** @param tar where the entry is from */
+  async take(entry: TarEntry, prefix: string, version: string | undefined, tar: string): Promise<void> {
     const path = prefix + entry.name
+    if (entry.type === 'directory') return
+    if (entry.type !== 'file') {
+      this.refuseLink(entry, path, version)
+      return
+    }
     const kept = keptFile(path, version)
     if (kept === undefined) return
+    const { byte } = entry
+    if (this.seen.has(path)) throw new CorruptionError('backup.tar', `${path} is there twice`, { file: tar, byte })
+    this.seen.add(path)
+    if (kept.kind === 'relation' && entry.size > SEGMENT_BYTES) {
+      throw new CorruptionError('backup.tar', `${path} has ${entry.size} bytes, more than a segment of a relation`, { file: tar, byte })
+    }
     if (kept.kind === 'label') {
       this.labels.set(entry.name, await readText(entry))
       return
@@ -105,6 +107,13 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
     }
   }
 
+  /** A link or device where content is needed; of others nothing is read, such as a link to pg_wal, or to a tablespace with a tar of its own. */
+  private refuseLink({ type, byte }: TarEntry, path: string, version: string | undefined): void {
+    if (keptFile(path, version) === undefined && !KEPT_FOLDER.test(path)) return
+    const what = type === 'link' ? 'a link' : 'a device or FIFO'
+    throw new UnsupportedError('backup.tar', `${path} is ${what}, without the content; pack the backup with that (tar -h)`, { byte })
+  }
+
   /** @param decide look at the first page, and write nothing if it is an index's @returns whether the file was written */
   private async write({ chunks }: TarEntry, file: string, decide: boolean): Promise<boolean> {
     let head: Uint8Array | undefined = decide ? new Uint8Array(0) : undefined
@@ -116,6 +125,9 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
         if (index) continue
         if (head !== undefined) {
           head = Buffer.concat([head, chunk])
+          if (INCREMENT_MAGIC.every((byte, i) => head![i] === byte)) {
+            throw new UnsupportedError('backup.incremental', 'an incremental backup of WAL-G: this file holds changed pages only; fetch the backup with wal-g')
+          }
           if (head.length < BLOCK_SIZE) continue
           index = tellRelationKind(head.subarray(0, BLOCK_SIZE), 0) === 'index'
           if (index) continue
@@ -152,13 +164,4 @@ async function readText({ name, chunks }: TarEntry): Promise<string> {
 
 function relationKey({ directory, relNumber }: KeptFile & { kind: 'relation' }): string {
   return `${directory}/${relNumber}`
-}
-
-function isFile(path: string): boolean {
-  try {
-    return statSync(path).isFile()
-  } catch (error) {
-    if (isMissing(error)) return false
-    throw fileError(error, path)
-  }
 }

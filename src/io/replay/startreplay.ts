@@ -9,7 +9,8 @@ import { RM_XLOG_ID } from '../../wal/rmgr.ts'
 import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
 import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
 import { isSeedable, type Seed, seed } from '../backup/seed.ts'
-import { EXTRACTED_WAL } from '../backup/seedtar.ts'
+import { findWalTar } from '../backup/findtars.ts'
+import { EXTRACTED_WAL, extractWal } from '../backup/seedtar.ts'
 import { readControlFile, readMajor, readPrepared } from '../datadir/datadir.ts'
 import { FileSlru } from '../datadir/slru.ts'
 import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../pagestore/openstore.ts'
@@ -53,7 +54,8 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
     return resume(requireWal(wal, options.source), options, storeOptions)
   }
   // Before much is copied.
-  if (options.wal !== undefined) new WalInventory(options.wal)
+  const tar = options.wal === undefined ? undefined : await findWalTar(options.wal)
+  if (options.wal !== undefined && tar === undefined) new WalInventory(options.wal)
   if (!isSeedable(out)) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
   const lock = lockPageStore(out)
   // Another process may have been faster.
@@ -63,7 +65,7 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   })
   try {
     const seeded = await seed(options.source, out)
-    const wal = requireWal(options.wal ?? seeded.walDirectory, options.source)
+    const wal = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
     refuseOtherTimeline(seeded.start, seeded.timeline, wal, options.timeline)
     createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
     const store = openPageStore(out, storeOptions, lock)
@@ -86,9 +88,11 @@ function refuseAnother(source: string, out: string): void {
   throw new EnvironmentError('replay.system', `a replay of the cluster ${ours} is here, and not of ${theirs}; name another folder`, { file: out })
 }
 
-function resume(wal: string, { out, timeline }: StartOptions, storeOptions: PageStoreOptions): StartedReplay & { wal: string } {
+async function resume(named: string, { out, timeline }: StartOptions, storeOptions: PageStoreOptions): Promise<StartedReplay & { wal: string }> {
   const store = openPageStore(out, storeOptions)
   try {
+    const tar = await findWalTar(named)
+    const wal = tar === undefined ? named : await unpackWal(tar, out)
     const progress = progressOf(store.flushed)
     refuseOtherTimeline(progress.lsn, progress.transactions.timeline, wal, timeline)
     return { store, progress, resumed: true, trailingBytes: 0, wal }
@@ -107,6 +111,12 @@ function refuseOtherTimeline(lsn: WalPosition, timeline: number, wal: string, to
   const why = entry === undefined ? `which is no ancestor of ${wanted}`
     : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
   throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)
+}
+
+/** @returns the folder of the segments */
+async function unpackWal(tar: string, out: string): Promise<string> {
+  if (await extractWal(tar, out) > 0) return join(out, EXTRACTED_WAL)
+  throw new EnvironmentError('wal.none', 'no WAL segment in this tar file', { file: tar })
 }
 
 function requireWal(wal: string | undefined, source: string): string {

@@ -1,32 +1,39 @@
-import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { firstHistory, parseHistory, type TimelineEntry, type TimelineHistory } from '../../wal/history.ts'
-import { historyName, parseHistoryName, parseSegmentName, type SegmentName, segmentName, segmentNumber } from '../../wal/segment.ts'
-import { fileError, readFile } from '../datadir/files.ts'
-import { type Compression, COMPRESSIONS, decompressFile } from './decompress.ts'
+import { historyName, segmentName, segmentNumber } from '../../wal/segment.ts'
+import { COMPRESSIONS, compressionOf } from '../compression/format.ts'
+import { decompressFile } from '../compression/decompress.ts'
+import { readFile } from '../datadir/files.ts'
+import { archiveFiles, isFolder, whyNoWal } from './archivefolders.ts'
+import { type ArchiveHistory, type ArchiveSegment, parseArchiveName } from './archivename.ts'
 
 /** History files grow by a line per promotion. */
 const HISTORY_SIZE_MAX = 1 << 24
 
-export interface SegmentFile extends SegmentName {
+export interface SegmentFile extends ArchiveSegment {
   path: string
-  compression: Compression
+  /** Another complete file of the same segment whose content is another one, as its checksum says. */
+  rival?: string
 }
 
-/** What a folder of WAL holds, or one segment file by itself. Names that are none of WAL are passed over. */
+/**
+ * What a folder of WAL holds, pg_wal or an archive with its folders, or one segment file by itself. Names that are none of WAL are passed
+ * over. Only names are read: an archive may have 100,000 segments.
+ */
 export class WalInventory {
   readonly dir: string
   /** By timeline, high, low; of several files for one segment the best: complete before partial, plain before compressed. */
   private readonly segments = new Map<string, SegmentFile>()
-  private readonly histories = new Map<number, { path: string; compression: Compression }>()
+  private readonly histories = new Map<number, ArchiveHistory & { path: string }>()
 
   /** @throws EnvironmentError file.*, wal.none if there is no WAL */
   constructor(path: string) {
     const single = !isFolder(path)
     this.dir = single ? dirname(path) : path
-    for (const name of single ? [basename(path)] : namesIn(path)) this.add(name)
-    if (this.segments.size === 0) throw new EnvironmentError('wal.none', 'no WAL segment here', { file: path })
+    if (single) this.add(basename(path), path)
+    else for (const [name, file] of archiveFiles(path)) this.add(name, file)
+    if (this.segments.size === 0) throw new EnvironmentError('wal.none', whyNoWal(path, single, [...this.histories.keys()]), { file: path })
   }
 
   /** All segment files, complete ones first. */
@@ -36,14 +43,21 @@ export class WalInventory {
 
   /** The timeline that is newest here, by a segment or a history file. */
   get newestTimeline(): number {
-    return Math.max(...[...this.segments.values()].map(file => file.timeline), ...this.histories.keys())
+    let newest = 0
+    for (const timeline of this.histories.keys()) newest = Math.max(newest, timeline)
+    for (const { timeline } of this.segments.values()) newest = Math.max(newest, timeline)
+    return newest
   }
 
   /** A timeline without history file has no ancestors. @throws CorruptionError wal.history */
   history(timeline: number): TimelineHistory {
     const found = this.histories.get(timeline)
     if (found === undefined) return firstHistory(timeline)
-    const bytes = decompressFile(readFile(found.path), found.compression, HISTORY_SIZE_MAX, false)
+    const bytes = withPosition({ file: found.path }, () => {
+      if (found.unread !== undefined) throw new UnsupportedError('archive.encrypted', `the file is ${found.unread}`)
+      const packed = readFile(found.path)
+      return decompressFile(packed, compressionOf(packed, found.compression), HISTORY_SIZE_MAX, false)
+    })
     try {
       return parseHistory(new TextDecoder().decode(bytes), timeline)
     } catch (error) {
@@ -75,24 +89,18 @@ export class WalInventory {
     return [...numbers].sort((a, b) => a - b)
   }
 
-  /** pg_receivewal has both orders: `….gz.partial`, while others compress what is called `….partial`. */
-  private add(name: string): void {
-    const [stem, outer] = splitCompression(name)
-    const partial = outer === '' && stem.endsWith('.partial')
-    const [inner, compression] = partial ? splitCompression(stem.slice(0, -'.partial'.length)) : [stem, outer]
-    const path = join(this.dir, name)
-    const timeline = parseHistoryName(stem)
-    if (timeline !== undefined) {
-      const known = this.histories.get(timeline)
-      if (known === undefined || compression === '') this.histories.set(timeline, { path, compression })
+  private add(name: string, path: string): void {
+    const parsed = parseArchiveName(name)
+    if (parsed === undefined) return
+    if (parsed.kind === 'history') {
+      const known = this.histories.get(parsed.timeline)
+      if (known === undefined || parsed.compression === '') this.histories.set(parsed.timeline, { ...parsed, path })
       return
     }
-    const parsed = parseSegmentName(partial ? `${inner}.partial` : stem)
-    if (parsed === undefined) return
-    const key = (partial ? inner : stem).slice(0, 24)
-    const file = { ...parsed, path, compression }
-    const known = this.segments.get(key)
-    if (known === undefined || rank(file) < rank(known)) this.segments.set(key, file)
+    const file: SegmentFile = { ...parsed, path }
+    const known = this.segments.get(file.name)
+    if (known === undefined || rank(file) < rank(known)) this.segments.set(file.name, file)
+    else if (!known.partial && !file.partial && known.sha1 !== undefined && file.sha1 !== undefined && known.sha1 !== file.sha1) known.rival = path
   }
 }
 
@@ -106,27 +114,6 @@ export function historyPath({ dir }: WalInventory, timeline: number): string {
   return join(dir, historyName(timeline))
 }
 
-function splitCompression(name: string): [stem: string, compression: Compression] {
-  const found = COMPRESSIONS.find(suffix => suffix !== '' && name.endsWith(suffix)) ?? ''
-  return [name.slice(0, name.length - found.length), found]
-}
-
-function rank({ partial, compression }: SegmentFile): number {
-  return (partial ? 10 : 0) + COMPRESSIONS.indexOf(compression)
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory()
-  } catch (error) {
-    throw fileError(error, path)
-  }
-}
-
-function namesIn(dir: string): string[] {
-  try {
-    return readdirSync(dir).sort()
-  } catch (error) {
-    throw fileError(error, dir)
-  }
+function rank({ partial, compression, unread }: SegmentFile): number {
+  return (partial ? 100 : 0) + (unread === undefined ? 0 : 10) + COMPRESSIONS.indexOf(compression)
 }

@@ -8,7 +8,7 @@ import type { WalRecord } from '../../wal/record.ts'
 import { RecordMemory } from '../../wal/recordmemory.ts'
 import { isSegmentSize, segmentOf } from '../../wal/segment.ts'
 import { describeMissing, historyPath, type SegmentFile, WalInventory } from './inventory.ts'
-import { SegmentReader } from './segmentreader.ts'
+import { readSegmentHead, SegmentReader } from './segmentreader.ts'
 
 /** Bytes of WAL in memory, at most, beside one record and one compressed segment. */
 const CHUNK_SIZE = 1 << 20
@@ -169,7 +169,7 @@ export class WalSource {
   private isGenuine(number: number): boolean {
     const { file } = this.inventory.find(this.history, number, this.segmentSize)!
     const { major, segmentSize, systemIdentifier } = this
-    const view = firstPage(file, segmentSize)
+    const view = firstPage(file)
     const start = number * segmentSize
     const { timeline = 0 } = this.history.findLast(({ begin }) => begin <= start) ?? {}
     return view !== undefined
@@ -204,14 +204,9 @@ export class WalSource {
 }
 
 /** The first bytes of a segment; undefined if it has none. */
-function firstPage(file: SegmentFile, sizeMax?: number): DataView | undefined {
-  const segment = new SegmentReader(file, sizeMax)
-  try {
-    const bytes = segment.read(0, SIZE_OF_LONG_PAGE_HEADER, new Uint8Array(SIZE_OF_LONG_PAGE_HEADER))
-    return bytes.length < SIZE_OF_LONG_PAGE_HEADER ? undefined : new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  } finally {
-    segment.close()
-  }
+function firstPage(file: SegmentFile): DataView | undefined {
+  const bytes = readSegmentHead(file, SIZE_OF_LONG_PAGE_HEADER)
+  return bytes.length < SIZE_OF_LONG_PAGE_HEADER ? undefined : new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /**

@@ -4,7 +4,7 @@ import { lz4DecompressInto } from '../../common/lz4.ts'
 import {
   BLOCK_PLAIN, BLOCK_SIZES, FLG_BLOCK_CHECKSUM, FLG_CONTENT_CHECKSUM, FLG_CONTENT_SIZE, FLG_DICTIONARY, FLG_INDEPENDENT, FLG_VERSION,
   FLG_VERSION_MASK, MAGIC,
-} from '../lz4format.ts'
+} from './lz4format.ts'
 import { xxhash32 } from './xxhash32.ts'
 
 /**

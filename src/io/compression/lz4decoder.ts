@@ -1,10 +1,10 @@
-import { Transform, type TransformCallback } from 'node:stream'
 import { readU32 } from '../../common/bytes.ts'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import { lz4DecompressInto } from '../../common/lz4.ts'
+import { type Emit, StepDecoder } from './decoder.ts'
 import {
   BLOCK_PLAIN, BLOCK_SIZES, FLG_BLOCK_CHECKSUM, FLG_CONTENT_CHECKSUM, FLG_CONTENT_SIZE, FLG_DICTIONARY, FLG_VERSION, FLG_VERSION_MASK, MAGIC,
-} from '../lz4format.ts'
+} from './lz4format.ts'
 
 /** How far a match reaches back, into earlier blocks too. */
 const WINDOW = 1 << 16
@@ -13,34 +13,28 @@ const WINDOW = 1 << 16
  * Decompresses lz4 frames as they come in pieces, one after another, with the memory of one block: what `lz4` and pg_basebackup write.
  * Checksums are passed over: a tar file of pages that have their own.
  */
-export class Lz4Stream extends Transform {
-  private input: Uint8Array = new Uint8Array(0)
+export class Lz4Decoder extends StepDecoder {
+  private readonly emit: Emit
   private flags = 0
   private blockMax = 0
   private inFrame = false
+  private frames = 0
   /** The last 64 KiB of what was made, then the block at hand. */
   private out = new Uint8Array(0)
   private made = 0
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    try {
-      this.input = this.input.length === 0 ? chunk : Buffer.concat([this.input, chunk])
-      let at = 0
-      for (let length = this.step(at); length > 0; length = this.step(at)) at += length
-      this.input = this.input.slice(at)
-      done()
-    } catch (error) {
-      done(error as Error)
-    }
+  constructor(emit: Emit) {
+    super()
+    this.emit = emit
   }
 
-  override _flush(done: TransformCallback): void {
-    done(this.inFrame || this.input.length > 0 ? corrupt('cut short') : null)
-  }
-
-  /** Takes a header, a block or an end. @returns its length, 0 if not all of it is there yet */
-  private step(at: number): number {
+  /** A header, a block or an end. */
+  protected step(at: number): number {
     return this.inFrame ? this.takeBlock(at) : this.takeHeader(at)
+  }
+
+  protected checkEnd(): void {
+    if (this.inFrame || this.frames === 0 || this.input.length > 0) throw corrupt('cut short')
   }
 
   private takeHeader(at: number): number {
@@ -57,6 +51,7 @@ export class Lz4Stream extends Transform {
     this.blockMax = blockMax
     this.flags = flags
     this.made = 0
+    this.frames++
     this.inFrame = true
     return length
   }
@@ -90,7 +85,7 @@ export class Lz4Stream extends Transform {
     } else {
       this.made = lz4DecompressInto(this.input, start, start + size, this.out, from, from + this.blockMax)
     }
-    this.push(Buffer.from(this.out.slice(from, this.made).buffer))
+    this.emit(this.out.slice(from, this.made))
   }
 }
 

@@ -1,0 +1,58 @@
+import { Duplex } from 'node:stream'
+import { createBrotliDecompress, createGunzip } from 'node:zlib'
+import { UnsupportedError } from '../../common/errors.ts'
+import { Bzip2Decoder } from './bzip2.ts'
+import type { Decoder, Emit } from './decoder.ts'
+import type { Compression } from './format.ts'
+import { Lz4Decoder } from './lz4decoder.ts'
+import { LzmaAloneDecoder } from './lzmaalone.ts'
+import { XzDecoder } from './xz.ts'
+import { ZstdDecoder } from './zstd.ts'
+
+/** Of compressed bytes, and what may come of them at once. */
+const PIECE = 1 << 10
+const AT_ONCE_MAX = 1 << 29
+
+/** Streams that decompress with bounded memory, however long the content is; none for what is not compressed. */
+export function decompressors(compression: Compression, chunkSize: number): Duplex[] {
+  switch (compression) {
+    case '': return []
+    case '.gz': return [createGunzip({ chunkSize })]
+    case '.br': return [createBrotliDecompress({ chunkSize })]
+    case '.lz4': return [decoderStream((emit) => new Lz4Decoder(emit))]
+    case '.zst': return [decoderStream((emit) => new ZstdDecoder(emit))]
+    case '.bz2': return [decoderStream((emit) => new Bzip2Decoder(emit))]
+    case '.xz': return [decoderStream((emit) => new XzDecoder(emit))]
+    case '.lzma': return [decoderStream((emit) => new LzmaAloneDecoder(emit))]
+  }
+}
+
+/**
+ * Feeds a decoder so little at once that what comes out is bounded, and waits until that is taken. What expands further, as only bzip2 can
+ * that gives out what is left at its end, is refused.
+ */
+function decoderStream(make: (emit: Emit) => Decoder): Duplex {
+  return Duplex.from(async function* (source: AsyncIterable<Uint8Array>) {
+    let made: Uint8Array[] = []
+    let bytes = 0
+    const decoder = make((part) => {
+      bytes += part.length
+      if (bytes > AT_ONCE_MAX) throw new UnsupportedError('compression.expansion', `more than ${AT_ONCE_MAX} bytes at once; decompress the file first`)
+      made.push(part)
+    })
+    const take = (): Uint8Array[] => {
+      const parts = made
+      made = []
+      bytes = 0
+      return parts
+    }
+    for await (const chunk of source) {
+      for (let at = 0; at < chunk.length; at += PIECE) {
+        decoder.push(new Uint8Array(chunk.buffer, chunk.byteOffset + at, Math.min(PIECE, chunk.length - at)))
+        yield* take()
+      }
+    }
+    decoder.end()
+    yield* take()
+  })
+}
