@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { EnvironmentError } from '../common/errors.ts'
 import { createFile, writeFully } from './create.ts'
-import { isAlive } from './datadir/datadir.ts'
+import { isAlive } from './datadir/processes.ts'
 import { fileError, isMissing, readIfThere } from './datadir/files.ts'
 import { onEnd } from './interruption.ts'
 

@@ -8,6 +8,7 @@ import { type PreparedTransaction, parseTwoPhaseFile } from '../../xact/twophase
 import { STATE_FILE } from '../pagestore/statefile.ts'
 import { type ControlFile, parseControlFile } from './controlfile.ts'
 import { isMissing, listDir, readFile, readIfThere } from './files.ts'
+import { refuseRunningServer } from './lockfile.ts'
 import { directoryPath } from './places.ts'
 
 /** Files that tell that the data directory is a backup or a standby, whose pages are not yet what pg_control says. */
@@ -32,7 +33,7 @@ export interface DataDirectory {
 export function openDataDirectory(path: string): DataDirectory {
   const major = readMajor(path)
   if (exists(join(path, STATE_FILE))) throw refusal('replayed', 'ltap replay made this folder; name the data directory of a server', path)
-  refuseRunningServer(path)
+  const stale = refuseRunningServer(path)
   for (const name of RECOVERY_FILES) {
     if (!exists(join(path, name))) continue
     const advice = 'replay its WAL (ltap replay, or --wal), or start the server, let its recovery end, stop it with pg_ctl stop -m fast'
@@ -41,7 +42,7 @@ export function openDataDirectory(path: string): DataDirectory {
   const control = readControlFile(path, major)
   if (control.state !== 'shut down') {
     const advice = 'replay its WAL (ltap replay, or --wal), or start the server and stop it with pg_ctl stop -m fast'
-    throw refusal('state', `the server was not shut down cleanly (pg_control: ${control.state}); ${advice}`, path)
+    throw refusal('state', `the server was not shut down cleanly (pg_control: ${control.state}${stale === undefined ? '' : `; ${stale}`}); ${advice}`, path)
   }
   return { path, major, control, tablespaces: listTablespaces(path) }
 }
@@ -103,31 +104,6 @@ export function readPrepared(
       return { xid: Number.parseInt(name.slice(-8), 16), database: 0, subxacts: [] }
     }
   })
-}
-
-/** postmaster.pid of a process that is gone is left behind by a crash and harmless. @throws EnvironmentError datadir.running */
-export function refuseRunningServer(path: string): void {
-  const file = join(path, 'postmaster.pid')
-  const bytes = readIfThere(file)
-  if (bytes === undefined) return
-  const line = ascii(bytes).split('\n')[0]!.trim()
-  // A single-user server writes its pid negated.
-  const pid = Math.abs(Number(line))
-  if (!/^-?\d+$/.test(line) || pid === 0) {
-    throw refusal('running', 'postmaster.pid names no process; if no server runs here, delete it', file)
-  }
-  if (!isAlive(pid)) return
-  throw refusal('running', `a server may be running here (process ${pid}); stop it with pg_ctl stop -m fast`, file)
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: alive, of another user. Only "no such process" means gone.
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
-  }
 }
 
 function refusal(code: string, reason: string, file: string): EnvironmentError {
