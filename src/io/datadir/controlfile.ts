@@ -4,6 +4,7 @@ import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import type { Lsn, Xid } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 
 /*
  * global/pg_control (ControlFileData, pg_control.h), little-endian, in a file of 8192 bytes:
@@ -80,7 +81,7 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
   if (crc32c(bytes, 0, crcAt) !== readU32(bytes, crcAt)) throw new CorruptionError('control.crc', 'pg_control: wrong CRC', { byte: crcAt })
   const catalogVersion = readU32(bytes, 12)
   if (catalogVersion !== catalog) throw unsupported('control.catalog-version', 'catalog_version_no', catalogVersion, catalog, 12)
-  checkLayout(bytes)
+  checkLayout(bytes, major)
   const lsn = (at: number): Lsn => readI64(bytes, at) & 0xffffffffffffffffn
   const state = STATES[readU32(bytes, 16)]
   if (state === undefined) throw new CorruptionError('control.state', `pg_control: state ${readU32(bytes, 16)}`, { byte: 16 })
@@ -89,7 +90,7 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
     checkpoint: lsn(32), redo: lsn(40), timeline: readU32(bytes, 48),
     nextXid: { low: readU32(bytes, 64), epoch: readU32(bytes, 68) }, oldestXid: readU32(bytes, 84),
     nextOid: readU32(bytes, 72), nextMulti: readU32(bytes, 76), nextMultiOffset: readU32(bytes, 80), oldestMulti: readU32(bytes, 92),
-    checksums: checksumVersion(bytes), walSegmentSize: readU32(bytes, 228),
+    checksums: checksumVersion(bytes), walSegmentSize: walSegmentSizeOf(bytes),
     checkpointTime: Number(readI64(bytes, 104)), oldestActiveXid: readU32(bytes, 120),
     minRecoveryPoint: lsn(136), minRecoveryPointTimeline: readU32(bytes, 144),
     backupStartPoint: lsn(152), backupEndPoint: lsn(160), backupEndRequired: bytes[168] === 1,
@@ -97,20 +98,56 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
   }
 }
 
-/** What the build of the server decides and every page depends on. */
-function checkLayout(bytes: Uint8Array): void {
+/**
+ * What the build of the server decides (ReadControlFile, xlog.c, compares each of them). `float8ByVal` is none of these: it says whether 8
+ * bytes fit into a Datum, so it is 0 on machines of 32 bits, such as PGlite's WebAssembly. Stored values are the same there as long as
+ * maxAlign is 8: catalogs differ in typbyval and attbyval, which nothing here reads.
+ */
+const LAYOUT: readonly (readonly [name: string, byte: number, value: number])[] = [
+  // Where tuples and their attributes begin. i386 has 4.
+  ['maxAlign', 204, 8],
+  // The page.
+  ['blcksz', 216, BLOCK_SIZE],
+  // Which file has a block.
+  ['relseg_size', 220, SEGMENT_BLOCKS],
+  // The WAL page, and with it where the record of the last checkpoint ends.
+  ['xlog_blcksz', 224, WAL_PAGE_SIZE],
+  // typlen of name: the catalogs.
+  ['nameDataLen', 232, 64],
+  // Length of catalogs' arrays. No server is known to have another.
+  ['indexMaxKeys', 236, 32],
+  // The chunks of an out-of-line value.
+  ['toast_max_chunk_size', 240, 1996],
+  // A quarter of blcksz: the rows of pg_largeobject.
+  ['loblksize', 244, BLOCK_SIZE / 4],
+]
+const FLOAT8_BY_VAL = 248
+/** Since 18: whether char has a sign where the cluster was made. Some indexes are ordered by it, no heap is. */
+const DEFAULT_CHAR_SIGNEDNESS = 256
+
+function checkLayout(bytes: Uint8Array, major: PgMajor): void {
   if (readF64(bytes, 208) !== FLOAT_FORMAT) {
     throw new UnsupportedError('control.float', 'pg_control: the server has another format of double', { byte: 208 })
   }
-  const expected: readonly [string, number, number][] = [
-    ['maxAlign', 204, 8], ['blcksz', 216, BLOCK_SIZE], ['relseg_size', 220, SEGMENT_BLOCKS], ['nameDataLen', 232, 64],
-    ['toast_max_chunk_size', 240, 1996],
-  ]
-  for (const [name, at, value] of expected) {
+  for (const [name, at, value] of LAYOUT) {
     const found = readI32(bytes, at)
     if (found !== value) throw unsupported('control.layout', name, found, value, at)
   }
-  if (bytes[248] !== 1) throw unsupported('control.layout', 'float8ByVal', bytes[248]!, 1, 248)
+  checkFlag(bytes, 'float8ByVal', FLOAT8_BY_VAL)
+  if (major >= 18) checkFlag(bytes, 'default_char_signedness', DEFAULT_CHAR_SIGNEDNESS)
+}
+
+function checkFlag(bytes: Uint8Array, name: string, byte: number): void {
+  const found = bytes[byte]!
+  if (found > 1) throw new UnsupportedError('control.layout', `pg_control: ${name} is ${found}, ltap reads 0 and 1`, { byte })
+}
+
+/** Any that initdb --wal-segsize takes. */
+function walSegmentSizeOf(bytes: Uint8Array): number {
+  const size = readU32(bytes, 228)
+  const isPower = size >= 1 << 20 && size <= 1 << 30 && (size & (size - 1)) === 0
+  if (!isPower) throw new CorruptionError('control.layout', `pg_control: xlog_seg_size is ${size}, no power of two from 1 MiB to 1 GiB`, { byte: 228 })
+  return size
 }
 
 function checksumVersion(bytes: Uint8Array): boolean {
