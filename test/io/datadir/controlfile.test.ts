@@ -60,7 +60,8 @@ describe('pg_control', () => {
 describe.each(majors().slice(-1))('a server of 32 bits, Postgres %i', (major) => {
   test('gives the same files', async () => {
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
-      await sql.script(`create table t (a int8, b float8, c timestamptz, d float8[]); insert into t select i, i / 3.0, now(), array[i, 1.5] from generate_series(1, 500) i;
+      await sql.script(`create table t (a int8, b float8, c timestamptz, d float8[]);
+        insert into t select i, i / 3.0, now(), array[i, 1.5] from generate_series(1, 500) i;
         alter table t add column e int8 default 1 << 40`)
       await closeSessions(server)
       await server.stop()

@@ -52,7 +52,8 @@ describe.each(majors().slice(-1))('lock file of Postgres %i', (major) => {
       await server.kill()
 
       for (const path of [dataDir, copy]) {
-        expect(() => openCluster(path)).toThrow(/datadir.state: the server was not shut down cleanly \(pg_control: in production; process \d+ of postmaster.pid is gone\)/)
+        expect(() => openCluster(path))
+          .toThrow(/datadir.state: the server was not shut down cleanly \(pg_control: in production; process \d+ of postmaster.pid is gone\)/)
       }
       writeFileSync(file, named(1))
       expect(open).toThrow(/pg_control: in production; process 1 of postmaster.pid is another program now/)
