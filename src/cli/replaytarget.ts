@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { POSTGRES_EPOCH_SECONDS } from '../common/epoch.ts'
+import { isPositioned } from '../common/errors.ts'
 import { type Lsn, parseLsn, type WalPosition, walPosition } from '../common/ids.ts'
 import type { ReplayTarget } from '../engine/replay.ts'
 
@@ -33,7 +34,7 @@ function positionOf(lsn: Lsn): WalPosition {
   try {
     return walPosition(lsn)
   } catch (error) {
-    throw new InvalidArgumentError(`${(error as Error).message}.`)
+    throw new InvalidArgumentError(`${isPositioned(error) ? error.reason : String(error)}.`)
   }
 }
 

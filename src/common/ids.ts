@@ -1,3 +1,5 @@
+import { UnsupportedError } from './errors.ts'
+
 /** Postgres's own identifiers (postgres_ext.h, transam.h, block.h, off.h, xlogdefs.h). */
 
 /** Object id, u32. */
@@ -30,9 +32,9 @@ export function parseLsn(text: string): Lsn | undefined {
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`)
 }
 
-/** @throws RangeError at 2^53 and above, which no server has reached */
+/** @throws UnsupportedError lsn.range at 2^53 and above: valid, but 8 PiB of WAL, which no server has written */
 export function walPosition(lsn: Lsn): WalPosition {
-  if (lsn < 0n || lsn > 0x1fffffffffffffn) throw new RangeError(`LSN ${formatLsn(lsn)} is beyond 2^53`)
+  if (lsn < 0n || lsn > 0x1fffffffffffffn) throw new UnsupportedError('lsn.range', `LSN ${formatLsn(lsn)} is beyond 2^53, the last that ltap counts exactly`)
   return Number(lsn)
 }
 

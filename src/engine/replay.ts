@@ -1,7 +1,9 @@
+import * as v from 'valibot'
 import { EnvironmentError } from '../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import { Redo, type RedoState } from '../redo/redo.ts'
+import { count, flag, integer } from '../common/validate.ts'
+import { Redo, REDO_STATE, type RedoState } from '../redo/redo.ts'
 import type { RedoObserver } from '../redo/buffers.ts'
 import type { RedoStore } from '../redo/store.ts'
 import type { WalRecord } from '../wal/record.ts'
@@ -10,7 +12,7 @@ import { XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_COMMIT, X
 import { decodeBackupEnd, XLOG_BACKUP_END } from '../wal/xlog.ts'
 import type { TransactionStore } from '../xact/store.ts'
 import { TransactionLog, type TransactionObserver } from '../xact/transactionlog.ts'
-import type { TransactionState } from '../xact/transactionstate.ts'
+import { TRANSACTION_STATE, type TransactionState } from '../xact/transactionstate.ts'
 
 /** Pages, files and transaction status of a cluster, to be moved along the WAL. A port. */
 export interface ReplayStore extends RedoStore, TransactionStore {
@@ -37,6 +39,13 @@ export interface ReplayProgress {
   transactions: TransactionState
   redo: RedoState
 }
+
+/** What is read as a ReplayProgress, whose `lsn` is elsewhere. */
+export const REPLAY_PROGRESS = v.strictObject({
+  time: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  consistency: v.strictObject({ at: count, backupEndOf: v.exactOptional(count), reached: flag }),
+  transactions: TRANSACTION_STATE, redo: REDO_STATE,
+})
 
 /** How far to go: the first limit that is met. None: to the end of the WAL. */
 export interface ReplayTarget {

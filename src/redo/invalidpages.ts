@@ -1,6 +1,8 @@
+import * as v from 'valibot'
 import { CorruptionError } from '../common/errors.ts'
 import { type BlockNumber, formatWalPosition, type Oid, type WalPosition } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
+import { count, flag, integer, unsigned32 } from '../common/validate.ts'
 
 /** Plain data. */
 export interface InvalidPage extends RelFileLocator {
@@ -10,6 +12,11 @@ export interface InvalidPage extends RelFileLocator {
   present: boolean
   lsn: WalPosition
 }
+
+/** What is read as an InvalidPage. */
+export const INVALID_PAGE = v.strictObject({
+  spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, fork: integer(0, 3), block: unsigned32, present: flag, lsn: count,
+})
 
 /** How many of them an error names. */
 const NAMED_MAX = 5

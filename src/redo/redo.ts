@@ -1,7 +1,9 @@
+import * as v from 'valibot'
 import { CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
 import { formatWalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
+import { flag } from '../common/validate.ts'
 import { restoreImage } from '../wal/blockimage.ts'
 import { FORK_NAMES, FSM_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
 import {
@@ -19,7 +21,7 @@ import { HeapRedo } from './heap.ts'
 import { Heap2Redo } from './heap2.ts'
 import { redoSequence } from './sequence.ts'
 import { StorageRedo } from './storage.ts'
-import type { InvalidPage } from './invalidpages.ts'
+import { INVALID_PAGE, type InvalidPage } from './invalidpages.ts'
 import type { RedoPage, RedoStore } from './store.ts'
 import { VisibilityMap } from './visibility.ts'
 
@@ -42,6 +44,9 @@ export interface RedoState {
   /** Blocks that records changed and that were not there; none once the pages are consistent. */
   invalidPages: InvalidPage[]
 }
+
+/** What is read as a RedoState. */
+export const REDO_STATE = v.strictObject({ walLogHints: flag, invalidPages: v.array(INVALID_PAGE) })
 
 /**
  * Applies WAL records to pages, relation files, database directories and relation maps, and leaves what recovery of a real server leaves,

@@ -10,8 +10,6 @@ import { type WalPosition, formatWalPosition, parseLsn, walPosition } from '../c
  *
  * Blank lines and lines that begin with # are allowed; what follows the LSN is for people.
  */
-const MAX_LSN = BigInt(Number.MAX_SAFE_INTEGER)
-
 export interface TimelineEntry {
   timeline: number
   /** First byte of the WAL that is on this timeline. */
@@ -31,7 +29,7 @@ export function firstHistory(timeline: number): TimelineHistory {
 /**
  * readTimeLineHistory (timeline.c).
  * @param timeline whose history the text is
- * @throws CorruptionError wal.history
+ * @throws CorruptionError wal.history, UnsupportedError lsn.range
  */
 export function parseHistory(text: string, timeline: number): TimelineHistory {
   const entries: TimelineEntry[] = []
@@ -41,8 +39,9 @@ export function parseHistory(text: string, timeline: number): TimelineHistory {
     if (/^\s*(#|$)/.test(line)) continue
     const match = /^\s*(\d{1,10})\s+([0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8})(?:\s|$)/.exec(line)
     const lsn = match === null ? undefined : parseLsn(match[2]!)
-    if (match === null || lsn === undefined || lsn > MAX_LSN) throw corrupt(timeline, i, `no timeline and LSN in '${line.slice(0, 60)}'`)
+    if (match === null || lsn === undefined) throw corrupt(timeline, i, `no timeline and LSN in '${line.slice(0, 60)}'`)
     const ancestor = Number(match[1])
+    if (ancestor > 0xffffffff) throw corrupt(timeline, i, `timeline ${ancestor}`)
     const end = walPosition(lsn)
     if (ancestor <= last) throw corrupt(timeline, i, `timeline ${ancestor} after ${last}`)
     if (end < begin) throw corrupt(timeline, i, `timeline ${ancestor} ends at ${match[2]}, before it begins at ${formatWalPosition(begin)}`)

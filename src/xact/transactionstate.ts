@@ -1,8 +1,10 @@
+import * as v from 'valibot'
 import { type Oid, type Xid, xidPrecedes } from '../common/ids.ts'
+import { flag, integer, matching, unsigned32 } from '../common/validate.ts'
 import { TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, transactionStatus } from './clog.ts'
 import type { OffsetsPages } from './multixactlog.ts'
 import type { SlruPages } from './slru.ts'
-import type { PreparedTransaction } from './twophase.ts'
+import { PREPARED_TRANSACTION, type PreparedTransaction } from './twophase.ts'
 
 /** A 64-bit xid in two halves. */
 export interface FullXid {
@@ -32,6 +34,17 @@ export interface TransactionState extends OffsetsPages {
   missingPages: string[]
   consistent: boolean
 }
+
+const FULL_XID = v.strictObject({ low: unsigned32, epoch: unsigned32 })
+const OFFSETS_PAGE = integer(-1, 0xffffffff)
+
+/** What is read as a TransactionState. */
+export const TRANSACTION_STATE = v.strictObject({
+  timeline: integer(1, 0xffffffff), nextXid: FULL_XID, nextOid: unsigned32, nextMulti: unsigned32, nextMultiOffset: unsigned32, oldestXid: unsigned32,
+  oldestClogXid: unsigned32, oldestMulti: unsigned32, unresolvedFrom: FULL_XID, prepared: v.array(PREPARED_TRANSACTION),
+  missingPages: v.array(matching(/^[a-z ]{1,40} \d{1,10}$/, 'the name of a page')), consistent: flag,
+  lastOffsetsPage: OFFSETS_PAGE, aheadOffsetsPage: OFFSETS_PAGE,
+})
 
 /**
  * Of a checkpoint: its record, or pg_control. For a base backup it is the record at backup_label's CHECKPOINT LOCATION: the backup's

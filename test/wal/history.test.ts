@@ -19,7 +19,7 @@ test('history files', () => {
 
 test.each([
   ['x', 'no timeline'], ['1', 'no timeline'], ['1\t0', 'no timeline'], ['1\t0/100000000\tx', 'no timeline'], ['1\t0/10x', 'no timeline'],
-  ['1\tFFFFFFFF/0\tx', 'no timeline'], [`${REAL}1\t0/2000000\tx`, 'timeline 1 after 1'], [`${REAL}2\t0/1000000\tx`, 'before it begins'], ['9\t0/1\tx', 'no ancestor'],
+  [`${REAL}1\t0/2000000\tx`, 'timeline 1 after 1'], [`${REAL}2\t0/1000000\tx`, 'before it begins'], ['9\t0/1\tx', 'no ancestor'],
   ['0\t0/1\tx', 'timeline 0 after 0'],
 ])('a damaged history: %j', (text, reason) => {
   expect(() => parseHistory(text, 9)).toThrow(`wal.history: history of timeline 9, line`)

@@ -24,7 +24,7 @@ export interface BackupLabel {
   label: string
 }
 
-/** @throws CorruptionError backup.label, UnsupportedError backup.incremental */
+/** @throws CorruptionError backup.label, UnsupportedError backup.incremental, lsn.range */
 export function parseBackupLabel(text: string): BackupLabel {
   const fields = new Map<string, string>()
   for (const line of text.split('\n')) {
@@ -37,12 +37,16 @@ export function parseBackupLabel(text: string): BackupLabel {
   const from = fields.get('BACKUP FROM')
   if (from !== 'primary' && from !== 'standby') throw damaged('BACKUP FROM', from)
   const timeline = fields.get('START TIMELINE') ?? /\(file ([0-9A-F]{8})[0-9A-F]{16}\)/.exec(fields.get('START WAL LOCATION') ?? '')?.[1]
-  const timelineNumber = fields.has('START TIMELINE') ? Number(timeline) : Number.parseInt(timeline ?? '', 16)
-  if (!Number.isInteger(timelineNumber) || timelineNumber < 1) throw damaged('START TIMELINE', timeline)
+  const timelineNumber = fields.has('START TIMELINE') ? decimal(timeline) : Number.parseInt(timeline ?? '', 16)
+  if (!Number.isInteger(timelineNumber) || timelineNumber < 1 || timelineNumber > 0xffffffff) throw damaged('START TIMELINE', timeline)
   return {
     start: position(fields, 'START WAL LOCATION'), checkpoint: position(fields, 'CHECKPOINT LOCATION'), timeline: timelineNumber,
     method: fields.get('BACKUP METHOD') ?? '', from, label: fields.get('LABEL') ?? '',
   }
+}
+
+function decimal(text = ''): number {
+  return /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
 }
 
 function position(fields: Map<string, string>, name: string): WalPosition {

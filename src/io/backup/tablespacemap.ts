@@ -8,8 +8,11 @@ export function parseTablespaceMap(text: string): Map<Oid, string> {
   while (line.lastIndex < text.length) {
     const start = line.lastIndex
     const entry = /^(\d+) ([^]+)$/.exec(line.exec(text)?.[1] ?? '')
-    if (entry === null) throw new CorruptionError('backup.tablespace-map', 'tablespace_map: a line is no oid and path', { byte: start })
-    found.set(Number(entry[1]), entry[2]!.replaceAll(/\\([^])/g, '$1'))
+    const oid = Number(entry?.[1])
+    if (entry === null || oid > 0xffffffff || entry[2]!.includes('\0')) {
+      throw new CorruptionError('backup.tablespace-map', 'tablespace_map: a line is no oid and path', { byte: start })
+    }
+    found.set(oid, entry[2]!.replaceAll(/\\([^])/g, '$1'))
   }
   return found
 }

@@ -5,6 +5,7 @@ import type { Lsn, Xid } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
+import { checkControlRanges } from './controlrange.ts'
 
 /*
  * global/pg_control (ControlFileData, pg_control.h), little-endian, in a file of 8192 bytes:
@@ -85,7 +86,7 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
   const lsn = (at: number): Lsn => readI64(bytes, at) & 0xffffffffffffffffn
   const state = STATES[readU32(bytes, 16)]
   if (state === undefined) throw new CorruptionError('control.state', `pg_control: state ${readU32(bytes, 16)}`, { byte: 16 })
-  return {
+  const found: ControlFile = {
     systemIdentifier: readI64(bytes, 0) & 0xffffffffffffffffn, controlVersion, catalogVersion, state,
     checkpoint: lsn(32), redo: lsn(40), timeline: readU32(bytes, 48),
     nextXid: { low: readU32(bytes, 64), epoch: readU32(bytes, 68) }, oldestXid: readU32(bytes, 84),
@@ -93,9 +94,11 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
     checksums: checksumVersion(bytes), walSegmentSize: walSegmentSizeOf(bytes),
     checkpointTime: Number(readI64(bytes, 104)), oldestActiveXid: readU32(bytes, 120),
     minRecoveryPoint: lsn(136), minRecoveryPointTimeline: readU32(bytes, 144),
-    backupStartPoint: lsn(152), backupEndPoint: lsn(160), backupEndRequired: bytes[168] === 1,
-    walLevel: readI32(bytes, 172), walLogHints: bytes[176] === 1,
+    backupStartPoint: lsn(152), backupEndPoint: lsn(160), backupEndRequired: boolean(bytes, 168, 'backupEndRequired'),
+    walLevel: readI32(bytes, 172), walLogHints: boolean(bytes, 176, 'wal_log_hints'),
   }
+  checkControlRanges(found)
+  return found
 }
 
 /**
@@ -148,6 +151,11 @@ function walSegmentSizeOf(bytes: Uint8Array): number {
   const isPower = size >= 1 << 20 && size <= 1 << 30 && (size & (size - 1)) === 0
   if (!isPower) throw new CorruptionError('control.layout', `pg_control: xlog_seg_size is ${size}, no power of two from 1 MiB to 1 GiB`, { byte: 228 })
   return size
+}
+
+function boolean(bytes: Uint8Array, at: number, name: string): boolean {
+  if (bytes[at]! > 1) throw new CorruptionError('control.range', `pg_control: ${name} is ${bytes[at]}, which no server writes`, { byte: at })
+  return bytes[at] === 1
 }
 
 function checksumVersion(bytes: Uint8Array): boolean {

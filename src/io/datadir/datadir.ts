@@ -97,13 +97,20 @@ export function readPrepared(
   return listDir(folder).filter((name) => TWOPHASE_FILE.test(name)).map((name) => {
     const file = join(folder, name)
     try {
-      return withPosition({ file }, () => parseTwoPhaseFile(readFile(file), major))
+      return withPosition({ file }, () => parsePreparedFile(file, name, major))
     } catch (error) {
       if (onDamaged === undefined || !(error instanceof CorruptionError)) throw error
       onDamaged(error)
       return { xid: Number.parseInt(name.slice(-8), 16), database: 0, subxacts: [] }
     }
   })
+}
+
+/** TwoPhaseFilePath (twophase.c) names it by the xid, since 17 by the full one. */
+function parsePreparedFile(file: string, name: string, major: PgMajor): PreparedTransaction {
+  const prepared = parseTwoPhaseFile(readFile(file), major)
+  if (Number.parseInt(name.slice(-8), 16) === prepared.xid) return prepared
+  throw new CorruptionError('xact.twophase', `prepared transaction: the file is of xid ${prepared.xid}, not of the one in its name`)
 }
 
 function refusal(code: string, reason: string, file: string): EnvironmentError {

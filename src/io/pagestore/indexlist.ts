@@ -1,6 +1,7 @@
+import { CorruptionError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
-import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
+import { utf8Encode } from '../../common/utf8.ts'
 import type { DatabaseDirectory } from '../../redo/store.ts'
 
 /* ltap/indexes: `<spcOid>/<dbOid>/<relNumber>` in lines, sorted. Its CRC is in the state. */
@@ -44,14 +45,33 @@ export class IndexList {
     return utf8Encode(lines.sort().join(''))
   }
 
-  /** @param bytes of {@link format}, their CRC checked */
+  /**
+   * @param bytes of {@link format}, their CRC checked
+   * @throws CorruptionError pagestore.indexes
+   */
   static parse(bytes: Uint8Array): IndexList {
     const list = new IndexList()
-    for (const line of utf8Decode(bytes).split('\n').slice(0, -1)) {
-      const [spcOid, dbOid, relNumber] = line.split('/').map(Number)
-      list.add({ spcOid: spcOid!, dbOid: dbOid!, relNumber: relNumber! })
+    const text = asciiText(bytes)
+    for (const line of text.split('\n').slice(0, -1)) {
+      const [spcOid, dbOid, relNumber] = /^\d{1,10}\/\d{1,10}\/\d{1,10}$/.test(line) ? line.split('/').map(Number) : []
+      if (!isOid(spcOid) || !isOid(dbOid) || !isOid(relNumber)) throw damaged(`'${line.slice(0, 40)}' is no relation`)
+      list.add({ spcOid, dbOid, relNumber })
     }
+    if (text !== '' && !text.endsWith('\n')) throw damaged('it ends early')
     list.changed = false
     return list
   }
+}
+
+/** One character per byte: what is not ASCII is no digit. */
+function asciiText(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+}
+
+function isOid(value: number | undefined): value is Oid {
+  return value !== undefined && value <= 0xffffffff
+}
+
+function damaged(reason: string): CorruptionError {
+  return new CorruptionError('pagestore.indexes', `the list of indexes is damaged: ${reason}; seed the page store again`)
 }

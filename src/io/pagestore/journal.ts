@@ -2,11 +2,12 @@ import { closeSync, fsyncSync, renameSync, rmSync, unlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { bytesEqual, readU32 } from '../../common/bytes.ts'
 import { crc32c } from '../../common/crc32c.ts'
-import { CorruptionError } from '../../common/errors.ts'
+import { CorruptionError, withPosition } from '../../common/errors.ts'
+import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
 import { fileError, isMissing, readFully } from '../datadir/files.ts'
 import { openRegular } from '../datadir/regularfile.ts'
-import type { StoreOp } from './ops.ts'
+import { parseOp, type StoreOp } from './ops.ts'
 import { createFile, writeFully } from '../create.ts'
 import { syncDirectory } from './storefiles.ts'
 
@@ -156,8 +157,23 @@ class JournalReader {
       this.take(new Uint8Array(-(headLength + dataLength) & 3))
       crc = operationCrc(crc, head, data)
       if (crc !== expected) throw this.damaged('wrong CRC')
-      each(JSON.parse(utf8Decode(head)) as StoreOp, data)
+      each(this.operation(head, dataLength), data)
     }
+  }
+
+  private operation(head: Uint8Array, dataLength: number): StoreOp {
+    let text: string
+    try {
+      text = utf8Decode(head)
+    } catch {
+      throw this.damaged('an operation is not UTF-8')
+    }
+    const op = withPosition({ file: this.file, byte: this.at }, () => parseOp(text))
+    const first = op.op === 'write-pages' ? op.first : undefined
+    if (first !== undefined && (dataLength % BLOCK_SIZE !== 0 || (first % SEGMENT_BLOCKS) + dataLength / BLOCK_SIZE > SEGMENT_BLOCKS)) {
+      throw this.damaged(`${dataLength} bytes of pages from block ${first} on`)
+    }
+    return op
   }
 
   private takeData(length: number): Uint8Array {

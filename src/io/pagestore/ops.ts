@@ -1,3 +1,6 @@
+import * as v from 'valibot'
+import { count, matching, parseJson, type Persisted, unsigned32, validate } from '../../common/validate.ts'
+
 /**
  * What a flush does to the folder: in memory until it is journalled, then applied in place. All paths are relative to the store's
  * folder. Applying a whole list again, from any point at which an earlier attempt stopped, leaves the same files.
@@ -21,3 +24,20 @@ export type StoreOp =
 
 /** Takes operations in order; `data` is valid during the call. */
 export type OpSink = (op: StoreOp, data?: Uint8Array) => void
+
+const PATH = matching(/^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+)*$/, 'a path below the page store')
+
+const OP = v.variant('op', [
+  v.strictObject({ op: v.picklist(['remove-directory', 'make-directory', 'remove-fork', 'write-file', 'remove-file']), path: PATH }),
+  v.strictObject({ op: v.literal('adopt-directory'), path: PATH, from: PATH }),
+  v.strictObject({ op: v.literal('resize-fork'), path: PATH, keep: unsigned32, blocks: unsigned32 }),
+  v.strictObject({ op: v.literal('write-pages'), path: PATH, first: unsigned32 }),
+  v.strictObject({ op: v.literal('write-part'), path: PATH, at: count }),
+])
+
+const PERSISTED: Persisted = { code: 'pagestore.journal', name: 'an operation of the journal' }
+
+/** @throws CorruptionError pagestore.journal */
+export function parseOp(json: string): StoreOp {
+  return validate(OP, parseJson(json, PERSISTED), PERSISTED)
+}

@@ -1,8 +1,12 @@
+import * as v from 'valibot'
 import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import { formatWalPosition, parseLsn, walPosition, type WalPosition } from '../../common/ids.ts'
 import { PG_MAJORS, type PgMajor } from '../../common/pgversion.ts'
 import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
+import {
+  count, exactly, flag, integer, lsnText, oneOf, parseJson, type Persisted, systemIdentifierText, unsigned32, validate,
+} from '../../common/validate.ts'
 
 /*
  * ltap/state: one line of JSON, then its CRC-32C in hex.
@@ -58,29 +62,36 @@ export function formatState({ identity, replay, eventsLength, indexesCrc }: Stor
   return utf8Encode(`${text}\ncrc32c ${crcText(text)}\n`)
 }
 
-/** @throws CorruptionError pagestore.state, UnsupportedError pagestore.format */
+const STATE = v.strictObject({
+  format: exactly(FORMAT), systemIdentifier: systemIdentifierText, major: oneOf(PG_MAJORS), catalogVersion: unsigned32, checksums: flag,
+  lsn: lsnText, timeline: unsigned32, eventsLength: count, indexesCrc: unsigned32, rest: v.custom<Json>((rest) => rest !== undefined, 'JSON'),
+})
+const newer = v.object({ format: integer(FORMAT + 1, Number.MAX_SAFE_INTEGER) })
+
+const PERSISTED: Persisted = { code: 'pagestore.state', name: "the page store's state" }
+
+/**
+ * `rest` is for its owner to check.
+ * @throws CorruptionError pagestore.state with the member, UnsupportedError pagestore.format, lsn.range
+ */
 export function parseState(bytes: Uint8Array): StoreState {
   const [, text, crc] = TRAILER.exec(latin1(bytes)) ?? []
   if (text === undefined || crc !== hex(crc32c(bytes, 0, text.length))) throw damaged('wrong CRC')
-  const found = JSON.parse(utf8Decode(bytes.subarray(0, text.length))) as Record<string, Json>
-  if (found['format'] !== FORMAT) {
-    throw new UnsupportedError('pagestore.format', `the page store has format ${JSON.stringify(found['format'])}, this ltap reads ${FORMAT}`)
-  }
-  const { systemIdentifier, catalogVersion, checksums, lsn, timeline, eventsLength, indexesCrc, rest } = found
-  const major = PG_MAJORS.find((known) => known === found['major'])
-  const position = typeof lsn === 'string' ? parseLsn(lsn) : undefined
-  if (
-    typeof systemIdentifier !== 'string' || !/^\d+$/.test(systemIdentifier) || major === undefined || typeof catalogVersion !== 'number' ||
-    typeof checksums !== 'boolean' ||
-    position === undefined || typeof timeline !== 'number' || typeof eventsLength !== 'number' ||
-    typeof indexesCrc !== 'number' || rest === undefined
-  ) {
-    throw damaged('a field is missing or of another type')
-  }
+  const found = parseJson(decoded(bytes.subarray(0, text.length)), PERSISTED)
+  if (v.is(newer, found)) throw new UnsupportedError('pagestore.format', `the page store has format ${found.format}, this ltap reads ${FORMAT}`)
+  const { systemIdentifier, major, catalogVersion, checksums, lsn, timeline, eventsLength, indexesCrc, rest } = validate(STATE, found, PERSISTED)
   return {
     identity: { systemIdentifier: BigInt(systemIdentifier), major, catalogVersion, checksums },
-    replay: { lsn: walPosition(position), timeline, rest },
+    replay: { lsn: walPosition(parseLsn(lsn)!), timeline, rest },
     eventsLength, indexesCrc,
+  }
+}
+
+function decoded(bytes: Uint8Array): string {
+  try {
+    return utf8Decode(bytes)
+  } catch {
+    throw damaged('it is not UTF-8')
   }
 }
 
