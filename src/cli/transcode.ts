@@ -19,6 +19,7 @@ interface TranscodeOptions extends ReplayFirstOptions {
   database: string[]
   table: string[]
   exclude: string[]
+  excludeSecrets: boolean
   workers: number
   compression: Compression
   types: TypeProfile
@@ -35,6 +36,7 @@ const TEXT = {
     'ltap transcode /var/lib/postgresql/17/main --lake ./lake',
     'ltap transcode ./data --lake ./lake --database shop --table public.orders --table public.items',
     "ltap transcode ./data --lake ./lake --exclude 'audit.*' --exclude public.log_2019",
+    'ltap transcode ./data --lake ./lake --exclude-secrets   # without password hashes, passwords, connection strings',
     'ltap transcode ./data --lake ./lake --on-corrupt carry   # damaged pages are carried as they are, hidden and listed',
     'ltap transcode ./backup --wal ./archive --to 16/B374D848 --lake ./lake   # as it was then',
   ],
@@ -49,15 +51,16 @@ export function addTranscode(program: Command, run: Run): void {
     .requiredOption('--lake <dir>', 'folder for the lake, empty or missing')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
+    .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings', false)
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
     .addOption(new Option('--compression <codec>', 'of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .action(async (pgdata: string, given: TranscodeOptions) => {
-      const { lake, database, table, exclude, workers, compression, types, onCorrupt, unknownTransactions, strict, ...options } = given
+      const { lake, database, table, exclude, excludeSecrets, workers, compression, types, onCorrupt, unknownTransactions, strict, ...options } = given
       const output = begin(run, options)
       const started = performance.now()
-      const filter = { databases: database, tables: table, exclude }
+      const filter = { databases: database, tables: table, exclude, excludeSecrets }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({
           pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, onProgress,

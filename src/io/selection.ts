@@ -4,6 +4,7 @@ import { EnvironmentError } from '../common/errors.ts'
 import type { NotRead } from '../lake/notread.ts'
 import type { Cluster } from './cluster.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
+import { secretReason } from './secrets.ts'
 
 /** Which relations of a cluster a job is about; empty lists mean all. */
 export interface RelationFilter {
@@ -13,6 +14,8 @@ export interface RelationFilter {
   tables: readonly string[]
   /** Patterns of tables to leave out, see catalog/tablename.ts; their TOAST relations go along. */
   exclude?: readonly string[]
+  /** Leaves out the catalogs that hold secrets, see secrets.ts. */
+  excludeSecrets?: boolean
 }
 
 export interface SelectedRelations {
@@ -26,7 +29,7 @@ export interface SelectedRelations {
 
 /** @throws EnvironmentError selection.* for names that the cluster does not have */
 export function selectRelations(cluster: Cluster, filter: RelationFilter = { databases: [], tables: [] }): SelectedRelations {
-  const { databases, tables, exclude = [] } = filter
+  const { databases, tables, exclude = [], excludeSecrets = false } = filter
   for (const name of databases) {
     if (!cluster.databases.some((database) => database.name === name)) {
       const known = cluster.databases.map((database) => database.name).join(', ')
@@ -40,7 +43,8 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   const unstored = chosen.flatMap(({ oid }) => cluster.unstored(oid))
   const nonHeap = oids.flatMap((oid) => cluster.nonHeap(oid))
   const parents = unstored.filter(({ relkind }) => relkind === 'p')
-  const all = withoutExcluded({ relations, parents, notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable)] }, exclude)
+  const found = { relations, parents, notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable)] }
+  const all = withoutExcluded(excludeSecrets ? withoutSecrets(found) : found, exclude)
   if (tables.length === 0) return { ...all, complete }
   return { ...selectTables(all, tables), complete }
 }
@@ -55,6 +59,17 @@ function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation
 }
 
 type Selected = Omit<SelectedRelations, 'complete'>
+
+function withoutSecrets({ relations, parents, notRead }: Selected): Selected {
+  const secret = new Map(relations.flatMap((relation) => {
+    const reason = secretReason(relation)
+    return reason === undefined ? [] : [[relation, reason] as const]
+  }))
+  const toast = toastOf([...secret.keys()])
+  const entries = [...secret].map(([{ database, schema, name, oid, relkind }, reason]): NotRead =>
+    ({ database: databaseName(database), schema, name, oid, relkind, why: 'secrets', reason }))
+  return { relations: relations.filter((relation) => !secret.has(relation) && !toast(relation)), parents, notRead: [...notRead, ...entries] }
+}
 
 function withoutExcluded({ relations, parents, notRead }: Selected, patterns: readonly string[]): Selected {
   const excluded = excludedTables<Relation | UnstoredRelation | NotRead>([...relations, ...parents, ...notRead], patterns)

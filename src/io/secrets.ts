@@ -1,0 +1,21 @@
+import type { Relation } from '../catalog/relations.ts'
+import type { Oid } from '../common/ids.ts'
+
+/** Catalogs that hold what opens a door, here or elsewhere, and what --exclude-secrets says of each. */
+const SECRETS: ReadonlyMap<Oid, string> = new Map([
+  [1260, 'pg_authid holds password hashes'],
+  [1417, 'pg_foreign_server holds options of connections'],
+  [1418, 'pg_user_mapping holds passwords of other servers'],
+  [6100, 'pg_subscription holds connection strings'],
+  // ANALYZE puts sample values of every column there, of these catalogs too.
+  [2619, 'pg_statistic holds samples of the values of these catalogs, and of all others'],
+])
+/** VACUUM FULL writes a catalog anew under this name; the server crashed in it. */
+const TRANSIENT_NAME = /^pg_temp_(\d+)$/
+
+/** Why --exclude-secrets leaves a relation out; undefined if it does not. Its TOAST relation goes along. */
+export function secretReason({ schema, name, oid }: Pick<Relation, 'schema' | 'name' | 'oid'>): string | undefined {
+  if (schema !== 'pg_catalog') return undefined
+  const reason = SECRETS.get(oid) ?? SECRETS.get(Number(TRANSIENT_NAME.exec(name)?.[1]))
+  return reason && `left out by --exclude-secrets: ${reason}`
+}
