@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import { CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
+import { type CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
@@ -83,10 +83,7 @@ class RebuildJob {
   private async checkAll(pool: Pool): Promise<void> {
     const { lake } = this.options
     try {
-      for (const { relation, target } of this.relations) {
-        checkCoverage(relation)
-        target.check()
-      }
+      for (const { target } of this.relations) target.check()
       await settleAll(this.relations.flatMap(({ relation }) => relation.files.map(async (file) => {
         await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected: expectedFile(this.manifest, relation, file) })
       })))
@@ -113,22 +110,6 @@ class RebuildJob {
       throw withRemark(error, 'the data directory is half overwritten: start no server on it, make a new copy')
     }
     return { relations: this.relations.length, pages, bytes: pages * BLOCK_SIZE }
-  }
-}
-
-/** What ltap.json says a relation's length is, and the files that it has, must be one. @throws CorruptionError lake.blocks */
-function checkCoverage(relation: LakeRelation): void {
-  let next = 0
-  for (const { firstBlock, blockCount, path } of [...relation.files].sort((a, b) => a.firstBlock - b.firstBlock)) {
-    if (firstBlock !== next) {
-      const position = { relation: lakeRelationName(relation), file: path }
-      throw new CorruptionError('lake.blocks', `the file begins with block ${firstBlock}, expected ${next}`, position)
-    }
-    next += blockCount
-  }
-  const blocks = relation.forks.main ?? 0
-  if (next !== blocks) {
-    throw new CorruptionError('lake.blocks', `the files have ${next} blocks, ltap.json says ${blocks}`, { relation: lakeRelationName(relation) })
   }
 }
 
