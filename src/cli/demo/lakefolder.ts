@@ -32,8 +32,8 @@ export class LakeFolder {
       writeFile(join(this.path, MARKER_NAME), MARKER_TEXT)
     } catch (error) {
       this.lock?.release()
-      if (error instanceof EnvironmentError) throw error
-      const reason = error instanceof Error ? error.message : String(error)
+      if (error instanceof EnvironmentError && !error.code.startsWith('file.')) throw error
+      const reason = error instanceof EnvironmentError ? error.reason : String(error)
       throw new EnvironmentError('demo.lake', `cannot write the lake: ${reason}; name another folder with --lake`)
     }
   }
