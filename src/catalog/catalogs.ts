@@ -12,6 +12,10 @@ export const PROCEDURE_RELATION_ID = 1255
 export const RELATION_RELATION_ID = 1259
 export const DATABASE_RELATION_ID = 1262
 export const TABLESPACE_RELATION_ID = 1213
+export const ATTR_DEFAULT_RELATION_ID = 2604
+export const OPERATOR_RELATION_ID = 2617
+export const COLLATION_RELATION_ID = 3456
+export const TS_CONFIG_RELATION_ID = 3602
 export const ACCESS_METHOD_RELATION_ID = 2601
 export const DEPEND_RELATION_ID = 2608
 export const INHERITS_RELATION_ID = 2611
@@ -218,6 +222,41 @@ export function pgAmReader(layout: CatalogLayout, encoding: number): Reader<PgAm
 /** INTERNALlanguageId and ClanguageId (pg_language.dat). */
 const INTERNAL_LANGUAGE = 12
 const C_LANGUAGE = 13
+
+/** A row of pg_attrdef: the expression of a default or a generated column. */
+export interface PgAttrdef {
+  relId: Oid
+  attnum: number
+  /** adbin, a pg_node_tree; undefined for those that `wanted` refuses. */
+  tree: Uint8Array | undefined
+}
+
+export function pgAttrdefReader(layout: CatalogLayout, wanted: (relId: Oid, attnum: number) => boolean): Reader<PgAttrdef> {
+  const at = columns(layout, 'adrelid', 'adnum', 'adbin')
+  return (tuple) => {
+    const relId = tuple.oid(at.adrelid)
+    const attnum = tuple.int2(at.adnum)
+    return { relId, attnum, tree: wanted(relId, attnum) ? tuple.payload(at.adbin) : undefined }
+  }
+}
+
+/** A chunk of a TOAST relation. */
+export function toastChunkReader(layout: CatalogLayout): Reader<{ id: Oid; sequence: number; data: Uint8Array }> {
+  const at = columns(layout, 'chunk_id', 'chunk_seq', 'chunk_data')
+  return (tuple) => ({ id: tuple.oid(at.chunk_id), sequence: tuple.int4(at.chunk_seq), data: tuple.payload(at.chunk_data) })
+}
+
+export interface QualifiedName extends OidName {
+  namespace: Oid
+}
+
+/** @param prefix `opr`, `pro`, `coll` or `cfg`: of the columns' names */
+export function qualifiedNameReader(layout: CatalogLayout, prefix: string, encoding: number): Reader<QualifiedName> {
+  const at = columns(layout, 'oid', `${prefix}name`, `${prefix}namespace`)
+  return (tuple) => ({
+    oid: tuple.oid(at['oid']!), name: nameText(tuple.name(at[`${prefix}name`]!), encoding), namespace: tuple.oid(at[`${prefix}namespace`]!),
+  })
+}
 
 /** Returns undefined for functions of other languages and for those that `wanted` refuses. */
 export function pgProcReader(layout: CatalogLayout, wanted: (oid: Oid) => boolean): Reader<PgProc | undefined> {

@@ -8,6 +8,7 @@ import type { PgAttribute, PgClass, PgDatabase, PgEnum, PgInherits, PgRange, PgT
 import type { HeapSource } from './heapsource.ts'
 import { bootstrapLayouts, CatalogLayout } from './layout.ts'
 import { type CatalogToast, type CatalogTuple, scanCatalog } from './scan.ts'
+import { chunksByValue, storedValue } from './toastchunks.ts'
 
 /** Decides row versions at L; xact's Snapshot. */
 export interface CatalogVisibility {
@@ -43,6 +44,7 @@ export interface ClassVersion {
 /** What the catalogs of one database say at L. */
 export interface DatabaseCatalog {
   database: PgDatabase
+  major: PgMajor
   classes: readonly ClassVersion[]
   /** Visible attributes of every relation that is no index, in attnum order. */
   attributes: (relId: Oid) => readonly PgAttribute[]
@@ -55,6 +57,8 @@ export interface DatabaseCatalog {
   tablespaces: () => catalogs.OidName[]
   /** Reads pg_am. */
   accessMethods: () => catalogs.PgAm[]
+  /** Visible rows of any catalog of the database; its out-of-line values are read from its TOAST relation. */
+  read: <T>(oid: Oid, reader: (layout: CatalogLayout) => (tuple: CatalogTuple) => T) => T[]
   /** Those of the functions that are written in C. Reads pg_proc. */
   functions: (oids: ReadonlySet<Oid>) => catalogs.PgProc[]
   /** Every type of an extension, with the extension's name. Reads pg_depend and pg_extension. */
@@ -89,11 +93,11 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
     const kind = relations.get(relId)?.row.kind
     return kind !== undefined && !INDEX_KINDS.includes(kind)
   })
-  const read = <T>(oid: Oid, reader: (layout: CatalogLayout) => (tuple: CatalogTuple) => T, wanted = visibleAtL(sources)): T[] => {
+  const read = <T>(oid: Oid, reader: (layout: CatalogLayout) => (tuple: CatalogTuple) => T, wanted = visibleAtL(sources), from = sources): T[] => {
     const version = relations.get(oid)
     if (!version?.locator) throw new CorruptionError('catalog.class', `pg_class has no catalog ${oid}`)
     const layout = layoutOf(version.row, attributes(oid))
-    return allRows(sources, version.locator, layout, reader(layout), wanted)
+    return allRows(from, version.locator, layout, reader(layout), wanted)
   }
   const types = visibleRows(sources, mapped(catalogs.TYPE_RELATION_ID), layouts.pgType, catalogs.pgTypeReader(layouts.pgType, encoding))
   // Every version: the schema of a relation that is not committed may not be committed either. A visible name comes last and wins.
@@ -101,7 +105,13 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
     read(catalogs.NAMESPACE_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'nspname', encoding), wanted)
   const namespaces = new Map([...schemaNames(notAborted(sources)), ...schemaNames(visibleAtL(sources))].map(({ oid, name }) => [oid, name]))
   return {
-    database, classes, attributes,
+    database, major: sources.major, classes, attributes,
+    read: (oid, reader) => {
+      const toastRelId = relations.get(oid)?.row.toastRelId ?? 0
+      const chunks = lazy(() => chunksByValue(toastRelId === 0 ? [] : read(toastRelId, catalogs.toastChunkReader)))
+      const toast: CatalogToast = { fetch: (pointer) => storedValue(chunks().get(pointer.valueId), pointer) }
+      return read(oid, reader, visibleAtL(sources), { ...sources, toast })
+    },
     types: new Map(types.map((type) => [type.oid, type])),
     enums: read(catalogs.ENUM_RELATION_ID, (layout) => catalogs.pgEnumReader(layout, encoding)),
     ranges: read(catalogs.RANGE_RELATION_ID, catalogs.pgRangeReader),
@@ -197,4 +207,9 @@ function allRows<T>(
     source.close()
   }
   return rows
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => (made ??= { value: make() }).value
 }

@@ -7,6 +7,7 @@ import type { PgClass } from './catalogs.ts'
 import type { ClassVersion, DatabaseCatalog } from './database.ts'
 import type { TupleDesc } from './tupledesc.ts'
 import { TypeDefs } from './typedefs.ts'
+import { type VirtualColumn, VirtualColumns } from './virtualcolumns.ts'
 
 export interface DatabaseName {
   /** 0 for the shared catalogs. */
@@ -34,6 +35,7 @@ export interface Relation {
   parents: readonly Oid[]
   /** By MVCC at L. A relation that only a prepared transaction or a deleted row version names is not. */
   visible: boolean
+  virtualColumns: readonly VirtualColumn[]
   /** relispopulated: a server refuses to read a materialized view that was never filled. */
   populated: boolean
 }
@@ -46,6 +48,7 @@ export interface UnstoredRelation {
   oid: Oid
   relkind: 'p' | 'v' | 'f'
   desc: TupleDesc
+  virtualColumns: readonly VirtualColumn[]
   parents: readonly Oid[]
 }
 
@@ -135,6 +138,7 @@ class Lister {
   private readonly database: DatabaseName
   private readonly types: TypeDefs
   private readonly accessMethods: AccessMethods
+  private readonly virtual: VirtualColumns
   private readonly parents: ReadonlyMap<Oid, Oid[]>
 
   constructor(catalog: DatabaseCatalog, database: DatabaseName) {
@@ -142,6 +146,7 @@ class Lister {
     this.database = { oid: database.oid, name: database.name, encoding: database.encoding }
     this.types = new TypeDefs(catalog)
     this.accessMethods = new AccessMethods(catalog)
+    this.virtual = new VirtualColumns(catalog, this.types)
     this.parents = parentsByChild(catalog)
   }
 
@@ -159,11 +164,12 @@ class Lister {
     return {
       ...this.identity(row), relkind, persistence: row.persistence === 'u' ? 'u' : 'p', locator, desc: visible ? this.desc(row) : undefined,
       toastRelId: row.toastRelId, visible, populated: row.populated,
+      virtualColumns: visible ? this.virtualColumns(row) : [],
     }
   }
 
   unstored(row: PgClass, relkind: UnstoredRelation['relkind']): UnstoredRelation {
-    return { ...this.identity(row), relkind, desc: this.desc(row) }
+    return { ...this.identity(row), relkind, desc: this.desc(row), virtualColumns: this.virtualColumns(row) }
   }
 
   private identity(row: PgClass): Pick<Relation, 'database' | 'schema' | 'name' | 'oid' | 'parents'> {
@@ -173,6 +179,10 @@ class Lister {
 
   private desc(row: PgClass): TupleDesc {
     return withPosition({ relation: this.fullName(row) }, () => buildTupleDesc(this.catalog.attributes(row.oid), row.natts, this.types))
+  }
+
+  private virtualColumns(row: PgClass): VirtualColumn[] {
+    return this.virtual.of(row.oid)
   }
 
   private fullName(row: PgClass): string {

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { findTable, refuseUnpopulated } from '../io/inspect/findtable.ts'
 import { TableReader } from '../io/inspect/tablereader.ts'
+import { virtualColumnText } from '../lake/views.ts'
 import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses, tellUnknown } from './corruptoptions.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { HEAP_ROW_SHAPE } from './heaprowshape.ts'
@@ -45,6 +46,7 @@ export function addInspectTable(inspect: Command, run: Run): void {
         const cluster = openCluster(files, clusterOptionsOf(options))
         const relation = findTable(cluster, name, database)
         if (!dead) refuseUnpopulated(relation)
+        for (const column of relation.virtualColumns) await output.note(`ltap: ${virtualColumnText(column)}`)
         const reader = new TableReader(cluster, relation)
         try {
           const damage: string[] = []

@@ -32,6 +32,10 @@ export interface ManifestSummary {
   /** As in the manifest. */
   unknownTransactions: Manifest['unknownTransactions']
   damage: readonly string[]
+  /** Generated columns that no file has. */
+  virtualColumns: { relation: string; name: string; type: string; expression: string }[]
+  /** Materialized views that were never filled. */
+  notPopulated: string[]
   damagedPages: { relation: string; block: number; error: string }[]
   notRead: readonly NotRead[]
   /** Values that are in no column, by relation. */
@@ -58,6 +62,9 @@ export function summarizeManifest(manifest: Manifest, lake: string, seconds: num
       partialBlocks,
     },
     unknownTransactions, damage,
+    virtualColumns: manifest.relations.flatMap((relation) =>
+      (relation.virtualColumns ?? []).map((column) => ({ relation: lakeRelationName(relation), ...column }))),
+    notPopulated: stored.filter(({ populated }) => populated === false).map(lakeRelationName),
     damagedPages: files.flatMap(({ relation, damaged }) => damaged.map(({ block, error }) => ({ relation, block, error }))), notRead,
     notShown: valuesNotShown(stored), seconds,
   }

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import type { Compression } from '../columnar/transcode.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { transcodeLake } from '../io/transcodelake.ts'
+import { virtualColumnText } from '../lake/views.ts'
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
@@ -96,6 +97,8 @@ function summaryText(summary: ManifestSummary): string {
     ...listed('values not shown', notShown.map(notShownText), LISTED_MAX),
     ...listed('orphan file', orphanFiles, LISTED_MAX),
     ...listed('partial block', partialBlocks.map(({ relation, bytes }) => `${relation} has ${bytes} bytes behind its last whole block`), LISTED_MAX),
+    ...listed('virtual column', summary.virtualColumns.map((column) => `${column.relation}: ${virtualColumnText(column)}`), LISTED_MAX),
+    ...listed('not populated', summary.notPopulated, LISTED_MAX),
     ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
   ].join('')}`
 }

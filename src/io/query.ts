@@ -178,6 +178,7 @@ function sqlError(error: unknown, views?: LakeViews): EnvironmentError {
   if (views && /^Binder Error: Ambiguous reference .*"pg_catalog"/.test(reason)) {
     return new EnvironmentError('query.sql', views.pgCatalogHint())
   }
+  if (views && reason.startsWith('Binder Error')) return new EnvironmentError('query.sql', reason + views.virtualColumnHint(reason))
   const hint = views && /^Catalog Error: .*does not exist/.test(reason) ? ` (${views.hints()})` : ''
   return new EnvironmentError('query.sql', reason + hint)
 }

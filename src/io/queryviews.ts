@@ -3,7 +3,7 @@ import { EnvironmentError } from '../common/errors.ts'
 import { type DatabaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings } from '../lake/viewnames.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { notReadText } from '../lake/notread.ts'
-import { createView, globEscape, quoteText, type ViewColumns } from '../lake/views.ts'
+import { createView, globEscape, quoteText, type ViewColumns, virtualColumnText } from '../lake/views.ts'
 import { checkLakeFile } from './lakefile.ts'
 
 /**
@@ -80,6 +80,13 @@ export class LakeViews {
   files(): string[] {
     const paths = [...this.checked].flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
     return paths.map((path) => this.root + path).flatMap((path) => (globEscape(path) === path ? [path] : [path, globEscape(path)]))
+  }
+
+  /** What helps with a column that was not found: of a relation that the text names, a virtual column. */
+  virtualColumnHint(reason: string): string {
+    const [, asked = ''] = /(?:Referenced column|does not have a column named|Column with name) "([^"]+)"/.exec(reason) ?? []
+    const found = this.relations.flatMap(({ relation }) => relation.virtualColumns ?? []).find(({ name }) => foldName(name) === foldName(asked))
+    return found === undefined ? '' : ` (${virtualColumnText(found)})`
   }
 
   /** What helps with a table that was not found. */

@@ -183,7 +183,7 @@ class TranscodeJob {
     return {
       database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
       forks: storage.forks, visible, ...(relation.populated ? {} : { populated: false }), toastRelId: relation.toastRelId, parents,
-      ...columnsOf(descriptor, this.descriptor),
+      ...virtualOf(relation), ...columnsOf(descriptor, this.descriptor),
       files: files.map(({ file }) => file), lanes, ...(storage.trailingBytes > 0 && { trailingBytes: storage.trailingBytes }),
     }
   }
@@ -254,16 +254,21 @@ class TranscodeJob {
   }
 
   /** A partitioned parent has no pages, but queries ask for it: its schema is in the manifest. */
-  private async parent({ database, schema, name, oid, parents, desc }: UnstoredRelation): Promise<LakeRelation> {
+  private async parent({ database, schema, name, oid, parents, desc, virtualColumns }: UnstoredRelation): Promise<LakeRelation> {
     const descriptor: RelationDescriptor = {
       spcOid: 0, dbOid: database.oid, relNumber: 0, database: database.name, schema, name, oid, relkind: 'p', blocks: 0,
       encoding: database.encoding, desc,
     }
     return {
       database: database.name, schema, name, oid, relkind: 'p', persistence: 'p', spcOid: 0, dbOid: database.oid, relNumber: 0, path: '', forks: {},
-      visible: true, toastRelId: 0, parents, ...columnsOf(descriptor, this.descriptor), files: [], lanes: newLaneCounts(),
+      visible: true, toastRelId: 0, parents, ...virtualOf({ virtualColumns }), ...columnsOf(descriptor, this.descriptor), files: [], lanes: newLaneCounts(),
     }
   }
+}
+
+/** Lakes of clusters without virtual columns have no such member. */
+function virtualOf({ virtualColumns }: Pick<Relation, 'virtualColumns'>): Pick<LakeRelation, 'virtualColumns'> {
+  return virtualColumns.length > 0 ? { virtualColumns } : {}
 }
 
 function columnsOf(relation: RelationDescriptor, cluster: ClusterDescriptor): { columns: string[]; overflow: boolean } {

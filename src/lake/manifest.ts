@@ -8,6 +8,7 @@ import {
 import type { TypeProfile } from '../datum/typedef.ts'
 import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
 import { type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
 import type { NotRead } from './notread.ts'
 
 /** `<lake>/ltap.json`: what the lake holds. Written last and atomically, so that a lake half written is never taken for a whole one. */
@@ -78,6 +79,8 @@ export interface LakeRelation extends RelFileLocator {
   parents: readonly number[]
   /** User columns in order, as they are named in the files. */
   columns: readonly string[]
+  /** Generated columns that are not stored (Postgres 18): no file has them; absent if there are none. */
+  virtualColumns?: readonly VirtualColumn[]
   /** The files have an `_overflow` column. */
   overflow: boolean
   /** In block order; a relation without blocks has one file without rows, which carries its schema. */
@@ -130,7 +133,7 @@ const RELATION = v.object({
   relkind: oneOf(['r', 'm', 't', 'S', 'p']), persistence: oneOf(['p', 'u']), path: FORK_PATH,
   forks: v.object({ main: BLOCKS, fsm: BLOCKS, vm: BLOCKS, init: BLOCKS }), visible: flag, toastRelId: unsigned32, parents: v.array(unsigned32),
   columns: v.array(text), overflow: flag, files: v.array(FILE), lanes: LANES, trailingBytes: v.exactOptional(count),
-  populated: v.exactOptional(exactly(false)),
+  populated: v.exactOptional(exactly(false)), virtualColumns: v.exactOptional(v.array(v.object({ name: text, type: text, expression: text }))),
 })
 
 const NOT_READ = v.object({

@@ -1,3 +1,4 @@
+import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { printable } from '../common/printable.ts'
 import type { LakeFile, LakeRelation, Manifest } from './manifest.ts'
@@ -187,6 +188,11 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
+/** Of a column that no file has. */
+export function virtualColumnText({ name, type, expression }: VirtualColumn): string {
+  return `generated column ${quoteName(name)} ${type} is not stored; Postgres computes it as ${expression.replace(/\s+/g, ' ').trim()}`
+}
+
 /** `<lake>/views.sql`: user tables' visible rows in stock DuckDB, paths relative to the lake's folder. */
 export function viewsFile(manifest: Manifest): string {
   const databases = userDatabases(manifest).map((database) => databaseNames(manifest, database))
@@ -218,6 +224,8 @@ function databaseViews(names: DatabaseNames, catalog: string | undefined): strin
     ...renamings(names, tables)
       .filter((note) => catalog !== undefined || !note.startsWith('database '))
       .map((note) => `-- ${comment(note)}\n`),
+    ...tables.flatMap(({ schema, name, relation }) => (relation.virtualColumns ?? [])
+      .map((column) => `-- ${comment(`${quoteName(schema)}.${quoteName(name)}: ${virtualColumnText(column)}`)}\n`)),
     ...(catalog === undefined ? [] : [`ATTACH IF NOT EXISTS ':memory:' AS ${quoteName(catalog)};\n`]),
     ...used.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${prefix}${quoteName(schema)};\n`),
     ...views.map(({ sql, problem }) => `\n${sql ?? `-- ${comment(problem)}\n`}`),
