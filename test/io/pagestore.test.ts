@@ -9,11 +9,12 @@ import {
   applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, modelOfStore, type Op, settleModel, visibleParts,
 } from '../support/pagestoremodel.ts'
 import { TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
 
 // Nothing here loses power, and waiting for the disk is most of the time.
 vi.mock('node:fs', async (original) => ({ ...(await original<typeof import('node:fs')>()), fsyncSync: () => {} }))
 
-const RUNS = Number(process.env['LTAP_TEST_RUNS'] ?? 25)
+const RUNS = amount({ quick: 25, sample: 25, all: 1000 })
 const SMALL_CACHE = { cacheBytes: 256 * 8192 }
 
 /** The directory comes back with the relation, and stays when that goes: it was removed with the tablespace. */

@@ -7,6 +7,7 @@ import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore
 import type { PageStore } from '../../src/io/pagestore/pagestore.ts'
 import { applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, type Model, type Op, settleModel } from '../support/pagestoremodel.ts'
 import { TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
 
 /** Calls that change files: the process dies at one of them, a write done by half, and nothing gets through after it. */
 const death = vi.hoisted(() => ({ armed: false, left: 0, half: false, errno: 'EIO' }))
@@ -35,7 +36,7 @@ vi.mock('node:fs', async (original) => {
   }
 })
 
-const WORKLOADS = Number(process.env['LTAP_TEST_RUNS'] ?? 1)
+const WORKLOADS = amount({ quick: 1, sample: 1, all: 20 })
 const FIRST_LSN = 1000
 const SECOND_LSN = 2000
 
