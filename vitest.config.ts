@@ -26,6 +26,7 @@ export default defineConfig({
     // For what hangs, on a machine however busy: a test needs no limit of its own. A statement on a server has one of four minutes.
     testTimeout: (isQuick ? 6 : scope === 'all' ? 60 : 20) * MINUTE,
     hookTimeout: (isQuick ? 6 : 20) * MINUTE,
+    teardownTimeout: MINUTE,
     maxWorkers: 2,
     sequence: { sequencer: HeaviestFirst },
     reporters: ['default', new SlowTests(slow)],
