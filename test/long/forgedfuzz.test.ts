@@ -1,0 +1,22 @@
+/** Descriptors, manifests, footers, catalogs, control files, two-phase files, SLRUs and WAL as a forger writes them, every checksum right. */
+import { expect, test } from 'vitest'
+import { withFolder } from '../support/lakes.ts'
+import { FORGED_CLUSTER, forgedSetup, runForged } from '../support/forgedrun.ts'
+import { KINDS } from '../support/forgedinputs.ts'
+import { majors, withCluster } from '../support/oracle.ts'
+import { TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
+
+/** Of all majors together. */
+const INPUTS = amount({ quick: 300, sample: 400, all: 100_000 })
+
+test.each(majors())(`forged inputs of Postgres %i, seed ${TEST_SEED}`, { timeout: 12 * 3_600_000 }, async (major) => {
+  await withFolder((folder) => withCluster(major, FORGED_CLUSTER, async (cluster, sql) => {
+    const setup = await forgedSetup(cluster, sql, folder, TEST_SEED + major)
+    const report = await runForged(setup, folder, Math.ceil(INPUTS / majors().length))
+    console.info(report.counts)
+    expect(report.faults).toEqual([])
+    for (const kind of KINDS) expect(report.counts[kind]!.refused + report.counts[kind]!.accepted, kind).toBeGreaterThan(0)
+    for (const kind of ['descriptor', 'manifest', 'footer', 'control', 'twophase', 'wal']) expect(report.counts[kind]!.refused, kind).toBeGreaterThan(0)
+  }))
+})
