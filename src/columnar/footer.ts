@@ -21,6 +21,7 @@ export interface Footer {
 const MAGIC = 0x31524150
 const TAIL_LENGTH = 8
 const DEPTH_MAX = 16
+const ROW_GROUP_ROWS_MAX = 0x7fffffff
 
 const TRUE = 1
 const FALSE = 2
@@ -62,6 +63,8 @@ function rowGroupRows(reader: CompactReader): number {
     else reader.skip(type, 0)
   })
   if (rows < 0) damaged('a row group without a row count')
+  // Arrow's offsets are int32: no writer makes a larger one, and memory is claimed by this number.
+  if (rows > ROW_GROUP_ROWS_MAX) damaged(`a row group of ${rows} rows`)
   return rows
 }
 

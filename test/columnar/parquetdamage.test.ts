@@ -40,11 +40,50 @@ function readAll(bytes: Uint8Array): 'read' | 'refused' {
   }
 }
 
+/**
+ * The file with `to` rows where its footer says `from`: in row groups and column chunks, and twice as many in all. Fields are i64 that follow
+ * the field before (0x16), their values zigzag varints.
+ */
+function withRows(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  const file = Buffer.from(bytes)
+  const length = file.readUInt32LE(file.length - 8)
+  const start = file.length - 8 - length
+  let footer = file.subarray(start, file.length - 8)
+  let changes = 0
+  for (const [old, wanted] of [[from, to], [from * 2, to * 2]] as const) {
+    const parts: Buffer[] = []
+    const field = Buffer.concat([Buffer.of(0x16), zigzag(old)])
+    let at = 0
+    for (let next = footer.indexOf(field); next >= 0; next = footer.indexOf(field, at)) {
+      parts.push(footer.subarray(at, next), Buffer.of(0x16), zigzag(wanted))
+      at = next + field.length
+      changes++
+    }
+    footer = Buffer.concat([...parts, footer.subarray(at)])
+  }
+  expect(changes).toBeGreaterThanOrEqual(4)
+  const tail = Buffer.from(file.subarray(file.length - 8))
+  tail.writeUInt32LE(footer.length)
+  return new Uint8Array(Buffer.concat([file.subarray(0, start), footer, tail]))
+}
+
+function zigzag(value: number): Buffer {
+  const bytes: number[] = []
+  for (let left = value * 2; ; left = Math.floor(left / 128)) {
+    bytes.push(left < 128 ? left : (left % 128) | 0x80)
+    if (left < 128) return Buffer.from(bytes)
+  }
+}
+
 describe('a damaged Parquet file', () => {
   it('is refused when cut at any byte', () => {
     const bytes = file('zstd')
     expect(readAll(bytes)).toBe('read')
     for (let length = 0; length < bytes.length; length++) expect(readAll(bytes.subarray(0, length)), `cut at ${length}`).toBe('refused')
+  })
+
+  it.each([51, 1_000_000, 0x7fffffff, 0x80000000, 2 ** 40, 2 ** 52])('is refused when it claims row groups of %i rows everywhere', (rows) => {
+    expect(readAll(withRows(file('none'), 50, rows))).toBe('refused')
   })
 
   it('is refused or read, but nothing else, when bytes change', () => {
