@@ -30,6 +30,11 @@ export function matching(pattern: RegExp, what: string): v.CustomSchema<string, 
   return v.custom<string>((value) => typeof value === 'string' && pattern.test(value), what)
 }
 
+/** A path that leads below its own folder, of the characters that ltap itself writes: no `..`, no empty name, no root. @param place `the lake` */
+export function pathBelow(place: string): ReturnType<typeof matching> {
+  return matching(/^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9_.%-]+(?:\/[A-Za-z0-9_.%-]+)*$/, `a path below ${place}`)
+}
+
 export function exactly<const T extends string | number | boolean>(value: T): v.LiteralSchema<T, string> {
   return v.literal(value, String(value))
 }

@@ -3,7 +3,7 @@ import { UnsupportedError } from '../common/errors.ts'
 import { PG_MAJORS, type PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
 import {
-  count, exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, type Persisted, systemIdentifierText, text, unsigned32, validate,
+  count, exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, pathBelow, type Persisted, systemIdentifierText, text, unsigned32, validate,
 } from '../common/validate.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
@@ -108,8 +108,7 @@ export interface LakeFile {
 export const MANIFEST_NAME = 'ltap.json'
 export const VIEWS_NAME = 'views.sql'
 
-/** A path below the lake's folder, of the characters that relationFolder writes. */
-const LAKE_PATH = matching(/^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9_.%-]+(?:\/[A-Za-z0-9_.%-]+)*$/, 'a path below the lake')
+const LAKE_PATH = pathBelow('the lake')
 /** Main forks below a data directory: rebuild writes there, so nothing else is taken for one. */
 const FORK_PATH = matching(
   /^(?:global\/\d{1,10}|base\/\d{1,10}\/\d{1,10}|pg_tblspc\/\d{1,10}\/PG_\d{1,3}_\d{1,10}\/\d{1,10}\/\d{1,10}|)$/, 'a path of a main fork')

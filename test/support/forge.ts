@@ -128,7 +128,7 @@ export function refusalProblem(error: unknown, { path, member, original, canary 
 }
 
 /** pd_checksum is what the descriptor's `checksums` decides, and no CRC covers. */
-function withoutChecksums(pages: Uint8Array): Uint8Array {
+export function withoutChecksums(pages: Uint8Array): Uint8Array {
   const copy = pages.slice()
   for (let at = 8; at < copy.length; at += 8192) copy[at] = copy[at + 1] = 0
   return copy

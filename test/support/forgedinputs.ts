@@ -15,7 +15,7 @@ import { Redo } from '../../src/redo/redo.ts'
 import { WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import { WalReader } from '../../src/wal/reader.ts'
 import { dumpRecord } from '../../src/wal/waldump.ts'
-import { CANARIES, CANARY, descriptorOf, withDescriptor } from './forge.ts'
+import { CANARIES, CANARY, descriptorOf, withDescriptor, withoutChecksums } from './forge.ts'
 import { MemoryStore } from './memorystore.ts'
 import { Random } from './random.ts'
 
@@ -326,10 +326,4 @@ function crcContinued(crc: number, more: Uint8Array): number {
     for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0x82f63b78 : 0)
   }
   return ~value >>> 0
-}
-
-function withoutChecksums(pages: Uint8Array): Uint8Array {
-  const copy = pages.slice()
-  for (let at = 8; at < copy.length; at += 8192) copy[at] = copy[at + 1] = 0
-  return copy
 }

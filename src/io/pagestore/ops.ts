@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { count, matching, parseJson, type Persisted, unsigned32, validate } from '../../common/validate.ts'
+import { count, parseJson, pathBelow, type Persisted, unsigned32, validate } from '../../common/validate.ts'
 
 /**
  * What a flush does to the folder: in memory until it is journalled, then applied in place. All paths are relative to the store's
@@ -25,7 +25,7 @@ export type StoreOp =
 /** Takes operations in order; `data` is valid during the call. */
 export type OpSink = (op: StoreOp, data?: Uint8Array) => void
 
-const PATH = matching(/^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+)*$/, 'a path below the page store')
+const PATH = pathBelow('the page store')
 
 const OP = v.variant('op', [
   v.strictObject({ op: v.picklist(['remove-directory', 'make-directory', 'remove-fork', 'write-file', 'remove-file']), path: PATH }),
