@@ -14,10 +14,14 @@ import type { ToastSource } from './toastsource.ts'
 import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefaults.ts'
 
 /**
- * Out-of-line values of one page that are read into columns: more than any single value has. A page never spans two row groups, and
- * what is beyond would not fit Arrow's 31-bit offsets or the encoder's memory.
+ * Out-of-line values of one page that are read into columns: more than any single value has. A page never spans two row groups, so they
+ * are in memory together. Those of columns with children go through wasm, whose memory takes eight times their size of 4 GiB (measured: it
+ * panics between 420 and 520 MB).
  */
 const PAGE_VALUES_MAX = 1_200_000_000
+const PAGE_NESTED_VALUES_MAX = 256_000_000
+/** A payload that its codec does not accept is shown in hex up to this size, through wasm; above, its TOAST pointer is. */
+const HEX_PAYLOAD_MAX = 16_000_000
 
 const CARRY = '--on-corrupt carry keeps its TOAST pointer and shows everything else'
 
@@ -41,8 +45,13 @@ export class TupleDecoder {
   private readonly text = new ByteWriter()
   /** The row has entries in the raw or dscale list that closeLists must close. */
   listsOpen = false
-  /** Bytes of out-of-line values fetched for the current page. */
+  /** The value as it is stored. */
+  private datum: Uint8Array = new Uint8Array(0)
+  private datumStart = 0
+  private datumEnd = 0
+  /** Bytes of out-of-line values fetched for the current page, and of those for columns with children. */
   private outOfLineBytes = 0
+  private nestedBytes = 0
 
   /** @param carryMissing a value that is not dead and whose TOAST chunks are missing: true counts it and keeps its pointer, false throws */
   constructor(batch: Batch, former: TupleFormer, toast: ToastSource | undefined, carryMissing: boolean) {
@@ -57,7 +66,7 @@ export class TupleDecoder {
 
   /** Begins a page: what its values may take together is bounded, and what is wrong with them is counted anew. */
   beginPage(): void {
-    this.outOfLineBytes = 0
+    this.outOfLineBytes = this.nestedBytes = 0
     clearValueFaults(this.faults)
   }
 
@@ -127,6 +136,9 @@ export class TupleDecoder {
     }
     const missing = start === ATTR_ABSENT ? this.missing[i] : undefined
     if (missing) {
+      this.datum = missing
+      this.datumStart = 0
+      this.datumEnd = missing.length
       this.value(plan, column, missing, 0, missing.length, row, live)
     } else if (start === ATTR_NULL || start === ATTR_ABSENT) {
       this.batch.columns[column.index]!.pushNull()
@@ -139,6 +151,9 @@ export class TupleDecoder {
     plan: AttributePlan, column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number, live: number, verify: boolean,
   ): void {
     const { attribute } = plan
+    this.datum = bytes
+    this.datumStart = start
+    this.datumEnd = end
     let raw = false
     let source: Uint8Array | undefined = bytes
     let from = start
@@ -146,7 +161,7 @@ export class TupleDecoder {
     if (attribute.len === -1) {
       const first = bytes[start]!
       if (isExternal(first) || isCompressed(first)) {
-        source = isExternal(first) ? this.detoast(bytes, start, live) : this.inflate(bytes, start, end, live)
+        source = isExternal(first) ? this.detoast(column, bytes, start, live) : this.inflate(bytes, start, end, live)
         from = 0
         to = source?.length ?? 0
         raw = true
@@ -163,16 +178,23 @@ export class TupleDecoder {
     if (raw || !source || (verify && !this.formsBack(plan, column, bytes, start, end, row))) this.pushRaw(plan, bytes, start, end, row)
   }
 
-  /** {@link coded}, or, if the codec does not accept the payload of a visible tuple, the payload in hex: raw must keep it. */
+  /**
+   * {@link coded}, or, if the codec does not accept the payload of a visible tuple, or the vector cannot hold what it makes of it, bytes in
+   * hex: then raw must keep it.
+   */
   private value(plan: AttributePlan, column: ColumnPlan, source: Uint8Array, start: number, end: number, row: number, live: number): boolean {
     try {
       return this.coded(plan, column, source, start, end, row)
     } catch (error) {
-      if (live !== VISIBLE || !(error instanceof CorruptionError || error instanceof UnsupportedError)) throw error
+      const oversized = error instanceof UnsupportedError && error.code === 'vector.size'
+      const refused = live === VISIBLE && (error instanceof CorruptionError || error instanceof UnsupportedError)
+      if (!oversized && !refused) throw error
       this.batch.columns[column.index]!.truncate(row)
       if (column.overflow >= 0) this.batch.overflow[column.overflow]!.truncate(row)
-      this.faults.unreadable++
-      this.hexOnly(plan, column, source, start, end, row, live)
+      if (oversized) this.faults.oversized++
+      else this.faults.unreadable++
+      if (oversized || end - start > HEX_PAYLOAD_MAX) this.hexOnly(plan, column, this.datum, this.datumStart, this.datumEnd, row, live)
+      else this.hexOnly(plan, column, source, start, end, row, live)
       return false
     }
   }
@@ -187,6 +209,8 @@ export class TupleDecoder {
     }
     this.text.length = 0
     codec.text(source, start, end, this.text)
+    // `_overflow` goes through wasm.
+    if (this.text.length > PAGE_NESTED_VALUES_MAX) throw new UnsupportedError('vector.size', `a text of ${this.text.length} bytes for _overflow`)
     const text = this.batch.overflow[overflow]!
     text.padTo(row)
     text.push(this.text.bytes, 0, this.text.length)
@@ -224,14 +248,16 @@ export class TupleDecoder {
   }
 
   /** Undefined for a value that the column will not show: it is counted. */
-  private detoast(bytes: Uint8Array, start: number, live: number): Uint8Array | undefined {
+  private detoast(column: ColumnPlan, bytes: Uint8Array, start: number, live: number): Uint8Array | undefined {
     try {
       const pointer = readToastPointer(bytes, start)
-      if (this.outOfLineBytes + pointer.rawSize > PAGE_VALUES_MAX) {
+      const nested = column.codec.column.kind === 'string' || column.codec.column.kind === 'binary' ? 0 : pointer.rawSize
+      if (this.outOfLineBytes + pointer.rawSize > PAGE_VALUES_MAX || this.nestedBytes + nested > PAGE_NESTED_VALUES_MAX) {
         this.faults.oversized++
         return undefined
       }
       this.outOfLineBytes += pointer.rawSize
+      this.nestedBytes += nested
       return this.fetch(pointer, live)
     } catch (error) {
       if (live === 0 || !this.carryMissing || !(error instanceof CorruptionError)) throw error

@@ -1,5 +1,4 @@
-import { CorruptionError } from '../common/errors.ts'
-import { utf8Decode } from '../common/utf8.ts'
+import { BINARY, CompactReader, damaged, I64, LIST } from './thrift.ts'
 
 /**
  * The footer of a Parquet file (apache/parquet-format, parquet.thrift), as far as one must know it before decoding columns.
@@ -20,29 +19,11 @@ export interface Footer {
 
 const MAGIC = 0x31524150
 const TAIL_LENGTH = 8
-const DEPTH_MAX = 16
 const ROW_GROUP_ROWS_MAX = 0x7fffffff
-
-const TRUE = 1
-const FALSE = 2
-const BYTE = 3
-const I16 = 4
-const I32 = 5
-const I64 = 6
-const DOUBLE = 7
-const BINARY = 8
-const LIST = 9
-const SET = 10
-const STRUCT = 12
 
 /** Reads the footer at the end of `bytes`, which may be a whole file or only its tail. Throws CorruptionError('parquet.footer'). */
 export function readFooter(bytes: Uint8Array): Footer {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const tail = bytes.length - TAIL_LENGTH
-  if (tail < 0 || view.getUint32(tail + 4, true) !== MAGIC) damaged('no PAR1 at the end')
-  const length = view.getUint32(tail, true)
-  if (length > tail) damaged(`${length} bytes of metadata in a file of ${bytes.length}`)
-  const reader = new CompactReader(bytes.subarray(tail - length, tail))
+  const reader = new CompactReader(fileMetaData(bytes))
   const footer: Footer = { rows: -1, rowGroupRows: [], metadata: new Map(), createdBy: '' }
   reader.struct((id, type) => {
     if (id === 3 && type === I64) footer.rows = reader.count()
@@ -80,103 +61,22 @@ function keyValue(reader: CompactReader, into: Map<string, string>): void {
   into.set(key, value)
 }
 
-function damaged(reason: string): never {
-  throw new CorruptionError('parquet.footer', reason)
+/** The bytes of FileMetaData at the end of a file or of its tail. Throws CorruptionError('parquet.footer'). */
+export function fileMetaData(bytes: Uint8Array): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const tail = bytes.length - TAIL_LENGTH
+  if (tail < 0 || view.getUint32(tail + 4, true) !== MAGIC) damaged('no PAR1 at the end')
+  const length = view.getUint32(tail, true)
+  if (length > tail) damaged(`${length} bytes of metadata in a file of ${bytes.length}`)
+  return bytes.subarray(tail - length, tail)
 }
 
-/** A cursor; every step is checked against the bytes that are there. */
-class CompactReader {
-  private readonly bytes: Uint8Array
-  private at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes
-  }
-
-  /** Calls `field` with the cursor on each field's value, which it must read or skip. */
-  struct(field: (id: number, type: number) => void): void {
-    let id = 0
-    for (;;) {
-      const header = this.byte()
-      if (header === 0) return
-      id = header >> 4 === 0 ? this.zigzag() : id + (header >> 4)
-      field(id, header & 15)
-    }
-  }
-
-  structs(element: () => void): void {
-    const { size, type } = this.listHeader()
-    if (type !== STRUCT) damaged(`a list of type ${type} where structs are due`)
-    for (let i = 0; i < size; i++) element()
-  }
-
-  /** An integer that must be from 0 to 2^53 - 1. */
-  count(): number {
-    const value = this.zigzag()
-    if (value < 0 || !Number.isSafeInteger(value)) damaged(`the count ${value}`)
-    return value
-  }
-
-  string(): string {
-    const length = this.varint()
-    const start = this.at
-    this.advance(length)
-    try {
-      return utf8Decode(this.bytes.subarray(start, this.at))
-    } catch {
-      return damaged('a string that is not UTF-8')
-    }
-  }
-
-  skip(type: number, depth: number): void {
-    if (depth > DEPTH_MAX) damaged('nested too deep')
-    if (type === TRUE || type === FALSE) return
-    if (type === BYTE) this.advance(1)
-    else if (type === I16 || type === I32 || type === I64) this.varint()
-    else if (type === DOUBLE) this.advance(8)
-    else if (type === BINARY) this.advance(this.varint())
-    else if (type === LIST || type === SET) this.skipList(depth)
-    else if (type === STRUCT) this.struct((_, fieldType) => this.skip(fieldType, depth + 1))
-    else damaged(`thrift type ${type}`)
-  }
-
-  private skipList(depth: number): void {
-    const { size, type } = this.listHeader()
-    const element = type === TRUE || type === FALSE ? BYTE : type
-    for (let i = 0; i < size; i++) this.skip(element, depth + 1)
-  }
-
-  /** Every element has a byte at least. */
-  private listHeader(): { size: number; type: number } {
-    const header = this.byte()
-    const size = header >> 4 === 15 ? this.varint() : header >> 4
-    if (size > this.bytes.length - this.at) damaged(`a list of ${size} in ${this.bytes.length - this.at} bytes`)
-    return { size, type: header & 15 }
-  }
-
-  private zigzag(): number {
-    const value = this.varint()
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
-  }
-
-  /** Up to 64 bits; those above 2^53 lose their low ones, which only skipped fields may. */
-  private varint(): number {
-    let value = 0
-    for (let scale = 1; scale <= 2 ** 63; scale *= 128) {
-      const byte = this.byte()
-      value += (byte & 0x7f) * scale
-      if (byte < 0x80) return value
-    }
-    return damaged('a varint of more than 10 bytes')
-  }
-
-  private byte(): number {
-    const byte = this.bytes[this.at++]
-    return byte === undefined ? damaged('it ends early') : byte
-  }
-
-  private advance(count: number): void {
-    if (count > this.bytes.length - this.at) damaged(`${count} bytes where ${this.bytes.length - this.at} are left`)
-    this.at += count
-  }
+/** A file's end: FileMetaData, its length and the magic. */
+export function footerBytes(metaData: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(metaData.length + TAIL_LENGTH)
+  bytes.set(metaData)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(metaData.length, metaData.length, true)
+  view.setUint32(metaData.length + 4, MAGIC, true)
+  return bytes
 }

@@ -20,7 +20,10 @@ export interface LaneCounts {
   missingToast: number
   /** Values that their type's codec did not accept: the column is NULL, `_overflow` shows their bytes in hex, raw keeps them. */
   unreadable: number
-  /** Out-of-line values beyond 1.2 GB on one page: only their TOAST pointer is there, their bytes are in the TOAST relation's files. */
+  /**
+   * Out-of-line values beyond 1.2 GB on one page, or 256 MB for lists and the like: only their TOAST pointer is there, their bytes are in
+   * the TOAST relation's files.
+   */
   oversized: number
   /** Row versions whose transaction's status is lost, and which no hint bit settles (--on-corrupt carry). */
   unknownStatus: number

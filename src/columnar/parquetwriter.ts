@@ -10,6 +10,7 @@ import { arrowSchema } from './arrowschema.ts'
 import { readFooter } from './footer.ts'
 import { IpcBuffer } from './ipc.ts'
 import type { LakeField } from './lakefield.ts'
+import { SplicedOutput, takeLargeColumns } from './splice.ts'
 import { inWasm } from './wasm.ts'
 
 export interface ParquetOptions {
@@ -18,6 +19,8 @@ export interface ParquetOptions {
   metadata: Readonly<Record<string, string>>
   /** Whether to try a dictionary for a top-level column that has no children; default: always. */
   dictionary?: (column: string) => boolean
+  /** Columns whose values take so many bytes in a row group go around wasm; only {@link ParquetEncoder} knows how. Default: 64 MiB. */
+  largeBytes?: number
 }
 
 export interface RowGroupInput {
@@ -109,14 +112,15 @@ function checkBorders(tail: Uint8Array, expected: readonly number[]): void {
 }
 
 /**
- * Writes a Parquet file piece by piece: at most two row groups are in memory, and the bytes go to `deliver` in file order (one chunk
- * per row group, then the footer), which is awaited. Await each call before the next, and end with `finish` or `abort`.
+ * Writes a Parquet file piece by piece: at most three row groups are in memory, and the bytes go to `deliver` in file order (row groups,
+ * then the footer), which is awaited. Columns of large values go around wasm, see {@link SplicedOutput}.
+ * Await each call before the next, and end with `finish` or `abort`.
  * A panic inside wasm surfaces as an uncaught exception of the thread, not here: wasm raises it in a promise of its own.
  */
 export class ParquetEncoder {
   private readonly fields: readonly LakeField[]
   private readonly options: ParquetOptions
-  private readonly deliver: (bytes: Uint8Array) => void | Promise<void>
+  private readonly output: SplicedOutput
   private readonly schema: Schema
   private readonly ipc = new IpcBuffer()
   private readonly source = new BatchSource()
@@ -126,7 +130,7 @@ export class ParquetEncoder {
   constructor(fields: readonly LakeField[], options: ParquetOptions, deliver: (bytes: Uint8Array) => void | Promise<void>) {
     this.fields = fields
     this.options = options
-    this.deliver = deliver
+    this.output = new SplicedOutput(deliver)
     this.schema = arrowSchema(fields)
   }
 
@@ -137,7 +141,9 @@ export class ParquetEncoder {
     await Promise.race([this.source.wanted(), this.delivery])
     if (this.source.aborted) await this.delivery
     assert(!this.source.aborted, 'a row group after abort')
-    const ipc = this.ipc.encode(this.schema, [arrowBatch(this.schema, columns, rows)])
+    const { columns: usual, large } = takeLargeColumns(this.fields, columns, rows, this.options.largeBytes)
+    for (const [leaf, vector] of large) await this.output.splice(this.rowGroupRows.length, leaf, vector, rows)
+    const ipc = this.ipc.encode(this.schema, [arrowBatch(this.schema, usual, rows)])
     this.rowGroupRows.push(rows)
     this.source.put(inWasm(() => onlyBatch(ipc)))
     this.ipc.release()
@@ -145,9 +151,10 @@ export class ParquetEncoder {
 
   /** Writes the footer. Resolves when the last byte was delivered, with the rows of each row group. */
   async finish(): Promise<number[]> {
-    if (this.delivery === undefined) await this.deliver(encodeParquet(this.fields, this.options, []))
+    if (this.delivery === undefined) await this.output.add(encodeParquet(this.fields, this.options, []))
     this.source.end()
     await this.delivery
+    await this.output.finish()
     return this.rowGroupRows
   }
 
@@ -175,7 +182,7 @@ export class ParquetEncoder {
       footer = value
       if (failure !== undefined || this.source.aborted) continue
       try {
-        await this.deliver(value)
+        await this.output.add(value)
       } catch (error) {
         failure = { error }
         this.source.abort()

@@ -9,7 +9,7 @@ import { Batch } from './batch.ts'
 import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext } from './filedescriptor.ts'
 import { type PageForm, PageFormer } from './formpage.ts'
 import type { LakeField } from './lakefield.ts'
-import { type ParquetReader, readParquet } from './parquetreader.ts'
+import { type ParquetReader, type ParquetSource, readParquet } from './parquetreader.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 import { worthGenerating } from './transcode.ts'
 
@@ -23,11 +23,11 @@ export class PageRebuilder {
   private readonly schema: RelationSchema
 
   /**
-   * @param bytes the whole Parquet file
+   * @param file the whole Parquet file, or where its bytes are
    * @throws CorruptionError parquet.*, lake.*; UnsupportedError lake.format
    */
-  constructor(bytes: Uint8Array) {
-    this.reader = readParquet(bytes)
+  constructor(file: Uint8Array | ParquetSource) {
+    this.reader = readParquet(file)
     this.descriptor = parseFileDescriptor(this.reader.metadata.get(DESCRIPTOR_KEY))
     this.schema = relationSchema(schemaContext(this.descriptor))
     checkFields(this.schema.fields, this.reader.fields)

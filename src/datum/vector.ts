@@ -1,8 +1,8 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { UnsupportedError } from '../common/errors.ts'
 
-/** Arrow's offsets are signed 32-bit. */
-const OFFSET_MAX = 0x7fffffff
+/** Arrow's offsets and the sizes of Parquet's pages are signed 32-bit; a page has some bytes more than its value. */
+const OFFSET_MAX = 0x7fffff00
 
 /**
  * The columnar form of datums, in Apache Arrow's memory layout, so that a batch goes to Arrow without copying:

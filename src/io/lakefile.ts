@@ -38,13 +38,12 @@ export function checkLength(lake: string, relation: string, { path, bytes }: Lak
   throw new CorruptionError('lake.file', reason, { relation, file })
 }
 
-/** Undefined if `bytes` are what was written. */
-export function crcProblem(bytes: Uint8Array, expected: number): string | undefined {
-  const found = crc32(bytes)
+/** Undefined if the file, whose CRC-32 is `found`, is what was written. */
+export function crcProblem(found: number, expected: number): string | undefined {
   return found === expected ? undefined : `the file is not as it was written: its CRC-32 is ${found}, ltap.json says ${expected}`
 }
 
-export function readWhole(file: string): Uint8Array {
+function readWhole(file: string): Uint8Array {
   try {
     return readRegular(file)
   } catch (error) {
@@ -57,7 +56,7 @@ export function readHiddenFile(lake: string, { hidden }: LakeFile): Uint8Array |
   if (hidden === null) return undefined
   const file = join(lake, hidden.path)
   const bytes = readWhole(file)
-  const problem = crcProblem(bytes, hidden.crc32)
+  const problem = crcProblem(crc32(bytes), hidden.crc32)
   if (problem !== undefined) throw new CorruptionError('lake.hidden', problem, { file })
   return bytes
 }

@@ -62,11 +62,14 @@ export function listDir(path: string): string[] {
   }
 }
 
+/** One call reads less than 2 GiB. */
+const READ_MAX = 1 << 30
+
 /** Reads until `length` bytes are there or the file ends. @returns bytes read */
 export function readFully(fd: number, into: Uint8Array, start: number, length: number, position: number): number {
   let done = 0
   while (done < length) {
-    const count = readSync(fd, into, start + done, length - done, position + done)
+    const count = readSync(fd, into, start + done, Math.min(length - done, READ_MAX), position + done)
     if (count === 0) break
     done += count
   }

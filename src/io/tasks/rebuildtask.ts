@@ -6,7 +6,8 @@ import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { writeFully } from '../create.ts'
 import { fileError } from '../datadir/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { crcProblem, readWhole } from '../lakefile.ts'
+import { crcProblem } from '../lakefile.ts'
+import { LakeFileSource } from '../lakefilesource.ts'
 import { openSegment, segmentFile, type TargetPlace } from '../rebuildtarget.ts'
 
 /** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
@@ -26,11 +27,12 @@ const WRITE_BLOCKS = 128
 export function rebuild(task: RebuildTask): number {
   const file = join(task.lake, task.path)
   const writer = new BlockWriter(task.target, task.force)
+  let source: LakeFileSource | undefined
   try {
-    const bytes = readWhole(file)
-    const problem = crcProblem(bytes, task.crc32)
+    source = new LakeFileSource(file)
+    const problem = crcProblem(source.crc32(), task.crc32)
     if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
-    const rebuilder = new PageRebuilder(bytes)
+    const rebuilder = new PageRebuilder(source)
     checkFileDescriptor(rebuilder.descriptor, task.expected)
     rebuilder.rebuild((block, page) => writer.add(block, page))
     writer.flush()
@@ -38,6 +40,7 @@ export function rebuild(task: RebuildTask): number {
   } catch (error) {
     throw isPositioned(error) ? error.at({ file }) : error
   } finally {
+    source?.close()
     writer.close()
   }
 }

@@ -13,7 +13,8 @@ import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/visibility.ts'
 import { RelationFork } from '../datadir/segments.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { crcProblem, readHiddenFile, readWhole } from '../lakefile.ts'
+import { crcProblem, readHiddenFile } from '../lakefile.ts'
+import { LakeFileSource } from '../lakefilesource.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
 
@@ -81,12 +82,13 @@ class FileVerifier {
   run(): VerifyResult {
     const { task, result } = this
     let crc: string | undefined
+    let source: LakeFileSource | undefined
     try {
       this.hiddenRows = readHidden(task.lake, task.file)
       result.hidden = this.hiddenRows?.length ?? 0
-      const bytes = readWhole(join(task.lake, task.file.path))
-      crc = crcProblem(bytes, task.file.crc32)
-      const rebuilder = new PageRebuilder(bytes)
+      source = new LakeFileSource(join(task.lake, task.file.path))
+      crc = crcProblem(source.crc32(), task.file.crc32)
+      const rebuilder = new PageRebuilder(source)
       result.rows = rebuilder.rows
       checkFileDescriptor(rebuilder.descriptor, task.expected)
       if (rebuilder.rows !== task.file.rows) this.differ(undefined, `the file has ${rebuilder.rows} rows, ltap.json says ${task.file.rows}`)
@@ -96,6 +98,8 @@ class FileVerifier {
       // A file that cannot be read is no answer.
       if (!isPositioned(error) || error instanceof EnvironmentError) throw error
       this.differ(error.position.block, error.message)
+    } finally {
+      source?.close()
     }
     // Where the damage is says more, if it is in a page's values.
     if (crc !== undefined && result.differing === 0) this.differ(undefined, crc)

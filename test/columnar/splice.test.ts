@@ -1,0 +1,128 @@
+/** Column chunks that go around wasm, as those of values of hundreds of megabytes do: here from the first byte on, so that small ones do. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
+import fc from 'fast-check'
+import { parquetReadObjects } from 'hyparquet'
+import { compressors } from 'hyparquet-compressors'
+import { afterAll, expect, test } from 'vitest'
+import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
+import { readParquet } from '../../src/columnar/parquetreader.ts'
+import { ParquetEncoder, type RowGroupInput } from '../../src/columnar/parquetwriter.ts'
+import { type ColumnType, newVector } from '../../src/datum/column.ts'
+import { lakeField, pushValue, type Value, valueAt, valueOf } from './lakevalues.ts'
+import { duckColumns, writeFresh } from './parquetreaders.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'ltap-splice-'))
+const instance = await DuckDBInstance.create(':memory:')
+const db = await instance.connect()
+
+afterAll(() => {
+  db.closeSync()
+  instance.closeSync()
+  rmSync(directory, { recursive: true })
+})
+
+const TYPES: ColumnType[] = [
+  { kind: 'int' }, { kind: 'string' }, { kind: 'list', element: { kind: 'string' } }, { kind: 'binary' },
+  { kind: 'struct', fields: [{ name: 'a', type: { kind: 'string' } }, { name: 'b', type: { kind: 'long' } }] }, { kind: 'string' },
+]
+const ids = { next: 1 }
+const FIELDS = TYPES.map((type, i) => lakeField(`c${i}`, type, ids))
+
+type Columns = Value[][]
+
+/** Row groups of up to 60 rows; every tenth value of string and binary columns is long. */
+const GROUPS: fc.Arbitrary<Columns[]> = fc.array(fc.integer({ min: 1, max: 60 }).chain((rows) => fc.tuple(
+  ...TYPES.map((type, i) => (i === 0
+    ? fc.constant(Array.from({ length: rows }, (_, row): Value => row))
+    : fc.array(fc.tuple(valueOf(type), fc.nat(9)).map(([value, long]) => lengthened(value, long === 0)), { minLength: rows, maxLength: rows }))),
+)), { minLength: 1, maxLength: 4 })
+
+function lengthened(value: Value, long: boolean): Value {
+  return typeof value === 'string' && long ? value[0]! + value.slice(1).repeat(9000) : value
+}
+
+function group(columns: Columns): RowGroupInput {
+  const vectors = TYPES.map((type, i) => {
+    const vector = newVector(type)
+    for (const value of columns[i]!) pushValue(vector, value)
+    return vector
+  })
+  return { columns: vectors, rows: columns[0]!.length }
+}
+
+async function write(groups: readonly Columns[], largeBytes: number, compression: 'zstd' | 'none'): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  const encoder = new ParquetEncoder(FIELDS, { compression, metadata: { ltap: 'x' }, largeBytes }, (bytes) => void chunks.push(bytes.slice()))
+  for (const { columns, rows } of groups.map(group)) await encoder.rowGroup(columns, rows)
+  await encoder.finish()
+  return Buffer.concat(chunks)
+}
+
+function read(file: Uint8Array, ownChunkMin: number): Columns[] {
+  const reader = readParquet(file, ownChunkMin)
+  expect(reader.fields).toEqual(FIELDS)
+  expect(reader.metadata.get('ltap')).toBe('x')
+  return Array.from({ length: reader.rowGroups }, (_, index) => {
+    const { rows, columns } = reader.readRowGroup(index)
+    return columns.map((vector, i) => Array.from({ length: rows }, (__, row) => valueAt(vector, TYPES[i]!, row)))
+  })
+}
+
+test('every reader reads them as they were, whichever columns of whichever row groups they are', async () => {
+  await fc.assert(fc.asyncProperty(GROUPS, fc.constantFrom(0, 200, 20_000), fc.constantFrom('zstd', 'none'), async (groups, largeBytes, compression) => {
+    const file = await write(groups, largeBytes, compression)
+    for (const ownChunkMin of [0, Infinity]) expect(read(file, ownChunkMin)).toEqual(groups)
+    const joined = TYPES.map((_, i) => groups.flatMap((columns) => columns[i]!))
+    expect(await duckColumns(db, writeFresh(directory, file), TYPES)).toEqual(joined)
+    const buffer = file.buffer.slice(file.byteOffset, file.byteOffset + file.length) as ArrayBuffer
+    const objects = await parquetReadObjects({ file: buffer, compressors, utf8: false, columns: ['c0', 'c3'] })
+    expect(objects.map(({ c0 }) => c0 as Value)).toEqual(joined[0])
+    expect(objects.map(({ c3 }) => (c3 === null || c3 === undefined ? null : (c3 as Uint8Array).length))).toEqual(
+      joined[3]!.map((value) => (value === null ? null : (value as string).length - 1)))
+  }), { numRuns: 25 })
+})
+
+test('a file without large columns is the same byte for byte', async () => {
+  await fc.assert(fc.asyncProperty(GROUPS, async (groups) => {
+    const [a, b] = [await write(groups, Infinity, 'zstd'), await write(groups, 64 << 20, 'zstd')]
+    expect(Buffer.compare(a, b)).toBe(0)
+  }), { numRuns: 5 })
+})
+
+test('damage in such a chunk is refused or read, but nothing else', async () => {
+  const groups = fc.sample(GROUPS, { numRuns: 1, seed: 5 })[0]!
+  const file = await write(groups, 0, 'none')
+  let refused = 0
+  for (let at = 4; at < file.length - 8; at += Math.ceil(file.length / 150)) {
+    const changed = Uint8Array.from(file)
+    changed[at]! ^= 0xff
+    try {
+      read(changed, 0)
+    } catch (error) {
+      if (!(error instanceof CorruptionError) && !(error instanceof TypeError && /utf-8/i.test(error.message))) throw error
+      refused++
+    }
+  }
+  expect(refused).toBeGreaterThan(10)
+})
+
+test('chunks that a footer puts on each other are refused', async () => {
+  const file = await write([[[1], ['sabc'], [[]], ['x'], [null], [null]]] as Columns[], 0, 'none')
+  const end = file.length - 8
+  const start = end - new DataView(file.buffer, file.byteOffset).getUint32(end, true)
+  let refused = 0
+  for (let at = start; at < end; at += 3) {
+    const changed = Uint8Array.from(file)
+    changed[at] = 0x7e
+    try {
+      read(changed, 0)
+    } catch (error) {
+      if (!(error instanceof CorruptionError) && !(error instanceof UnsupportedError)) throw error
+      refused++
+    }
+  }
+  expect(refused).toBeGreaterThan(10)
+})
