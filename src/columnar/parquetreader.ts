@@ -1,13 +1,12 @@
 import { tableFromIPC } from 'apache-arrow'
 import { readParquet as readWasmTable, readSchema } from 'parquet-wasm'
-import { ByteWriter } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { BytesVector, type Vector } from '../datum/vector.ts'
 import { batchVectors } from './arrow.ts'
 import { lakeFields } from './arrowschema.ts'
 import { fileMetaData, footerBytes, readFooter } from './footer.ts'
 import type { LakeField } from './lakefield.ts'
-import { PLAIN, plainChunk, readPlainChunk, RLE } from './plainchunk.ts'
+import { PLAIN, plainChunkBytes, readPlainChunk, RLE } from './plainchunk.ts'
 import {
   type ColumnChunk, fileFields, fileOf, isUncompressedBytes, MAGIC_BYTES, plainChunkAt, type RowGroupFields, rowGroupsOf,
 } from './rowgroups.ts'
@@ -130,9 +129,8 @@ function readOwnChunks(
 function nullsInPlaceOf(chunk: ColumnChunk, rows: number): OwnChunk['nulls'] {
   const vector = new BytesVector()
   vector.padTo(rows)
-  const out = new ByteWriter()
-  for (const piece of plainChunk(vector, rows)) out.copy(piece)
-  return { chunk: plainChunkAt(chunk, MAGIC_BYTES.length, out.length, PLAIN, RLE), bytes: out.take() }
+  const bytes = plainChunkBytes(vector, rows)
+  return { chunk: plainChunkAt(chunk, MAGIC_BYTES.length, bytes.length, PLAIN, RLE), bytes }
 }
 
 /** The chunks' bytes, those that lie together in one read. */

@@ -10,7 +10,8 @@ import { arrowSchema } from './arrowschema.ts'
 import { readFooter } from './footer.ts'
 import { IpcBuffer } from './ipc.ts'
 import type { LakeField } from './lakefield.ts'
-import { SplicedOutput, takeLargeColumns } from './splice.ts'
+import { plainChunkBytes } from './plainchunk.ts'
+import { type LargeChunk, spliceFile, SplicedOutput, takeLargeColumns } from './splice.ts'
 import { inWasm } from './wasm.ts'
 
 export interface ParquetOptions {
@@ -19,7 +20,7 @@ export interface ParquetOptions {
   metadata: Readonly<Record<string, string>>
   /** Whether to try a dictionary for a top-level column that has no children; default: always. */
   dictionary?: (column: string) => boolean
-  /** Columns whose values take so many bytes in a row group go around wasm; only {@link ParquetEncoder} knows how. Default: 64 MiB. */
+  /** Columns whose values take so many bytes in a row group go around wasm. Default: 64 MiB. */
   largeBytes?: number
 }
 
@@ -91,17 +92,22 @@ function hasFloat({ type, children }: LakeField): boolean {
 export function encodeParquet(fields: readonly LakeField[], options: ParquetOptions, groups: Iterable<RowGroupInput>): Uint8Array {
   const schema = arrowSchema(fields)
   const rowGroupRows: number[] = []
-  const ipc = new IpcBuffer().encode(schema, batchesOf(schema, groups, rowGroupRows))
+  const large: LargeChunk[] = []
+  const ipc = new IpcBuffer().encode(schema, batchesOf(schema, fields, options, groups, rowGroupRows, large))
   const file = inWasm(() => writeParquet(Table.fromIPCStream(ipc), writerProperties(fields, options)))
   checkBorders(file, rowGroupRows)
-  return file
+  return spliceFile(file, large)
 }
 
-function* batchesOf(schema: Schema, groups: Iterable<RowGroupInput>, rowGroupRows: number[]): Iterable<RecordBatch> {
+function* batchesOf(
+  schema: Schema, fields: readonly LakeField[], options: ParquetOptions, groups: Iterable<RowGroupInput>, rowGroupRows: number[], large: LargeChunk[],
+): Iterable<RecordBatch> {
   for (const { columns, rows } of groups) {
     if (rows === 0) continue
+    const taken = takeLargeColumns(fields, columns, rows, options.largeBytes)
+    for (const [leaf, vector] of taken.large) large.push({ group: rowGroupRows.length, leaf, chunk: plainChunkBytes(vector, rows) })
     rowGroupRows.push(rows)
-    yield arrowBatch(schema, columns, rows)
+    yield arrowBatch(schema, taken.columns, rows)
   }
 }
 

@@ -27,19 +27,36 @@ export function* plainChunk(vector: BytesVector, rows: number): Iterable<Uint8Ar
   }
 }
 
+/** Values up to so many bytes are joined into one piece; larger ones are views. */
+const JOINED_BYTES_MAX = 1 << 16
+
+/** The whole chunk as bytes of its own. */
+export function plainChunkBytes(vector: BytesVector, rows: number): Uint8Array {
+  const out = new ByteWriter()
+  for (const piece of plainChunk(vector, rows)) out.copy(piece)
+  return out.take()
+}
+
 function* plainPage(vector: BytesVector, first: number, end: number): Iterable<Uint8Array> {
   const levels = encodeLevels(vector, first, end)
   let size = levels.length
   for (let row = first; row < end; row++) if (!vector.isNull(row)) size += 4 + vector.end(row) - vector.start(row)
-  yield pageHeader(end - first, size)
-  yield levels
+  const out = new ByteWriter()
+  out.copy(pageHeader(end - first, size))
+  out.copy(levels)
   for (let row = first; row < end; row++) {
     if (vector.isNull(row)) continue
-    const length = new Uint8Array(4)
-    new DataView(length.buffer).setUint32(0, vector.end(row) - vector.start(row), true)
-    yield length
+    const length = vector.end(row) - vector.start(row)
+    out.u32(length)
+    if (length <= JOINED_BYTES_MAX) {
+      out.copy(vector.data.bytes, vector.start(row), vector.end(row))
+      continue
+    }
+    yield out.take()
+    out.length = 0
     yield vector.view(row)
   }
+  yield out.take()
 }
 
 /** PageHeader with its DataPageHeader (parquet.thrift). */

@@ -1,3 +1,4 @@
+import { ByteWriter } from '../common/bytes.ts'
 import { assert } from '../common/errors.ts'
 import { BytesVector, type Vector } from '../datum/vector.ts'
 import { fileMetaData, footerBytes } from './footer.ts'
@@ -19,6 +20,13 @@ interface SplicedChunk {
   leaf: number
   start: number
   size: number
+}
+
+/** A column chunk of large values of row group `group`. */
+export interface LargeChunk {
+  group: number
+  leaf: number
+  chunk: Uint8Array
 }
 
 /** Leaf columns of a field. */
@@ -122,8 +130,23 @@ export class SplicedOutput {
   }
 }
 
+/** The same for a whole file in memory: the chunks of large columns lie behind wasm's row groups. */
+export function spliceFile(file: Uint8Array, large: readonly LargeChunk[]): Uint8Array {
+  if (large.length === 0) return file
+  const metaData = fileMetaData(file)
+  const out = new ByteWriter(0)
+  out.copy(file, 0, file.length - footerBytes(metaData).length)
+  const spliced = large.map(({ group, leaf, chunk }): SplicedChunk => {
+    const start = out.length
+    out.copy(chunk)
+    return { group, leaf, start, size: chunk.length }
+  })
+  out.copy(footerBytes(splicedMetaData(metaData, spliced, (offset) => offset)))
+  return out.take()
+}
+
 /** FileMetaData where column chunks lie elsewhere, some of them replaced. */
-export function splicedMetaData(metaData: Uint8Array, spliced: readonly SplicedChunk[], movedTo: (offset: number) => number): Uint8Array {
+function splicedMetaData(metaData: Uint8Array, spliced: readonly SplicedChunk[], movedTo: (offset: number) => number): Uint8Array {
   const file = fileFields(metaData)
   const groups = rowGroupsOf(file).map((group, number) => ({
     ...group,
