@@ -86,7 +86,6 @@ function peakOf(...argv: string[]): number {
   return peak
 }
 
-/** One of them in a sample: each takes a minute. */
 function large(type: string, value: string, storage = 'EXTERNAL'): string {
   return `(v ${type}); ALTER TABLE $ ALTER v SET STORAGE ${storage}; INSERT INTO $ SELECT ${value} FROM generate_series(1, 64) i LIMIT 1`
 }
@@ -102,6 +101,7 @@ const VALUES: { name: string; database?: string; sql: string; bytes: number; ove
   { name: 'list', sql: large('text[]', "ARRAY[repeat('abc', 100000000)]", 'EXTENDED'), bytes: 300 * 1e6, oversized: true },
 ]
 
+/** One of them in a sample: each takes a minute. */
 const DRAWN = drawn(['zstd', 'none', 'documents', ...VALUES.map(({ name }) => name)], 1, 'memory limits')
 
 test.each(DRAWN.filter((name) => name === 'zstd' || name === 'none'))('a heap of 1.6 GB, compression %s', async (compression) => {

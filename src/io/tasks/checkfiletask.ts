@@ -4,7 +4,8 @@ import { readFooter } from '../../columnar/footer.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { checkLength, crcProblem, readWhole } from '../lakefile.ts'
+import { checkLength, crcProblem, readTail } from '../lakefile.ts'
+import { LakeFileSource } from '../lakefilesource.ts'
 
 /** One Parquet file to hold against ltap.json before anything is rebuilt from it. */
 export interface CheckFileTask {
@@ -19,12 +20,15 @@ export interface CheckFileTask {
 export function checkFile({ lake, file, relation, expected }: CheckFileTask): void {
   const path = join(lake, file.path)
   checkLength(lake, relation, file)
+  let source: LakeFileSource | undefined
   try {
-    const bytes = readWhole(path)
-    const problem = crcProblem(bytes, file.crc32)
+    source = new LakeFileSource(path)
+    const problem = crcProblem(source.crc32(), file.crc32)
     if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
-    checkFileDescriptor(parseFileDescriptor(readFooter(bytes).metadata.get(DESCRIPTOR_KEY)), expected)
+    checkFileDescriptor(parseFileDescriptor(readFooter(readTail(path, source.length)).metadata.get(DESCRIPTOR_KEY)), expected)
   } catch (error) {
     throw isPositioned(error) ? error.at({ file: path, relation }) : error
+  } finally {
+    source?.close()
   }
 }
