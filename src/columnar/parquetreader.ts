@@ -43,6 +43,8 @@ export interface ParquetSource {
 const TAIL_LENGTH = 64 << 10
 /** A chunk of byte arrays that is not compressed is read here from this size on, and by wasm below: there it would be held many times over. */
 const OWN_CHUNK_MIN = 32 << 20
+/** No row group of a lake has more rows: memory is claimed by this number. */
+const OWN_CHUNK_ROWS_MAX = 1 << 20
 
 /**
  * Opens a Parquet file; it must not change while it is in use. In memory are its footer and, while it is read, one row group.
@@ -115,6 +117,7 @@ function readOwnChunks(
 ): Map<number, OwnChunk> {
   const own = new Map<number, OwnChunk>()
   let leaf = 0
+  if (rows > OWN_CHUNK_ROWS_MAX) return own
   fields.forEach((field, i) => {
     const chunk = columns[leaf]
     if (field.children === undefined && chunk && chunk.end - chunk.start >= ownChunkMin && isUncompressedBytes(chunk)) {
