@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander'
 import { EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../common/ids.ts'
 import { onInterrupt } from '../io/interruption.ts'
+import { withWal } from '../io/backup/waltar.ts'
 import { openWal, type WalSource } from '../io/wal/source.ts'
 import { dumpRecord } from '../wal/waldump.ts'
 import type { WalRecord } from '../wal/record.ts'
@@ -35,7 +36,7 @@ const TEXT = {
   examples: [
     'ltap inspect wal ./data/pg_wal/000000010000000000000001 --limit 20',
     'ltap inspect wal ./data --start 0/1A3B2C8 --rmgr Heap --rmgr Heap2 --relation 1663/5/16384',
-    'ltap inspect wal ./archive --stats record   # segments may be .gz, .lz4, .zst and .partial',
+    'ltap inspect wal ./archive --stats record   # of pgBackRest, Barman, WAL-G, pg_receivewal, or pg_wal.tar',
     `ltap inspect wal ./data --follow --json | jq -c 'select(.type == "COMMIT")'`,
   ],
 }
@@ -63,12 +64,14 @@ export function addInspectWal(inspect: Command, run: Run): void {
     .action(async (path: string, options: InspectWalOptions) => {
       const output = begin(run, options)
       checkOptions(options)
-      const source = openWal(walFolder(path), { start: options.start, timeline: options.timeline })
-      try {
-        await new WalPrinter(output, source, options).print(isFile(path))
-      } finally {
-        source.close()
-      }
+      await withWal(walFolder(path), output.notice, async (folder) => {
+        const source = openWal(folder, { start: options.start, timeline: options.timeline })
+        try {
+          await new WalPrinter(output, source, options).print(isFile(folder))
+        } finally {
+          source.close()
+        }
+      })
     })
 }
 

@@ -2,8 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { decompressFile } from '../../src/io/compression/decompress.ts'
+import { isPositioned } from '../../src/common/errors.ts'
 import type { Compression } from '../../src/io/compression/format.ts'
 import { xxhash32 } from '../../src/io/compression/xxhash32.ts'
+import { Random, TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
 
 const MAX = 3_000_000
 const PROGRAMS: readonly [Compression, string, readonly string[]][] = [
@@ -38,6 +41,28 @@ describe.each(PROGRAMS)('%s by %s %j', (compression, program, args) => {
   test.runIf(isThere(program))('comes back, or is an error', () => {
     checkCompressed(compression, bytes => execFileSync(program, args, { input: bytes, maxBuffer: 1 << 26, stdio: ['pipe', 'pipe', 'ignore'] }))
   })
+})
+
+test('mutated files are content or an error, whole or cut short: nothing else is thrown, nothing hangs', () => {
+  const random = new Random(TEST_SEED)
+  const bytes = content(20_000)
+  const packed: [Compression, Uint8Array][] = [['.gz', gzipSync(bytes)], ['.br', brotliCompressSync(bytes)]]
+  for (const [compression, program, args] of PROGRAMS) {
+    if (isThere(program)) packed.push([compression, execFileSync(program, args, { input: bytes, stdio: ['pipe', 'pipe', 'ignore'] })])
+  }
+  for (const [compression, whole] of packed) {
+    for (let i = 0; i < amount({ quick: 20, sample: 500, all: 20_000 }); i++) {
+      const mutated = new Uint8Array(whole)
+      for (let n = 1 + random.int(4); n > 0; n--) mutated[random.int(random.chance(50) ? 40 : mutated.length)]! ^= 1 << random.int(8)
+      for (const cutShort of [false, true]) {
+        try {
+          expect(decompressFile(mutated, compression, MAX, cutShort).length).toBeLessThanOrEqual(MAX)
+        } catch (error) {
+          expect(isPositioned(error), `${compression} ${i}: ${String(error)}`).toBe(true)
+        }
+      }
+    }
+  }
 })
 
 function checkCompressed(compression: Compression, compress: (bytes: Uint8Array) => Buffer): void {

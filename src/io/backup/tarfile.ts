@@ -10,8 +10,8 @@ import { openRegular } from '../datadir/regularfile.ts'
 import { corrupt, isTarHeader, isZero, parseLongName, parsePax, parseTarHeader, relativeName, TAR_BLOCK, type TarType } from './tarheader.ts'
 
 const READ_BYTES = 1 << 18
-/** Enough of a compressed file for the first block of what it holds: bzip2 gives out nothing before a block of 900,000 bytes. */
-const PROBE_BYTES = 1 << 20
+/** Enough of a compressed file for the first block of what it holds: lz4 has blocks of up to 4 MiB, bzip2 of 900,000 bytes. */
+const PROBE_BYTES = 5 << 20
 const PROBE_CONTENT_MAX = 1 << 28
 
 /** What is in a tar file, in its order: must be read, or skipped, before the next one. */

@@ -64,7 +64,17 @@ function decode(bytes: Uint8Array, compression: '.zst' | '.bz2' | '.xz' | '.lzma
   }, sizeMax)
   decoder.push(bytes)
   if (!cutShort) decoder.end()
+  else if (compression === '.bz2') endCutShort(decoder)
   return Buffer.concat(parts)
+}
+
+/** bzip2 holds back its last block until it is told that there is no more. */
+function endCutShort(decoder: Decoder): void {
+  try {
+    decoder.end()
+  } catch (error) {
+    if (!(error instanceof CorruptionError) || error.reason.startsWith('the content is longer')) throw error
+  }
 }
 
 function decoderOf(compression: '.zst' | '.bz2' | '.xz' | '.lzma', emit: Emit, sizeMax: number): Decoder {

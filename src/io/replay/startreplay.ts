@@ -10,7 +10,8 @@ import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } fr
 import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
 import { isSeedable, type Seed, seed } from '../backup/seed.ts'
 import { findWalTar } from '../backup/findtars.ts'
-import { EXTRACTED_WAL, extractWal } from '../backup/seedtar.ts'
+import { EXTRACTED_WAL } from '../backup/seedtar.ts'
+import { unpackWal } from '../backup/waltar.ts'
 import { readControlFile, readMajor, readPrepared } from '../datadir/datadir.ts'
 import { FileSlru } from '../datadir/slru.ts'
 import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../pagestore/openstore.ts'
@@ -111,12 +112,6 @@ function refuseOtherTimeline(lsn: WalPosition, timeline: number, wal: string, to
   const why = entry === undefined ? `which is no ancestor of ${wanted}`
     : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
   throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)
-}
-
-/** @returns the folder of the segments */
-async function unpackWal(tar: string, out: string): Promise<string> {
-  if (await extractWal(tar, out) > 0) return join(out, EXTRACTED_WAL)
-  throw new EnvironmentError('wal.none', 'no WAL segment in this tar file', { file: tar })
 }
 
 function requireWal(wal: string | undefined, source: string): string {

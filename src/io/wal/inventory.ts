@@ -83,7 +83,7 @@ export class WalInventory {
     const numbers = new Set<number>()
     for (const file of this.segments.values()) {
       const number = segmentNumber(file, size)
-      if (number === undefined) throw new EnvironmentError('wal.segment-name', `no name of a segment of ${size} bytes`, { file: file.path })
+      if (number === undefined) throw otherSize(file, size)
       if (this.find(history, number, size) !== undefined) numbers.add(number)
     }
     return [...numbers].sort((a, b) => a - b)
@@ -102,6 +102,11 @@ export class WalInventory {
     if (known === undefined || rank(file) < rank(known)) this.segments.set(file.name, file)
     else if (!known.partial && !file.partial && known.sha1 !== undefined && file.sha1 !== undefined && known.sha1 !== file.sha1) known.rival = path
   }
+}
+
+function otherSize({ path }: SegmentFile, size: number): EnvironmentError {
+  const reason = `this is no name of a segment of ${size} bytes, as the others here are; if it is of another cluster, take it away`
+  return new EnvironmentError('wal.segment-name', reason, { file: path })
 }
 
 /** Name of the file that would be here. */

@@ -1,4 +1,5 @@
-import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { basename } from 'node:path'
+import { EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import type { TimelineHistory } from '../../wal/history.ts'
@@ -7,6 +8,7 @@ import { type WalEnd, walCorruption, WalReader } from '../../wal/reader.ts'
 import type { WalRecord } from '../../wal/record.ts'
 import { RecordMemory } from '../../wal/recordmemory.ts'
 import { isSegmentSize, segmentOf } from '../../wal/segment.ts'
+import { refuseOpenPgp } from '../compression/format.ts'
 import { describeMissing, historyPath, type SegmentFile, WalInventory } from './inventory.ts'
 import { readSegmentHead, SegmentReader } from './segmentreader.ts'
 
@@ -192,9 +194,23 @@ export class WalSource {
     const number = segmentOf(position, this.segmentSize)
     const { timeline } = this.history.at(-1)!
     const hint = this.history.length > 1 || timeline === 1 ? '' : `; its ancestors would be in ${historyPath(this.inventory, timeline)}`
-    return new EnvironmentError('wal.missing-segment', `there is no file of this WAL segment${hint}`, {
+    return new EnvironmentError('wal.missing-segment', `there is no file of this WAL segment${this.neighbours(number)}${hint}`, {
       file: this.missingFile(number), lsn: formatWalPosition(position),
     })
+  }
+
+  /** What there is before and behind a segment that is missing, and what to do about it. */
+  private neighbours(number: number): string {
+    const numbers = this.inventory.numbers(this.history, this.segmentSize)
+    const name = (found: number | undefined): string | undefined =>
+      found === undefined ? undefined : basename(this.inventory.find(this.history, found, this.segmentSize)!.file.path)
+    const before = name(numbers.findLast((known) => known < number))
+    const behind = name(numbers.find((known) => known > number))
+    const { timeline } = this.history.at(-1)!
+    if (before === undefined && behind === undefined) return ` on timeline ${timeline}`
+    const between = before === undefined ? `before ${behind}, the first one here`
+      : behind === undefined ? `behind ${before}, the last one here` : `between ${before} and ${behind}`
+    return ` on timeline ${timeline}, ${between}; copy it from the server's pg_wal or another archive`
   }
 
   private missingFile(number: number): string {
@@ -223,15 +239,19 @@ function identify(inventory: WalInventory, wanted: WalSourceOptions): WalIdentit
     checkIdentity(file, found, wanted)
     return found
   }
-  throw new EnvironmentError('wal.identity', 'no file here begins as a WAL segment of Postgres 14 to 18', { file: inventory.files[0]!.path })
+  const first = inventory.files[0]!
+  withPosition({ file: first.path }, () => refuseOpenPgp(readSegmentHead(first, SIZE_OF_LONG_PAGE_HEADER)))
+  const reason = 'no file here begins as a WAL segment of Postgres 14 to 18: it is damaged, encrypted, or of another version; name another archive'
+  throw new EnvironmentError('wal.identity', reason, { file: first.path })
 }
 
 function checkIdentity(file: SegmentFile, found: WalIdentity, wanted: WalSourceOptions): void {
   if (wanted.major !== undefined && wanted.major !== found.major) {
-    throw new EnvironmentError('wal.major', `WAL of Postgres ${found.major}, where that of ${wanted.major} is needed`, { file: file.path })
+    const reason = `WAL of Postgres ${found.major}, where that of ${wanted.major} is needed; name the archive of this cluster`
+    throw new EnvironmentError('wal.major', reason, { file: file.path })
   }
   if (wanted.systemIdentifier !== undefined && wanted.systemIdentifier !== found.systemIdentifier) {
-    const reason = `WAL of the cluster ${found.systemIdentifier}, where that of ${wanted.systemIdentifier} is needed`
+    const reason = `WAL of the cluster ${found.systemIdentifier}, where that of ${wanted.systemIdentifier} is needed; name the archive of this cluster`
     throw new EnvironmentError('wal.system', reason, { file: file.path })
   }
 }
