@@ -1,5 +1,5 @@
 import { CorruptionError, withPosition } from '../common/errors.ts'
-import type { Oid, Xid } from '../common/ids.ts'
+import { type Oid, type Xid, xidPrecedes } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
 import type { TupleHeader } from '../tuple/header.ts'
@@ -7,7 +7,7 @@ import * as catalogs from './catalogs.ts'
 import type { PgAttribute, PgClass, PgDatabase, PgEnum, PgInherits, PgRange, PgType } from './catalogs.ts'
 import type { HeapSource } from './heapsource.ts'
 import { bootstrapLayouts, CatalogLayout } from './layout.ts'
-import { type CatalogToast, type CatalogTuple, scanCatalog } from './scan.ts'
+import { type CatalogToast, type CatalogTuple, type OnDamage, orDamage, scanCatalog } from './scan.ts'
 import { chunksByValue, storedValue } from './toastchunks.ts'
 
 /** Decides row versions at L; xact's Snapshot. */
@@ -25,6 +25,8 @@ export interface CatalogSources {
   open(locator: RelFileLocator, name: string): HeapSource
   /** For attmissingval; no released server gives pg_attribute a TOAST relation, so without it a TOAST pointer there is damage. */
   toast?: CatalogToast
+  /** Damage is passed over and said here: what it hides is not read. Without it the error is thrown. */
+  onDamage?: OnDamage
 }
 
 /** The sources of one database, with what its catalogs are called in error messages. */
@@ -63,7 +65,12 @@ export interface DatabaseCatalog {
   functions: (oids: ReadonlySet<Oid>) => catalogs.PgProc[]
   /** Every type of an extension, with the extension's name. Reads pg_depend and pg_extension. */
   extensionTypes: () => Map<Oid, string>
+  /** Damage was passed over. */
+  tolerant: boolean
 }
+
+/** pg_namespace.dat: what they are called where pg_namespace is damaged. The types in pg_catalog are known by that name. */
+const INITIAL_NAMESPACES: ReadonlyMap<Oid, string> = new Map([[11, 'pg_catalog'], [99, 'pg_toast'], [2200, 'public']])
 
 const INDEX_KINDS = 'iI'
 /** RELKIND_HAS_STORAGE. */
@@ -94,10 +101,13 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
     return kind !== undefined && !INDEX_KINDS.includes(kind)
   })
   const read = <T>(oid: Oid, reader: (layout: CatalogLayout) => (tuple: CatalogTuple) => T, wanted = visibleAtL(sources), from = sources): T[] => {
-    const version = relations.get(oid)
-    if (!version?.locator) throw new CorruptionError('catalog.class', `pg_class has no catalog ${oid}`)
-    const layout = layoutOf(version.row, attributes(oid))
-    return allRows(from, version.locator, layout, reader(layout), wanted)
+    const rows = orDamage(sources.onDamage, () => {
+      const version = relations.get(oid)
+      if (!version?.locator) throw new CorruptionError('catalog.class', `pg_class has no catalog ${oid}`, { relation: database.name })
+      const layout = layoutOf(version.row, attributes(oid))
+      return allRows(from, version.locator, layout, reader(layout), wanted)
+    })
+    return rows ?? []
   }
   const types = visibleRows(sources, mapped(catalogs.TYPE_RELATION_ID), layouts.pgType, catalogs.pgTypeReader(layouts.pgType, encoding))
   // Every version: the schema of a relation that is not committed may not be committed either. A visible name comes last and wins.
@@ -105,7 +115,7 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
     read(catalogs.NAMESPACE_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'nspname', encoding), wanted)
   const namespaces = new Map([...schemaNames(notAborted(sources)), ...schemaNames(visibleAtL(sources))].map(({ oid, name }) => [oid, name]))
   return {
-    database, major: sources.major, classes, attributes,
+    database, major: sources.major, classes, attributes, tolerant: sources.onDamage !== undefined,
     read: (oid, reader) => {
       const toastRelId = relations.get(oid)?.row.toastRelId ?? 0
       const chunks = lazy(() => chunksByValue(toastRelId === 0 ? [] : read(toastRelId, catalogs.toastChunkReader)))
@@ -116,7 +126,7 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
     enums: read(catalogs.ENUM_RELATION_ID, (layout) => catalogs.pgEnumReader(layout, encoding)),
     ranges: read(catalogs.RANGE_RELATION_ID, catalogs.pgRangeReader),
     inherits: read(catalogs.INHERITS_RELATION_ID, catalogs.pgInheritsReader),
-    namespaceName: (oid) => namespaces.get(oid) ?? String(oid),
+    namespaceName: (oid) => namespaces.get(oid) ?? (sources.onDamage && INITIAL_NAMESPACES.get(oid)) ?? String(oid),
     tablespaces: () => read(catalogs.TABLESPACE_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'spcname', encoding)),
     accessMethods: () => read(catalogs.ACCESS_METHOD_RELATION_ID, (layout) => catalogs.pgAmReader(layout, encoding)),
     functions: (oids) => read(catalogs.PROCEDURE_RELATION_ID, (layout) => catalogs.pgProcReader(layout, (oid) => oids.has(oid)))
@@ -130,20 +140,34 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
   }
 }
 
+/** Two visible versions of one relation there are only where the status of their transactions is lost: the newer one counts. */
+function newestOfEach(classes: ClassVersion[]): ClassVersion[] {
+  const newest = new Map<Oid, ClassVersion>()
+  for (const version of classes) {
+    if (!version.visible) continue
+    const other = newest.get(version.row.oid)
+    const older = other !== undefined && xidPrecedes(version.xmin, other.xmin) ? version : other
+    if (older !== undefined) older.visible = false
+    if (older !== version) newest.set(version.row.oid, version)
+  }
+  return classes
+}
+
 function loadClasses(sources: Scope, database: PgDatabase, map: ReadonlyMap<Oid, number>, layout: CatalogLayout): ClassVersion[] {
   const own = mappedLocator(map, catalogs.RELATION_RELATION_ID, database.tablespace, database.oid)
   const readClass = catalogs.pgClassReader(layout, database.encoding)
-  return allRows(sources, own, layout, (tuple) => {
+  return newestOfEach(allRows(sources, own, layout, (tuple) => {
     const row = readClass(tuple)
     const { xmin, xmax, infomask, cid } = tuple.header
     const visible = sources.visibility.isVisible(xmin, xmax, infomask, cid)
     const locator = locatorOf(row, database, row.shared ? sources.sharedMap : map)
     // A deleted version without file is the transient heap that VACUUM FULL of a mapped catalog leaves.
-    if (locator === undefined && visible && STORAGE_KINDS.includes(row.kind)) {
+    const isNeeded = STORAGE_KINDS.includes(row.kind) && !(sources.onDamage && INDEX_KINDS.includes(row.kind))
+    if (locator === undefined && visible && isNeeded) {
       throw new CorruptionError('catalog.class', `${row.name} has relfilenode 0 and is in no pg_filenode.map`)
     }
     return { row, visible, xmin, locator }
-  }, notAborted(sources))
+  }, notAborted(sources)))
 }
 
 function locatorOf(row: PgClass, database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator | undefined {
@@ -158,12 +182,19 @@ function loadAttributes(
   sources: Scope, locator: RelFileLocator, layout: CatalogLayout, encoding: number, wanted: (relId: Oid) => boolean,
 ): (relId: Oid) => readonly PgAttribute[] {
   const byRelation = new Map<Oid, PgAttribute[]>()
-  for (const attribute of visibleRows(sources, locator, layout, catalogs.pgAttributeReader(layout, encoding, wanted))) {
-    if (attribute === undefined) continue
-    const attributes = byRelation.get(attribute.relId)
-    if (attributes) attributes.push(attribute)
-    else byRelation.set(attribute.relId, [attribute])
-  }
+  const read = catalogs.pgAttributeReader(layout, encoding, wanted)
+  const xmins = new Map<PgAttribute, Xid>()
+  visibleRows(sources, locator, layout, (tuple) => {
+    const attribute = read(tuple)
+    if (attribute === undefined) return
+    const attributes = byRelation.get(attribute.relId) ?? []
+    byRelation.set(attribute.relId, attributes)
+    xmins.set(attribute, tuple.header.xmin)
+    // Two visible versions there are only where the status of their transactions is lost: the newer one counts.
+    const twin = attributes.findIndex(({ attnum }) => attnum === attribute.attnum)
+    if (twin < 0) attributes.push(attribute)
+    else if (xidPrecedes(xmins.get(attributes[twin]!)!, tuple.header.xmin)) attributes[twin] = attribute
+  })
   for (const attributes of byRelation.values()) attributes.sort((a, b) => a.attnum - b.attnum)
   return (relId) => byRelation.get(relId) ?? []
 }
@@ -198,11 +229,12 @@ function allRows<T>(
   wanted: (header: TupleHeader) => boolean,
 ): T[] {
   const rows: T[] = []
-  const { toast, prefix } = sources
+  const { toast, prefix, onDamage } = sources
   const relation = prefix + layout.name
-  const source = withPosition({ relation }, () => sources.open(locator, relation))
+  const source = orDamage(onDamage, () => withPosition({ relation }, () => sources.open(locator, relation)))
+  if (source === undefined) return rows
   try {
-    scanCatalog({ source, layout, wanted, ...(toast ? { toast } : {}) }, (tuple) => rows.push(read(tuple)))
+    scanCatalog({ source, layout, wanted, ...(toast && { toast }), ...(onDamage && { onDamage }) }, (tuple) => rows.push(read(tuple)))
   } finally {
     source.close()
   }

@@ -1,10 +1,11 @@
-import { withPosition } from '../common/errors.ts'
+import { type CorruptionError, withPosition } from '../common/errors.ts'
 import { type Oid, xidPrecedes } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
 import { AccessMethods } from './accessmethod.ts'
 import { buildTupleDesc } from './builddesc.ts'
 import type { PgClass } from './catalogs.ts'
 import type { ClassVersion, DatabaseCatalog } from './database.ts'
+import { type OnDamage, orDamage } from './scan.ts'
 import type { TupleDesc } from './tupledesc.ts'
 import { TypeDefs } from './typedefs.ts'
 import { type VirtualColumn, VirtualColumns } from './virtualcolumns.ts'
@@ -64,11 +65,21 @@ export interface NonHeapRelation {
   reason: string
 }
 
+/** A relation of which the catalogs do not say what is in its rows. */
+export interface DamagedRelation extends Pick<Relation, 'database' | 'schema' | 'name' | 'oid'> {
+  relkind: string
+  error: CorruptionError
+  /** Undefined if it has no pages. */
+  locator: RelFileLocator | undefined
+}
+
 export interface RelationList {
   relations: Relation[]
   /** Tables of access methods other than heap. */
   nonHeap: NonHeapRelation[]
   unstored: UnstoredRelation[]
+  /** With damage passed over: visible relations whose catalog rows are not whole. */
+  damaged: DamagedRelation[]
   /** Every file that a row version names, indexes and shared relations too: what is not among them is an orphan. */
   named: readonly RelFileLocator[]
 }
@@ -78,26 +89,29 @@ export interface RelationList {
  * there: of several that name the same file the visible one wins, else the newest.
  * @param shared list the shared catalogs, which every database describes, instead of the database's own relations
  * @param exists whether the main fork of a relation has a file
+ * @param tolerant a relation that the catalogs do not describe is listed as damaged; else it is an error
  * @throws CorruptionError catalog.*
  */
 export function listRelations(
-  catalog: DatabaseCatalog, shared: DatabaseName | undefined, exists: (locator: RelFileLocator) => boolean,
+  catalog: DatabaseCatalog, shared: DatabaseName | undefined, exists: (locator: RelFileLocator) => boolean, tolerant = false,
 ): RelationList {
   const lister = new Lister(catalog, shared ?? catalog.database)
+  const damaged = (version: ClassVersion): OnDamage | undefined =>
+    tolerant ? (error) => void list.damaged.push(lister.damaged(version, error)) : undefined
   // Temporary relations have file names of their own.
   const permanent = catalog.classes.filter(({ row }) => row.persistence !== 't')
-  const list: RelationList = { relations: [], nonHeap: [], unstored: [], named: permanent.flatMap(({ locator }) => locator ?? []) }
+  const list: RelationList = { relations: [], nonHeap: [], unstored: [], damaged: [], named: permanent.flatMap(({ locator }) => locator ?? []) }
   const classes = permanent.filter(({ row }) => row.shared === (shared !== undefined))
   for (const version of winners(classes)) {
     const relkind = heapKind(version.row)
     if (relkind === undefined || !(version.visible || exists(version.locator))) continue
     const reason = lister.notHeap(version.row)
-    if (reason === undefined) list.relations.push(lister.relation(version, relkind))
-    else list.nonHeap.push(lister.nonHeap(version.row, relkind, reason))
+    if (reason !== undefined) list.nonHeap.push(lister.nonHeap(version.row, relkind, reason))
+    else orDamage(damaged(version), () => list.relations.push(lister.relation(version, relkind)))
   }
-  for (const { row, visible } of classes) {
-    const relkind = unstoredKind(row)
-    if (visible && relkind !== undefined) list.unstored.push(lister.unstored(row, relkind))
+  for (const version of classes) {
+    const relkind = unstoredKind(version.row)
+    if (version.visible && relkind !== undefined) orDamage(damaged(version), () => list.unstored.push(lister.unstored(version.row, relkind)))
   }
   return list
 }
@@ -166,6 +180,11 @@ class Lister {
       toastRelId: row.toastRelId, visible, populated: row.populated,
       virtualColumns: visible ? this.virtualColumns(row) : [],
     }
+  }
+
+  damaged({ row, locator }: ClassVersion, error: CorruptionError): DamagedRelation {
+    const { database, schema, name, oid } = this.identity(row)
+    return { database, schema, name, oid, relkind: row.kind, error, locator }
   }
 
   unstored(row: PgClass, relkind: UnstoredRelation['relkind']): UnstoredRelation {

@@ -127,33 +127,50 @@ export interface CatalogScan {
   /** Which row versions to deform. */
   wanted: (header: TupleHeader) => boolean
   toast?: CatalogToast
+  /** Called for a damaged page or tuple, which is passed over. Without it the error is thrown. */
+  onDamage?: OnDamage
+}
+
+export type OnDamage = (error: CorruptionError) => void
+
+/** Runs `body`; damage goes to `onDamage`, if it is there. */
+export function orDamage<T>(onDamage: OnDamage | undefined, body: () => T): T | undefined {
+  try {
+    return body()
+  } catch (error) {
+    if (onDamage === undefined || !(error instanceof CorruptionError)) throw error
+    onDamage(error)
+    return undefined
+  }
 }
 
 /**
  * Visits the wanted row versions of a catalog in physical order.
  * @throws CorruptionError page.*, tuple.*, catalog.* with relation, block and offset
  */
-export function scanCatalog({ source, layout, wanted, toast }: CatalogScan, visit: (tuple: CatalogTuple) => void): void {
+export function scanCatalog({ source, layout, wanted, toast, onDamage }: CatalogScan, visit: (tuple: CatalogTuple) => void): void {
   const tuple = new CatalogTuple(layout, toast)
   for (let block = 0; block < source.blocks; block++) {
-    withPosition({ relation: source.name, block }, () => {
+    orDamage(onDamage, () => withPosition({ relation: source.name, block }, () => {
       const page = source.page(block)
       if (isZeroPage(page)) return
       checkPageHeader(page)
       if (source.checksums) checkPageChecksum(page, block)
       checkLinePointers(page)
-      scanPage(page, tuple, wanted, visit)
-    })
+      scanPage(page, tuple, wanted, visit, onDamage && ((error) => onDamage(error.at({ relation: source.name, block }))))
+    }))
   }
 }
 
-function scanPage(page: Uint8Array, tuple: CatalogTuple, wanted: CatalogScan['wanted'], visit: (tuple: CatalogTuple) => void): void {
+function scanPage(
+  page: Uint8Array, tuple: CatalogTuple, wanted: CatalogScan['wanted'], visit: (tuple: CatalogTuple) => void, onDamage: OnDamage | undefined,
+): void {
   const count = linePointerCount(page)
   for (let offset = 1; offset <= count; offset++) {
     const word = linePointer(page, offset)
     if (lpFlags(word) !== LP_NORMAL) continue
-    withPosition({ offset }, () => {
+    orDamage(onDamage, () => withPosition({ offset }, () => {
       if (tuple.load(page, lpOff(word), lpLen(word), wanted)) visit(tuple)
-    })
+    }))
   }
 }

@@ -2,6 +2,7 @@ import { CorruptionError } from '../common/errors.ts'
 import type { Oid } from '../common/ids.ts'
 import { EXTENSION_TYPES } from '../datum/extensiontypes.ts'
 import type { CompositeField, TypeDef } from '../datum/typedef.ts'
+import { builtInClosure } from './builtintypes.ts'
 import type { PgAttribute, PgEnum, PgProc, PgRange, PgType } from './catalogs.ts'
 
 /** F_ARRAY_IN: typinput of every true array, and of nothing else (int2vector and oidvector have their own). */
@@ -20,6 +21,8 @@ export interface TypeCatalogs {
   functions: (oids: ReadonlySet<Oid>) => readonly PgProc[]
   /** Extension by oid of the type that it owns. Reads pg_depend. */
   extensionTypes: () => ReadonlyMap<Oid, string>
+  /** Damage was passed over: built-in types that pg_type does not have are what they always are. */
+  tolerant: boolean
 }
 
 /** Makes TypeDefs from the catalogs of one database; each type is made once. */
@@ -61,10 +64,17 @@ export class TypeDefs {
     return [...found]
   }
 
+  private keep(type: TypeDef): TypeDef {
+    this.made.set(type.oid, type)
+    return type
+  }
+
   private typeDef(oid: Oid): TypeDef {
     const known = this.made.get(oid)
     if (known) return known
     const row = this.catalogs.types.get(oid)
+    const builtIn = !row && this.catalogs.tolerant ? builtInClosure([oid]).find((type) => type.oid === oid) : undefined
+    if (builtIn) return this.keep(builtIn)
     if (!row) throw new CorruptionError('catalog.type', `pg_type has no type ${oid}`)
     const type: TypeDef = {
       oid, name: row.name, schema: this.catalogs.namespaceName(row.namespace), kind: kindOf(row), len: row.len, align: row.align,

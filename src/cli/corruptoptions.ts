@@ -1,4 +1,5 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import type { ClusterOptions } from '../io/cluster.ts'
 import { counted } from './count.ts'
 import type { Output } from './output.ts'
@@ -6,12 +7,13 @@ import type { Output } from './output.ts'
 export interface CorruptOptions {
   onCorrupt: 'fail' | 'carry'
   unknownTransactions: 'hide' | 'show'
+  major?: PgMajor
 }
 
 /** The options of verbs that read a data directory that may be damaged. */
 export function addCorruptOptions(command: Command): Command {
   const action = new Option('--on-corrupt <action>', 'at damage: stop, or read what is there and say what is not').choices(['fail', 'carry']).default('fail')
-  return addUnknownOption(command.addOption(action))
+  return addUnknownOption(command.addOption(action)).option('--major <number>', 'with carry: major version, where PG_VERSION is lost', parseMajor)
 }
 
 export function addUnknownOption(command: Command): Command {
@@ -19,8 +21,14 @@ export function addUnknownOption(command: Command): Command {
     .choices(['hide', 'show']).default('hide'))
 }
 
-export function clusterOptionsOf({ onCorrupt, unknownTransactions }: CorruptOptions): ClusterOptions {
-  return { onCorrupt, unknownTransactions }
+export function clusterOptionsOf({ onCorrupt, unknownTransactions, major }: CorruptOptions): ClusterOptions {
+  return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
+}
+
+export function parseMajor(text: string): PgMajor {
+  const major = PG_MAJORS.find((known) => String(known) === text)
+  if (major === undefined) throw new InvalidArgumentError('a major from 14 to 18 is needed.')
+  return major
 }
 
 /** What is damaged goes to stderr. */

@@ -1,11 +1,11 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseColumnList } from '../catalog/columnlist.ts'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
-import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
+import type { PgMajor } from '../common/pgversion.ts'
 import { ParseError } from '../datum/codec.ts'
 import { databaseEncoding } from '../datum/encoding.ts'
 import { RelationFileReader } from '../io/inspect/relationfile.ts'
-import { addUnknownOption, tellUnknown } from './corruptoptions.ts'
+import { addUnknownOption, parseMajor, tellUnknown } from './corruptoptions.ts'
 import { counted } from './count.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { HEAP_ROW_SHAPE } from './heaprowshape.ts'
@@ -76,12 +76,6 @@ function parseColumns(text: string): TupleDesc {
     if (error instanceof ParseError) throw new InvalidArgumentError(`${error.message}.`)
     throw error
   }
-}
-
-function parseMajor(text: string): PgMajor {
-  const major = PG_MAJORS.find((known) => String(known) === text)
-  if (major === undefined) throw new InvalidArgumentError('a major from 14 to 18 is needed.')
-  return major
 }
 
 function parseEncoding(text: string): number {

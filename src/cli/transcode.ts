@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
 import type { Compression } from '../columnar/transcode.ts'
+import type { PgMajor } from '../common/pgversion.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { transcodeLake } from '../io/transcodelake.ts'
 import { virtualColumnText } from '../lake/views.ts'
@@ -26,6 +27,7 @@ interface TranscodeOptions extends ReplayFirstOptions {
   types: TypeProfile
   onCorrupt: 'fail' | 'carry'
   unknownTransactions: 'hide' | 'show'
+  major?: PgMajor
   strict?: boolean
   json?: boolean
   verbose?: boolean
@@ -58,13 +60,15 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .action(async (pgdata: string, given: TranscodeOptions) => {
-      const { lake, database, table, exclude, excludeSecrets, workers, compression, types, onCorrupt, unknownTransactions, strict, ...options } = given
+      const { lake, database, table, exclude, excludeSecrets, workers, compression, types, onCorrupt, unknownTransactions, major, strict, ...options } =
+        given
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({
-          pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, onProgress,
+          pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions,
+          ...(major !== undefined && { major }), onProgress,
           onNotice: output.notice,
         })))
       const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)

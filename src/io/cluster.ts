@@ -1,15 +1,17 @@
 import { join, relative } from 'node:path'
 import type { HeapSource } from '../catalog/heapsource.ts'
 import type { OidName, PgDatabase } from '../catalog/catalogs.ts'
-import { type CatalogSources, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
+import { type CatalogSources, type CatalogVisibility, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
 import {
-  type DatabaseName, listRelations, type NonHeapRelation, type Relation, type RelationList, type UnstoredRelation,
+  type DamagedRelation, type DatabaseName, listRelations, type NonHeapRelation, type Relation, type RelationList, type UnstoredRelation,
 } from '../catalog/relations.ts'
+import { guessRelationMap } from '../catalog/guessmap.ts'
+import { orDamage } from '../catalog/scan.ts'
 import { parseRelationMap } from '../catalog/relmap.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import type { Lsn, Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import type { RelFileLocator } from '../common/rel.ts'
+import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
 import { MultiXacts } from '../xact/multixact.ts'
 import { Snapshot, type UnknownTransactions } from '../xact/visibility.ts'
 import { type ClusterFiles, openClusterFiles } from './datadir/clusterfiles.ts'
@@ -47,7 +49,17 @@ export interface ClusterOptions {
   onCorrupt?: 'fail' | 'carry'
   /** With `carry`: whether rows are visible whose transaction's status is lost; default `hide`. */
   unknownTransactions?: UnknownTransactions
+  /** With `carry`: of a data directory that has lost PG_VERSION. */
+  major?: PgMajor
 }
+
+/** pg_database.encoding of most databases. */
+const UTF8 = 6
+
+const SHARED_GUESSES = [['pg_database', 1262]] as const
+const DATABASE_GUESSES = [['pg_class', 1259], ['pg_attribute', 1249], ['pg_type', 1247]] as const
+
+const NOTHING: RelationList = { relations: [], nonHeap: [], unstored: [], damaged: [], named: [] }
 
 /** A whole clog of the default 200 million xids has 6,100 pages; the hot end is what matters. */
 const CLOG_PAGES = 512
@@ -70,10 +82,13 @@ export class Cluster {
   private readonly datadir: ClusterFiles
   private readonly sources: CatalogSources
   private readonly lists = new Map<Oid, RelationList>()
+  /** With `carry`: what of the catalogs is damaged. */
+  private readonly catalogDamage = new Set<string>()
+  private readonly goesOn: boolean
   private readonly directories = new Map<string, RelationDirectory>()
 
   constructor(datadir: ClusterFiles, options: ClusterOptions = {}) {
-    const { control, major, path } = datadir
+    const { control, major } = datadir
     this.datadir = datadir
     this.control = control
     this.major = major
@@ -82,16 +97,25 @@ export class Cluster {
     this.timeline = datadir.timeline
     this.checksums = control.checksums
     this.snapshot = snapshotOf(datadir, options)
+    this.goesOn = options.onCorrupt === 'carry'
     this.sources = {
-      major, visibility: this.snapshot, sharedMap: readMap(join(path, 'global'), major),
+      major, visibility: this.goesOn ? showingUnknown(this.snapshot) : this.snapshot,
+      ...(this.goesOn && { onDamage: (error: CorruptionError) => void this.catalogDamage.add(error.message) }),
+      sharedMap: this.readMap(GLOBAL_TABLESPACE, 0),
       open: (locator, name) => this.openCatalog(locator, name),
     }
-    this.databases = loadDatabases(this.sources).sort((a, b) => a.oid - b.oid)
+    const databases = orDamage(this.sources.onDamage, () => loadDatabases(this.sources)) ?? []
+    this.databases = [...databases, ...this.unlisted(databases)].sort((a, b) => a.oid - b.oid)
+  }
+
+  /** pg_control is lost: identity, LSN, checksums and transaction counters are guessed. */
+  get guessed(): boolean {
+    return this.datadir.guessed
   }
 
   /** With `carry`: what of the cluster as a whole is damaged, as far as it was met, and what was done instead: sentences. */
   get losses(): string[] {
-    return [...this.datadir.damage, ...this.snapshot.losses]
+    return [...this.datadir.damage, ...this.catalogDamage, ...this.snapshot.losses]
   }
 
   /**
@@ -105,6 +129,11 @@ export class Cluster {
   /** Tables of access methods that ltap does not read. */
   nonHeap(dbOid: Oid): readonly NonHeapRelation[] {
     return this.list(dbOid).nonHeap
+  }
+
+  /** With `carry`: relations whose catalog rows are damaged. */
+  damaged(dbOid: Oid): readonly DamagedRelation[] {
+    return this.list(dbOid).damaged
   }
 
   /** Partitioned tables, views and foreign tables of a database. */
@@ -167,18 +196,71 @@ export class Cluster {
   private list(dbOid: Oid): RelationList {
     const known = this.lists.get(dbOid)
     if (known !== undefined) return known
-    const database = dbOid === 0 ? this.readable()[0] : this.readable().find(({ oid }) => oid === dbOid)
-    if (database === undefined) throw this.noDatabase(dbOid)
-    const catalog = this.catalogOf(database)
-    const shared = dbOid === 0 ? this.sharedName() : undefined
-    const list = listRelations(catalog, shared, (locator) => this.filesOf(locator)?.forks.has('main') ?? false)
+    const list = dbOid === 0 ? this.sharedList() : this.databaseList(dbOid)
     this.lists.set(dbOid, list)
     return list
   }
 
+  private databaseList(dbOid: Oid): RelationList {
+    const database = this.readable().find(({ oid }) => oid === dbOid)
+    if (database === undefined) throw this.noDatabase(dbOid)
+    return this.listOf(database, undefined) ?? NOTHING
+  }
+
+  /** Every database describes the shared catalogs: with damage passed over, the one that describes most of them. */
+  private sharedList(): RelationList {
+    const databases = this.readable()
+    if (databases[0] === undefined && !this.goesOn) throw this.noDatabase(0)
+    let best = NOTHING
+    for (const database of databases) {
+      const list = this.listOf(database, this.sharedName())
+      if (list !== undefined && list.relations.length > best.relations.length) best = list
+      if (best.relations.length > 0 && best.damaged.length === 0) break
+    }
+    return best
+  }
+
+  /** Undefined, and said, if the database cannot be read at all. */
+  private listOf(database: PgDatabase, shared: DatabaseName | undefined): RelationList | undefined {
+    const onDamage = (error: CorruptionError): void => void this.catalogDamage.add(`database ${database.name} is not read: ${error.message}`)
+    return orDamage(this.goesOn ? onDamage : undefined, () => {
+      const exists = (locator: RelFileLocator): boolean => this.filesOf(locator)?.forks.has('main') ?? false
+      return listRelations(this.catalogOf(database), shared, exists, this.goesOn)
+    })
+  }
+
   private catalogOf(database: PgDatabase): DatabaseCatalog {
-    const map = readMap(databasePath(this.datadir, database.tablespace, database.oid), this.major)
+    const map = this.readMap(database.tablespace, database.oid)
     return loadDatabaseCatalog(this.sources, database, map)
+  }
+
+  /** With damage in the shared catalogs: databases that have files and no row in pg_database. */
+  private unlisted(databases: readonly PgDatabase[]): PgDatabase[] {
+    if (this.catalogDamage.size === 0) return []
+    const missing = listDatabaseDirectories(this.datadir).filter(({ spcOid, dbOid }) =>
+      spcOid === DEFAULT_TABLESPACE && !databases.some(({ oid }) => oid === dbOid))
+    return missing.map(({ dbOid }) => {
+      const name = `database_${dbOid}`
+      this.catalogDamage.add(`pg_database has no whole row of database ${dbOid}: it is read as ${name}, its encoding taken for UTF8`)
+      return { oid: dbOid, name, encoding: UTF8, tablespace: DEFAULT_TABLESPACE, invalid: false, allowsConnections: true, template: false }
+    })
+  }
+
+  /** pg_filenode.map; with `carry` a lost one is guessed from the files. */
+  private readMap(spcOid: Oid, dbOid: Oid): ReadonlyMap<Oid, number> {
+    const file = join(databasePath(this.datadir, spcOid, dbOid), 'pg_filenode.map')
+    try {
+      return withPosition({ file }, () => parseRelationMap(readFile(file), this.major))
+    } catch (error) {
+      const isGone = error instanceof EnvironmentError && error.code === 'file.missing'
+      if (!this.goesOn || (!isGone && !(error instanceof CorruptionError))) throw error
+      const { relations } = this.directory(spcOid, dbOid)
+      const mains = [...relations.values()].filter(({ forks }) => forks.has('main')).map(({ relNumber }) => relNumber)
+      const map = guessRelationMap(this.major, dbOid === 0, mains, (relNumber) => this.openCatalog({ spcOid, dbOid, relNumber }, String(relNumber)))
+      const found = (dbOid === 0 ? SHARED_GUESSES : DATABASE_GUESSES).map(([name, oid]) => `${name} ${map.get(oid) ?? 'not found'}`).join(', ')
+      this.catalogDamage.add(`${error.message}: guessed from the rows of the files beside it: ${found}`)
+      return map
+    }
   }
 
   private noDatabase(dbOid: Oid): EnvironmentError {
@@ -235,12 +317,12 @@ export class Cluster {
 
 /** @throws EnvironmentError datadir.* unless the server was shut down cleanly or `pgdata` was replayed; CorruptionError, UnsupportedError */
 export function openCluster(pgdata: string, options: ClusterOptions = {}): Cluster {
-  return new Cluster(openClusterFiles(pgdata, options.onCorrupt), options)
+  return new Cluster(openClusterFiles(pgdata, options.onCorrupt, options.major), options)
 }
 
 /** What a reader sees at the cluster's LSN. @throws EnvironmentError datadir.* */
 export function openSnapshot(pgdata: string, options: ClusterOptions = {}): Snapshot {
-  return snapshotOf(openClusterFiles(pgdata, options.onCorrupt), options)
+  return snapshotOf(openClusterFiles(pgdata, options.onCorrupt, options.major), options)
 }
 
 function snapshotOf({ path, transactions }: ClusterFiles, { onCorrupt, unknownTransactions = 'hide' }: ClusterOptions): Snapshot {
@@ -253,9 +335,12 @@ function snapshotOf({ path, transactions }: ClusterFiles, { onCorrupt, unknownTr
   return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom, unknown: onCorrupt === 'carry' ? unknownTransactions : 'fail' })
 }
 
-function readMap(dir: string, major: PgMajor): Map<Oid, number> {
-  const file = join(dir, 'pg_filenode.map')
-  return withPosition({ file }, () => parseRelationMap(readFile(file), major))
+/** Catalog rows whose transaction's status is lost are believed: what they describe is there or it is not. */
+function showingUnknown(snapshot: Snapshot): CatalogVisibility {
+  return {
+    isVisible: (...tuple) => snapshot.isVisible(...tuple) || snapshot.isUnknown(...tuple),
+    xminStatus: (...tuple) => snapshot.xminStatus(...tuple),
+  }
 }
 
 function locatorKey({ spcOid, dbOid, relNumber }: RelFileLocator): string {

@@ -1,4 +1,4 @@
-import type { NonHeapRelation, Relation, UnstoredRelation } from '../catalog/relations.ts'
+import type { DamagedRelation, NonHeapRelation, Relation, UnstoredRelation } from '../catalog/relations.ts'
 import { noTableHint, quotedTableName, tablesNamed } from '../catalog/tablename.ts'
 import { EnvironmentError } from '../common/errors.ts'
 import type { NotRead } from '../lake/notread.ts'
@@ -42,8 +42,9 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   const relations = oids.flatMap((oid) => cluster.relations(oid))
   const unstored = chosen.flatMap(({ oid }) => cluster.unstored(oid))
   const nonHeap = oids.flatMap((oid) => cluster.nonHeap(oid))
+  const damaged = oids.flatMap((oid) => cluster.damaged(oid)).map((relation) => damagedCatalog(cluster, relation))
   const parents = unstored.filter(({ relkind }) => relkind === 'p')
-  const found = { relations, parents, notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable)] }
+  const found = { relations, parents, notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable), ...damaged] }
   const all = withoutExcluded(excludeSecrets ? withoutSecrets(found) : found, exclude)
   if (tables.length === 0) return { ...all, complete }
   return { ...selectTables(all, tables), complete }
@@ -51,6 +52,11 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
 
 function otherMethod({ database, schema, name, oid, relkind, reason }: NonHeapRelation): NotRead {
   return { database: databaseName(database), schema, name, oid, relkind, why: 'access-method', reason }
+}
+
+function damagedCatalog(cluster: Cluster, { database, schema, name, oid, relkind, error, locator }: DamagedRelation): NotRead {
+  const advice = locator === undefined ? '' : `; its rows are in ${cluster.relativePath({ locator })}: ltap inspect file with --columns reads them`
+  return { database: databaseName(database), schema, name, oid, relkind, why: 'damaged', reason: `${error.message}${advice}` }
 }
 
 function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation): NotRead[] {

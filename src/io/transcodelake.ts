@@ -9,6 +9,7 @@ import { relationSchema } from '../columnar/schema.ts'
 import { type BlockRange, type Compression, fileRanges, withOverflow } from '../columnar/transcode.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import {
@@ -47,6 +48,8 @@ export interface TranscodeLakeOptions {
   /** At damage: throw, or carry what is there and read on, see {@link ClusterOptions}. */
   onCorrupt: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
+  /** With `carry`: of a data directory that has lost PG_VERSION. */
+  major?: PgMajor
   onProgress?: OnProgress
   /** Told what the user should know, as a sentence. */
   onNotice?: (text: string) => void
@@ -75,8 +78,8 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   }
 }
 
-function clusterOptions({ onCorrupt, unknownTransactions = 'hide' }: TranscodeLakeOptions): ClusterOptions {
-  return { onCorrupt, unknownTransactions }
+function clusterOptions({ onCorrupt, unknownTransactions = 'hide', major }: TranscodeLakeOptions): ClusterOptions {
+  return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
 }
 
 /** Every data file on disk: from then on the manifest may name them. */
@@ -133,7 +136,7 @@ class TranscodeJob {
     const { cluster } = this
     const selection = selectRelations(cluster, this.options.filter)
     this.notRead.push(...selection.notRead)
-    const stored = selection.relations.map((relation) => ({ relation, storage: cluster.storage(relation) }))
+    const stored = selection.relations.flatMap((relation) => this.storage(relation))
     this.totalBytes = stored.reduce((sum, { storage }) => sum + (storage.forks.main ?? 0) * BLOCK_SIZE, 0)
     this.options.onProgress?.(0, this.totalBytes, '')
     try {
@@ -162,13 +165,25 @@ class TranscodeJob {
     }
   }
 
+  /** With `carry` a relation whose files are missing or damaged is left out, and that is said. */
+  private storage(relation: Relation): { relation: Relation; storage: RelationStorage }[] {
+    try {
+      return [{ relation, storage: this.cluster.storage(relation) }]
+    } catch (error) {
+      if (this.options.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
+      const { database, schema, name, oid, relkind } = relation
+      this.notRead.push({ database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'damaged', reason: error.message })
+      return []
+    }
+  }
+
   /** Only with `carry`: how the lake was read, and what was lost. */
-  private damage(relations: readonly LakeRelation[]): Pick<Manifest, 'unknownTransactions' | 'damage'> {
+  private damage(relations: readonly LakeRelation[]): Pick<Manifest, 'unknownTransactions' | 'damage' | 'guessed'> {
     const { onCorrupt, unknownTransactions: policy = 'hide' } = this.options
     if (onCorrupt === 'fail') return {}
     const rows = relations.reduce((sum, { lanes }) => sum + lanes.unknownStatus, 0)
     const damage = [...new Set([...this.cluster.losses, ...this.losses])].sort()
-    return { unknownTransactions: { policy, rows }, ...(damage.length > 0 && { damage }) }
+    return { unknownTransactions: { policy, rows }, ...(damage.length > 0 && { damage }), ...(this.cluster.guessed && { guessed: true as const }) }
   }
 
   private async relation(relation: Relation, storage: RelationStorage): Promise<LakeRelation> {

@@ -85,8 +85,8 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
 }
 
 /** A lake that was read from a damaged data directory is compared with it as it was read. */
-function readAs({ unknownTransactions }: Manifest): ClusterOptions {
-  return unknownTransactions ? { onCorrupt: 'carry', unknownTransactions: unknownTransactions.policy } : {}
+function readAs({ unknownTransactions, major }: Manifest): ClusterOptions {
+  return unknownTransactions ? { onCorrupt: 'carry', unknownTransactions: unknownTransactions.policy, major } : {}
 }
 
 function isThere(path: string): boolean {

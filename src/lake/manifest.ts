@@ -44,6 +44,8 @@ export interface Manifest {
    * Verify reads a data directory in the same way.
    */
   unknownTransactions?: { policy: 'hide' | 'show'; rows: number }
+  /** pg_control was lost: system identifier, LSN, timeline, checksums and transaction counters are guessed. Absent: they are not. */
+  guessed?: true
   /** What of the cluster as a whole is lost, and what was done instead: sentences. */
   damage?: readonly string[]
 }
@@ -147,6 +149,7 @@ const MANIFEST = v.object({
   source: text, complete: flag, databases: v.array(v.object({ oid: unsigned32, name: text, template: flag })), relations: v.array(RELATION),
   orphans: v.array(text), temporaryFiles: count, notRead: v.optional(v.array(NOT_READ), []),
   unknownTransactions: v.exactOptional(v.object({ policy: oneOf(['hide', 'show']), rows: count })), damage: v.exactOptional(v.array(text)),
+  guessed: v.exactOptional(v.literal(true)),
 })
 
 const PERSISTED: Persisted = { code: 'lake.manifest', name: MANIFEST_NAME }

@@ -1,14 +1,18 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
 import { type Lsn, walPosition, type Xid } from '../../common/ids.ts'
+import type { PgMajor } from '../../common/pgversion.ts'
 import { recordEnd } from '../../wal/pageheader.ts'
 import { type FullXid, preparedXidsOf } from '../../xact/transactionstate.ts'
 import { JOURNAL } from '../pagestore/journal.ts'
 import { parseState, STATE_FILE } from '../pagestore/statefile.ts'
 import { progressOf } from '../replay/replaystate.ts'
-import { type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared } from './datadir.ts'
+import {
+  type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
+} from './datadir.ts'
 import { readFile } from './files.ts'
+import { guessControl } from './guesscontrol.ts'
 
 /** A checkpoint record of 14 to 18: header, main data header, CheckPoint. */
 const CHECKPOINT_RECORD_LENGTH = 24 + 2 + 88
@@ -19,6 +23,8 @@ export interface ClusterFiles extends DataDirectory {
   lsn: Lsn
   /** With `carry`: what is damaged, and what was done instead. */
   damage: readonly string[]
+  /** pg_control is lost: identity, LSN, checksums and counters are guessed. */
+  guessed: boolean
   timeline: number
   transactions: {
     nextXid: FullXid
@@ -37,18 +43,43 @@ export interface ClusterFiles extends DataDirectory {
  * @throws EnvironmentError datadir.* for the data directory of a server that was not shut down cleanly; replay.unfinished
  * @throws CorruptionError, UnsupportedError control.*, cluster.version, pagestore.*
  */
-export function openClusterFiles(path: string, onCorrupt: 'fail' | 'carry' = 'fail'): ClusterFiles {
-  return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path, onCorrupt)
+/** @param major for a directory without PG_VERSION, with `carry` */
+export function openClusterFiles(path: string, onCorrupt: 'fail' | 'carry' = 'fail', major?: PgMajor): ClusterFiles {
+  return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path, onCorrupt, major)
 }
 
-function openClean(path: string, onCorrupt: 'fail' | 'carry'): ClusterFiles {
-  const datadir = openDataDirectory(path)
-  const { checkpoint, timeline, walSegmentSize, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
-  const lsn = BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize))
+function openClean(path: string, onCorrupt: 'fail' | 'carry', given: PgMajor | undefined): ClusterFiles {
   const damage: string[] = []
-  const onDamaged = onCorrupt === 'carry' ? (error: CorruptionError) => void damage.push(`${error.message}: its transaction is taken as prepared`) : undefined
+  const { datadir, lsn, guessed } = onCorrupt === 'carry' ? openDamaged(path, given, damage) : openWhole(path)
+  const { timeline, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
+  const onDamaged = onCorrupt === 'fail' ? undefined : (error: CorruptionError) => void damage.push(`${error.message}: it is taken as prepared`)
   const prepared = preparedXidsOf({ prepared: readPrepared(datadir, onDamaged) })
-  return { ...datadir, lsn, damage, timeline, transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared } }
+  return {
+    ...datadir, lsn, damage, guessed, timeline,
+    transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared },
+  }
+}
+
+function openWhole(path: string): { datadir: DataDirectory; lsn: Lsn; guessed: boolean } {
+  const datadir = openDataDirectory(path)
+  const { checkpoint, walSegmentSize } = datadir.control
+  return { datadir, lsn: BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize)), guessed: false }
+}
+
+/** Without pg_control, or with a damaged one, its content is guessed. */
+function openDamaged(path: string, given: PgMajor | undefined, damage: string[]): { datadir: DataDirectory; lsn: Lsn; guessed: boolean } {
+  const major = given ?? readMajor(path)
+  try {
+    readControlFile(path, major)
+    return openWhole(path)
+  } catch (error) {
+    const isGone = error instanceof EnvironmentError && error.code === 'file.missing'
+    if (!isGone && !(error instanceof CorruptionError)) throw error
+    refuseUnsettled(path)
+    const { control, lsn, how } = guessControl(path, major)
+    damage.push(`${error.message}: guessed: ${how}`)
+    return { datadir: { path, major, control, tablespaces: listTablespaces(path) }, lsn, guessed: true }
+  }
 }
 
 function openReplayed(path: string): ClusterFiles {
@@ -67,7 +98,8 @@ function openReplayed(path: string): ClusterFiles {
   const major = readMajor(path)
   const { nextXid, oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset } = transactions
   return {
-    path, major, damage: [], control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(replay.lsn), timeline: replay.timeline,
+    path, major, damage: [], guessed: false, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(replay.lsn),
+    timeline: replay.timeline,
     transactions: {
       nextXid, oldestXid: oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared: preparedXidsOf(transactions),
     },

@@ -35,6 +35,11 @@ const STATES = [
   'starting up', 'shut down', 'shut down in recovery', 'shutting down', 'in crash recovery', 'in archive recovery', 'in production',
 ] as const
 
+/** catalog_version_no of a major, in the names of its folders in tablespaces. */
+export function catalogVersionOf(major: PgMajor): number {
+  return VERSIONS[major].catalog
+}
+
 export interface ControlFile {
   systemIdentifier: bigint
   controlVersion: number

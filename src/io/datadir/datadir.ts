@@ -32,6 +32,20 @@ export interface DataDirectory {
  */
 export function openDataDirectory(path: string): DataDirectory {
   const major = readMajor(path)
+  const stale = refuseUnsettled(path)
+  const control = readControlFile(path, major)
+  if (control.state !== 'shut down') {
+    const advice = 'replay its WAL (ltap replay, or --wal), or start the server and stop it with pg_ctl stop -m fast'
+    throw refusal('state', `the server was not shut down cleanly (pg_control: ${control.state}${stale === undefined ? '' : `; ${stale}`}); ${advice}`, path)
+  }
+  return { path, major, control, tablespaces: listTablespaces(path) }
+}
+
+/**
+ * @returns what is to be said of a postmaster.pid that a server left behind
+ * @throws EnvironmentError datadir.* for folders whose pages are not yet what pg_control says, or change
+ */
+export function refuseUnsettled(path: string): string | undefined {
   if (exists(join(path, STATE_FILE))) throw refusal('replayed', 'ltap replay made this folder; name the data directory of a server', path)
   const stale = refuseRunningServer(path)
   for (const name of RECOVERY_FILES) {
@@ -39,12 +53,7 @@ export function openDataDirectory(path: string): DataDirectory {
     const advice = 'replay its WAL (ltap replay, or --wal), or start the server, let its recovery end, stop it with pg_ctl stop -m fast'
     throw refusal('recovery', `${name} is there: a backup or a standby that was not recovered to the end; ${advice}`, path)
   }
-  const control = readControlFile(path, major)
-  if (control.state !== 'shut down') {
-    const advice = 'replay its WAL (ltap replay, or --wal), or start the server and stop it with pg_ctl stop -m fast'
-    throw refusal('state', `the server was not shut down cleanly (pg_control: ${control.state}${stale === undefined ? '' : `; ${stale}`}); ${advice}`, path)
-  }
-  return { path, major, control, tablespaces: listTablespaces(path) }
+  return stale
 }
 
 /** Oids of the tablespaces besides pg_default and pg_global. */
