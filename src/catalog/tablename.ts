@@ -1,3 +1,5 @@
+import { quoteIdentifier } from './sqlname.ts'
+
 /*
  * How people name a table on a command line: `schema.name`. The rule, in this order:
  *
@@ -81,8 +83,4 @@ function wholePattern(part: readonly Character[]): RegExp {
 /** downcase_identifier (scansup.c), of ASCII letters: others a server folds only in single-byte encodings, by its locale. */
 function foldCase(text: string): string {
   return text.replace(/[A-Z]/g, (char) => char.toLowerCase())
-}
-
-function quoteIdentifier(name: string): string {
-  return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 }
