@@ -8,7 +8,7 @@ import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
 /** Of all majors together. */
-const INPUTS = amount({ quick: 300, sample: 400, all: 100_000 })
+const INPUTS = amount({ sample: 200, all: 100_000 })
 
 test.each(majors())(`forged inputs of Postgres %i, seed ${TEST_SEED}`, { timeout: 12 * 3_600_000 }, async (major) => {
   await withFolder((folder) => withCluster(major, FORGED_CLUSTER, async (cluster, sql) => {

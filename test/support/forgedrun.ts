@@ -31,7 +31,7 @@ const TABLES = `
     (i, 'x', 1.5)::pair, ARRAY[(i, 'y', 2.5)::pair], 'ok', 9.99, gen_random_uuid(), span(0, i), span_multirange(span(0, i)), '\\x01', i, i / 3.0, i / 3.0, 7,
     'abc', B'101', '1 day', 'n', i, point(i, i) FROM generate_series(1, 1800) i;
   ALTER TABLE wide DROP COLUMN x; ALTER TABLE wide ADD COLUMN late text DEFAULT 'late';
-  CREATE TABLE toasted (id int, v text STORAGE EXTERNAL, w text);
+  CREATE TABLE toasted (id int, v text, w text); ALTER TABLE toasted ALTER v SET STORAGE EXTERNAL;
   INSERT INTO toasted SELECT i, repeat(md5(i::text), 300), repeat('compress me', 2000) FROM generate_series(1, 40) i;
   DELETE FROM toasted WHERE id % 5 = 0;
   CREATE TABLE parent (k int, v text) PARTITION BY LIST (k); CREATE TABLE child PARTITION OF parent DEFAULT;
