@@ -339,10 +339,13 @@ test.skipIf(DEBIAN === undefined || spawnSync('pgbackrest', ['version']).status 
   await withCluster(15, { binDir: DEBIAN!, settings: { wal_keep_size: '100MB', archive_mode: 'on', archive_command: 'true' } }, async (cluster, sql) => {
     const repo = await cluster.makeDir('repo')
     await sql.script('CREATE TABLE t AS SELECT i FROM generate_series(1, 20000) i; SELECT pg_switch_wal(); INSERT INTO t VALUES (1); SELECT pg_switch_wal(); CHECKPOINT')
-    const options = (type: string): string[] => [
-      '--stanza=s', `--repo1-path=${join(repo, type)}`, `--pg1-path=${cluster.dataDir}`, `--pg1-socket-path=${cluster.socketDir}`, `--pg1-port=${cluster.port}`,
-      '--pg1-user=postgres', `--log-path=${repo}`, `--lock-path=${join(repo, 'lock')}`, '--log-level-console=error', `--compress-type=${type}`,
-    ]
+    /** In a file options may be of any command. */
+    const options = (type: string): string[] => {
+      const file = join(repo, `${type}.conf`)
+      writeFileSync(file, `[global]\nrepo1-path=${join(repo, type)}\nlock-path=${join(repo, 'lock')}\nlog-path=${repo}\nlog-level-file=off
+log-level-console=error\ncompress-type=${type}\n[s]\npg1-path=${cluster.dataDir}\npg1-socket-path=${cluster.socketDir}\npg1-port=${cluster.port}\npg1-user=postgres\n`)
+      return [`--config=${file}`, '--stanza=s']
+    }
     const names = readdirSync(join(cluster.dataDir, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name)).sort().slice(0, 2)
     const whole = fresh()
     for (const name of names) cpSync(join(cluster.dataDir, 'pg_wal', name), join(whole, name))
