@@ -17,6 +17,7 @@ test.each(majors())(`forged inputs of Postgres %i, seed ${TEST_SEED}`, { timeout
     console.info(report.counts)
     expect(report.faults).toEqual([])
     for (const kind of KINDS) expect(report.counts[kind]!.refused + report.counts[kind]!.accepted, kind).toBeGreaterThan(0)
-    for (const kind of ['descriptor', 'manifest', 'footer', 'control', 'twophase', 'wal']) expect(report.counts[kind]!.refused, kind).toBeGreaterThan(0)
+    // A few control and two-phase files may all be such as servers write.
+    for (const kind of ['descriptor', 'manifest', 'footer', 'wal', ...amount({ sample: [], all: ['control', 'twophase'] })]) expect(report.counts[kind]!.refused, kind).toBeGreaterThan(0)
   }))
 })
