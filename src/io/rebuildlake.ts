@@ -7,7 +7,7 @@ import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { openClusterFiles } from './datadir/clusterfiles.ts'
 import { openDataDirectory } from './datadir/datadir.ts'
 import { FolderLock, LOCK_NAME } from './folderlock.ts'
-import { stopIfEnding } from './interruption.ts'
+import { breathe, stopIfEnding } from './interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { Pool, type Workers } from './pool.ts'
@@ -83,7 +83,10 @@ class RebuildJob {
   private async checkAll(pool: Pool): Promise<void> {
     const { lake } = this.options
     try {
-      for (const { target } of this.relations) target.check()
+      for (const { target } of this.relations) {
+        target.check()
+        await breathe()
+      }
       await settleAll(this.relations.flatMap(({ relation }) => relation.files.map(async (file) => {
         await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected: expectedFile(this.manifest, relation, file) })
       })))
@@ -98,14 +101,20 @@ class RebuildJob {
     let done = 0
     onProgress?.(0, pages * BLOCK_SIZE, '')
     try {
-      for (const { target } of this.relations) target.resize()
+      for (const { target } of this.relations) {
+        target.resize()
+        await breathe()
+      }
       await settleAll(this.relations.flatMap(({ relation, target }) => relation.files.map(async (file) => {
         const expected = expectedFile(this.manifest, relation, file)
         await pool.run('rebuild', { lake, path: file.path, crc32: file.crc32, expected, target: target.place, force })
         done += file.blockCount
         onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, lakeRelationName(relation))
       })))
-      for (const { target } of this.relations) target.sync()
+      for (const { target } of this.relations) {
+        target.sync()
+        await breathe()
+      }
     } catch (error) {
       throw withRemark(error, 'the data directory is half overwritten: start no server on it, make a new copy')
     }

@@ -249,6 +249,17 @@ test.each(SITUATIONS)('$what', async ({ args = transcode, env, shell, line, code
   expect(readdirSync(place.tmp)).toEqual([])
 }, 120_000)
 
+test('--workers 64 starts threads for the tasks that there are', async () => {
+  const place = newPlace()
+  const log = join(place.work, 'threads')
+  const counting = first(`${PATCH} if (!isMainThread) fs.appendFileSync(${JSON.stringify(log)}, 'x')`)
+  const args = ['transcode', data, '--lake', join(place.work, 'lake'), '--table', 'public.t', '--workers', '64']
+  expect((await start(place, ltap(...args), counting).ended).code).toBe(0)
+  // The table, its TOAST relation, and the thread that keeps the lock alive.
+  expect(statSync(log).size).toBeGreaterThanOrEqual(2)
+  expect(statSync(log).size).toBeLessThanOrEqual(4)
+}, 60_000)
+
 test('a pipe whose reader is gone is no error', async () => {
   const place = newPlace()
   const { ended } = start(place, ['sh', '-c', `"$@" | head -c 1 > /dev/null; echo "\${PIPESTATUS:-done}"`, 'sh', ...ltap('inspect', 'table', data, 'public.t')])

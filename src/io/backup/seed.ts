@@ -9,6 +9,7 @@ import type { ControlFile } from '../datadir/controlfile.ts'
 import { readControlFile, readMajor } from '../datadir/datadir.ts'
 import { fileError, listDir, readIfThere } from '../datadir/files.ts'
 import { createFolder, writeFile } from '../create.ts'
+import { breathe } from '../interruption.ts'
 import { refuseRunningServer } from '../datadir/lockfile.ts'
 import { syncPath } from '../pagestore/copydirectory.ts'
 import { directoryPath } from '../datadir/places.ts'
@@ -108,9 +109,9 @@ function makeEmpty(out: string): void {
   }
 }
 
-function describe(
+async function describe(
   out: string, labelText: string | undefined, copied: Pick<Seed, 'indexes' | 'files' | 'bytes'>, walDirectory: string | undefined,
-): Seed {
+): Promise<Seed> {
   const major = readMajor(out)
   const control = readControlFile(out, major)
   const backupLabel = labelText === undefined ? undefined : withPosition({ file: 'backup_label' }, () => parseBackupLabel(labelText))
@@ -118,7 +119,7 @@ function describe(
   const settled = settle(out, identity)
   const indexes = [...copied.indexes, ...settled.flatMap((directory) => directory.indexes)]
   const trailingBytes = settled.reduce((sum, directory) => sum + directory.trailingBytes, 0)
-  makeDurable(out)
+  await makeDurable(out)
   return { major, control, identity, backupLabel, walDirectory, ...copied, indexes, trailingBytes, ...startOf(control, backupLabel) }
 }
 
@@ -158,7 +159,7 @@ function settle(out: string, identity: StoreIdentity): ReturnType<typeof settleD
 }
 
 /** Every file and every name below the folder. */
-function makeDurable(folder: string): void {
+async function makeDurable(folder: string): Promise<void> {
   let entries: Dirent[]
   try {
     entries = readdirSync(folder, { withFileTypes: true })
@@ -166,7 +167,8 @@ function makeDurable(folder: string): void {
     throw fileError(error, folder)
   }
   for (const entry of entries) {
-    if (entry.isDirectory()) makeDurable(join(folder, entry.name))
+    await breathe()
+    if (entry.isDirectory()) await makeDurable(join(folder, entry.name))
     else syncPath(join(folder, entry.name))
   }
   syncPath(folder)
