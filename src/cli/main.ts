@@ -42,7 +42,10 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 handleSignals(
   (signal) => exit(128 + constants.signals[signal]),
-  (signal) => say(`ended by ${signal === 'SIGINT' ? 'Ctrl-C' : signal}; what was unfinished is removed, what was durable stays`),
+  (signal, remarks) => {
+    const who = signal === 'SIGINT' ? 'Ctrl-C' : signal
+    say([`ended by ${who}; what was unfinished is removed, what was durable stays`, ...remarks].join('; '))
+  },
 )
 // A file that reaches the limit of its size (ulimit -f) is an error of the write then, and no end of the process.
 if (process.platform !== 'win32') process.on('SIGXFSZ', () => {})

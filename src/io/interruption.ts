@@ -15,6 +15,7 @@ const TURN_EVERY_MS = 50
 /** What still writes ends before what was written goes. */
 const stops = new Set<Undo>()
 const undos = new Set<Undo>()
+const remarks = new Set<string>()
 /** Takes Ctrl-C instead: it is how some verbs are told to finish. */
 const finishers = new Set<() => void>()
 let handler: ((signal: NodeJS.Signals) => void) | undefined
@@ -52,6 +53,12 @@ export async function endAll(): Promise<void> {
   }
 }
 
+/** What the user must know if the process ends now. @returns takes it back */
+export function remarkOnEnd(remark: string): () => void {
+  remarks.add(remark)
+  return () => void remarks.delete(remark)
+}
+
 /** While everything is undone nothing goes on: this never returns then. */
 export async function stopIfEnding(): Promise<void> {
   if (ending) await new Promise(() => {})
@@ -73,10 +80,10 @@ export function onInterrupt(finish: () => void): () => void {
 
 /**
  * The first signal undoes everything and then calls `ended`; a second one calls it at once. Who was here first stays.
- * @param begun called when the first signal was taken
+ * @param begun called when the first signal was taken, with what the user must know
  * @returns lets signals do what they did before
  */
-export function handleSignals(ended: Ended, begun: Ended = () => {}): () => void {
+export function handleSignals(ended: Ended, begun: (signal: NodeJS.Signals, remarks: readonly string[]) => void = () => {}): () => void {
   if (handler !== undefined) return () => {}
   handler = (signal) => {
     if (ending) return ended(signal)
@@ -86,7 +93,7 @@ export function handleSignals(ended: Ended, begun: Ended = () => {}): () => void
       return
     }
     const done = endAll()
-    begun(signal)
+    begun(signal, [...remarks])
     void done.then(() => ended(signal))
   }
   for (const signal of SIGNALS) process.on(signal, handler)

@@ -7,7 +7,7 @@ import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { openClusterFiles } from './datadir/clusterfiles.ts'
 import { openDataDirectory } from './datadir/datadir.ts'
 import { FolderLock, LOCK_NAME } from './folderlock.ts'
-import { breathe, stopIfEnding } from './interruption.ts'
+import { breathe, remarkOnEnd, stopIfEnding } from './interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { Pool, type Workers } from './pool.ts'
@@ -58,6 +58,8 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
   }
 }
 
+const HALF_OVERWRITTEN = 'the data directory is half overwritten: start no server on it, make a new copy'
+
 class RebuildJob {
   private readonly options: RebuildLakeOptions
   private readonly manifest: Manifest
@@ -100,6 +102,7 @@ class RebuildJob {
     const pages = this.relations.reduce((sum, { relation: { forks } }) => sum + (forks.main ?? 0), 0)
     let done = 0
     onProgress?.(0, pages * BLOCK_SIZE, '')
+    const forget = remarkOnEnd(HALF_OVERWRITTEN)
     try {
       for (const { target } of this.relations) {
         target.resize()
@@ -116,7 +119,9 @@ class RebuildJob {
         await breathe()
       }
     } catch (error) {
-      throw withRemark(error, 'the data directory is half overwritten: start no server on it, make a new copy')
+      throw withRemark(error, HALF_OVERWRITTEN)
+    } finally {
+      forget()
     }
     return { relations: this.relations.length, pages, bytes: pages * BLOCK_SIZE }
   }
