@@ -1,0 +1,167 @@
+/**
+ * kill -9 in every phase of replay, transcode and rebuild, many times in each: the next run ends as one that nobody disturbed. A preloaded module
+ * counts the calls of the file system in each phase, and has the process killed at one of them.
+ */
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { PostgresCluster } from '../../src/io/postgres.ts'
+import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+import { Random, TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
+
+const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
+const KILLS = amount({ sample: 3, all: 25 })
+
+/** Which phase a call belongs to, by its paths; the phase that it begins holds until the next one. */
+const PHASES = `
+  const phaseOf = (call, path, to) => {
+    if (call === 'open' && path.endsWith('/ltap/seeding')) return 'seeding'
+    if (call === 'rename' && to.endsWith('/ltap/state') && now === 'seeding') return 'redo'
+    if (call === 'open' && path.endsWith('/ltap/journal.new')) return 'journal'
+    if (call === 'rename' && to.endsWith('/ltap/journal')) return 'flush'
+    if (call === 'unlink' && path.endsWith('/ltap/journal')) return 'redo'
+    if (call === 'open' && path.endsWith('.parquet') && (made.add(path), made.size === 1)) return 'first file'
+    if (call === 'open' && path.endsWith('.parquet') && made.size === 2) return 'further files'
+    if (call === 'open' && path.endsWith('/views.sql.new')) return 'manifest'
+    if (call === 'ftruncate' && verb === 'rebuild') return 'lengths'
+    if (call === 'open' && verb === 'rebuild' && !isMainThread && path.includes('/base/')) return 'pages'
+    return now
+  }`
+
+const PRELOAD = `
+  import fs from 'node:fs'
+  import { syncBuiltinESMExports } from 'node:module'
+  import { isMainThread } from 'node:worker_threads'
+  const { verb, phase, at, log } = JSON.parse(process.env.LTAP_TEST_KILL)
+  const original = { ...fs }
+  const made = new Set()
+  let now = 'start'
+  let count = 0
+  let busy = false
+  ${PHASES}
+  const pass = (call, path, to) => {
+    now = phaseOf(call, String(path), String(to))
+    if (at === undefined) original.appendFileSync(log, now + '\\n')
+    else if (now === phase && count++ === at) process.kill(process.pid, 'SIGKILL')
+  }
+  for (const call of ['open', 'rename', 'unlink', 'copyFile', 'read', 'write', 'ftruncate', 'fsync', 'mkdir', 'rm']) {
+    fs[call + 'Sync'] = (...args) => {
+      if (!busy) {
+        busy = true
+        try { pass(call, args[0], args[1]) } finally { busy = false }
+      }
+      return original[call + 'Sync'](...args)
+    }
+  }
+  syncBuiltinESMExports()`
+
+let root: string
+let cluster: PostgresCluster
+let backup: string
+let preload: string
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'ltap-phasekill-'))
+  preload = join(root, 'preload.mjs')
+  writeFileSync(preload, PRELOAD)
+  cluster = await createCluster(Math.max(...majors()))
+  const sql = await connect(cluster)
+  await sql.script('CREATE TABLE t AS SELECT i AS id, md5(i::text) AS v FROM generate_series(1, 40000) i; CREATE TABLE other (LIKE t); CHECKPOINT')
+  await closeSessions(cluster)
+  // A crash: replay has work, and more than its cache holds changes.
+  await sqlAndCrash()
+  backup = cluster.dataDir
+}, 300_000)
+
+async function sqlAndCrash(): Promise<void> {
+  const sql = await connect(cluster)
+  await sql.script('INSERT INTO other SELECT * FROM t; UPDATE t SET v = v || v WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0')
+  await closeSessions(cluster)
+  await cluster.kill()
+}
+
+afterAll(async () => {
+  await cluster?.remove()
+  rmSync(root, { recursive: true, force: true })
+})
+
+/** @returns 'killed', or the exit code */
+function run(args: readonly string[], kill?: { phase?: string; at?: number; log?: string }): Promise<'killed' | number> {
+  const env = kill === undefined ? process.env : { ...process.env, NODE_OPTIONS: `--import ${preload}`, LTAP_TEST_KILL: JSON.stringify({ ...kill, verb: args[0] }) }
+  return new Promise((done) => {
+    spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'ignore', 'ignore'] })
+      .once('close', (code, signal) => done(signal === 'SIGKILL' ? 'killed' : code ?? -1))
+  })
+}
+
+/** How many calls each phase has when nobody disturbs. */
+async function callsOf(args: readonly string[]): Promise<Map<string, number>> {
+  const log = join(root, `log${Math.random()}`)
+  expect(await run(args, { log })).toBe(0)
+  const counts = new Map<string, number>()
+  for (const phase of readFileSync(log, 'utf8').split('\n').filter(Boolean)) counts.set(phase, (counts.get(phase) ?? 0) + 1)
+  return counts
+}
+
+function content(folder: string): Map<string, string> {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(folder, name)).isFile())
+  return new Map(names.sort().map((name) => [name, createHash('sha256').update(readFileSync(join(folder, name))).digest('hex')]))
+}
+
+interface Work {
+  verb: string
+  /** @param out a folder of this run */
+  args: (out: string) => string[]
+  prepare?: (out: string) => void
+  phases: readonly string[]
+}
+
+const heapLake = (): string => join(root, 'heaplake')
+const rebuildSource = (): string => join(root, 'replayed-source')
+const WORKS: readonly Work[] = [
+  { verb: 'replay', args: (out) => ['replay', backup, '--out', out], phases: ['seeding', 'redo', 'journal', 'flush'] },
+  { verb: 'transcode', args: (out) => ['transcode', rebuildSource(), '--lake', out, '--workers', '1', '--database', 'postgres'], phases: ['first file', 'further files', 'manifest'] },
+  {
+    verb: 'rebuild', args: (out) => ['rebuild', '--lake', heapLake(), '--pgdata', out, '--workers', '1'], phases: ['lengths', 'pages'],
+    prepare: (out) => cpSync(rebuildSource(), out, { recursive: true }),
+  },
+]
+
+test.each(WORKS)(`$verb, seed ${TEST_SEED}`, async ({ verb, args, prepare, phases }) => {
+  if (verb !== 'replay' && !existsSync(rebuildSource())) {
+    // A clean directory, as transcode and rebuild want one.
+    await cluster.start()
+    await cluster.stop()
+    cpSync(cluster.dataDir, rebuildSource(), { recursive: true })
+    expect(await run(['transcode', rebuildSource(), '--lake', heapLake()])).toBe(0)
+  }
+  const random = new Random(TEST_SEED)
+  const whole = join(root, `${verb}-whole`)
+  prepare?.(whole)
+  const calls = await callsOf(args(whole))
+  const expected = content(whole)
+  const hits = new Map(phases.map((phase) => [phase, 0]))
+  for (const phase of phases) {
+    expect(calls.get(phase) ?? 0, `${phase} of ${[...calls].join('; ')}`).toBeGreaterThan(0)
+    for (let kill = 0; kill < KILLS; kill++) {
+      const out = join(root, `${verb}-killed`)
+      prepare?.(out)
+      const ended = await run(args(out), { phase, at: random.int(calls.get(phase)!) })
+      if (ended === 'killed') hits.set(phase, hits.get(phase)! + 1)
+      // A lake whose manifest is there is whole: the next run says that there is one.
+      const isWhole = existsSync(join(out, 'ltap.json'))
+      if (ended !== 0) expect(await run(args(out)), `after a kill in ${phase}`).toBe(isWhole ? 3 : 0)
+      for (const name of isWhole ? ['.unfinished', '.ltap-lock'] : []) rmSync(join(out, name), { force: true })
+      const found = content(out)
+      expect([...expected].filter(([name, hash]) => found.get(name) !== hash).map(([name]) => name), phase).toEqual([])
+      expect([...found.keys()]).toEqual([...expected.keys()])
+      rmSync(out, { recursive: true })
+    }
+  }
+  console.info(`${verb}: ${[...hits].map(([phase, count]) => `${count} kills in ${phase} (${calls.get(phase)} calls)`).join(', ')}`)
+  for (const [phase, count] of hits) expect(count, phase).toBeGreaterThan(0)
+})
