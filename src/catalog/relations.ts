@@ -66,7 +66,7 @@ export interface NonHeapRelation {
 }
 
 /** A relation of which the catalogs do not say what is in its rows. */
-export interface DamagedRelation extends Pick<Relation, 'database' | 'schema' | 'name' | 'oid'> {
+export interface DamagedRelation extends Pick<Relation, 'database' | 'schema' | 'name' | 'oid' | 'parents'> {
   relkind: string
   error: CorruptionError
   /** Undefined if it has no pages. */
@@ -183,8 +183,7 @@ class Lister {
   }
 
   damaged({ row, locator }: ClassVersion, error: CorruptionError): DamagedRelation {
-    const { database, schema, name, oid } = this.identity(row)
-    return { database, schema, name, oid, relkind: row.kind, error, locator }
+    return { ...this.identity(row), relkind: row.kind, error, locator }
   }
 
   unstored(row: PgClass, relkind: UnstoredRelation['relkind']): UnstoredRelation {

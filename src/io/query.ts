@@ -61,6 +61,7 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
       try {
         const views = new LakeViews(lake, manifest, names, request.sql)
         await views.create(connection)
+        for (const sentence of views.lacking) request.onNotice?.(sentence)
         await lockDuckDB(connection, views.files())
         return await runSql(duck, connection, request, views, write)
       } finally {

@@ -17,6 +17,8 @@ export class LakeViews {
   private readonly sql: string
   private readonly relations: readonly NamedRelation[]
   private readonly problems: string[] = []
+  /** What views do not show although a server would. */
+  readonly lacking = new Set<string>()
   /** Relations whose files were looked at. */
   private readonly checked = new Set<LakeRelation>()
 
@@ -66,6 +68,7 @@ export class LakeViews {
       return ''
     }
     for (const member of view.members) this.check(member)
+    for (const sentence of view.lacking) this.lacking.add(sentence)
     return view.sql
   }
 
@@ -94,8 +97,7 @@ export class LakeViews {
     const tables = this.names.relations.filter(({ relation }) => isUserTable(relation))
     const shown = tables.slice(0, 20).map(({ schema, name }) => (schema === 'public' ? name : `${schema}.${name}`))
     const more = tables.length > shown.length ? `, … (${tables.length} in all)` : ''
-    const { name } = this.names.database
-    const notRead = this.manifest.notRead.filter((entry) => (entry.database ?? name) === name && this.mentions(entry.name))
+    const notRead = this.names.notRead.filter((entry) => this.mentions(entry.name))
     return [
       ...notRead.slice(0, 5).map((entry) => `not in the lake: ${notReadText(entry)}`),
       ...this.problems.slice(0, 5),

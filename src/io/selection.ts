@@ -50,44 +50,49 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   return { ...selectTables(all, tables), complete }
 }
 
-function otherMethod({ database, schema, name, oid, relkind, reason }: NonHeapRelation): NotRead {
-  return { database: databaseName(database), schema, name, oid, relkind, why: 'access-method', reason }
+function otherMethod({ reason, ...relation }: NonHeapRelation): NotRead {
+  return notRead(relation, 'access-method', reason)
 }
 
-function damagedCatalog(cluster: Cluster, { database, schema, name, oid, relkind, error, locator }: DamagedRelation): NotRead {
+function damagedCatalog(cluster: Cluster, { error, locator, ...relation }: DamagedRelation): NotRead {
   const advice = locator === undefined ? '' : `; its rows are in ${cluster.relativePath({ locator })}: ltap inspect file with --columns reads them`
-  return { database: databaseName(database), schema, name, oid, relkind, why: 'damaged', reason: `${error.message}${advice}` }
+  return notRead(relation, 'damaged', `${error.message}${advice}`)
 }
 
-function foreignTable({ database, schema, name, oid, relkind }: UnstoredRelation): NotRead[] {
-  if (relkind !== 'f') return []
-  return [{ database: database.name, schema, name, oid, relkind, why: 'foreign-table', reason: 'a foreign table: its rows are not in this cluster' }]
+function foreignTable(relation: UnstoredRelation): NotRead[] {
+  return relation.relkind === 'f' ? [notRead(relation, 'foreign-table', 'a foreign table: its rows are not in this cluster')] : []
+}
+
+type Named = Pick<NonHeapRelation, 'database' | 'schema' | 'name' | 'oid' | 'parents'> & { relkind: string }
+
+function notRead({ database, schema, name, oid, relkind, parents }: Named, why: NotRead['why'], reason: string): NotRead {
+  return { database: databaseName(database), schema, name, oid, relkind, ...(parents.length > 0 && { parents }), why, reason }
 }
 
 type Selected = Omit<SelectedRelations, 'complete'>
 
-function withoutSecrets({ relations, parents, notRead }: Selected): Selected {
+function withoutSecrets({ relations, parents, notRead: others }: Selected): Selected {
   const secret = new Map(relations.flatMap((relation) => {
     const reason = secretReason(relation)
     return reason === undefined ? [] : [[relation, reason] as const]
   }))
   const toast = toastOf([...secret.keys()])
-  const entries = [...secret].map(([{ database, schema, name, oid, relkind }, reason]): NotRead =>
-    ({ database: databaseName(database), schema, name, oid, relkind, why: 'secrets', reason }))
-  return { relations: relations.filter((relation) => !secret.has(relation) && !toast(relation)), parents, notRead: [...notRead, ...entries] }
+  const entries = [...secret].map(([relation, reason]) => notRead(relation, 'secrets', reason))
+  return { relations: relations.filter((relation) => !secret.has(relation) && !toast(relation)), parents, notRead: [...others, ...entries] }
 }
 
-function withoutExcluded({ relations, parents, notRead }: Selected, patterns: readonly string[]): Selected {
-  const excluded = excludedTables<Relation | UnstoredRelation | NotRead>([...relations, ...parents, ...notRead], patterns)
+function withoutExcluded({ relations, parents, notRead: others }: Selected, patterns: readonly string[]): Selected {
+  const excluded = excludedTables<Relation | UnstoredRelation | NotRead>([...relations, ...parents, ...others], patterns)
   const toast = toastOf(relations.filter((relation) => excluded.has(relation)))
   const entries = new Map<string, NotRead>()
-  for (const [{ database, schema, name, oid, relkind }, pattern] of excluded) {
-    const own = database === null || typeof database === 'string' ? database : databaseName(database)
-    entries.set(`${own} ${oid}`, { database: own, schema, name, oid, relkind, why: 'excluded', reason: exclusionReason(pattern) })
+  for (const [relation, pattern] of excluded) {
+    const reason = exclusionReason(pattern)
+    const entry: NotRead = 'why' in relation ? { ...relation, why: 'excluded', reason } : notRead(relation, 'excluded', reason)
+    entries.set(`${entry.database} ${entry.oid}`, entry)
   }
   return {
     relations: relations.filter((relation) => !excluded.has(relation) && !toast(relation)),
-    parents: parents.filter((parent) => !excluded.has(parent)), notRead: [...notRead.filter((entry) => !excluded.has(entry)), ...entries.values()],
+    parents: parents.filter((parent) => !excluded.has(parent)), notRead: [...others.filter((entry) => !excluded.has(entry)), ...entries.values()],
   }
 }
 
@@ -102,13 +107,13 @@ function databaseName({ oid, name }: Relation['database']): string | null {
   return oid === 0 ? null : name
 }
 
-function selectTables({ relations, parents, notRead }: Selected, tables: readonly string[]): Selected {
+function selectTables({ relations, parents, notRead: others }: Selected, tables: readonly string[]): Selected {
   const visible = relations.filter((relation) => relation.visible)
-  const known: readonly (Relation | UnstoredRelation | NotRead)[] = [...visible, ...parents, ...notRead]
+  const known: readonly (Relation | UnstoredRelation | NotRead)[] = [...visible, ...parents, ...others]
   const found = new Set(tables.flatMap((table) => oneTable(known, table)))
   const selected = visible.filter((relation) => found.has(relation))
   const selectedParents = parents.filter((parent) => found.has(parent))
-  const selectedNotRead = notRead.filter((left) => found.has(left))
+  const selectedNotRead = others.filter((left) => found.has(left))
   const isToast = toastOf(selected)
   return {
     relations: relations.filter((relation) => found.has(relation) || isToast(relation)), parents: selectedParents, notRead: selectedNotRead,

@@ -138,7 +138,7 @@ const RELATION = v.object({
 })
 
 const NOT_READ = v.object({
-  database: v.nullable(text), schema: text, name: text, oid: unsigned32, relkind: text,
+  database: v.nullable(text), schema: text, name: text, oid: unsigned32, relkind: text, parents: v.exactOptional(v.array(unsigned32)),
   why: oneOf(['access-method', 'foreign-table', 'excluded', 'secrets', 'damaged']), reason: text,
 })
 

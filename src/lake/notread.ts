@@ -10,6 +10,8 @@ export interface NotRead {
   oid: number
   /** pg_class.relkind. */
   relkind: string
+  /** Oids of its parents, partitioned or not, whose views lack its rows; absent for none. */
+  parents?: readonly number[]
   why: NotReadWhy
   /** For people, after the name and a colon: `a table of the access method columnar, whose pages are no heap`. */
   reason: string

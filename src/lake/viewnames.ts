@@ -1,4 +1,5 @@
 import type { LakeDatabase, LakeRelation, Manifest } from './manifest.ts'
+import type { NotRead } from './notread.ts'
 
 /*
  * Postgres names → DuckDB names. DuckDB folds ASCII case even in quoted names, keeps two schemas in every catalog and four
@@ -29,6 +30,8 @@ export interface DatabaseNames {
   schemas: ReadonlyMap<string, string>
   /** Visible relations of the database and shared ones, in the order of the manifest. */
   relations: readonly NamedRelation[]
+  /** Of the database, and shared ones. */
+  notRead: readonly NotRead[]
 }
 
 /** ASCII only, as DuckDB does. */
@@ -63,7 +66,8 @@ export function databaseNames(manifest: Manifest, database: LakeDatabase): Datab
   }))
   // A catalog and a schema of one name would make `name.table` ambiguous.
   const catalog = takeOid(database.name, database.oid, new Set([...RESERVED_CATALOGS, ...taken]))
-  return { database, catalog, schemas, relations: named }
+  const notRead = manifest.notRead.filter(({ database: own }) => own === null || own === database.name)
+  return { database, catalog, schemas, relations: named, notRead }
 }
 
 /** Which names of these views are not Postgres's own, a sentence each. */

@@ -21,8 +21,8 @@ export interface ViewOptions {
   catalog?: string
 }
 
-/** `CREATE VIEW` of one relation, and the relations whose files it reads; or why there is none. */
-export type ViewText = { sql: string; members: readonly LakeRelation[]; problem?: undefined } | { sql?: undefined; problem: string }
+/** `CREATE VIEW` of one relation, the relations whose files it reads, and what it says of descendants that it cannot read; or why there is none. */
+export type ViewText = { sql: string; members: readonly LakeRelation[]; lacking: readonly string[]; problem?: undefined } | { sql?: undefined; problem: string }
 
 const PARQUET_SUFFIX = '.parquet'
 const HIDDEN_SUFFIX = '.hidden.parquet'
@@ -38,7 +38,8 @@ export function createView(named: NamedRelation, names: DatabaseNames, options: 
   const { relation } = named
   const view = qualifiedName(named, options)
   if (relation.populated === false && options.columns !== 'physical') return { problem: unpopulated(relation) }
-  const members = [relation, ...descendants(relation, names)].filter(({ files }) => files.length > 0)
+  const family = [relation, ...descendants(relation, names)]
+  const members = family.filter(({ files }) => files.length > 0)
   for (const member of members) {
     const missing = relation.columns.find((column) => !member.columns.includes(column))
     if (missing === undefined) continue
@@ -48,7 +49,14 @@ export function createView(named: NamedRelation, names: DatabaseNames, options: 
   const columns = options.columns === 'user' || !overflow ? relation.columns : [...relation.columns, '_overflow']
   const selects = members.flatMap((member) => memberRows(member, columns, options))
   const body = selects.length === 0 ? noRows(columns) : selects.join('\nUNION ALL\n')
-  return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n`, members }
+  return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n`, members, lacking: lackingRows(relation, family, names) }
+}
+
+/** A sentence for each child that is not in the lake: a server would show its rows, too. */
+function lackingRows({ schema, name }: LakeRelation, family: readonly LakeRelation[], { notRead }: DatabaseNames): string[] {
+  const oids = new Set(family.map(({ oid }) => oid))
+  return notRead.filter(({ parents = [] }) => parents.some((oid) => oids.has(oid)))
+    .map((entry) => `${schema}.${name} lacks the rows of ${notReadText(entry)}`)
 }
 
 /** As a server says it. */
@@ -228,10 +236,14 @@ function databaseViews(names: DatabaseNames, catalog: string | undefined): strin
       .map((column) => `-- ${comment(`${quoteName(schema)}.${quoteName(name)}: ${virtualColumnText(column)}`)}\n`)),
     ...(catalog === undefined ? [] : [`ATTACH IF NOT EXISTS ':memory:' AS ${quoteName(catalog)};\n`]),
     ...used.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${prefix}${quoteName(schema)};\n`),
-    ...views.map(({ sql, problem }) => `\n${sql ?? `-- ${comment(problem)}\n`}`),
+    ...views.map((view) => `\n${view.sql === undefined ? `-- ${comment(view.problem)}\n` : view.lacking.map(commentLine).join('') + view.sql}`),
     ...(catalog === undefined && used.includes('public') ? ['\nUSE "public";\n'] : []),
     '\n',
   ].join('')
+}
+
+function commentLine(text: string): string {
+  return `-- ${comment(text)}\n`
 }
 
 /** Names may hold anything, a line end too. */

@@ -15,8 +15,9 @@ const directory = mkdtempSync(join(tmpdir(), 'ltap-notread-'))
 const lake = join(directory, 'lake')
 const FOREIGN: NotRead = {
   database: 'shop', schema: 'public', name: 'remote', oid: 20000, relkind: 'f', why: 'foreign-table', reason: 'a foreign table: its rows are elsewhere',
+  parents: [30001],
 }
-const LEFT_OUT: NotRead = { ...FOREIGN, name: 'big\nnews', oid: 20001, relkind: 'r', why: 'excluded', reason: 'left out by --exclude' }
+const LEFT_OUT: NotRead = { ...FOREIGN, name: 'big\nnews', oid: 20001, relkind: 'r', why: 'excluded', reason: 'left out by --exclude', parents: [] }
 let manifest: Manifest
 
 function store(value: object): void {
@@ -24,7 +25,13 @@ function store(value: object): void {
 }
 
 beforeAll(async () => {
-  manifest = { ...await writeLake(lake, [{ name: 't', columns: ['id'], files: [{ select: numbers(3), hidden: [1] }] }]), notRead: [FOREIGN, LEFT_OUT] }
+  const written = await writeLake(lake, [
+    { name: 't', columns: ['id'], files: [{ select: numbers(3), hidden: [1] }] },
+    { name: 'parent', oid: 30000, relkind: 'p', columns: ['id'], path: '', forks: {} },
+    { name: 'middle', oid: 30001, relkind: 'p', columns: ['id'], path: '', forks: {}, parents: [30000] },
+    { name: 'leaf', columns: ['id'], files: [{ select: numbers(2) }], parents: [30001] },
+  ])
+  manifest = { ...written, notRead: [FOREIGN, LEFT_OUT] }
   store(manifest)
 })
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -57,6 +64,18 @@ describe('relations that were not read', () => {
     expect(plain.stderr).toBe('ltap: warning: 1 relation of the cluster not in the lake: shop.public.remote: a foreign table: its rows are elsewhere\n')
     const json = await ltap(['verify', '--lake', lake, '--json'])
     expect(JSON.parse(json.stdout)).toMatchObject({ notRead: [FOREIGN, LEFT_OUT] })
+  })
+
+  it('are missed by the views of their parents, which say so', async () => {
+    const lines = viewsFile(manifest).split('\n')
+    for (const name of ['parent', 'middle']) {
+      const at = lines.indexOf(`CREATE OR REPLACE VIEW "public"."${name}" AS`)
+      expect(lines[at - 1]).toBe(`-- public.${name} lacks the rows of shop.public.remote: a foreign table: its rows are elsewhere`)
+    }
+    const whole = await ltap(['query', '--lake', lake, '--format', 'csv', 'select count(*) as n from leaf'])
+    expect(whole).toEqual({ code: 0, stdout: 'n\n2\n', stderr: '' })
+    const lacking = await ltap(['query', '--lake', lake, '--format', 'csv', 'select count(*) as n from parent'])
+    expect(lacking).toMatchObject({ code: 0, stdout: 'n\n2\n', stderr: expect.stringMatching(/public.parent lacks the rows of shop.public.remote: a foreign table/) })
   })
 
   it('are named when a query asks for them, and only then', async () => {

@@ -66,6 +66,8 @@ describe.each(majors())('access methods, Postgres %i', (major) => {
 
       expect([await query('select sum(a) + sum(length(b)) from second'), await query('select sum(a) + sum(length(b)) from third')]).toEqual(expected)
       expect(await query('select * from "Fourth"')).toBe('300')
+      const parent = await ltap(['query', '--lake', lake, '--format', 'csv', 'select a from parent'])
+      expect(parent).toMatchObject({ code: 0, stdout: 'a\n1\n', stderr: expect.stringMatching(/public.parent lacks the rows of postgres.public.parent_2: a table of access/) })
       const asked = await ltap(['query', '--lake', lake, 'select * from odd'])
       expect(asked.stderr).toMatch(/not in the lake: postgres.public.odd: a table of access method columnar/)
 

@@ -1,0 +1,99 @@
+/**
+ * Clusters of many things: tables, databases, columns, each with a heap of 200 MB for JavaScript (what node takes beside it, such as Arrow's
+ * buffers and WebAssembly, is in the peak that is printed). In scope `all` 20,000 tables, 500 databases, 1,600 columns.
+ */
+import { spawnSync } from 'node:child_process'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { withFolder } from '../support/lakes.ts'
+import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
+import { amount } from '../support/scope.ts'
+
+const RUN = resolve(import.meta.dirname, '../../dist/cli/run.js')
+const TABLES = amount({ sample: 500, all: 20_000 })
+const DATABASES = amount({ sample: 8, all: 500 })
+const COLUMNS = 1600
+/** Locks of one transaction: tables are made in portions. */
+const PORTION = 500
+
+interface Ran {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs a built verb with a small heap, and prints what it took. */
+function ltap(...argv: string[]): Ran {
+  // A first argument `inspect` would start Node's debugger.
+  const script = `const { runCommandLine } = await import(${JSON.stringify(RUN)})
+    process.exitCode = await runCommandLine(process.argv.slice(2), process)
+    process.stderr.write('\\npeak ' + Math.round(process.resourceUsage().maxRSS / 1024))`
+  const started = performance.now()
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script, '--', 'ltap', ...argv], {
+    encoding: 'utf8', maxBuffer: 1 << 30, env: { ...process.env, NODE_OPTIONS: '--max-old-space-size=200' },
+  })
+  const peak = /peak (\d+)$/.exec(stderr)?.[1]
+  console.info(`${argv.slice(0, 2).join(' ')}: ${((performance.now() - started) / 1000).toFixed(0)} s, peak ${peak} MB, exit ${status}`)
+  return { code: status, stdout, stderr: stderr.replace(/\npeak \d+$/, '') }
+}
+
+function json(ran: Ran): unknown {
+  expect({ code: ran.code, stderr: ran.code === 0 ? '' : ran.stderr }).toEqual({ code: 0, stderr: '' })
+  return JSON.parse(ran.stdout)
+}
+
+describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => {
+  test(`${TABLES} tables`, async () => {
+    await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
+      for (let first = 1; first <= TABLES; first += PORTION) {
+        await sql.exec(`do $$ begin for i in ${first}..${Math.min(first + PORTION - 1, TABLES)} loop
+          execute format('create table t%s (id int primary key, v text)', i); execute format('insert into t%s values (%s, %L)', i, i, i); end loop; end $$`)
+      }
+      await closeSessions(server)
+      await server.stop()
+      const lake = join(folder, 'lake')
+      const listed = json(ltap('inspect', 'relations', server.dataDir, '--database', 'postgres', '--json')) as { schema: string; kind: string }[]
+      expect(listed.filter(({ schema, kind }) => schema === 'public' && kind === 'table')).toHaveLength(TABLES)
+      expect(json(ltap('transcode', server.dataDir, '--lake', lake, '--database', 'postgres', '--workers', '2', '--json'))).toMatchObject({ notRead: [] })
+      expect(json(ltap('verify', server.dataDir, '--lake', lake, '--workers', '2', '--json'))).toMatchObject({ equal: true })
+      expect(json(ltap('query', '--lake', lake, '--json', `select v from t${TABLES}`))).toEqual([{ v: String(TABLES) }])
+      expect(json(ltap('inspect', 'table', server.dataDir, `public.t${TABLES - 1}`, '--json'))).toMatchObject([{ columns: { v: String(TABLES - 1) } }])
+    }))
+  }, 7_200_000)
+
+  test(`${DATABASES} databases`, async () => {
+    await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
+      await sql.exec('create database d1')
+      const first = await connect(server, 'd1')
+      await first.exec('create table t (a int); insert into t values (7)')
+      await first.close()
+      for (let i = 2; i <= DATABASES; i++) await sql.exec(`create database d${i} template d1${major >= 15 ? ' strategy file_copy' : ''}`)
+      await closeSessions(server)
+      await server.stop()
+      const lake = join(folder, 'lake')
+      const listed = json(ltap('inspect', 'relations', server.dataDir, '--json')) as { database: string | null; name: string }[]
+      expect(listed.filter(({ name }) => name === 't')).toHaveLength(DATABASES)
+      expect(new Set(listed.map(({ database }) => database)).size).toBe(DATABASES + 4)
+      expect(json(ltap('transcode', server.dataDir, '--lake', lake, '--table', 'public.t', '--workers', '2', '--json')))
+        .toMatchObject({ databases: DATABASES, relations: DATABASES, tuples: DATABASES })
+      expect(json(ltap('verify', server.dataDir, '--lake', lake, '--workers', '2', '--json'))).toMatchObject({ equal: true })
+      expect(json(ltap('query', '--lake', lake, '--database', `d${DATABASES}`, '--json', 'select a from t'))).toEqual([{ a: 7 }])
+    }))
+  }, 7_200_000)
+
+  test(`${COLUMNS} columns`, async () => {
+    await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
+      const columns = Array.from({ length: COLUMNS }, (_, i) => `c${i + 1} int2`).join(', ')
+      await sql.exec(`create table wide (${columns})`)
+      await sql.exec(`insert into wide select ${Array.from({ length: COLUMNS }, (_, i) => `(n + ${i}) % 7`).join(', ')} from generate_series(1, 2000) n`)
+      await closeSessions(server)
+      await server.stop()
+      const lake = join(folder, 'lake')
+      const only = ['--database', 'postgres', '--table', 'public.wide', '--workers', '2', '--json']
+      expect(json(ltap('transcode', server.dataDir, '--lake', lake, ...only))).toMatchObject({ tuples: 2000 })
+      expect(json(ltap('verify', server.dataDir, '--lake', lake, '--workers', '2', '--json'))).toMatchObject({ equal: true })
+      const sum = Array.from({ length: 2000 }, (_, n) => (n + 1 + COLUMNS - 1) % 7).reduce((a, b) => a + b, 0)
+      expect(json(ltap('query', '--lake', lake, '--json', `select sum(c${COLUMNS})::int as s from wide`))).toEqual([{ s: sum }])
+    }))
+  }, 7_200_000)
+})
