@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { readHeapFile } from '../io/heapfile.ts'
+import { readHeapFile, trailingBytesOf } from '../io/heapfile.ts'
 import { describePage, formatPage } from './pagedescription.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -33,6 +33,8 @@ export function addInspectPage(inspect: Command, run: Run): void {
         if (output.json) await output.write(`${separator}${JSON.stringify(description)}`)
         else await output.print(formatPage(description))
       }
+      const trailing = trailingBytesOf(file)
+      if (trailing > 0) await output.note(`ltap: ${trailing} bytes behind the last whole block, which no server reads`)
       if (output.json) await output.write(count === 0 ? '[]\n' : '\n]\n')
       else if (count === 0) await output.note('the file has no whole page')
     })

@@ -48,7 +48,7 @@ function reportText({ major, lsn, from, timeline, records, walBytes, trailingByt
       ['replayed', `${thousands(records)} records, ${megabytes(walBytes)} of WAL from ${from}${resumed ? ', where an earlier run ended' : ''}`],
       ['timeline', String(timeline)],
       ['ended', end],
-      ...(trailingBytes === 0 ? [] : [['forensic', `${thousands(trailingBytes)} bytes of partial blocks at the end of files, left out`] as const]),
+      ...(trailingBytes === 0 ? [] : [['forensic', `${thousands(trailingBytes)} bytes behind the end of relations, which no server reads, left out`] as const]),
       ['time', `${seconds.toFixed(1)} s, ${megabytes(walBytes / Math.max(seconds, 0.001))}/s`],
     ]),
   ].join('')

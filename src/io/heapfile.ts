@@ -39,6 +39,11 @@ export function* readHeapFile(path: string, block?: number): Generator<FilePage>
   }
 }
 
+/** Bytes behind the last whole block: no page. */
+export function trailingBytesOf(path: string): number {
+  return sizeOf(path) % BLOCK_SIZE
+}
+
 function sizeOf(path: string): number {
   try {
     return statRegular(path).size

@@ -10,9 +10,10 @@ import { closeSessions, connect, majors, withCluster } from '../support/oracle.t
 import { amount } from '../support/scope.ts'
 
 const RUN = resolve(import.meta.dirname, '../../dist/cli/run.js')
-const TABLES = amount({ sample: 500, all: 20_000 })
+const TABLES = amount({ sample: 100, all: 20_000 })
 const DATABASES = amount({ sample: 8, all: 500 })
 const COLUMNS = 1600
+const WIDE_ROWS = amount({ sample: 100, all: 2000 })
 /** Locks of one transaction: tables are made in portions. */
 const PORTION = 500
 
@@ -85,14 +86,14 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
       const columns = Array.from({ length: COLUMNS }, (_, i) => `c${i + 1} int2`).join(', ')
       await sql.exec(`create table wide (${columns})`)
-      await sql.exec(`insert into wide select ${Array.from({ length: COLUMNS }, (_, i) => `(n + ${i}) % 7`).join(', ')} from generate_series(1, 2000) n`)
+      await sql.exec(`insert into wide select ${Array.from({ length: COLUMNS }, (_, i) => `(n + ${i}) % 7`).join(', ')} from generate_series(1, ${WIDE_ROWS}) n`)
       await closeSessions(server)
       await server.stop()
       const lake = join(folder, 'lake')
       const only = ['--database', 'postgres', '--table', 'public.wide', '--workers', '2', '--json']
-      expect(json(ltap('transcode', server.dataDir, '--lake', lake, ...only))).toMatchObject({ tuples: 2000 })
+      expect(json(ltap('transcode', server.dataDir, '--lake', lake, ...only))).toMatchObject({ tuples: WIDE_ROWS })
       expect(json(ltap('verify', server.dataDir, '--lake', lake, '--workers', '2', '--json'))).toMatchObject({ equal: true })
-      const sum = Array.from({ length: 2000 }, (_, n) => (n + 1 + COLUMNS - 1) % 7).reduce((a, b) => a + b, 0)
+      const sum = Array.from({ length: WIDE_ROWS }, (_, n) => (n + 1 + COLUMNS - 1) % 7).reduce((a, b) => a + b, 0)
       expect(json(ltap('query', '--lake', lake, '--json', `select sum(c${COLUMNS})::int as s from wide`))).toEqual([{ s: sum }])
     }))
   }, 7_200_000)

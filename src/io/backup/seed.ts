@@ -48,7 +48,7 @@ export interface Seed {
   walDirectory: string | undefined
   /** Relations not kept because they are indexes. */
   indexes: RelFileLocator[]
-  /** Behind the last whole block of a relation: not kept. */
+  /** Of relations: no server reads them, and they are not kept. */
   trailingBytes: number
   /** Copied. */
   files: number

@@ -32,7 +32,8 @@ export function isIndex(dir: string, { relNumber, forks }: RelationFiles): boole
 /**
  * Makes the copied files of a database directory what recovery would see: no indexes, forks of whole blocks and of segments without a
  * gap (mdnblocks, md.c, does not look behind one that is not full), unlogged relations as their init forks (reinit.c).
- * @returns the relations that are indexes, and how many bytes behind a last whole block were cut off
+ * @returns the relations that are indexes, and how many bytes were left out that no server reads: part of a block at
+ * the end of a file, segments behind one that is not full
  * @throws EnvironmentError file.*
  */
 export function settleDirectory(dir: string, place: DatabaseDirectory): { indexes: RelFileLocator[]; trailingBytes: number } {
@@ -60,6 +61,7 @@ function settleFork(path: string, segments: readonly number[]): number {
     const file = segmentPath(path, segment)
     try {
       if (!full || (segment === 0 ? false : !segments.includes(segment - 1))) {
+        trailingBytes += statSync(file).size
         rmSync(file)
         continue
       }

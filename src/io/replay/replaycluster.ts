@@ -45,7 +45,7 @@ export interface ReplayReport {
   resumed: boolean
   records: number
   walBytes: number
-  /** Bytes behind the last whole blocks of the source's relations, which no server reads: not in the folder. */
+  /** Bytes of the source's relations that no server reads, not in the folder: part of a block, segments behind one that is not full. */
   trailingBytes: number
   /** Why it ended: the target, or why the WAL has no next record. */
   end: string

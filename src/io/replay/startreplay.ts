@@ -27,7 +27,7 @@ export interface StartedReplay {
   progress: ReplayProgress
   /** It was there already, from a replay before this one. */
   resumed: boolean
-  /** Found behind the last whole blocks of relations when the source was copied, and not kept; 0 if `resumed`. */
+  /** Of relations, found when the source was copied: no server reads them, and they are not kept. 0 if `resumed`. */
   trailingBytes: number
 }
 
