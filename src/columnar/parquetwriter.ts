@@ -4,7 +4,7 @@ import {
   WriterPropertiesBuilder, WriterVersion, writeParquet,
 } from 'parquet-wasm'
 import { assert } from '../common/errors.ts'
-import type { Vector } from '../datum/vector.ts'
+import type { BytesVector, Vector } from '../datum/vector.ts'
 import { arrowBatch } from './arrow.ts'
 import { arrowSchema } from './arrowschema.ts'
 import { readFooter } from './footer.ts'
@@ -129,7 +129,9 @@ export class ParquetEncoder {
   private readonly output: SplicedOutput
   private readonly schema: Schema
   private readonly ipc = new IpcBuffer()
-  private readonly source = new BatchSource()
+  private source = new BatchSource()
+  /** Rows of the row groups of wasm's current file. */
+  private streamRows: number[] = []
   private readonly rowGroupRows: number[] = []
   private delivery: Promise<void> | undefined
 
@@ -143,21 +145,46 @@ export class ParquetEncoder {
   /** Adds the first `rows` rows of `columns` as a row group; the vectors are free again when it returns. No rows: no row group. */
   async rowGroup(columns: readonly Vector[], rows: number): Promise<void> {
     if (rows === 0) return
+    const { columns: usual, large } = takeLargeColumns(this.fields, columns, rows, this.options.largeBytes)
+    if (large.size === 0) await this.streamed(usual, rows)
+    else await this.spliced(usual, large, rows)
+    this.rowGroupRows.push(rows)
+  }
+
+  private async streamed(columns: readonly Vector[], rows: number): Promise<void> {
     this.delivery ??= this.start()
     await Promise.race([this.source.wanted(), this.delivery])
-    if (this.source.aborted) await this.delivery
-    assert(!this.source.aborted, 'a row group after abort')
-    const { columns: usual, large } = takeLargeColumns(this.fields, columns, rows, this.options.largeBytes)
-    for (const [leaf, vector] of large) await this.output.splice(this.rowGroupRows.length, leaf, vector, rows)
-    const ipc = this.ipc.encode(this.schema, [arrowBatch(this.schema, usual, rows)])
-    this.rowGroupRows.push(rows)
+    await this.throwIfAborted()
+    const ipc = this.ipc.encode(this.schema, [arrowBatch(this.schema, columns, rows)])
+    this.streamRows.push(rows)
     this.source.put(inWasm(() => onlyBatch(ipc)))
     this.ipc.release()
   }
 
+  /** Large columns lie between two files of wasm's, so what is without them is a file of its own. */
+  private async spliced(columns: readonly Vector[], large: ReadonlyMap<number, BytesVector>, rows: number): Promise<void> {
+    await this.throwIfAborted()
+    if (this.delivery !== undefined) {
+      this.source.end()
+      await this.delivery
+      await this.output.endFile()
+      this.delivery = undefined
+      this.source = new BatchSource()
+      this.streamRows = []
+    }
+    for (const [leaf, vector] of large) await this.output.splice(leaf, vector, rows)
+    await this.output.add(encodeParquet(this.fields, { ...this.options, largeBytes: Infinity }, [{ columns, rows }]))
+    await this.output.endFile()
+  }
+
+  private async throwIfAborted(): Promise<void> {
+    if (this.source.aborted) await this.delivery
+    assert(!this.source.aborted, 'a row group after abort')
+  }
+
   /** Writes the footer. Resolves when the last byte was delivered, with the rows of each row group. */
   async finish(): Promise<number[]> {
-    if (this.delivery === undefined) await this.output.add(encodeParquet(this.fields, this.options, []))
+    if (this.rowGroupRows.length === 0) await this.output.add(encodeParquet(this.fields, this.options, []))
     this.source.end()
     await this.delivery
     await this.output.finish()
@@ -178,7 +205,8 @@ export class ParquetEncoder {
 
   /** After a failed delivery the rest is made and thrown away: a cancelled stream would panic in wasm. */
   private async run(): Promise<void> {
-    const output = await transformParquetStream(this.source.stream, writerProperties(this.fields, this.options))
+    const { source, streamRows } = this
+    const output = await transformParquetStream(source.stream, writerProperties(this.fields, this.options))
     const reader = output.getReader() as ReadableStreamDefaultReader<Uint8Array>
     let footer: Uint8Array | undefined
     let failure: { error: unknown } | undefined
@@ -186,16 +214,16 @@ export class ParquetEncoder {
       const { done, value } = await reader.read()
       if (done) break
       footer = value
-      if (failure !== undefined || this.source.aborted) continue
+      if (failure !== undefined || source.aborted) continue
       try {
         await this.output.add(value)
       } catch (error) {
         failure = { error }
-        this.source.abort()
+        source.abort()
       }
     }
     if (failure !== undefined) throw failure.error
-    if (!this.source.aborted) checkBorders(footer ?? new Uint8Array(0), this.rowGroupRows)
+    if (!source.aborted) checkBorders(footer ?? new Uint8Array(0), streamRows)
   }
 }
 

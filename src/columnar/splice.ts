@@ -1,10 +1,10 @@
 import { ByteWriter } from '../common/bytes.ts'
-import { assert } from '../common/errors.ts'
 import { BytesVector, type Vector } from '../datum/vector.ts'
 import { fileMetaData, footerBytes } from './footer.ts'
 import type { LakeField } from './lakefield.ts'
 import { PLAIN, plainChunk, RLE } from './plainchunk.ts'
-import { fileFields, MAGIC_BYTES, movedChunk, plainChunkAt, rowGroupsOf, withRowGroups } from './rowgroups.ts'
+import { fileFields, MAGIC_BYTES, movedChunk, plainChunkAt, type RowGroupFields, rowGroupsOf, withRowGroups } from './rowgroups.ts'
+import type { Field } from './thrift.ts'
 
 /**
  * Values of one column and row group beyond this size go around wasm, which would hold them eight times over and panic from some 450 MB
@@ -14,9 +14,8 @@ const SPLICED_BYTES_MIN = 64 << 20
 
 type Deliver = (bytes: Uint8Array) => void | Promise<void>
 
-interface SplicedChunk {
-  group: number
-  /** Counts the leaf columns of the file. */
+/** Where the chunk of a leaf column lies; leaves count through the whole schema. */
+interface LargePlace {
   leaf: number
   start: number
   size: number
@@ -54,79 +53,79 @@ export function takeLargeColumns(
 }
 
 /**
- * What wasm writes, in order, and between its row groups the column chunks of large values. One piece is held back: the last one has the
- * footer, which must say where everything is.
+ * One file made of several that wasm wrote, and of the column chunks of large values between them: their row groups behind each other, and a
+ * footer that says where everything is. What wasm writes as one file is delivered as it comes, but for the last piece, which has the footer.
+ * Pieces end anywhere, so a chunk of large values lies between two files of wasm's only. A file of one piece alone stays as it is.
  */
 export class SplicedOutput {
   private readonly deliver: Deliver
-  private readonly spliced: SplicedChunk[] = []
-  /** Bytes of wasm's file that lie before a splice, and how far what follows is moved. */
-  private readonly moves: { from: number; by: number }[] = []
+  private readonly groups: RowGroupFields[] = []
+  private footer: Field[] | undefined
+  private readonly large: LargePlace[] = []
   private held: Uint8Array | undefined
-  /** Bytes of wasm's file and of the file that were delivered. */
+  /** The current file of wasm's: how many of its bytes were delivered, and how far they are moved. */
   private taken = 0
+  private moved = 0
   private written = 0
-  private queue: Promise<void> = Promise.resolve()
 
   constructor(deliver: Deliver) {
     this.deliver = deliver
   }
 
-  /** The next bytes of wasm's file: whole row groups, the last ones with the footer. */
-  add(bytes: Uint8Array): Promise<void> {
-    return this.inTurn(async () => {
-      await this.deliverHeld()
-      this.held = bytes
-    })
+  /** The next bytes of wasm's current file. */
+  async add(bytes: Uint8Array): Promise<void> {
+    const { held } = this
+    this.held = bytes
+    if (held) await this.pass(held)
   }
 
-  /** The chunk of a large column of row group `group`, which wasm has not written yet. */
-  splice(group: number, leaf: number, vector: BytesVector, rows: number): Promise<void> {
-    return this.inTurn(async () => {
-      await this.deliverHeld()
-      if (this.written === 0) await this.write(MAGIC_BYTES)
-      const start = this.written
-      for (const piece of plainChunk(vector, rows)) await this.write(piece)
-      this.spliced.push({ group, leaf, start, size: this.written - start })
-      this.moves.push({ from: this.taken, by: this.written - Math.max(this.taken, MAGIC_BYTES.length) })
-    })
+  /** The chunk of a large column of the row group that wasm's next file begins with. */
+  async splice(leaf: number, vector: BytesVector, rows: number): Promise<void> {
+    if (this.written === 0) await this.write(MAGIC_BYTES)
+    const start = this.written
+    for (const piece of plainChunk(vector, rows)) await this.write(piece)
+    this.large.push({ leaf, start, size: this.written - start })
   }
 
-  /** After the last piece. */
-  finish(): Promise<void> {
-    return this.inTurn(async () => {
-      const { held } = this
-      if (!held || this.spliced.length === 0) return this.deliverHeld()
-      const metaData = fileMetaData(held)
-      this.held = held.subarray(0, held.length - footerBytes(metaData).length)
-      await this.deliverHeld()
-      await this.write(footerBytes(splicedMetaData(metaData, this.spliced, (offset) => this.movedTo(offset))))
-    })
-  }
-
-  private inTurn(body: () => Promise<void>): Promise<void> {
-    this.queue = this.queue.then(body)
-    // Whoever awaits it hears of a failure; the next in turn does, too.
-    this.queue.catch(() => {})
-    return this.queue
-  }
-
-  private async deliverHeld(): Promise<void> {
+  /** Wasm's current file has ended, and another one follows. */
+  async endFile(): Promise<void> {
     const { held } = this
     if (!held) return
+    const metaData = fileMetaData(held)
     this.held = undefined
-    // The magic is written already if a splice came first.
-    await this.write(this.taken === 0 && this.written > 0 ? held.subarray(MAGIC_BYTES.length) : held)
-    this.taken += held.length
+    await this.pass(held.subarray(0, held.length - footerBytes(metaData).length))
+    this.footer = fileFields(metaData)
+    const large = this.large.splice(0)
+    rowGroupsOf(this.footer).forEach((group, i) => {
+      this.groups.push({ ...group, columns: group.columns.map((chunk, leaf) => {
+        const own = i === 0 ? large.find((other) => other.leaf === leaf) : undefined
+        return own ? plainChunkAt(chunk, own.start, own.size, PLAIN, RLE) : movedChunk(chunk, chunk.start + this.moved)
+      }) })
+    })
+    this.taken = 0
+  }
+
+  /** After the last file. */
+  async finish(): Promise<void> {
+    if (!this.footer && this.large.length === 0) {
+      if (this.held) await this.write(this.held)
+      return
+    }
+    await this.endFile()
+    await this.write(footerBytes(withRowGroups(this.footer!, this.groups)))
+  }
+
+  /** Delivers bytes of the current file, without its magic if the file has one. */
+  private async pass(bytes: Uint8Array): Promise<void> {
+    const skipped = this.written > 0 ? Math.max(0, MAGIC_BYTES.length - this.taken) : 0
+    if (this.taken === 0) this.moved = this.written === 0 ? 0 : this.written - MAGIC_BYTES.length
+    this.taken += bytes.length
+    await this.write(bytes.subarray(skipped))
   }
 
   private async write(bytes: Uint8Array): Promise<void> {
     await this.deliver(bytes)
     this.written += bytes.length
-  }
-
-  private movedTo(offset: number): number {
-    return offset + (this.moves.findLast(({ from }) => from <= offset)?.by ?? 0)
   }
 }
 
@@ -136,27 +135,16 @@ export function spliceFile(file: Uint8Array, large: readonly LargeChunk[]): Uint
   const metaData = fileMetaData(file)
   const out = new ByteWriter(0)
   out.copy(file, 0, file.length - footerBytes(metaData).length)
-  const spliced = large.map(({ group, leaf, chunk }): SplicedChunk => {
+  const places = large.map(({ group, leaf, chunk }) => {
     const start = out.length
     out.copy(chunk)
     return { group, leaf, start, size: chunk.length }
   })
-  out.copy(footerBytes(splicedMetaData(metaData, spliced, (offset) => offset)))
+  const fields = fileFields(metaData)
+  const groups = rowGroupsOf(fields).map((group, number) => ({ ...group, columns: group.columns.map((chunk, leaf) => {
+    const own = places.find((place) => place.group === number && place.leaf === leaf)
+    return own ? plainChunkAt(chunk, own.start, own.size, PLAIN, RLE) : movedChunk(chunk, chunk.start)
+  }) }))
+  out.copy(footerBytes(withRowGroups(fields, groups)))
   return out.take()
-}
-
-/** FileMetaData where column chunks lie elsewhere, some of them replaced. */
-function splicedMetaData(metaData: Uint8Array, spliced: readonly SplicedChunk[], movedTo: (offset: number) => number): Uint8Array {
-  const file = fileFields(metaData)
-  const groups = rowGroupsOf(file).map((group, number) => ({
-    ...group,
-    columns: group.columns.map((chunk, leaf) => {
-      const own = spliced.find((other) => other.group === number && other.leaf === leaf)
-      if (own) return plainChunkAt(chunk, own.start, own.size, PLAIN, RLE)
-      const start = movedTo(chunk.start)
-      assert(movedTo(chunk.end - 1) - start === chunk.end - 1 - chunk.start, 'a splice inside a column chunk')
-      return movedChunk(chunk, start)
-    }),
-  }))
-  return withRowGroups(file, groups)
 }
