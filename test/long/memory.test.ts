@@ -140,6 +140,9 @@ test.each(VALUES.filter(({ name }) => DRAWN.includes(name)))('one value: $name',
   })
 })
 
+/** The values of one page are in memory together: here of some 150 rows, 2 MB each. */
+const PAGE_VALUES_BYTES = 300 * 1e6
+
 test.runIf(DRAWN.includes('documents'))('a lake file of more than 2 GiB', async () => {
   await cluster.start()
   await (await connect(cluster)).script(`
@@ -151,9 +154,9 @@ test.runIf(DRAWN.includes('documents'))('a lake file of more than 2 GiB', async 
     const lake = join(folder, 'lake')
     const table = ['--database', 'postgres', '--table', 'public.documents', '--compression', 'none']
     expect(peakOf('transcode', cluster.dataDir, '--lake', lake, ...table, '--workers', '2'))
-      .toBeLessThan(LIMIT_BYTES)
+      .toBeLessThan(LIMIT_BYTES + 3 * PAGE_VALUES_BYTES)
     const documents = readManifest(lake).relations.find(({ name }) => name === 'documents')!
     expect(documents.files.map(({ bytes }) => bytes > 2 ** 31)).toEqual([true])
-    expect(peakOf('verify', cluster.dataDir, '--lake', lake, '--workers', '2')).toBeLessThan(LIMIT_BYTES)
+    expect(peakOf('verify', cluster.dataDir, '--lake', lake, '--workers', '2')).toBeLessThan(LIMIT_BYTES + 3 * PAGE_VALUES_BYTES)
   })
 })
