@@ -73,7 +73,7 @@ async function refusedByAll(message: RegExp): Promise<void> {
 describe(`data directories, Postgres ${MAJOR}`, () => {
   test('running, then not shut down cleanly', async () => {
     await cluster.start()
-    await refusedByAll(/datadir.running: a server may be running here \(process \d+\); stop it with pg_ctl stop -m fast/)
+    await refusedByAll(/datadir.running: a server runs here \(process \d+\); stop it with pg_ctl stop -m fast/)
     expect((await ltap(['inspect', 'control', pgdata])).stdout).toMatch(/Database cluster state +in production\n/)
     await cluster.stop('immediate')
     await refusedByAll(/datadir.state: the server was not shut down cleanly \(pg_control: in production\); replay its WAL \(ltap replay, or --wal\), or start the server and stop it/)
@@ -131,18 +131,13 @@ describe(`data directories, Postgres ${MAJOR}`, () => {
 
   test('a cut relation, a missing segment, a missing file', async () => {
     const file = heapFile(pgdata, 'shop', 'public.t')
-    const name = /relation shop.public.t/
     const cut = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.length - 100)
+    // Part of a block is what a server ignores: the whole blocks before it are the relation.
     await whileChanged(file, cut, async () => {
-      await refused(transcodeShop(), /relation.partial-block: \d+ bytes, no whole number of blocks .*relation shop.public.t/)
-      await refused(transcodeShop('--on-corrupt', 'carry'), name)
-      await refused(['inspect', 'table', pgdata, 'public.t'], name)
       const listed = await ltap(['inspect', 'relations', pgdata, '--database', 'shop'])
-      expect(listed.stdout).toMatch(/shop +\| public +\| t +\| table +\| base\/\d+\/\d+ +\| damaged \|/)
-      expectRefusal(listed, /relation.partial-block/)
-      const { differing, differences } = await verifyReport(1)
-      expect(differing).toBe(1)
-      expect(differences).toEqual([{ relation: 'shop.public.t', reason: expect.stringMatching(/the data directory is damaged: relation.partial-block/) as string }])
+      expect(listed.code).toBe(0)
+      const { differences } = await verifyReport(1)
+      expect(differences[0]!.reason).toMatch(/\d+ blocks in the data directory, \d+ in the lake/)
     })
     await whileFile(`${file}.1`, 'x'.repeat(8192), () => refused(transcodeShop(), /relation.segment: a segment before this one is missing or not full/))
     await whileFile(`${file}.2`, 'x'.repeat(8192), () => refused(transcodeShop(), /relation.segment/))
