@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import ts from 'typescript'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { EnvironmentError } from '../../src/common/errors.ts'
 import { PostgresCluster, findPostgres } from '../../src/io/postgres.ts'
+import { compileChild } from '../support/compiledchild.ts'
 import { closeSessions, connect, majors, withAdopted, withCluster } from '../support/oracle.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'ltap-test-'))
@@ -139,25 +139,17 @@ describe.runIf(newest !== undefined)('a process that ends', () => {
 
 /** Runs the harness in a plain Node process, that exits when its stdin ends. */
 async function startInChild(): Promise<{ child: ChildProcess; pid: number; dataDir: string }> {
-  const root = new URL('../../', import.meta.url)
-  const out = mkdtempSync(join(scratch, 'child-'))
-  for (const file of ['common/errors', 'io/postgresbinaries', 'io/postgresdatadir', 'io/postgres']) {
-    const source = readFileSync(new URL(`src/${file}.ts`, root), 'utf8')
-    const { outputText } = ts.transpileModule(source, {
-      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, rewriteRelativeImportExtensions: true },
-    })
-    mkdirSync(dirname(join(out, file)), { recursive: true })
-    writeFileSync(join(out, `${file}.js`), outputText)
-  }
-  writeFileSync(join(out, 'package.json'), '{"type":"module"}')
-  writeFileSync(join(out, 'main.js'), `
-    import { PostgresCluster } from './io/postgres.js'
+  const main = compileChild(mkdtempSync(join(scratch, 'child-')), ['src/io/postgres.ts'], `
+    import { PostgresCluster } from './src/io/postgres.js'
     const cluster = await PostgresCluster.create()
     await cluster.start()
     console.log(JSON.stringify({ pid: cluster.pid, dataDir: cluster.dataDir }))
     process.stdin.on('end', () => process.exit(0)).resume()`)
-  const child = spawn(process.execPath, [join(out, 'main.js')], { cwd: new URL('.', root), stdio: ['pipe', 'pipe', 'inherit'] })
-  const line = await new Promise<string>(resolve => child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString())))
+  const child = spawn(process.execPath, [main], { cwd: new URL('../../', import.meta.url), stdio: ['pipe', 'pipe', 'inherit'] })
+  const line = await new Promise<string>((resolve, reject) => {
+    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))
+    child.once('exit', (code) => reject(new Error(`the child ended with ${code} before its server ran`)))
+  })
   return { child, ...(JSON.parse(line) as { pid: number; dataDir: string }) }
 }
 
