@@ -8,6 +8,7 @@ import type { LakeRelation, Manifest } from '../../src/lake/manifest.ts'
 import { transcode, withFolder } from '../support/lakes.ts'
 import { visibleRows } from '../support/lakerows.ts'
 import { closeSessions, connect, majors, type Session, withAdopted, withCluster } from '../support/oracle.ts'
+import { drawn } from '../support/scope.ts'
 import { readControl, setCounters } from '../xact/walrange.ts'
 
 const CLOG = 'pg_xact/0000'
@@ -108,7 +109,7 @@ async function expectLostMultixacts(folder: string, copy: (damage: Damage) => Pr
   })
 }
 
-describe.each(majors())('lost transaction status on Postgres %i', (major) => {
+describe.each(drawn(majors(), 1, 'majors of lostxact'))('lost transaction status on Postgres %i', (major) => {
   test('pg_xact and pg_multixact', { timeout: 240_000 }, async () => {
     await withFolder(async (folder) => {
       await withCluster(major, { initdbArgs: major >= 18 ? [] : ['-k'] }, async (cluster, sql) => {

@@ -10,10 +10,11 @@ import { replayCluster } from '../../src/io/replay/replaycluster.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { closeSessions, connect, majors } from '../support/oracle.ts'
+import { drawn } from '../support/scope.ts'
 import { withPitr, withRecovered } from '../support/pitr.ts'
 import { checkPoint, checkPoints } from '../support/pitrcheck.ts'
 
-describe.each(majors())('the lake at a point in time on Postgres %i', (major) => {
+describe.each(drawn(majors(), 1, 'majors of pitr'))('the lake at a point in time on Postgres %i', (major) => {
   test(`two LSNs, a time, the latest of another timeline; seed ${TEST_SEED}`, () => withPitr(major, { seed: TEST_SEED, rounds: 2 }, async (found) => {
     await checkPoints(found, new Random(TEST_SEED), 2)
     const { time, marks } = found.moments[0]!

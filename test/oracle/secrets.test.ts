@@ -8,6 +8,7 @@ import { rebuildLake } from '../../src/io/rebuildlake.ts'
 import { verifyLake } from '../../src/io/verifylake.ts'
 import { destroyHeapFiles, transcode, withFolder } from '../support/lakes.ts'
 import { closeSessions, majors, type Session, withAdopted, withCluster } from '../support/oracle.ts'
+import { drawn } from '../support/scope.ts'
 
 /** In the order of {@link plant}. */
 const WORDS = ['k3y-of-the-mapping', 'k3y-of-the-server', 'k3y-of-the-subscription', 'k3y-of-the-sample']
@@ -54,7 +55,7 @@ function collect(value: unknown, texts: string[]): void {
   else if (value !== null && typeof value === 'object') for (const part of Object.values(value)) collect(part, texts)
 }
 
-test.each(majors())('Postgres %i', (major) => withFolder(async (folder) => {
+test.each(drawn(majors(), 1, 'majors of secrets'))('Postgres %i', (major) => withFolder(async (folder) => {
   await withCluster(major, {}, async (cluster, sql) => {
     const secrets = await plant(sql)
     await closeSessions(cluster)

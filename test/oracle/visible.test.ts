@@ -11,12 +11,13 @@ import { compareCluster } from '../support/comparelake.ts'
 import { makeEncodings } from '../support/encodings.ts'
 import { transcode } from '../support/lakes.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+import { drawn } from '../support/scope.ts'
 import { runWorkload } from '../support/workload.ts'
 import { loadZoo } from '../support/zoo.ts'
 
 const ICEBERG = ['uuid', 'time', 'time_3', 'mixed_half_null', 'mixed_no_null', 'mixed_few', 'mixed_reordered']
 
-describe.each(majors())('visible rows on Postgres %i', (major) => {
+describe.each(drawn(majors(), 1, 'majors of visible'))('visible rows on Postgres %i', (major) => {
   let cluster: PostgresCluster
   let folder: string
   const lakes: { name: string; lake: string; manifest: Manifest }[] = []

@@ -11,11 +11,12 @@ import { RM_SEQ_ID } from '../../src/wal/rmgr.ts'
 import { dumpRecord } from '../../src/wal/waldump.ts'
 import { relationKey, type MemoryStore } from '../support/memorystore.ts'
 import { majors } from '../support/oracle.ts'
+import { drawn } from '../support/scope.ts'
 import { withRecovery } from '../support/recovery.ts'
 import { redoCase } from '../support/recoveryredo.ts'
 import { prepareWalWorkload, runWalWorkload } from '../support/walworkload.ts'
 
-describe.each(majors())('wal_consistency_checking on Postgres %i', (major) => {
+describe.each(drawn(majors(), 1, 'majors of walconsistency'))('wal_consistency_checking on Postgres %i', (major) => {
   test('every image equals the page after its record', async () => {
     const variant = { checksums: major > 14, walLogHints: false, walCompression: 'off', fullPageWrites: true, walLevel: 'replica' } as const
     const settings = { wal_consistency_checking: 'heap,heap2,sequence' }
