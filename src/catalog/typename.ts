@@ -72,7 +72,7 @@ function parseElement(tokens: ColumnTokens): BuiltInType & { typmod: number } {
     case 'bit':
       return parseString(tokens, 'bit')
     default:
-      return withTypmod(ALIASES[name] ?? name, parseArguments(tokens))
+      return withTypmod(Object.hasOwn(ALIASES, name) ? ALIASES[name]! : name, parseArguments(tokens))
   }
 }
 

@@ -1,5 +1,6 @@
 import { EnvironmentError } from '../common/errors.ts'
 import { type DatabaseNames, foldName, type NamedRelation, quoteName } from '../lake/viewnames.ts'
+import { quoteText } from '../lake/views.ts'
 
 /*
  * DuckDB does not tell names apart by case, not even in quotes: where Postgres has tables "Orders" and orders, FROM "Orders" would give
@@ -10,8 +11,16 @@ interface Asked {
   /** Schema and table as they are written; '' for no schema. */
   tables: { schema: string; name: string }[]
   columns: Set<string>
-  /** Names that the text itself gives: aliases and WITH. */
-  own: Set<string>
+}
+
+/** A name that the text itself gives: WITH to a table, which no alias hides, an alias or a list of names to a column. */
+interface Given {
+  kind: 'table' | 'column'
+  name: string
+  /** What is called so asks for that name itself: `lower("ID") AS "ID"`. So the name is the lake's, or is given elsewhere. */
+  asks: boolean
+  /** The next one that it is inside of. */
+  outer: Given | undefined
 }
 
 /**
@@ -23,13 +32,11 @@ export function refuseMistakenNames(trees: readonly unknown[], sql: string, name
   const isQuoted = (name: string): boolean => sql.includes(quoteName(name))
   for (const { schema, name } of asked.tables) {
     if (schema !== '' && isQuoted(schema)) refuseSchema(schema, names)
-    if (schema === '' && asked.own.has(name)) continue
-    refuseTable(schema, isQuoted(name) ? name : foldName(name), names)
+    // FROM 'Orders' is a table, too.
+    refuseTable(schema, isQuoted(name) || sql.includes(quoteText(name)) ? name : foldName(name), names)
   }
   const relations = names.relations.filter((relation) => asked.tables.some((table) => foldName(table.name) === foldName(relation.name)))
-  for (const column of asked.columns) {
-    if (!asked.own.has(column)) refuseColumn(isQuoted(column) ? column : foldName(column), relations)
-  }
+  for (const column of asked.columns) refuseColumn(isQuoted(column) ? column : foldName(column), relations)
 }
 
 function refuseSchema(asked: string, { relations }: DatabaseNames): void {
@@ -70,18 +77,63 @@ function mistaken(what: string, here: string): EnvironmentError {
   return new EnvironmentError('query.name', `DuckDB takes ${what} for another one, whose name differs only in case: write ${here}`)
 }
 
+/** What a text asks of the lake, not of itself. */
 function namesOf(trees: readonly unknown[]): Asked {
-  const asked: Asked = { tables: [], columns: new Set(), own: new Set() }
-  const pending: unknown[] = [...trees]
-  while (pending.length > 0) {
-    const node = pending.pop()
-    if (typeof node !== 'object' || node === null) continue
-    const { type, schema_name: schema, table_name: name, column_names: columns, alias, key } = node as Record<string, unknown>
-    if (type === 'BASE_TABLE') asked.tables.push({ schema: String(schema), name: String(name) })
-    if (type === 'COLUMN_REF' && Array.isArray(columns)) asked.columns.add(String(columns.at(-1)))
-    if (typeof alias === 'string' && alias !== '') asked.own.add(alias)
-    if (typeof key === 'string') asked.own.add(key)
-    pending.push(...Object.values(node))
+  const tables: Asked['tables'] = []
+  const columns: string[] = []
+  const given: Given[] = []
+  const pending: { node: unknown; outer: Given | undefined }[] = trees.map((node) => ({ node, outer: undefined }))
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (typeof next.node !== 'object' || next.node === null) continue
+    const node = next.node as Record<string, unknown>
+    let { outer } = next
+    for (const { kind, name } of namesGivenBy(node)) {
+      const one = { kind, name, asks: false, outer }
+      given.push(one)
+      if (kind !== 'table' || !isRecursive(node)) outer = one
+    }
+    const asked = namesAskedBy(node)
+    if (asked.table !== undefined) {
+      tables.push(asked.table)
+      if (asked.table.schema === '') markAsking('table', asked.table.name, outer)
+    }
+    for (const name of asked.columns) {
+      columns.push(name)
+      markAsking('column', name, outer)
+    }
+    for (const child of Object.values(node)) pending.push({ node: child, outer })
   }
-  return asked
+  const own = (kind: Given['kind']): Set<string> => new Set(given.filter((one) => one.kind === kind && !one.asks).map(({ name }) => name))
+  const [ownTables, ownColumns] = [own('table'), own('column')]
+  return {
+    tables: tables.filter(({ schema, name }) => schema !== '' || !ownTables.has(name)),
+    columns: new Set(columns.filter((name) => !ownColumns.has(name))),
+  }
+}
+
+function markAsking(kind: Given['kind'], name: string, inside: Given | undefined): void {
+  for (let one = inside; one !== undefined; one = one.outer) if (one.kind === kind && one.name === name) one.asks = true
+}
+
+function namesGivenBy({ alias, key, value, aliases, column_name_alias: list }: Record<string, unknown>): Pick<Given, 'kind' | 'name'>[] {
+  const isTable = typeof value === 'object' && value !== null && 'query' in value
+  return [
+    ...strings([key]).map((name) => ({ kind: isTable ? 'table' as const : 'column' as const, name })),
+    ...strings([alias, ...strings(aliases), ...strings(list)]).map((name) => ({ kind: 'column' as const, name })),
+  ]
+}
+
+function namesAskedBy(node: Record<string, unknown>): { table?: Asked['tables'][number]; columns: string[] } {
+  const { type, schema_name: schema, table_name: name, column_names: path, using_columns: using, exclude_list: excluded } = node
+  const columns = [...(type === 'COLUMN_REF' ? strings(path).slice(-1) : []), ...strings(using), ...strings(excluded)]
+  return type === 'BASE_TABLE' ? { table: { schema: String(schema), name: String(name) }, columns } : { columns }
+}
+
+/** WITH RECURSIVE: the name holds inside, too. */
+function isRecursive({ value }: Record<string, unknown>): boolean {
+  return (value as { query?: { node?: { type?: unknown } } } | undefined)?.query?.node?.type === 'RECURSIVE_CTE_NODE'
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string' && one !== '') : []
 }

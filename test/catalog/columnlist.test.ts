@@ -43,6 +43,7 @@ describe('column lists', () => {
     ['id int name text', /a comma or a constraint is expected at 'name text'/],
     ['id int, id text', /the column "id" is named twice/],
     ['id mood', /the type 'mood' is not built in; give its base type, or 'raw <length> <alignment>'/],
+    ['id constructor', /the type 'constructor' is not built in/], ['id __proto__', /the type '__proto__' is not built in/],
     ['id int(', /a number is expected at the end/],
     ['id numeric(10', /'\)' is expected at the end/],
     ['id "int', /the quote at '"int' is not closed/],

@@ -63,6 +63,9 @@ describe('names that differ only in case', () => {
     ['SELECT count(*) AS n FROM "Items"', 'n\n1\n'], ['SELECT v FROM sales.t', 'v\nlower\n'], ['SELECT v FROM Sales.t', 'v\nlower\n'],
     ['SELECT v FROM "Sales_2".t', 'v\nupper\n'], ['WITH "Orders" AS (SELECT 7 AS n) SELECT n FROM "Orders"', 'n\n7\n'],
     ['SELECT id FROM "TWIN"', 'id\n2\n'],
+    ['WITH RECURSIVE "Orders" AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM "Orders" WHERE n < 3) SELECT max(n) AS n FROM "Orders"', 'n\n3\n'],
+    ['SELECT x."Id" AS "Id" FROM (SELECT max(id) AS "Id" FROM orders) AS x', 'Id\n6\n'], ['SELECT "Id" AS "Id" FROM (SELECT 7) AS x("Id")', 'Id\n7\n'],
+    ['WITH x("Id") AS (SELECT 7 FROM orders LIMIT 1) SELECT "Id" FROM x', 'Id\n7\n'], ["SELECT count(*) AS n FROM 'Items'", 'n\n1\n'],
     ['SELECT count(*) AS "Orders" FROM orders', 'Orders\n6\n'], ['SELECT max(id) AS "Id" FROM orders ORDER BY "Id"', 'Id\n6\n'],
   ])('%s', async (sql, expected) => expect(await query(sql)).toBe(expected))
 
@@ -70,6 +73,8 @@ describe('names that differ only in case', () => {
     ['SELECT * FROM "Orders"', /^3 ltap: query.name: DuckDB takes table "Orders" for another one, whose name differs only in case: write "public"."Orders_\d+"\n$/],
     ['SELECT * FROM public."Orders" AS o', /table "Orders"/], ['DESCRIBE "Orders"', /table "Orders"/], ['EXPLAIN SELECT * FROM "Orders"', /table "Orders"/],
     ['SELECT 1; SELECT (SELECT count(*) FROM "Orders")', /table "Orders"/], ['SELECT * FROM ltap_public."Orders"', /write "ltap_public"."Orders_\d+"/],
+    ['SELECT * FROM "Orders" AS "Orders"', /table "Orders"/], ['SELECT count(*) AS "Orders" FROM "Orders"', /table "Orders"/],
+    ['WITH "Orders" AS (SELECT * FROM "Orders") SELECT * FROM "Orders"', /table "Orders"/], ["SELECT * FROM 'Orders'", /table "Orders"/],
     ['SELECT * FROM twin', /table "twin" .*: write (?:"public"."T\w+"(?: or )?){2}\n/], ['SELECT * FROM "Twin"', /write "public"."Twin_\d+"/],
     ['SELECT * FROM "Sales".t', /schema "Sales" .*: write "Sales_2"/], ['SELECT * FROM "ltap_Sales".t', /schema "ltap_Sales" .*: write "ltap_Sales_2"/],
   ])('%s is refused: it would give the rows of another table', async (sql, expected) => expect(await query(sql)).toMatch(expected))
@@ -79,6 +84,10 @@ describe('names that differ only in case', () => {
     expect(await query(`SELECT count(*) AS n FROM ${name!}`)).toBe('n\n5\n')
     const [, column] = /column "id" .*: write (\S+)\n/.exec(await query(`SELECT Id FROM ${name!}`))!
     expect(await query(`SELECT min(${column!}) AS n, min("Id") AS m FROM ${name!}`)).toBe('n,m\n-104,100\n')
+    for (const sql of [
+      `SELECT "id" AS "id" FROM ${name!}`, `SELECT abs("id") AS "id" FROM ${name!} UNION ALL SELECT abs("id") AS "id" FROM ${name!}`,
+      `SELECT count(*) FROM ${name!} AS a JOIN ${name!} AS b USING ("id")`, `SELECT * EXCLUDE ("id") FROM ${name!}`,
+    ]) expect(await query(sql)).toMatch(/column "id"/)
   })
 
   it('views.sql says so', () => {
