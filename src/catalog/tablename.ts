@@ -44,11 +44,13 @@ export function quotedTableName({ schema, name }: TableIdentity): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
 }
 
-/** What to say where `text` names nothing: how names are written, and which tables differ from it only in case. */
+/** What to say where `text` names nothing: how names are written, which tables differ from it only in case, and which it lacks the schema of. */
 export function noTableHint(tables: readonly TableIdentity[], text: string): string {
   const folded = tables.filter((table) => isVerbatim({ schema: foldCase(table.schema), name: foldCase(table.name) }, foldCase(text)))
   const similar = [...new Set(folded.map(quotedTableName))].slice(0, 5)
   if (similar.length > 0) return `there is ${similar.join(' and ')}: quote a name with upper case letters`
+  const elsewhere = [...new Set(tables.filter(({ name }) => name === text).map(quotedTableName))].slice(0, 5)
+  if (elsewhere.length > 0) return `write its schema, too: ${elsewhere.join(' or ')}`
   return 'write it as schema.name, quoted as in psql'
 }
 

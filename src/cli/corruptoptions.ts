@@ -39,6 +39,8 @@ export async function tellLosses(output: Output, losses: readonly string[]): Pro
 /** How many row versions were met of which nobody can say whether they count. */
 export async function tellUnknown(output: Output, rows: number, policy: 'hide' | 'show'): Promise<void> {
   if (rows === 0) return
-  const what = `${counted(rows, 'row version')} with no known transaction status`
-  await output.note(policy === 'hide' ? `ltap: ${what} not shown as rows: --unknown-transactions show shows them` : `ltap: ${what} shown`)
+  const [are, whose] = rows === 1 ? ['is', 'its transaction'] : ['are', 'their transactions']
+  const what = policy === 'hide' ? `${are} not shown, because` : `${are} shown, although`
+  const way = policy === 'hide' ? '; --unknown-transactions show shows them' : ''
+  await output.note(`ltap: ${counted(rows, 'row version')} ${what} nothing says whether ${whose} committed${way}`)
 }

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseColumnList } from '../catalog/columnlist.ts'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
 import type { PgMajor } from '../common/pgversion.ts'
@@ -42,10 +42,11 @@ const UTF8 = 6
 /** `ltap inspect file`. */
 export function addInspectFile(inspect: Command, run: Run): void {
   addUnknownOption(addFormatOption(addVerb(inspect, 'file <relation-file>', TEXT)))
-    .requiredOption('--columns <list>', 'all columns as in CREATE TABLE, in order; a dropped one: - <length> <alignment>; enums: enum', parseColumns)
+    .requiredOption('--columns <list>',
+      'all columns as in CREATE TABLE, in order; a dropped one: - <length> <alignment> (c, s, i or d); any enum: enum', parseColumns)
     .option('--toast <file>', 'file of its TOAST relation')
     .option('--major <number>', 'major version of the server (default: of PG_VERSION beside the file, else 18)', parseMajor)
-    .option('--encoding <name>', 'of the database (default: UTF8)', parseEncoding, UTF8)
+    .addOption(new Option('--encoding <name>', 'encoding of the database').argParser(parseEncoding).default(UTF8, 'UTF8'))
     .option('--dead', 'all row versions, with what became of them')
     .option('--limit <count>', 'at most so many rows', parseLimit)
     .action(async (file: string, { columns: desc, toast, major, encoding, unknownTransactions, dead = false, ...options }: InspectFileOptions) => {

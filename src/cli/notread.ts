@@ -19,5 +19,5 @@ export async function warnNotRead(run: Run, output: Output, notRead: readonly No
   if (strict) run.exitCode = EXIT_NO
   const more = unasked.length > NAMED_MAX ? ` and ${unasked.length - NAMED_MAX} more` : ''
   const names = `${unasked.slice(0, NAMED_MAX).map(notReadText).join('; ')}${more}`
-  await output.note(`ltap: warning: ${counted(unasked.length, 'relation')} of the cluster not in the lake: ${names}`)
+  await output.note(`ltap: warning: ${counted(unasked.length, 'relation')} of the cluster ${unasked.length === 1 ? 'is' : 'are'} not in the lake: ${names}`)
 }

@@ -30,7 +30,7 @@ export function addQuery(program: Command, run: Run): void {
   addVerb(program, 'query <sql>', TEXT)
     .requiredOption('--lake <dir>', 'folder of the lake')
     .option('--database <name>', 'needed if the lake has several user databases')
-    .addOption(new Option('--format <format>', 'table, csv or json (default: table)').choices(['table', 'csv', 'json']))
+    .addOption(new Option('--format <format>', 'how rows are printed (default: table; with --json: json)').choices(['table', 'csv', 'json']))
     .option('--memory-limit <size>', "DuckDB's memory limit, such as 4GB")
     .option('--threads <count>', "DuckDB's threads", parseCount)
     .action(async (sql: string, options: QueryOptions) => {

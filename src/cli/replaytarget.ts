@@ -15,7 +15,7 @@ export interface TargetOptions {
 /** The options of all verbs that replay WAL. */
 export function addTargetOptions(command: Command): Command {
   return command
-    .option('--wal <dir>', "folder of WAL: pg_wal or an archive, .gz, .lz4 and .zst too (default: the data directory's pg_wal)")
+    .option('--wal <dir>', "folder of WAL: pg_wal or an archive, compressed too (default: the data directory's pg_wal)")
     .option('--to <point>', 'latest, an LSN (16/B374D848: what ends later is left out) or a time (2026-01-31 12:00:00Z; default zone UTC)', parseTarget)
     .option('--timeline <number>', 'latest, or the timeline to follow', parseTimeline)
 }

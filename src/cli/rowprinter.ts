@@ -23,7 +23,7 @@ export interface RowShape<T> {
 }
 
 export function addFormatOption(command: Command): Command {
-  return command.addOption(new Option('--format <format>', 'table, csv or json (default: table)').choices(['table', 'csv', 'json']))
+  return command.addOption(new Option('--format <format>', 'how rows are printed (default: table; with --json: json)').choices(['table', 'csv', 'json']))
 }
 
 export function formatOf(output: Output, format: RowFormatName | undefined): RowFormatName {

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help } from 'commander'
 import { printableLines } from '../common/printable.ts'
 import { stopIfEnding } from '../io/interruption.ts'
 import { refuseScheme } from '../io/localpath.ts'
@@ -54,6 +54,7 @@ function buildProgram(run: Run): Command {
       writeErr: (text) => void stderr.write(printableLines(text)),
       outputError: (text, write) => write(text.replace(/^error: /, 'ltap: ')),
     })
+    .configureHelp({ optionDescription: (option) => new Help().optionDescription(option).replace(' (default: [])', '') })
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .hook('preAction', (_program, verb) => refuseSchemes(verb))

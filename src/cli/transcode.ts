@@ -21,7 +21,7 @@ interface TranscodeOptions extends ReplayFirstOptions {
   database: string[]
   table: string[]
   exclude: string[]
-  excludeSecrets: boolean
+  excludeSecrets?: boolean
   workers: number
   compression: Compression
   types: TypeProfile
@@ -51,16 +51,16 @@ const LISTED_MAX = 20
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
   addStrictOption(addCorruptOptions(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT)))))
-    .requiredOption('--lake <dir>', 'folder for the lake, empty or missing')
+    .requiredOption('--lake <dir>', 'folder for the lake: a new one, or an empty one')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
-    .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings', false)
+    .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
     .addOption(new Option('--compression <codec>', 'of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .action(async (pgdata: string, given: TranscodeOptions) => {
-      const { lake, database, table, exclude, excludeSecrets, workers, compression, types, onCorrupt, unknownTransactions, major, strict, ...options } =
+      const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, major, strict, ...options } =
         given
       const output = begin(run, options)
       const started = performance.now()

@@ -12,7 +12,7 @@ export function excludedTables<T extends TableIdentity>(tables: readonly T[], pa
   for (const pattern of patterns) {
     const found = tablesLike(tables, pattern).filter(({ schema }) => !SYSTEM_SCHEMAS.has(schema) || pattern.startsWith(`${schema}.`))
     if (found.length === 0) {
-      const hint = `${noTableHint(tables, pattern)}, * and ? stand for other characters`
+      const hint = `${noTableHint(tables, pattern)}; * stands for any characters, ? for one`
       throw new EnvironmentError('selection.exclude', `--exclude '${pattern}' matches no table; ${hint}`)
     }
     for (const table of found) if (!excluded.has(table)) excluded.set(table, pattern)

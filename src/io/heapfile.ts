@@ -22,7 +22,8 @@ export interface FilePage {
 export function* readHeapFile(path: string, block?: number): Generator<FilePage> {
   const blocks = Math.floor(sizeOf(path) / BLOCK_SIZE)
   if (block !== undefined && block >= blocks) {
-    throw new EnvironmentError('file.block', `no block ${block}: the file has ${blocks} blocks of ${BLOCK_SIZE} bytes`, { file: path })
+    const has = blocks === 1 ? '1 block' : `${blocks} blocks`
+    throw new EnvironmentError('file.block', `no block ${block}: the file has ${has} of ${BLOCK_SIZE} bytes`, { file: path })
   }
   const firstForkBlock = segmentNumber(path) * SEGMENT_BLOCKS
   const page = new Uint8Array(BLOCK_SIZE)

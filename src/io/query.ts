@@ -110,7 +110,9 @@ async function openDuck(duck: Duck, { memoryLimit, threads }: QueryRequest, temp
       ...(threads === undefined ? {} : { threads: String(threads) }),
     })
   } catch (error) {
-    throw sqlError(error)
+    const failure = sqlError(error)
+    if (memoryLimit === undefined || !failure.message.includes('Failed to set config')) throw failure
+    throw new EnvironmentError('query.memory', `DuckDB takes no memory limit '${memoryLimit}'; write it as 4GB or 500MB`)
   }
 }
 

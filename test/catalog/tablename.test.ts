@@ -53,6 +53,12 @@ describe('names', () => {
     expect(noTableHint(TABLES, 'public.items')).toBe('there is public."Items": quote a name with upper case letters')
     expect(noTableHint(TABLES, 'public.none')).toBe('write it as schema.name, quoted as in psql')
   })
+
+  it('a hint names the schema that is lacking', () => {
+    const tables = ['public', 'audit'].map((schema) => ({ schema, name: 'log' }))
+    expect(noTableHint(tables, 'log')).toBe('write its schema, too: public.log or audit.log')
+    expect(noTableHint(tables, 'logs')).toBe('write it as schema.name, quoted as in psql')
+  })
 })
 
 describe('patterns', () => {

@@ -57,7 +57,7 @@ describe.each(majors())('access methods, Postgres %i', (major) => {
 
       const written = await ltap(['transcode', dataDir, '--lake', lake, ...NO_CATALOGS, '--json'])
       expect(written.code).toBe(0)
-      expect(written.stderr).toMatch(/^ltap: warning: 4 relations of the cluster not in the lake: postgres\.public\.\w+: .*\n$/m)
+      expect(written.stderr).toMatch(/^ltap: warning: 4 relations of the cluster are not in the lake: postgres\.public\.\w+: .*\n$/m)
       const summary = JSON.parse(written.stdout) as { notRead: { name: string; why: string; reason: string; schema: string }[] }
       const reasons = Object.fromEntries(summary.notRead.filter(({ schema }) => schema === 'public').map(({ name, why, reason }) => [name, `${why}: ${reason}`]))
       expect(reasons).toEqual({
