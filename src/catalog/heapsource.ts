@@ -4,6 +4,8 @@ import type { BlockNumber } from '../common/ids.ts'
 export interface HeapSource {
   /** For error messages. */
   readonly name: string
+  /** Segment 0, if its pages come from files. */
+  readonly file?: string
   readonly blocks: number
   /** Pages carry checksums. */
   readonly checksums: boolean

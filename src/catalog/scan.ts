@@ -151,13 +151,14 @@ export function orDamage<T>(onDamage: OnDamage | undefined, body: () => T): T | 
 export function scanCatalog({ source, layout, wanted, toast, onDamage }: CatalogScan, visit: (tuple: CatalogTuple) => void): void {
   const tuple = new CatalogTuple(layout, toast)
   for (let block = 0; block < source.blocks; block++) {
-    orDamage(onDamage, () => withPosition({ relation: source.name, block }, () => {
+    const place = { ...(source.file !== undefined && { file: source.file }), relation: source.name, block }
+    orDamage(onDamage, () => withPosition(place, () => {
       const page = source.page(block)
       if (isZeroPage(page)) return
       checkPageHeader(page)
       if (source.checksums) checkPageChecksum(page, block)
       checkLinePointers(page)
-      scanPage(page, tuple, wanted, visit, onDamage && ((error) => onDamage(error.at({ relation: source.name, block }))))
+      scanPage(page, tuple, wanted, visit, onDamage && ((error) => onDamage(error.at(place))))
     }))
   }
 }

@@ -18,10 +18,10 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof UsageError ? EXIT_USAGE : EXIT_BAD_INPUT
 }
 
-/** One line for stderr, without its end; with `verbose` the stack trace below it. */
-export function describeFailure(error: unknown, verbose: boolean): string {
+/** One line for stderr, without its end; with `verbose` the stack trace below it. @param advice what to do next */
+export function describeFailure(error: unknown, verbose: boolean, advice?: string): string {
   const message = error instanceof Error ? error.message : String(error)
-  const line = `ltap: ${printable(message.replace(/\s*\n\s*/g, ' '))}`
+  const line = `ltap: ${printable(message.replace(/\s*\n\s*/g, ' '))}${advice === undefined ? '' : `: ${advice}`}`
   if (verbose) return error instanceof Error && error.stack !== undefined ? `${line}\n${printableLines(error.stack)}` : line
   return isExpected(error) ? line : `${line} (this is a bug in ltap: run again with --verbose and report it)`
 }

@@ -6,9 +6,8 @@ import { ParseError } from '../datum/codec.ts'
 import { databaseEncoding } from '../datum/encoding.ts'
 import { RelationFileReader } from '../io/inspect/relationfile.ts'
 import { addUnknownOption, parseMajor, tellUnknown } from './corruptoptions.ts'
-import { counted } from './count.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
-import { HEAP_ROW_SHAPE } from './heaprowshape.ts'
+import { DamageLog, HEAP_ROW_SHAPE, tellHeap } from './heaprowshape.ts'
 import { parseLimit } from './options.ts'
 import { addFormatOption, formatOf, type RowFormatName, RowPrinter } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
@@ -35,8 +34,6 @@ const TEXT = {
   ],
 }
 
-/** More of the kind say nothing new: with wrong columns every tuple is damaged. */
-const DAMAGE_SHOWN = 50
 const UTF8 = 6
 
 /** `ltap inspect file`. */
@@ -55,15 +52,14 @@ export function addInspectFile(inspect: Command, run: Run): void {
         file, desc, encoding, unknownTransactions, ...(toast !== undefined && { toast }), ...(major !== undefined && { major }),
       })
       try {
-        const damage: string[] = []
-        let damaged = 0
-        const rows = reader.rows({ dead, onDamage: (error) => { if (++damaged <= DAMAGE_SHOWN) damage.push(error.message) } })
+        const damage = new DamageLog()
+        const rows = reader.rows({ dead, onDamage: damage.add })
         const shape = { ...HEAP_ROW_SHAPE, columns: reader.columns }
-        await new RowPrinter(output, formatOf(output, options.format), shape, damage).print(rows, options.limit ?? Infinity)
-        if (damaged > DAMAGE_SHOWN) await output.note(`ltap: and ${counted(damaged - DAMAGE_SHOWN, 'damaged page or tuple', 'damaged pages or tuples')} more`)
-        if (reader.trailingBytes > 0) await output.note(`ltap: ${reader.trailingBytes} bytes behind the last whole block, which no server reads`)
+        await new RowPrinter(output, formatOf(output, options.format), shape, damage.lines).print(rows, options.limit ?? Infinity)
+        await damage.tellRest(output)
+        await tellHeap(output, reader)
         await tellUnknown(output, reader.unknownRows, unknownTransactions)
-        if (damaged > 0) run.exitCode = EXIT_BAD_INPUT
+        if (damage.count > 0) run.exitCode = EXIT_BAD_INPUT
       } finally {
         reader.close()
       }

@@ -3,6 +3,8 @@ import { formatWalPosition } from '../common/ids.ts'
 import { type HistoryRow, openHistory } from '../io/inspect/history.ts'
 import type { Moment } from '../io/inspect/historyrow.ts'
 import { timeText } from '../wal/text/time.ts'
+import { EXIT_BAD_INPUT } from './failure.ts'
+import { tellUnreadable } from './heaprowshape.ts'
 import { withWalProgress } from './jobprogress.ts'
 import { parseLimit } from './options.ts'
 import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
@@ -50,6 +52,8 @@ export function addInspectHistory(inspect: Command, run: Run): void {
       }))
       try {
         await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: history.columns }).print(history.rows(), limit)
+        await tellUnreadable(output, history.unreadableValues)
+        if (history.unreadableValues > 0) run.exitCode = EXIT_BAD_INPUT
       } finally {
         history.close()
       }

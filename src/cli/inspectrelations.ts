@@ -46,7 +46,7 @@ export function addInspectRelations(inspect: Command, run: Run): void {
       for (const { problem } of relations) {
         if (problem === null) continue
         run.exitCode = EXIT_BAD_INPUT
-        await output.note(`ltap: ${problem}`)
+        await output.note(`ltap: ${problem}: restore it from a backup, or transcode the others with --on-corrupt carry or --exclude`)
       }
     })
 }

@@ -7,7 +7,7 @@ import { TableReader } from '../io/inspect/tablereader.ts'
 import { virtualColumnText } from '../lake/views.ts'
 import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses, tellUnknown } from './corruptoptions.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
-import { HEAP_ROW_SHAPE } from './heaprowshape.ts'
+import { DamageLog, HEAP_ROW_SHAPE, tellHeap } from './heaprowshape.ts'
 import { parseLimit } from './options.ts'
 import { replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addTargetOptions } from './replaytarget.ts'
@@ -47,15 +47,16 @@ export function addInspectTable(inspect: Command, run: Run): void {
         const relation = findTable(cluster, name, database)
         if (!dead) refuseUnpopulated(relation)
         for (const column of relation.virtualColumns) await output.note(`ltap: ${virtualColumnText(column)}`)
-        const reader = new TableReader(cluster, relation)
+        const reader = new TableReader(cluster, relation, options.onCorrupt === 'carry' ? 'pointer' : 'error')
         try {
-          const damage: string[] = []
-          const rows = reader.rows({ dead, onDamage: (error) => damage.push(error.message) })
-          await new RowPrinter(output, formatOf(output, format), { ...HEAP_ROW_SHAPE, columns: reader.columns }, damage).print(rows, limit)
+          const damage = new DamageLog()
+          const rows = reader.rows({ dead, onDamage: damage.add })
+          await new RowPrinter(output, formatOf(output, format), { ...HEAP_ROW_SHAPE, columns: reader.columns }, damage.lines).print(rows, limit)
+          await damage.tellRest(output)
+          await tellHeap(output, reader)
           await tellLosses(output, cluster.losses)
           await tellUnknown(output, reader.unknownRows, options.unknownTransactions)
-          if (reader.trailingBytes > 0) await output.note(`ltap: ${reader.trailingBytes} bytes behind the last whole block, which no server reads`)
-          if (damage.length > 0) run.exitCode = EXIT_BAD_INPUT
+          if (damage.count > 0) run.exitCode = EXIT_BAD_INPUT
         } finally {
           reader.close()
         }

@@ -3,6 +3,7 @@ import { printableLines } from '../common/printable.ts'
 import { stopIfEnding } from '../io/interruption.ts'
 import { refuseScheme } from '../io/localpath.ts'
 import { LTAP_VERSION } from '../io/version.ts'
+import { damageAdvice } from './damageadvice.ts'
 import { addDemo } from './demo.ts'
 import { describeFailure, EXIT_DONE, EXIT_USAGE, exitCodeOf, isBrokenPipe } from './failure.ts'
 import { addInspect } from './inspect.ts'
@@ -38,7 +39,7 @@ export async function runCommandLine(argv: readonly string[], streams: Streams):
     await stopIfEnding()
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE
     if (isBrokenPipe(error)) return EXIT_DONE
-    streams.stderr.write(`${describeFailure(error, run.verbose)}\n`)
+    streams.stderr.write(`${describeFailure(error, run.verbose, damageAdvice(run.verb, error))}\n`)
     return exitCodeOf(error)
   }
 }
@@ -57,7 +58,10 @@ function buildProgram(run: Run): Command {
     .configureHelp({ optionDescription: (option) => new Help().optionDescription(option).replace(' (default: [])', '') })
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
-    .hook('preAction', (_program, verb) => refuseSchemes(verb))
+    .hook('preAction', (_program, verb) => {
+      run.verb = verb
+      refuseSchemes(verb)
+    })
   // Verbs, in the order the help lists them.
   addTranscode(program, run)
   addVerify(program, run)

@@ -7,6 +7,8 @@ export interface Run {
   /** 0 unless a verb sets it: 1 when the answer is no. */
   exitCode: number
   verbose: boolean
+  /** The one that runs, once its arguments are parsed. */
+  verb?: Command
 }
 
 export interface VerbText {

@@ -20,7 +20,7 @@ import { databasePath, listDatabaseDirectories } from './datadir/datadir.ts'
 import { readFile } from './datadir/files.ts'
 import { HeapPages } from './datadir/heappages.ts'
 import { type ForkName, listRelationFiles, type RelationDirectory, type RelationFiles } from './datadir/relationfiles.ts'
-import { RelationFork } from './datadir/segments.ts'
+import { missingFile, RelationFork } from './datadir/segments.ts'
 import { FileSlru } from './datadir/slru.ts'
 
 /** Files in a database directory that belong to no relation a catalog names, or to a temporary one. */
@@ -178,7 +178,7 @@ export class Cluster {
     const forks: RelationStorage['forks'] = {}
     let trailingBytes = 0
     withPosition({ relation: `${database.name}.${schema}.${name}` }, () => {
-      if (!files?.has('main')) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file: path })
+      if (!files?.has('main')) throw missingFile(path)
       for (const [fork, segments] of files ?? []) {
         const opened = new RelationFork(fork === 'main' ? path : `${path}_${fork}`, segments)
         forks[fork] = opened.blocks

@@ -9,6 +9,7 @@ import { readI32, readU32 } from '../../src/common/bytes.ts'
 import { CorruptionError, isPositioned } from '../../src/common/errors.ts'
 import { type Cluster, openCluster } from '../../src/io/cluster.ts'
 import { findTable } from '../../src/io/inspect/findtable.ts'
+import type { ValueError } from '../../src/io/inspect/tuplevalues.ts'
 import { TableReader, type TableReaderOptions, type TableRow } from '../../src/io/inspect/tablereader.ts'
 import type { PostgresCluster } from '../../src/io/postgres.ts'
 import { rebuildLake } from '../../src/io/rebuildlake.ts'
@@ -140,7 +141,7 @@ describe.each([
       const { code, position } = error as CorruptionError
       expect(code).toMatch(/^(?:toast|compression)\./)
       expect(position).toMatchObject({ relation: 'postgres.public.big', block: 0, offset: LIVE, attribute: 'v', file: heap })
-      const found: CorruptionError[] = []
+      const found: ValueError[] = []
       const rows = rowsOf(openCluster(cluster.dataDir), TABLE, { onDamage: (problem) => found.push(problem) })
       expect(rows.map(({ offset }) => offset)).toEqual([3, 4, 5])
       expect(found.map(({ code: same, position: place }) => ({ same, place }))).toEqual([
@@ -235,7 +236,7 @@ test('flipped bits: rows, or corruption with its place; nothing else', async () 
     const flip = (bytes: Uint8Array): void => changes.forEach(({ at, bit }) => void (bytes[at % bytes.length]! ^= 1 << bit))
     await whileChanged(file, flip, () => {
       for (const table of ['public.plain', TABLE]) {
-        const problems: CorruptionError[] = []
+        const problems: ValueError[] = []
         const rows = rowsOf(opened, table, { dead: true, onDamage: (problem) => problems.push(problem) })
         expect(rows.length).toBeLessThan(1000)
         for (const { position } of problems) expect(position.block).toBeGreaterThanOrEqual(0)

@@ -20,6 +20,7 @@ import { deformTuple, newDeformedTuple } from '../../src/tuple/deform.ts'
 import { readTupleHeader } from '../../src/tuple/header.ts'
 import { HEAP_HASNULL } from '../../src/tuple/infomask.ts'
 import { isExternal, payloadStart } from '../../src/tuple/varlena.ts'
+import { ltap } from '../cli/streams.ts'
 import { tupleData } from '../support/badinput.ts'
 import { compareCluster } from '../support/comparelake.ts'
 import { transcode } from '../support/lakes.ts'
@@ -44,6 +45,8 @@ describe.each(majors())('bad values on Postgres %i', { timeout: 300_000 }, (majo
   let folder: string
   let lakes = 0
   let zoo: string[]
+  /** Of the undamaged server: ctid and the columns of public.docs. */
+  let docsRows: (string | null)[][]
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ltap-test-'))
@@ -52,6 +55,7 @@ describe.each(majors())('bad values on Postgres %i', { timeout: 300_000 }, (majo
     await loadZoo(major, sql)
     zoo = (await zooTables(sql)).map(({ name }) => `zoo.${name}`)
     await sql.script(DOCS)
+    docsRows = await sql.rows('SELECT ctid, * FROM docs ORDER BY ctid')
     await closeSessions(cluster)
     await cluster.stop('fast')
   }, 240_000)
@@ -75,6 +79,23 @@ describe.each(majors())('bad values on Postgres %i', { timeout: 300_000 }, (majo
   const read = async (copy: string, onCorrupt: 'fail' | 'carry', tables: string[]): Promise<{ lake: string; manifest: Manifest }> => {
     const lake = join(folder, `lake${lakes++}`)
     return { lake, manifest: await transcode(copy, lake, { onCorrupt, filter: { databases: ['postgres'], tables } }) }
+  }
+
+  /** `ltap inspect table` of public.docs, damaged in `copy`, against the server: what it marks, and what else differs. */
+  async function inspectDocs(copy: string, ...args: string[]): Promise<{ code: number; stderr: string; rows: number; marked: string[]; differing: string[] }> {
+    const { code, stdout, stderr } = await ltap(['inspect', 'table', copy, 'public.docs', '--database', 'postgres', '--json', ...args])
+    const rows = JSON.parse(stdout) as { ctid: string; columns: Record<string, string | null>; dangling: string[]; unreadable: string[] }[]
+    const marked: string[] = []
+    const differing: string[] = []
+    for (const { ctid, columns, dangling, unreadable } of rows) {
+      const lost = [...dangling, ...unreadable]
+      const expected = docsRows.find(([place]) => place === ctid)!.slice(1)
+      Object.entries(columns).forEach(([name, value], i) => {
+        if (lost.includes(name)) marked.push(`${name} ${ctid} ${value}`)
+        else if (value !== expected[i]) differing.push(`${name} ${ctid} ${value}`)
+      })
+    }
+    return { code, stderr, rows: rows.length, marked, differing }
   }
 
   /** Proves the lake against the copy, and a rebuilt copy against the lake. */
@@ -129,6 +150,15 @@ describe.each(majors())('bad values on Postgres %i', { timeout: 300_000 }, (majo
       bytes[place('n', 4) + 1] = 0xff
       bytes[place('n', 4) + 2] = 0xff
       writeChecked(file, bytes)
+      const inspected = await inspectDocs(copy)
+      expect({ code: inspected.code, rows: inspected.rows }).toEqual({ code: 3, rows: docsRows.length })
+      expect(inspected.marked.map((text) => text.slice(0, 30))).toEqual(expect.arrayContaining(['flag (0,1) \\x07']))
+      // An enum without such a label prints its oid in hex everywhere.
+      expect(inspected.differing).toEqual(['m (0,2) \\x9f860100'])
+      expect(inspected.stderr).toMatch(new RegExp(`^ltap: ${inspected.marked.length} values that no server prints: shown as the stored bytes`, 'm'))
+      for (const place of ['offset 1, attribute flag', 'offset 3, attribute p']) {
+        expect(inspected.stderr).toMatch(new RegExp(`^ltap: \\w+\\.[^\\n]* \\(relation postgres.public.docs, block 0, ${place}\\)$`, 'm'))
+      }
       const { lake, manifest } = await read(copy, 'fail', ['public.docs'])
       const docs = manifest.relations.find(({ name }) => name === 'docs')!
       expect(docs).toMatchObject({ overflow: true, lanes: { missingToast: 0, tupleLane: 0, pageImages: 0 } })
@@ -149,6 +179,17 @@ describe.each(majors())('bad values on Postgres %i', { timeout: 300_000 }, (majo
         name: 'CorruptionError', code: 'toast.value',
         position: { relation: 'postgres.public.docs', block: expect.any(Number) as number, offset: expect.any(Number) as number, attribute: expect.any(String) as string },
       })
+      // Without carry a row that lacks a value is damaged, and costs no other; with carry it lacks that value only.
+      const places = (all: readonly string[]): string[] => all.map((text) => text.replace(/^postgres\.public\.docs\.| \\x\w+$/g, '')).sort()
+      const fail = await inspectDocs(copy)
+      const lostRows = new Set(places([...owners]).map((place) => place.split(' ')[1]))
+      expect(fail).toMatchObject({ code: 3, rows: docsRows.length - lostRows.size, marked: [], differing: [] })
+      expect(fail.stderr).toMatch(/^ltap: toast\.value: missing chunks of value \d+ in TOAST relation \d+; --on-corrupt carry shows its TOAST pointer and the rest of the row \(/m)
+      const carried = await inspectDocs(copy, '--on-corrupt', 'carry')
+      expect(carried).toMatchObject({ code: 3, rows: docsRows.length, differing: [] })
+      expect(places(carried.marked)).toEqual(places([...owners]))
+      expect(carried.marked.every((text) => / \\x0112\w{32}$/.test(text))).toBe(true)
+      expect(carried.stderr).toMatch(new RegExp(`^ltap: ${owners.size} values whose TOAST chunks are missing: shown as TOAST pointers`, 'm'))
       const { lake, manifest } = await read(copy, 'carry', ['public.docs'])
       const docs = manifest.relations.find(({ name }) => name === 'docs')!
       expect(docs.lanes).toMatchObject({ missingToast: gone.size, unreadable: 0, pageImages: 0, tupleLane: 0 })

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
 import { type Lsn, walPosition, type Xid } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { recordEnd } from '../../wal/pageheader.ts'
@@ -60,18 +60,18 @@ function openClean(path: string, onCorrupt: 'fail' | 'carry', given: PgMajor | u
   }
 }
 
-function openWhole(path: string): { datadir: DataDirectory; lsn: Lsn; guessed: boolean } {
-  const datadir = openDataDirectory(path)
+function openWhole(path: string, major?: PgMajor): { datadir: DataDirectory; lsn: Lsn; guessed: boolean } {
+  const datadir = openDataDirectory(path, major)
   const { checkpoint, walSegmentSize } = datadir.control
   return { datadir, lsn: BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize)), guessed: false }
 }
 
 /** Without pg_control, or with a damaged one, its content is guessed. */
 function openDamaged(path: string, given: PgMajor | undefined, damage: string[]): { datadir: DataDirectory; lsn: Lsn; guessed: boolean } {
-  const major = given ?? readMajor(path)
+  const major = majorOf(path, given, damage)
   try {
     readControlFile(path, major)
-    return openWhole(path)
+    return openWhole(path, major)
   } catch (error) {
     const isGone = error instanceof EnvironmentError && error.code === 'file.missing'
     if (!isGone && !(error instanceof CorruptionError)) throw error
@@ -79,6 +79,17 @@ function openDamaged(path: string, given: PgMajor | undefined, damage: string[])
     const { control, lsn, how } = guessControl(path, major)
     damage.push(`${error.message}: guessed: ${how}`)
     return { datadir: { path, major, control, tablespaces: listTablespaces(path) }, lsn, guessed: true }
+  }
+}
+
+/** That of PG_VERSION, or the given one where that is lost. */
+function majorOf(path: string, given: PgMajor | undefined, damage: string[]): PgMajor {
+  try {
+    return readMajor(path)
+  } catch (error) {
+    if (given === undefined || !isPositioned(error) || !/^(?:datadir\.missing|cluster\.version)$/.test(error.code)) throw error
+    damage.push(`${error.code}: ${join(path, 'PG_VERSION')} is missing or damaged: taken for Postgres ${given}, as it was given`)
+    return given
   }
 }
 

@@ -30,8 +30,7 @@ export interface DataDirectory {
  * @throws EnvironmentError datadir.* if this is no data directory or none that was shut down cleanly, saying what to do about it
  * @throws CorruptionError, UnsupportedError control.*, cluster.version
  */
-export function openDataDirectory(path: string): DataDirectory {
-  const major = readMajor(path)
+export function openDataDirectory(path: string, major = readMajor(path)): DataDirectory {
   const stale = refuseUnsettled(path)
   const control = readControlFile(path, major)
   if (control.state !== 'shut down') {
@@ -65,7 +64,11 @@ export function listTablespaces(path: string): Oid[] {
 export function readMajor(path: string): PgMajor {
   const file = join(path, 'PG_VERSION')
   const version = readIfThere(file)
-  if (version === undefined) throw refusal('missing', 'no Postgres data directory: it has no file PG_VERSION', path)
+  if (version === undefined) {
+    const next = 'write the major version into one, or name it to transcode or inspect: --on-corrupt carry --major <number>'
+    const advice = exists(join(path, 'base')) ? `; ${next}` : ''
+    throw refusal('missing', `no Postgres data directory: it has no file PG_VERSION${advice}`, path)
+  }
   return withPosition({ file }, () => parsePgMajor(ascii(version)))
 }
 

@@ -8,6 +8,7 @@ const READ_AHEAD_BLOCKS = 32
 /** A fork as single pages, read in runs of 256 KiB. */
 export class HeapPages implements HeapSource {
   readonly name: string
+  readonly file: string
   readonly blocks: number
   readonly checksums: boolean
   private readonly fork: RelationFork
@@ -17,6 +18,7 @@ export class HeapPages implements HeapSource {
 
   constructor(name: string, fork: RelationFork, checksums: boolean) {
     this.name = name
+    this.file = fork.path
     this.fork = fork
     this.blocks = fork.blocks
     this.checksums = checksums

@@ -89,6 +89,10 @@ export class RelationFork {
   }
 }
 
+export function missingFile(file: string): CorruptionError {
+  return new CorruptionError('relation.missing-file', 'the relation has no file: its rows are lost, or this is no complete copy', { file })
+}
+
 function segmentPath(path: string, segment: number): string {
   return segment === 0 ? path : `${path}.${segment}`
 }
@@ -96,7 +100,7 @@ function segmentPath(path: string, segment: number): string {
 /** As mdnblocks does: the first segment that is not full is the last one. */
 function measure(path: string, segments: readonly number[]): Pick<RelationFork, 'blocks' | 'trailingBytes'> {
   const ordered = [...segments].sort((a, b) => a - b)
-  if (ordered[0] !== 0) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file: path })
+  if (ordered[0] !== 0) throw missingFile(path)
   let blocks = 0
   let trailingBytes = 0
   let ended = false
@@ -124,7 +128,7 @@ function sizeOf(file: string): number {
   try {
     return statRegular(file).size
   } catch (error) {
-    if (isMissing(error)) throw new CorruptionError('relation.missing-file', 'the relation has no file', { file })
+    if (isMissing(error)) throw missingFile(file)
     throw fileError(error, file)
   }
 }

@@ -24,7 +24,7 @@ import { findTable } from './findtable.ts'
 import { findFiles, forEachCatalogPage, type ReplaySource, resumed, type WatchList, type Watched, watchFiles } from './historypasses.ts'
 import { type Life, LifeJudge, type Moment, type TableFile, type VersionState } from './historyrow.ts'
 import { HistoryToast } from './historytoast.ts'
-import { xmaxText } from './tuplestate.ts'
+import { isOfThisForm, xmaxText } from './tuplestate.ts'
 import { TupleValues } from './tuplevalues.ts'
 
 /** One row version that the table had in the range. */
@@ -91,6 +91,8 @@ export async function openHistory(options: HistoryOptions): Promise<TableHistory
 export class TableHistory {
   /** Names of the columns, as they are at the end. */
   readonly columns: readonly string[]
+  /** Values that their type's codec did not accept, shown as bytes, so far. */
+  unreadableValues = 0
   private readonly nulls: readonly undefined[]
   private readonly cluster: Cluster
   private readonly relation: Relation
@@ -198,9 +200,14 @@ export class TableHistory {
       row.problem = "written when the table's columns had other types"
     } else {
       try {
-        const read = values.read(bytes, 0, bytes.length, header, removed === undefined && file.kind === 'present' && (state === 'live' || state === 'deleting'))
+        const isPresent = removed === undefined && file.kind === 'present' && (state === 'live' || state === 'deleting')
+        const unreadable = file.kind === 'present' && isOfThisForm(state) ? 'hex' : 'error'
+        const read = values.read(bytes, 0, bytes.length, header, { unreadable, lost: isPresent ? 'error' : 'pointer' })
         row.values = read.values
-        row.dangling = read.dangling
+        row.dangling = read.lost.map(({ position }) => position.attribute!)
+        this.unreadableValues += read.unreadable.length
+        const problems = [...(row.problem === undefined ? [] : [row.problem]), ...read.unreadable.map(({ message }) => message)]
+        if (problems.length > 0) row.problem = problems.join('; ')
       } catch (error) {
         if (!(error instanceof CorruptionError) || (removed === undefined && state === 'live')) throw error
         row.problem = error.message

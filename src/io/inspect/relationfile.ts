@@ -46,7 +46,7 @@ export class RelationFileReader extends HeapReader {
     const fork = openFile(file)
     const toasted = toast === undefined ? undefined : new ToastFile(toast, snapshot)
     super({
-      name: file, fork, checksums: haveChecksums(fork), major, snapshot, desc, encoding, toast: () => toasted, mayLackToast: true,
+      name: file, fork, checksums: haveChecksums(fork), major, snapshot, desc, encoding, toast: () => toasted, missingToast: 'ignore',
     })
     this.toasted = toasted
   }

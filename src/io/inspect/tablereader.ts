@@ -11,14 +11,14 @@ export type { HeapReaderOptions as TableReaderOptions, HeapRow as TableRow } fro
 export class TableReader extends HeapReader {
   private readonly toasted: ToastOf
 
-  /** @throws CorruptionError relation.* */
-  constructor(cluster: Cluster, relation: Relation) {
+  /** @param missingToast of rows that may count @throws CorruptionError relation.* */
+  constructor(cluster: Cluster, relation: Relation, missingToast: 'error' | 'pointer' = 'error') {
     const { major, snapshot, checksums } = cluster
     const { database, schema, name, desc } = relation
     const toasted = new ToastOf(cluster, relation)
     super({
       name: `${database.name}.${schema}.${name}`, fork: cluster.openMain(relation), checksums, major, snapshot, desc, encoding: database.encoding,
-      toast: () => toasted.reader(),
+      toast: () => toasted.reader(), missingToast,
     })
     this.toasted = toasted
   }

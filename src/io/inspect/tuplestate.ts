@@ -35,6 +35,14 @@ export function isVisibleState(state: TupleState): boolean {
   return state === 'live' || state === 'deleting'
 }
 
+/**
+ * Its inserter committed, so that the table's columns are its own. Another may have changed the table and not committed: then no catalog
+ * describes it.
+ */
+export function isOfThisForm(state: TupleState | 'removed'): boolean {
+  return state !== 'inserting' && state !== 'aborted' && state !== 'unknown'
+}
+
 /** xmax as a person reads it: a multixact is marked. */
 export function xmaxText({ xmax, infomask }: TupleHeader): string {
   return infomask & HEAP_XMAX_IS_MULTI && xmax !== 0 ? `${xmax} (multixact)` : String(xmax)

@@ -1,0 +1,30 @@
+import type { Command } from 'commander'
+import { CorruptionError, EnvironmentError } from '../common/errors.ts'
+
+/** Damage of a data directory, or of one of its files that every reader needs. */
+const DAMAGED = /^(?:catalog|compression|control|datum|page|relation|relmap|toast|tuple|xact)\./
+/** Of these, what verify and rebuild meet in the data directory and not in the lake. */
+const DAMAGED_FILES = /^(?:catalog|control|relation|relmap|xact)\./
+const NEEDED_FILES = /(?:^|\/)(?:pg_control|pg_filenode\.map)$/
+/** Tables of the user: others cannot be left out. */
+const SYSTEM_TABLE = /(?:^|\.)(?:pg_catalog|global|pg_toast|information_schema)\./
+
+/** What to do next about a data directory that is damaged, with this verb; undefined if the message says it itself, or it is something else. */
+export function damageAdvice(verb: Command | undefined, error: unknown): string | undefined {
+  if (verb === undefined || !(error instanceof CorruptionError || error instanceof EnvironmentError)) return undefined
+  const { code, message, position: { file = '', relation = '' } } = error
+  const isCatalog = SYSTEM_TABLE.test(relation)
+  const isFile = (code === 'file.missing' && NEEDED_FILES.test(file)) || DAMAGED_FILES.test(code) || (DAMAGED.test(code) && isCatalog)
+  if (verb.name() === 'verify') {
+    return isFile ? 'restore it from a backup: verify goes on at damage only where transcode did; without a data directory it checks the lake alone' : undefined
+  }
+  if (verb.name() === 'rebuild') return isFile ? 'rebuild needs a whole copy of the data directory: make it again, then rebuild into it' : undefined
+  const options = verb.options.map(({ long }) => long)
+  if (!options.includes('--on-corrupt')) return undefined
+  const isCarry = verb.opts()['onCorrupt'] === 'carry'
+  if (isCarry && code === 'selection.table') return `if its rows in the catalogs are damaged, 'ltap inspect file' with --columns reads its file`
+  if (!(isFile || DAMAGED.test(code)) || message.includes('--on-corrupt')) return undefined
+  if (isCarry) return 'restore it from a backup: nothing can be read without it'
+  const leaveOut = relation !== '' && !isCatalog && options.includes('--exclude') ? ', or leave the table out with --exclude' : ''
+  return `restore it from a backup, or read what is there with --on-corrupt carry${leaveOut}`
+}
