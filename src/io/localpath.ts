@@ -1,4 +1,6 @@
-import { UnsupportedError } from '../common/errors.ts'
+import { existsSync, realpathSync } from 'node:fs'
+import { dirname, resolve, sep } from 'node:path'
+import { EnvironmentError, UnsupportedError } from '../common/errors.ts'
 
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//
 
@@ -11,4 +13,19 @@ export function refuseScheme(path: string): void {
   if (scheme === undefined) return
   const advice = scheme.toLowerCase() === 'file://' ? 'write the path alone' : `name a local folder (./${scheme}… if one is called so)`
   throw new UnsupportedError('path.scheme', `${scheme} is not supported yet; ${advice}`, { file: path })
+}
+
+/**
+ * What is made inside the folder that is read changes it, and a server that starts there finds files of nobody.
+ * @param made a folder that is there or not @param source the folder that is read
+ * @throws EnvironmentError path.inside
+ */
+export function refuseInside(made: string, source: string): void {
+  if (!existsSync(source)) return
+  let there = resolve(made)
+  while (!existsSync(there)) there = dirname(there)
+  const [inner, outer] = [realpathSync(there), realpathSync(source)]
+  if (inner === outer && there === resolve(made)) return
+  if (!`${inner}${sep}`.startsWith(outer.endsWith(sep) ? outer : `${outer}${sep}`)) return
+  throw new EnvironmentError('path.inside', `the folder lies inside ${outer}, which is read; name one outside of it`, { file: made })
 }

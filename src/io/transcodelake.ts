@@ -22,7 +22,7 @@ import { type Cluster, type ClusterOptions, openCluster, type RelationStorage } 
 import { fileError } from './datadir/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
-import { refuseScheme } from './localpath.ts'
+import { refuseInside, refuseScheme } from './localpath.ts'
 import { createFolder } from './create.ts'
 import { stopIfEnding } from './interruption.ts'
 import { Pool, type Workers } from './pool.ts'
@@ -65,6 +65,7 @@ const SYNCS_AT_ONCE = 4
 export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
   const cluster = openCluster(options.pgdata, clusterOptions(options))
   refuseScheme(options.lake)
+  for (const folder of [options.pgdata, options.source ?? options.pgdata]) refuseInside(options.lake, folder)
   const lake = new UnfinishedLake(options.lake, options.onNotice)
   try {
     const manifest = await new TranscodeJob(cluster, options).run()

@@ -20,6 +20,7 @@ const PLACES = [
   'inspect page @', 'inspect control @', 'inspect relations @', 'inspect wal @',
   'inspect table @ public.t', 'inspect table p public.t --wal @', 'inspect table p public.t --work @',
   'inspect history @ public.t', 'inspect history p public.t --wal @', 'inspect history p public.t --work @',
+  'inspect file @ --columns id\tint', 'inspect file p --columns id\tint --toast @',
   'demo --lake @',
 ]
 

@@ -9,7 +9,7 @@ import type { TransactionState } from '../../xact/transactionstate.ts'
 import { readControlFile } from '../datadir/datadir.ts'
 import type { OnProgress } from '../jobprogress.ts'
 import { breathe, onEnd, stopIfEnding } from '../interruption.ts'
-import { refuseScheme } from '../localpath.ts'
+import { refuseInside, refuseScheme } from '../localpath.ts'
 import { writeFile } from '../create.ts'
 import type { PageStore } from '../pagestore/pagestore.ts'
 import { WalInventory } from '../wal/inventory.ts'
@@ -62,6 +62,7 @@ const PROGRESS_EVERY = 1 << 14
 export async function replayCluster(options: ReplayClusterOptions): Promise<ReplayReport> {
   const { source, out, timeline, cacheBytes, observe } = options
   for (const path of [source, out, options.wal ?? '']) refuseScheme(path)
+  refuseInside(out, source)
   const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
   const { store, progress, resumed, trailingBytes, wal } = started
   const forget = onEnd(() => store.close())
