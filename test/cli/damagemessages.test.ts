@@ -97,6 +97,12 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
     transcode: [CARRY, DONE], verify: [1], rebuild: DONE, relations: [DONE, DONE],
     table: [CARRY, [3, /1 value whose TOAST chunks are missing: shown as TOAST pointers/]],
   },
+  'a missing file of a TOAST relation': {
+    file: () => below(toastFile(pgdata, 'shop', 'public.big')), says: [/its rows are lost, or this is no complete copy.*pg_toast_\d+/, /base\/\d+\/\d+/],
+    transcode: [CARRY, DONE], verify: [1], rebuild: DONE,
+    table: [[3, /attribute v\)\n/, /relation shop\.public\.big, block 0, offset 5, attribute v/, /--on-corrupt carry/], [3, /5 values whose TOAST chunks are missing: shown as TOAST pointers/]],
+    relations: [[3, /transcode the others with --on-corrupt carry or --exclude/], [3, /transcode the others/]],
+  },
   'a missing relation file': {
     file: () => below(heapFile(pgdata, 'shop', 'public.big')), says: [/its rows are lost, or this is no complete copy \(relation shop\.public\.big/, /base\/\d+\/\d+/],
     transcode: [[3, /--on-corrupt carry, or leave the table out with --exclude/], DONE], verify: [1], rebuild: DONE,

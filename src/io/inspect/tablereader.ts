@@ -1,4 +1,5 @@
 import type { Relation } from '../../catalog/relations.ts'
+import { CorruptionError } from '../../common/errors.ts'
 import type { Cluster } from '../cluster.ts'
 import type { RelationFork } from '../datadir/segments.ts'
 import { buildToastIndex } from '../toast/toastindex.ts'
@@ -46,7 +47,12 @@ class ToastOf {
     const { database, toastRelId } = this.relation
     const toast = this.cluster.relations(database.oid).find(({ oid, visible }) => oid === toastRelId && visible)
     if (!toast) return undefined
-    this.fork = this.cluster.openMain(toast)
+    try {
+      this.fork = this.cluster.openMain(toast)
+    } catch (error) {
+      // Its place is that of the TOAST relation; the row that needs it has another.
+      throw error instanceof CorruptionError ? new CorruptionError('toast.relation', error.message) : error
+    }
     this.opened = new ToastReader(toastRelId, this.fork, buildToastIndex(this.fork, this.cluster.snapshot))
     return this.opened
   }
