@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { noTableHint, quotedTableName, tablesLike, tablesNamed } from '../../src/catalog/tablename.ts'
 import { connect, majors, withCluster } from '../support/oracle.ts'
@@ -75,6 +76,16 @@ describe('patterns', () => {
     ['[a-z]', []],
     ['"', []],
   ])('%s', (text, expected) => expect(like(text)).toEqual(expected))
+
+  it('mean what a regular expression means, and take no longer for many stars', () => {
+    const letters = fc.string({ unit: fc.constantFrom('a', 'b', '*', '?'), minLength: 1, maxLength: 8 })
+    fc.assert(fc.property(letters, fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 10 }), (pattern, name) => {
+      const regular = new RegExp(`^${pattern.replaceAll('*', '.*').replaceAll('?', '.')}$`)
+      expect(tablesLike([{ schema: 's', name }], pattern)).toHaveLength(regular.test(name) ? 1 : 0)
+    }), { numRuns: 2_000 })
+    expect(tablesLike([{ schema: 's', name: 'a'.repeat(63) }], `${'*a'.repeat(40)}b`)).toEqual([])
+    expect(tablesLike([{ schema: 's', name: 'a'.repeat(63) }], `${'*'.repeat(75)}b`)).toEqual([])
+  })
 })
 
 /** What the server takes a text for: regclass input folds and unquotes as psql does. */
