@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { closeSessions, majors, type Session, withCluster } from '../support/oracle.ts'
 import { pgWaldumps } from '../support/systempostgres.ts'
+import { handleSignals } from '../../src/io/interruption.ts'
 import { ltap, type Ran } from './streams.ts'
 
 const SQL = `
@@ -176,12 +177,15 @@ describe.each(majors())('Postgres %i', (major) => {
     truncateSync(join(dir, last), 3 * 8192)
     appendFileSync(join(dir, last), new Uint8Array(whole.length - 3 * 8192))
     expect(process.listenerCount('SIGINT')).toBe(0)
+    // As the command line's own process does.
+    const forget = handleSignals(() => {})
     const following = ltap(['inspect', 'wal', dir, '--follow'])
     await new Promise((resolve) => setTimeout(resolve, 800))
     writeFileSync(join(dir, last), whole)
     await new Promise((resolve) => setTimeout(resolve, 1500))
-    process.emit('SIGINT')
+    process.emit('SIGINT', 'SIGINT')
     const { code, stdout, stderr } = await following
+    forget()
     expect({ code, stderr, lines: stdout.split('\n').filter((line) => line !== '') }).toEqual({ code: 0, stderr: '', lines })
     expect(process.listenerCount('SIGINT')).toBe(0)
   })
