@@ -4,8 +4,8 @@
  * first, and not what it leads to.
  */
 import {
-  chmodSync, closeSync, constants, copyFileSync, fchmodSync, fsyncSync, lstatSync, mkdirSync, mkdtempSync, openSync, renameSync, statSync, unlinkSync,
-  writeSync,
+  chmodSync, closeSync, constants, copyFileSync, fchmodSync, fsyncSync, linkSync, lstatSync, mkdirSync, mkdtempSync, openSync, renameSync, statSync,
+  unlinkSync, writeSync,
 } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
 import { EnvironmentError } from '../common/errors.ts'
@@ -14,6 +14,8 @@ import { openRegular, statRegular } from './datadir/regularfile.ts'
 
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
+/** What link() says where the file system has no hard links. */
+const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
 /** Errors of a copy that are the target's, not the original's. */
 const OF_TARGET = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG']
 
@@ -125,6 +127,24 @@ export function writeFileAtOnce(path: string, content: Uint8Array | string): voi
 }
 
 /**
+ * A file that has its whole content from the first moment on, unless the name is taken: a process that is killed leaves none that is half written.
+ * @param draft a name beside it that nobody else uses @returns whether the name was free @throws EnvironmentError file.*
+ */
+export function createWhole(path: string, draft: string, content: string): boolean {
+  try {
+    writeFile(draft, content)
+    linkSync(draft, path)
+    return true
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false
+    if (NO_LINKS.some((errno) => isErrno(error, errno))) return createExclusive(path, content)
+    throw error instanceof EnvironmentError ? error : fileError(error, path)
+  } finally {
+    guarded(draft, () => removeIfThere(draft))
+  }
+}
+
+/**
  * Copies a file with its mode, sharing its blocks where the file system can. Not durable yet.
  * @throws EnvironmentError file.*
  */
@@ -164,6 +184,33 @@ export function refuseLinks(root: string, path: string): void {
 
 export function linkRefused(file: string): EnvironmentError {
   return new EnvironmentError('file.link', 'a symbolic link, and ltap writes through none; put what it leads to here, or name another folder', { file })
+}
+
+/** Where a file system knows no hard links. */
+function createExclusive(path: string, content: string): boolean {
+  let fd: number
+  try {
+    fd = createFile(path, true)
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false
+    throw error
+  }
+  guarded(path, () => {
+    try {
+      writeFully(fd, new TextEncoder().encode(content))
+    } finally {
+      closeSync(fd)
+    }
+  })
+  return true
+}
+
+function removeIfThere(file: string): void {
+  try {
+    unlinkSync(file)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+  }
 }
 
 function isFolder(path: string): boolean {

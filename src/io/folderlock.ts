@@ -1,9 +1,9 @@
-import { closeSync, readFileSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { EnvironmentError } from '../common/errors.ts'
-import { createFile, writeFully } from './create.ts'
+import { createWhole } from './create.ts'
 import { isAlive } from './datadir/processes.ts'
 import { fileError, isMissing, readIfThere } from './datadir/files.ts'
 import { onEnd } from './interruption.ts'
@@ -101,22 +101,7 @@ export function lockHolder(file: string): Verdict | 'unknown' | undefined {
 
 /** @returns whether the lock was free */
 function create(file: string, holder: Holder): boolean {
-  let fd: number
-  try {
-    fd = createFile(file, true)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
-    throw error
-  }
-  try {
-    writeFully(fd, new TextEncoder().encode(JSON.stringify(holder)))
-  } catch (error) {
-    remove(file)
-    throw fileError(error, file)
-  } finally {
-    closeSync(fd)
-  }
-  return true
+  return createWhole(file, `${file}.${holder.nonce}`, JSON.stringify(holder))
 }
 
 /** Two that find the same lock of a dead process must not both think that they replaced it: one at a time may try. */
