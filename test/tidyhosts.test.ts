@@ -45,12 +45,12 @@ test('no file names a registry host or a path of one machine', () => {
 })
 
 test.each([
-  'const base = `http://deb.debian.org/${archive}`', 'npm config set registry https://registry.npmjs.org', 'https://me:secret@mirror.corp.example.internal/npm',
-  'pip install --index-url https://pypi.org/simple', 'curl http://10.0.0.7:8080/x', 'HOST=registry.yarnpkg.com', 'cd /root/checkout', "import '/home/someone/x.ts'",
-  'cp /work/main/x', '"/Users/me/ltap"', 'TMPDIR=/mnt/scratch/tmp',
+  'const base = `http://deb.distribution.test/${archive}`', 'npm config set registry https://registry.packages.dev', 'https://me:secret@mirror.corp.example.internal/npm',
+  'pip install --index-url https://packages.test/simple', 'curl http://10.0.0.7:8080/x', 'HOST=registry.modules.dev', 'cd /root/checkout', "import '/home/someone/x.ts'",
+  'cp /work/checkout/x', '"/Users/me/ltap"', 'TMPDIR=/mnt/scratch/tmp',
 ])('a planted fault is found: %s', (text) => expect(problems(text)).not.toEqual([]))
 
 test.each([
-  'http://www.apache.org/licenses/', 'https://user@db.example.com/x', './work/main', '${LTAP_CONFORMANCE:-$HOME/.cache/ltap}', '/var/lib/postgresql/17/main', 'join(out, /work/)',
+  'http://www.apache.org/licenses/', 'https://user@db.example.com/x', './work/checkout', '${LTAP_CONFORMANCE:-$HOME/.cache/ltap}', '/var/lib/postgresql/17/main', 'join(out, /work/)',
   '--lake /tmp/demo-lake', 'a/home/page', 'src/work/x',
 ])('fine: %s', (text) => expect(problems(text)).toEqual([]))
