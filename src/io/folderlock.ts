@@ -1,6 +1,7 @@
-import { readFileSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { basename, dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { EnvironmentError } from '../common/errors.ts'
 import { createWhole } from './create.ts'
@@ -32,6 +33,8 @@ interface Holder {
 const BEAT_EVERY_MS = 5_000
 /** Older than this, the file has no holder. */
 const DEAD_AFTER_MS = 60_000
+/** The end of the name of a lock that is not in its place yet: its nonce. */
+const UNFINISHED = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** Of a folder that is no page store. */
 export const LOCK_NAME = '.ltap-lock'
 
@@ -80,6 +83,7 @@ export class FolderLock {
     this.file = file
     this.holder = whoWeAre()
     if (!create(file, this.holder)) takeOver(folder, file, this.holder)
+    removeUnfinished(file)
     heart().postMessage({ file, text: JSON.stringify(this.holder) })
     this.forget = onEnd(() => this.release())
   }
@@ -102,6 +106,20 @@ export function lockHolder(file: string): Verdict | 'unknown' | undefined {
 /** @returns whether the lock was free */
 function create(file: string, holder: Holder): boolean {
   return createWhole(file, `${file}.${holder.nonce}`, JSON.stringify(holder))
+}
+
+/** Locks of processes that were killed between writing their lock and putting it in its place; a living process still needs its own. */
+function removeUnfinished(file: string): void {
+  const folder = dirname(file)
+  const isUnfinished = (name: string): boolean => name.startsWith(`${basename(file)}.`) && UNFINISHED.test(name)
+  try {
+    for (const path of readdirSync(folder).filter(isUnfinished).map((name) => join(folder, name))) {
+      const holder = read(path)
+      if (holder !== undefined && (judgeProcess(holder) ?? judgeAge(path, file)) === 'gone') remove(path)
+    }
+  } catch {
+    // They are in nobody's way.
+  }
 }
 
 /** Two that find the same lock of a dead process must not both think that they replaced it: one at a time may try. */

@@ -15,6 +15,16 @@ type TaskResult<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>> extend
 /** Megabytes of JavaScript heap a worker may use; buffers and wasm memory are not counted. */
 const WORKER_HEAP_MB = 512
 
+/**
+ * Piscina tries `require` first. Node 20 aborts the process when a thread is ended while it requires an ES module ("IsGraphAsync must be used on an
+ * instantiated module"), as Ctrl-C does; one that is imported may be ended at any time.
+ */
+export const THREAD_OPTIONS = {
+  minThreads: 0, idleTimeout: Infinity, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
+  // Options of V8 among those of the process are refused for a thread: none is passed on.
+  execArgv: ['--no-experimental-require-module'],
+} satisfies ConstructorParameters<typeof Piscina>[0]
+
 /** Runs tasks in order of submission. */
 interface Threads {
   run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>>
@@ -118,10 +128,7 @@ class WorkerThreads implements Threads {
   private readonly forget: () => void
 
   constructor(script: string, count: number) {
-    this.piscina = new Piscina({
-      filename: script, minThreads: 0, maxThreads: count, idleTimeout: Infinity, atomics: 'disabled',
-      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
-    })
+    this.piscina = new Piscina({ ...THREAD_OPTIONS, filename: script, maxThreads: count })
     this.forget = stopOnEnd(() => this.close())
   }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -55,6 +56,22 @@ describe.runIf(process.platform === 'linux')('who holds it', () => {
       take().release()
       expect(readdirSync(folder)).toEqual([])
     }
+  })
+
+  test('locks of killed processes that never came into their place go, those of others stay', () => {
+    const unfinished = (holder: object | string, ageSeconds: number): string => {
+      leave(holder as object, ageSeconds)
+      const path = `${file}.${randomUUID()}`
+      renameSync(file, path)
+      return path
+    }
+    const gone = { ...here, pid: 4194305, start: '1' }
+    const left = [unfinished(gone, 0), unfinished('{"pi', 90)]
+    const others = [unfinished({ ...here, pid: process.ppid, start: startOf(process.ppid) }, 3600), unfinished('', 30), unfinished({ ...gone, boot: 'another' }, 30)]
+    writeFileSync(`${file}.txt`, '')
+    take().release()
+    expect(left.filter((path) => existsSync(path))).toEqual([])
+    expect([...others, `${file}.txt`].filter((path) => !existsSync(path))).toEqual([])
   })
 
   test('nobody: a process that ended and that its parent has not asked for yet', async () => {
