@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import { EnvironmentError } from '../src/common/errors.ts'
 import { type Cluster, openCluster } from '../src/io/cluster.ts'
-import { PostgresCluster } from '../src/io/postgres.ts'
+import { PostgresCluster } from '../src/server/postgres.ts'
 import { withClient } from './server.ts'
 import { type BenchSize, DATA_VERSION, TABLE_NAMES, type TableName, tableStatements } from './tables.ts'
 

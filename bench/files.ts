@@ -1,4 +1,4 @@
-import { ParquetEncoder } from '../src/columnar/parquetwriter.ts'
+import { ParquetEncoder } from '../src/parquet/parquetwriter.ts'
 import { PageTranscoder } from '../src/columnar/pagetranscoder.ts'
 import { type BlockRange, type Compression, fileRanges, planFile, rowGroupIsFull, type TranscodePlan } from '../src/columnar/transcode.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'

@@ -1,5 +1,5 @@
 import { crc32c } from '../src/common/crc32c.ts'
-import { BitVector, BytesVector, ListVector, StructVector, type Vector, WordVector } from '../src/datum/vector.ts'
+import { BitVector, BytesVector, ListVector, StructVector, type Vector, WordVector } from '../src/vector/vector.ts'
 
 /** A hash over pieces, in order: equal results of two runs print the same eight digits. */
 export class ResultHash {

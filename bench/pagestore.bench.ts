@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { seed } from '../src/io/backup/seed.ts'
+import { seed } from '../src/io/seed/seed.ts'
 import { createPageStore, openPageStore } from '../src/io/pagestore/openstore.ts'
 import type { PageStore } from '../src/io/pagestore/pagestore.ts'
 import { benchDir } from './data.ts'

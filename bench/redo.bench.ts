@@ -4,8 +4,8 @@
  */
 import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PostgresCluster } from '../src/io/postgres.ts'
-import { copyDataDir } from '../src/io/postgresdatadir.ts'
+import { PostgresCluster } from '../src/server/postgres.ts'
+import { copyDataDir } from '../src/server/postgresdatadir.ts'
 import { parseSegmentName, segmentNumber } from '../src/wal/segment.ts'
 import { loadDataDir, type MemoryStore } from '../test/support/memorystore.ts'
 import { benchDir } from './data.ts'

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { PostgresCluster } from '../src/io/postgres.ts'
+import type { PostgresCluster } from '../src/server/postgres.ts'
 import type { Side } from './measure.ts'
 import type { TableName } from './tables.ts'
 

@@ -1,8 +1,8 @@
 /** Redo of the WAL of TPC-B transactions, for benches: the material, a store in memory, and our replay. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseControlFile } from '../src/io/datadir/controlfile.ts'
-import { openWal } from '../src/io/wal/source.ts'
+import { parseControlFile } from '../src/catalog/controlfile.ts'
+import { openWal } from '../src/io/walsource/walsource.ts'
 import { Redo } from '../src/redo/redo.ts'
 import type { RedoStore } from '../src/redo/store.ts'
 import { loadDataDir, type MemoryStore } from '../test/support/memorystore.ts'

@@ -4,8 +4,8 @@
  */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Workers } from '../src/io/pool.ts'
-import { transcodeLake } from '../src/io/transcodelake.ts'
+import { Workers } from '../src/jobs/pool.ts'
+import { transcodeLake } from '../src/jobs/transcodelake.ts'
 import type { Manifest } from '../src/lake/manifest.ts'
 import { benchDataDir, benchDir, benchSize, openBenchCluster } from './data.ts'
 import { ResultHash } from './hash.ts'

@@ -4,7 +4,7 @@ import { copyFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { PostgresCluster } from '../src/io/postgres.ts'
+import { PostgresCluster } from '../src/server/postgres.ts'
 import { ltap } from './cli/streams.ts'
 import { connect, majors, withCluster } from './support/oracle.ts'
 

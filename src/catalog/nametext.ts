@@ -1,6 +1,6 @@
 import { ByteWriter, hexEncode } from '../common/bytes.ts'
 import { utf8Decode } from '../common/utf8.ts'
-import { textEncoding } from '../datum/encoding.ts'
+import { textEncoding } from '../datum/encoding/encodings.ts'
 
 /*
  * Behind the hex of a name that is no text. No name is as long as this (NAMEDATALEN, 63 bytes), so a label '\xff' of four characters and a

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { basename, relative } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { Workers } from '../io/pool.ts'
+import { Workers } from '../jobs/pool.ts'
 import { thousands } from './count.ts'
 import { LakeFolder } from './demo/lakefolder.ts'
 import { Narrator } from './demo/narrator.ts'

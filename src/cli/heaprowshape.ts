@@ -1,4 +1,4 @@
-import type { HeapReader, HeapRow } from '../io/inspect/heapreader.ts'
+import type { HeapReader, HeapRow } from '../jobs/inspect/heapreader.ts'
 import { counted } from './count.ts'
 import type { Output } from './output.ts'
 import type { RowShape } from './rowprinter.ts'

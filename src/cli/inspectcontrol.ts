@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { readControlItems } from '../io/inspect/controltext.ts'
+import { readControlItems } from '../jobs/inspect/controltext.ts'
 import { factLines } from './count.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 

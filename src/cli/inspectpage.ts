@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { readHeapFile, trailingBytesOf } from '../io/heapfile.ts'
+import { readHeapFile, trailingBytesOf } from '../io/datadir/heapfile.ts'
 import { describePage, formatPage } from './pagedescription.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 

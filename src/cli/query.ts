@@ -1,6 +1,6 @@
 import { text as readAll } from 'node:stream/consumers'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type QueryFormat, queryLake } from '../io/query.ts'
+import { type QueryFormat, queryLake } from '../jobs/query/query.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface QueryOptions {

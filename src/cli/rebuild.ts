@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
-import { rebuildLake } from '../io/rebuildlake.ts'
+import { rebuildLake } from '../jobs/rebuildlake.ts'
 import { counted, megabytes } from './count.ts'
 import { withProgress } from './jobprogress.ts'
 import { parseTable, parseWorkers } from './options.ts'

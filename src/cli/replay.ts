@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
-import { replayCluster, type ReplayReport } from '../io/replay/replaycluster.ts'
+import { replayCluster, type ReplayReport } from '../jobs/replay/replaycluster.ts'
 import { factLines, megabytes, thousands } from './count.ts'
 import { withWalProgress } from './jobprogress.ts'
 import { addTargetOptions, type TargetOptions } from './replaytarget.ts'

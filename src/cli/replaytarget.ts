@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { POSTGRES_EPOCH_SECONDS } from '../common/epoch.ts'
 import { isPositioned } from '../common/errors.ts'
 import { type Lsn, parseLsn, type WalPosition, walPosition } from '../common/ids.ts'
-import type { ReplayTarget } from '../engine/replay.ts'
+import type { ReplayTarget } from '../replay/replay.ts'
 
 const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$/
 

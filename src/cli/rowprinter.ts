@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { alignedFormat, type Cells, csvFormat, jsonFormat, type RowFormat } from '../io/tabletext.ts'
+import { alignedFormat, type Cells, csvFormat, jsonFormat, type RowFormat } from '../jobs/query/tabletext.ts'
 import type { Output } from './output.ts'
 
 export type RowFormatName = 'table' | 'csv' | 'json'

@@ -1,6 +1,6 @@
-import { newVector } from '../datum/column.ts'
-import { BytesVector, type StructVector, type Vector } from '../datum/vector.ts'
-import { KEPT_BYTES_MAX } from './ipc.ts'
+import { newVector } from '../vector/columntype.ts'
+import { BytesVector, type StructVector, type Vector } from '../vector/vector.ts'
+import { KEPT_BYTES_MAX } from '../parquet/ipc.ts'
 import { PhysicalColumns } from './physical.ts'
 import type { RelationSchema } from './schema.ts'
 

@@ -1,7 +1,7 @@
 import { ByteWriter, hexDecode } from '../common/bytes.ts'
 import { CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
 import { ParseError } from '../datum/codec.ts'
-import { hexText } from '../datum/hextext.ts'
+import { hexText } from '../datum/text/hextext.ts'
 import { ATTR_ABSENT, ATTR_NULL, checkTupleHeader, type DeformedTuple, deformTuple, newDeformedTuple } from '../tuple/deform.ts'
 import { SIZE_OF_TUPLE_HEADER, T_HOFF, T_INFOMASK, T_INFOMASK2 } from '../tuple/header.ts'
 import { HEAP_HASNULL, HEAP_NATTS_MASK } from '../tuple/infomask.ts'

@@ -1,5 +1,5 @@
 import { isUtf8 } from '../common/utf8.ts'
-import { BytesVector, setBits, type Vector } from '../datum/vector.ts'
+import { BytesVector, setBits, type Vector } from '../vector/vector.ts'
 import type { PageBuffer } from '../page/canonical.ts'
 import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'

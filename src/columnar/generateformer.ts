@@ -1,4 +1,4 @@
-import type { BytesVector, Vector } from '../datum/vector.ts'
+import type { BytesVector, Vector } from '../vector/vector.ts'
 import { headerLength } from '../tuple/header.ts'
 import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'

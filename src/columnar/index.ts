@@ -4,8 +4,8 @@ export {
   type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, parseFileDescriptor, type RelationDescriptor,
 } from './filedescriptor.ts'
 export type { LaneCounts } from './lanes.ts'
-export type { LakeField } from './lakefield.ts'
-export { type ParquetReader, readParquet } from './parquetreader.ts'
+export type { LakeField } from '../parquet/lakefield.ts'
+export { type ParquetReader, readParquet } from '../parquet/parquetreader.ts'
 export { PageRebuilder, type PageSink, rebuildPages } from './rebuild.ts'
 export { relationSchema, type RelationSchema, type SchemaContext } from './schema.ts'
 export type { ToastSource } from './toastsource.ts'

@@ -1,5 +1,5 @@
-import type { BytesVector, ListVector, StructVector, WordVector } from '../datum/vector.ts'
-import type { LakeField } from './lakefield.ts'
+import type { BytesVector, ListVector, StructVector, WordVector } from '../vector/vector.ts'
+import type { LakeField } from '../parquet/lakefield.ts'
 
 /**
  * `_ltap`: what makes a page rebuildable. block, offset and xmin are always stored; any other child is null where its value is

@@ -1,4 +1,4 @@
-import { BytesVector, type Vector, WordVector } from '../datum/vector.ts'
+import { BytesVector, type Vector, WordVector } from '../vector/vector.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { canonicalPage, newPageBuffer } from '../page/canonical.ts'
 import { checkPageHeader, isZeroPage, PD_FLAGS } from '../page/header.ts'

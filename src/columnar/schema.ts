@@ -1,11 +1,11 @@
 import type { Attribute, TupleDesc } from '../catalog/tupledesc.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { Codec } from '../datum/codec.ts'
-import type { ColumnType } from '../datum/column.ts'
-import { isNumericCodec, type NumericCodec } from '../datum/numeric.ts'
+import type { ColumnType } from '../vector/columntype.ts'
+import { isNumericCodec, type NumericCodec } from '../datum/types/numeric.ts'
 import { codecFor } from '../datum/registry.ts'
 import type { CodecContext, TypeProfile } from '../datum/typedef.ts'
-import type { LakeField } from './lakefield.ts'
+import type { LakeField } from '../parquet/lakefield.ts'
 import { LTAP_FIELD } from './physical.ts'
 
 /** Field ids: an attribute has its attnum, nested fields count from here in schema order. */

@@ -1,14 +1,14 @@
 import { assert } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { newVector } from '../datum/column.ts'
-import type { Vector, WordVector } from '../datum/vector.ts'
+import { newVector } from '../vector/columntype.ts'
+import type { Vector, WordVector } from '../vector/vector.ts'
 import type { LaneCounts } from './lanes.ts'
-import type { LakeField } from './lakefield.ts'
+import type { LakeField } from '../parquet/lakefield.ts'
 import {
   type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext,
 } from './filedescriptor.ts'
 import { type DamagedPage, PageTranscoder, type PageTranscoderOptions } from './pagetranscoder.ts'
-import { encodeParquet, type ParquetOptions } from './parquetwriter.ts'
+import { encodeParquet, type ParquetOptions } from '../parquet/parquetwriter.ts'
 import { sampleBlocks, samplePages } from './sample.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 

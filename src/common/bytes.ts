@@ -16,6 +16,13 @@ export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
+export function concatBytes(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(a.length + b.length)
+  whole.set(a)
+  whole.set(b, a.length)
+  return whole
+}
+
 export function hexEncode(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += HEX[byte]

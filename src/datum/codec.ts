@@ -1,6 +1,6 @@
 import type { ByteWriter } from '../common/bytes.ts'
-import type { ColumnType } from './column.ts'
-import type { Vector } from './vector.ts'
+import type { ColumnType } from '../vector/columntype.ts'
+import type { Vector } from '../vector/vector.ts'
 
 /**
  * One Postgres type's way between stored bytes, a lake column and text.

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { flag, integer, oneOf, text, unsigned32 } from '../common/validate.ts'
-import type { ColumnType } from './column.ts'
+import type { ColumnType } from '../vector/columntype.ts'
 
 /** A type as pg_type describes it, pinned into every file so that rebuilding never asks a later catalog. JSON-safe. */
 export interface TypeDef {

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
-import type { ParquetSource } from '../columnar/parquetreader.ts'
+import type { ParquetSource } from '../parquet/parquetreader.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { fileError, readFully } from './datadir/files.ts'
 import { openRegular } from './datadir/regularfile.ts'

@@ -19,7 +19,7 @@ import {
   bitmapStart, clearHotUpdated, copyFromRecord, copyWithinPage, NOT_HOT_UPDATED, replaceXmaxBits, setCtid, setFirstCommandId,
   setMovedPartitions, setXmax, setXmin, tupleHoff, tupleInfomask, writeNewHeader,
 } from './tuplechange.ts'
-import type { VisibilityMap } from './visibility.ts'
+import type { VisibilityMap } from './visibilitymap.ts'
 
 /** Block ids under which records name pages of the visibility map (17.11, 18.6 and later): of the only heap page, an UPDATE's new and old one. */
 export const BLKREF_VM = 1

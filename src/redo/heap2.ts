@@ -21,7 +21,7 @@ import { BLK_NEEDS_REDO, type RedoBuffers } from './buffers.ts'
 import { BLKREF_VM, type HeapRedo } from './heap.ts'
 import type { RedoPage } from './store.ts'
 import { replaceXmaxBits, setInfomasks, setXmax, setXvac, tupleInfomask } from './tuplechange.ts'
-import type { VisibilityMap } from './visibility.ts'
+import type { VisibilityMap } from './visibilitymap.ts'
 
 /** RM_HEAP2_ID: heap2_redo (heapam_xlog.c). */
 export class Heap2Redo {

@@ -23,7 +23,7 @@ import { redoSequence } from './sequence.ts'
 import { StorageRedo } from './storage.ts'
 import { INVALID_PAGE, type InvalidPage } from './invalidpages.ts'
 import type { RedoPage, RedoStore } from './store.ts'
-import { VisibilityMap } from './visibility.ts'
+import { VisibilityMap } from './visibilitymap.ts'
 
 export interface RedoSettings {
   major: PgMajor

@@ -1,6 +1,6 @@
 /** WAL: pages, records, block references and images, the records of each resource manager, and pg_waldump's text of them. Pure; no I/O. */
 export * from './blockimage.ts'
-export * from './history.ts'
+export * from './timelinehistory.ts'
 export { majorOfMagic, readWalPageHeader, type WalPageHeader } from './pageheader.ts'
 export * from './reader.ts'
 export * from './record.ts'

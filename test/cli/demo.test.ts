@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { LakeFolder } from '../../src/cli/demo/lakefolder.ts'
 import { noPostgres } from '../../src/cli/demo/needs.ts'
-import { findPostgres } from '../../src/io/postgres.ts'
+import { findPostgres } from '../../src/server/postgres.ts'
 import { ltap } from './streams.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'ltap-demo-'))

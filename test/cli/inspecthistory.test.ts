@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { copyDataDir } from '../../src/io/postgresdatadir.ts'
+import { copyDataDir } from '../../src/server/postgresdatadir.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
 import { ltap, type Ran } from './streams.ts'
 

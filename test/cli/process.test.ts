@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 
 const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pageChecksum } from '../../src/page/checksum.ts'
 import { parseLsn } from '../../src/common/ids.ts'
 import { parseTarget } from '../../src/cli/replaytarget.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 import { ltap, type Ran } from './streams.ts'
 

@@ -7,7 +7,7 @@ import { describeFailure } from '../../src/cli/failure.ts'
 import { Output } from '../../src/cli/output.ts'
 import { startProgress } from '../../src/cli/progress.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
-import { LTAP_VERSION } from '../../src/io/version.ts'
+import { LTAP_VERSION } from '../../src/jobs/version.ts'
 import { numbers, writeLake } from '../lake/smalllake.ts'
 import { brokenPipe, ltap } from './streams.ts'
 

@@ -1,11 +1,11 @@
 import { Data, RecordBatch, Struct } from 'apache-arrow'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { arrowBatch, batchVectors } from '../../src/columnar/arrow.ts'
-import { arrowSchema, lakeFields } from '../../src/columnar/arrowschema.ts'
-import { newVector } from '../../src/datum/column.ts'
-import type { ListVector} from '../../src/datum/vector.ts';
-import { WordVector } from '../../src/datum/vector.ts'
+import { arrowBatch, batchVectors } from '../../src/parquet/arrow.ts'
+import { arrowSchema, lakeFields } from '../../src/parquet/arrowschema.ts'
+import { newVector } from '../../src/vector/columntype.ts'
+import type { ListVector} from '../../src/vector/vector.ts';
+import { WordVector } from '../../src/vector/vector.ts'
 import { columnType, lakeField, pushValue, type Value, valueAt, valueOf } from './lakevalues.ts'
 
 const columns = columnType.chain((type) => fc.tuple(fc.constant(type), fc.array(valueOf(type), { maxLength: 40 })))

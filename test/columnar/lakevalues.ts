@@ -1,8 +1,8 @@
 import fc from 'fast-check'
-import type { LakeField } from '../../src/columnar/lakefield.ts'
+import type { LakeField } from '../../src/parquet/lakefield.ts'
 import { utf8Decode, utf8Encode } from '../../src/common/utf8.ts'
-import type { ColumnType } from '../../src/datum/column.ts'
-import { BitVector, BytesVector, ListVector, StructVector, type Vector, WordVector } from '../../src/datum/vector.ts'
+import type { ColumnType } from '../../src/vector/columntype.ts'
+import { BitVector, BytesVector, ListVector, StructVector, type Vector, WordVector } from '../../src/vector/vector.ts'
 
 /** Column values as plain JavaScript; floats as their bits, decimals unscaled, bytes as Latin-1 text, maps as pairs. */
 export type Value = null | boolean | number | bigint | string | readonly Value[]

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { LakeField } from '../../src/columnar/lakefield.ts'
-import { readParquet } from '../../src/columnar/parquetreader.ts'
-import { encodeParquet } from '../../src/columnar/parquetwriter.ts'
-import { wasmPanicked } from '../../src/columnar/wasm.ts'
+import type { LakeField } from '../../src/parquet/lakefield.ts'
+import { readParquet } from '../../src/parquet/parquetreader.ts'
+import { encodeParquet } from '../../src/parquet/parquetwriter.ts'
+import { wasmPanicked } from '../../src/parquet/wasm.ts'
 import { isPositioned } from '../../src/common/errors.ts'
-import { newVector } from '../../src/datum/column.ts'
+import { newVector } from '../../src/vector/columntype.ts'
 import { lakeField, pushValue } from './lakevalues.ts'
 
 const fields: LakeField[] = [

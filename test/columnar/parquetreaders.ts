@@ -4,7 +4,7 @@ import {
   DuckDBBlobValue, DuckDBDateValue, DuckDBDecimalValue, type DuckDBConnection, DuckDBListValue, DuckDBMapValue, DuckDBStructValue,
   DuckDBTimestampTZValue, DuckDBTimestampValue, DuckDBTimeValue, type DuckDBValue,
 } from '@duckdb/node-api'
-import type { ColumnType } from '../../src/datum/column.ts'
+import type { ColumnType } from '../../src/vector/columntype.ts'
 import { latin1, type Value } from './lakevalues.ts'
 
 let written = 0

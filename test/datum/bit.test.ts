@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest'
-import { bitCodec } from '../../src/datum/bit.ts'
-import { expectLaws, expectVectors } from './text-laws.ts'
+import { bitCodec } from '../../src/datum/types/bit.ts'
+import { expectLaws, expectVectors } from './textlaws.ts'
 
 /** Stored by a server (PG 15). */
 const VECTORS = [

@@ -1,5 +1,5 @@
-import { textEncoding } from '../../src/datum/encoding.ts'
-import { stringCodec } from '../../src/datum/text.ts'
+import { textEncoding } from '../../src/datum/encoding/encodings.ts'
+import { stringCodec } from '../../src/datum/types/text.ts'
 
 /** text in a UTF8 database. */
 export const textType = stringCodec(textEncoding(6))

@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest'
-import { cubeCodec } from '../../src/datum/cube.ts'
-import { expectLaws, expectVectors } from './text-laws.ts'
+import { cubeCodec } from '../../src/datum/types/cube.ts'
+import { expectLaws, expectVectors } from './textlaws.ts'
 
 /** Stored by a server (PG 15). */
 const VECTORS = [

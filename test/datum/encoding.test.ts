@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { type Code, codeRanges, codesText, ownCodes, repeatedTexts } from '../../fixtures/encodings/probe.ts'
 import { ByteWriter, hexDecode, hexEncode } from '../../src/common/bytes.ts'
 import { isUtf8, utf8Encode } from '../../src/common/utf8.ts'
-import { type TextEncoding, textEncoding } from '../../src/datum/encoding.ts'
+import { type TextEncoding, textEncoding } from '../../src/datum/encoding/encodings.ts'
 
 const LAST_ENCODING = 34
 const NAMES = Array.from({ length: LAST_ENCODING + 1 }, (_, number) => textEncoding(number).name)

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { ByteWriter, hexDecode, hexEncode } from '../../src/common/bytes.ts'
-import { newVector } from '../../src/datum/column.ts'
-import { hstoreCodec } from '../../src/datum/hstore.ts'
-import type { BytesVector, ListVector, StructVector } from '../../src/datum/vector.ts'
-import { expectLaws, expectVectors, parseOf, payloadOf, textOf } from './text-laws.ts'
+import { newVector } from '../../src/vector/columntype.ts'
+import { hstoreCodec } from '../../src/datum/types/hstore.ts'
+import type { BytesVector, ListVector, StructVector } from '../../src/vector/vector.ts'
+import { expectLaws, expectVectors, parseOf, payloadOf, textOf } from './textlaws.ts'
 
 const codec = hstoreCodec(undefined)
 

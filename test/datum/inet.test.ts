@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest'
-import { cidrCodec } from '../../src/datum/inet.ts'
-import { expectLaws, expectVectors } from './text-laws.ts'
+import { cidrCodec } from '../../src/datum/types/inet.ts'
+import { expectLaws, expectVectors } from './textlaws.ts'
 
 /** Stored by a server (PG 15), inet as ::text prints it, which is how cidr prints: always with the bits. */
 const VECTORS = [

@@ -4,10 +4,10 @@ import { ByteWriter, hexDecode, hexEncode } from '../../src/common/bytes.ts'
 import { CorruptionError } from '../../src/common/errors.ts'
 import { utf8Encode } from '../../src/common/utf8.ts'
 import { ParseError } from '../../src/datum/codec.ts'
-import { newVector } from '../../src/datum/column.ts'
-import { jsonbCodec } from '../../src/datum/jsonb.ts'
-import type { BytesVector } from '../../src/datum/vector.ts'
-import { expectLaws, expectVectors, parseOf, textOf } from './text-laws.ts'
+import { newVector } from '../../src/vector/columntype.ts'
+import { jsonbCodec } from '../../src/datum/types/jsonb.ts'
+import type { BytesVector } from '../../src/vector/vector.ts'
+import { expectLaws, expectVectors, parseOf, textOf } from './textlaws.ts'
 
 const codec = jsonbCodec(undefined)
 const form = { text: codec.text, parse: codec.parse }

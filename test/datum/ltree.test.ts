@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest'
-import { ltreeCodec } from '../../src/datum/ltree.ts'
-import { expectLaws, expectVectors } from './text-laws.ts'
+import { ltreeCodec } from '../../src/datum/types/ltree.ts'
+import { expectLaws, expectVectors } from './textlaws.ts'
 
 /** Stored by a server (PG 15). */
 const VECTORS = [

@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ByteWriter, hexDecode, hexEncode } from '../../src/common/bytes.ts'
 import { CorruptionError } from '../../src/common/errors.ts'
-import { newVector } from '../../src/datum/column.ts'
-import { type NumericCodec, numericCodec } from '../../src/datum/numeric.ts'
-import type { WordVector } from '../../src/datum/vector.ts'
-import { expectCodecLawful } from './codec-laws.ts'
-import { damaged, parseOf } from './text-laws.ts'
+import { newVector } from '../../src/vector/columntype.ts'
+import { type NumericCodec, numericCodec } from '../../src/datum/types/numeric.ts'
+import type { WordVector } from '../../src/vector/vector.ts'
+import { expectCodecLawful } from './codeclaws.ts'
+import { damaged, parseOf } from './textlaws.ts'
 
 const typmod = (precision: number, scale: number): number => ((precision << 16) | (scale & 0x7ff)) + 4
 const plain = (displayScale = 0): NumericCodec => numericCodec(-1, { displayScale })

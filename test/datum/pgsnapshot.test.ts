@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest'
-import { pgSnapshotCodec } from '../../src/datum/pgsnapshot.ts'
-import { expectLaws, expectVectors } from './text-laws.ts'
+import { pgSnapshotCodec } from '../../src/datum/types/pgsnapshot.ts'
+import { expectLaws, expectVectors } from './textlaws.ts'
 
 /** Stored by a server (PG 15). */
 const VECTORS = [

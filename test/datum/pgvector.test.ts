@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { ByteWriter, hexEncode } from '../../src/common/bytes.ts'
-import { newVector } from '../../src/datum/column.ts'
-import { floatToHalf, halfToFloat } from '../../src/datum/half.ts'
-import { halfvecCodec, sparsevecCodec, vectorCodec } from '../../src/datum/pgvector.ts'
-import { expectLaws, expectVectors, payloadOf } from './text-laws.ts'
+import { newVector } from '../../src/vector/columntype.ts'
+import { floatToHalf, halfToFloat } from '../../src/datum/types/half.ts'
+import { halfvecCodec, sparsevecCodec, vectorCodec } from '../../src/datum/types/pgvector.ts'
+import { expectLaws, expectVectors, payloadOf } from './textlaws.ts'
 
 /*
  * By the extension's documentation and headers; no server of the test set has pgvector.

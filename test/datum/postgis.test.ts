@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { hexDecode } from '../../src/common/bytes.ts'
 import { CorruptionError } from '../../src/common/errors.ts'
-import { geometryCodec } from '../../src/datum/postgis.ts'
-import { expectLaws, expectVectors, textOf } from './text-laws.ts'
+import { geometryCodec } from '../../src/datum/types/postgis.ts'
+import { expectLaws, expectVectors, textOf } from './textlaws.ts'
 
 /** Stored and printed by PostGIS 3.3.2 on PG 15: 35 geometries of all 15 types, empty and nested, then 7 geographies. */
 const VECTORS = [

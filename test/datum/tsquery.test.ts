@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { tsqueryCodec } from '../../src/datum/tsquery.ts'
-import { expectLaws, expectVectors, parseOf, textOf } from './text-laws.ts'
+import { tsqueryCodec } from '../../src/datum/types/tsquery.ts'
+import { expectLaws, expectVectors, parseOf, textOf } from './textlaws.ts'
 
 const codec = tsqueryCodec(undefined)
 

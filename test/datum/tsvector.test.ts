@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest'
-import { tsvectorCodec } from '../../src/datum/tsvector.ts'
-import { expectLaws, expectVectors } from './text-laws.ts'
+import { tsvectorCodec } from '../../src/datum/types/tsvector.ts'
+import { expectLaws, expectVectors } from './textlaws.ts'
 
 /** Stored by a server (PG 15). */
 const VECTORS = [

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { refuseInside } from '../../src/io/localpath.ts'
-import { replayCluster } from '../../src/io/replay/replaycluster.ts'
+import { replayCluster } from '../../src/jobs/replay/replaycluster.ts'
 
 test('what is made lies outside of what is read, links or not', async () => {
   const root = mkdtempSync(join(tmpdir(), 'ltap-inside-'))

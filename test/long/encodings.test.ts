@@ -1,9 +1,9 @@
 /** Databases of many encodings in one cluster, and a server that compresses with lz4: round trip and every visible value. */
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { rebuildLake } from '../../src/io/rebuildlake.ts'
-import { verifyLake } from '../../src/io/verifylake.ts'
-import type { CreateOptions, PostgresCluster } from '../../src/io/postgres.ts'
+import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
+import { verifyLake } from '../../src/jobs/verifylake.ts'
+import type { CreateOptions, PostgresCluster } from '../../src/server/postgres.ts'
 import { compareCluster } from '../support/comparelake.ts'
 import { ENCODINGS, makeEncodings } from '../support/encodings.ts'
 import { destroyHeapFiles, disagreements, interrogate, transcode, withFolder } from '../support/lakes.ts'

@@ -16,14 +16,14 @@ import { EAGER_SETTINGS, prepareCrash, runUntilCrash } from '../support/walworkl
 const VARIANT: ServerVariant = { checksums: true, walLogHints: false, walCompression: 'pglz', fullPageWrites: true, walLevel: 'replica' }
 
 const SCRIPT = `
-  import { replayCluster } from './src/io/replay/replaycluster.js'
+  import { replayCluster } from './src/jobs/replay/replaycluster.js'
   await replayCluster({ ...JSON.parse(process.argv[2]), cacheBytes: 8 << 20 })`
 
 let root: string
 let child: string
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'ltap-replaykill-'))
-  child = compileChild(root, ['src/io/replay/replaycluster.ts'], SCRIPT)
+  child = compileChild(root, ['src/jobs/replay/replaycluster.ts'], SCRIPT)
 })
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openCluster } from '../../src/io/cluster.ts'
-import { readManifest } from '../../src/io/lake.ts'
+import { readManifest } from '../../src/jobs/lake.ts'
 import { ltap } from '../cli/streams.ts'
 import { expectRefusal } from '../support/badinput.ts'
 import { withFolder } from '../support/lakes.ts'

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Relation, UnstoredRelation } from '../../src/catalog/relations.ts'
 import { type Cluster, openCluster } from '../../src/io/cluster.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, connect, majors, type Row, type Session, withCluster } from '../support/oracle.ts'
 
 const RELATIONS = `

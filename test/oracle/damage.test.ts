@@ -5,7 +5,7 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { verifyLake } from '../../src/io/verifylake.ts'
+import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { LakeRelation, Manifest } from '../../src/lake/manifest.ts'
 import { whileFile } from '../support/badinput.ts'
 import { transcode, withFolder } from '../support/lakes.ts'

@@ -4,7 +4,7 @@ import {
   EUC_ENCODINGS, PROBE_SQL, SINGLE_BYTE_ENCODINGS, codeRanges, codesText, convertAll, ownCodes, readCodes,
 } from '../../fixtures/encodings/probe.ts'
 import { ByteWriter, hexDecode, hexEncode } from '../../src/common/bytes.ts'
-import { type TextEncoding, textEncoding } from '../../src/datum/encoding.ts'
+import { type TextEncoding, textEncoding } from '../../src/datum/encoding/encodings.ts'
 import { type Session, majors, withCluster } from '../support/oracle.ts'
 
 const LAST_ENCODING = 34

@@ -7,7 +7,7 @@ import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'h
 import { compressors } from 'hyparquet-compressors'
 import { readParquet as readWasmTable } from 'parquet-wasm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readParquet } from '../../src/columnar/parquetreader.ts'
+import { readParquet } from '../../src/parquet/parquetreader.ts'
 import type { LakeFile, Manifest } from '../../src/lake/manifest.ts'
 import { valueAt } from '../columnar/lakevalues.ts'
 import { duckColumns, quietNaNs } from '../columnar/parquetreaders.ts'

@@ -1,8 +1,8 @@
 /** A whole cluster in every state a data directory can be in → lake → heap files of a copy, judged by a real server. */
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { rebuildLake } from '../../src/io/rebuildlake.ts'
-import { verifyLake } from '../../src/io/verifylake.ts'
+import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
+import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 import { destroyHeapFiles, disagreements, interrogate, transcode, withFolder } from '../support/lakes.ts'

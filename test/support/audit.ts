@@ -5,7 +5,7 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { Random } from './random.ts'
 import { connect, type Session } from './oracle.ts'
 

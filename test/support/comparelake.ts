@@ -1,7 +1,7 @@
 /** Visible rows of a lake against COPY of a server on the same data directory. */
-import type { ColumnType } from '../../src/datum/column.ts'
+import type { ColumnType } from '../../src/vector/columntype.ts'
 import type { TypeRef } from '../../src/datum/typedef.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import type { Value } from '../columnar/lakevalues.ts'
 import { type LakeTable, visibleRows } from './lakerows.ts'

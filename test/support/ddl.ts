@@ -2,7 +2,7 @@
  * Random DDL mixed with DML, savepoints and two-phase commit in several sessions. What the server refuses (locks, dependencies, values)
  * is part of the game; what it accepted is counted by kind.
  */
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { COLUMN_TYPES, CONVERSIONS, randomValue } from './ddlvalues.ts'
 import { type Session, StuckError, connect } from './oracle.ts'
 import type { Random } from './random.ts'

@@ -1,9 +1,9 @@
 /** What must hold of a stopped cluster after any DDL: lake = pages, rebuilt = original, visible rows = COPY. */
 import { join } from 'node:path'
-import { rebuildLake } from '../../src/io/rebuildlake.ts'
-import { verifyLake } from '../../src/io/verifylake.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
-import type { RelationFilter } from '../../src/io/selection.ts'
+import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
+import { verifyLake } from '../../src/jobs/verifylake.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { RelationFilter } from '../../src/jobs/selection.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { compareCluster } from './comparelake.ts'
 import { destroyHeapFiles, disagreements, interrogate, transcode } from './lakes.ts'

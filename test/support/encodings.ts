@@ -1,6 +1,6 @@
 /** Databases of other encodings than UTF8, each with its hardest text in every type that holds text. */
-import type { PostgresCluster } from '../../src/io/postgres.ts'
-import type { RelationFilter } from '../../src/io/selection.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { RelationFilter } from '../../src/jobs/selection.ts'
 import { userTables } from './lakes.ts'
 import { connect } from './oracle.ts'
 

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor } from '../../src/columnar/filedescriptor.ts'
-import type { LakeField } from '../../src/columnar/lakefield.ts'
-import { readParquet } from '../../src/columnar/parquetreader.ts'
-import { newVector } from '../../src/datum/column.ts'
+import type { LakeField } from '../../src/parquet/lakefield.ts'
+import { readParquet } from '../../src/parquet/parquetreader.ts'
+import { newVector } from '../../src/vector/columntype.ts'
 import type { LakeFile, LakeRelation } from '../../src/lake/manifest.ts'
 import { type Value, valueAt } from '../columnar/lakevalues.ts'
 

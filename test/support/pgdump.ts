@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type Socket, connect } from 'node:net'
 import { join } from 'node:path'
 import { type MessagePort, MessageChannel, Worker } from 'node:worker_threads'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 
 /** Messages after which a client waits: Query, FunctionCall, Sync, Flush; and Terminate. */
 const AWAIT_REPLY = 'QFSH'

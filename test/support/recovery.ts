@@ -13,9 +13,9 @@ import { join } from 'node:path'
 import { formatWalPosition, parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
 import { type PgMajor, parsePgMajor } from '../../src/common/pgversion.ts'
 import { GLOBAL_TABLESPACE } from '../../src/common/rel.ts'
-import { type ControlFile, parseControlFile } from '../../src/io/datadir/controlfile.ts'
-import { PostgresCluster } from '../../src/io/postgres.ts'
-import { copyDataDir } from '../../src/io/postgresdatadir.ts'
+import { type ControlFile, parseControlFile } from '../../src/catalog/controlfile.ts'
+import { PostgresCluster } from '../../src/server/postgres.ts'
+import { copyDataDir } from '../../src/server/postgresdatadir.ts'
 import { closeSessions, connect, createCluster } from './oracle.ts'
 
 /** What the matrix varies. */

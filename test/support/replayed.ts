@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../src/common/rel.ts'
-import { replayCluster, type ReplayClusterOptions, type ReplayReport } from '../../src/io/replay/replaycluster.ts'
+import { replayCluster, type ReplayClusterOptions, type ReplayReport } from '../../src/jobs/replay/replaycluster.ts'
 import { pageChecksum } from '../../src/page/checksum.ts'
 import { FSM_FORK, INIT_FORK, MAIN_FORK } from '../../src/wal/record.ts'
 import { loadDataDir, relationFiles, relationKey } from './memorystore.ts'

@@ -2,7 +2,7 @@
  * Lake values against the text that a server's output functions print (canonical settings). A second, deliberately naive reading of
  * both sides: it knows COPY, array and row literals and how numbers and dates are written, and nothing of the stored bytes.
  */
-import type { ColumnType } from '../../src/datum/column.ts'
+import type { ColumnType } from '../../src/vector/columntype.ts'
 import type { TypeDef, TypeRef } from '../../src/datum/typedef.ts'
 import type { Value } from '../columnar/lakevalues.ts'
 

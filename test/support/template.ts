@@ -8,7 +8,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { crc32c } from '../../src/common/crc32c.ts'
-import { type CreateOptions, findPostgres, PostgresCluster } from '../../src/io/postgres.ts'
+import { type CreateOptions, findPostgres, PostgresCluster } from '../../src/server/postgres.ts'
 
 /** As {@link PostgresCluster.create}. */
 export async function createFromTemplate(options: CreateOptions & { major: number }): Promise<PostgresCluster> {

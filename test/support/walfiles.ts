@@ -6,8 +6,8 @@ import type { PgMajor } from '../../src/common/pgversion.ts'
 import { WalReader, type WalEnd } from '../../src/wal/reader.ts'
 import type { RecordMemory } from '../../src/wal/recordmemory.ts'
 import { parseSegmentName, segmentNumber } from '../../src/wal/segment.ts'
-import { parseControlFile } from '../../src/io/datadir/controlfile.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import { parseControlFile } from '../../src/catalog/controlfile.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import type { Session } from './oracle.ts'
 
 export const SEGMENT_SIZE = 1 << 20

@@ -5,7 +5,7 @@ import { restoreImage } from '../../src/wal/blockimage.ts'
 import { type BlockReference, MAIN_FORK } from '../../src/wal/record.ts'
 import type { Session } from './oracle.ts'
 import { lsnNow, readerOf, type Wal, walNow } from './walfiles.ts'
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 
 /** LSN and checksum: the image has the old ones. */
 export const PAGE_START = 10

@@ -1,7 +1,7 @@
 /** pg_walinspect (15+), and our records in its form. */
 import { formatWalPosition, parseLsn, walPosition } from '../../src/common/ids.ts'
 import type { PgMajor } from '../../src/common/pgversion.ts'
-import { openWal } from '../../src/io/wal/source.ts'
+import { openWal } from '../../src/io/walsource/walsource.ts'
 import type { WalRecord } from '../../src/wal/record.ts'
 import { rmgrName } from '../../src/wal/rmgr.ts'
 import { describeRecord, recordType } from '../../src/wal/text/describe.ts'

@@ -1,5 +1,5 @@
 /** A workload that makes a server write records of every kind: of index access methods above all, and of all that no table needs. */
-import type { PostgresCluster } from '../../src/io/postgres.ts'
+import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { connect } from './oracle.ts'
 import { startWaiting } from './workload.ts'
 

@@ -2,7 +2,7 @@
  * A workload that makes a server write every kind of record that matters to heap pages: what one session can do (walworkloadsql.ts), what
  * needs several of them, other databases, tablespaces, a crash, a changed setting. Runs on 14 to 18.
  */
-import { type PostgresCluster } from '../../src/io/postgres.ts'
+import { type PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, connect } from './oracle.ts'
 import { concurrently, copies, crash, databases, multixacts, settings, tablespaceRelations } from './walworkloadsessions.ts'
 import * as scripts from './walworkloadsql.ts'

@@ -1,5 +1,5 @@
 /** What a server does before it is killed: from one checkpoint on, with relations that are changed first and cut or removed later. */
-import { type PostgresCluster } from '../../src/io/postgres.ts'
+import { type PostgresCluster } from '../../src/server/postgres.ts'
 import { connect } from './oracle.ts'
 import { prepareWalWorkload } from './walworkload.ts'
 import { concurrently, copies } from './walworkloadsessions.ts'

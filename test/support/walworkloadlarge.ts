@@ -1,5 +1,5 @@
 /** A table of so many blocks that its visibility map has two pages, and is cut on both. */
-import { type PostgresCluster } from '../../src/io/postgres.ts'
+import { type PostgresCluster } from '../../src/server/postgres.ts'
 import { connect } from './oracle.ts'
 
 /** HEAPBLOCKS_PER_PAGE (visibilitymap.c). */

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
-import { type PostgresCluster } from '../../src/io/postgres.ts'
+import { type PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, connect, type Session } from './oracle.ts'
 
 const WAL_PAGE = 8192

@@ -2,7 +2,7 @@
  * A cluster in every state that a data directory can be in: fixtures/sql/mvcc.sql, then what needs several sessions (multixacts,
  * waiting, speculative insertion), other databases and tablespaces, and what is left unfinished (running and prepared transactions).
  */
-import { type PostgresCluster } from '../../src/io/postgres.ts'
+import { type PostgresCluster } from '../../src/server/postgres.ts'
 import { type Session, connect } from './oracle.ts'
 import { readFixture } from './zoo.ts'
 

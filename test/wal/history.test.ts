@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { firstHistory, parseHistory, timelineAt } from '../../src/wal/history.ts'
+import { firstHistory, parseHistory, timelineAt } from '../../src/wal/timelinehistory.ts'
 
 /** The first line is a real server's, 18.4; test/io/wal.test.ts reads those of all majors. */
 const REAL = '1\t0/1C35420\tno recovery target specified\n'

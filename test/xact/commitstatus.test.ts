@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { CommitStatus, STATUS_LOST } from '../../src/xact/commitstatus.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
-import { Snapshot } from '../../src/xact/visibility.ts'
+import { Snapshot } from '../../src/xact/snapshot.ts'
 
 const PAGE = 32768
 const none = { page: () => undefined }

@@ -7,7 +7,7 @@ import { CommitLog } from '../../src/xact/commitlog.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
 import { TransactionLog } from '../../src/xact/transactionlog.ts'
 import { fullXidNumber, preparedXidsOf, startState, widenXid } from '../../src/xact/transactionstate.ts'
-import { Snapshot } from '../../src/xact/visibility.ts'
+import { Snapshot } from '../../src/xact/snapshot.ts'
 import { MemoryTransactionStore } from '../support/memoryslru.ts'
 import { recordOf } from '../support/walrecord.ts'
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { CorruptionError } from '../../src/common/errors.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
-import { Snapshot } from '../../src/xact/visibility.ts'
+import { Snapshot } from '../../src/xact/snapshot.ts'
 
 const COMMITTED = 800
 const ABORTED = 801

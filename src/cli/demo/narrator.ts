@@ -1,4 +1,4 @@
-import type { OnProgress } from '../../io/jobprogress.ts'
+import type { OnProgress } from '../../jobs/jobprogress.ts'
 import { withProgress } from '../jobprogress.ts'
 import type { Output } from '../output.ts'
 import { makePaint, type Paint } from './paint.ts'

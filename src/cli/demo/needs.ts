@@ -1,4 +1,4 @@
-import { type PostgresBinaries, findPostgres } from '../../io/postgres.ts'
+import { type PostgresBinaries, findPostgres } from '../../server/postgres.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 
 /** The SQL client, as far as the demo needs it. */

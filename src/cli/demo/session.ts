@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import type { PostgresCluster } from '../../io/postgres.ts'
+import type { PostgresCluster } from '../../server/postgres.ts'
 import type { PgModule } from './needs.ts'
 
 /** One row as the server prints it. */

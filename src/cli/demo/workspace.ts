@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path'
 import { onEnd, stopIfEnding } from '../../io/interruption.ts'
-import { FAST_SETTINGS, PostgresCluster } from '../../io/postgres.ts'
+import { FAST_SETTINGS, PostgresCluster } from '../../server/postgres.ts'
 import type { LakeFolder } from './lakefolder.ts'
 
 /** Nothing happens to the data but what the demo does: no vacuum in the background, no waiting for the disk. */

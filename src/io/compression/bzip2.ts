@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
-import type { Decoder, Emit } from './decoder.ts'
+import type { Decoder, Emit } from '../../common/compression/decoder.ts'
 
 /** What unbzip2-stream makes: a stream of before Node's own, which works synchronously. */
 interface Unbzip2 {

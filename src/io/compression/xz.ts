@@ -2,10 +2,10 @@ import { createHash, type Hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { bytesEqual, readU32 } from '../../common/bytes.ts'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
-import { Crc64 } from './crc64.ts'
-import { type Emit, StepDecoder } from './decoder.ts'
-import { LzmaDecoder } from './lzma.ts'
-import { DICTIONARY_MAX, DICTIONARY_MIN } from './lzmaalone.ts'
+import { Crc64 } from '../../common/compression/crc64.ts'
+import { type Emit, StepDecoder } from '../../common/compression/decoder.ts'
+import { LzmaDecoder } from '../../common/compression/lzma.ts'
+import { DICTIONARY_MAX, DICTIONARY_MIN } from '../../common/compression/lzmaalone.ts'
 
 /*
  * xz (xz-file-format.txt), streams one after another:

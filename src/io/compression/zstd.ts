@@ -1,6 +1,6 @@
 import { Decompress } from 'fzstd'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
-import type { Decoder, Emit } from './decoder.ts'
+import type { Decoder, Emit } from '../../common/compression/decoder.ts'
 
 /** Largest window that `zstd` itself accepts without being asked to. */
 const ZSTD_WINDOW_MAX = 1 << 27

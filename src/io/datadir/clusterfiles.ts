@@ -7,7 +7,7 @@ import { recordEnd } from '../../wal/pageheader.ts'
 import { type FullXid, preparedXidsOf } from '../../xact/transactionstate.ts'
 import { JOURNAL } from '../pagestore/journal.ts'
 import { parseState, STATE_FILE } from '../pagestore/statefile.ts'
-import { progressOf } from '../replay/replaystate.ts'
+import { progressOf } from '../pagestore/replaystate.ts'
 import {
   type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
 } from './datadir.ts'

@@ -6,7 +6,7 @@ import { CLOG_XACTS_PER_PAGE, statusBits } from '../../xact/clog.ts'
 import { FIRST_MULTIXACT_ID, memberPage, memberXidStart, multiOffsetPage, multiOffsetStart } from '../../xact/multixactlayout.ts'
 import { SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import { listDir } from './files.ts'
-import type { ControlFile } from './controlfile.ts'
+import type { ControlFile } from '../../catalog/controlfile.ts'
 import { FileSlru } from './slru.ts'
 
 const SEGMENT = /^[0-9A-F]{4,6}$/

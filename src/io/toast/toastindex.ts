@@ -3,7 +3,7 @@ import { BLOCK_SIZE } from '../../common/rel.ts'
 import { checkPageHeader, isZeroPage } from '../../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
 import { readTupleHeader } from '../../tuple/header.ts'
-import type { Snapshot } from '../../xact/visibility.ts'
+import type { Snapshot } from '../../xact/snapshot.ts'
 import type { RelationFork } from '../datadir/segments.ts'
 import { readToastChunk, type ToastChunk } from './toastchunk.ts'
 

@@ -7,7 +7,7 @@ import { CorruptionError, EnvironmentError, UnsupportedError } from '../../../sr
 import { formatLsn } from '../../../src/common/ids.ts'
 import { parsePgMajor } from '../../../src/common/pgversion.ts'
 import { openCluster } from '../../../src/io/cluster.ts'
-import { parseControlFile } from '../../../src/io/datadir/controlfile.ts'
+import { parseControlFile } from '../../../src/catalog/controlfile.ts'
 import { closeSessions, connect, majors, withCluster } from '../../support/oracle.ts'
 
 /** Runs `body` while the file has another content. */

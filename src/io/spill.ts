@@ -1,0 +1,115 @@
+import { closeSync } from 'node:fs'
+import { assert, CorruptionError } from '../common/errors.ts'
+import { fileError, readFully } from './datadir/files.ts'
+import { createFile, writeFully } from './create.ts'
+
+const BUFFER_BYTES = 1 << 20
+
+/** A file of byte strings, written once and read in any order. */
+export class Spill {
+  private readonly path: string
+  private readonly fd: number
+  private readonly buffer = new Uint8Array(BUFFER_BYTES)
+  private buffered = 0
+  private written = 0
+
+  /** @throws EnvironmentError file.* */
+  constructor(path: string) {
+    this.path = path
+    this.fd = createFile(path)
+  }
+
+  /** Where the next bytes go. */
+  get position(): number {
+    return this.written + this.buffered
+  }
+
+  add(bytes: Uint8Array, start: number, end: number): void {
+    assert(end - start <= BUFFER_BYTES, 'spill: more bytes than the buffer has')
+    if (this.buffered + end - start > BUFFER_BYTES) this.flush()
+    this.buffer.set(bytes.subarray(start, end), this.buffered)
+    this.buffered += end - start
+  }
+
+  /**
+   * Reads at least `least` bytes, and as many as there are and `into` has room for.
+   * @throws EnvironmentError file.*
+   */
+  read(position: number, into: Uint8Array, least = into.length): void {
+    this.flush()
+    const room = Math.min(into.length, this.written - position)
+    if (room < least) throw new CorruptionError('history.spill', 'the temporary file is cut short', { file: this.path, byte: position })
+    try {
+      if (readFully(this.fd, into, 0, room, position) === room) return
+    } catch (error) {
+      throw fileError(error, this.path)
+    }
+    throw new CorruptionError('history.spill', 'the temporary file was cut', { file: this.path, byte: position })
+  }
+
+  close(): void {
+    closeSync(this.fd)
+  }
+
+  private flush(): void {
+    try {
+      writeFully(this.fd, this.buffer.subarray(0, this.buffered), this.written)
+    } catch (error) {
+      throw fileError(error, this.path)
+    }
+    this.written += this.buffered
+    this.buffered = 0
+  }
+}
+
+/** Rows of numbers, 8 bytes each; sorted once, by some leading columns and then by the order they came in. */
+export class NumberRows {
+  readonly width: number
+  count = 0
+  private cells: Float64Array
+  private order: Uint32Array | undefined
+
+  constructor(width: number) {
+    this.width = width
+    this.cells = new Float64Array(1024 * width)
+  }
+
+  add(...row: readonly number[]): void {
+    const at = this.count++ * this.width
+    if (at === this.cells.length) {
+      const grown = new Float64Array(this.cells.length * 2)
+      grown.set(this.cells)
+      this.cells = grown
+    }
+    this.cells.set(row, at)
+  }
+
+  /** @param columns how many to sort by */
+  sort(columns: number): void {
+    const { cells, width } = this
+    this.order = Uint32Array.from({ length: this.count }, (_, row) => row).sort((a, b) => {
+      for (let column = 0; column < columns; column++) {
+        const difference = cells[a * width + column]! - cells[b * width + column]!
+        if (difference !== 0) return difference
+      }
+      return a - b
+    })
+  }
+
+  /** Of the sorted rows. */
+  cell(row: number, column: number): number {
+    return this.cells[this.order![row]! * this.width + column]!
+  }
+
+  /** The first sorted row whose first column is `value` or more. */
+  first(value: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.cell(middle, 0) < value) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

@@ -1,0 +1,124 @@
+import { basename, dirname, join } from 'node:path'
+import { CorruptionError, EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
+import { firstHistory, parseHistory, type TimelineEntry, type TimelineHistory } from '../../wal/timelinehistory.ts'
+import { historyName, segmentName, segmentNumber } from '../../wal/segment.ts'
+import { COMPRESSIONS, compressionOf } from '../../common/compression/format.ts'
+import { decompressFile } from '../compression/decompress.ts'
+import { readFile } from '../datadir/files.ts'
+import { archiveFiles, isFolder, whyNoWal } from './archivefolders.ts'
+import { type ArchiveHistory, type ArchiveSegment, parseArchiveName } from './archivename.ts'
+
+/** History files grow by a line per promotion. */
+const HISTORY_SIZE_MAX = 1 << 24
+
+export interface SegmentFile extends ArchiveSegment {
+  path: string
+  /** Another complete file of the same segment whose content is another one, as its checksum says. */
+  rival?: string
+}
+
+/**
+ * What a folder of WAL holds, pg_wal or an archive with its folders, or one segment file by itself. Names that are none of WAL are passed
+ * over. Only names are read: an archive may have 100,000 segments.
+ */
+export class WalInventory {
+  readonly dir: string
+  /** By timeline, high, low; of several files for one segment the best: complete before partial, plain before compressed. */
+  private readonly segments = new Map<string, SegmentFile>()
+  private readonly histories = new Map<number, ArchiveHistory & { path: string }>()
+
+  /** @throws EnvironmentError file.*, wal.none if there is no WAL */
+  constructor(path: string) {
+    const single = !isFolder(path)
+    this.dir = single ? dirname(path) : path
+    if (single) this.add(basename(path), path)
+    else for (const [name, file] of archiveFiles(path)) this.add(name, file)
+    if (this.segments.size === 0) throw new EnvironmentError('wal.none', whyNoWal(path, single, [...this.histories.keys()]), { file: path })
+  }
+
+  /** All segment files, complete ones first. */
+  get files(): SegmentFile[] {
+    return [...this.segments.values()].sort((a, b) => Number(a.partial) - Number(b.partial))
+  }
+
+  /** The timeline that is newest here, by a segment or a history file. */
+  get newestTimeline(): number {
+    let newest = 0
+    for (const timeline of this.histories.keys()) newest = Math.max(newest, timeline)
+    for (const { timeline } of this.segments.values()) newest = Math.max(newest, timeline)
+    return newest
+  }
+
+  /** A timeline without history file has no ancestors. @throws CorruptionError wal.history */
+  history(timeline: number): TimelineHistory {
+    const found = this.histories.get(timeline)
+    if (found === undefined) return firstHistory(timeline)
+    const bytes = withPosition({ file: found.path }, () => {
+      if (found.unread !== undefined) throw new UnsupportedError('archive.encrypted', `the file is ${found.unread}`)
+      const packed = readFile(found.path)
+      return decompressFile(packed, compressionOf(packed, found.compression), HISTORY_SIZE_MAX, false)
+    })
+    try {
+      return parseHistory(new TextDecoder().decode(bytes), timeline)
+    } catch (error) {
+      throw error instanceof CorruptionError ? error.at({ file: found.path }) : error
+    }
+  }
+
+  /**
+   * XLogFileReadAnyTLI (xlogrecovery.c): the file of the newest timeline that is in `history` there: after a switch its segment begins
+   * as a copy of the ancestor's.
+   */
+  find(history: TimelineHistory, segment: number, size: number): { file: SegmentFile; entry: TimelineEntry } | undefined {
+    for (const entry of [...history].reverse()) {
+      if (entry.begin >= (segment + 1) * size || entry.end <= segment * size) continue
+      const file = this.segments.get(segmentName(entry.timeline, segment, size))
+      if (file !== undefined) return { file, entry }
+    }
+    return undefined
+  }
+
+  /** Numbers of all segments that {@link find} finds, ascending. @throws EnvironmentError wal.segment-name */
+  numbers(history: TimelineHistory, size: number): number[] {
+    const numbers = new Set<number>()
+    for (const file of this.segments.values()) {
+      const number = segmentNumber(file, size)
+      if (number === undefined) throw otherSize(file, size)
+      if (this.find(history, number, size) !== undefined) numbers.add(number)
+    }
+    return [...numbers].sort((a, b) => a - b)
+  }
+
+  private add(name: string, path: string): void {
+    const parsed = parseArchiveName(name)
+    if (parsed === undefined) return
+    if (parsed.kind === 'history') {
+      const known = this.histories.get(parsed.timeline)
+      if (known === undefined || parsed.compression === '') this.histories.set(parsed.timeline, { ...parsed, path })
+      return
+    }
+    const file: SegmentFile = { ...parsed, path }
+    const known = this.segments.get(file.name)
+    if (known === undefined || rank(file) < rank(known)) this.segments.set(file.name, file)
+    else if (!known.partial && !file.partial && known.sha1 !== undefined && file.sha1 !== undefined && known.sha1 !== file.sha1) known.rival = path
+  }
+}
+
+function otherSize({ path }: SegmentFile, size: number): EnvironmentError {
+  const reason = `this is no name of a segment of ${size} bytes, as the others here are; if it is of another cluster, take it away`
+  return new EnvironmentError('wal.segment-name', reason, { file: path })
+}
+
+/** Name of the file that would be here. */
+export function describeMissing({ dir }: WalInventory, timeline: number, segment: number, size: number): string {
+  return join(dir, segmentName(timeline, segment, size))
+}
+
+/** Where a reader would look for the ancestors of `timeline`. */
+export function historyPath({ dir }: WalInventory, timeline: number): string {
+  return join(dir, historyName(timeline))
+}
+
+function rank({ partial, compression, unread }: SegmentFile): number {
+  return (partial ? 100 : 0) + (unread === undefined ? 0 : 10) + COMPRESSIONS.indexOf(compression)
+}

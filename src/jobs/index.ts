@@ -1,0 +1,12 @@
+/** Use cases over whole clusters and lakes: what the verbs of the command line do. */
+export { type ControlItems, readControlItems } from './inspect/controltext.ts'
+export { findTable } from './inspect/findtable.ts'
+export { type HistoryOptions, type HistoryRow, openHistory, type TableHistory } from './inspect/tablehistory.ts'
+export { listHeapRelations, type ListedRelation } from './inspect/relationlist.ts'
+export { TableReader, type TableReaderOptions, type TableRow } from './inspect/tablereader.ts'
+export { readManifest } from './lake.ts'
+export { Workers } from './pool.ts'
+export { rebuildLake, type RebuildLakeOptions, type RebuildReport } from './rebuildlake.ts'
+export { replayCluster, type ReplayClusterOptions, type ReplayReport } from './replay/replaycluster.ts'
+export { transcodeLake, type TranscodeLakeOptions } from './transcodelake.ts'
+export { type LakeReport, verifyLake, type VerifyLakeOptions } from './verifylake.ts'

@@ -1,0 +1,51 @@
+import type { ToastSource } from '../../columnar/toastsource.ts'
+import { bytesEqual } from '../../common/bytes.ts'
+import type { Oid } from '../../common/ids.ts'
+import { TOAST_MAX_CHUNK_SIZE, type ToastPointer } from '../../tuple/toast.ts'
+import type { ToastReader } from '../../io/toast/toastreader.ts'
+import type { VersionSpill } from './versionspill.ts'
+
+/**
+ * Out-of-line values of any time of a range: from the TOAST relation as it is at the end, and from chunks that vanished before. Value
+ * ids are of the whole cluster's counter: one that means two things is of no use, and its values are missing.
+ */
+export class HistoryToast implements ToastSource {
+  private readonly relationIds: ReadonlySet<Oid>
+  private readonly reader: ToastReader | undefined
+  private readonly spill: VersionSpill
+
+  /**
+   * @param relationIds TOAST relations that the table had
+   * @param reader of the one it has
+   */
+  constructor(relationIds: ReadonlySet<Oid>, reader: ToastReader | undefined, spill: VersionSpill) {
+    this.relationIds = relationIds
+    this.reader = reader
+    this.spill = spill
+  }
+
+  fetch(pointer: ToastPointer): Uint8Array | undefined {
+    if (!this.relationIds.has(pointer.toastRelId)) return undefined
+    const found = this.reader?.fetch(pointer)
+    if (found !== undefined) return found
+    const chunks = Math.ceil(pointer.extSize / TOAST_MAX_CHUNK_SIZE)
+    // The length word of a pointer may lie: allocate only what there are chunks for.
+    if (this.spill.chunkCount(pointer.valueId) + (this.reader?.chunkCount(pointer) ?? 0) < chunks || chunks === 0) return undefined
+    const value = new Uint8Array(pointer.extSize)
+    const seen = new Uint8Array(chunks)
+    let missing = chunks
+    for (const chunk of this.spill.chunksOf(pointer.valueId)) {
+      const at = chunk.seq * TOAST_MAX_CHUNK_SIZE
+      if (chunk.seq < 0 || chunk.seq >= chunks || chunk.bytes.length !== Math.min(TOAST_MAX_CHUNK_SIZE, value.length - at)) return undefined
+      if (seen[chunk.seq] === 1) {
+        if (!bytesEqual(chunk.bytes, value.subarray(at, at + chunk.bytes.length))) return undefined
+        continue
+      }
+      value.set(chunk.bytes, at)
+      seen[chunk.seq] = 1
+      missing--
+    }
+    if (missing > 0) missing -= this.reader?.fill(pointer, value, seen) ?? 0
+    return missing === 0 ? value : undefined
+  }
+}

@@ -1,0 +1,120 @@
+import { existsSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type { TupleDesc } from '../../catalog/tupledesc.ts'
+import { readU16 } from '../../common/bytes.ts'
+import { EnvironmentError } from '../../common/errors.ts'
+import { type PgMajor, PG_MAJORS, parsePgMajor } from '../../common/pgversion.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import type { ToastSource } from '../../columnar/toastsource.ts'
+import { pageChecksum } from '../../page/checksum.ts'
+import { isZeroPage, PD_CHECKSUM } from '../../page/header.ts'
+import type { ToastPointer } from '../../tuple/toast.ts'
+import { MultiXacts } from '../../xact/multixact.ts'
+import { Snapshot, type UnknownTransactions } from '../../xact/snapshot.ts'
+import { readIfThere } from '../../io/datadir/files.ts'
+import { RelationFork } from '../../io/datadir/segments.ts'
+import { buildToastIndex, type ToastIndex } from '../../io/toast/toastindex.ts'
+import { ToastReader } from '../../io/toast/toastreader.ts'
+import { HeapReader } from './heapreader.ts'
+
+export interface RelationFileOptions {
+  /** A relation's first segment; further ones beside it are read, too. */
+  file: string
+  desc: TupleDesc
+  /** The file of its TOAST relation. */
+  toast?: string
+  /** Default: what PG_VERSION beside the file says, else the newest. */
+  major?: PgMajor
+  /** pg_database.encoding. */
+  encoding: number
+  unknownTransactions: UnknownTransactions
+}
+
+/** Blocks whose checksums are tried. */
+const TRIED_BLOCKS = 64
+
+/**
+ * The rows of one relation's file with no cluster around it. Hint bits alone say which are live; whether the pages have checksums,
+ * the pages say. Close it: it holds files open.
+ */
+export class RelationFileReader extends HeapReader {
+  private readonly toasted: ToastFile | undefined
+
+  /** @throws EnvironmentError file.*, CorruptionError relation.* */
+  constructor({ file, desc, toast, major = majorBeside(file), encoding, unknownTransactions }: RelationFileOptions) {
+    const snapshot = hintsOnly(unknownTransactions)
+    const fork = openFile(file)
+    const toasted = toast === undefined ? undefined : new ToastFile(toast, snapshot)
+    super({
+      name: file, fork, checksums: haveChecksums(fork), major, snapshot, desc, encoding, toast: () => toasted, missingToast: 'ignore',
+    })
+    this.toasted = toasted
+  }
+
+  override close(): void {
+    super.close()
+    this.toasted?.close()
+  }
+}
+
+/** pg_xact is not there: every xid may have been assigned, and no status is known. */
+function hintsOnly(unknown: UnknownTransactions): Snapshot {
+  const none = { page: () => undefined }
+  const multixacts = new MultiXacts({ offsets: none, members: none, oldestMulti: 1, nextMulti: 0, nextMultiOffset: 0 })
+  return new Snapshot({ clog: none, multixacts, nextXid: { low: 2, epoch: 0 }, oldestXid: 3, prepared: new Set(), unknown })
+}
+
+/** `16385.1` alone is read as a file of its own: its blocks count from 0. */
+function openFile(file: string): RelationFork {
+  if (!existsSync(file)) throw new EnvironmentError('file.missing', 'there is no such file', { file })
+  const segments = [0]
+  while (existsSync(`${file}.${segments.length}`)) segments.push(segments.length)
+  return new RelationFork(file, segments)
+}
+
+function majorBeside(file: string): PgMajor {
+  const version = readIfThere(join(dirname(file), 'PG_VERSION'))
+  return version === undefined ? PG_MAJORS.at(-1)! : parsePgMajor(String.fromCharCode(...version))
+}
+
+/** Most of the pages that have a checksum have the right one. */
+function haveChecksums(fork: RelationFork): boolean {
+  // Blocks of a further segment that is read alone count from elsewhere: their checksums cannot be told.
+  if (/\.\d+$/.test(basename(fork.path))) return false
+  const page = new Uint8Array(BLOCK_SIZE)
+  let right = 0
+  let wrong = 0
+  for (let block = 0; block < Math.min(TRIED_BLOCKS, fork.blocks); block++) {
+    fork.read(block, 1, page)
+    const stored = readU16(page, PD_CHECKSUM)
+    if (stored === 0 || isZeroPage(page)) continue
+    if (stored === pageChecksum(page, block)) right++
+    else wrong++
+  }
+  return right > wrong
+}
+
+/** A TOAST relation by its file alone: whatever oid a pointer names, it is meant. */
+class ToastFile implements ToastSource {
+  private readonly fork: RelationFork
+  private readonly index: ToastIndex
+  private reader: ToastReader | undefined
+  private relationId = -1
+
+  constructor(file: string, snapshot: Snapshot) {
+    this.fork = openFile(file)
+    this.index = buildToastIndex(this.fork, snapshot)
+  }
+
+  fetch(pointer: ToastPointer): Uint8Array | undefined {
+    if (this.reader === undefined || this.relationId !== pointer.toastRelId) {
+      this.relationId = pointer.toastRelId
+      this.reader = new ToastReader(this.relationId, this.fork, this.index)
+    }
+    return this.reader.fetch(pointer)
+  }
+
+  close(): void {
+    this.fork.close()
+  }
+}

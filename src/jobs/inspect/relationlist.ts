@@ -1,0 +1,57 @@
+import type { Relation } from '../../catalog/relations.ts'
+import { CorruptionError } from '../../common/errors.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import type { Cluster } from '../../io/cluster.ts'
+import { selectRelations } from '../selection.ts'
+
+export interface ListedRelation {
+  /** Null for shared relations. */
+  database: string | null
+  schema: string
+  name: string
+  kind: 'table' | 'toast' | 'matview' | 'sequence'
+  unlogged: boolean
+  /** False: only a transaction that is prepared, or row versions nobody sees, name it. */
+  visible: boolean
+  /** False: a materialized view WITH NO DATA, which a server refuses to read. */
+  populated: boolean
+  oid: number
+  /** First segment of the main fork, relative to the data directory. */
+  file: string
+  /** Null if the files are damaged: see `problem`. */
+  blocks: number | null
+  bytes: number | null
+  /** Bytes behind the last whole block, which no server reads. */
+  trailingBytes: number
+  problem: string | null
+}
+
+const KINDS = { r: 'table', t: 'toast', m: 'matview', S: 'sequence' } as const
+
+/**
+ * Every heap relation of a cluster, or of some databases.
+ * @param exclude patterns of tables to leave out
+ * @throws EnvironmentError selection.*
+ */
+export function listHeapRelations(cluster: Cluster, databases: readonly string[] = [], exclude: readonly string[] = []): ListedRelation[] {
+  return selectRelations(cluster, { databases, tables: [], exclude }).relations.map((relation) => ({ ...identity(relation), ...storage(cluster, relation) }))
+}
+
+type Stored = Pick<ListedRelation, 'file' | 'blocks' | 'bytes' | 'trailingBytes' | 'problem'>
+
+function identity({ database, schema, name, relkind, persistence, visible, populated, oid }: Relation): Omit<ListedRelation, keyof Stored> {
+  return {
+    database: database.oid === 0 ? null : database.name, schema, name, kind: KINDS[relkind], unlogged: persistence === 'u', visible, populated, oid,
+  }
+}
+
+function storage(cluster: Cluster, relation: Relation): Stored {
+  const file = cluster.relativePath(relation)
+  try {
+    const { forks: { main: blocks = 0 }, trailingBytes } = cluster.storage(relation)
+    return { file, blocks, bytes: blocks * BLOCK_SIZE, trailingBytes, problem: null }
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+    return { file, blocks: null, bytes: null, trailingBytes: 0, problem: error.message }
+  }
+}

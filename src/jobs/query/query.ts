@@ -1,0 +1,191 @@
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
+import { EnvironmentError } from '../../common/errors.ts'
+import type { LakeDatabase, Manifest } from '../../lake/manifest.ts'
+import { databaseNames, userDatabases } from '../../lake/viewnames.ts'
+import { createFolder } from '../../io/create.ts'
+import { type ValueText, valueText } from './duckvalue.ts'
+import { stopIfEnding } from '../../io/interruption.ts'
+import { readManifest } from '../lake.ts'
+import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
+import { refuseMistakenNames } from './querynames.ts'
+import { extractReading } from './querystatement.ts'
+import { LakeViews } from './queryviews.ts'
+import { ScratchFolder } from '../../io/scratchfolder.ts'
+import { alignedFormat, type Cells, csvFormat, jsonFormat } from './tabletext.ts'
+
+type Duck = typeof import('@duckdb/node-api')
+
+export type QueryFormat = 'table' | 'csv' | 'json'
+
+export interface QueryRequest {
+  /** Folder of the lake. */
+  lake: string
+  /** Needed only if the lake has several user databases. */
+  database?: string
+  /** DuckDB's SQL, of anybody: it can read the lake and nothing else. Of several statements the last one's rows are written. */
+  sql: string
+  format: QueryFormat
+  /** DuckDB's memory_limit, `4GB`; default: its own, 80 % of the machine's. */
+  memoryLimit?: string
+  threads?: number
+  /** Told what the user should know, as a sentence. */
+  onNotice?: (text: string) => void
+}
+
+/** Takes text piece by piece; the next piece comes when the promise resolves. */
+export type WriteText = (text: string) => Promise<void>
+
+/** Rows a table's column widths are taken from. */
+const TABLE_SAMPLE = 10_000
+
+/**
+ * Runs SQL over the rows that were visible at the lake's LSN; schema `ltap_<schema>` shows all tuples with `_ltap` and `_visible`.
+ * Rows stream: memory does not grow with the result. Only SELECT and EXPLAIN of one are run, on the lake's files alone; nothing is written
+ * but DuckDB's temporary files, into a folder of this call that nobody else may enter.
+ * @throws EnvironmentError query.*, lake.missing; CorruptionError and UnsupportedError lake.*
+ */
+export async function queryLake(request: QueryRequest, write: WriteText): Promise<{ rows: number }> {
+  const lake = resolve(request.lake)
+  const manifest = readManifest(lake)
+  const names = databaseNames(manifest, chooseDatabase(manifest, request.database))
+  const duck = await importDuck()
+  const scratch = new ScratchFolder(join(tmpdir(), 'ltap-query-'), request.onNotice)
+  try {
+    const temporary = join(scratch.path, 'duckdb')
+    createFolder(temporary)
+    const instance = await openDuck(duck, request, temporary)
+    try {
+      const connection = await instance.connect()
+      try {
+        const views = new LakeViews(lake, manifest, names, request.sql)
+        await views.create(connection)
+        for (const sentence of views.lacking) request.onNotice?.(sentence)
+        await lockDuckDB(connection, views.files())
+        return await runSql(duck, connection, request, views, write)
+      } finally {
+        connection.closeSync()
+      }
+    } finally {
+      instance.closeSync()
+    }
+  } finally {
+    await stopIfEnding()
+    scratch.remove()
+  }
+}
+
+function chooseDatabase(manifest: Manifest, wanted: string | undefined): LakeDatabase {
+  const users = userDatabases(manifest)
+  const list = (databases: readonly LakeDatabase[]): string => databases.map(({ name }) => name).join(', ')
+  if (wanted !== undefined) {
+    const found = manifest.databases.find(({ name }) => name === wanted)
+    if (found) return found
+    throw new EnvironmentError('query.database', `the lake has no database '${wanted}', it has: ${list(manifest.databases)}`)
+  }
+  if (users.length === 1) return users[0]!
+  if (users.length > 1) throw new EnvironmentError('query.database', `choose one of the lake's databases with --database: ${list(users)}`)
+  const only = manifest.databases.find(({ template }) => !template) ?? manifest.databases[0]
+  if (only) return only
+  throw new EnvironmentError('query.database', 'the lake has no database')
+}
+
+async function importDuck(): Promise<Duck> {
+  try {
+    return await import('@duckdb/node-api')
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
+    if (!missing) throw new EnvironmentError('query.duckdb', `DuckDB does not load: ${firstLine(error)}`)
+    throw new EnvironmentError('query.duckdb', "queries run in DuckDB, which is not installed: 'npm install @duckdb/node-api'")
+  }
+}
+
+async function openDuck(duck: Duck, { memoryLimit, threads }: QueryRequest, temporary: string): Promise<DuckDBInstance> {
+  try {
+    return await duck.DuckDBInstance.create(':memory:', {
+      temp_directory: temporary,
+      ...CLOSED_SETTINGS,
+      ...(memoryLimit === undefined ? {} : { memory_limit: memoryLimit }),
+      ...(threads === undefined ? {} : { threads: String(threads) }),
+    })
+  } catch (error) {
+    const failure = sqlError(error)
+    if (memoryLimit === undefined || !failure.message.includes('Failed to set config')) throw failure
+    throw new EnvironmentError('query.memory', `DuckDB takes no memory limit '${memoryLimit}'; write it as 4GB or 500MB`)
+  }
+}
+
+async function runSql(
+  duck: Duck, connection: DuckDBConnection, request: QueryRequest, views: LakeViews, write: WriteText,
+): Promise<{ rows: number }> {
+  let result: DuckDBResult
+  try {
+    result = await runStatements(duck, connection, request.sql, views)
+  } catch (error) {
+    throw error instanceof EnvironmentError ? error : sqlError(error, views)
+  }
+  return await writeResult(duck, result, request.format, write)
+}
+
+/** Runs all statements, the last one as a stream of its rows. */
+async function runStatements(duck: Duck, connection: DuckDBConnection, sql: string, { names }: LakeViews): Promise<DuckDBResult> {
+  const statements = await extractReading(duck, connection, sql)
+  refuseMistakenNames(statements.trees, sql, names)
+  for (let i = 0; ; i++) {
+    const prepared = await statements.prepare(i)
+    if (i === statements.count - 1) return await prepared.stream()
+    await prepared.run()
+  }
+}
+
+async function writeResult(duck: Duck, result: DuckDBResult, format: QueryFormat, write: WriteText): Promise<{ rows: number }> {
+  const texts = result.columnTypes().map((type) => valueText(duck, type))
+  const chunks = fetchCells(result, texts.map(({ cell, json }) => (format === 'json' ? json : cell)))
+  const sample: Cells[] = []
+  while (format === 'table' && sample.length < TABLE_SAMPLE) {
+    const { done, value } = await chunks.next()
+    if (done) break
+    sample.push(...value)
+  }
+  const names = format === 'json' ? result.deduplicatedColumnNames() : result.columnNames()
+  const isNumber = texts.map((text) => text.isNumber)
+  const text = format === 'json' ? jsonFormat(names) : format === 'csv' ? csvFormat(names) : alignedFormat(names, isNumber, sample)
+  let rows = sample.length
+  await write(text.head() + sample.map(text.row).join(''))
+  for await (const chunk of chunks) {
+    rows += chunk.length
+    await write(chunk.map(text.row).join(''))
+  }
+  await write(text.tail(rows))
+  return { rows }
+}
+
+/** Chunks of about 2048 rows. */
+async function* fetchCells(result: DuckDBResult, texts: readonly ValueText['cell'][]): AsyncGenerator<Cells[], undefined> {
+  for (;;) {
+    let rows: DuckDBValue[][]
+    try {
+      const chunk = await result.fetchChunk()
+      if (chunk === null || chunk.rowCount === 0) return undefined
+      rows = chunk.getRows()
+    } catch (error) {
+      throw sqlError(error)
+    }
+    yield rows.map((values) => values.map((value, column) => texts[column]!(value)))
+  }
+}
+
+function sqlError(error: unknown, views?: LakeViews): EnvironmentError {
+  const reason = firstLine(error)
+  if (views && /^Binder Error: Ambiguous reference .*"pg_catalog"/.test(reason)) {
+    return new EnvironmentError('query.sql', views.pgCatalogHint())
+  }
+  if (views && reason.startsWith('Binder Error')) return new EnvironmentError('query.sql', reason + views.virtualColumnHint(reason))
+  const hint = views && /^Catalog Error: .*does not exist/.test(reason) ? ` (${views.hints()})` : ''
+  return new EnvironmentError('query.sql', reason + hint)
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!.replace(/^Failed to extract statements: /, '')
+}

@@ -1,0 +1,24 @@
+import type { DuckDBConnection } from '@duckdb/node-api'
+import { quoteText } from '../../lake/views.ts'
+
+/*
+ * What of DuckDB 1.5 is closed, tried statement by statement (test/jobs/querylock.test.ts). From then on a query reads the lake's files
+ * that its views need, and spills to the folder of this run. That alone leaves COPY … TO one of these files, ATTACH of one, and functions
+ * that change settings: see querystatement.ts, which runs nothing but SELECT.
+ */
+
+/** Settings of an instance, from its start: no extension is loaded or installed, no secret of the user's is read or kept. */
+export const CLOSED_SETTINGS = {
+  autoinstall_known_extensions: 'false',
+  autoload_known_extensions: 'false',
+  allow_community_extensions: 'false',
+  allow_persistent_secrets: 'false',
+} as const
+
+/**
+ * Closes a connection's instance for good: after this only `files` and the temporary folder can be opened, and no setting changes.
+ * @param files absolute paths, and paths as glob patterns where they are asked for as such
+ */
+export async function lockDuckDB(connection: DuckDBConnection, files: readonly string[]): Promise<void> {
+  await connection.run(`SET allowed_paths = [${files.map(quoteText).join(', ')}];\nSET enable_external_access = false;\nSET lock_configuration = true;\n`)
+}

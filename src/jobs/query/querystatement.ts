@@ -1,0 +1,149 @@
+import type { DuckDBConnection, DuckDBExtractedStatements, DuckDBPreparedStatement } from '@duckdb/node-api'
+import { EnvironmentError } from '../../common/errors.ts'
+
+type Duck = typeof import('@duckdb/node-api')
+
+/*
+ * Which statements of somebody else's SQL are run. DuckDB's parser gives a SELECT as JSON (json_serialize_sql) without binding it, and
+ * refuses to do so for any other statement: SHOW, DESCRIBE and SUMMARIZE are SELECTs too. A SELECT may still call functions that change
+ * the instance or write (enable_logging aborts the process on a bad path), so table functions are on a list. EXPLAIN is put together
+ * here, of our own word and a text that is itself one such SELECT: EXPLAIN ANALYZE runs what follows it, be it COPY.
+ */
+
+/** Table functions that read nothing but their arguments, the catalog, or files; which files the lock of querylock.ts decides. */
+const TABLE_FUNCTIONS = new Set([
+  'range', 'generate_series', 'unnest', 'repeat', 'repeat_row', 'json_each', 'json_tree', 'summary', 'histogram', 'histogram_values',
+  'test_all_types', 'test_vector_types', 'pg_timezone_names', 'icu_calendar_names',
+  'read_parquet', 'parquet_scan', 'parquet_metadata', 'parquet_file_metadata', 'parquet_full_metadata', 'parquet_kv_metadata', 'parquet_schema',
+  'parquet_bloom_probe',
+  'duckdb_columns', 'duckdb_constraints', 'duckdb_databases', 'duckdb_dependencies', 'duckdb_extensions', 'duckdb_functions', 'duckdb_indexes',
+  'duckdb_keywords', 'duckdb_memory', 'duckdb_optimizers', 'duckdb_schemas', 'duckdb_sequences', 'duckdb_settings', 'duckdb_tables',
+  'duckdb_temporary_files', 'duckdb_types', 'duckdb_variables', 'duckdb_views',
+  'pragma_collations', 'pragma_database_size', 'pragma_platform', 'pragma_show', 'pragma_table_info', 'pragma_user_agent', 'pragma_version',
+])
+
+/** Scalar functions that write to a log, or bind a text that nobody looked at. */
+const REFUSED_FUNCTIONS = new Set(['write_log', 'json_serialize_plan'])
+
+/** Pragmas that are a SELECT to DuckDB. */
+const PRAGMAS = [
+  'collations', 'database_list', 'database_size', 'functions', 'platform', 'show_databases', 'show_tables', 'show_tables_expanded', 'table_info',
+  'user_agent', 'version',
+]
+const PRAGMA = new RegExp(`^(?:${PRAGMAS.join('|')})\\s*(?:\\(\\s*(?:'[^']*'|"[^"]*"|\\w+)\\s*\\))?\\s*;?\\s*$`, 'i')
+
+const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*(?:(?!\*/|/\*)[\s\S])*\*/)`
+const FIRST_WORD = new RegExp(`^${BLANK}*(\\w+)${BLANK}*`)
+const ANALYZE = new RegExp(`^ANALYZE${BLANK}+`, 'i')
+const EXPLAIN_OPTIONS = /^\(\s*(?:ANALYZE|FORMAT\s+\w+)(?:\s*,\s*(?:ANALYZE|FORMAT\s+\w+))*\s*\)\s*/i
+
+/**
+ * The statements of `sql`, which all only read; none has run.
+ * @throws EnvironmentError query.sql for any other statement, DuckDB's own error for a text it does not understand
+ */
+export async function extractReading(duck: Duck, connection: DuckDBConnection, sql: string): Promise<ReadingStatements> {
+  const [, word = ''] = FIRST_WORD.exec(sql) ?? []
+  const rest = sql.replace(FIRST_WORD, '')
+  if (/^EXPLAIN$/i.test(word)) return await extractExplain(duck, connection, rest)
+  if (/^PRAGMA$/i.test(word) && PRAGMA.test(rest)) return new ReadingStatements(duck, await extract(connection, `PRAGMA ${rest}`), 'SELECT', [])
+  const selects = await parseSelects(connection, sql)
+  if (selects === undefined) throw refused(await kindOf(duck, connection, sql, word), word)
+  refuseFunctions(selects)
+  return new ReadingStatements(duck, await extract(connection, sql), 'SELECT', selects)
+}
+
+/** Statements that were looked at; each is looked at again when it is prepared. */
+export class ReadingStatements {
+  readonly count: number
+  /** What json_serialize_sql makes of them. */
+  readonly trees: readonly unknown[]
+  private readonly duck: Duck
+  private readonly extracted: DuckDBExtractedStatements
+  private readonly kind: 'SELECT' | 'EXPLAIN'
+
+  constructor(duck: Duck, extracted: DuckDBExtractedStatements, kind: 'SELECT' | 'EXPLAIN', trees: readonly unknown[]) {
+    this.trees = trees
+    this.duck = duck
+    this.extracted = extracted
+    this.kind = kind
+    this.count = extracted.count
+  }
+
+  /** @throws EnvironmentError query.sql unless it is what it was taken for */
+  async prepare(index: number): Promise<DuckDBPreparedStatement> {
+    const prepared = await this.extracted.prepare(index)
+    const kind = this.duck.StatementType[prepared.statementType]
+    if (kind !== this.kind) throw refused(String(kind))
+    return prepared
+  }
+}
+
+async function extractExplain(duck: Duck, connection: DuckDBConnection, text: string): Promise<ReadingStatements> {
+  const options = EXPLAIN_OPTIONS.exec(text)?.[0] ?? ANALYZE.exec(text)?.[0] ?? ''
+  const explained = text.slice(options.length)
+  const selects = await parseSelects(connection, explained)
+  if (selects?.length !== 1) throw new EnvironmentError('query.sql', 'EXPLAIN is run of one SELECT, and as the only statement')
+  refuseFunctions(selects)
+  const own = options.startsWith('(') ? options : options === '' ? '' : 'ANALYZE '
+  return new ReadingStatements(duck, await extract(connection, `EXPLAIN ${own}${explained}`), 'EXPLAIN', selects)
+}
+
+/**
+ * The trees of all statements, undefined if one of them is no SELECT.
+ * @throws DuckDB's own error for a text it does not understand, EnvironmentError query.sql for an empty one
+ */
+async function parseSelects(connection: DuckDBConnection, sql: string): Promise<readonly unknown[] | undefined> {
+  const prepared = await connection.prepare('SELECT json_serialize_sql($1::VARCHAR)')
+  prepared.bindVarchar(1, sql)
+  const [row] = await (await prepared.run()).getRows()
+  const tree = JSON.parse(String(row?.[0])) as { error: boolean; error_type?: string; statements?: readonly unknown[] }
+  if (!tree.error) return tree.statements
+  if (tree.error_type !== 'parser') return undefined
+  await extract(connection, sql)
+  throw new EnvironmentError('query.sql', 'DuckDB does not parse this text the same way twice')
+}
+
+/** @throws EnvironmentError query.sql */
+function refuseFunctions(statements: readonly unknown[]): void {
+  const pending: unknown[] = [...statements]
+  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+    if (typeof node !== 'object' || node === null) continue
+    const { type, function: called, function_name: name } = node as { type?: unknown; function?: { function_name?: unknown }; function_name?: unknown }
+    const tableFunction = type === 'TABLE_FUNCTION' ? String(called?.function_name).toLowerCase() : undefined
+    if (tableFunction !== undefined && !TABLE_FUNCTIONS.has(tableFunction)) throw refusedFunction(tableFunction)
+    if (typeof name === 'string' && REFUSED_FUNCTIONS.has(name.toLowerCase())) throw refusedFunction(name)
+    pending.push(...Object.values(node).filter((value) => value !== undefined))
+  }
+}
+
+function refusedFunction(name: string): EnvironmentError {
+  return new EnvironmentError('query.sql', `function ${name} is refused: a query reads the lake and nothing else`)
+}
+
+/** Of the first statement that does more than read; of one that DuckDB does not even prepare, by its first word if that is known. */
+async function kindOf(duck: Duck, connection: DuckDBConnection, sql: string, word: string): Promise<string> {
+  const extracted = await extract(connection, sql)
+  for (let i = 0; i < extracted.count; i++) {
+    const kind = await extracted.prepare(i).then(({ statementType }) => duck.StatementType[statementType], () => undefined)
+    if (kind === undefined) return i === 0 && word !== '' ? word.toUpperCase() : 'a statement of this text'
+    if (kind !== 'SELECT') return kind
+  }
+  return 'this text'
+}
+
+function refused(kind: string, word = ''): EnvironmentError {
+  const reading = 'a lake is only read (SELECT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN)'
+  const advice = kind === 'SET' ? '; memory and threads are options of ltap query, --memory-limit and --threads'
+    : /^PIVOT$/i.test(word) ? '; PIVOT … ON column needs its values: IN (…)' : ''
+  return new EnvironmentError('query.sql', `${kind} is refused: ${reading}${advice}`)
+}
+
+async function extract(connection: DuckDBConnection, sql: string): Promise<DuckDBExtractedStatements> {
+  try {
+    return await connection.extractStatements(sql)
+  } catch (error) {
+    // DuckDB has no message of its own for a text of blanks and comments only.
+    const isEmpty = error instanceof Error && /^(?:Failed to extract statements: )?Error in native callback/.test(error.message)
+    throw isEmpty ? new EnvironmentError('query.sql', 'no SQL statement') : error
+  }
+}

@@ -1,0 +1,113 @@
+import type { DuckDBConnection } from '@duckdb/node-api'
+import { EnvironmentError } from '../../common/errors.ts'
+import { type DatabaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings } from '../../lake/viewnames.ts'
+import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
+import { notReadText } from '../../lake/notread.ts'
+import { createView, globEscape, quoteText, type ViewColumns, virtualColumnText } from '../../lake/views.ts'
+import { checkLakeFile } from '../lakefile.ts'
+
+/**
+ * The views a text of SQL needs: a view costs about a millisecond, because DuckDB opens its files. So user tables are there if their
+ * name occurs in the text or it may ask for a list of tables, everything else (catalogs, TOAST, sequences) only if its name occurs.
+ */
+export class LakeViews {
+  private readonly manifest: Manifest
+  readonly names: DatabaseNames
+  private readonly root: string
+  private readonly sql: string
+  private readonly relations: readonly NamedRelation[]
+  private readonly problems: string[] = []
+  /** What views do not show although a server would. */
+  readonly lacking = new Set<string>()
+  /** Relations whose files were looked at. */
+  private readonly checked = new Set<LakeRelation>()
+
+  constructor(lake: string, manifest: Manifest, names: DatabaseNames, sql: string) {
+    this.manifest = manifest
+    this.names = names
+    this.root = lake.endsWith('/') ? lake : `${lake}/`
+    this.sql = foldName(sql).replaceAll('""', '"')
+    const listing = /\b(show|describe|information_schema|duckdb_\w+|pragma)\b/.test(this.sql)
+    this.relations = names.relations.filter(({ relation, name }) => {
+      return (listing && isUserTable(relation)) || this.mentions(name)
+    })
+  }
+
+  private mentions(name: string): boolean {
+    return this.sql.includes(foldName(name))
+  }
+
+  async create(connection: DuckDBConnection): Promise<void> {
+    const catalog = quoteName(this.names.catalog)
+    const schemas = new Set(this.relations.map(({ schema }) => schema))
+    const physical = new Set(this.relations.map(({ physicalSchema }) => physicalSchema).filter((name) => this.mentions(name)))
+    const pgCatalog = this.names.schemas.get('pg_catalog')
+    const path = ['public', ...[...schemas].filter((schema) => schema === pgCatalog)]
+    const script = [
+      "SET TimeZone = 'UTC';\n",
+      `ATTACH ':memory:' AS ${catalog};\n`,
+      // DuckDB's own pg_catalog would answer for the lake's: with a catalog of that name it is an error instead.
+      ...(/\bpg_catalog"?\s*\./.test(this.sql) ? ["ATTACH ':memory:' AS pg_catalog;\n"] : []),
+      ...['public', ...schemas, ...physical].map((schema) => `CREATE SCHEMA IF NOT EXISTS ${catalog}.${quoteName(schema)};\n`),
+      ...this.relations.map((named) => this.view(named, 'overflow')),
+      ...this.relations.filter(({ physicalSchema }) => physical.has(physicalSchema)).map((named) => this.view(named, 'physical')),
+      `SET search_path = ${quoteText(path.map((schema) => `${catalog}.${quoteName(schema)}`).join(','))};\n`,
+    ]
+    try {
+      await connection.run(script.join(''))
+    } catch (error) {
+      throw new EnvironmentError('lake.files', error instanceof Error ? error.message.split('\n')[0]! : String(error))
+    }
+  }
+
+  private view(named: NamedRelation, columns: ViewColumns): string {
+    if (columns === 'physical' && named.relation.files.length === 0) return ''
+    const view = createView(named, this.names, { root: this.root, columns, catalog: this.names.catalog })
+    if (view.problem !== undefined) {
+      this.problems.push(view.problem)
+      return ''
+    }
+    for (const member of view.members) this.check(member)
+    for (const sentence of view.lacking) this.lacking.add(sentence)
+    return view.sql
+  }
+
+  /** A file of another relation may well have the same columns. */
+  private check(relation: LakeRelation): void {
+    if (this.checked.has(relation)) return
+    this.checked.add(relation)
+    for (const file of relation.files) checkLakeFile(this.root, this.manifest, relation, file)
+  }
+
+  /** Every file that the views read, as a path and as the pattern that stands in a view. */
+  files(): string[] {
+    const paths = [...this.checked].flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
+    return paths.map((path) => this.root + path).flatMap((path) => (globEscape(path) === path ? [path] : [path, globEscape(path)]))
+  }
+
+  /** What helps with a column that was not found: of a relation that the text names, a virtual column. */
+  virtualColumnHint(reason: string): string {
+    const [, asked = ''] = /(?:Referenced column|does not have a column named|Column with name) "([^"]+)"/.exec(reason) ?? []
+    const found = this.relations.flatMap(({ relation }) => relation.virtualColumns ?? []).find(({ name }) => foldName(name) === foldName(asked))
+    return found === undefined ? '' : ` (${virtualColumnText(found)})`
+  }
+
+  /** What helps with a table that was not found. */
+  hints(): string {
+    const tables = this.names.relations.filter(({ relation }) => isUserTable(relation))
+    const shown = tables.slice(0, 20).map(({ schema, name }) => (schema === 'public' ? name : `${schema}.${name}`))
+    const more = tables.length > shown.length ? `, … (${tables.length} in all)` : ''
+    const notRead = this.names.notRead.filter((entry) => this.mentions(entry.name))
+    return [
+      ...notRead.slice(0, 5).map((entry) => `not in the lake: ${notReadText(entry)}`),
+      ...this.problems.slice(0, 5),
+      `tables of ${this.names.database.name}: ${shown.join(', ') || 'none'}${more}`,
+      ...renamings(this.names, this.relations).slice(0, 5),
+    ].join('; ')
+  }
+
+  pgCatalogHint(): string {
+    const schema = this.names.schemas.get('pg_catalog')
+    return `pg_catalog is DuckDB's own schema: write pg_class alone, or ${schema}.pg_class`
+  }
+}

@@ -1,0 +1,154 @@
+import { realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { type CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
+import { formatLsn } from '../common/ids.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import type { LakeRelation, Manifest } from '../lake/manifest.ts'
+import { openClusterFiles } from '../io/datadir/clusterfiles.ts'
+import { openDataDirectory } from '../io/datadir/datadir.ts'
+import { FolderLock, LOCK_NAME } from '../io/folderlock.ts'
+import { breathe, remarkOnEnd, stopIfEnding } from '../io/interruption.ts'
+import type { OnProgress } from './jobprogress.ts'
+import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
+import { Pool, type Workers } from './pool.ts'
+import { oneTable } from './selection.ts'
+import { RebuildTarget } from '../io/rebuildtarget.ts'
+
+export interface RebuildLakeOptions {
+  lake: string
+  /** A copy of the data directory; its heap files are overwritten. */
+  pgdata: string
+  /** Only this database's relations. */
+  database?: string
+  /** Only this table (`schema.name`, see catalog/tablename.ts) and its TOAST relation. */
+  table?: string
+  /** Overwrite even the data directory that the lake was read from. */
+  force: boolean
+  /** As for transcodeLake. */
+  workers: number | Workers
+  onProgress?: OnProgress
+}
+
+export interface RebuildReport {
+  relations: number
+  pages: number
+  bytes: number
+}
+
+/**
+ * Overwrites the heap files of a data directory with pages rebuilt from Parquet alone. The directory must be clean, stopped, of the same
+ * cluster and at the same checkpoint; indexes and everything else in it stay as they are.
+ * @throws EnvironmentError rebuild.*, lake.*, datadir.*; CorruptionError if a file does not lead back to its pages
+ */
+export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildReport> {
+  const manifest = readManifest(options.lake)
+  const { control } = openDataDirectory(options.pgdata)
+  checkSameState(manifest, control, formatLsn(openClusterFiles(options.pgdata).lsn))
+  const pgdata = realpathSync(options.pgdata)
+  if (pgdata === manifest.source && !options.force) {
+    throw new EnvironmentError('rebuild.source', 'this is the data directory the lake was read from; rebuild into a copy, or say --force', { file: pgdata })
+  }
+  const relations = chooseRelations(manifest, options)
+  const lock = new FolderLock(pgdata, join(pgdata, LOCK_NAME))
+  try {
+    return await new RebuildJob(options, manifest, pgdata, relations).run()
+  } finally {
+    await stopIfEnding()
+    lock.release()
+  }
+}
+
+const HALF_OVERWRITTEN = 'the data directory is half overwritten: start no server on it, make a new copy'
+
+class RebuildJob {
+  private readonly options: RebuildLakeOptions
+  private readonly manifest: Manifest
+  private readonly relations: readonly { relation: LakeRelation; target: RebuildTarget }[]
+
+  constructor(options: RebuildLakeOptions, manifest: Manifest, pgdata: string, relations: readonly LakeRelation[]) {
+    this.options = options
+    this.manifest = manifest
+    this.relations = relations.map((relation) => ({ relation, target: new RebuildTarget(pgdata, relation, options.force) }))
+  }
+
+  async run(): Promise<RebuildReport> {
+    const pool = new Pool(this.options.workers)
+    try {
+      await this.checkAll(pool)
+      return await this.overwrite(pool)
+    } finally {
+      await pool.close()
+    }
+  }
+
+  /** Every file of the lake and every place in the data directory, before the first byte is overwritten. */
+  private async checkAll(pool: Pool): Promise<void> {
+    const { lake } = this.options
+    try {
+      for (const { target } of this.relations) {
+        target.check()
+        await breathe()
+      }
+      await settleAll(this.relations.flatMap(({ relation }) => relation.files.map(async (file) => {
+        await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected: expectedFile(this.manifest, relation, file) })
+      })))
+    } catch (error) {
+      throw withRemark(error, 'nothing was overwritten')
+    }
+  }
+
+  private async overwrite(pool: Pool): Promise<RebuildReport> {
+    const { lake, onProgress, force } = this.options
+    const pages = this.relations.reduce((sum, { relation: { forks } }) => sum + (forks.main ?? 0), 0)
+    let done = 0
+    onProgress?.(0, pages * BLOCK_SIZE, '')
+    const forget = remarkOnEnd(HALF_OVERWRITTEN)
+    try {
+      for (const { target } of this.relations) {
+        target.resize()
+        await breathe()
+      }
+      await settleAll(this.relations.flatMap(({ relation, target }) => relation.files.map(async (file) => {
+        const expected = expectedFile(this.manifest, relation, file)
+        await pool.run('rebuild', { lake, path: file.path, crc32: file.crc32, expected, target: target.place, force })
+        done += file.blockCount
+        onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, lakeRelationName(relation))
+      })))
+      for (const { target } of this.relations) {
+        target.sync()
+        await breathe()
+      }
+    } catch (error) {
+      throw withRemark(error, HALF_OVERWRITTEN)
+    } finally {
+      forget()
+    }
+    return { relations: this.relations.length, pages, bytes: pages * BLOCK_SIZE }
+  }
+}
+
+/** Waits for the rest after a failure: no task may still write when the caller says what happened. */
+async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(promises)).find((result) => result.status === 'rejected')
+  await stopIfEnding()
+  if (failed) throw failed.reason
+}
+
+function withRemark(error: unknown, remark: string): unknown {
+  if (!isPositioned(error)) return error
+  const Same = error.constructor as typeof CorruptionError
+  return new Same(error.code, `${error.reason}; ${remark}`, error.position)
+}
+
+function chooseRelations(manifest: Manifest, { database, table }: RebuildLakeOptions): LakeRelation[] {
+  const stored = manifest.relations.filter(({ relkind, path }) => relkind !== 'p' && path !== '')
+  const inDatabase = database === undefined ? stored : stored.filter((relation) => relation.database === database)
+  if (database !== undefined && inDatabase.length === 0) {
+    throw new EnvironmentError('rebuild.database', `the lake has no database '${database}'; it has ${manifest.databases.map(({ name }) => name).join(', ')}`)
+  }
+  if (table === undefined) return inDatabase
+  const named = oneTable(inDatabase.filter(({ visible }) => visible), table)
+  if (named.length > 1) throw new EnvironmentError('rebuild.table', `several databases have a table '${table}'; name one with --database`)
+  const toast = inDatabase.filter(({ relkind, oid, dbOid }) => relkind === 't' && dbOid === named[0]!.dbOid && oid === named[0]!.toastRelId)
+  return [...named, ...toast]
+}

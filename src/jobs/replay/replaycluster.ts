@@ -1,0 +1,178 @@
+import { join } from 'node:path'
+import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } from '../../replay/replay.ts'
+import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
+import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
+import { endPosition } from '../../wal/pageheader.ts'
+import type { WalRecord } from '../../wal/record.ts'
+import type { TransactionState } from '../../xact/transactionstate.ts'
+import { readControlFile } from '../../io/datadir/datadir.ts'
+import type { OnProgress } from '../jobprogress.ts'
+import { breathe, onEnd, stopIfEnding } from '../../io/interruption.ts'
+import { refuseInside, refuseScheme } from '../../io/localpath.ts'
+import { writeFile } from '../../io/create.ts'
+import type { PageStore } from '../../io/pagestore/pagestore.ts'
+import { WalInventory } from '../../io/walsource/inventory.ts'
+import { openWal, type WalSource } from '../../io/walsource/walsource.ts'
+import { replayState } from '../../io/pagestore/replaystate.ts'
+import { type StartedReplay, startReplay } from './startreplay.ts'
+
+export interface ReplayClusterOptions {
+  /** Data directory of a server that does not run, plain base backup, or folder of pg_basebackup's tar files. Not changed. */
+  source: string
+  /** Folder of the WAL, or one segment; default: what came with the source. */
+  wal?: string
+  /** A new folder, or one that an earlier replay of this cluster left, which goes on. */
+  out: string
+  target?: ReplayTarget
+  timeline?: number | 'latest'
+  /** Memory for pages, default 256 MiB. */
+  cacheBytes?: number
+  /** Of WAL bytes. */
+  onProgress?: OnProgress
+  /** Makes those who look on, see {@link Replay}; `state` gives that of the transactions as of the record at hand. */
+  observe?: (started: StartedReplay, state: () => Readonly<TransactionState>) => Pick<ReplayOptions, 'pages' | 'transactions'>
+}
+
+export interface ReplayReport {
+  systemIdentifier: string
+  major: number
+  timeline: number
+  /** Where this run began. */
+  from: string
+  /** What the folder holds: every record that ends at or before this. */
+  lsn: string
+  resumed: boolean
+  records: number
+  walBytes: number
+  /** Bytes of the source's relations that no server reads, not in the folder: part of a block, segments behind one that is not full. */
+  trailingBytes: number
+  /** Why it ended: the target, or why the WAL has no next record. */
+  end: string
+}
+
+/** Records between two looks at the clock-free progress. */
+const PROGRESS_EVERY = 1 << 14
+
+/**
+ * Makes `out` what the source's relations and transaction status were at the target. After an interruption, however rude, the same call
+ * goes on from the last durable state.
+ * @throws EnvironmentError replay.*, wal.*, datadir.*, backup.*, pagestore.*, file.*; CorruptionError and UnsupportedError with the LSN
+ */
+export async function replayCluster(options: ReplayClusterOptions): Promise<ReplayReport> {
+  const { source, out, timeline, cacheBytes, observe } = options
+  for (const path of [source, out, options.wal ?? '']) refuseScheme(path)
+  refuseInside(out, source)
+  const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
+  const { store, progress, resumed, trailingBytes, wal } = started
+  const forget = onEnd(() => store.close())
+  try {
+    const { major, systemIdentifier } = store.identity
+    const { checksums, walSegmentSize } = readControlFile(out, major)
+    const target = endingTarget(options.target ?? {}, walSegmentSize)
+    refusePast({ ...progress, lsn: endPosition(progress.lsn, walSegmentSize) }, target, resumed)
+    const replay: Replay = new Replay(store, progress, { major, checksums, target, ...observe?.(started, () => replay.transactionState) })
+    const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
+    const end = await job.run(wal, target, options.onProgress)
+    return {
+      systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
+      lsn: formatWalPosition(replay.position), resumed, records: job.records, walBytes: replay.position - progress.lsn, trailingBytes, end,
+    }
+  } finally {
+    forget()
+    await stopIfEnding()
+    store.close()
+  }
+}
+
+function endingTarget(target: ReplayTarget, segmentSize: number): ReplayTarget {
+  return target.lsn === undefined ? target : { ...target, lsn: endPosition(target.lsn, segmentSize) }
+}
+
+function refusePast({ lsn, time }: Pick<ReplayProgress, 'lsn' | 'time'>, target: ReplayTarget, resumed: boolean): void {
+  const late = (target.lsn !== undefined && target.lsn < lsn) || (target.time !== undefined && target.time < time)
+  if (!late) return
+  const wanted = target.lsn !== undefined ? formatWalPosition(target.lsn) : timeText(Number(target.time))
+  const advice = resumed ? 'replay into another folder, from a copy that is older' : 'take a copy or a base backup that is older'
+  throw new EnvironmentError('replay.past', `the pages are those of ${formatWalPosition(lsn)} and ${timeText(time)}, later than ${wanted}; ${advice}`)
+}
+
+function timeText(microseconds: number): string {
+  return new Date(Math.floor(microseconds / 1000) + POSTGRES_EPOCH_SECONDS * 1000).toISOString()
+}
+
+class ReplayJob {
+  records = 0
+  private readonly replay: Replay
+  private readonly store: PageStore
+  private readonly wal: WalSource
+
+  constructor(replay: Replay, store: PageStore, wal: WalSource) {
+    this.replay = replay
+    this.store = store
+    this.wal = wal
+  }
+
+  /** @returns why it ended */
+  async run(folder: string, target: ReplayTarget, onProgress: OnProgress | undefined): Promise<string> {
+    const { replay, store, wal } = this
+    const from = replay.position
+    const total = onProgress === undefined ? 0 : Math.max((target.lsn ?? this.lastByte(folder)) - from, 1)
+    onProgress?.(0, total, '')
+    try {
+      for (let record = wal.read(); ; record = wal.read()) {
+        if (record === undefined || !this.apply(record)) {
+          this.finish(record === undefined)
+          onProgress?.(total, total, '')
+          return record === undefined ? wal.end!.reason : 'the target is reached'
+        }
+        if (store.needsFlush) store.flush(replayState(replay.progress))
+        if (++this.records % PROGRESS_EVERY !== 0) continue
+        onProgress?.(Math.min(replay.position - from, total), total, formatWalPosition(replay.position))
+        await breathe()
+      }
+    } finally {
+      wal.close()
+    }
+  }
+
+  /** What was reached is kept even if it is not enough: the next call goes on with more WAL, or to a later point. */
+  private finish(endOfWal: boolean): void {
+    const { replay, store } = this
+    try {
+      replay.finish(endOfWal)
+    } catch (error) {
+      if (error instanceof EnvironmentError) store.flush(replayState(replay.progress))
+      throw error
+    }
+    store.flush(replayState(replay.progress))
+  }
+
+  private apply(record: WalRecord): boolean {
+    try {
+      return this.replay.apply(record)
+    } catch (error) {
+      if (!isPositioned(error)) throw error
+      throw error.at({ file: this.dump(record, error.message) })
+    }
+  }
+
+  /** The record and the pages it names, as they were when the error was found. @returns the file of the record */
+  private dump(record: WalRecord, message: string): string {
+    const name = join(this.store.path, 'ltap', `failed-${formatWalPosition(record.startLsn).replace('/', '-')}`)
+    writeFile(`${name}.record`, record.bytes.subarray(record.start, record.start + record.length))
+    writeFile(`${name}.txt`, `${message}\n`)
+    for (let i = 0; i < record.blockCount; i++) {
+      const { id, spcOid, dbOid, relNumber, fork, block } = record.blocks[i]!
+      const known = this.store.exists({ spcOid, dbOid, relNumber }, fork)
+      const page = known ? this.store.fork(spcOid, dbOid, relNumber, fork)?.page(block) : undefined
+      if (page !== undefined) writeFile(`${name}.block${id}`, page.bytes)
+    }
+    return `${name}.record`
+  }
+
+  private lastByte(folder: string): WalPosition {
+    const last = new WalInventory(folder).numbers(this.wal.history, this.wal.segmentSize).at(-1)
+    return last === undefined ? 0 : (last + 1) * this.wal.segmentSize
+  }
+}

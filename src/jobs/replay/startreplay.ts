@@ -1,0 +1,182 @@
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Consistency, ReplayProgress } from '../../replay/replay.ts'
+import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
+import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
+import { formatWalPosition, walPosition, type WalPosition } from '../../common/ids.ts'
+import type { PgMajor } from '../../common/pgversion.ts'
+import { RM_XLOG_ID } from '../../wal/rmgr.ts'
+import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
+import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
+import { isSeedable, type Seed, seed } from '../../io/seed/seed.ts'
+import { findWalTar } from '../../io/seed/findtars.ts'
+import { EXTRACTED_WAL } from '../../io/seed/seedtar.ts'
+import { unpackWal } from '../../io/seed/waltar.ts'
+import { readControlFile, readMajor, readPrepared } from '../../io/datadir/datadir.ts'
+import { FileSlru } from '../../io/datadir/slru.ts'
+import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../../io/pagestore/openstore.ts'
+import type { PageStore, PageStoreOptions } from '../../io/pagestore/pagestore.ts'
+import { onEnd, stopIfEnding } from '../../io/interruption.ts'
+import { WalInventory } from '../../io/walsource/inventory.ts'
+import { openWal } from '../../io/walsource/walsource.ts'
+import { progressOf, replayState } from '../../io/pagestore/replaystate.ts'
+
+/** A page store that is ready to be moved along the WAL. */
+export interface StartedReplay {
+  store: PageStore
+  progress: ReplayProgress
+  /** It was there already, from a replay before this one. */
+  resumed: boolean
+  /** Of relations, found when the source was copied: no server reads them, and they are not kept. 0 if `resumed`. */
+  trailingBytes: number
+}
+
+export interface StartOptions {
+  /** Data directory, base backup, or folder of tar files. */
+  source: string
+  out: string
+  /** Folder of the WAL; default: the one that came with the source. */
+  wal: string | undefined
+  /** The one to follow. */
+  timeline: number | 'latest' | undefined
+  cacheBytes: number | undefined
+}
+
+/**
+ * Opens the page store at `out`, or seeds it from the source. @returns the folder of the WAL too
+ * @throws EnvironmentError replay.wal, pagestore.*, datadir.*, backup.*, wal.*, file.*; CorruptionError; UnsupportedError
+ */
+export async function startReplay(options: StartOptions): Promise<StartedReplay & { wal: string }> {
+  const { out, cacheBytes } = options
+  const storeOptions = cacheBytes === undefined ? {} : { cacheBytes }
+  if (isPageStore(out)) {
+    refuseAnother(options.source, out)
+    const wal = options.wal ?? [join(out, EXTRACTED_WAL), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
+    return resume(requireWal(wal, options.source), options, storeOptions)
+  }
+  // Before much is copied.
+  const tar = options.wal === undefined ? undefined : await findWalTar(options.wal)
+  if (options.wal !== undefined && tar === undefined) new WalInventory(options.wal)
+  if (!isSeedable(out)) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
+  const lock = lockPageStore(out)
+  // Another process may have been faster.
+  const isOurs = isSeedable(out)
+  const forget = onEnd(() => {
+    if (isOurs) rmSync(out, { recursive: true, force: true })
+  })
+  try {
+    const seeded = await seed(options.source, out)
+    const wal = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
+    refuseOtherTimeline(seeded.start, seeded.timeline, wal, options.timeline)
+    createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
+    const store = openPageStore(out, storeOptions, lock)
+    return { store, progress: progressOf(store.flushed), resumed: false, trailingBytes: seeded.trailingBytes, wal }
+  } catch (error) {
+    await stopIfEnding()
+    if (isOurs) rmSync(out, { recursive: true, force: true })
+    lock.release()
+    throw error
+  } finally {
+    forget()
+  }
+}
+
+/** Going on needs the WAL only, but a source of another cluster is a mistake. */
+function refuseAnother(source: string, out: string): void {
+  if (!existsSync(join(source, 'global/pg_control'))) return
+  const [theirs, ours] = [source, out].map((path) => readControlFile(path, readMajor(path)).systemIdentifier)
+  if (theirs === ours) return
+  throw new EnvironmentError('replay.system', `a replay of the cluster ${ours} is here, and not of ${theirs}; name another folder`, { file: out })
+}
+
+async function resume(named: string, { out, timeline }: StartOptions, storeOptions: PageStoreOptions): Promise<StartedReplay & { wal: string }> {
+  const store = openPageStore(out, storeOptions)
+  try {
+    const tar = await findWalTar(named)
+    const wal = tar === undefined ? named : await unpackWal(tar, out)
+    const progress = progressOf(store.flushed)
+    refuseOtherTimeline(progress.lsn, progress.transactions.timeline, wal, timeline)
+    return { store, progress, resumed: true, trailingBytes: 0, wal }
+  } catch (error) {
+    store.close()
+    throw error
+  }
+}
+
+/** As InitWalRecovery (xlogrecovery.c): the WAL must go on where the pages are. */
+function refuseOtherTimeline(lsn: WalPosition, timeline: number, wal: string, to: number | 'latest' = 'latest'): void {
+  const inventory = new WalInventory(wal)
+  const wanted = to === 'latest' ? inventory.newestTimeline : to
+  const entry = inventory.history(wanted).find((known) => known.timeline === timeline)
+  if (entry !== undefined && entry.begin <= lsn && lsn <= entry.end) return
+  const why = entry === undefined ? `which is no ancestor of ${wanted}`
+    : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
+  throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)
+}
+
+function requireWal(wal: string | undefined, source: string): string {
+  if (wal !== undefined) return wal
+  throw new EnvironmentError('replay.wal', 'no WAL came with it; name its folder with --wal', { file: source })
+}
+
+function progressOfSeed(seeded: Seed, out: string, wal: string, timeline: StartOptions['timeline']): ReplayProgress {
+  const { major, control, start, checkpoint } = seeded
+  const clog = new FileSlru(join(out, 'pg_xact'))
+  const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, timeline, seeded)
+  const transactions: TransactionState = startState(from, readPrepared({ path: out, major }), clog)
+  return {
+    lsn: start, time: timeOf(seeded), consistency: consistencyOf(seeded), transactions,
+    redo: { walLogHints: control.walLogHints, invalidPages: [] },
+  }
+}
+
+/**
+ * In the pages of a clean copy nothing ended after its checkpoint, whose time is in seconds. Of others it need not be known: a target
+ * before what is in their pages is one before they are consistent.
+ */
+function timeOf({ kind, control }: Seed): number {
+  return kind === 'clean' ? (control.checkpointTime - POSTGRES_EPOCH_SECONDS + 1) * 1_000_000 - 1 : 0
+}
+
+/** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */
+function consistencyOf({ start, consistentAt, backupEndOf, walDirectory, major, control }: Seed): Consistency {
+  if (backupEndOf !== undefined) return { at: consistentAt ?? start, backupEndOf, reached: false }
+  if (consistentAt !== undefined) return { at: consistentAt, reached: false }
+  if (walDirectory === undefined) {
+    throw new EnvironmentError('replay.wal', 'this server crashed: without its own pg_wal nobody knows how new its pages are; take a base backup')
+  }
+  return { at: endOfWal(walDirectory, start, major, control.systemIdentifier), reached: false }
+}
+
+function endOfWal(wal: string, start: WalPosition, major: PgMajor, systemIdentifier: bigint): WalPosition {
+  const source = openWal(wal, { start, exact: true, major, systemIdentifier })
+  try {
+    while (source.read() !== undefined);
+    return source.position
+  } finally {
+    source.close()
+  }
+}
+
+function startPointOfControl({ control }: Seed): StartPoint {
+  const { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid } = control
+  return { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid }
+}
+
+/** A base backup's pg_control may be of a later checkpoint than the one that backup_label names. */
+function startPointOfRecord(wal: string, timeline: StartOptions['timeline'], { checkpoint, major, control }: Seed): StartPoint {
+  const source = openWal(wal, { start: checkpoint, exact: true, timeline, major, systemIdentifier: control.systemIdentifier })
+  try {
+    const record = source.read()
+    const isCheckpoint = record?.rmgr === RM_XLOG_ID && (record.op === XLOG_CHECKPOINT_SHUTDOWN || record.op === XLOG_CHECKPOINT_ONLINE)
+    if (record === undefined || !isCheckpoint) {
+      throw new CorruptionError('replay.checkpoint', `no checkpoint record where backup_label names one: ${source.end?.reason ?? 'another record'}`, {
+        lsn: formatWalPosition(checkpoint),
+      })
+    }
+    const { thisTimeline, ...rest } = decodeCheckPoint(record, major)
+    return { ...rest, timeline: thisTimeline }
+  } finally {
+    source.close()
+  }
+}

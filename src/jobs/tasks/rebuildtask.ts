@@ -1,0 +1,90 @@
+import { closeSync } from 'node:fs'
+import { join } from 'node:path'
+import { PageRebuilder } from '../../columnar/rebuild.ts'
+import { CorruptionError, isPositioned } from '../../common/errors.ts'
+import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { writeFully } from '../../io/create.ts'
+import { fileError } from '../../io/datadir/files.ts'
+import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
+import { crcProblem } from '../lakefile.ts'
+import { LakeFileSource } from '../../io/lakefilesource.ts'
+import { openSegment, segmentFile, type TargetPlace } from '../../io/rebuildtarget.ts'
+
+/** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
+export interface RebuildTask {
+  lake: string
+  path: string
+  crc32: number
+  expected: ExpectedFile
+  target: TargetPlace
+  /** As for rebuildLake. */
+  force: boolean
+}
+
+const WRITE_BLOCKS = 128
+
+/** Returns the number of blocks written. @throws CorruptionError with the lake file; EnvironmentError */
+export function rebuild(task: RebuildTask): number {
+  const file = join(task.lake, task.path)
+  const writer = new BlockWriter(task.target, task.force)
+  let source: LakeFileSource | undefined
+  try {
+    source = new LakeFileSource(file)
+    const problem = crcProblem(source.crc32(), task.crc32)
+    if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
+    const rebuilder = new PageRebuilder(source)
+    checkFileDescriptor(rebuilder.descriptor, task.expected)
+    rebuilder.rebuild((block, page) => writer.add(block, page))
+    writer.flush()
+    return rebuilder.descriptor.blockCount
+  } catch (error) {
+    throw isPositioned(error) ? error.at({ file }) : error
+  } finally {
+    source?.close()
+    writer.close()
+  }
+}
+
+/** Collects consecutive blocks and writes them into 1 GiB segments. */
+class BlockWriter {
+  private readonly place: TargetPlace
+  private readonly force: boolean
+  private readonly buffer = new Uint8Array(WRITE_BLOCKS * BLOCK_SIZE)
+  private first = 0
+  private count = 0
+  private segment = -1
+  private fd: number | undefined
+
+  constructor(place: TargetPlace, force: boolean) {
+    this.place = place
+    this.force = force
+  }
+
+  add(block: number, page: Uint8Array): void {
+    if (this.count === WRITE_BLOCKS || (this.count > 0 && block % SEGMENT_BLOCKS === 0)) this.flush()
+    if (this.count === 0) this.first = block
+    this.buffer.set(page, this.count++ * BLOCK_SIZE)
+  }
+
+  flush(): void {
+    if (this.count === 0) return
+    const segment = Math.floor(this.first / SEGMENT_BLOCKS)
+    if (segment !== this.segment) {
+      this.close()
+      this.fd = openSegment(this.place, segment, this.force)
+      this.segment = segment
+    }
+    try {
+      writeFully(this.fd!, this.buffer.subarray(0, this.count * BLOCK_SIZE), (this.first % SEGMENT_BLOCKS) * BLOCK_SIZE)
+    } catch (error) {
+      throw fileError(error, segmentFile(this.place.file, segment))
+    }
+    this.count = 0
+  }
+
+  close(): void {
+    if (this.fd !== undefined) closeSync(this.fd)
+    this.fd = undefined
+    this.segment = -1
+  }
+}

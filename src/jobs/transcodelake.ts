@@ -1,0 +1,301 @@
+import { realpathSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
+import type { TupleDesc } from '../catalog/tupledesc.ts'
+import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext } from '../columnar/filedescriptor.ts'
+import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import { relationSchema } from '../columnar/schema.ts'
+import { type BlockRange, type Compression, fileRanges, withOverflow } from '../columnar/transcode.ts'
+import { CorruptionError } from '../common/errors.ts'
+import { formatLsn } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import type { TypeProfile } from '../datum/typedef.ts'
+import {
+  dataFileName, hiddenFileName, type LakeRelation, type Manifest, relationFolder,
+} from '../lake/manifest.ts'
+import type { NotRead } from '../lake/notread.ts'
+import { viewsFile } from '../lake/views.ts'
+import type { UnknownTransactions } from '../xact/snapshot.ts'
+import { type Cluster, type ClusterOptions, openCluster, type RelationStorage } from '../io/cluster.ts'
+import { fileError } from '../io/datadir/files.ts'
+import type { OnProgress } from './jobprogress.ts'
+import { lakeRelationName } from './lake.ts'
+import { refuseInside, refuseScheme } from '../io/localpath.ts'
+import { createFolder } from '../io/create.ts'
+import { stopIfEnding } from '../io/interruption.ts'
+import { Pool, type Workers } from './pool.ts'
+import { type RelationFilter, selectRelations } from './selection.ts'
+import type { SnapshotKey } from './tasks/snapshots.ts'
+import type { ForkFiles, TranscodeResult, TranscodeTask, WantedOverflow } from './tasks/transcodetask.ts'
+import { keepThreadPoolAwake } from '../io/threadpool.ts'
+import { UnfinishedLake } from './unfinishedlake.ts'
+import { LTAP_VERSION } from './version.ts'
+
+export interface TranscodeLakeOptions {
+  /** A clean data directory, or what replay made. */
+  pgdata: string
+  /** What `pgdata` was made from, for the manifest; default: `pgdata` itself. */
+  source?: string
+  /** An empty or missing folder. */
+  lake: string
+  filter?: RelationFilter
+  /** Worker threads to start; 0 runs everything on this thread. {@link Workers} serve several jobs, and the later ones faster. */
+  workers: number | Workers
+  compression: Compression
+  profile: TypeProfile
+  /** At damage: throw, or carry what is there and read on, see {@link ClusterOptions}. */
+  onCorrupt: 'fail' | 'carry'
+  unknownTransactions?: UnknownTransactions
+  /** With `carry`: of a data directory that has lost PG_VERSION. */
+  major?: PgMajor
+  onProgress?: OnProgress
+  /** Told what the user should know, as a sentence. */
+  onNotice?: (text: string) => void
+}
+
+/** Syncs wait for the disk, not for a core. */
+const SYNCS_AT_ONCE = 4
+
+/**
+ * Transcodes a clean or replayed data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
+ * @throws EnvironmentError datadir.*, lake.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
+ */
+export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
+  const cluster = openCluster(options.pgdata, clusterOptions(options))
+  refuseScheme(options.lake)
+  for (const folder of [options.pgdata, options.source ?? options.pgdata]) refuseInside(options.lake, folder)
+  const lake = new UnfinishedLake(options.lake, options.onNotice)
+  try {
+    const manifest = await new TranscodeJob(cluster, options).run()
+    await syncFiles(manifest, options.lake)
+    lake.finish(viewsFile(manifest), `${JSON.stringify(manifest, undefined, 1)}\n`)
+    return manifest
+  } catch (error) {
+    await stopIfEnding()
+    lake.abandon()
+    throw error
+  }
+}
+
+function clusterOptions({ onCorrupt, unknownTransactions = 'hide', major }: TranscodeLakeOptions): ClusterOptions {
+  return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
+}
+
+/** Every data file on disk: from then on the manifest may name them. */
+async function syncFiles(manifest: Manifest, lake: string): Promise<void> {
+  const paths = manifest.relations.flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
+  const done = keepThreadPoolAwake()
+  try {
+    for (let at = 0; at < paths.length; at += SYNCS_AT_ONCE) {
+      await Promise.all(paths.slice(at, at + SYNCS_AT_ONCE).map((path) => syncFile(join(lake, path))))
+    }
+  } finally {
+    done()
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'r')
+    try {
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+class TranscodeJob {
+  private readonly cluster: Cluster
+  private readonly options: TranscodeLakeOptions
+  private readonly descriptor: ClusterDescriptor
+  private readonly pool: Pool
+  private readonly toastIndexes = new Map<string, Promise<TranscodeTask['toast']>>()
+  private readonly snapshot: SnapshotKey
+  /** Whatever leaves a relation out says so here. */
+  private readonly notRead: NotRead[] = []
+  private readonly losses = new Set<string>()
+  private doneBytes = 0
+  private totalBytes = 0
+
+  constructor(cluster: Cluster, options: TranscodeLakeOptions) {
+    this.cluster = cluster
+    this.options = options
+    this.pool = new Pool(options.workers)
+    this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
+    this.descriptor = {
+      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,
+      lsn: formatLsn(cluster.lsn), profile: options.profile,
+    }
+  }
+
+  async run(): Promise<Manifest> {
+    const { cluster } = this
+    const selection = selectRelations(cluster, this.options.filter)
+    this.notRead.push(...selection.notRead)
+    const stored = selection.relations.flatMap((relation) => this.storage(relation))
+    this.totalBytes = stored.reduce((sum, { storage }) => sum + (storage.forks.main ?? 0) * BLOCK_SIZE, 0)
+    this.options.onProgress?.(0, this.totalBytes, '')
+    try {
+      // The largest relations first: the end of the work is then small pieces that keep every worker busy.
+      const order = [...stored].sort((a, b) => (b.storage.forks.main ?? 0) - (a.storage.forks.main ?? 0))
+      const results = await allOrFirstError(order.map(({ relation, storage }) => this.relation(relation, storage)))
+      const byPath = new Map(results.map((result) => [result.path, result]))
+      const relations = stored.map(({ storage }) => byPath.get(storage.relativePath)!)
+      const parents = await allOrFirstError(selection.parents.map((parent) => this.parent(parent)))
+      return this.manifest([...relations, ...parents], selection.complete)
+    } finally {
+      await this.pool.close()
+    }
+  }
+
+  private manifest(relations: LakeRelation[], complete: boolean): Manifest {
+    const { cluster, descriptor } = this
+    const relative = (dir: string, relNumber: number): string => `${dir.slice(realpathSync(this.options.pgdata).length + 1)}/${relNumber}`
+    return {
+      format: FORMAT_VERSION, createdBy: `ltap ${LTAP_VERSION}`, profile: descriptor.profile, systemIdentifier: descriptor.systemIdentifier,
+      major: descriptor.major, catalogVersion: cluster.control.catalogVersion, blockSize: BLOCK_SIZE, checksums: descriptor.checksums,
+      lsn: descriptor.lsn, timeline: cluster.timeline, source: realpathSync(this.options.source ?? this.options.pgdata), complete,
+      databases: cluster.databases.map(({ oid, name, template }) => ({ oid, name, template })),
+      relations, orphans: complete ? cluster.orphans().map(({ dir, relNumber }) => relative(dir, relNumber)) : [],
+      temporaryFiles: complete ? cluster.temp().length : 0, notRead: this.notRead, ...this.damage(relations),
+    }
+  }
+
+  /** With `carry` a relation whose files are missing or damaged is left out, and that is said. */
+  private storage(relation: Relation): { relation: Relation; storage: RelationStorage }[] {
+    try {
+      return [{ relation, storage: this.cluster.storage(relation) }]
+    } catch (error) {
+      if (this.options.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
+      const { database, schema, name, oid, relkind } = relation
+      this.notRead.push({ database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'damaged', reason: error.message })
+      return []
+    }
+  }
+
+  /** Only with `carry`: how the lake was read, and what was lost. */
+  private damage(relations: readonly LakeRelation[]): Pick<Manifest, 'unknownTransactions' | 'damage' | 'guessed'> {
+    const { onCorrupt, unknownTransactions: policy = 'hide' } = this.options
+    if (onCorrupt === 'fail') return {}
+    const rows = relations.reduce((sum, { lanes }) => sum + lanes.unknownStatus, 0)
+    const damage = [...new Set([...this.cluster.losses, ...this.losses])].sort()
+    return { unknownTransactions: { policy, rows }, ...(damage.length > 0 && { damage }), ...(this.cluster.guessed && { guessed: true as const }) }
+  }
+
+  private async relation(relation: Relation, storage: RelationStorage): Promise<LakeRelation> {
+    const { database, schema, name, oid, relkind, persistence, locator, visible, parents } = relation
+    const blocks = storage.forks.main ?? 0
+    createFolder(join(this.options.lake, relationFolder({ ...relation, ...locator, database: database.oid === 0 ? null : database.name })), this.options.lake)
+    const fork = { path: storage.path, segments: storage.segments }
+    const toast = blocks > 0 ? await this.toastOf(relation) : undefined
+    const { descriptor, files } = await this.files(relation, this.describe(relation, blocks), fork, toast)
+    const lanes = newLaneCounts()
+    for (const file of files) addLaneCounts(lanes, file.lanes)
+    return {
+      database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
+      forks: storage.forks, visible, ...(relation.populated ? {} : { populated: false }), toastRelId: relation.toastRelId, parents,
+      ...virtualOf(relation), ...columnsOf(descriptor, this.descriptor),
+      files: files.map(({ file }) => file), lanes, ...(storage.trailingBytes > 0 && { trailingBytes: storage.trailingBytes }),
+    }
+  }
+
+  private describe({ database, schema, name, oid, relkind, locator, desc }: Relation, blocks: number): RelationDescriptor {
+    const untyped: TupleDesc = { attributes: [], types: [] }
+    return {
+      ...locator, database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, blocks, encoding: database.encoding,
+      desc: desc ?? untyped,
+    }
+  }
+
+  /** All files of a relation, with the descriptor that is in them: one schema for all, whichever of them met a value that widens it. */
+  private async files(
+    relation: Relation, first: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'],
+  ): Promise<{ descriptor: RelationDescriptor; files: TranscodeResult[] }> {
+    const ranges = fileRanges(first.blocks)
+    for (let descriptor = first; ; ) {
+      const results = await allOrFirstError(ranges.map((range) => this.file(relation, descriptor, fork, toast, range)))
+      const files = results.flatMap((result) => ('file' in result ? [result] : []))
+      if (files.length === results.length) return { descriptor, files }
+      descriptor = withOverflow(descriptor, results.flatMap((result) => ('wanted' in result ? result.wanted : [])))
+      this.doneBytes -= first.blocks * BLOCK_SIZE
+    }
+  }
+
+  private async file(
+    relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], range: BlockRange,
+  ): Promise<TranscodeResult | WantedOverflow> {
+    const folder = relationFolder(descriptor)
+    const { lake, compression, onCorrupt } = this.options
+    const result = await this.pool.run('transcode', {
+      snapshot: this.snapshot, fork, range, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt, lake,
+      path: `${folder}/${dataFileName(range.firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(range.firstBlock)}`, toast,
+    })
+    if ('losses' in result) for (const loss of result.losses) this.losses.add(loss)
+    this.doneBytes += range.blockCount * BLOCK_SIZE
+    this.options.onProgress?.(this.doneBytes, this.totalBytes, lakeRelationName(descriptor))
+    return result
+  }
+
+  /** The index of a relation's TOAST relation, made once. */
+  private toastOf(relation: Relation): Promise<TranscodeTask['toast']> {
+    if (relation.toastRelId === 0) return Promise.resolve(undefined)
+    const key = `${relation.database.oid}/${relation.toastRelId}`
+    let index = this.toastIndexes.get(key)
+    if (!index) {
+      index = this.indexToast(relation)
+      this.toastIndexes.set(key, index)
+    }
+    return index
+  }
+
+  private async indexToast({ database, toastRelId }: Relation): Promise<TranscodeTask['toast']> {
+    const toast = this.cluster.relations(database.oid).find(({ oid, visible }) => oid === toastRelId && visible)
+    if (!toast) return undefined
+    let storage: RelationStorage
+    try {
+      storage = this.cluster.storage(toast)
+    } catch (error) {
+      if (this.options.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
+      return undefined
+    }
+    const { path, segments, forks } = storage
+    const fork = { path, segments }
+    const index = forks.main ? await this.pool.run('toastIndex', { snapshot: this.snapshot, fork }) : { parts: [] }
+    return { relationId: toastRelId, fork, index }
+  }
+
+  /** A partitioned parent has no pages, but queries ask for it: its schema is in the manifest. */
+  private async parent({ database, schema, name, oid, parents, desc, virtualColumns }: UnstoredRelation): Promise<LakeRelation> {
+    const descriptor: RelationDescriptor = {
+      spcOid: 0, dbOid: database.oid, relNumber: 0, database: database.name, schema, name, oid, relkind: 'p', blocks: 0,
+      encoding: database.encoding, desc,
+    }
+    return {
+      database: database.name, schema, name, oid, relkind: 'p', persistence: 'p', spcOid: 0, dbOid: database.oid, relNumber: 0, path: '', forks: {},
+      visible: true, toastRelId: 0, parents, ...virtualOf({ virtualColumns }), ...columnsOf(descriptor, this.descriptor), files: [], lanes: newLaneCounts(),
+    }
+  }
+}
+
+/** Lakes of clusters without virtual columns have no such member. */
+function virtualOf({ virtualColumns }: Pick<Relation, 'virtualColumns'>): Pick<LakeRelation, 'virtualColumns'> {
+  return virtualColumns.length > 0 ? { virtualColumns } : {}
+}
+
+function columnsOf(relation: RelationDescriptor, cluster: ClusterDescriptor): { columns: string[]; overflow: boolean } {
+  const schema = relationSchema(schemaContext({ ...cluster, relation, displayScales: {}, pageFlags: 0 }))
+  return { columns: schema.columns.map(({ name }) => name), overflow: schema.overflow !== undefined }
+}
+
+/** Promise.all, but waits for the rest after a failure: no task may still write when the caller cleans up. */
+async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(promises)
+  const failed = settled.find((result) => result.status === 'rejected')
+  if (failed) throw failed.reason
+  return settled.map((result) => (result as PromiseFulfilledResult<T>).value)
+}

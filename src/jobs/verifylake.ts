@@ -1,0 +1,254 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import type { Relation } from '../catalog/relations.ts'
+import { CorruptionError } from '../common/errors.ts'
+import { formatLsn } from '../common/ids.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
+import type { NotRead } from '../lake/notread.ts'
+import { type NotShown, valuesNotShown } from '../lake/notshown.ts'
+import { type Cluster, type ClusterOptions, openCluster } from '../io/cluster.ts'
+import { fileError } from '../io/datadir/files.ts'
+import { excludedTables, exclusionReason } from './exclusion.ts'
+import type { OnProgress } from './jobprogress.ts'
+import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
+import { Pool, type Workers } from './pool.ts'
+import type { ForkFiles } from './tasks/transcodetask.ts'
+
+export interface VerifyLakeOptions {
+  lake: string
+  /** Without it the lake is audited alone: every page forms back to the CRC it had. */
+  pgdata?: string
+  /** Patterns of tables to leave out, as in {@link RelationFilter}. */
+  exclude?: readonly string[]
+  /** As for transcodeLake. */
+  workers: number | Workers
+  onProgress?: OnProgress
+}
+
+export interface LakeDifference {
+  /** `shop.public.orders`; undefined for the lake as a whole. */
+  relation?: string
+  file?: string
+  block?: number
+  reason: string
+}
+
+export interface LakeReport {
+  equal: boolean
+  systemIdentifier: string
+  lsn: string
+  /** Compared with a data directory, or audited alone. */
+  comparedWith: string | null
+  relations: number
+  files: number
+  pages: number
+  tuples: number
+  rows: number
+  hiddenRows: number
+  lanes: LaneCounts
+  forensic: {
+    /** Tuples no reader can ever see again; counted where there is a data directory. */
+    deadTuples: number
+    /** TOAST pointers of dead tuples whose chunks are gone. */
+    dangling: number
+    orphanFiles: readonly string[]
+    temporaryFiles: number
+    /** Hint bits that CLOG contradicts. */
+    hintContradictions: number
+    damagedPages: number
+    /** Bytes behind the last whole block of a relation, which no server reads. */
+    trailingBytes: number
+  }
+  /** Relations of the cluster that are not in the lake: nothing is said of them. */
+  notRead: readonly NotRead[]
+  /** Values that are in no column, by relation. */
+  notShown: readonly NotShown[]
+  /** Blocks, files and relations that differ. */
+  differing: number
+  /** The first differences of each file. */
+  differences: LakeDifference[]
+}
+
+/** @throws EnvironmentError if there is no lake, or the data directory is another cluster's or in another state */
+export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport> {
+  const manifest = readManifest(options.lake)
+  const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata, readAs(manifest))
+  if (cluster) checkSameState(manifest, cluster, formatLsn(cluster.lsn))
+  const pool = new Pool(options.workers)
+  try {
+    return await new VerifyJob(options, manifest, cluster, pool).run()
+  } finally {
+    await pool.close()
+  }
+}
+
+/** A lake that was read from a damaged data directory is compared with it as it was read. */
+function readAs({ unknownTransactions, major }: Manifest): ClusterOptions {
+  return unknownTransactions ? { onCorrupt: 'carry', unknownTransactions: unknownTransactions.policy, major } : {}
+}
+
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+/** A lake's relations less those that the patterns take in, which the report lists as not read. */
+function withoutExcluded({ relations, notRead }: Manifest, patterns: readonly string[]): Pick<Manifest, 'relations' | 'notRead'> {
+  const excluded = excludedTables<LakeRelation | NotRead>([...relations, ...notRead], patterns)
+  const owners = relations.filter((relation) => excluded.has(relation))
+  const entries = [...excluded].map(([{ database, schema, name, oid, relkind }, pattern]): NotRead =>
+    ({ database, schema, name, oid, relkind, why: 'excluded', reason: exclusionReason(pattern) }))
+  const isToast = ({ dbOid, relkind, oid }: LakeRelation): boolean =>
+    relkind === 't' && owners.some((owner) => owner.dbOid === dbOid && owner.toastRelId === oid)
+  return {
+    relations: relations.filter((relation) => !excluded.has(relation) && !isToast(relation)),
+    notRead: [...notRead.filter((entry) => !excluded.has(entry)), ...entries],
+  }
+}
+
+/** Those that are listed as not read, and their TOAST relations. */
+function leftOutRelations(relations: readonly Relation[], notRead: readonly NotRead[]): Set<Relation> {
+  const key = (database: string | null, oid: number): string => `${oid} ${database ?? ''}`
+  const own = ({ database }: Relation): string | null => (database.oid === 0 ? null : database.name)
+  const keys = new Set(notRead.map(({ database, oid }) => key(database, oid)))
+  const toast = relations.filter((relation) => keys.has(key(own(relation), relation.oid))).map((relation) => key(own(relation), relation.toastRelId))
+  for (const one of toast) keys.add(one)
+  return new Set(relations.filter((relation) => keys.has(key(own(relation), relation.oid))))
+}
+
+/** Tasks end in any order. */
+function byPlace(a: LakeDifference, b: LakeDifference): number {
+  const key = ({ relation = '', file = '' }: LakeDifference): string => `${relation}\0${file}`
+  return key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : (a.block ?? -1) - (b.block ?? -1)
+}
+
+class VerifyJob {
+  private readonly options: VerifyLakeOptions
+  private readonly manifest: Manifest
+  /** Those to verify. */
+  private readonly stored: readonly LakeRelation[]
+  private readonly pool: Pool
+  private readonly cluster: Cluster | undefined
+  private readonly report: LakeReport
+  private doneBytes = 0
+  private totalBytes = 0
+
+  constructor(options: VerifyLakeOptions, manifest: Manifest, cluster: Cluster | undefined, pool: Pool) {
+    this.options = options
+    this.manifest = manifest
+    this.cluster = cluster
+    this.pool = pool
+    const { relations, notRead } = withoutExcluded(manifest, options.exclude ?? [])
+    this.stored = relations.filter(({ relkind }) => relkind !== 'p')
+    this.report = {
+      equal: true, systemIdentifier: manifest.systemIdentifier, lsn: manifest.lsn, comparedWith: options.pgdata ?? null, relations: 0, files: 0,
+      pages: 0, tuples: 0, rows: 0, hiddenRows: 0, lanes: newLaneCounts(),
+      forensic: {
+        deadTuples: 0, dangling: 0, orphanFiles: manifest.orphans, temporaryFiles: manifest.temporaryFiles, hintContradictions: 0, damagedPages: 0,
+        trailingBytes: 0,
+      },
+      notRead, notShown: valuesNotShown(manifest.relations), differing: 0, differences: [],
+    }
+  }
+
+  async run(): Promise<LakeReport> {
+    const { stored, report } = this
+    this.totalBytes = stored.reduce((sum, { forks }) => sum + (forks.main ?? 0) * BLOCK_SIZE, 0)
+    this.options.onProgress?.(0, this.totalBytes, '')
+    const sources = this.sources(stored)
+    const order = [...stored].sort((a, b) => (b.forks.main ?? 0) - (a.forks.main ?? 0))
+    await Promise.all(order.map((relation) => this.relation(relation, sources.get(relation))))
+    report.forensic.dangling = report.lanes.dangling
+    report.differences.sort(byPlace)
+    report.equal = report.differing === 0
+    return report
+  }
+
+  /** The files of each relation of the lake, and as differences the relations that only one side has. */
+  private sources(stored: readonly LakeRelation[]): Map<LakeRelation, ForkFiles> {
+    const found = new Map<LakeRelation, ForkFiles>()
+    if (!this.cluster) return found
+    const lake = new Map(stored.map((relation) => [relation.path, relation]))
+    const relations = this.cluster.allRelations()
+    const leftOut = leftOutRelations(relations, this.report.notRead)
+    for (const relation of relations) {
+      const relativePath = this.cluster.relativePath(relation)
+      const twin = lake.get(relativePath)
+      if (twin) {
+        lake.delete(relativePath)
+        const source = this.source(relation, twin)
+        if (source) found.set(twin, source)
+      } else if (this.manifest.complete && !leftOut.has(relation)) {
+        this.differ({ relation: `${relation.database.name}.${relation.schema}.${relation.name}`, reason: `${relativePath} is not in the lake` })
+      }
+    }
+    for (const relation of lake.values()) this.differ({ relation: lakeRelationName(relation), reason: `${relation.path} is not in the data directory` })
+    return found
+  }
+
+  /** Undefined if the files of the data directory are damaged: then the lake's file is audited alone. */
+  private source(relation: Relation, twin: LakeRelation): ForkFiles | undefined {
+    try {
+      const { path, segments, forks } = this.cluster!.storage(relation)
+      const [here = 0, there = 0] = [forks.main, twin.forks.main]
+      if (here !== there) this.differ({ relation: lakeRelationName(twin), reason: `${here} blocks in the data directory, ${there} in the lake` })
+      return { path, segments }
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      this.differ({ relation: lakeRelationName(twin), reason: `the data directory is damaged: ${error.message}` })
+      return undefined
+    }
+  }
+
+  private async relation(relation: LakeRelation, fork: ForkFiles | undefined): Promise<void> {
+    const { report } = this
+    report.relations++
+    report.forensic.trailingBytes += relation.trailingBytes ?? 0
+    addLaneCounts(report.lanes, relation.lanes)
+    let next = 0
+    for (const { firstBlock, blockCount } of relation.files) {
+      if (firstBlock !== next) this.differ({ relation: lakeRelationName(relation), block: next, reason: `no file holds block ${next}` })
+      next = firstBlock + blockCount
+    }
+    if (next !== (relation.forks.main ?? 0)) {
+      this.differ({ relation: lakeRelationName(relation), reason: `the files end at block ${next}, the relation at ${relation.forks.main}` })
+    }
+    await Promise.all(relation.files.map((file) => this.file(relation, file, fork)))
+  }
+
+  private async file(relation: LakeRelation, file: LakeFile, fork: ForkFiles | undefined): Promise<void> {
+    const { report, options } = this
+    const where = { relation: lakeRelationName(relation), file: file.path }
+    report.files++
+    report.forensic.damagedPages += file.damaged.length
+    for (const path of [file.path, ...(file.hidden ? [file.hidden.path] : [])]) {
+      if (!isThere(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
+    }
+    const { pgdata } = options
+    const source = fork && pgdata !== undefined ? { snapshot: { pgdata, job: this.pool.job, options: readAs(this.manifest) }, fork } : undefined
+    const { checksums } = this.manifest
+    const result = await this.pool.run('verify', {
+      lake: options.lake, file, expected: expectedFile(this.manifest, relation, file), checksums, visible: relation.visible, source,
+    })
+    report.pages += result.pages
+    report.tuples += result.tuples
+    report.rows += result.rows
+    report.hiddenRows += result.hidden
+    report.forensic.deadTuples += result.dead
+    report.forensic.hintContradictions += result.hintContradictions
+    report.differing += result.differing
+    report.differences.push(...result.differences.map((difference) => ({ ...where, ...difference })))
+    this.doneBytes += file.blockCount * BLOCK_SIZE
+    options.onProgress?.(this.doneBytes, this.totalBytes, where.relation)
+  }
+
+  private differ(difference: LakeDifference): void {
+    this.report.differing++
+    this.report.differences.push(difference)
+  }
+}

@@ -1,0 +1,28 @@
+/** What a worker thread can do: one exported function per kind of task, each returning its outcome. */
+import { checkFile as runCheckFile, type CheckFileTask } from './tasks/checkfiletask.ts'
+import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
+import { type Outcome, outcomeOf } from './tasks/remote.ts'
+import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
+import { transcode as runTranscode, type TranscodeResult, type TranscodeTask, type WantedOverflow } from './tasks/transcodetask.ts'
+import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
+import type { ToastIndex } from '../io/toast/toastindex.ts'
+
+export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult | WantedOverflow>> {
+  return outcomeOf(() => runTranscode(task))
+}
+
+export function toastIndex(task: ToastIndexTask): Promise<Outcome<ToastIndex>> {
+  return outcomeOf(() => runToastIndex(task))
+}
+
+export function checkFile(task: CheckFileTask): Promise<Outcome<void>> {
+  return outcomeOf(() => runCheckFile(task))
+}
+
+export function rebuild(task: RebuildTask): Promise<Outcome<number>> {
+  return outcomeOf(() => runRebuild(task))
+}
+
+export function verify(task: VerifyTask): Promise<Outcome<VerifyResult>> {
+  return outcomeOf(() => runVerify(task))
+}

@@ -1,0 +1,2 @@
+/** Real Postgres servers, for demo, tests and benchmarks. */
+export { PostgresCluster } from './postgres.ts'
