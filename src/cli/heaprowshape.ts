@@ -5,7 +5,7 @@ import type { RowShape } from './rowprinter.ts'
 
 /** How row versions are printed; their columns come last. */
 export const HEAP_ROW_SHAPE: Omit<RowShape<HeapRow>, 'columns'> = {
-  physical: ['ctid', 'xmin', 'xmax', 'next', 'state'], numbers: ['xmin'], extra: ['dangling', 'unreadable', 'problem'],
+  physical: ['ctid', 'xmin', 'xmax', 'next', 'state'], right: ['xmin'], numbers: [], extra: ['dangling', 'unreadable', 'problem'],
   cellsOf: ({ block, offset, xmin, xmax, next, state }) => [`(${block},${offset})`, String(xmin), xmax, next, state],
   valuesOf: ({ values }) => values,
   extraOf: ({ dangling, unreadable, problem }) => [dangling, unreadable, problem],

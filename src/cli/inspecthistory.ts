@@ -30,7 +30,7 @@ const TEXT = {
 }
 
 const SHAPE: Omit<RowShape<HistoryRow>, 'columns'> = {
-  physical: ['file', 'ctid', 'xmin', 'xmax', 'state', 'from_lsn', 'from_time', 'to_lsn', 'to_time'], numbers: ['file', 'xmin'],
+  physical: ['file', 'ctid', 'xmin', 'xmax', 'state', 'from_lsn', 'from_time', 'to_lsn', 'to_time'], right: ['file', 'xmin'], numbers: ['file'],
   extra: ['dangling', 'problem', 'raw'],
   cellsOf: ({ file, block, offset, xmin, xmax, state, from, to }) =>
     [String(file), `(${block},${offset})`, String(xmin), xmax, state, lsnOf(from), timeOf(from), lsnOf(to), timeOf(to)],

@@ -17,7 +17,7 @@ export interface PageDescription {
   forkBlock: number
   /** Every byte is zero: never initialised. */
   zero: boolean
-  header: Omit<PageHeader, 'lsn'> & { lsn: string; flagNames: string[]; checksumState: 'ok' | 'mismatch' | 'none' }
+  header: Omit<PageHeader, 'lsn' | 'pruneXid'> & { lsn: string; pruneXid: string; flagNames: string[]; checksumState: 'ok' | 'mismatch' | 'none' }
   /** `index` for any page with a special space that is no sequence's: its items are no heap tuples. */
   kind: 'heap' | 'sequence' | 'index'
   problems: string[]
@@ -36,8 +36,9 @@ export interface ItemDescription {
 }
 
 export interface TupleDescription {
-  xmin: number
-  xmax: number
+  /** Transaction ids are strings in all JSON. */
+  xmin: string
+  xmax: string
   /** t_cid or t_xvac. */
   field3: number
   ctid: string
@@ -67,7 +68,7 @@ export function describePage(page: Uint8Array, block: number, forkBlock: number,
   const items = Array.from({ length: count }, (_, i) => describeItem(page, i + 1, kind, hex, problems))
   return {
     block, forkBlock, zero, kind, problems, items,
-    header: { ...header, lsn: formatLsn(header.lsn), flagNames: pageFlagNames(header.flags), checksumState },
+    header: { ...header, lsn: formatLsn(header.lsn), pruneXid: String(header.pruneXid), flagNames: pageFlagNames(header.flags), checksumState },
   }
 }
 
@@ -105,8 +106,8 @@ function describeTuple(page: Uint8Array, off: number, len: number): TupleDescrip
   const { infomask, infomask2, natts } = header
   const fits = SIZE_OF_TUPLE_HEADER + bitmapLength(natts) <= len
   return {
-    xmin: header.xmin,
-    xmax: header.xmax,
+    xmin: String(header.xmin),
+    xmax: String(header.xmax),
     field3: header.cid,
     ctid: `(${header.ctidBlock},${header.ctidOffset})`,
     natts,

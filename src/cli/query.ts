@@ -1,14 +1,16 @@
 import { text as readAll } from 'node:stream/consumers'
-import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type QueryFormat, queryLake } from '../jobs/query/query.ts'
+import { type Command, InvalidArgumentError } from 'commander'
+import { queryLake } from '../jobs/query/query.ts'
+import { addFormatOption, formatOf, type RowFormatName } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface QueryOptions {
   lake: string
   database?: string
-  format?: QueryFormat
+  format?: RowFormatName
   memoryLimit?: string
   threads?: number
+  timeout?: number
   json?: boolean
   verbose?: boolean
 }
@@ -27,19 +29,29 @@ const TEXT = {
 
 /** `ltap query`. */
 export function addQuery(program: Command, run: Run): void {
-  addVerb(program, 'query <sql>', TEXT)
+  addFormatOption(addVerb(program, 'query <sql>', TEXT))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .option('--database <name>', 'needed if the lake has several user databases')
-    .addOption(new Option('--format <format>', 'how rows are printed (default: table; with --json: json)').choices(['table', 'csv', 'json']))
     .option('--memory-limit <size>', "DuckDB's memory limit, such as 4GB")
     .option('--threads <count>', "DuckDB's threads", parseCount)
+    .option('--timeout <seconds>', 'end the query after so long, with exit code 3 (default: no limit)', parseSeconds)
     .action(async (sql: string, options: QueryOptions) => {
       const output = begin(run, options)
-      const { json, format = json ? 'json' : 'table', lake, database, memoryLimit, threads } = options
-      const request = { lake, format, sql: sql === '-' ? await readAll(run.streams.stdin) : sql }
-      const settings = { ...(database && { database }), ...(memoryLimit && { memoryLimit }), ...(threads && { threads }) }
+      const { lake, database, memoryLimit, threads, timeout } = options
+      const request = { lake, format: formatOf(output, options.format), sql: sql === '-' ? await readAll(run.streams.stdin) : sql }
+      const settings = { ...(database && { database }), ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }) }
       await queryLake({ ...request, ...settings, onNotice: output.notice }, output.write)
     })
+}
+
+/** Below what a timer of Node takes. */
+const SECONDS_MAX = 2_000_000
+
+function parseSeconds(text: string): number {
+  if (!/^\d{1,7}(?:\.\d{1,3})?$/.test(text) || Number(text) === 0 || Number(text) > SECONDS_MAX) {
+    throw new InvalidArgumentError('a number of seconds from 0.001 to 2000000 is needed.')
+  }
+  return Number(text)
 }
 
 function parseCount(text: string): number {

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
 import { alignedFormat, type Cells, csvFormat, jsonFormat, type RowFormat } from '../jobs/query/tabletext.ts'
+import { UsageError } from './failure.ts'
 import type { Output } from './output.ts'
 
 export type RowFormatName = 'table' | 'csv' | 'json'
@@ -12,7 +13,9 @@ const BATCH_CHARACTERS = 1 << 20
 export interface RowShape<T> {
   /** Names of the cells before the columns. */
   physical: readonly string[]
-  /** Those of them that are numbers. */
+  /** Those of them that stand at the right of their column. */
+  right: readonly string[]
+  /** Those of them that are numbers in JSON. */
   numbers: readonly string[]
   columns: readonly string[]
   /** Names of what only JSON has, after the columns. */
@@ -22,8 +25,14 @@ export interface RowShape<T> {
   extraOf: (row: T) => unknown[]
 }
 
+/** Of every verb that prints rows. */
 export function addFormatOption(command: Command): Command {
   return command.addOption(new Option('--format <format>', 'how rows are printed (default: table; with --json: json)').choices(['table', 'csv', 'json']))
+}
+
+/** @throws UsageError for two formats at once */
+export function checkFormat({ json, format }: { json?: boolean; format?: RowFormatName }): void {
+  if (json === true && format !== undefined && format !== 'json') throw new UsageError(`--json and --format ${format} exclude each other: give one of them`)
 }
 
 export function formatOf(output: Output, format: RowFormatName | undefined): RowFormatName {
@@ -62,11 +71,11 @@ export class RowPrinter<T> {
   }
 
   private rowFormat(sample: readonly Cells[]): RowFormat {
-    const { physical, columns, numbers, extra } = this.shape
+    const { physical, columns, right, extra } = this.shape
     if (this.format === 'json') return jsonFormat([...physical, 'columns', ...extra])
     const names = [...physical, ...columns]
     if (this.format === 'csv') return csvFormat(names)
-    return alignedFormat(names, names.map((name, i) => i < physical.length && numbers.includes(name)), sample)
+    return alignedFormat(names, names.map((name, i) => i < physical.length && right.includes(name)), sample)
   }
 
   /** Column values are strings, so that none loses a digit. */

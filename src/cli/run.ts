@@ -1,4 +1,4 @@
-import { Command, CommanderError, Help } from 'commander'
+import { Command, CommanderError, Help, type Option } from 'commander'
 import { printableLines } from '../common/printable.ts'
 import { stopIfEnding } from '../io/interruption.ts'
 import { refuseScheme } from '../io/localpath.ts'
@@ -13,6 +13,7 @@ import { addRebuild } from './rebuild.ts'
 import { addReplay } from './replay.ts'
 import { addTranscode } from './transcode.ts'
 import { addVerify } from './verify.ts'
+import { checkFormat } from './rowprinter.ts'
 import type { Run } from './verb.ts'
 
 const EXAMPLES = `
@@ -53,13 +54,14 @@ function buildProgram(run: Run): Command {
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
       writeErr: (text) => void stderr.write(printableLines(text)),
-      outputError: (text, write) => write(text.replace(/^error: /, 'ltap: ')),
+      outputError: (text, write) => write(text.replace(/^error: /, 'ltap: ').replace(/ is invalid\. ([a-z'].*)\.\n/s, ' is invalid: $1\n')),
     })
-    .configureHelp({ optionDescription: (option) => new Help().optionDescription(option).replace(' (default: [])', '') })
+    .configureHelp({ optionDescription })
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .hook('preAction', (_program, verb) => {
       run.verb = verb
+      checkFormat(verb.opts())
       refuseSchemes(verb)
     })
   // Verbs, in the order the help lists them.
@@ -71,6 +73,10 @@ function buildProgram(run: Run): Command {
   addInspect(program, run)
   addDemo(program, run)
   return program
+}
+
+function optionDescription(option: Option): string {
+  return `${new Help().optionDescription(option).replace(' (default: [])', '')}${option.mandatory ? ' (required)' : ''}`
 }
 
 /** Arguments and options that name no folder or file. */

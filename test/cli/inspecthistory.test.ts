@@ -44,6 +44,7 @@ describe('inspect history', () => {
     ])
     expect([rows[3]!['from_time'], rows[0]!['to_time'], rows[2]!['from_time']]).toEqual([times[0]!['at'], times[0]!['at'], times[1]!['at']])
     expect(rows[0]).toMatchObject({ from_time: null, dangling: [], problem: null, raw: null, to_lsn: rows[3]!['from_lsn'] })
+    expect(rows.map(({ file, xmin, xmax }) => [typeof file, typeof xmin, typeof xmax])).toEqual(rows.map(() => ['number', 'string', 'string']))
     expect([rows[2]!['to_lsn'], rows[2]!['to_time']]).toEqual([null, null])
   })
 

@@ -131,9 +131,10 @@ describe.each(majors())('Postgres %i', (major) => {
 
   test('--json has a document per record', async () => {
     const { stdout, code } = await ltap(['inspect', 'wal', wal.dir, '--start', wal.start, '--end', wal.end, '--relation', wal.relation, '--fullpage', '--json'])
-    const records = stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { rmgr: string; blocks: { relation: string; image: { compression: string } | null }[] })
+    const records = stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { rmgr: string; xid: unknown; blocks: { relation: string; image: { compression: string } | null }[] })
     expect(code).toBe(0)
     expect(records.length).toBeGreaterThan(5)
+    expect(new Set(records.map(({ xid }) => typeof xid))).toEqual(new Set(['string']))
     for (const { blocks } of records) expect(blocks.some(({ image }) => image?.compression === 'pglz' || image?.compression === null)).toBe(true)
     const stats = JSON.parse((await ltap(['inspect', 'wal', wal.dir, '--stats', 'record', '--json'])).stdout) as { type: string; count: number }[]
     const inserts = all.stdout.split('\n').filter((line) => line.startsWith('rmgr: Heap ') && line.includes('desc: INSERT off')).length

@@ -33,11 +33,30 @@ describe('exit codes and streams', () => {
     [['query', 'SELECT 1'], /^ltap: required option '--lake <dir>' not specified/],
     [['query', '--lake', lake], /^ltap: missing required argument 'sql'/],
     [['query', '--lake', lake, 'SELECT 1', '--format', 'xml'], /^ltap: option '--format <format>' argument 'xml' is invalid/],
-    [['inspect', 'page', 'x', '--block', '-1'], /^ltap: option '--block <number>' argument '-1' is invalid/],
+    [['inspect', 'page', 'x', '--block', '-1'], /^ltap: option '--block <number>' argument '-1' is invalid: [a-z][^.]*\n$/],
+    [['inspect', 'table', 'x', 'y', '--limit', '-1'], /^ltap: option '--limit <count>' argument '-1' is invalid: a number of rows is needed\n$/],
+    [['query', '--lake', lake, 'SELECT 1', '--timeout', '0'], /^ltap: option '--timeout <seconds>' argument '0' is invalid: a number of seconds/],
+    [['query', '--lake', lake, 'SELECT 1', '--json', '--format', 'csv'], /^ltap: --json and --format csv exclude each other: give one of them\n$/],
+    [['inspect', 'file', 'x', '--columns', 'id int', '--json', '--format', 'table'], /^ltap: --json and --format table exclude each other/],
   ])('usage: %j', async (argv, message) => {
     const { code, stdout, stderr } = await ltap(argv)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(message)
+  })
+
+  it('help marks the options that are required', async () => {
+    for (const verb of ['transcode', 'rebuild', 'query']) {
+      const { stdout } = await ltap([verb, '--help'])
+      expect(stdout).toMatch(/--lake <dir> [\s\S]*?\(required\)/)
+      expect(stdout.match(/\(required\)/g)!.length).toBe(verb === 'rebuild' ? 2 : 1)
+    }
+    expect((await ltap(['inspect', 'file', '--help'])).stdout).toMatch(/--columns <list> [\s\S]*?\(required\)/)
+  })
+
+  it('a query that takes too long ends with 3', async () => {
+    const { code, stdout, stderr } = await ltap(['query', '--lake', lake, '--timeout', '0.3', 'SELECT count(*) FROM range(1000000000), range(1000000)'])
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
+    expect(stderr).toMatch(/^ltap: query.timeout: the query was ended after 0.3 s: give it more with --timeout, or ask for less\n$/)
   })
 
   it('bad input is one line, with --verbose a stack trace', async () => {

@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(directory, { recursive: true }))
 
-async function query(sql: string, format: QueryFormat = 'csv', options: { database?: string; lake?: string } = {}): Promise<string> {
+async function query(sql: string, format: QueryFormat = 'csv', options: { database?: string; lake?: string; timeoutSeconds?: number } = {}): Promise<string> {
   let text = ''
   await queryLake({ lake, sql, format, threads: 2, memoryLimit: '512MB', ...options }, async (piece) => void (text += piece))
   return text
@@ -49,12 +49,58 @@ describe('tables', () => {
     expect(await query('SELECT * FROM pg_catalog_2.pg_class')).toBe('relname\nfrom the lake\n')
     expect(await query('SELECT * FROM pg_toast.pg_toast_9')).toBe('chunk_id\n9\n')
     expect(await query('SELECT last_value FROM orders_id_seq')).toBe('last_value\n5\n')
-    await expect(query('SELECT * FROM pg_catalog.pg_class')).rejects.toThrow(/write pg_class alone, or pg_catalog_2.pg_class/)
+    await expect(query('SELECT * FROM pg_catalog.pg_class')).rejects.toThrow(/write pg_class alone, or "pg_catalog_2".pg_class$/)
+    await expect(query('SELECT * FROM "pg_catalog"."pg_proc"')).rejects.toThrow(/pg_catalog is DuckDB's own schema, and the lake's has no table pg_proc$/)
   })
 
   it('lists of tables', async () => {
-    expect(await query('SHOW TABLES')).toBe('name\nmany\norders\n')
+    const all = 'schema,name\npublic,many\npublic,orders\nshop,t\n'
+    for (const sql of ['SHOW TABLES', 'show /* all */ tables;', 'PRAGMA show_tables', 'pragma show_tables;']) expect(await query(sql)).toBe(all)
+    expect(await query('SELECT 1 AS n; SHOW TABLES')).toBe(`n\n1\n\n${all}`)
+    expect(await query('SHOW TABLES FROM shop')).toBe('name\nt\n')
     expect(await query('DESCRIBE orders')).toContain('total,"DECIMAL(10,2)"')
+  })
+})
+
+describe('several statements', () => {
+  it('each gives its rows, an empty line between them', async () => {
+    expect(await query('SELECT 1 AS a; SELECT 2 AS b, NULL AS c WHERE false;\n FROM orders SELECT max(id) AS m')).toBe('a\n1\n\nb,c\n\nm\n4\n')
+    expect(await query('SELECT 1 AS a; SELECT 22 AS b', 'table')).toBe(' a\n---\n 1\n(1 row)\n\n  b\n----\n 22\n(1 row)\n')
+    expect((await query('SELECT id FROM many; SELECT id FROM many')).split('\n').length).toBe(2 * 50_001 + 2)
+  })
+
+  it('JSON takes one: it is one document', async () => {
+    expect(JSON.parse(await query('SELECT 1 AS a;', 'json'))).toEqual([{ a: 1 }])
+    await expect(query('SELECT 1; SELECT 2', 'json')).rejects.toMatchObject({ code: 'query.statements', message: expect.stringMatching(/2 statements/) as string })
+  })
+
+  it('one that fails does not take away what came before', async () => {
+    const pieces: string[] = []
+    const running = queryLake({ lake, format: 'csv', sql: "SELECT 1 AS a; SELECT 'x'::INT" }, async (piece) => void pieces.push(piece))
+    await expect(running).rejects.toMatchObject({ code: 'query.sql' })
+    expect(pieces.join('')).toMatch(/^a\n1\n/)
+  })
+})
+
+describe('a limit of time', () => {
+  const endless = 'SELECT count(*) FROM range(1000000000) a, range(1000000) b'
+
+  it.each([
+    ['before the first row', endless], ['in a later statement', `SELECT 1; ${endless}`],
+    ['between rows', 'SELECT a.range FROM range(1000000000) a, range(1000000) b WHERE (a.range + b.range) % 100000 = 0'],
+    ['while it is explained', `EXPLAIN ANALYZE ${endless}`],
+  ])('ends it %s', async (_where, sql) => {
+    await expect(queryLake({ lake, sql, format: 'csv', threads: 1, timeoutSeconds: 0.3 }, async () => {}))
+      .rejects.toMatchObject({ code: 'query.timeout', message: expect.stringMatching(/was ended after 0.3 s: give it more with --timeout/) as string })
+  })
+
+  it('counts the time of who reads the rows', async () => {
+    const slow = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60))
+    await expect(queryLake({ lake, sql: 'SELECT id FROM many', format: 'csv', timeoutSeconds: 0.2 }, slow)).rejects.toMatchObject({ code: 'query.timeout' })
+  })
+
+  it('leaves a query alone that is done before', async () => {
+    expect(await query('SELECT count(*) AS n FROM orders', 'csv', { timeoutSeconds: 600 })).toBe('n\n4\n')
   })
 })
 

@@ -70,6 +70,7 @@ const READ_ONLY = /^query.sql: (?:[A-Z_]+|a statement of this text) is refused: 
 const NO_FUNCTION = /^query.sql: function \w+ is refused: a query reads the lake and nothing else$/
 const NO_ACCESS = /^query.sql: (?:Permission Error: Cannot access (?:file|directory)|IO Error: .*disabled|Catalog Error: Table with name .* does not exist)/
 const ONE_SELECT = /^query.sql: EXPLAIN is run of one SELECT, and as the only statement$/
+const NO_VALUES = /^query.sql: PIVOT without IN \(…\) is refused, since DuckDB creates a type for it: write the values, PIVOT orders ON status IN \('new', 'paid'\)/
 const NOT_UNDERSTOOD = /^query.sql: (?:Parser|Syntax|Catalog|Binder|Invalid Input) Error/
 
 /** A text of each kind of statement at least, and what becomes of it: its rows as CSV, or the refusal. */
@@ -77,9 +78,9 @@ const STATEMENTS: Readonly<Record<string, readonly (readonly [sql: string, outco
   INVALID: [['SELEKT 1', NOT_UNDERSTOOD], ['', /no SQL statement/], ['/* nothing */ ;', /no SQL statement/]],
   SELECT: [
     ['SELECT count(*) AS n FROM orders', 'n\n9\n'], ['FROM orders SELECT max(id) AS n', 'n\n4\n'], ['VALUES (1)', 'col0\n1\n'],
-    ['SELECT 1; SELECT 2 AS n', 'n\n2\n'], ['WITH t AS (FROM range(3)) SELECT sum(range)::INT AS n FROM t', 'n\n3\n'],
-    ['SHOW TABLES', 'name\norders\nother\n'], ['DESCRIBE orders', /^column_name,/], ['SUMMARIZE orders', /^column_name,/], ['DESCRIBE SELECT 1', /^column_name,/],
-    ['SHOW ALL TABLES', /^database,/], 
+    ['SELECT 1 AS m; SELECT 2 AS n', 'm\n1\n\nn\n2\n'], ['WITH t AS (FROM range(3)) SELECT sum(range)::INT AS n FROM t', 'n\n3\n'],
+    ['SHOW TABLES', 'schema,name\npublic,orders\npublic,other\n'], ['DESCRIBE orders', /^column_name,/], ['SUMMARIZE orders', /^column_name,/], ['DESCRIBE SELECT 1', /^column_name,/],
+    ['SHOW ALL TABLES', /^database,/],
     ['SELECT * FROM (PIVOT orders ON id IN (1, 2) USING count(*))', /^1,2\n/],
     ["SELECT DISTINCT file_name = '$data' AS same FROM parquet_metadata('$pattern')", 'same\ntrue\n'],
   ],
@@ -102,7 +103,9 @@ const STATEMENTS: Readonly<Record<string, readonly (readonly [sql: string, outco
   CREATE: [
     ['CREATE TABLE memory.main.t(a int)', READ_ONLY], ['CREATE VIEW v AS SELECT 1', READ_ONLY], ["CREATE SECRET s (TYPE s3)", READ_ONLY],
     ['CREATE PERSISTENT SECRET s (TYPE s3)', READ_ONLY], ['CREATE MACRO f() AS 1', READ_ONLY], ["CREATE TEMP TABLE t AS FROM '$secret'", READ_ONLY],
-    ['PIVOT orders ON id USING count(*)', /PIVOT … ON column needs its values/], ['SELECT 1 INTO t', NOT_UNDERSTOOD],
+    ['PIVOT orders ON id USING count(*)', NO_VALUES], ['SELECT * FROM (PIVOT orders ON id USING count(*))', NO_VALUES],
+    ['WITH t AS (PIVOT_WIDER orders ON id USING count(*)) FROM t', NO_VALUES], ['CREATE TABLE t AS PIVOT orders ON id USING count(*)', READ_ONLY],
+    ['PIVOT orders ON id IN (1, 2) USING count(*)', /^1,2\n/], ['SELECT 1 INTO t', NOT_UNDERSTOOD],
   ],
   CREATE_FUNC: [['CREATE FUNCTION f(a) AS a + 1', READ_ONLY]],
   EXECUTE: [['EXECUTE v', READ_ONLY]],
@@ -118,7 +121,8 @@ const STATEMENTS: Readonly<Record<string, readonly (readonly [sql: string, outco
   DROP: [['DROP VIEW orders', READ_ONLY], ['DROP SCHEMA public CASCADE', READ_ONLY]],
   EXPORT: [["EXPORT DATABASE '$outside/export'", READ_ONLY]],
   PRAGMA: [
-    ["PRAGMA table_info('orders')", /^cid,name/], ['PRAGMA show_tables', 'name\norders\nother\n'], ['pragma version;', /^library_version/],
+    ["PRAGMA table_info('orders')", /^cid,name/], ['PRAGMA table_info(public . "orders");', /^cid,name/],
+    ["PRAGMA table_info('orders''); COPY (SELECT 1) TO ''$out''; --')", NOT_UNDERSTOOD], ["SELECT * FROM pragma_table_info('or' || 'ders')", /plain text/], ['PRAGMA show_tables', 'schema,name\npublic,orders\npublic,other\n'], ['pragma version;', /^library_version/],
     ["PRAGMA import_database('$outside')", /Permission Error|PRAGMA is refused/], ["PRAGMA copy_database('shop', 'memory')", READ_ONLY],
     ['PRAGMA enable_profiling', READ_ONLY], ["PRAGMA profiling_output='$out'", READ_ONLY], ["PRAGMA log_query_path='$out'", READ_ONLY],
     ["PRAGMA table_info('orders'); COPY (SELECT 1) TO '$out'", /refused|Permission/], ['PRAGMA force_checkpoint', READ_ONLY],

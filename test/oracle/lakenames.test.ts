@@ -19,6 +19,8 @@ const SETUP = `
   CREATE TABLE numbers AS SELECT 1::int2 AS i2, -2::int4 AS i4, 9007199254740993::int8 AS i8, 1.50::numeric(10,2) AS n2, 2.5::numeric AS n, 3.25::money AS m,
     16384::oid AS o, 'pg_class'::regclass AS r, '700'::xid AS x, '5000000000'::xid8 AS x8, 0.1::float4 AS f4, 1e300::float8 AS f8, 'NaN'::float8 AS nan,
     '-Infinity'::float4 AS inf, true AS b;
+  CREATE TYPE pair AS ("A" int, a int, b int); CREATE TABLE pairs AS SELECT ROW(1, 2, 3)::pair AS p, ARRAY[ROW(4, 5, 6)::pair] AS list;
+  CREATE TABLE twocases AS SELECT ROW(1, 2, 3)::pair AS p, 9 AS a;
   CREATE MATERIALIZED VIEW filled AS SELECT 1 AS n;
   CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS n WITH NO DATA`
 
@@ -76,6 +78,9 @@ describe('names that differ only in case', () => {
     ['SELECT * FROM "Orders" AS "Orders"', /table "Orders"/], ['SELECT count(*) AS "Orders" FROM "Orders"', /table "Orders"/],
     ['WITH "Orders" AS (SELECT * FROM "Orders") SELECT * FROM "Orders"', /table "Orders"/], ["SELECT * FROM 'Orders'", /table "Orders"/],
     ['SELECT * FROM twin', /table "twin" .*: write (?:"public"."T\w+"(?: or )?){2}\n/], ['SELECT * FROM "Twin"', /write "public"."Twin_\d+"/],
+    ['PRAGMA table_info("Orders")', /table "Orders"/], ["PRAGMA table_info('Orders')", /table "Orders"/], ['PRAGMA table_info(public."Orders")', /table "Orders"/],
+    ["PRAGMA table_info('public.Orders')", /table "Orders"/], ["SELECT * FROM pragma_table_info('Orders')", /table "Orders"/],
+    [`SELECT * FROM pragma_table_info('"Orders"')`, /table "Orders"/], ['PRAGMA table_info("Sales".t)', /schema "Sales"/], ['SUMMARIZE "Orders"', /table "Orders"/],
     ['SELECT * FROM "Sales".t', /schema "Sales" .*: write "Sales_2"/], ['SELECT * FROM "ltap_Sales".t', /schema "ltap_Sales" .*: write "ltap_Sales_2"/],
   ])('%s is refused: it would give the rows of another table', async (sql, expected) => expect(await query(sql)).toMatch(expected))
 
@@ -88,6 +93,26 @@ describe('names that differ only in case', () => {
       `SELECT "id" AS "id" FROM ${name!}`, `SELECT abs("id") AS "id" FROM ${name!} UNION ALL SELECT abs("id") AS "id" FROM ${name!}`,
       `SELECT count(*) FROM ${name!} AS a JOIN ${name!} AS b USING ("id")`, `SELECT * EXCLUDE ("id") FROM ${name!}`,
     ]) expect(await query(sql)).toMatch(/column "id"/)
+  })
+
+  it('PRAGMA table_info describes the table that is asked for', async () => {
+    for (const name of ['orders', 'Orders', "'orders'", '"orders"', 'public.orders', 'PUBLIC.ORDERS']) {
+      expect(await query(`PRAGMA table_info(${name})`)).toMatch(/^cid,.*\n0,id,INTEGER,.*\n$/)
+    }
+  })
+
+  it.each([
+    ['SELECT p."A" AS n FROM pairs', 'n\n1\n'], ["SELECT p['A'] AS n FROM pairs", 'n\n1\n'], ['SELECT p.a_2 AS n, (p).B AS m FROM pairs', 'n,m\n2,3\n'],
+    ['SELECT list[1]."A" AS n FROM pairs', 'n\n4\n'], ['SELECT t.a FROM (SELECT 7 AS a) AS t, orders LIMIT 1', 'a\n7\n'],
+    ['SELECT twocases.a FROM twocases', 'a\n9\n'],
+  ])('fields of composites: %s', async (sql, expected) => expect(await query(sql)).toBe(expected))
+
+  it.each([
+    'SELECT p.a FROM pairs', 'SELECT (p).a FROM pairs', 'SELECT p.A FROM pairs', "SELECT p['a'] FROM pairs", "SELECT struct_extract(p, 'a') FROM pairs",
+    'SELECT t.p.a FROM pairs AS t', 'SELECT list[1].a FROM pairs', 'SELECT list_transform(list, x -> x.a) FROM pairs', 'SELECT x.a FROM (SELECT p AS x FROM pairs)',
+    'SELECT p.a FROM twocases',
+  ])('%s is refused: it would give field "A"', async (sql) => {
+    expect(await query(sql)).toMatch(/^3 ltap: query.name: DuckDB takes field "a" for another one, whose name differs only in case: write "a_2"\n$/)
   })
 
   it('views.sql says so', () => {

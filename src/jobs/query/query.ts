@@ -8,9 +8,11 @@ import { createFolder } from '../../io/create.ts'
 import { type ValueText, valueText } from './duckvalue.ts'
 import { stopIfEnding } from '../../io/interruption.ts'
 import { readManifest } from '../lake.ts'
+import { refuseMistakenFields } from './queryfields.ts'
 import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
-import { refuseMistakenNames } from './querynames.ts'
+import { askedNames, refuseMistakenNames } from './querynames.ts'
 import { extractReading } from './querystatement.ts'
+import { TimeLimit } from './querytimelimit.ts'
 import { LakeViews } from './queryviews.ts'
 import { ScratchFolder } from '../../io/scratchfolder.ts'
 import { alignedFormat, type Cells, csvFormat, jsonFormat } from './tabletext.ts'
@@ -24,12 +26,15 @@ export interface QueryRequest {
   lake: string
   /** Needed only if the lake has several user databases. */
   database?: string
-  /** DuckDB's SQL, of anybody: it can read the lake and nothing else. Of several statements the last one's rows are written. */
+  /** DuckDB's SQL, of anybody: it can read the lake and nothing else. Of several statements each one's rows are written, an empty line between. */
   sql: string
+  /** JSON is one document: it takes one statement. */
   format: QueryFormat
   /** DuckDB's memory_limit, `4GB`; default: its own, 80 % of the machine's. */
   memoryLimit?: string
   threads?: number
+  /** The query ends with query.timeout after so many seconds, the time that its reader takes included; default: no limit. */
+  timeoutSeconds?: number
   /** Told what the user should know, as a sentence. */
   onNotice?: (text: string) => void
 }
@@ -58,13 +63,18 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
     const instance = await openDuck(duck, request, temporary)
     try {
       const connection = await instance.connect()
+      const limit = new TimeLimit(connection, request.timeoutSeconds)
       try {
         const views = new LakeViews(lake, manifest, names, request.sql)
         await views.create(connection)
         for (const sentence of views.lacking) request.onNotice?.(sentence)
         await lockDuckDB(connection, views.files())
-        return await runSql(duck, connection, request, views, write)
+        return await runSql({ duck, connection, request, views, limit, write })
+      } catch (error) {
+        limit.check()
+        throw error
       } finally {
+        limit.close()
         connection.closeSync()
       }
     } finally {
@@ -116,32 +126,47 @@ async function openDuck(duck: Duck, { memoryLimit, threads }: QueryRequest, temp
   }
 }
 
-async function runSql(
-  duck: Duck, connection: DuckDBConnection, request: QueryRequest, views: LakeViews, write: WriteText,
-): Promise<{ rows: number }> {
-  let result: DuckDBResult
+interface RunningQuery {
+  duck: Duck
+  connection: DuckDBConnection
+  request: QueryRequest
+  views: LakeViews
+  limit: TimeLimit
+  write: WriteText
+}
+
+/** Runs all statements, one after the other, and writes their rows as they come. */
+async function runSql({ duck, connection, request, views, limit, write }: RunningQuery): Promise<{ rows: number }> {
+  const { sql, format } = request
+  const statements = await explained(views, () => extractReading(duck, connection, sql))
+  const asked = askedNames(statements.trees)
+  refuseMistakenNames(asked, sql, views.names)
+  await refuseMistakenFields(connection, asked, sql, views.names)
+  if (format === 'json' && statements.count > 1) {
+    throw new EnvironmentError('query.statements', `JSON is one document, and these are ${statements.count} statements: run them one by one, or as CSV or tables`)
+  }
+  let rows = 0
+  for (let i = 0; i < statements.count; i++) {
+    limit.check()
+    const result = await explained(views, async () => (await statements.prepare(i)).stream())
+    if (i > 0) await write('\n')
+    rows += await writeResult(duck, result, format, limit, write)
+  }
+  return { rows }
+}
+
+/** @throws EnvironmentError in place of DuckDB's error */
+async function explained<T>(views: LakeViews, body: () => Promise<T>): Promise<T> {
   try {
-    result = await runStatements(duck, connection, request.sql, views)
+    return await body()
   } catch (error) {
     throw error instanceof EnvironmentError ? error : sqlError(error, views)
   }
-  return await writeResult(duck, result, request.format, write)
 }
 
-/** Runs all statements, the last one as a stream of its rows. */
-async function runStatements(duck: Duck, connection: DuckDBConnection, sql: string, { names }: LakeViews): Promise<DuckDBResult> {
-  const statements = await extractReading(duck, connection, sql)
-  refuseMistakenNames(statements.trees, sql, names)
-  for (let i = 0; ; i++) {
-    const prepared = await statements.prepare(i)
-    if (i === statements.count - 1) return await prepared.stream()
-    await prepared.run()
-  }
-}
-
-async function writeResult(duck: Duck, result: DuckDBResult, format: QueryFormat, write: WriteText): Promise<{ rows: number }> {
+async function writeResult(duck: Duck, result: DuckDBResult, format: QueryFormat, limit: TimeLimit, write: WriteText): Promise<number> {
   const texts = result.columnTypes().map((type) => valueText(duck, type))
-  const chunks = fetchCells(result, texts.map(({ cell, json }) => (format === 'json' ? json : cell)))
+  const chunks = fetchCells(result, texts.map(({ cell, json }) => (format === 'json' ? json : cell)), limit)
   const sample: Cells[] = []
   while (format === 'table' && sample.length < TABLE_SAMPLE) {
     const { done, value } = await chunks.next()
@@ -158,12 +183,13 @@ async function writeResult(duck: Duck, result: DuckDBResult, format: QueryFormat
     await write(chunk.map(text.row).join(''))
   }
   await write(text.tail(rows))
-  return { rows }
+  return rows
 }
 
 /** Chunks of about 2048 rows. */
-async function* fetchCells(result: DuckDBResult, texts: readonly ValueText['cell'][]): AsyncGenerator<Cells[], undefined> {
+async function* fetchCells(result: DuckDBResult, texts: readonly ValueText['cell'][], limit: TimeLimit): AsyncGenerator<Cells[], undefined> {
   for (;;) {
+    limit.check()
     let rows: DuckDBValue[][]
     try {
       const chunk = await result.fetchChunk()

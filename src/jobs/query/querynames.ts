@@ -7,10 +7,20 @@ import { quoteText } from '../../lake/views.ts'
  * the rows of the other table. So that is refused, and the error says which name to write. A name without quotes is orders in Postgres too.
  */
 
-interface Asked {
-  /** Schema and table as they are written; '' for no schema. */
-  tables: { schema: string; name: string }[]
+interface AskedTable {
+  /** As it is written; '' for none. */
+  schema: string
+  name: string
+  /** Argument of a function: with quotes or without, each letter counts. */
+  isText?: true
+}
+
+/** What a text asks of the lake. */
+export interface Asked {
+  tables: AskedTable[]
   columns: Set<string>
+  /** Fields of composites, and the name before the dot if it may also be a table's. */
+  fields: { name: string; of?: string }[]
 }
 
 /** A name that the text itself gives: WITH to a table, which no alias hides, an alias or a list of names to a column. */
@@ -23,20 +33,21 @@ interface Given {
   outer: Given | undefined
 }
 
-/**
- * @param trees of json_serialize_sql
- * @throws EnvironmentError query.name
- */
-export function refuseMistakenNames(trees: readonly unknown[], sql: string, names: DatabaseNames): void {
-  const asked = namesOf(trees)
+/** @throws EnvironmentError query.name */
+export function refuseMistakenNames(asked: Asked, sql: string, names: DatabaseNames): void {
   const isQuoted = (name: string): boolean => sql.includes(quoteName(name))
-  for (const { schema, name } of asked.tables) {
-    if (schema !== '' && isQuoted(schema)) refuseSchema(schema, names)
+  for (const { schema, name, isText = false } of asked.tables) {
+    if (schema !== '' && (isText || isQuoted(schema))) refuseSchema(schema, names)
     // FROM 'Orders' is a table, too.
-    refuseTable(schema, isQuoted(name) || sql.includes(quoteText(name)) ? name : foldName(name), names)
+    refuseTable(schema, isText || isQuoted(name) || sql.includes(quoteText(name)) ? name : foldName(name), names)
   }
-  const relations = names.relations.filter((relation) => asked.tables.some((table) => foldName(table.name) === foldName(relation.name)))
+  const relations = askedRelations(asked, names)
   for (const column of asked.columns) refuseColumn(isQuoted(column) ? column : foldName(column), relations)
+}
+
+/** Relations of all schemas whose names occur. */
+export function askedRelations({ tables }: Asked, { relations }: DatabaseNames): NamedRelation[] {
+  return relations.filter(({ name }) => tables.some((table) => foldName(table.name) === foldName(name)))
 }
 
 function refuseSchema(asked: string, { relations }: DatabaseNames): void {
@@ -73,13 +84,14 @@ function refuseColumn(asked: string, relations: readonly NamedRelation[]): void 
   if (meant !== undefined) throw mistaken(`column ${quoteName(asked)}`, quoteName(meant))
 }
 
-function mistaken(what: string, here: string): EnvironmentError {
+export function mistaken(what: string, here: string): EnvironmentError {
   return new EnvironmentError('query.name', `DuckDB takes ${what} for another one, whose name differs only in case: write ${here}`)
 }
 
-/** What a text asks of the lake, not of itself. */
-function namesOf(trees: readonly unknown[]): Asked {
+/** What a text asks of the lake, not of itself. @param trees of json_serialize_sql @throws EnvironmentError query.sql */
+export function askedNames(trees: readonly unknown[]): Asked {
   const tables: Asked['tables'] = []
+  const fields: Asked['fields'] = []
   const columns: string[] = []
   const given: Given[] = []
   const pending: { node: unknown; outer: Given | undefined }[] = trees.map((node) => ({ node, outer: undefined }))
@@ -101,6 +113,7 @@ function namesOf(trees: readonly unknown[]): Asked {
       columns.push(name)
       markAsking('column', name, outer)
     }
+    fields.push(...fieldsAskedBy(node))
     for (const child of Object.values(node)) pending.push({ node: child, outer })
   }
   const own = (kind: Given['kind']): Set<string> => new Set(given.filter((one) => one.kind === kind && !one.asks).map(({ name }) => name))
@@ -108,6 +121,7 @@ function namesOf(trees: readonly unknown[]): Asked {
   return {
     tables: tables.filter(({ schema, name }) => schema !== '' || !ownTables.has(name)),
     columns: new Set(columns.filter((name) => !ownColumns.has(name))),
+    fields,
   }
 }
 
@@ -123,10 +137,38 @@ function namesGivenBy({ alias, key, value, aliases, column_name_alias: list }: R
   ]
 }
 
-function namesAskedBy(node: Record<string, unknown>): { table?: Asked['tables'][number]; columns: string[] } {
+function namesAskedBy(node: Record<string, unknown>): { table?: AskedTable; columns: string[] } {
   const { type, schema_name: schema, table_name: name, column_names: path, using_columns: using, exclude_list: excluded } = node
+  if (type === 'TABLE_FUNCTION') return { columns: [], ...tableArgument(node) }
   const columns = [...(type === 'COLUMN_REF' ? strings(path).slice(-1) : []), ...strings(using), ...strings(excluded)]
   return type === 'BASE_TABLE' ? { table: { schema: String(schema), name: String(name) }, columns } : { columns }
+}
+
+const FIELD_FUNCTIONS = new Set(['STRUCT_EXTRACT', 'ARRAY_EXTRACT', 'ELEMENT_AT'])
+
+/** `p.a`, `(p).a`, `p['a']`, `struct_extract(p, 'a')`. */
+function fieldsAskedBy({ type, column_names: path, function_name: called, children }: Record<string, unknown>): Asked['fields'] {
+  if (type === 'COLUMN_REF') {
+    const parts = strings(path)
+    return parts.slice(1).map((name, i) => ({ name, of: parts[i]! }))
+  }
+  if (!FIELD_FUNCTIONS.has(String(type === 'FUNCTION' ? called : type).toUpperCase()) || !Array.isArray(children)) return []
+  const given = (children as { value?: { value?: unknown } }[]).map(({ value }) => value?.value)
+  return strings(given).map((name) => ({ name }))
+}
+
+/** Functions whose argument is the name of a table, as DuckDB reads one. */
+const OF_A_TABLE = new Set(['pragma_table_info', 'pragma_show'])
+
+/** @throws EnvironmentError query.sql for a name that is computed */
+function tableArgument({ function: called }: Record<string, unknown>): { table?: AskedTable } {
+  const { function_name: name, children } = called as { function_name: string; children?: readonly { value?: { value?: unknown } }[] }
+  if (!OF_A_TABLE.has(name.toLowerCase())) return {}
+  const text = children?.[0]?.value?.value
+  if (typeof text !== 'string') throw new EnvironmentError('query.sql', `${name} takes the name of a table as a plain text, '…'`)
+  const parts = text.match(/"(?:[^"]|"")*"|[^."]+/g) ?? []
+  const [table = '', schema = ''] = parts.map((part) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part)).reverse()
+  return { table: { schema, name: table, isText: true } }
 }
 
 /** WITH RECURSIVE: the name holds inside, too. */

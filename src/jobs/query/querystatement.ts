@@ -1,5 +1,7 @@
 import type { DuckDBConnection, DuckDBExtractedStatements, DuckDBPreparedStatement } from '@duckdb/node-api'
 import { EnvironmentError } from '../../common/errors.ts'
+import { foldName } from '../../lake/viewnames.ts'
+import { quoteText } from '../../lake/views.ts'
 
 type Duck = typeof import('@duckdb/node-api')
 
@@ -27,10 +29,16 @@ const REFUSED_FUNCTIONS = new Set(['write_log', 'json_serialize_plan'])
 
 /** Pragmas that are a SELECT to DuckDB. */
 const PRAGMAS = [
-  'collations', 'database_list', 'database_size', 'functions', 'platform', 'show_databases', 'show_tables', 'show_tables_expanded', 'table_info',
-  'user_agent', 'version',
+  'collations', 'database_list', 'database_size', 'functions', 'platform', 'show_databases', 'show_tables_expanded', 'user_agent', 'version',
 ]
-const PRAGMA = new RegExp(`^(?:${PRAGMAS.join('|')})\\s*(?:\\(\\s*(?:'[^']*'|"[^"]*"|\\w+)\\s*\\))?\\s*;?\\s*$`, 'i')
+const PRAGMA = new RegExp(`^(?:${PRAGMAS.join('|')})\\s*(?:\\(\\s*\\))?\\s*;?\\s*$`, 'i')
+/** Pragmas that are written as the SELECT that they are, so that its names are looked at. */
+const SHOW_TABLES = /^show_tables\s*;?\s*$/i
+const TABLE_INFO = /^table_info\s*\(\s*('(?:[^']|'')*'|(?:(?:"(?:[^"]|"")*"|\w+)\s*(?:\.\s*)?)+)\s*\)\s*;?\s*$/i
+
+/** DuckDB lists the tables of its search path only: public. */
+const LIST_TABLES = `SELECT schema_name AS "schema", view_name AS name FROM duckdb_views()
+  WHERE NOT internal AND database_name = current_database() ORDER BY schema_name, view_name`
 
 const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*(?:(?!\*/|/\*)[\s\S])*\*/)`
 const FIRST_WORD = new RegExp(`^${BLANK}*(\\w+)${BLANK}*`)
@@ -45,11 +53,25 @@ export async function extractReading(duck: Duck, connection: DuckDBConnection, s
   const [, word = ''] = FIRST_WORD.exec(sql) ?? []
   const rest = sql.replace(FIRST_WORD, '')
   if (/^EXPLAIN$/i.test(word)) return await extractExplain(duck, connection, rest)
-  if (/^PRAGMA$/i.test(word) && PRAGMA.test(rest)) return new ReadingStatements(duck, await extract(connection, `PRAGMA ${rest}`), 'SELECT', [])
+  if (/^PRAGMA$/i.test(word)) {
+    const select = selectOfPragma(rest)
+    if (select !== undefined) return await extractReading(duck, connection, select)
+    if (PRAGMA.test(rest)) return new ReadingStatements(duck, await extract(connection, `PRAGMA ${rest}`), 'SELECT', [])
+  }
   const selects = await parseSelects(connection, sql)
-  if (selects === undefined) throw refused(await kindOf(duck, connection, sql, word), word)
+  if (selects === undefined) throw refused(await kindOf(duck, connection, sql, word), sql)
   refuseFunctions(selects)
-  return new ReadingStatements(duck, await extract(connection, sql), 'SELECT', selects)
+  const lists = await extract(connection, LIST_TABLES)
+  return new ReadingStatements(duck, await extract(connection, sql), 'SELECT', selects, lists)
+}
+
+function selectOfPragma(text: string): string | undefined {
+  if (SHOW_TABLES.test(text)) return 'SHOW TABLES'
+  const [, table] = TABLE_INFO.exec(text) ?? []
+  if (table === undefined) return undefined
+  if (table.startsWith("'")) return `SELECT * FROM pragma_table_info(${table})`
+  const names = table.match(/"(?:[^"]|"")*"|\w+/g)!.map((name) => (name.startsWith('"') ? name : foldName(name)))
+  return `SELECT * FROM pragma_table_info(${quoteText(names.join('.'))})`
 }
 
 /** Statements that were looked at; each is looked at again when it is prepared. */
@@ -60,9 +82,14 @@ export class ReadingStatements {
   private readonly duck: Duck
   private readonly extracted: DuckDBExtractedStatements
   private readonly kind: 'SELECT' | 'EXPLAIN'
+  private readonly lists: DuckDBExtractedStatements | undefined
 
-  constructor(duck: Duck, extracted: DuckDBExtractedStatements, kind: 'SELECT' | 'EXPLAIN', trees: readonly unknown[]) {
+  /** @param lists what is run for SHOW TABLES */
+  constructor(
+    duck: Duck, extracted: DuckDBExtractedStatements, kind: 'SELECT' | 'EXPLAIN', trees: readonly unknown[], lists?: DuckDBExtractedStatements,
+  ) {
     this.trees = trees
+    this.lists = lists
     this.duck = duck
     this.extracted = extracted
     this.kind = kind
@@ -71,11 +98,16 @@ export class ReadingStatements {
 
   /** @throws EnvironmentError query.sql unless it is what it was taken for */
   async prepare(index: number): Promise<DuckDBPreparedStatement> {
-    const prepared = await this.extracted.prepare(index)
+    const prepared = await (this.lists !== undefined && isShowTables(this.trees[index]) ? this.lists.prepare(0) : this.extracted.prepare(index))
     const kind = this.duck.StatementType[prepared.statementType]
     if (kind !== this.kind) throw refused(String(kind))
     return prepared
   }
+}
+
+function isShowTables(tree: unknown): boolean {
+  const { type, show_type: show, table_name: name } = (tree as { node?: { from_table?: Record<string, unknown> } } | undefined)?.node?.from_table ?? {}
+  return type === 'SHOW_REF' && show === 'SHOW_UNQUALIFIED' && name === '"tables"'
 }
 
 async function extractExplain(duck: Duck, connection: DuckDBConnection, text: string): Promise<ReadingStatements> {
@@ -131,10 +163,16 @@ async function kindOf(duck: Duck, connection: DuckDBConnection, sql: string, wor
   return 'this text'
 }
 
-function refused(kind: string, word = ''): EnvironmentError {
+/** DuckDB makes an enum of the values that it finds before it runs such a PIVOT. */
+const PIVOT = /\bPIVOT(?:_WIDER)?\b/i
+
+function refused(kind: string, sql = ''): EnvironmentError {
+  if (kind === 'CREATE' && PIVOT.test(sql) && !/\bCREATE\b/i.test(sql)) {
+    const instead = "write the values, PIVOT orders ON status IN ('new', 'paid') USING count(*)"
+    return new EnvironmentError('query.sql', `PIVOT without IN (…) is refused, since DuckDB creates a type for it: ${instead}`)
+  }
   const reading = 'a lake is only read (SELECT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN)'
-  const advice = kind === 'SET' ? '; memory and threads are options of ltap query, --memory-limit and --threads'
-    : /^PIVOT$/i.test(word) ? '; PIVOT … ON column needs its values: IN (…)' : ''
+  const advice = kind === 'SET' ? '; memory and threads are options of ltap query, --memory-limit and --threads' : ''
   return new EnvironmentError('query.sql', `${kind} is refused: ${reading}${advice}`)
 }
 

@@ -106,8 +106,11 @@ export class LakeViews {
     ].join('; ')
   }
 
+  /** What helps with pg_catalog.<table>. */
   pgCatalogHint(): string {
-    const schema = this.names.schemas.get('pg_catalog')
-    return `pg_catalog is DuckDB's own schema: write pg_class alone, or ${schema}.pg_class`
+    const [, asked = ''] = /\bpg_catalog"?\s*\.\s*"?(\w+)/.exec(this.sql) ?? []
+    const found = this.names.relations.find(({ relation, name }) => relation.schema === 'pg_catalog' && foldName(name) === asked)
+    const own = "pg_catalog is DuckDB's own schema"
+    return found === undefined ? `${own}, and the lake's has no table ${asked}` : `${own}: write ${found.name} alone, or ${quoteName(found.schema)}.${found.name}`
   }
 }
