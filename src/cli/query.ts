@@ -39,7 +39,9 @@ export function addQuery(program: Command, run: Run): void {
       const output = begin(run, options)
       const { lake, database, memoryLimit, threads, timeout } = options
       const request = { lake, format: formatOf(output, options.format), sql: sql === '-' ? await readAll(run.streams.stdin) : sql }
-      const settings = { ...(database && { database }), ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }) }
+      const settings = {
+        ...(database && { database }), ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }),
+      }
       await queryLake({ ...request, ...settings, onNotice: output.notice }, output.write)
     })
 }

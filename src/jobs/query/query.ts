@@ -143,7 +143,8 @@ async function runSql({ duck, connection, request, views, limit, write }: Runnin
   refuseMistakenNames(asked, sql, views.names)
   await refuseMistakenFields(connection, asked, sql, views.names)
   if (format === 'json' && statements.count > 1) {
-    throw new EnvironmentError('query.statements', `JSON is one document, and these are ${statements.count} statements: run them one by one, or as CSV or tables`)
+    const what = `JSON is one document, and these are ${statements.count} statements`
+    throw new EnvironmentError('query.statements', `${what}: run them one by one, or as CSV or tables`)
   }
   let rows = 0
   for (let i = 0; i < statements.count; i++) {

@@ -111,6 +111,7 @@ export class LakeViews {
     const [, asked = ''] = /\bpg_catalog"?\s*\.\s*"?(\w+)/.exec(this.sql) ?? []
     const found = this.names.relations.find(({ relation, name }) => relation.schema === 'pg_catalog' && foldName(name) === asked)
     const own = "pg_catalog is DuckDB's own schema"
-    return found === undefined ? `${own}, and the lake's has no table ${asked}` : `${own}: write ${found.name} alone, or ${quoteName(found.schema)}.${found.name}`
+    if (found === undefined) return `${own}, and the lake's has no table ${asked}`
+    return `${own}: write ${found.name} alone, or ${quoteName(found.schema)}.${found.name}`
   }
 }
