@@ -8,7 +8,7 @@ export interface SpeedResult extends Comparison {
   variant: string
   peerName: string
   heapBytes: number
-  /** The ratio that issue 2 asks for, where it names one. */
+  /** The ratio that is aimed at, where there is an aim; README shows it. */
   wanted?: number
   hash: string
 }

@@ -11,6 +11,7 @@ import { HEAP_NATTS_MASK } from './infomask.ts'
  *                              t_ctid: the HIGH half of the block comes first       only with HEAP_HASNULL
  */
 export const SIZE_OF_TUPLE_HEADER = 23
+export const T_XMIN = 0
 export const T_XMAX = 4
 export const T_CID = 8
 export const T_CTID = 12
@@ -37,7 +38,7 @@ export interface TupleHeader {
 export function readTupleHeader(bytes: Uint8Array, start: number): TupleHeader {
   const infomask2 = readU16(bytes, start + T_INFOMASK2)
   return {
-    xmin: readU32(bytes, start),
+    xmin: readU32(bytes, start + T_XMIN),
     xmax: readU32(bytes, start + T_XMAX),
     cid: readU32(bytes, start + T_CID),
     ctidBlock: ((readU16(bytes, start + T_CTID) << 16) | readU16(bytes, start + T_CTID + 2)) >>> 0,

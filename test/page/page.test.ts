@@ -1,4 +1,4 @@
-/** Bytes, checksums and line pointers are those of real pages: heap format reference, sections 5 and 16. */
+/** Bytes, checksums and line pointers are those of real pages; docs/formats/heap-page.md says what they mean. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { dataView, hexDecode } from '../../src/common/bytes.ts'

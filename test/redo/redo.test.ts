@@ -1,4 +1,4 @@
-/** Redo of single records, bytes from real servers (reference hex) or made here; that whole workloads end right is shown in test/oracle/recovery. */
+/** Redo of single records, with bytes of real servers or made here; that whole workloads end right is shown in test/oracle/recovery. */
 import { describe, expect, test } from 'vitest'
 import { crc32c } from '../../src/common/crc32c.ts'
 import { hexEncode } from '../../src/common/bytes.ts'
@@ -47,7 +47,7 @@ const INSERT = { rmgr: RM_HEAP, info: 0x00, xid: 803, blocks: [{ data: '0100 000
 const CLEARING = { ...INSERT, main: '0100 09' }
 const INIT_INSERT = { ...INSERT, info: 0x80, blocks: [{ ...INSERT.blocks[0]!, willInit: true }] }
 
-describe('records of the reference', () => {
+describe('records of real servers', () => {
   test('INSERT of 15.18, header and all', () => {
     const { store, redo } = setup({ major: 15 })
     emptyPage(store, 0)

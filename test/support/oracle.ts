@@ -8,7 +8,7 @@ import { drawn, SCOPE } from './scope.ts'
 import type { Scope } from './scopename.ts'
 import { createFromTemplate } from './template.ts'
 
-/** Settings that fix every output function to its canonical text (design.md 3.2). */
+/** Settings that fix every output function to its canonical text (ARCHITECTURE.md, Columns). */
 const CANONICAL = {
   DateStyle: 'ISO,MDY', IntervalStyle: 'postgres', TimeZone: 'UTC', bytea_output: 'hex', extra_float_digits: '1', lc_monetary: 'C',
 }

@@ -1,4 +1,4 @@
-/** Tuples and varlenas of real pages: heap format reference, sections 6, 8 and 16. */
+/** Tuples and varlenas of real pages; docs/formats/tuple.md says what their bytes mean. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hexDecode, hexEncode } from '../../src/common/bytes.ts'

@@ -1,4 +1,4 @@
-/** Records of transactions and of the cluster: bytes seen on real servers (WAL format reference, section 7), then every record of live ones. */
+/** Records of transactions and of the cluster: bytes of real servers, then every record of live ones. docs/formats/wal-record.md has the headers before them. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hexDecode, hexEncode } from '../../src/common/bytes.ts'

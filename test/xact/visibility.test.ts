@@ -1,4 +1,4 @@
-/** The rules of HeapTupleSatisfiesMVCC on headers seen on real pages (heap format reference, section 6), and the ends of the xid range. */
+/** The rules of HeapTupleSatisfiesMVCC on headers of real pages (docs/formats/tuple.md), and the ends of the xid range. */
 import { describe, expect, test } from 'vitest'
 import { CorruptionError } from '../../src/common/errors.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
