@@ -254,7 +254,7 @@ export interface QualifiedName extends OidName {
 export function qualifiedNameReader(layout: CatalogLayout, prefix: string, encoding: number): Reader<QualifiedName> {
   const at = columns(layout, 'oid', `${prefix}name`, `${prefix}namespace`)
   return (tuple) => ({
-    oid: tuple.oid(at['oid']!), name: nameText(tuple.name(at[`${prefix}name`]!), encoding), namespace: tuple.oid(at[`${prefix}namespace`]!),
+    oid: tuple.oid(at['oid']), name: nameText(tuple.name(at[`${prefix}name`]!), encoding), namespace: tuple.oid(at[`${prefix}namespace`]!),
   })
 }
 

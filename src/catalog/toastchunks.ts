@@ -20,7 +20,7 @@ export function chunksByValue(chunks: readonly Chunk[]): Map<Oid, Chunk[]> {
 }
 
 /** The stored bytes of an out-of-line value. @throws CorruptionError toast.missing-chunk */
-export function storedValue(chunks: readonly Chunk[] = [], { valueId, extSize }: ToastPointer): Uint8Array {
+export function storedValue(chunks: readonly Chunk[] | undefined = [], { valueId, extSize }: ToastPointer): Uint8Array {
   const ordered = [...chunks].sort((a, b) => a.sequence - b.sequence)
   const length = ordered.reduce((sum, { data }) => sum + data.length, 0)
   if (length !== extSize || ordered.some(({ sequence }, i) => sequence !== i)) {

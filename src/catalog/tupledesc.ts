@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { flag, matching, text, unsigned32 } from '../common/validate.ts'
+import { flag, matching, type Schema, text, unsigned32 } from '../common/validate.ts'
 import { LAYOUT, TYPE_DEF, TYPE_REF, type TypeDef, type TypeRef } from '../datum/typedef.ts'
 import type { AttributeLayout } from '../tuple/attribute.ts'
 
@@ -29,4 +29,4 @@ const ATTRIBUTE = v.strictObject({
 })
 
 /** What is read as a TupleDesc; checkTupleDesc must follow. */
-export const TUPLE_DESC = v.strictObject({ attributes: v.array(ATTRIBUTE), types: v.array(TYPE_DEF) })
+export const TUPLE_DESC: Schema<TupleDesc> = v.strictObject({ attributes: v.array(ATTRIBUTE), types: v.array(TYPE_DEF) })

@@ -49,7 +49,7 @@ export class PageTranscoder {
    * Attnums whose column has values that only an `_overflow` child could show, and has none. Once there are any, the batches are good for
    * nothing: when all pages were seen, begin again with these in the descriptor's `overflow`.
    */
-  readonly wanted = new Set<number>()
+  readonly wanted: Set<number> = new Set<number>()
   private readonly options: PageTranscoderOptions
   private readonly canonical = newPageBuffer()
   private readonly batch: Batch

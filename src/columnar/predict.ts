@@ -6,7 +6,7 @@ import { HEAP_HASEXTERNAL, HEAP_HASNULL, HEAP_HASVARWIDTH, HEAP_XMAX_INVALID, HE
  */
 
 /** t_infomask bits of a settled row: xmin committed, no xmax. */
-export const PREDICTED_HINTS = HEAP_XMIN_COMMITTED | HEAP_XMAX_INVALID
+export const PREDICTED_HINTS: number = HEAP_XMIN_COMMITTED | HEAP_XMAX_INVALID
 
 /** t_infomask bits that the attribute values imply. */
-export const IMPLIED_BITS = HEAP_HASNULL | HEAP_HASVARWIDTH | HEAP_HASEXTERNAL
+export const IMPLIED_BITS: number = HEAP_HASNULL | HEAP_HASVARWIDTH | HEAP_HASEXTERNAL

@@ -14,7 +14,7 @@ export class SourceText {
   }
 }
 
-const KEY = Symbol('code')
+const KEY: unique symbol = Symbol('code')
 
 /** `code\`at += ${4}\``: takes integers and other source text. */
 export function code(literals: TemplateStringsArray, ...parts: readonly (number | SourceText)[]): SourceText {

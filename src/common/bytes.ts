@@ -136,7 +136,7 @@ export class ByteWriter {
   }
 
   /** Appends `source[start .. end)`. */
-  copy(source: Uint8Array, start = 0, end = source.length): void {
+  copy(source: Uint8Array, start = 0, end: number = source.length): void {
     const count = end - start
     this.reserve(count)
     if (count < 32) {

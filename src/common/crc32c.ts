@@ -5,7 +5,7 @@
 const POLYNOMIAL = 0x82f63b78
 
 /** Table `s` at 256 s: what a byte becomes when s zero bytes follow it. */
-export const CRC32C_TABLES = makeTables()
+export const CRC32C_TABLES: Int32Array<ArrayBufferLike> = makeTables()
 
 function makeTables(): Int32Array {
   const tables = new Int32Array(16 * 256)
@@ -24,7 +24,7 @@ function makeTables(): Int32Array {
 }
 
 /** CRC-32C of `bytes[start .. end)` as an unsigned number. */
-export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
+export function crc32c(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
   return (crc32cUpdate(-1, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), start, end) ^ -1) >>> 0
 }
 

@@ -14,17 +14,20 @@ export interface Persisted {
   name: string
 }
 
-export function integer(min: number, max: number): v.GenericSchema<unknown, number> {
+/** What is read as a `T`. */
+export type Schema<T> = v.GenericSchema<unknown, T>
+
+export function integer(min: number, max: number): Schema<number> {
   return v.custom<number>((value) => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max, `an integer from ${min} to ${max}`)
 }
 
 /** Oids, block numbers, transaction ids. */
-export const unsigned32 = integer(0, 0xffffffff)
+export const unsigned32: Schema<number> = integer(0, 0xffffffff)
 /** What is counted: rows, bytes. */
-export const count = integer(0, Number.MAX_SAFE_INTEGER)
+export const count: Schema<number> = integer(0, Number.MAX_SAFE_INTEGER)
 /** Names and other text of a cluster: Postgres has no NUL in it. */
-export const text = v.custom<string>((value) => typeof value === 'string' && !value.includes('\0'), 'text without NUL')
-export const flag = v.boolean('true or false')
+export const text: Schema<string> = v.custom<string>((value) => typeof value === 'string' && !value.includes('\0'), 'text without NUL')
+export const flag: Schema<boolean> = v.boolean('true or false')
 
 export function matching(pattern: RegExp, what: string): v.CustomSchema<string, v.ErrorMessage<v.CustomIssue> | undefined> {
   return v.custom<string>((value) => typeof value === 'string' && pattern.test(value), what)
@@ -44,9 +47,9 @@ export function oneOf<const T extends readonly (string | number)[]>(values: T): 
 }
 
 /** `16/B374D848`, as formatLsn writes it. */
-export const lsnText = matching(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/, 'an LSN such as 16/B374D848')
+export const lsnText: Schema<string> = matching(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/, 'an LSN such as 16/B374D848')
 /** A 64-bit system identifier. */
-export const systemIdentifierText = v.custom<string>(
+export const systemIdentifierText: Schema<string> = v.custom<string>(
   (value) => typeof value === 'string' && /^\d{1,20}$/.test(value) && BigInt(value) < 1n << 64n, 'a 64-bit number as decimal text')
 
 /** @throws CorruptionError of `persisted.code` */

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import type { Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import { flag, integer, oneOf, text, unsigned32 } from '../common/validate.ts'
+import { flag, integer, oneOf, type Schema, text, unsigned32 } from '../common/validate.ts'
 import type { ColumnType } from '../vector/columntype.ts'
 
 /** A type as pg_type describes it, pinned into every file so that rebuilding never asks a later catalog. JSON-safe. */
@@ -51,10 +51,10 @@ export interface CompositeField {
 
 const INT32 = integer(-0x80000000, 0x7fffffff)
 
-export const TYPE_REF = v.strictObject({ oid: unsigned32, typmod: INT32 })
+export const TYPE_REF: Schema<TypeRef> = v.strictObject({ oid: unsigned32, typmod: INT32 })
 
 /** attlen or typlen (an int2), attalign as bytes. */
-export const LAYOUT = {
+export const LAYOUT: { len: Schema<number>; align: Schema<number> } = {
   len: v.custom<number>((len) => typeof len === 'number' && Number.isInteger(len) && len >= -2 && len <= 0x7fff && len !== 0,
     '-2, -1 or a length from 1 to 32767'),
   align: oneOf([1, 2, 4, 8]),
@@ -65,7 +65,7 @@ const COMPOSITE_FIELD = v.strictObject({ name: text, type: TYPE_REF, ...LAYOUT, 
 const COMMON = { oid: unsigned32, name: text, schema: text, ...LAYOUT, storage: oneOf(['p', 'e', 'x', 'm']), delimiter: text }
 
 /** What is read as a TypeDef; how types hang together is checked by checkTupleDesc. */
-export const TYPE_DEF = v.variant('kind', [
+export const TYPE_DEF: Schema<TypeDef> = v.variant('kind', [
   v.strictObject({ kind: v.literal('base'), ...COMMON, opaque: v.exactOptional(v.literal(true)) }),
   v.strictObject({ kind: v.literal('pseudo'), ...COMMON }),
   v.strictObject({ kind: v.literal('array'), ...COMMON, element: unsigned32 }),

@@ -13,7 +13,7 @@ export class CatalogFiles {
   /** Catalog by file number, by database. */
   private readonly databases = new Map<Oid, Map<number, Oid>>()
   /** Databases that were made in the range from others, and with their rows. */
-  readonly copied = new Map<Oid, WalPosition>()
+  readonly copied: Map<Oid, WalPosition> = new Map<Oid, WalPosition>()
 
   constructor(major: PgMajor) {
     this.major = major

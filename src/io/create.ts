@@ -108,7 +108,7 @@ export function writeFully(fd: number, bytes: Uint8Array, at?: number): void {
 }
 
 /** Makes a file of this content. @throws EnvironmentError file.* */
-export function writeFile(path: string, content: Uint8Array | string, { durable = false } = {}): void {
+export function writeFile(path: string, content: Uint8Array | string, { durable = false }: { durable?: boolean | undefined } = {}): void {
   const fd = createFile(path)
   guarded(path, () => {
     try {

@@ -35,7 +35,7 @@ export class Spill {
    * Reads at least `least` bytes, and as many as there are and `into` has room for.
    * @throws EnvironmentError file.*
    */
-  read(position: number, into: Uint8Array, least = into.length): void {
+  read(position: number, into: Uint8Array, least: number = into.length): void {
     this.flush()
     const room = Math.min(into.length, this.written - position)
     if (room < least) throw new CorruptionError('history.spill', 'the temporary file is cut short', { file: this.path, byte: position })

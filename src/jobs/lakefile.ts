@@ -62,7 +62,7 @@ export function readHiddenFile(lake: string, { hidden }: LakeFile): Uint8Array |
 }
 
 /** The end of a file, footer included. */
-export function readTail(path: string, length: number, wanted = FOOTER_GUESS): Uint8Array {
+export function readTail(path: string, length: number, wanted: number = FOOTER_GUESS): Uint8Array {
   const tail = new Uint8Array(Math.min(length, wanted))
   readPart(path, tail, tail.length, length - tail.length)
   const footer = tail.length < TAIL_LENGTH ? 0 : new DataView(tail.buffer).getUint32(tail.length - TAIL_LENGTH, true) + TAIL_LENGTH

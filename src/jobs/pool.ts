@@ -19,11 +19,11 @@ const WORKER_HEAP_MB = 512
  * Piscina tries `require` first. Node 20 aborts the process when a thread is ended while it requires an ES module ("IsGraphAsync must be used on an
  * instantiated module"), as Ctrl-C does; one that is imported may be ended at any time.
  */
-export const THREAD_OPTIONS = {
+export const THREAD_OPTIONS: NonNullable<ConstructorParameters<typeof Piscina>[0]> = {
   minThreads: 0, idleTimeout: Infinity, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
   // Options of V8 among those of the process are refused for a thread: none is passed on.
   execArgv: ['--no-experimental-require-module'],
-} satisfies ConstructorParameters<typeof Piscina>[0]
+}
 
 /** Runs tasks in order of submission. */
 interface Threads {
@@ -69,7 +69,7 @@ let jobs = 0
 export class Pool {
   readonly workers: number
   /** Tells what one job knows of a data directory from what another did. */
-  readonly job = ++jobs
+  readonly job: number = ++jobs
   private readonly threads: Workers
   private readonly owned: boolean
   private readonly waiting: (() => void)[] = []

@@ -10,7 +10,7 @@ const RESERVED_SCHEMAS = ['pg_catalog', 'information_schema']
 const RESERVED_CATALOGS = ['memory', 'temp', 'system', 'main']
 
 /** Schemas that are the server's own: their relations are not user tables. */
-export const SYSTEM_SCHEMAS = new Set(['pg_catalog', 'information_schema', 'pg_toast'])
+export const SYSTEM_SCHEMAS: Set<string> = new Set(['pg_catalog', 'information_schema', 'pg_toast'])
 
 /** A relation and the name of its view. */
 export interface NamedRelation {

@@ -24,7 +24,7 @@ export const PD_PRUNE_XID = 20
 export const SIZE_OF_PAGE_HEADER = 24
 
 /** PageSetPageSizeAndVersion: 8192 | PG_PAGE_LAYOUT_VERSION 4. */
-export const PAGESIZE_VERSION = BLOCK_SIZE | 4
+export const PAGESIZE_VERSION: number = BLOCK_SIZE | 4
 export const PD_VALID_FLAG_BITS = 0x0007
 
 export interface PageHeader {

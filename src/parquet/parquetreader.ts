@@ -52,7 +52,7 @@ const OWN_CHUNK_ROWS_MAX = 1 << 20
  * here, so damage inside values may go unseen: it is found by the rebuilt page's CRC. After a panic of the reader, `wasmPanicked()`.
  * @param ownChunkMin see OWN_CHUNK_MIN
  */
-export function readParquet(file: Uint8Array | ParquetSource, ownChunkMin = OWN_CHUNK_MIN): ParquetReader {
+export function readParquet(file: Uint8Array | ParquetSource, ownChunkMin: number = OWN_CHUNK_MIN): ParquetReader {
   // Not slice: that of a Buffer is a view.
   const copy = (bytes: Uint8Array): ParquetSource => ({ length: bytes.length, read: (start, end) => new Uint8Array(bytes.subarray(start, end)) })
   const source = file instanceof Uint8Array ? copy(file) : file

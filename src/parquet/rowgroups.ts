@@ -4,7 +4,7 @@ import {
 } from './thrift.ts'
 
 /** "PAR1" */
-export const MAGIC_BYTES = Uint8Array.of(0x50, 0x41, 0x52, 0x31)
+export const MAGIC_BYTES: Uint8Array<ArrayBuffer> = Uint8Array.of(0x50, 0x41, 0x52, 0x31)
 
 /* Field ids of FileMetaData, RowGroup, ColumnChunk and ColumnMetaData (parquet.thrift). */
 const ROWS = 3

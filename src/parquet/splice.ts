@@ -35,7 +35,7 @@ export function leavesOf({ children }: LakeField): number {
 
 /** The vectors that are too large for wasm, by leaf; `columns` gets NULLs in their place. */
 export function takeLargeColumns(
-  fields: readonly LakeField[], columns: readonly Vector[], rows: number, largeBytes = SPLICED_BYTES_MIN,
+  fields: readonly LakeField[], columns: readonly Vector[], rows: number, largeBytes: number = SPLICED_BYTES_MIN,
 ): { columns: Vector[]; large: Map<number, BytesVector> } {
   const large = new Map<number, BytesVector>()
   let leaf = 0

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { CorruptionError } from '../common/errors.ts'
 import { type BlockNumber, formatWalPosition, type Oid, type WalPosition } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
-import { count, flag, integer, unsigned32 } from '../common/validate.ts'
+import { count, flag, integer, type Schema, unsigned32 } from '../common/validate.ts'
 
 /** Plain data. */
 export interface InvalidPage extends RelFileLocator {
@@ -14,7 +14,7 @@ export interface InvalidPage extends RelFileLocator {
 }
 
 /** What is read as an InvalidPage. */
-export const INVALID_PAGE = v.strictObject({
+export const INVALID_PAGE: Schema<InvalidPage> = v.strictObject({
   spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, fork: integer(0, 3), block: unsigned32, present: flag, lsn: count,
 })
 

@@ -3,7 +3,7 @@ import { CorruptionError, isPositioned, UnsupportedError } from '../common/error
 import { formatWalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { flag } from '../common/validate.ts'
+import { flag, type Schema } from '../common/validate.ts'
 import { restoreImage } from '../wal/blockimage.ts'
 import { FORK_NAMES, FSM_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
 import {
@@ -46,7 +46,7 @@ export interface RedoState {
 }
 
 /** What is read as a RedoState. */
-export const REDO_STATE = v.strictObject({ walLogHints: flag, invalidPages: v.array(INVALID_PAGE) })
+export const REDO_STATE: Schema<RedoState> = v.strictObject({ walLogHints: flag, invalidPages: v.array(INVALID_PAGE) })
 
 /**
  * Applies WAL records to pages, relation files, database directories and relation maps, and leaves what recovery of a real server leaves,

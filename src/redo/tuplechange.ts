@@ -93,7 +93,7 @@ export function replaceXmaxBits({ words }: PageViews, start: number, infobits: n
 }
 
 /** All bits of infomask2 but HEAP_HOT_UPDATED. */
-export const NOT_HOT_UPDATED = 0xffff & ~HEAP_HOT_UPDATED
+export const NOT_HOT_UPDATED: number = 0xffff & ~HEAP_HOT_UPDATED
 
 /** The version is not HOT-updated any more. */
 export function clearHotUpdated({ words }: PageViews, start: number): void {

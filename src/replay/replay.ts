@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { EnvironmentError } from '../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import { count, flag, integer } from '../common/validate.ts'
+import { count, flag, integer, type Schema } from '../common/validate.ts'
 import { Redo, REDO_STATE, type RedoState } from '../redo/redo.ts'
 import type { RedoObserver } from '../redo/buffers.ts'
 import type { RedoStore } from '../redo/store.ts'
@@ -41,7 +41,7 @@ export interface ReplayProgress {
 }
 
 /** What is read as a ReplayProgress, whose `lsn` is elsewhere. */
-export const REPLAY_PROGRESS = v.strictObject({
+export const REPLAY_PROGRESS: Schema<Omit<ReplayProgress, 'lsn'>> = v.strictObject({
   time: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   consistency: v.strictObject({ at: count, backupEndOf: v.exactOptional(count), reached: flag }),
   transactions: TRANSACTION_STATE, redo: REDO_STATE,

@@ -20,7 +20,7 @@ export const T_INFOMASK = 20
 export const T_HOFF = 22
 
 /** MaxHeapTupleSize is 8160; the attribute count has 11 bits. */
-export const MAX_TUPLE_ATTRIBUTES = HEAP_NATTS_MASK
+export const MAX_TUPLE_ATTRIBUTES: 2047 = HEAP_NATTS_MASK
 
 export interface TupleHeader {
   xmin: number

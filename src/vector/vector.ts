@@ -181,7 +181,7 @@ export class BitVector extends Vector {
  */
 export class BytesVector extends Vector {
   offsets: Int32Array = new Int32Array(1)
-  readonly data = new ByteWriter(1024)
+  readonly data: ByteWriter = new ByteWriter(1024)
 
   /** Ends the value whose bytes were appended to `data` since the last one. @throws UnsupportedError vector.size */
   close(): void {
@@ -196,7 +196,7 @@ export class BytesVector extends Vector {
     this.data.length = this.offsets[this.length]!
   }
 
-  push(source: Uint8Array, start = 0, end = source.length): void {
+  push(source: Uint8Array, start = 0, end: number = source.length): void {
     this.data.copy(source, start, end)
     this.close()
   }

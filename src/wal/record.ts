@@ -25,7 +25,7 @@ const XL_CRC = 20
 export const XLR_SPECIAL_REL_UPDATE = 0x01
 export const XLR_CHECK_CONSISTENCY = 0x02
 /** XLogRecordMaxSize: no record is longer (1020 MiB). */
-export const RECORD_SIZE_MAX = 1020 * 1024 * 1024
+export const RECORD_SIZE_MAX: number = 1020 * 1024 * 1024
 
 /** XLR_MAX_BLOCK_ID. */
 const MAX_BLOCK_ID = 32

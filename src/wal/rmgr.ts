@@ -23,7 +23,7 @@ export const RM_COMMIT_TS_ID = 18
 export const RM_REPLORIGIN_ID = 19
 export const RM_GENERIC_ID = 20
 export const RM_LOGICALMSG_ID = 21
-export const RM_MAX_BUILTIN_ID = RM_LOGICALMSG_ID
+export const RM_MAX_BUILTIN_ID: 21 = RM_LOGICALMSG_ID
 /** Extensions' own, since 15. */
 export const RM_MIN_CUSTOM_ID = 128
 export const RM_MAX_CUSTOM_ID = 255

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { type Oid, type Xid, xidPrecedes } from '../common/ids.ts'
-import { flag, integer, matching, unsigned32 } from '../common/validate.ts'
+import { flag, integer, matching, type Schema, unsigned32 } from '../common/validate.ts'
 import { TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, transactionStatus } from './clog.ts'
 import type { OffsetsPages } from './multixactlog.ts'
 import type { SlruPages } from './slru.ts'
@@ -39,7 +39,7 @@ const FULL_XID = v.strictObject({ low: unsigned32, epoch: unsigned32 })
 const OFFSETS_PAGE = integer(-1, 0xffffffff)
 
 /** What is read as a TransactionState. */
-export const TRANSACTION_STATE = v.strictObject({
+export const TRANSACTION_STATE: Schema<TransactionState> = v.strictObject({
   timeline: integer(1, 0xffffffff), nextXid: FULL_XID, nextOid: unsigned32, nextMulti: unsigned32, nextMultiOffset: unsigned32, oldestXid: unsigned32,
   oldestClogXid: unsigned32, oldestMulti: unsigned32, unresolvedFrom: FULL_XID, prepared: v.array(PREPARED_TRANSACTION),
   missingPages: v.array(matching(/^[a-z ]{1,40} \d{1,10}$/, 'the name of a page')), consistent: flag,

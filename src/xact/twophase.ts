@@ -4,7 +4,7 @@ import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { Oid, Xid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import { unsigned32 } from '../common/validate.ts'
+import { type Schema, unsigned32 } from '../common/validate.ts'
 
 /*
  * pg_twophase/<xid>, one prepared transaction (xl_xact_prepare, xact.h):
@@ -25,7 +25,7 @@ export interface PreparedTransaction {
 }
 
 /** What is read as a PreparedTransaction. */
-export const PREPARED_TRANSACTION = v.strictObject({ xid: unsigned32, database: unsigned32, subxacts: v.array(unsigned32) })
+export const PREPARED_TRANSACTION: Schema<PreparedTransaction> = v.strictObject({ xid: unsigned32, database: unsigned32, subxacts: v.array(unsigned32) })
 
 /** @throws CorruptionError xact.twophase */
 export function parseTwoPhaseFile(bytes: Uint8Array, major: PgMajor): PreparedTransaction {

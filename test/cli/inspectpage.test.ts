@@ -52,16 +52,17 @@ describe.each([majors()[0]!, majors().at(-1)!])('Postgres %i', (major) => {
         expect(page.items.every(({ tuple }) => tuple === undefined || typeof (tuple.xmin as unknown) === 'string')).toBe(true)
         const header = (await sql.query(HEADER.replace('$', table)))[0]!
         const { lsn, checksum, flags, lower, upper, special, pruneXid } = page.header
+        const { computed } = header as { computed: string }
         expect([lsn, checksum, flags, lower, upper, special, pruneXid].map(String)).toEqual([
-          header.lsn, String(Number(header.computed) & 0xffff), header.flags, header.lower, header.upper, header.special, header.prune_xid,
+          header['lsn'], String(Number(computed) & 0xffff), ...['flags', 'lower', 'upper', 'special', 'prune_xid'].map((name) => header[name]),
         ])
         const items = await sql.query(ITEMS.replace('$', table))
         expect(page.items.map(({ tuple }) => [...(tuple?.infomaskNames ?? [])].sort())).toEqual(items.map((item) => rawNames(item)))
         expect(page.items.map(({ tuple, offset, state, off, len }) => [
           offset, off, state, len, tuple?.xmin, tuple?.xmax, tuple?.field3, tuple?.ctid, tuple?.infomask2, tuple?.infomask, tuple?.hoff,
         ].map((value) => (value === undefined ? null : String(value))))).toEqual(items.map((item) => [
-          item.lp, item.lp_off, STATES[Number(item.lp_flags)], item.lp_len, item.t_xmin, item.t_xmax, item.t_field3, item.t_ctid,
-          item.t_infomask2, item.t_infomask, item.t_hoff,
+          item['lp'], item['lp_off'], STATES[Number(item['lp_flags'])],
+          ...['lp_len', 't_xmin', 't_xmax', 't_field3', 't_ctid', 't_infomask2', 't_infomask', 't_hoff'].map((name) => item[name]),
         ]))
         // pageinspect pads the bitmap to whole bytes.
         expect(page.items.map(({ tuple }) => tuple?.bits ?? null)).toEqual(

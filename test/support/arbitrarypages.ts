@@ -59,7 +59,7 @@ function deleted(xmax: number, infomask: number): boolean {
 }
 
 function columnOf(type: StoredType, attnum: number, fate: number, plain: boolean, missing: Uint8Array | undefined): ArbitraryColumn {
-  const def = type.defs[0]!
+  const def = type.defs[0]
   const dropped = fate === 0
   const virtual = fate === 1
   const name = dropped ? `........pg.dropped.${attnum}........` : `c${attnum}`
@@ -200,7 +200,7 @@ export function table(size: TableSize): fc.Arbitrary<ArbitraryTable> {
 function describe(list: readonly ArbitraryColumn[], shapes: readonly PageShape[]): string {
   const types = list.map(({ type, attribute: { dropped, virtual, plain }, missing }) => {
     const fate = [dropped && 'dropped', virtual && 'virtual', plain && 'plain', missing && hexEncode(missing)]
-    return [type.defs[0]!.name, type.ref.typmod, ...fate.filter((word) => word)].join(' ')
+    return [type.defs[0].name, type.ref.typmod, ...fate.filter((word) => word)].join(' ')
   })
   const plain = (_: string, value: unknown): unknown => (value instanceof Uint8Array ? hexEncode(value) : value)
   return `columns ${JSON.stringify(types)}, pages ${JSON.stringify(shapes, plain)}`

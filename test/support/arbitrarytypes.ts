@@ -167,7 +167,7 @@ function append(out: number[], origin: number, value: Uint8Array, { len, align }
 
 /** array.h. Mostly one dimension from 1, else anything up to three. */
 function arrayOf(element: StoredType): fc.Arbitrary<Uint8Array> {
-  const { oid, len, align } = element.defs[0]!
+  const { oid, len, align } = element.defs[0]
   const lists = fc.array(fc.option(element.payload, { freq: 6 }), { maxLength: 5 })
   return fc.tuple(lists, fc.nat(9)).map(([items, odd]) => {
     const count = items.length
@@ -196,11 +196,11 @@ function compositeOf(oid: number, fields: readonly StoredType[]): fc.Arbitrary<U
   return fc.tuple(...fields.map((field) => fc.option(field.payload, { freq: 5 }))).map((values) => {
     const hasNull = values.some((value) => value === null)
     const hoff = hasNull ? 32 : 24
-    const varwidth = values.some((value, i) => value && fields[i]!.defs[0]!.len === -1)
+    const varwidth = values.some((value, i) => value && fields[i]!.defs[0].len === -1)
     const out = [...le(-1, 4), ...le(oid, 4), ...le(-1, 4), 0, 0, ...le(fields.length, 2), ...le((hasNull ? 1 : 0) | (varwidth ? 2 : 0), 2), hoff]
     if (hasNull) out.push(values.reduce((bits, value, i) => (value ? bits | (1 << i) : bits), 0))
     while (out.length + 4 < hoff) out.push(0)
-    values.forEach((value, i) => { if (value) append(out, 4, value, fields[i]!.defs[0]!, true) })
+    values.forEach((value, i) => { if (value) append(out, 4, value, fields[i]!.defs[0], true) })
     return Uint8Array.from(out)
   })
 }
@@ -247,7 +247,7 @@ const pair = other({
 }, PAIR_FIELDS, compositeOf(16410, PAIR_FIELDS))
 
 const array = (oid: number, name: string, element: StoredType): StoredType =>
-  other({ oid, name, kind: 'array', element: element.ref.oid, align: element.defs[0]!.align === 8 ? 8 : 4 }, [element], arrayOf(element))
+  other({ oid, name, kind: 'array', element: element.ref.oid, align: element.defs[0].align === 8 ? 8 : 4 }, [element], arrayOf(element))
 
 /** Fast paths of the generated code: often in a table. */
 export const COMMON_TYPES: readonly StoredType[] = [

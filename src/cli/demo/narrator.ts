@@ -26,7 +26,7 @@ export class Narrator {
     this.output = output
     this.terminal = !output.json && 'isTTY' in stdout && stdout.isTTY === true
     this.width = ('columns' in stdout && Number(stdout.columns)) || 80
-    this.paint = makePaint(this.terminal && process.env.NO_COLOR === undefined)
+    this.paint = makePaint(this.terminal && process.env['NO_COLOR'] === undefined)
   }
 
   async say(...lines: string[]): Promise<void> {

@@ -50,6 +50,6 @@ export function odditySteps(major: number): LoadStep[] {
 const OVERFLOWING = ['n', 'price', 'd', 'moment', 'span', 'matrix', 'words', 'since'] as const
 
 /** Every value of the table that its column does not hold exactly; DuckDB's SQL. */
-export const OVERFLOW_SQL = `${OVERFLOWING.map((column) =>
+export const OVERFLOW_SQL: string = `${OVERFLOWING.map((column) =>
   `SELECT id, '${column}' AS "column", ${column}::varchar AS "in the column", _overflow.${column} AS "exactly" ` +
   `FROM oddities WHERE _overflow.${column} IS NOT NULL`).join('\nUNION ALL\n')}\nORDER BY 1, 2`

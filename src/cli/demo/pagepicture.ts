@@ -48,8 +48,8 @@ const VALUE_WIDTH = 42
 
 /** Pictures one tuple of a page, and compares the whole page. */
 export function picturePage({ pgdata, lake, relation, tuple }: PictureSource, paint: Paint): PagePicture {
-  const block = Number(tuple._ltap.block)
-  const offset = Number(tuple._ltap.offset)
+  const block = Number(tuple._ltap['block'])
+  const offset = Number(tuple._ltap['offset'])
   const heap = readPage(join(pgdata, relation.path), block)
   const { page: rebuilt, attributes } = rebuildPage(lake, relation, block)
   const equal = isSamePage(heap, rebuilt)

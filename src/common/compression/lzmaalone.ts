@@ -10,8 +10,8 @@ import { LzmaDecoder } from './lzma.ts'
  */
 const HEADER = 13
 const RANGE_BEGIN = 5
-export const DICTIONARY_MIN = 1 << 12
-export const DICTIONARY_MAX = 1 << 28
+export const DICTIONARY_MIN: number = 1 << 12
+export const DICTIONARY_MAX: number = 1 << 28
 
 export class LzmaAloneDecoder extends StepDecoder {
   private readonly emit: Emit
@@ -21,7 +21,7 @@ export class LzmaAloneDecoder extends StepDecoder {
   private ended = false
 
   /** @param contentMax no match reaches further back than there is content */
-  constructor(emit: Emit, contentMax = Infinity) {
+  constructor(emit: Emit, contentMax: number = Infinity) {
     super()
     this.emit = emit
     this.contentMax = contentMax

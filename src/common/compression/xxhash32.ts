@@ -6,7 +6,7 @@ const PRIME_4 = 0x27d4eb2f
 const PRIME_5 = 0x165667b1
 
 /** XXH32 of `bytes[start .. end)` as an unsigned number. */
-export function xxhash32(bytes: Uint8Array, start = 0, end = bytes.length): number {
+export function xxhash32(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let at = start
   let hash = PRIME_5

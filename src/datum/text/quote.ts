@@ -71,7 +71,7 @@ function isEscaped(byte: number): boolean {
 /** Reads texts as {@link quoteFrom} leaves them: what is quoted needlessly or not at all where needed is a ParseError. */
 export class QuotedReader {
   /** The text last read is `bytes[start .. end)`, unescaped. */
-  bytes = new Uint8Array(0)
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0)
   start = 0
   end = 0
   quoted = false

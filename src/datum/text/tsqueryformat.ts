@@ -12,7 +12,7 @@ export const OP_PHRASE = 4
 /** Bytes of an item. */
 export const TSQUERY_ITEM = 12
 /** By operator: tsearch_op_priority. */
-export const PRIORITIES = [0, 4, 2, 1, 3]
+export const PRIORITIES: readonly number[] = [0, 4, 2, 1, 3]
 
 /** For each item of a prefix sequence the item behind its arguments; undefined if an argument is missing. */
 export function subtreeEnds(count: number, argumentsOf: (item: number) => number): Int32Array | undefined {

@@ -1,6 +1,6 @@
 import { type ByteWriter, readI32 } from '../../common/bytes.ts'
 import { CorruptionError } from '../../common/errors.ts'
-import { ParseError } from '../codec.ts'
+import { type Codec, ParseError } from '../codec.ts'
 import { textCodec } from '../text/textcodec.ts'
 
 /*
@@ -35,4 +35,4 @@ function bitParse(text: Uint8Array, start: number, end: number, out: ByteWriter)
 }
 
 /** bit(n) and varbit. */
-export const bitCodec = textCodec({ text: bitText, parse: bitParse })
+export const bitCodec: Codec = textCodec({ text: bitText, parse: bitParse })

@@ -1,7 +1,7 @@
 import { type ByteWriter, readF64, readI32, readU32 } from '../../common/bytes.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { AsciiReader } from '../text/asciireader.ts'
-import { ParseError } from '../codec.ts'
+import { type Codec, ParseError } from '../codec.ts'
 import { writeFloat8 } from '../text/floattext.ts'
 import { float8Codec } from './float.ts'
 import { strictParse } from '../text/strict.ts'
@@ -73,4 +73,4 @@ function cornerParse(reader: AsciiReader, out: ByteWriter): number {
 }
 
 /** cube: its text. */
-export const cubeCodec = textCodec(strictParse({ text: cubeText, parse: cubeParse }))
+export const cubeCodec: Codec = textCodec(strictParse({ text: cubeText, parse: cubeParse }))

@@ -1,7 +1,7 @@
 import type { ByteWriter } from '../../common/bytes.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { AsciiReader } from '../text/asciireader.ts'
-import { ParseError } from '../codec.ts'
+import { type Codec, ParseError } from '../codec.ts'
 import { strictParse } from '../text/strict.ts'
 import { textCodec } from '../text/textcodec.ts'
 
@@ -104,5 +104,5 @@ function v6Half(half: string): number[] {
   })
 }
 
-export const inetCodec = textCodec(strictParse({ text: networkText(false), parse: networkParse }))
-export const cidrCodec = textCodec(strictParse({ text: networkText(true), parse: networkParse }))
+export const inetCodec: Codec = textCodec(strictParse({ text: networkText(false), parse: networkParse }))
+export const cidrCodec: Codec = textCodec(strictParse({ text: networkText(true), parse: networkParse }))

@@ -10,7 +10,7 @@ import type { WordVector } from '../../vector/vector.ts'
 const words = new Int32Array(2)
 
 /** oid, xid, cid ↔ long holding the unsigned number. */
-export const oidCodec = {
+export const oidCodec: Codec & Required<Pick<Codec, 'parse'>> = {
   column: { kind: 'long' },
   overflows: false,
   decode(source, start, end, out) {
@@ -32,7 +32,7 @@ export const oidCodec = {
     if (words[1] !== 0) throw new ParseError('oid: out of range')
     out.u32(words[0]!)
   },
-} satisfies Codec
+}
 
 /**
  * regclass, regproc, regtype, … ↔ long. Names need a catalog and change with it: the text is what the output functions

@@ -1,7 +1,7 @@
 import { CorruptionError } from '../../common/errors.ts'
 
 /** Throws CorruptionError unless `source[start .. end)` are bytes that are there, `size` of them if given. */
-export function checkPayload(type: string, source: Uint8Array, start: number, end: number, size = end - start): void {
+export function checkPayload(type: string, source: Uint8Array, start: number, end: number, size: number = end - start): void {
   if (start < 0 || start > end || end > source.length || end - start !== size) throw outside(type, source, start, end, size)
 }
 

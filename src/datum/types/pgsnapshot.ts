@@ -1,7 +1,7 @@
 import { type ByteWriter, readI64, readU32 } from '../../common/bytes.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { AsciiReader } from '../text/asciireader.ts'
-import { ParseError } from '../codec.ts'
+import { type Codec, ParseError } from '../codec.ts'
 import { strictParse } from '../text/strict.ts'
 import { textCodec } from '../text/textcodec.ts'
 
@@ -47,4 +47,4 @@ function parseU64(digits: string, out: ByteWriter): void {
 }
 
 /** pg_snapshot and txid_snapshot. */
-export const pgSnapshotCodec = textCodec(strictParse({ text: snapshotText, parse: snapshotParse }))
+export const pgSnapshotCodec: Codec = textCodec(strictParse({ text: snapshotText, parse: snapshotParse }))

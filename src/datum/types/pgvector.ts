@@ -113,10 +113,10 @@ function denseCodec({ size, read, write }: Element): Codec {
 }
 
 /** vector: list<float>, bit for bit. */
-export const vectorCodec = denseCodec(FLOAT)
+export const vectorCodec: Codec = denseCodec(FLOAT)
 
 /** halfvec: list<float>; every half is a float. */
-export const halfvecCodec = denseCodec(HALF)
+export const halfvecCodec: Codec = denseCodec(HALF)
 
 function sparseText(source: Uint8Array, start: number, end: number, out: ByteWriter): void {
   const count = end - start < SPARSE_HEADER ? -1 : readI32(source, start + 4)
@@ -152,4 +152,4 @@ function sparseParse(text: Uint8Array, start: number, end: number, out: ByteWrit
 }
 
 /** sparsevec: its text, `{1:1.5,3:2}/5`. */
-export const sparsevecCodec = textCodec(strictParse({ text: sparseText, parse: sparseParse }))
+export const sparsevecCodec: Codec = textCodec(strictParse({ text: sparseText, parse: sparseParse }))

@@ -1,5 +1,6 @@
 import { type ByteWriter, readU32 } from '../../common/bytes.ts'
 import { CorruptionError } from '../../common/errors.ts'
+import type { Codec } from '../codec.ts'
 import { textCodec } from '../text/textcodec.ts'
 
 /*
@@ -156,4 +157,4 @@ class Writer {
 }
 
 /** geometry and geography: the text only. The stored box and flags do not follow from it, so the raw lane carries the bytes. */
-export const geometryCodec = textCodec({ text: geometryText })
+export const geometryCodec: Codec = textCodec({ text: geometryText })

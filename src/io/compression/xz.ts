@@ -42,7 +42,7 @@ export class XzDecoder extends StepDecoder {
   private sha256: Hash | undefined
 
   /** @param contentMax no match reaches further back than there is content */
-  constructor(emit: Emit, contentMax = Infinity) {
+  constructor(emit: Emit, contentMax: number = Infinity) {
     super()
     this.emit = emit
     this.contentMax = contentMax

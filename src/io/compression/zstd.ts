@@ -14,7 +14,7 @@ export class ZstdDecoder implements Decoder {
   private readonly contentMax: number
 
   /** @param contentMax larger frames are refused before anything is allocated for them */
-  constructor(emit: Emit, contentMax = Infinity) {
+  constructor(emit: Emit, contentMax: number = Infinity) {
     this.contentMax = contentMax
     // The decoder uses its buffer again.
     this.decoder = new Decompress((block) => emit(block.slice()))

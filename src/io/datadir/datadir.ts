@@ -30,7 +30,7 @@ export interface DataDirectory {
  * @throws EnvironmentError datadir.* if this is no data directory or none that was shut down cleanly, saying what to do about it
  * @throws CorruptionError, UnsupportedError control.*, cluster.version
  */
-export function openDataDirectory(path: string, major = readMajor(path)): DataDirectory {
+export function openDataDirectory(path: string, major: PgMajor = readMajor(path)): DataDirectory {
   const stale = refuseUnsettled(path)
   const control = readControlFile(path, major)
   if (control.state !== 'shut down') {

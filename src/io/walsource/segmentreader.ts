@@ -21,7 +21,7 @@ export class SegmentReader {
   private readonly content: Uint8Array | undefined
 
   /** @throws EnvironmentError file.*, wal.duplicate; CorruptionError compression.*, wal.sha1; UnsupportedError archive.encrypted, compression.* */
-  constructor(file: SegmentFile, sizeMax = WAL_SEGMENT_SIZE_MAX) {
+  constructor(file: SegmentFile, sizeMax: number = WAL_SEGMENT_SIZE_MAX) {
     this.file = file
     refuseRival(file)
     const fd = open(file)

@@ -18,7 +18,7 @@ export class LakeViews {
   private readonly relations: readonly NamedRelation[]
   private readonly problems: string[] = []
   /** What views do not show although a server would. */
-  readonly lacking = new Set<string>()
+  readonly lacking: Set<string> = new Set<string>()
   /** Relations whose files were looked at. */
   private readonly checked = new Set<LakeRelation>()
 
