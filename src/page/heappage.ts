@@ -2,8 +2,8 @@ import { CorruptionError } from '../common/errors.ts'
 import type { OffsetNumber, WalPosition, Xid } from '../common/ids.ts'
 import { xidPrecedes } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { PAGESIZE_VERSION, SIZE_OF_PAGE_HEADER } from './header.ts'
-import { LP_NORMAL, LP_REDIRECT, LP_UNUSED } from './linepointer.ts'
+import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, SIZE_OF_PAGE_HEADER } from './header.ts'
+import { LP_FLAGS, LP_NORMAL, LP_OFF, LP_REDIRECT, LP_UNUSED } from './linepointer.ts'
 
 /*
  * Changes of a heap page (bufpage.c). Bytes that Postgres would not write are not written either, so that the hole and the padding end
@@ -23,16 +23,15 @@ export interface PageViews {
 export const PD_HAS_FREE_LINES = 0x0001
 export const PD_ALL_VISIBLE = 0x0004
 
-const FLAGS = 2
-const BOUNDS = 3
-const SPECIAL = 4
-const PRUNE_XID = 5
+/** Words, as drawn above. */
+const LSN = PD_LSN >> 2
+const FLAGS = PD_FLAGS >> 2
+const BOUNDS = PD_LOWER >> 2
+const SPECIAL = PD_SPECIAL >> 2
+const PRUNE_XID = PD_PRUNE_XID >> 2
 /** Word of line pointer `offset` is LINE_POINTERS + offset: they count from 1. */
 const LINE_POINTERS = (SIZE_OF_PAGE_HEADER >> 2) - 1
 const WORDS = BLOCK_SIZE >> 2
-/** Bits of a line pointer word: lp_off, and lp_flags where they are. */
-const LP_OFF = 0x7fff
-const LP_FLAGS = 3 << 15
 
 /** MaxHeapTuplesPerPage (htup_details.h). */
 const MAX_HEAP_TUPLES_PER_PAGE = 291
@@ -51,12 +50,12 @@ export function pageSpecial({ words }: PageViews): number {
 
 /** pd_lsn, of which the high half comes first. */
 export function pageLsn({ words }: PageViews): WalPosition {
-  return (words[0]! >>> 0) * 0x100000000 + (words[1]! >>> 0)
+  return (words[LSN]! >>> 0) * 0x100000000 + (words[LSN + 1]! >>> 0)
 }
 
 export function setPageLsn({ words }: PageViews, lsn: WalPosition): void {
-  words[0] = Math.floor(lsn / 0x100000000)
-  words[1] = lsn
+  words[LSN] = Math.floor(lsn / 0x100000000)
+  words[LSN + 1] = lsn
 }
 
 /** PageInit: all bytes zero but the header. `specialSize` is a multiple of 8. */

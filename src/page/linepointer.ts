@@ -13,11 +13,15 @@ export const LP_NORMAL = 1
 export const LP_REDIRECT = 2
 export const LP_DEAD = 3
 
+/** Bits of the word: lp_off, and lp_flags where they are. */
+export const LP_OFF = 0x7fff
+export const LP_FLAGS = 3 << 15
+
 /** SizeofHeapTupleHeader rounded up: the shortest t_hoff a tuple can have. */
 const MIN_TUPLE_LENGTH = 24
 
 export function lpOff(word: number): number {
-  return word & 0x7fff
+  return word & LP_OFF
 }
 
 export function lpFlags(word: number): number {

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { pageLsn } from '../../src/page/heappage.ts'
-import { maskHeapPage, maskSequencePage } from '../../src/page/mask.ts'
+import { maskHeapPage, maskSequencePage } from '../../src/redo/mask.ts'
 import { restoreImage } from '../../src/wal/blockimage.ts'
 import { type BlockReference, type WalRecord, XLR_CHECK_CONSISTENCY } from '../../src/wal/record.ts'
 import { RM_SEQ_ID } from '../../src/wal/rmgr.ts'

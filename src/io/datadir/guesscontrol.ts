@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { readU16, readU32 } from '../../common/bytes.ts'
+import { dataView, readU16 } from '../../common/bytes.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Lsn } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { pageChecksum } from '../../page/checksum.ts'
-import { isZeroPage, PAGESIZE_VERSION, PD_CHECKSUM } from '../../page/header.ts'
+import { isZeroPage, PAGESIZE_VERSION, PD_CHECKSUM, PD_PAGESIZE_VERSION, readPageHeader } from '../../page/header.ts'
 import { readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 import { guessTransactions } from './guesstransactions.ts'
 import { catalogVersionOf, type ControlFile } from '../../catalog/controlfile.ts'
@@ -91,13 +91,13 @@ function lookAtFork(path: string, segments: readonly number[], seen: { lsn: Lsn;
 }
 
 function lookAtPage(page: Uint8Array, block: number, seen: { lsn: Lsn; right: number; wrong: number }): void {
-  if (readU16(page, 18) !== PAGESIZE_VERSION || isZeroPage(page)) return
+  if (readU16(page, PD_PAGESIZE_VERSION) !== PAGESIZE_VERSION || isZeroPage(page)) return
   const stored = readU16(page, PD_CHECKSUM)
   const isRight = stored !== 0 && stored === pageChecksum(page, block)
   if (isRight) seen.right++
   else if (stored !== 0) seen.wrong++
   // A page that says so itself is not asked for its LSN.
   if (stored !== 0 && !isRight) return
-  const lsn = (BigInt(readU32(page, 0)) << 32n) | BigInt(readU32(page, 4))
+  const { lsn } = readPageHeader(dataView(page))
   if (lsn > seen.lsn) seen.lsn = lsn
 }

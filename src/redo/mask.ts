@@ -2,32 +2,31 @@ import { dataView, maxAlign } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from './header.ts'
-import { linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from './linepointer.ts'
+import {
+  PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, PD_VALID_FLAG_BITS, SIZE_OF_PAGE_HEADER,
+} from '../page/header.ts'
+import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
+import { T_CID, T_CTID, T_INFOMASK } from '../tuple/header.ts'
+import { HEAP_XMAX_COMMITTED, HEAP_XMAX_INVALID, HEAP_XMIN_FROZEN } from '../tuple/infomask.ts'
 
 /*
  * What wal_consistency_checking does not compare (bufmask.c, heap_mask): bits and bytes that a primary changes without WAL become zero
  * in both pages. It hides lock bits of unfrozen tuples and command ids, so equal masked pages are no proof of equal pages.
  */
-const PD_HINT_FLAGS = 0x0007
+/** All bits of t_infomask that locks, hints and command ids set (htup_details.h). */
 const HEAP_XACT_MASK = 0xfff0
-const HEAP_XMIN_FROZEN = 0x0300
-const HEAP_XMAX_COMMITTED_OR_INVALID = 0x0c00
 /** SpecTokenOffsetNumber (itemptr.h). */
 const SPEC_TOKEN_OFFSET = 0xfffe
-const T_CID = 8
-const T_CTID = 12
-const T_INFOMASK = 20
 
 /** heap_mask, in place. @throws CorruptionError page.header */
 export function maskHeapPage(page: Uint8Array, block: BlockNumber): void {
   const view = dataView(page)
   maskHeader(page, view)
   view.setUint32(PD_PRUNE_XID, 0, true)
-  view.setUint16(PD_FLAGS, view.getUint16(PD_FLAGS, true) & ~PD_HINT_FLAGS, true)
+  view.setUint16(PD_FLAGS, view.getUint16(PD_FLAGS, true) & ~PD_VALID_FLAG_BITS, true)
   const count = linePointerCount(page)
   for (let offset = 1; offset <= count; offset++) {
-    const word = view.getUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, true)
+    const word = linePointer(page, offset)
     const start = lpOff(word)
     const length = lpLen(word)
     if (start + length > BLOCK_SIZE) throw new CorruptionError('page.line-pointer', `impossible item: lp_off ${start}, lp_len ${length}`, { offset })
@@ -39,7 +38,7 @@ export function maskHeapPage(page: Uint8Array, block: BlockNumber): void {
 function maskTuple(view: DataView, start: number, block: BlockNumber, offset: number): void {
   const infomask = view.getUint16(start + T_INFOMASK, true)
   const frozen = (infomask & HEAP_XMIN_FROZEN) === HEAP_XMIN_FROZEN
-  view.setUint16(start + T_INFOMASK, infomask & ~(frozen ? HEAP_XMAX_COMMITTED_OR_INVALID : HEAP_XACT_MASK), true)
+  view.setUint16(start + T_INFOMASK, infomask & ~(frozen ? HEAP_XMAX_COMMITTED | HEAP_XMAX_INVALID : HEAP_XACT_MASK), true)
   view.setUint32(start + T_CID, 0, true)
   if (view.getUint16(start + T_CTID + 4, true) !== SPEC_TOKEN_OFFSET) return
   view.setUint16(start + T_CTID, block >>> 16, true)
