@@ -15,7 +15,7 @@ export const LP_DEAD = 3
 
 /** Bits of the word: lp_off, and lp_flags where they are. */
 export const LP_OFF = 0x7fff
-export const LP_FLAGS = 3 << 15
+export const LP_FLAGS = 0x18000
 
 /** SizeofHeapTupleHeader rounded up: the shortest t_hoff a tuple can have. */
 const MIN_TUPLE_LENGTH = 24
