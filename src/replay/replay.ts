@@ -7,12 +7,14 @@ import { Redo, REDO_STATE, type RedoState } from '../redo/redo.ts'
 import type { RedoObserver } from '../redo/buffers.ts'
 import type { RedoStore } from '../redo/store.ts'
 import type { WalRecord } from '../wal/record.ts'
+import type { TimelineHistory } from '../wal/timelinehistory.ts'
 import { RM_XACT_ID, RM_XLOG_ID } from '../wal/rmgr.ts'
 import { XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED, XLOG_XACT_OPMASK } from '../wal/xact.ts'
 import { decodeBackupEnd, XLOG_BACKUP_END } from '../wal/xlog.ts'
 import type { TransactionStore } from '../xact/store.ts'
 import { TransactionLog, type TransactionObserver } from '../xact/transactionlog.ts'
 import { TRANSACTION_STATE, type TransactionState } from '../xact/transactionstate.ts'
+import { type Ancestor, ANCESTORS, ancestorsOf, refuseOtherTimeline } from './timelines.ts'
 
 /** Pages, files and transaction status of a cluster, to be moved along the WAL. A port. */
 export interface ReplayStore extends RedoStore, TransactionStore {
@@ -33,6 +35,10 @@ export interface Consistency {
 export interface ReplayProgress {
   /** Every record that ends at or before it is applied, and none that ends later. */
   lsn: WalPosition
+  /** Where the last record begins that was applied: the next one must be linked to it. Absent before the first one. */
+  previous?: WalPosition
+  /** Of the timeline; absent where no history was given. */
+  ancestors?: readonly Ancestor[]
   /** Once consistent: no transaction in the pages ended later; microseconds since 2000. */
   time: number
   consistency: Consistency
@@ -42,6 +48,7 @@ export interface ReplayProgress {
 
 /** What is read as a ReplayProgress, whose `lsn` is elsewhere. */
 export const REPLAY_PROGRESS: Schema<Omit<ReplayProgress, 'lsn'>> = v.strictObject({
+  previous: v.exactOptional(count), ancestors: v.exactOptional(ANCESTORS),
   time: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   consistency: v.strictObject({ at: count, backupEndOf: v.exactOptional(count), reached: flag }),
   transactions: TRANSACTION_STATE, redo: REDO_STATE,
@@ -59,6 +66,8 @@ export interface ReplayOptions {
   major: PgMajor
   checksums: boolean
   target?: ReplayTarget
+  /** Of the WAL that will be given: the pages must be on it. Without it only the links between records tell other WAL. */
+  history?: TimelineHistory
   pages?: RedoObserver
   transactions?: TransactionObserver
 }
@@ -73,14 +82,26 @@ export class Replay {
   private readonly consistency: Consistency
   private readonly end = new XactEnd()
   private lsn: WalPosition
+  /** Of the last record, -1 before the first one. */
+  private previous: WalPosition
   private time: number
+  private readonly history: TimelineHistory | undefined
+  private readonly from: Pick<ReplayProgress, 'ancestors'> & { timeline: number }
 
-  /** @param from continued, and not changed */
-  constructor(store: ReplayStore, from: ReplayProgress, { major, checksums, target = {}, pages, transactions }: ReplayOptions) {
+  /**
+   * @param from continued, and not changed
+   * @throws EnvironmentError replay.timeline
+   */
+  constructor(store: ReplayStore, from: ReplayProgress, { major, checksums, target = {}, history, pages, transactions }: ReplayOptions) {
+    const { timeline } = from.transactions
+    if (history !== undefined) refuseOtherTimeline(history, from.lsn, timeline, from.ancestors)
     this.store = store
     this.major = major
     this.target = target
+    this.history = history
+    this.from = { ...from.ancestors !== undefined && { ancestors: from.ancestors }, timeline }
     this.lsn = from.lsn
+    this.previous = from.previous ?? -1
     this.time = from.time
     this.consistency = { ...from.consistency }
     this.redo = new Redo(store, { major, checksums, ...from.redo }, pages)
@@ -90,8 +111,9 @@ export class Replay {
 
   /** A copy. */
   get progress(): ReplayProgress {
+    const ancestors = this.ancestors()
     return {
-      lsn: this.lsn, time: this.time, consistency: { ...this.consistency }, transactions: structuredClone(this.transactions.state),
+      lsn: this.lsn, ...this.previous >= 0 && { previous: this.previous }, ...ancestors !== undefined && { ancestors }, time: this.time, consistency: { ...this.consistency }, transactions: structuredClone(this.transactions.state),
       redo: this.redo.state(),
     }
   }
@@ -112,15 +134,19 @@ export class Replay {
   /**
    * Applies the record that follows, unless it lies beyond the target.
    * @returns whether it was applied; nothing has changed if not
+   * @throws EnvironmentError replay.prev-link for a record that does not follow the last one; nothing has changed
    * @throws CorruptionError, UnsupportedError with the record's LSN; the store may then hold half of the record
    */
   apply(record: WalRecord): boolean {
+    const { prev } = record
+    if (this.previous >= 0 ? prev !== this.previous : prev >= this.lsn || record.startLsn < this.lsn) throw this.notNext(record)
     if (this.stopsBefore(record)) return false
     this.store.beginRecord(record.endLsn)
     // Status first: redo ends the record, and with it the pages that were handed out.
     this.transactions.apply(record)
     this.redo.apply(record)
     this.lsn = record.endLsn
+    this.previous = record.startLsn
     if (record.rmgr === RM_XACT_ID && endsTransaction(record)) this.time = Math.max(this.time, timeOfEnd(record))
     if (!this.consistency.reached) this.approachConsistency(record)
     return true
@@ -143,6 +169,20 @@ export class Replay {
     }
     if (consistency.reached) return
     throw new EnvironmentError('replay.inconsistent', `at ${this.text(this.lsn)} the pages are not yet those of one moment: ${this.whatIsMissing()}`)
+  }
+
+  /** What the history does not tell, the links do: WAL of another server or timeline has another record there, or begins it elsewhere. */
+  private notNext({ startLsn, prev }: WalRecord): EnvironmentError {
+    const ours = this.previous >= 0 ? `the last one applied begins at ${this.text(this.previous)}` : `the pages are those of ${this.text(this.lsn)}`
+    const reason = `a record that follows the one at ${this.text(prev)}, but ${ours}: this WAL is not the one that the pages were replayed along; `
+      + 'name that one, or replay into another folder'
+    return new EnvironmentError('replay.prev-link', reason, { lsn: this.text(startLsn) })
+  }
+
+  /** Undefined where they are not known. */
+  private ancestors(): readonly Ancestor[] | undefined {
+    if (this.history !== undefined) return ancestorsOf(this.history, this.timeline)
+    return this.timeline === this.from.timeline ? this.from.ancestors : undefined
   }
 
   private whatIsMissing(): string {

@@ -12,6 +12,7 @@ import type { RecordMemory } from './recordmemory.ts'
 import { RecordScratch } from './recordscratch.ts'
 import { isRmgrValid, RM_XLOG_ID } from './rmgr.ts'
 import { checkSegmentSize } from './segment.ts'
+import { isPageOf, type TimelineHistory } from './timelinehistory.ts'
 import { XLOG_OVERWRITE_CONTRECORD, XLOG_SWITCH } from './xlog.ts'
 
 const XL_PREV = 8
@@ -32,6 +33,8 @@ export interface WalReaderOptions {
   start: WalPosition
   /** Of the file that the bytes come from: pages may be of this timeline or an older one. */
   timeline: number
+  /** The timeline that is followed, and its ancestors: each page must be of the one that has its place. Without it any older timeline will do. */
+  history?: TimelineHistory | undefined
   segmentSize: number
   /** Checked against long page headers. */
   systemIdentifier?: bigint | undefined
@@ -365,7 +368,13 @@ export class WalReader {
       this.failPage(address, fault.code, fault.reason)
       return false
     }
-    this.lastTimeline = pageTimeline(view, start)
+    const timeline = pageTimeline(view, start)
+    const { history } = this.options
+    if (history !== undefined && !isPageOf(history, timeline, address)) {
+      this.failPage(address, 'wal.timeline', `a page of timeline ${timeline} where the history of timeline ${history.at(-1)!.timeline} has another one`)
+      return false
+    }
+    this.lastTimeline = timeline
     const info = pageInfo(view, start)
     const remaining = pageRemaining(view, start)
     if (this.scratch.length > 0) {

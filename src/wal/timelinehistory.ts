@@ -61,6 +61,15 @@ export function timelineAt(history: TimelineHistory, position: WalPosition): Tim
   return found
 }
 
+/**
+ * Whether a page that begins at `position` may say that it is of `timeline`. A page that the ancestor began keeps the ancestor's number. Before the first
+ * ancestor that is known there may be others.
+ */
+export function isPageOf(history: TimelineHistory, timeline: number, position: WalPosition): boolean {
+  const entry = timelineAt(history, position)
+  return timeline === entry.timeline || (entry === history[0] && timeline < entry.timeline)
+}
+
 function corrupt(timeline: number, line: number, reason: string): CorruptionError {
   return new CorruptionError('wal.history', `history of timeline ${timeline}, line ${line + 1}: ${reason}`)
 }

@@ -19,9 +19,9 @@ import { mutants, refusalProblem } from '../support/forge.ts'
 
 const IDENTITY: StoreIdentity = { systemIdentifier: 7300000000000000001n, major: 17, catalogVersion: 202406281, checksums: true }
 const PROGRESS: ReplayProgress = {
-  lsn: 0x16b3740, time: 800_000_000_000_000, consistency: { at: 0x16b3740, backupEndOf: 0x16b3000, reached: false },
+  lsn: 0x16b3740, previous: 0x16b3708, ancestors: [{ timeline: 1, end: 0x15b3740 }], time: 800_000_000_000_000, consistency: { at: 0x16b3740, backupEndOf: 0x16b3000, reached: false },
   transactions: {
-    timeline: 1, nextXid: { low: 800, epoch: 0 }, nextOid: 24576, nextMulti: 1, nextMultiOffset: 0, oldestXid: 722, oldestClogXid: 722, oldestMulti: 1,
+    timeline: 2, nextXid: { low: 800, epoch: 0 }, nextOid: 24576, nextMulti: 1, nextMultiOffset: 0, oldestXid: 722, oldestClogXid: 722, oldestMulti: 1,
     unresolvedFrom: { low: 800, epoch: 0 }, prepared: [{ xid: 790, database: 5, subxacts: [791] }], missingPages: ['clog 12', 'multixact offsets 3'],
     consistent: false, lastOffsetsPage: -1, aheadOffsetsPage: -1,
   },

@@ -1,36 +1,17 @@
 /** Promotion: replay follows the switch of timelines, and what ran on the old primary is dead from there on, not before. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { PgMajor } from '../../src/common/pgversion.ts'
 import { PostgresCluster } from '../../src/server/postgres.ts'
 import { TransactionLog } from '../../src/xact/transactionlog.ts'
 import { closeSessions, connect, majors, type Session, withCluster } from '../support/oracle.ts'
+import { promote } from '../support/promote.ts'
 import { forEachRecord } from './walrange.ts'
 import { snapshotOf, startAt } from './replaycase.ts'
 
 const SETTINGS = { wal_level: 'replica', wal_keep_size: '100MB', autovacuum: 'off' }
-
-/** Of the two ways to end archive recovery. */
-async function promote(server: PostgresCluster, dataDir: string, signal: 'standby.signal' | 'recovery.signal'): Promise<Session> {
-  writeFileSync(join(dataDir, signal), '')
-  const started = server.start({ restore_command: '/bin/false', hot_standby: 'on' })
-  for (let attempt = 0; signal === 'standby.signal' && attempt < 500; attempt++) {
-    const session = await connect(server).catch(() => undefined)
-    const promoted = await session?.value('SELECT pg_promote()').catch(() => undefined)
-    if (promoted === 't') break
-    await sleep(20)
-  }
-  await started
-  const session = await connect(server)
-  for (let attempt = 0; await session.value('SELECT pg_is_in_recovery()') !== 'f'; attempt++) {
-    if (attempt === 500) throw new Error('recovery does not end')
-    await sleep(20)
-  }
-  return session
-}
 
 /** A transaction that has written. @returns its xid */
 async function begin(session: Session): Promise<number> {

@@ -4,8 +4,8 @@ import { REPLAY_PROGRESS, type ReplayProgress } from '../../replay/replay.ts'
 import type { Json, ReplayState } from './statefile.ts'
 
 /** What replay keeps with a page store's state. */
-export function replayState({ lsn, time, consistency, transactions, redo }: ReplayProgress): ReplayState {
-  return { lsn, timeline: transactions.timeline, rest: JSON.parse(JSON.stringify({ time, consistency, transactions, redo })) as Json }
+export function replayState({ lsn, ...rest }: ReplayProgress): ReplayState {
+  return { lsn, timeline: rest.transactions.timeline, rest: JSON.parse(JSON.stringify(rest)) as Json }
 }
 
 const PERSISTED: Persisted = { code: 'replay.state', name: "the replay's state, in the page store's" }

@@ -67,7 +67,8 @@ export class WalSource {
     const newest = options.timeline === undefined || options.timeline === 'latest'
     this.history = this.inventory.history(newest ? this.inventory.newestTimeline : Number(options.timeline))
     const start = options.start ?? this.firstPosition()
-    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, exact: options.exact, timeline: 0, memory: this.memory })
+    const { history, memory } = this
+    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, exact: options.exact, timeline: 0, history, memory })
     if (this.inventory.find(this.history, segmentOf(start, segmentSize), segmentSize) === undefined && !this.endsAt(start)) throw this.missing(start)
   }
 
@@ -105,10 +106,10 @@ export class WalSource {
   resume(): void {
     this.close()
     this.inventory = new WalInventory(this.path)
-    const { major, segmentSize, systemIdentifier } = this
+    const { major, segmentSize, systemIdentifier, history, memory } = this
     const { position, previous } = this.reader
     const exact = previous !== undefined
-    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start: position, exact, previous, timeline: 0, memory: this.memory })
+    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start: position, exact, previous, timeline: 0, history, memory })
   }
 
   close(): void {

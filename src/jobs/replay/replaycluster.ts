@@ -71,8 +71,10 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
     const { checksums, walSegmentSize } = readControlFile(out, major)
     const target = endingTarget(options.target ?? {}, walSegmentSize)
     refusePast({ ...progress, lsn: endPosition(progress.lsn, walSegmentSize) }, target, resumed)
-    const replay: Replay = new Replay(store, progress, { major, checksums, target, ...observe?.(started, () => replay.transactionState) })
-    const job = new ReplayJob(replay, store, openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier }))
+    const source = openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier })
+    const { history } = source
+    const replay: Replay = new Replay(store, progress, { major, checksums, target, history, ...observe?.(started, () => replay.transactionState) })
+    const job = new ReplayJob(replay, store, source)
     const end = await job.run(wal, target, options.onProgress)
     return {
       systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
@@ -152,7 +154,8 @@ class ReplayJob {
     try {
       return this.replay.apply(record)
     } catch (error) {
-      if (!isPositioned(error)) throw error
+      // An EnvironmentError is not the record's fault: another WAL, a full disk.
+      if (!isPositioned(error) || error instanceof EnvironmentError) throw error
       throw error.at({ file: this.dump(record, error.message) })
     }
   }

@@ -1,11 +1,13 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Consistency, ReplayProgress } from '../../replay/replay.ts'
+import { refuseOtherTimeline } from '../../replay/timelines.ts'
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
 import { formatWalPosition, walPosition, type WalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { RM_XLOG_ID } from '../../wal/rmgr.ts'
+import type { TimelineHistory } from '../../wal/timelinehistory.ts'
 import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
 import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
 import { isSeedable, type Seed, seed } from '../../io/seed/seed.ts'
@@ -67,7 +69,7 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   try {
     const seeded = await seed(options.source, out)
     const wal = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
-    refuseOtherTimeline(seeded.start, seeded.timeline, wal, options.timeline)
+    refuseOtherTimeline(historyOf(wal, options.timeline), seeded.start, seeded.timeline)
     createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
     const store = openPageStore(out, storeOptions, lock)
     return { store, progress: progressOf(store.flushed), resumed: false, trailingBytes: seeded.trailingBytes, wal }
@@ -95,7 +97,7 @@ async function resume(named: string, { out, timeline }: StartOptions, storeOptio
     const tar = await findWalTar(named)
     const wal = tar === undefined ? named : await unpackWal(tar, out)
     const progress = progressOf(store.flushed)
-    refuseOtherTimeline(progress.lsn, progress.transactions.timeline, wal, timeline)
+    refuseOtherTimeline(historyOf(wal, timeline), progress.lsn, progress.transactions.timeline, progress.ancestors)
     return { store, progress, resumed: true, trailingBytes: 0, wal }
   } catch (error) {
     store.close()
@@ -103,15 +105,9 @@ async function resume(named: string, { out, timeline }: StartOptions, storeOptio
   }
 }
 
-/** As InitWalRecovery (xlogrecovery.c): the WAL must go on where the pages are. */
-function refuseOtherTimeline(lsn: WalPosition, timeline: number, wal: string, to: number | 'latest' = 'latest'): void {
+function historyOf(wal: string, timeline: number | 'latest' = 'latest'): TimelineHistory {
   const inventory = new WalInventory(wal)
-  const wanted = to === 'latest' ? inventory.newestTimeline : to
-  const entry = inventory.history(wanted).find((known) => known.timeline === timeline)
-  if (entry !== undefined && entry.begin <= lsn && lsn <= entry.end) return
-  const why = entry === undefined ? `which is no ancestor of ${wanted}`
-    : `where ${wanted} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`
-  throw new EnvironmentError('replay.timeline', `the pages are those of ${formatWalPosition(lsn)} on timeline ${timeline}, ${why}; see --timeline`)
+  return inventory.history(timeline === 'latest' ? inventory.newestTimeline : timeline)
 }
 
 function requireWal(wal: string | undefined, source: string): string {
