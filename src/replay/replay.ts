@@ -113,7 +113,8 @@ export class Replay {
   get progress(): ReplayProgress {
     const ancestors = this.ancestors()
     return {
-      lsn: this.lsn, ...this.previous >= 0 && { previous: this.previous }, ...ancestors !== undefined && { ancestors }, time: this.time, consistency: { ...this.consistency }, transactions: structuredClone(this.transactions.state),
+      lsn: this.lsn, ...this.previous >= 0 && { previous: this.previous }, ...ancestors !== undefined && { ancestors }, time: this.time,
+      consistency: { ...this.consistency }, transactions: structuredClone(this.transactions.state),
       redo: this.redo.state(),
     }
   }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { EnvironmentError } from '../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../common/ids.ts'
-import { count, integer } from '../common/validate.ts'
+import { count, integer, type Schema } from '../common/validate.ts'
 import type { TimelineHistory } from '../wal/timelinehistory.ts'
 
 /** A timeline that the pages were on before the one they are on now, and where it ended for them: the next one begins there. */
@@ -10,7 +10,7 @@ export interface Ancestor {
   end: WalPosition
 }
 
-export const ANCESTORS = v.array(v.strictObject({ timeline: integer(1, 0xffffffff), end: count }))
+export const ANCESTORS: Schema<Ancestor[]> = v.array(v.strictObject({ timeline: integer(1, 0xffffffff), end: count }))
 
 /** The ancestors of `timeline`, as the history of the WAL has them; undefined if it has no such timeline. */
 export function ancestorsOf(history: TimelineHistory, timeline: number): Ancestor[] | undefined {

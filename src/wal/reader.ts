@@ -7,17 +7,15 @@ import {
   checkPageHeader, pageHeaderSize, pageInfo, pageRemaining, pageTimeline, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE,
   XLP_FIRST_IS_CONTRECORD, XLP_FIRST_IS_OVERWRITE_CONTRECORD,
 } from './pageheader.ts'
-import { RECORD_SIZE_MAX, SIZE_OF_RECORD_HEADER, WalRecord } from './record.ts'
+import { RECORD_SIZE_MAX, WalRecord } from './record.ts'
+import { SIZE_OF_RECORD_HEADER, XL_CRC, XL_PREV, XL_RMID } from './recordheader.ts'
 import type { RecordMemory } from './recordmemory.ts'
 import { RecordScratch } from './recordscratch.ts'
 import { isRmgrValid, RM_XLOG_ID } from './rmgr.ts'
 import { checkSegmentSize } from './segment.ts'
 import { isPageOf, type TimelineHistory } from './timelinehistory.ts'
+import { type WalEnd, walCorruption } from './walend.ts'
 import { XLOG_OVERWRITE_CONTRECORD, XLOG_SWITCH } from './xlog.ts'
-
-const XL_PREV = 8
-const XL_RMID = 17
-const XL_CRC = 20
 
 /** Before 16 nothing but palloc limited a record (MaxAllocSize). */
 const RECORD_SIZE_MAX_15 = 0x3fffffff
@@ -46,15 +44,6 @@ export interface WalReaderOptions {
   previous?: WalPosition | undefined
   /** Pieces that lie in it are checked faster; it is this reader's alone. */
   memory?: RecordMemory | undefined
-}
-
-/** Why no record can follow. At the end of the WAL that is normal; whoever knows that it goes on throws {@link walCorruption}. */
-export interface WalEnd {
-  /** Where the next record would begin; of a bad page with no record begun, its address. */
-  lsn: WalPosition
-  /** The test that failed, `wal.crc`; `wal.zero` for zeros where a record would begin. */
-  code: string
-  reason: string
 }
 
 /**
@@ -420,9 +409,4 @@ export class WalReader {
     this.ended = { lsn, code, reason }
     return this.ended
   }
-}
-
-/** The error for an end where the WAL is known to go on. */
-export function walCorruption({ lsn, code, reason }: WalEnd): CorruptionError {
-  return new CorruptionError(code, reason, { lsn: formatWalPosition(lsn) })
 }

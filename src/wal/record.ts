@@ -2,24 +2,7 @@ import { CorruptionError } from '../common/errors.ts'
 import { type BlockNumber, formatWalPosition, type Oid, type WalPosition, type Xid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-
-/*
- * XLogRecord (xlogrecord.h), little-endian, in one piece (the reader has taken the page headers out):
- *
- *  0            4        8         16        17       18    20        24
- *  +------------+--------+---------+---------+--------+-----+---------+--- headers ---+--- payloads ---+
- *  | xl_tot_len | xl_xid | xl_prev | xl_info | xl_rmid| pad | xl_crc  | blocks, main  | images, data…  |
- *  +------------+--------+---------+---------+--------+-----+---------+---------------+----------------+
- *
- * The headers end where the bytes left are as many as the payloads announced so far. Per block: its image, then its data; main data last.
- * Nothing is aligned, and padding inside C structs is garbage.
- */
-export const SIZE_OF_RECORD_HEADER = 24
-const XL_XID = 4
-const XL_PREV = 8
-const XL_INFO = 16
-const XL_RMID = 17
-const XL_CRC = 20
+import { SIZE_OF_RECORD_HEADER, XL_CRC, XL_INFO, XL_PREV, XL_RMID, XL_XID } from './recordheader.ts'
 
 /** XLR_INFO_MASK: bits of xl_info that are not the resource manager's. */
 export const XLR_SPECIAL_REL_UPDATE = 0x01
