@@ -29,7 +29,7 @@ const tables = benchTables().map((name) => openTable(cluster, name))
 await withServer(dataDir, size, async (client) => {
   for (const { name, main, heapBytes } of tables) {
     const hash = new ResultHash()
-    decodeRelation(main, (batch) => batch.seal().forEach((vector) => hash.addVector(vector)))
+    await decodeRelation(main, (batch) => batch.seal().forEach((vector) => hash.addVector(vector)))
     const ours = { name: 'decode', run: () => decodeRelation(main, () => {}) }
     const comparison = await compare(ours, copyBinary(client, name), size)
     const wanted = name === 'lineitem' ? { wanted: WANTED.lineitem } : {}
@@ -39,15 +39,15 @@ await withServer(dataDir, size, async (client) => {
   }
 })
 
-function decodeRelation(relation: BenchRelation, take: (batch: Batch) => void): void {
+async function decodeRelation(relation: BenchRelation, take: (batch: Batch) => void): Promise<void> {
   const { fork, visibility } = relation
   const range = { firstBlock: 0, blockCount: fork.blocks }
   const { schema } = planOf(relation, range, 'none')
   const batch = new Batch(schema)
   const tuples = new TupleDecoder(batch, new TupleFormer(batch), relation.openToast(), false)
   const decoder = new PageDecoder(batch, tuples, visibility, () => {}, generateDecoder(schema, batch, tuples))
-  for (const { words, base, block } of readPages(fork, range)) {
-    const bytes = new Uint8Array(words.buffer, base * 4, BLOCK_SIZE)
+  for await (const { words, base, block } of readPages(fork, range)) {
+    const bytes = new Uint8Array(words.buffer, words.byteOffset + base * 4, BLOCK_SIZE)
     checkPageHeader(bytes)
     checkLinePointers(bytes)
     const page = pageBuffer(bytes)

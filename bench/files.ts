@@ -1,16 +1,11 @@
 import { ParquetEncoder } from '../src/parquet/parquetwriter.ts'
 import { PageTranscoder } from '../src/columnar/pagetranscoder.ts'
 import { type BlockRange, type Compression, fileRanges, planFile, rowGroupIsFull, type TranscodePlan } from '../src/columnar/transcode.ts'
-import { BLOCK_SIZE } from '../src/common/rel.ts'
 import { type BenchRelation, type BenchTable, readPages } from './relations.ts'
 
 /** What one file is made of, read from the relation's first pages. */
 export function planOf({ cluster, descriptor, fork }: BenchRelation, range: BlockRange, compression: Compression): TranscodePlan {
-  const sample = new Uint8Array(BLOCK_SIZE)
-  return planFile(cluster, descriptor, range, compression, (block) => {
-    fork.read(block, 1, sample)
-    return sample
-  })
+  return planFile(cluster, descriptor, range, compression, (block) => fork.read(block))
 }
 
 /** Pages of a table and its TOAST relation → Parquet files on this thread, every page proven; the files' bytes go to `deliver`. */
@@ -34,7 +29,7 @@ async function encodeRange(
 ): Promise<void> {
   const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, deliver)
   const last = range.firstBlock + range.blockCount - 1
-  for (const { words, base, block } of readPages(fork, range)) {
+  for await (const { words, base, block } of readPages(fork, range)) {
     transcoder.add(words, base, block)
     if (block < last && !rowGroupIsFull(transcoder)) continue
     const { vectors, rows } = transcoder.takeRowGroup()

@@ -2,11 +2,13 @@ import type { Relation } from '../src/catalog/relations.ts'
 import type { RowVisibility } from '../src/columnar/decodepage.ts'
 import type { ClusterDescriptor, RelationDescriptor } from '../src/columnar/filedescriptor.ts'
 import type { BlockRange } from '../src/columnar/transcode.ts'
-import type { ToastSource } from '../src/columnar/toastsource.ts'
+import type { ToastSource } from '../src/tuple/toastsource.ts'
+import { BlockSet } from '../src/common/blockset.ts'
 import { formatLsn } from '../src/common/ids.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
 import type { Cluster } from '../src/io/cluster.ts'
 import { RelationFork } from '../src/io/datadir/segments.ts'
+import { type PageSource, READ_BLOCKS } from '../src/page/pagesource.ts'
 import { buildToastIndex } from '../src/io/toast/toastindex.ts'
 import { ToastReader } from '../src/io/toast/toastreader.ts'
 import { type TableName } from './tables.ts'
@@ -61,9 +63,7 @@ function openRelation(cluster: Cluster, relation: Relation, toast: BenchRelation
   }
 }
 
-const READ_BLOCKS = 128
-
-/** A page in memory: 2048 words from `base` on. */
+/** A page in memory: its 2048 words. */
 export interface ReadPage {
   words: Int32Array
   base: number
@@ -71,16 +71,14 @@ export interface ReadPage {
 }
 
 /** Reads a range block after block; the page and the object are reused for the next one. */
-export function* readPages(fork: RelationFork, { firstBlock, blockCount }: BlockRange): Iterable<ReadPage> {
-  const buffer = new Uint8Array(Math.min(READ_BLOCKS, blockCount) * BLOCK_SIZE)
-  const page = { words: new Int32Array(buffer.buffer), base: 0, block: 0 }
-  const end = firstBlock + blockCount
-  for (let first = firstBlock; first < end; first += READ_BLOCKS) {
-    const count = Math.min(READ_BLOCKS, end - first)
-    fork.read(first, count, buffer)
-    for (let i = 0; i < count; i++) {
-      page.base = (i * BLOCK_SIZE) / 4
-      page.block = first + i
+export async function* readPages(fork: PageSource, { firstBlock, blockCount }: BlockRange): AsyncIterable<ReadPage> {
+  const page: ReadPage = { words: new Int32Array(0), base: 0, block: 0 }
+  for (const piece of BlockSet.range(firstBlock, blockCount).pieces(READ_BLOCKS)) {
+    await fork.prepare(piece)
+    for (const block of piece) {
+      const bytes = fork.read(block)
+      page.words = new Int32Array(bytes.buffer, bytes.byteOffset, BLOCK_SIZE / 4)
+      page.block = block
       yield page
     }
   }

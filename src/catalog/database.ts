@@ -5,9 +5,8 @@ import { GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
 import type { TupleHeader } from '../tuple/header.ts'
 import * as catalogs from './catalogs.ts'
 import type { PgAttribute, PgClass, PgDatabase, PgEnum, PgInherits, PgRange, PgType } from './catalogs.ts'
-import type { HeapSource } from './heapsource.ts'
 import { bootstrapLayouts, CatalogLayout } from './layout.ts'
-import { type CatalogToast, type CatalogTuple, type OnDamage, orDamage, scanCatalog } from './scan.ts'
+import { type CatalogPages, type CatalogToast, type CatalogTuple, type OnDamage, orDamage, scanCatalog } from './scan.ts'
 import { chunksByValue, storedValue } from './toastchunks.ts'
 
 /** Decides row versions at L; xact's Snapshot. */
@@ -22,7 +21,7 @@ export interface CatalogSources {
   /** pg_filenode.map of global/. */
   sharedMap: ReadonlyMap<Oid, number>
   /** The main fork of a relation. `name` is for its error messages. */
-  open(locator: RelFileLocator, name: string): HeapSource
+  open(locator: RelFileLocator, name: string): CatalogPages
   /** For attmissingval; no released server gives pg_attribute a TOAST relation, so without it a TOAST pointer there is damage. */
   toast?: CatalogToast
   /** Damage is passed over and said here: what it hides is not read. Without it the error is thrown. */
@@ -236,7 +235,7 @@ function allRows<T>(
   try {
     scanCatalog({ source, layout, wanted, ...(toast && { toast }), ...(onDamage && { onDamage }) }, (tuple) => rows.push(read(tuple)))
   } finally {
-    source.close()
+    source.pages.close()
   }
   return rows
 }

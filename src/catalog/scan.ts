@@ -4,12 +4,12 @@ import type { Oid } from '../common/ids.ts'
 import { checkPageChecksum } from '../page/checksum.ts'
 import { checkPageHeader, isZeroPage } from '../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
+import type { PageSource } from '../page/pagesource.ts'
 import { checkTupleHeader, deformTuple, newDeformedTuple, type DeformedTuple } from '../tuple/deform.ts'
 import { readTupleHeader, SIZE_OF_TUPLE_HEADER, type TupleHeader } from '../tuple/header.ts'
 import { HEAP_HASNULL } from '../tuple/infomask.ts'
 import { decompress, readToastPointer, type ToastPointer } from '../tuple/toast.ts'
 import { isCompressed, isExternal, payloadStart } from '../tuple/varlena.ts'
-import type { HeapSource } from './heapsource.ts'
 import type { CatalogLayout } from './layout.ts'
 
 /** Where a catalog's out-of-line values come from: its TOAST relation is another set of pages. Must find the value or throw. */
@@ -121,8 +121,18 @@ export class CatalogTuple {
   }
 }
 
+/** The main fork of a catalog. */
+export interface CatalogPages {
+  /** For error messages: `shop.pg_catalog.pg_class`. */
+  name: string
+  /** All blocks are prepared, or at hand. */
+  pages: PageSource
+  /** The pages carry checksums. */
+  checksums: boolean
+}
+
 export interface CatalogScan {
-  source: HeapSource
+  source: CatalogPages
   layout: CatalogLayout
   /** Which row versions to deform. */
   wanted: (header: TupleHeader) => boolean
@@ -150,13 +160,14 @@ export function orDamage<T>(onDamage: OnDamage | undefined, body: () => T): T | 
  */
 export function scanCatalog({ source, layout, wanted, toast, onDamage }: CatalogScan, visit: (tuple: CatalogTuple) => void): void {
   const tuple = new CatalogTuple(layout, toast)
-  for (let block = 0; block < source.blocks; block++) {
-    const place = { ...(source.file !== undefined && { file: source.file }), relation: source.name, block }
+  const { name, pages, checksums } = source
+  for (let block = 0; block < pages.blocks; block++) {
+    const place = { ...(pages.file !== undefined && { file: pages.file }), relation: name, block }
     orDamage(onDamage, () => withPosition(place, () => {
-      const page = source.page(block)
+      const page = pages.read(block)
       if (isZeroPage(page)) return
       checkPageHeader(page)
-      if (source.checksums) checkPageChecksum(page, block)
+      if (checksums) checkPageChecksum(page, block)
       checkLinePointers(page)
       scanPage(page, tuple, wanted, visit, onDamage && ((error) => onDamage(error.at(place))))
     }))

@@ -10,7 +10,7 @@ import { isCompressed, isExternal, payloadStart, SHORT_PAYLOAD_MAX } from '../tu
 import type { Batch } from './batch.ts'
 import type { TupleFormer } from './formtuple.ts'
 import type { AttributePlan, ColumnPlan } from './schema.ts'
-import type { ToastSource } from './toastsource.ts'
+import type { ToastSource } from '../tuple/toastsource.ts'
 import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefaults.ts'
 
 /**

@@ -16,7 +16,7 @@ import { PageFormer } from './formpage.ts'
 import { type LaneCounts, newLaneCounts } from './lanes.ts'
 import { PAGE_KIND_DAMAGED } from './physical.ts'
 import type { RelationSchema } from './schema.ts'
-import type { ToastSource } from './toastsource.ts'
+import type { ToastSource } from '../tuple/toastsource.ts'
 import type { ValueFaults } from './valuefaults.ts'
 
 export interface PageTranscoderOptions {

@@ -10,7 +10,7 @@ import { SIZE_OF_TUPLE_HEADER, type TupleHeader } from '../tuple/header.ts'
 import { HEAP_HASNULL } from '../tuple/infomask.ts'
 import { decompress, readToastPointer } from '../tuple/toast.ts'
 import { isCompressed, isExternal, payloadStart } from '../tuple/varlena.ts'
-import type { ToastSource } from './toastsource.ts'
+import type { ToastSource } from '../tuple/toastsource.ts'
 
 interface Column {
   /** Position in the descriptor. */

@@ -1,4 +1,5 @@
 /** Ids, versions, errors, bytes: what every floor speaks in. Pure; no I/O. */
+export * from './blockset.ts'
 export * from './bytes.ts'
 export * from './crc32c.ts'
 export * from './errors.ts'

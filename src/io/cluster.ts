@@ -1,12 +1,11 @@
 import { join, relative } from 'node:path'
-import type { HeapSource } from '../catalog/heapsource.ts'
 import type { OidName, PgDatabase } from '../catalog/catalogs.ts'
 import { type CatalogSources, type CatalogVisibility, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases } from '../catalog/database.ts'
 import {
   type DamagedRelation, type DatabaseName, listRelations, type NonHeapRelation, type Relation, type RelationList, type UnstoredRelation,
 } from '../catalog/relations.ts'
 import { guessRelationMap } from '../catalog/guessmap.ts'
-import { orDamage } from '../catalog/scan.ts'
+import { type CatalogPages, orDamage } from '../catalog/scan.ts'
 import { parseRelationMap } from '../catalog/relmap.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import type { Lsn, Oid } from '../common/ids.ts'
@@ -18,7 +17,6 @@ import { type ClusterFiles, openClusterFiles } from './datadir/clusterfiles.ts'
 import type { ControlFile } from '../catalog/controlfile.ts'
 import { databasePath, listDatabaseDirectories } from './datadir/datadir.ts'
 import { readFile } from './datadir/files.ts'
-import { HeapPages } from './datadir/heappages.ts'
 import { type ForkName, listRelationFiles, type RelationDirectory, type RelationFiles } from './datadir/relationfiles.ts'
 import { missingFile, RelationFork } from './datadir/segments.ts'
 import { FileSlru } from './datadir/slru.ts'
@@ -284,8 +282,8 @@ export class Cluster {
     return [0, ...this.readable().map(({ oid }) => oid)]
   }
 
-  private openCatalog(locator: RelFileLocator, name: string): HeapSource {
-    return new HeapPages(name, this.openFork(locator), this.checksums)
+  private openCatalog(locator: RelFileLocator, name: string): CatalogPages {
+    return { name, pages: this.openFork(locator), checksums: this.checksums }
   }
 
   private openFork(locator: RelFileLocator): RelationFork {

@@ -28,8 +28,7 @@ function sourcesOf(pgdata: string, database: string): FuzzSource[] {
     const schema = relationSchema({ major, profile: 'portable', encoding: relation.database.encoding, desc: relation.desc, displayScales: {}, pageFlags: 0 })
     const fork = cluster.openMain(relation)
     for (let block = 0; block < Math.min(fork.blocks, PAGES_MAX); block++) {
-      const page = new Uint8Array(8192)
-      fork.read(block, 1, page)
+      const page = fork.read(block).slice()
       sources.push({ name: `${relation.schema}.${relation.name} block ${block}, seed ${TEST_SEED}`, page, schema, visibility: cluster.snapshot, toast })
     }
     fork.close()

@@ -55,10 +55,9 @@ describe.each(majors())('visibility on Postgres %i', (major) => {
       let tuples = 0
       for (const relation of cluster.allRelations()) {
         const fork = cluster.openMain(relation)
-        const page = new Uint8Array(8192)
         const ctids: string[] = []
         for (let block = 0; block < fork.blocks; block++) {
-          fork.read(block, 1, page)
+          const page = fork.read(block)
           for (let offset = 1; offset <= linePointerCount(page); offset++) {
             const word = linePointer(page, offset)
             if (lpFlags(word) !== LP_NORMAL) continue

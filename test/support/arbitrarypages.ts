@@ -1,7 +1,7 @@
 /** fast-check arbitraries for tables and their heap pages, with a second, slow and simple implementation of heap_form_tuple. */
 import fc from 'fast-check'
 import type { Attribute, TupleDesc } from '../../src/catalog/tupledesc.ts'
-import type { ToastSource } from '../../src/columnar/toastsource.ts'
+import type { ToastSource } from '../../src/tuple/toastsource.ts'
 import { hexEncode } from '../../src/common/bytes.ts'
 import type { TypeDef } from '../../src/datum/typedef.ts'
 import type { AttributeLayout } from '../../src/tuple/attribute.ts'

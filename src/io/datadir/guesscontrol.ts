@@ -3,7 +3,6 @@ import { dataView, readU16 } from '../../common/bytes.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Lsn } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
 import { pageChecksum } from '../../page/checksum.ts'
 import { isZeroPage, PAGESIZE_VERSION, PD_CHECKSUM, PD_PAGESIZE_VERSION, readPageHeader } from '../../page/header.ts'
 import { readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
@@ -15,8 +14,6 @@ import { RelationFork } from './segments.ts'
 
 const WAL_SEGMENT = /^[0-9A-F]{24}$/
 const DATABASE = /^\d+$/
-/** Blocks of one read. */
-const READ_BLOCKS = 128
 
 export interface GuessedControl {
   control: ControlFile
@@ -78,13 +75,8 @@ function lookAtFork(path: string, segments: readonly number[], seen: { lsn: Lsn;
     if (error instanceof EnvironmentError) throw error
     return
   }
-  const buffer = new Uint8Array(READ_BLOCKS * BLOCK_SIZE)
   try {
-    for (let first = 0; first < fork.blocks; first += READ_BLOCKS) {
-      const count = Math.min(READ_BLOCKS, fork.blocks - first)
-      fork.read(first, count, buffer)
-      for (let i = 0; i < count; i++) lookAtPage(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE), first + i, seen)
-    }
+    for (let block = 0; block < fork.blocks; block++) lookAtPage(fork.read(block), block, seen)
   } finally {
     fork.close()
   }

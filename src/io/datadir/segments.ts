@@ -1,44 +1,87 @@
 import { closeSync } from 'node:fs'
-import { CorruptionError } from '../../common/errors.ts'
+import { type BlockRun, BlockSet } from '../../common/blockset.ts'
+import { assert, CorruptionError } from '../../common/errors.ts'
 import type { BlockNumber } from '../../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import type { PageSource } from '../../page/pagesource.ts'
 import { fileError, isMissing, readFully } from './files.ts'
 import { openRegular, statRegular } from './regularfile.ts'
 
 const MAX_OPEN_SEGMENTS = 4
 
+/** Blocks of one read where a fork is read block after block without {@link RelationFork.prepare}. */
+const READ_AHEAD_BLOCKS = 32
+
 /**
  * One fork of a relation: `<path>`, `<path>.1`, … of 131072 blocks each, all full but the last. Empty files may follow the last one:
  * truncation leaves them (mdtruncate, md.c). A crash or a full disk leaves part of a block at the end of a file: a server counts whole
  * blocks (_mdnblocks), and writes over it when the relation grows. Segments are opened when read; at most four stay open until {@link close}.
+ *
+ * Its pages are at hand: blocks that are not prepared can be read, too, 256 KiB at a time where one follows the other.
  */
-export class RelationFork {
-  readonly path: string
+export class RelationFork implements PageSource {
+  /** Segment 0. */
+  readonly file: string
   readonly blocks: number
   /** Bytes behind the whole blocks: no server reads them. */
   readonly trailingBytes: number
   // In order of last use.
   private readonly open = new Map<number, number>()
+  private prepared: BlockSet = BlockSet.EMPTY
+  private preparedPages = new Uint8Array(0)
+  /** What was read beyond what was asked for. */
+  private ahead: BlockRun = { first: 0, count: 0 }
+  private aheadPages = new Uint8Array(0)
 
   /**
    * @param segments numbers of the segment files that the directory holds, 0 for `<path>` itself
    * @throws CorruptionError relation.* for a missing file, and for blocks that a server does not see since a segment before them is not full
    */
   constructor(path: string, segments: readonly number[]) {
-    this.path = path
+    this.file = path
     const { blocks, trailingBytes } = measure(path, segments)
     this.blocks = blocks
     this.trailingBytes = trailingBytes
   }
 
-  /**
-   * Reads blocks [first, first + count) into `into` from byte `start` on. Blocks past the end are the caller's error.
-   * @throws CorruptionError relation.short-read if the file became shorter, EnvironmentError if it cannot be read
-   */
-  read(first: BlockNumber, count: number, into: Uint8Array, start = 0): void {
-    if (first < 0 || count < 0 || first + count > this.blocks || start + count * BLOCK_SIZE > into.length) {
-      throw new RangeError(`blocks ${first} to ${first + count} of ${this.blocks}, ${into.length - start} bytes of room`)
+  /** @throws CorruptionError relation.short-read if the file became shorter, EnvironmentError if it cannot be read */
+  async prepare(set: BlockSet): Promise<void> {
+    this.prepared = BlockSet.EMPTY
+    const bytes = set.size * BLOCK_SIZE
+    if (this.preparedPages.length < bytes) this.preparedPages = new Uint8Array(bytes)
+    let at = 0
+    for (const { first, count } of set.runs) {
+      this.readBlocks(first, count, this.preparedPages, at)
+      at += count * BLOCK_SIZE
     }
+    this.prepared = set
+  }
+
+  /** @throws as {@link prepare}, for a block that is not prepared */
+  read(block: BlockNumber): Uint8Array {
+    const at = this.prepared.indexOf(block)
+    return at < 0 ? this.readAhead(block) : pageAt(this.preparedPages, at)
+  }
+
+  close(): void {
+    for (const fd of this.open.values()) closeSync(fd)
+    this.open.clear()
+  }
+
+  private readAhead(block: BlockNumber): Uint8Array {
+    const { first, count } = this.ahead
+    if (block >= first && block < first + count) return pageAt(this.aheadPages, block - first)
+    const wanted = block === first + count ? Math.min(READ_AHEAD_BLOCKS, Math.max(1, this.blocks - block)) : 1
+    // New memory: pages that were given before stay as they are.
+    const pages = new Uint8Array(wanted * BLOCK_SIZE)
+    this.readBlocks(block, wanted, pages, 0)
+    this.aheadPages = pages
+    this.ahead = { first: block, count: wanted }
+    return pageAt(pages, 0)
+  }
+
+  private readBlocks(first: BlockNumber, count: number, into: Uint8Array, start: number): void {
+    assert(first >= 0 && first + count <= this.blocks, `blocks ${first} to ${first + count} of ${this.blocks}`)
     for (let block = first, at = start; block < first + count; ) {
       const inSegment = block % SEGMENT_BLOCKS
       const run = Math.min(first + count - block, SEGMENT_BLOCKS - inSegment)
@@ -48,13 +91,8 @@ export class RelationFork {
     }
   }
 
-  close(): void {
-    for (const fd of this.open.values()) closeSync(fd)
-    this.open.clear()
-  }
-
   private readSegment(segment: number, block: number, count: number, into: Uint8Array, start: number): void {
-    const file = segmentPath(this.path, segment)
+    const file = segmentPath(this.file, segment)
     const fd = this.descriptor(segment, file)
     let done: number
     try {
@@ -87,6 +125,10 @@ export class RelationFork {
       throw fileError(error, file)
     }
   }
+}
+
+function pageAt(pages: Uint8Array, at: number): Uint8Array {
+  return pages.subarray(at * BLOCK_SIZE, (at + 1) * BLOCK_SIZE)
 }
 
 export function missingFile(file: string): CorruptionError {

@@ -1,10 +1,9 @@
 import { CorruptionError } from '../../common/errors.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
 import { checkPageHeader, isZeroPage } from '../../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
 import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
-import type { RelationFork } from '../datadir/segments.ts'
+import type { PageSource } from '../../page/pagesource.ts'
 import { readToastChunk, type ToastChunk } from './toastchunk.ts'
 
 /**
@@ -25,7 +24,6 @@ export interface ToastIndex {
   parts: readonly Int32Array[]
 }
 
-const READ_BLOCKS = 128
 /** Runs per part: sorting needs a second array of that size for a moment. */
 const PART_RUNS = 1 << 20
 
@@ -33,14 +31,9 @@ const PART_RUNS = 1 << 20
  * Indexes the live and dead chunks of a TOAST relation whose inserter did not abort. Damaged pages are passed over: whoever transcodes the TOAST
  * relation itself reports them, and a value that misses their chunks is found missing.
  */
-export function buildToastIndex(fork: RelationFork, snapshot: Snapshot): ToastIndex {
+export function buildToastIndex(fork: PageSource, snapshot: Snapshot): ToastIndex {
   const runs = new RunCollector()
-  const buffer = new Uint8Array(READ_BLOCKS * BLOCK_SIZE)
-  for (let first = 0; first < fork.blocks; first += READ_BLOCKS) {
-    const count = Math.min(READ_BLOCKS, fork.blocks - first)
-    fork.read(first, count, buffer)
-    for (let i = 0; i < count; i++) indexPage(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE), first + i, snapshot, runs)
-  }
+  for (let block = 0; block < fork.blocks; block++) indexPage(fork.read(block), block, snapshot, runs)
   return { parts: runs.finish() }
 }
 

@@ -1,9 +1,9 @@
 import { EnvironmentError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { ToastSource } from '../../columnar/toastsource.ts'
+import type { ToastSource } from '../../tuple/toastsource.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
 import { TOAST_MAX_CHUNK_SIZE, type ToastPointer } from '../../tuple/toast.ts'
-import type { RelationFork } from '../datadir/segments.ts'
+import type { PageSource } from '../../page/pagesource.ts'
 import { readToastChunk } from './toastchunk.ts'
 import { firstRun, RUN_BLOCK, RUN_COUNT, RUN_DEAD, RUN_OFFSET, RUN_SEQ, RUN_VALUE_ID, RUN_WORDS, type ToastIndex } from './toastindex.ts'
 
@@ -13,13 +13,13 @@ const CACHED_BLOCKS = 64
 /** Joins out-of-line values from the pages of their TOAST relation. */
 export class ToastReader implements ToastSource {
   private readonly relationId: number
-  private readonly fork: RelationFork
+  private readonly fork: PageSource
   private readonly index: ToastIndex
   private readonly cache = new Uint8Array(CACHED_BLOCKS * BLOCK_SIZE)
   private readonly cachedBlocks = new Int32Array(CACHED_BLOCKS).fill(-1)
 
   /** @param relationId pg_class oid that pointers name */
-  constructor(relationId: number, fork: RelationFork, index: ToastIndex) {
+  constructor(relationId: number, fork: PageSource, index: ToastIndex) {
     this.relationId = relationId
     this.fork = fork
     this.index = index
@@ -105,7 +105,7 @@ export class ToastReader implements ToastSource {
     const page = this.cache.subarray(slot * BLOCK_SIZE, (slot + 1) * BLOCK_SIZE)
     if (this.cachedBlocks[slot] !== block) {
       this.cachedBlocks[slot] = -1
-      this.fork.read(block, 1, page)
+      page.set(this.fork.read(block))
       this.cachedBlocks[slot] = block
     }
     return page

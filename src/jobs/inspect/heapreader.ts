@@ -1,8 +1,7 @@
 import type { TupleDesc } from '../../catalog/tupledesc.ts'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { ToastSource } from '../../columnar/toastsource.ts'
+import type { ToastSource } from '../../tuple/toastsource.ts'
 import { checkPageChecksum } from '../../page/checksum.ts'
 import { checkPageHeader, isZeroPage } from '../../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
@@ -89,9 +88,8 @@ export class HeapReader {
    * @throws CorruptionError with relation, block, offset, attribute, unless options.onDamage takes it; UnsupportedError for a value likewise
    */
   *rows(options: HeapReaderOptions = {}): Generator<HeapRow> {
-    const page = new Uint8Array(BLOCK_SIZE)
     for (let block = 0; block < this.table.fork.blocks; block++) {
-      this.table.fork.read(block, 1, page)
+      const page = this.table.fork.read(block)
       if (!this.guard(block, undefined, options, () => this.check(page, block))) continue
       const count = isZeroPage(page) ? 0 : linePointerCount(page)
       for (let offset = 1; offset <= count; offset++) {

@@ -3,7 +3,6 @@ import { ATTRIBUTE_RELATION_ID, RELATION_RELATION_ID } from '../../catalog/catal
 import type { Relation } from '../../catalog/relations.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Oid, WalPosition } from '../../common/ids.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
 import { AttributeHistory } from '../../history/attributehistory.ts'
 import { FileHistory } from '../../history/historyfiles.ts'
 import { TransactionEnds } from '../../history/transactionends.ts'
@@ -95,11 +94,7 @@ export function forEachCatalogPage(cluster: Cluster, relation: Relation, catalog
   if (found === undefined) throw new EnvironmentError('history.catalog', `the database has no catalog ${catalog}`)
   const fork = cluster.openMain(found)
   try {
-    const page = new Uint8Array(BLOCK_SIZE)
-    for (let block = 0; block < fork.blocks; block++) {
-      fork.read(block, 1, page)
-      visit(page)
-    }
+    for (let block = 0; block < fork.blocks; block++) visit(fork.read(block))
   } finally {
     fork.close()
   }

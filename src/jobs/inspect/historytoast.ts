@@ -1,4 +1,4 @@
-import type { ToastSource } from '../../columnar/toastsource.ts'
+import type { ToastSource } from '../../tuple/toastsource.ts'
 import { bytesEqual } from '../../common/bytes.ts'
 import type { Oid } from '../../common/ids.ts'
 import { TOAST_MAX_CHUNK_SIZE, type ToastPointer } from '../../tuple/toast.ts'

@@ -4,8 +4,7 @@ import type { TupleDesc } from '../../catalog/tupledesc.ts'
 import { readU16 } from '../../common/bytes.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import { type PgMajor, PG_MAJORS, parsePgMajor } from '../../common/pgversion.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { ToastSource } from '../../columnar/toastsource.ts'
+import type { ToastSource } from '../../tuple/toastsource.ts'
 import { pageChecksum } from '../../page/checksum.ts'
 import { isZeroPage, PD_CHECKSUM } from '../../page/header.ts'
 import type { ToastPointer } from '../../tuple/toast.ts'
@@ -80,12 +79,11 @@ function majorBeside(file: string): PgMajor {
 /** Most of the pages that have a checksum have the right one. */
 function haveChecksums(fork: RelationFork): boolean {
   // Blocks of a further segment that is read alone count from elsewhere: their checksums cannot be told.
-  if (/\.\d+$/.test(basename(fork.path))) return false
-  const page = new Uint8Array(BLOCK_SIZE)
+  if (/\.\d+$/.test(basename(fork.file))) return false
   let right = 0
   let wrong = 0
   for (let block = 0; block < Math.min(TRIED_BLOCKS, fork.blocks); block++) {
-    fork.read(block, 1, page)
+    const page = fork.read(block)
     const stored = readU16(page, PD_CHECKSUM)
     if (stored === 0 || isZeroPage(page)) continue
     if (stored === pageChecksum(page, block)) right++

@@ -6,7 +6,6 @@ import type { Relation } from '../../catalog/relations.ts'
 import { hexEncode } from '../../common/bytes.ts'
 import { CorruptionError, EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
 import type { WalPosition } from '../../common/ids.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
 import { forEachTuple } from '../../history/pagetuples.ts'
 import type { RemovedVersion } from '../../history/versionhistory.ts'
 import { checkPageChecksum } from '../../page/checksum.ts'
@@ -152,9 +151,8 @@ export class TableHistory {
     const fork = this.openFile(file)
     if (fork === undefined) return
     try {
-      const page = new Uint8Array(BLOCK_SIZE)
       for (let block = 0; block < fork.blocks; block++) {
-        fork.read(block, 1, page)
+        const page = fork.read(block)
         if (isZeroPage(page)) continue
         const found: Placed[] = []
         withPosition({ relation: this.relation.name, block }, () => {

@@ -7,9 +7,11 @@ import type { LaneCounts } from '../../columnar/lanes.ts'
 import { PageTranscoder } from '../../columnar/pagetranscoder.ts'
 import { ParquetEncoder } from '../../parquet/parquetwriter.ts'
 import { type BlockRange, type Compression, encodeHidden, planFile, rowGroupIsFull, worthGenerating } from '../../columnar/transcode.ts'
+import { BlockSet } from '../../common/blockset.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
+import { type PageSource, READ_BLOCKS } from '../../page/pagesource.ts'
 import { fileError } from '../../io/datadir/files.ts'
 import { RelationFork } from '../../io/datadir/segments.ts'
 import { createFile, writeFully } from '../../io/create.ts'
@@ -54,8 +56,6 @@ export interface WantedOverflow {
   wanted: readonly number[]
 }
 
-const READ_BLOCKS = 128
-
 /** @throws CorruptionError with file, block, offset, attribute; EnvironmentError if the lake cannot be written */
 export async function transcode(task: TranscodeTask): Promise<TranscodeResult | WantedOverflow> {
   let fork: RelationFork | undefined
@@ -82,11 +82,7 @@ function relationName({ database, schema, name }: RelationDescriptor): string {
 
 async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: ToastReader | undefined): Promise<TranscodeResult | WantedOverflow> {
   const { range, compression } = task
-  const sample = new Uint8Array(BLOCK_SIZE)
-  const plan = planFile(task.cluster, task.relation, range, compression, (block) => {
-    fork.read(block, 1, sample)
-    return sample
-  })
+  const plan = planFile(task.cluster, task.relation, range, compression, (block) => fork.read(block))
   const transcoder = new PageTranscoder(plan.schema, {
     visibility: visibilityOf(task), checksums: task.cluster.checksums, onCorrupt: task.onCorrupt, generate: worthGenerating(range.blockCount),
     ...(toast && { toast }),
@@ -95,7 +91,7 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
   const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, (bytes) => output.write(bytes))
   let rows = 0
   try {
-    for (const last of addPages(fork, range, transcoder)) {
+    for await (const last of addPages(fork, range, transcoder)) {
       if (!last && !rowGroupIsFull(transcoder)) continue
       const group = transcoder.takeRowGroup()
       if (transcoder.wanted.size === 0) await encoder.rowGroup(group.vectors, group.rows)
@@ -121,16 +117,14 @@ async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: Toa
 }
 
 /** Adds page after page; yields after each whether it was the last. */
-function* addPages(fork: RelationFork, { firstBlock, blockCount }: BlockRange, transcoder: PageTranscoder): Iterable<boolean> {
-  const buffer = new Uint8Array(Math.min(READ_BLOCKS, Math.max(blockCount, 1)) * BLOCK_SIZE)
-  const words = new Int32Array(buffer.buffer)
+async function* addPages(pages: PageSource, { firstBlock, blockCount }: BlockRange, transcoder: PageTranscoder): AsyncIterable<boolean> {
   const end = firstBlock + blockCount
-  for (let first = firstBlock; first < end; first += READ_BLOCKS) {
-    const count = Math.min(READ_BLOCKS, end - first)
-    fork.read(first, count, buffer)
-    for (let i = 0; i < count; i++) {
-      transcoder.add(words, (i * BLOCK_SIZE) / 4, first + i)
-      yield first + i + 1 === end
+  for (const piece of BlockSet.range(firstBlock, blockCount).pieces(READ_BLOCKS)) {
+    await pages.prepare(piece)
+    for (const block of piece) {
+      const page = pages.read(block)
+      transcoder.add(new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4), 0, block)
+      yield block + 1 === end
     }
   }
 }

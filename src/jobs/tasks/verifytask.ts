@@ -115,7 +115,7 @@ class FileVerifier {
     }
     if (!this.fork) return
     if (block >= this.fork.blocks) return this.differ(block, 'the data directory has no such block')
-    this.fork.read(block, 1, this.source.bytes)
+    this.source.bytes.set(this.fork.read(block))
     this.compare(block, page, form)
   }
 

@@ -1,4 +1,4 @@
-import type { ToastPointer } from '../tuple/toast.ts'
+import type { ToastPointer } from './toast.ts'
 
 /** Where out-of-line values come from: a port, since the TOAST relation is another set of pages. */
 export interface ToastSource {
