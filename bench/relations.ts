@@ -9,8 +9,8 @@ import { BLOCK_SIZE } from '../src/common/rel.ts'
 import type { Cluster } from '../src/io/cluster.ts'
 import { RelationFork } from '../src/io/datadir/segments.ts'
 import { type PageSource, READ_BLOCKS } from '../src/page/pagesource.ts'
-import { buildToastIndex } from '../src/io/toast/toastindex.ts'
-import { ToastReader } from '../src/io/toast/toastreader.ts'
+import { buildToastIndex } from '../src/columnar/toastindex.ts'
+import { ToastReader } from '../src/columnar/toastreader.ts'
 import { type TableName } from './tables.ts'
 
 /** A relation to read, all that a file of it needs to know beside it. Open: it may be read while a server runs that writes nothing. */

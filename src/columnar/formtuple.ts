@@ -1,8 +1,8 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { assert, CorruptionError } from '../common/errors.ts'
-import { headerLength, SIZE_OF_TUPLE_HEADER, T_HOFF } from '../tuple/header.ts'
-import { HEAP_HASEXTERNAL, HEAP_HASNULL, HEAP_HASVARWIDTH, HEAP_NATTS_MASK } from '../tuple/infomask.ts'
-import { isExternal, SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
+import { appendDatum, beginTuple, writeTupleHeader } from '../tuple/formtuple.ts'
+import { HEAP_HASNULL, HEAP_NATTS_MASK } from '../tuple/infomask.ts'
+import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
 import { PREDICTED_HINTS } from './predict.ts'
 import type { AttributePlan, ColumnPlan } from './schema.ts'
@@ -37,13 +37,10 @@ export class TupleFormer {
     const natts = infomask2 & HEAP_NATTS_MASK
     if (natts > attributes.length) throw new CorruptionError('lake.tuple', `${natts} attributes where the footer describes ${attributes.length}`)
     const hasNull = this.anyNull(row, natts)
-    const start = out.length
-    const hoff = headerLength(natts, hasNull)
-    out.zeros(hoff)
+    const start = beginTuple(natts, hasNull, out)
     const implied = (hasNull ? HEAP_HASNULL : 0) | this.formAttributes(row, natts, hasNull, start, out)
     const infomask = physical.infomask.isNull(row) ? implied | PREDICTED_HINTS : physical.infomask.words[row]!
     this.writeHeader(row, block, start, infomask2, infomask, out)
-    out.bytes[start + T_HOFF] = hoff
   }
 
   /** Everything of the header but t_hoff, which lies at `start` + 22. */
@@ -52,13 +49,9 @@ export class TupleFormer {
     const self = ctid.isNull(row)
     const targetBlock = self ? block : ctidBlock.words[row * 2]!
     const targetOffset = self ? offset.words[row]! : ctidOffset.words[row]!
-    out.setU32(start, xmin.words[row * 2]!)
-    out.setU32(start + 4, xmax.isNull(row) ? 0 : xmax.words[row * 2]!)
-    out.setU32(start + 8, cid.isNull(row) ? 0 : cid.words[row * 2]!)
-    out.setU32(start + 12, (targetBlock >>> 16) | (targetBlock << 16))
-    out.setU32(start + 16, (targetOffset & 0xffff) | (infomask2 << 16))
-    out.bytes[start + 20] = infomask
-    out.bytes[start + 21] = infomask >>> 8
+    const deleter = xmax.isNull(row) ? 0 : xmax.words[row * 2]!
+    const command = cid.isNull(row) ? 0 : cid.words[row * 2]!
+    writeTupleHeader(start, xmin.words[row * 2]!, deleter, command, targetBlock, targetOffset, infomask2, infomask, out)
   }
 
   /** Appends the stored attributes and sets the null bitmap; returns the HASVARWIDTH and HASEXTERNAL bits they imply. */
@@ -72,29 +65,15 @@ export class TupleFormer {
       const plan = attributes[i]!
       const { attribute } = plan
       if (rawAt < rawEnd && rawAttnum.words[rawAt] === attribute.attnum) {
-        implied |= this.appendRaw(rawBytes.data.bytes, rawBytes.start(rawAt), rawBytes.end(rawAt), plan, start, out)
+        implied |= appendDatum(rawBytes.data.bytes, rawBytes.start(rawAt), rawBytes.end(rawAt), i, attribute, hasNull, start, out)
         rawAt++
       } else if (plan.column && this.hasValue(plan.column, row)) {
         const from = this.formDatum(plan, plan.column, row)
-        if (attribute.len < 0) implied |= HEAP_HASVARWIDTH
-        if (attribute.len > 0 || from === 0) out.alignFrom(start, attribute.align)
-        out.copy(this.datum.bytes, from, this.datum.length)
-      } else {
-        continue
+        implied |= appendDatum(this.datum.bytes, from, this.datum.length, i, attribute, hasNull, start, out)
       }
-      if (hasNull) out.bytes[start + SIZE_OF_TUPLE_HEADER + (i >> 3)]! |= 1 << (i & 7)
     }
     if (rawAt !== rawEnd) throw new CorruptionError('lake.raw', `a raw value for attribute ${rawAttnum.words[rawAt]} that the tuple does not have`)
     return implied
-  }
-
-  private appendRaw(bytes: Uint8Array, from: number, to: number, { attribute }: AttributePlan, start: number, out: ByteWriter): number {
-    const varlena = attribute.len === -1
-    const first = bytes[from]!
-    if (attribute.len !== -2 && !(varlena && first & 1)) out.alignFrom(start, attribute.align)
-    out.copy(bytes, from, to)
-    if (attribute.len > 0) return 0
-    return varlena && isExternal(first) ? HEAP_HASVARWIDTH | HEAP_HASEXTERNAL : HEAP_HASVARWIDTH
   }
 
   private hasValue(column: ColumnPlan, row: number): boolean {

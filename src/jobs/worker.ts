@@ -5,7 +5,7 @@ import { type Outcome, outcomeOf } from './tasks/remote.ts'
 import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
 import { transcode as runTranscode, type TranscodeResult, type TranscodeTask, type WantedOverflow } from './tasks/transcodetask.ts'
 import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
-import type { ToastIndex } from '../io/toast/toastindex.ts'
+import type { ToastIndex } from '../columnar/toastindex.ts'
 
 export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult | WantedOverflow>> {
   return outcomeOf(() => runTranscode(task))

@@ -7,4 +7,6 @@ export interface ToastSource {
    * which is normal life for a dead tuple and corruption for a live one.
    */
   fetch(pointer: ToastPointer): Uint8Array | undefined
+  /** Gets ready what {@link fetch} needs for these. A source whose chunks are at hand has no such method. It ends what an earlier call got ready. */
+  prepare?(pointers: readonly ToastPointer[]): Promise<void>
 }

@@ -2,7 +2,7 @@ import type { ToastSource } from '../../tuple/toastsource.ts'
 import { bytesEqual } from '../../common/bytes.ts'
 import type { Oid } from '../../common/ids.ts'
 import { TOAST_MAX_CHUNK_SIZE, type ToastPointer } from '../../tuple/toast.ts'
-import type { ToastReader } from '../../io/toast/toastreader.ts'
+import type { ToastReader } from '../../columnar/toastreader.ts'
 import type { VersionSpill } from './versionspill.ts'
 
 /**

@@ -12,8 +12,8 @@ import { MultiXacts } from '../../xact/multixact.ts'
 import { Snapshot, type UnknownTransactions } from '../../xact/snapshot.ts'
 import { readIfThere } from '../../io/datadir/files.ts'
 import { RelationFork } from '../../io/datadir/segments.ts'
-import { buildToastIndex, type ToastIndex } from '../../io/toast/toastindex.ts'
-import { ToastReader } from '../../io/toast/toastreader.ts'
+import { buildToastIndex, type ToastIndex } from '../../columnar/toastindex.ts'
+import { ToastReader } from '../../columnar/toastreader.ts'
 import { HeapReader } from './heapreader.ts'
 
 export interface RelationFileOptions {

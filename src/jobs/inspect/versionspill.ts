@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { FollowedFile, KnownStatus, RemovedVersion, VersionSink } from '../../history/versionhistory.ts'
-import { readToastChunk } from '../../io/toast/toastchunk.ts'
+import { readToastChunk } from '../../tuple/toastchunk.ts'
 import { NumberRows, Spill } from '../../io/spill.ts'
 
 /*

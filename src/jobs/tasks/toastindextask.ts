@@ -1,5 +1,5 @@
 import { RelationFork } from '../../io/datadir/segments.ts'
-import { buildToastIndex, type ToastIndex } from '../../io/toast/toastindex.ts'
+import { indexToast, type ToastIndex } from '../../columnar/toastindex.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
 
@@ -9,10 +9,10 @@ export interface ToastIndexTask {
 }
 
 /** Indexes one TOAST relation; the result is shared memory. */
-export function toastIndex(task: ToastIndexTask): ToastIndex {
+export async function toastIndex(task: ToastIndexTask): Promise<ToastIndex> {
   const fork = new RelationFork(task.fork.path, task.fork.segments)
   try {
-    return buildToastIndex(fork, snapshotOf(task.snapshot))
+    return await indexToast(fork, snapshotOf(task.snapshot))
   } finally {
     fork.close()
   }

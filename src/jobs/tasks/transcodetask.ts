@@ -15,8 +15,8 @@ import { type PageSource, READ_BLOCKS } from '../../page/pagesource.ts'
 import { fileError } from '../../io/datadir/files.ts'
 import { RelationFork } from '../../io/datadir/segments.ts'
 import { createFile, writeFully } from '../../io/create.ts'
-import type { ToastIndex } from '../../io/toast/toastindex.ts'
-import { ToastReader } from '../../io/toast/toastreader.ts'
+import type { ToastIndex } from '../../columnar/toastindex.ts'
+import { ToastReader } from '../../columnar/toastreader.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 
 /** Files of one fork, as a task can carry them. */

@@ -1,27 +1,35 @@
-import { EnvironmentError } from '../../common/errors.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { ToastSource } from '../../tuple/toastsource.ts'
-import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
-import { TOAST_MAX_CHUNK_SIZE, type ToastPointer } from '../../tuple/toast.ts'
-import type { PageSource } from '../../page/pagesource.ts'
-import { readToastChunk } from './toastchunk.ts'
-import { firstRun, RUN_BLOCK, RUN_COUNT, RUN_DEAD, RUN_OFFSET, RUN_SEQ, RUN_VALUE_ID, RUN_WORDS, type ToastIndex } from './toastindex.ts'
+import { BlockSet } from '../common/blockset.ts'
+import { EnvironmentError } from '../common/errors.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import type { ToastSource } from '../tuple/toastsource.ts'
+import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
+import { TOAST_MAX_CHUNK_SIZE, type ToastPointer } from '../tuple/toast.ts'
+import type { PageSource } from '../page/pagesource.ts'
+import { readToastChunk } from '../tuple/toastchunk.ts'
+import { firstRun, RUN_BLOCK, RUN_COUNT, RUN_DEAD, RUN_LAST_BLOCK, RUN_OFFSET, RUN_SEQ, RUN_VALUE_ID, RUN_WORDS, type ToastIndex } from './toastindex.ts'
 
 /** Blocks kept: the values of neighbouring rows are neighbours, too. */
 const CACHED_BLOCKS = 64
 
-/** Joins out-of-line values from the pages of their TOAST relation. */
+/**
+ * Joins out-of-line values from the pages of their TOAST relation, which must be at hand: see {@link PreparedToastReader} for those that are
+ * not. Postgres: toast_fetch_datum (detoast.c), heap_fetch_toast_slice (heaptoast.c); it reads by the TOAST index, this by {@link ToastIndex}.
+ */
 export class ToastReader implements ToastSource {
   private readonly relationId: number
-  private readonly fork: PageSource
+  protected readonly pages: PageSource
   private readonly index: ToastIndex
   private readonly cache = new Uint8Array(CACHED_BLOCKS * BLOCK_SIZE)
   private readonly cachedBlocks = new Int32Array(CACHED_BLOCKS).fill(-1)
 
-  /** @param relationId pg_class oid that pointers name */
-  constructor(relationId: number, fork: PageSource, index: ToastIndex) {
+  /**
+   * @param relationId pg_class oid that pointers name
+   * @param pages the main fork of the TOAST relation
+   * @param index of the same pages
+   */
+  constructor(relationId: number, pages: PageSource, index: ToastIndex) {
     this.relationId = relationId
-    this.fork = fork
+    this.pages = pages
     this.index = index
   }
 
@@ -32,6 +40,15 @@ export class ToastReader implements ToastSource {
     if (chunks === 0 || countChunks(runs) < chunks || countChunks(runs.filter(({ dead }) => !dead)) > chunks) return undefined
     const value = new Uint8Array(pointer.extSize)
     return this.copyRuns(runs, pointer, value, new Uint8Array(chunks)) === chunks ? value : undefined
+  }
+
+  /** The blocks that have chunks of these values. */
+  blocksOf(pointers: Iterable<ToastPointer>): BlockSet {
+    let blocks = BlockSet.EMPTY
+    for (const pointer of pointers) {
+      for (const { block, lastBlock } of this.runsOf(pointer)) blocks = blocks.union(BlockSet.range(block, lastBlock - block + 1))
+    }
+    return blocks
   }
 
   /** How many chunks of the value there are, live and dead. */
@@ -64,7 +81,10 @@ export class ToastReader implements ToastSource {
     for (const part of this.index.parts) {
       for (let at = firstRun(part, valueId); at < part.length && part[at + RUN_VALUE_ID]! >>> 0 === valueId; at += RUN_WORDS) {
         const dead = part[at + RUN_DEAD]!
-        found.push({ dead, seq: part[at + RUN_SEQ]!, count: part[at + RUN_COUNT]!, block: part[at + RUN_BLOCK]!, offset: part[at + RUN_OFFSET]! })
+        found.push({
+          dead, seq: part[at + RUN_SEQ]!, count: part[at + RUN_COUNT]!, block: part[at + RUN_BLOCK]!, offset: part[at + RUN_OFFSET]!,
+          lastBlock: part[at + RUN_LAST_BLOCK]!,
+        })
       }
     }
     return found.sort((a, b) => a.dead - b.dead || a.seq - b.seq)
@@ -84,7 +104,7 @@ export class ToastReader implements ToastSource {
       }
       block++
       offset = 1
-      if (block > this.fork.blocks) throw new EnvironmentError('cluster.changed', 'the TOAST relation changed while it was read')
+      if (block > this.pages.blocks) throw new EnvironmentError('cluster.changed', 'the TOAST relation changed while it was read')
     }
     return copied
   }
@@ -105,10 +125,17 @@ export class ToastReader implements ToastSource {
     const page = this.cache.subarray(slot * BLOCK_SIZE, (slot + 1) * BLOCK_SIZE)
     if (this.cachedBlocks[slot] !== block) {
       this.cachedBlocks[slot] = -1
-      page.set(this.fork.read(block))
+      page.set(this.pages.read(block))
       this.cachedBlocks[slot] = block
     }
     return page
+  }
+}
+
+/** Of a TOAST relation whose pages have to be fetched: whoever is about to decode tuples gives the pointers in them to {@link prepare}. */
+export class PreparedToastReader extends ToastReader {
+  async prepare(pointers: readonly ToastPointer[]): Promise<void> {
+    await this.pages.prepare(this.blocksOf(pointers))
   }
 }
 
@@ -122,4 +149,5 @@ interface Run {
   count: number
   block: number
   offset: number
+  lastBlock: number
 }

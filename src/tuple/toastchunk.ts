@@ -1,6 +1,6 @@
-import { readI32, readU32 } from '../../common/bytes.ts'
-import { T_HOFF } from '../../tuple/header.ts'
-import { isCompressed, isExternal, payloadStart, varlenaLength } from '../../tuple/varlena.ts'
+import { readI32, readU32 } from '../common/bytes.ts'
+import { T_HOFF } from './header.ts'
+import { isCompressed, isExternal, payloadStart, varlenaLength } from './varlena.ts'
 
 /*
  * A row of a TOAST relation (toast_internals.c): chunk_id oid, chunk_seq int4, chunk_data bytea, never NULL, stored plain.
@@ -17,7 +17,7 @@ export interface ToastChunk {
   end: number
 }
 
-/** Reads the chunk in page bytes [off, off + len); undefined if the tuple is not shaped as one. */
+/** Reads the chunk in page bytes [off, off + len); undefined if the tuple is not shaped as one. @throws CorruptionError tuple.varlena */
 export function readToastChunk(page: Uint8Array, off: number, len: number): ToastChunk | undefined {
   const at = off + page[off + T_HOFF]!
   const tupleEnd = off + len

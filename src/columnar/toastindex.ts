@@ -1,23 +1,26 @@
-import { CorruptionError } from '../../common/errors.ts'
-import { checkPageHeader, isZeroPage } from '../../page/header.ts'
-import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
-import { readTupleHeader } from '../../tuple/header.ts'
-import type { Snapshot } from '../../xact/snapshot.ts'
-import type { PageSource } from '../../page/pagesource.ts'
-import { readToastChunk, type ToastChunk } from './toastchunk.ts'
+import { BlockSet } from '../common/blockset.ts'
+import { CorruptionError } from '../common/errors.ts'
+import { checkPageHeader, isZeroPage } from '../page/header.ts'
+import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
+import { readTupleHeader } from '../tuple/header.ts'
+import type { Snapshot } from '../xact/snapshot.ts'
+import { type PageSource, READ_BLOCKS } from '../page/pagesource.ts'
+import { readToastChunk, type ToastChunk } from '../tuple/toastchunk.ts'
 
 /**
  * Where the chunks of each value are, found by one scan: Postgres's own btree index may not be there (a rebuilt or replayed data
  * directory has none to trust). A *run* is chunks of one value that follow each other in the file; most values are one run.
  * Runs are Int32 records, sorted by (value id, dead, first seq):
  */
-export const RUN_WORDS = 6
+export const RUN_WORDS = 7
 export const RUN_VALUE_ID = 0
 export const RUN_DEAD = 1
 export const RUN_SEQ = 2
 export const RUN_COUNT = 3
 export const RUN_BLOCK = 4
 export const RUN_OFFSET = 5
+/** The block of its last chunk. */
+export const RUN_LAST_BLOCK = 6
 
 /** Runs sorted within each part; shared between worker threads. */
 export interface ToastIndex {
@@ -30,10 +33,22 @@ const PART_RUNS = 1 << 20
 /**
  * Indexes the live and dead chunks of a TOAST relation whose inserter did not abort. Damaged pages are passed over: whoever transcodes the TOAST
  * relation itself reports them, and a value that misses their chunks is found missing.
+ * @param pages its main fork, which is read from end to end, 1 MiB at a time
+ * @returns of a value's chunks 28 bytes for each run of them
  */
-export function buildToastIndex(fork: PageSource, snapshot: Snapshot): ToastIndex {
+export async function indexToast(pages: PageSource, snapshot: Snapshot): Promise<ToastIndex> {
   const runs = new RunCollector()
-  for (let block = 0; block < fork.blocks; block++) indexPage(fork.read(block), block, snapshot, runs)
+  for (const piece of BlockSet.range(0, pages.blocks).pieces(READ_BLOCKS)) {
+    await pages.prepare(piece)
+    for (const block of piece) indexPage(pages.read(block), block, snapshot, runs)
+  }
+  return { parts: runs.finish() }
+}
+
+/** {@link indexToast} of pages that are at hand. */
+export function buildToastIndex(pages: PageSource, snapshot: Snapshot): ToastIndex {
+  const runs = new RunCollector()
+  for (let block = 0; block < pages.blocks; block++) indexPage(pages.read(block), block, snapshot, runs)
   return { parts: runs.finish() }
 }
 
@@ -88,6 +103,7 @@ class RunCollector {
       runs[last + RUN_SEQ]! + runs[last + RUN_COUNT]! === seq
     ) {
       runs[last + RUN_COUNT]!++
+      runs[last + RUN_LAST_BLOCK] = block
       return
     }
     this.begin(valueId, dead, seq, block, offset)
@@ -106,7 +122,7 @@ class RunCollector {
       grown.set(this.runs)
       this.runs = grown
     }
-    this.runs.set([valueId, dead, seq, 1, block, offset], at)
+    this.runs.set([valueId, dead, seq, 1, block, offset, block], at)
     this.open = true
   }
 
@@ -129,7 +145,9 @@ function sortRuns(runs: Int32Array, count: number): Int32Array {
     (a, b) =>
       (key(a, RUN_VALUE_ID) >>> 0) - (key(b, RUN_VALUE_ID) >>> 0) || key(a, RUN_DEAD) - key(b, RUN_DEAD) || key(a, RUN_SEQ) - key(b, RUN_SEQ) || a - b,
   )
-  const sorted = new Int32Array(new SharedArrayBuffer(count * RUN_WORDS * 4))
+  const bytes = count * RUN_WORDS * 4
+  // Web pages that are not isolated have no shared memory, and no threads of ours either.
+  const sorted = new Int32Array(typeof SharedArrayBuffer === 'undefined' ? new ArrayBuffer(bytes) : new SharedArrayBuffer(bytes))
   for (let i = 0; i < count; i++) {
     const from = order[i]! * RUN_WORDS
     for (let word = 0; word < RUN_WORDS; word++) sorted[i * RUN_WORDS + word] = runs[from + word]!

@@ -1,0 +1,107 @@
+/** What is read over ports is what is read from a data directory: TOAST values and tuples of a real server's files, from pages that have to be prepared. */
+import { describe, expect, test } from 'vitest'
+import type { Relation } from '../../src/catalog/relations.ts'
+import { buildToastIndex, indexToast } from '../../src/columnar/toastindex.ts'
+import { toastPointers } from '../../src/columnar/toastpointers.ts'
+import { PreparedToastReader, ToastReader } from '../../src/columnar/toastreader.ts'
+import { BlockSet } from '../../src/common/blockset.ts'
+import { ByteWriter, bytesEqual } from '../../src/common/bytes.ts'
+import { BLOCK_SIZE } from '../../src/common/rel.ts'
+import { type Cluster, openCluster } from '../../src/io/cluster.ts'
+import { isZeroPage } from '../../src/page/header.ts'
+import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../src/page/linepointer.ts'
+import { MemoryPages, readPages } from '../../src/page/pagesource.ts'
+import { deformTuple, newDeformedTuple } from '../../src/tuple/deform.ts'
+import { formTuple } from '../../src/tuple/formtuple.ts'
+import { readTupleHeader, SIZE_OF_TUPLE_HEADER } from '../../src/tuple/header.ts'
+import { HEAP_HASNULL } from '../../src/tuple/infomask.ts'
+import type { Snapshot } from '../../src/xact/snapshot.ts'
+import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { StrictPages } from '../support/strictpages.ts'
+import { runWorkload } from '../support/workload.ts'
+import { loadZoo } from '../support/zoo.ts'
+
+async function pagesOf(cluster: Cluster, relation: Relation): Promise<Uint8Array<ArrayBuffer>> {
+  const fork = cluster.openMain(relation)
+  try {
+    return await readPages(fork, BlockSet.range(0, fork.blocks))
+  } finally {
+    fork.close()
+  }
+}
+
+/** heap_form_tuple of what heap_deform_tuple finds, for every visible tuple. @returns how many tuples, and those that differ */
+function formAgain(pages: Uint8Array, { desc, name }: Relation, snapshot: Snapshot): { tuples: number; differing: string[] } {
+  const attributes = desc!.attributes
+  const differing: string[] = []
+  let tuples = 0
+  const out = new ByteWriter()
+  for (let block = 0; block < pages.length / BLOCK_SIZE; block++) {
+    const page = pages.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)
+    for (let offset = 1; !isZeroPage(page) && offset <= linePointerCount(page); offset++) {
+      const item = linePointer(page, offset)
+      if (lpFlags(item) !== LP_NORMAL) continue
+      const [start, end] = [lpOff(item), lpOff(item) + lpLen(item)]
+      const header = readTupleHeader(page, start)
+      // Another version of the table may have another form.
+      if (!snapshot.isVisible(header.xmin, header.xmax, header.infomask, header.cid)) continue
+      const deformed = newDeformedTuple(attributes.length)
+      const bits = header.infomask & HEAP_HASNULL ? start + SIZE_OF_TUPLE_HEADER : -1
+      deformTuple(page, start, end, start + header.hoff, header.natts, bits, attributes, deformed)
+      const datums = attributes.map((_, i) => (deformed.starts[i]! < 0 ? undefined : page.subarray(deformed.starts[i]!, deformed.ends[i]!)))
+      out.length = 0
+      formTuple(attributes, datums, header, out)
+      tuples++
+      if (!bytesEqual(out.bytes.subarray(0, out.length), page.subarray(start, end))) differing.push(`${name} (${block},${offset})`)
+    }
+  }
+  return { tuples, differing }
+}
+
+describe.each(majors())('Postgres %i', (major) => {
+  test('TOAST values and tuples, over ports', () => withCluster(major, {}, async (server, sql) => {
+    await loadZoo(major, sql)
+    await sql.script(`
+      CREATE TABLE large (id int, v text, w bytea); ALTER TABLE large ALTER v SET STORAGE EXTERNAL;
+      INSERT INTO large SELECT i, repeat(md5(i::text), 1 + i * 7), decode(repeat(md5(i::text), 200), 'hex') FROM generate_series(1, 300) i;
+      UPDATE large SET v = v || 'x' WHERE id % 3 = 0; DELETE FROM large WHERE id % 7 = 0; VACUUM large;
+      UPDATE large SET v = v || 'y' WHERE id % 5 = 0; CHECKPOINT`)
+    await runWorkload(server)
+    await closeSessions(server)
+    await server.stop('fast')
+    const cluster = openCluster(server.dataDir)
+    const relations = cluster.allRelations().filter(({ visible }) => visible)
+    let [values, tuples] = [0, 0]
+    for (const relation of relations) {
+      if (!relation.desc) continue
+      const pages = await pagesOf(cluster, relation)
+      const again = formAgain(pages, relation, cluster.snapshot)
+      expect(again.differing).toEqual([])
+      tuples += again.tuples
+      const toast = relations.find(({ oid, database }) => oid === relation.toastRelId && database.oid === relation.database.oid)
+      if (toast === undefined) continue
+      const toastPages = await pagesOf(cluster, toast)
+      const strict = new StrictPages(toastPages)
+      const memory = new MemoryPages(toastPages)
+      const fork = cluster.openMain(toast)
+      const index = await indexToast(strict, cluster.snapshot)
+      expect(index).toEqual(buildToastIndex(memory, cluster.snapshot))
+      expect(index).toEqual(buildToastIndex(fork, cluster.snapshot))
+      const [fromFiles, prepared] = [new ToastReader(toast.oid, fork, index), new PreparedToastReader(toast.oid, strict, index)]
+      for (let block = 0; block < pages.length / BLOCK_SIZE; block++) {
+        const pointers = toastPointers(pages.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), relation.desc.attributes)
+        await prepared.prepare(pointers)
+        for (const pointer of pointers) {
+          const value = fromFiles.fetch(pointer)
+          expect(bytesEqual(prepared.fetch(pointer) ?? new Uint8Array(1), value ?? new Uint8Array(1))).toBe(true)
+          if (value) values++
+        }
+      }
+      fork.close()
+      strict.close()
+    }
+    expect(values).toBeGreaterThan(500)
+    expect(tuples).toBeGreaterThan(20_000)
+    console.info(`Postgres ${major}: ${values} TOAST values, ${tuples} tuples`)
+  }))
+})
