@@ -1,4 +1,4 @@
 /** pg_class, pg_attribute, pg_type … read from heap pages. Pure; no I/O. */
 export * from './relations.ts'
-export * from './relmap.ts'
+export { parseRelationMap } from '../common/relationmap.ts'
 export * from './tupledesc.ts'

@@ -1,4 +1,4 @@
-import { dataView, readU32 } from '../common/bytes.ts'
+import { dataView } from '../common/bytes.ts'
 import { isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
@@ -6,6 +6,7 @@ import { pageChecksum } from '../page/checksum.ts'
 import { checkPageHeader, isZeroPage, type PageHeader, readPageHeader, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
 import { hexLines, linePointerState, pageFlagNames } from '../page/pagetext.ts'
+import { isSequenceArea } from '../page/specialarea.ts'
 import { bitmapLength, readTupleHeader, SIZE_OF_TUPLE_HEADER } from '../tuple/header.ts'
 import { HEAP_HASNULL } from '../tuple/infomask.ts'
 import { infomask2Names, infomaskNames } from '../tuple/infomasktext.ts'
@@ -51,8 +52,6 @@ export interface TupleDescription {
   bits: string | null
 }
 
-/** SEQ_MAGIC (sequence.c), the u32 in a sequence's special space of 8 bytes. */
-const SEQ_MAGIC = 0x1717
 const MAX_LINE_POINTERS = (BLOCK_SIZE - SIZE_OF_PAGE_HEADER) / 4
 
 /** @param page 8192 bytes @param hex also dump each item */
@@ -85,7 +84,7 @@ function findProblems(page: Uint8Array): string[] {
 
 function pageKind(page: Uint8Array, special: number): PageDescription['kind'] {
   if (special >= BLOCK_SIZE || special === 0) return 'heap'
-  return special === BLOCK_SIZE - 8 && readU32(page, special) === SEQ_MAGIC ? 'sequence' : 'index'
+  return isSequenceArea(page, special) ? 'sequence' : 'index'
 }
 
 function describeItem(page: Uint8Array, offset: number, kind: PageDescription['kind'], hex: boolean, problems: string[]): ItemDescription {

@@ -1,7 +1,7 @@
 import type { Oid, WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { RelFileLocator } from '../common/rel.ts'
-import { parseRelationMap } from '../catalog/relmap.ts'
+import { parseRelationMap } from '../common/relationmap.ts'
 import { decodeDbase } from '../wal/dbase.ts'
 import type { WalRecord } from '../wal/record.ts'
 import { decodeRelmapUpdate } from '../wal/relmap.ts'

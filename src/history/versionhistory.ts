@@ -1,5 +1,5 @@
 import { dataView } from '../common/bytes.ts'
-import { type BlockNumber, FIRST_NORMAL_XID, formatWalPosition, INVALID_XID, type OffsetNumber, type WalPosition, type Xid } from '../common/ids.ts'
+import { type BlockNumber, formatWalPosition, INVALID_XID, type OffsetNumber, type WalPosition, type Xid } from '../common/ids.ts'
 import { CorruptionError, withPosition } from '../common/errors.ts'
 import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
 import { pageChecksum } from '../page/checksum.ts'
@@ -14,7 +14,7 @@ import { decodeSmgrCreate, XLOG_SMGR_CREATE } from '../wal/smgr.ts'
 import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
 import { RM_SMGR_ID, RM_XACT_ID } from '../wal/rmgr.ts'
 import { XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED, XLOG_XACT_OPMASK } from '../wal/xact.ts'
-import { transactionStatus } from '../xact/clog.ts'
+import { transactionOutcome } from '../xact/clog.ts'
 import { MultiXacts } from '../xact/multixact.ts'
 import type { TransactionStore } from '../xact/store.ts'
 import type { TransactionState } from '../xact/transactionstate.ts'
@@ -251,11 +251,8 @@ export class VersionHistory implements RedoObserver {
 
   /** What CLOG says now: later it may be truncated. */
   private status(xid: Xid): KnownStatus {
-    if (xid === INVALID_XID) return 'aborted'
-    if (xid < FIRST_NORMAL_XID) return 'committed'
     try {
-      const bits = transactionStatus(this.options.store.clog, xid)
-      return bits === 1 ? 'committed' : bits === 2 ? 'aborted' : 'open'
+      return transactionOutcome(this.options.store.clog, xid)
     } catch (error) {
       if (error instanceof CorruptionError) return 'open'
       throw error

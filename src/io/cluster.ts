@@ -6,7 +6,7 @@ import {
 } from '../catalog/relations.ts'
 import { guessRelationMap } from '../catalog/guessmap.ts'
 import { type CatalogPages, orDamage } from '../catalog/scan.ts'
-import { parseRelationMap } from '../catalog/relmap.ts'
+import { parseRelationMap } from '../common/relationmap.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import type { Lsn, Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'

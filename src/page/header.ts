@@ -78,7 +78,16 @@ export function checkPageHeader(page: Uint8Array): void {
   if (flags & ~PD_VALID_FLAG_BITS) {
     throw new CorruptionError('page.header', `unknown pd_flags 0x${flags.toString(16)}`)
   }
-  if (lower < SIZE_OF_PAGE_HEADER || lower > upper || upper > special || special > BLOCK_SIZE || special & 7) {
-    throw new CorruptionError('page.header', `impossible bounds: pd_lower ${lower}, pd_upper ${upper}, pd_special ${special}`)
-  }
+  checkPageBounds(lower, upper, special)
+}
+
+/** pd_lower, pd_upper and pd_special of a page that is not new can be those of a page. */
+export function areSoundBounds(lower: number, upper: number, special: number): boolean {
+  return lower >= SIZE_OF_PAGE_HEADER && lower <= upper && upper <= special && special <= BLOCK_SIZE && (special & 7) === 0
+}
+
+/** @throws CorruptionError page.header unless {@link areSoundBounds} */
+export function checkPageBounds(lower: number, upper: number, special: number): void {
+  if (areSoundBounds(lower, upper, special)) return
+  throw new CorruptionError('page.header', `impossible bounds: pd_lower ${lower}, pd_upper ${upper}, pd_special ${special}`)
 }

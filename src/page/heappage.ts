@@ -2,7 +2,7 @@ import { CorruptionError } from '../common/errors.ts'
 import type { OffsetNumber, WalPosition, Xid } from '../common/ids.ts'
 import { xidPrecedes } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, SIZE_OF_PAGE_HEADER } from './header.ts'
+import { checkPageBounds, PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, SIZE_OF_PAGE_HEADER } from './header.ts'
 import { LP_FLAGS, LP_NORMAL, LP_OFF, LP_REDIRECT, LP_UNUSED } from './linepointer.ts'
 
 /*
@@ -113,7 +113,7 @@ export function placeItem(page: PageViews, offset: OffsetNumber, length: number)
   const upper = words[BOUNDS]! >>> 16
   const special = words[SPECIAL]! & 0xffff
   const next = maxOffset(page) + 1
-  checkBounds(lower, upper, special)
+  checkPageBounds(lower, upper, special)
   if (offset < 1 || offset > next || offset > MAX_HEAP_TUPLES_PER_PAGE) {
     throw new CorruptionError('page.item', `a new item where line pointer ${next} is the next`, { offset })
   }
@@ -130,12 +130,6 @@ export function placeItem(page: PageViews, offset: OffsetNumber, length: number)
   }
   words[LINE_POINTERS + offset] = start | (LP_NORMAL << 15) | (length << 17)
   return start
-}
-
-function checkBounds(lower: number, upper: number, special: number): void {
-  if (lower < SIZE_OF_PAGE_HEADER || lower > upper || upper > special || special > BLOCK_SIZE || special & 7) {
-    throw new CorruptionError('page.header', `impossible bounds: pd_lower ${lower}, pd_upper ${upper}, pd_special ${special}`)
-  }
 }
 
 function noRoom(offset: OffsetNumber, length: number): CorruptionError {
@@ -186,7 +180,7 @@ export function repairFragmentation(page: PageViews, truncates: boolean): void {
   const lower = words[BOUNDS]! & 0xffff
   const upper = words[BOUNDS]! >>> 16
   const special = words[SPECIAL]! & 0xffff
-  checkBounds(lower, upper, special)
+  checkPageBounds(lower, upper, special)
   const count = (lower - SIZE_OF_PAGE_HEADER) >> 2
   let unused = 0
   let lastUsed = 0

@@ -1,9 +1,10 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber, WalPosition } from '../common/ids.ts'
-import { BLOCK_SIZE, type RelFileLocator } from '../common/rel.ts'
+import type { RelFileLocator } from '../common/rel.ts'
 import { checkPageChecksum } from '../page/checksum.ts'
 import { checkPageHeader, isZeroPage } from '../page/header.ts'
 import { isNewPage, pageLsn, pageSpecial, setPageLsn } from '../page/heappage.ts'
+import { isIndexArea } from '../page/specialarea.ts'
 import { restoreImage } from '../wal/blockimage.ts'
 import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
 import { type InvalidPage, InvalidPages } from './invalidpages.ts'
@@ -176,13 +177,7 @@ export class RedoBuffers {
   }
 }
 
-/** A special area that neither heaps (none) nor sequences (8 bytes, the magic 0x1717, in their only block) have: an index. */
+/** The page is one of an index. */
 export function isIndexPage(page: RedoPage, block: BlockNumber): boolean {
-  const { words } = page
-  const special = pageSpecial(page)
-  if (isNewPage(page) || special === BLOCK_SIZE) return false
-  return !(special === BLOCK_SIZE - 8 && block === 0 && words[BLOCK_SIZE / 4 - 2] === SEQ_MAGIC && words[BLOCK_SIZE / 4 - 1] === 0)
+  return !isNewPage(page) && isIndexArea(page.bytes, pageSpecial(page), block)
 }
-
-/** sequence.c, in the special area. */
-export const SEQ_MAGIC = 0x1717

@@ -3,7 +3,7 @@ import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import {
-  PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, PD_VALID_FLAG_BITS, SIZE_OF_PAGE_HEADER,
+  checkPageBounds, PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, PD_VALID_FLAG_BITS, SIZE_OF_PAGE_HEADER,
 } from '../page/header.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
 import { T_CID, T_CTID, T_INFOMASK } from '../tuple/header.ts'
@@ -56,9 +56,7 @@ function maskHeader(page: Uint8Array, view: DataView): void {
   const lower = view.getUint16(PD_LOWER, true)
   const upper = view.getUint16(PD_UPPER, true)
   const special = view.getUint16(PD_SPECIAL, true)
-  if (lower > upper || special < upper || lower < SIZE_OF_PAGE_HEADER || special > BLOCK_SIZE) {
-    throw new CorruptionError('page.header', `impossible bounds: pd_lower ${lower}, pd_upper ${upper}, pd_special ${special}`)
-  }
+  checkPageBounds(lower, upper, special)
   view.setBigUint64(PD_LSN, 0n, true)
   view.setUint16(PD_CHECKSUM, 0, true)
   page.fill(0, lower, upper)

@@ -3,11 +3,9 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 import { initPage, placeItem } from '../page/heappage.ts'
 import type { WalRecord } from '../wal/record.ts'
 import { decodeSequenceLog, XLOG_SEQ_LOG } from '../wal/sequence.ts'
-import { type RedoBuffers, SEQ_MAGIC } from './buffers.ts'
+import type { RedoBuffers } from './buffers.ts'
+import { SEQ_MAGIC, SIZE_OF_SEQUENCE_SPECIAL } from '../page/specialarea.ts'
 import { copyFromRecord } from './tuplechange.ts'
-
-/** MAXALIGN of sequence_magic (sequence.c). */
-const SIZE_OF_SPECIAL = 8
 
 /** RM_SEQ_ID: seq_redo (sequence.c). A sequence is one page of one tuple, made anew by every record. */
 export function redoSequence(buffers: RedoBuffers, record: WalRecord): void {
@@ -17,8 +15,8 @@ export function redoSequence(buffers: RedoBuffers, record: WalRecord): void {
   if (block === undefined) throw new CorruptionError('redo.sequence', 'no block 0')
   buffers.init(record, block)
   const { page } = buffers
-  initPage(page, SIZE_OF_SPECIAL)
-  page.words[(BLOCK_SIZE - SIZE_OF_SPECIAL) >> 2] = SEQ_MAGIC
+  initPage(page, SIZE_OF_SEQUENCE_SPECIAL)
+  page.words[(BLOCK_SIZE - SIZE_OF_SEQUENCE_SPECIAL) >> 2] = SEQ_MAGIC
   copyFromRecord(page, placeItem(page, 1, tupleLength), record.view, tupleStart, tupleLength)
   buffers.changed()
 }

@@ -1,8 +1,7 @@
-import { crc32c } from '../common/crc32c.ts'
-import { readI32, readU32 } from '../common/bytes.ts'
 import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
+import { parseRelationMap, relationMapSize } from '../common/relationmap.ts'
 import { initPage, isNewPage } from '../page/heappage.ts'
 import { clearMapTail, HEAP_BLOCKS_PER_MAP_PAGE, mapBlock } from '../page/visibilitymap.ts'
 import { decodeDbase } from '../wal/dbase.ts'
@@ -18,18 +17,6 @@ import {
 } from '../wal/xact.ts'
 import type { RedoBuffers } from './buffers.ts'
 import type { DatabaseDirectory, RedoStore } from './store.ts'
-
-/*
- * RelMapFile (relmapper.c), 512 bytes until 15 and 524 since 16:
- *
- *   0        4        8                                   8 + 8 × MAX_MAPPINGS
- *   +--------+--------+-----------------------------------+-------+-----
- *   | magic  | number | (catalog oid, relfilenumber) …    | crc   | pad until 15
- *   +--------+--------+-----------------------------------+-------+-----
- */
-const RELMAPPER_FILEMAGIC = 0x592717
-const MAX_MAPPINGS_15 = 62
-const MAX_MAPPINGS = 64
 
 /** Pages held at once while they are only looked at. */
 const PAGES_AT_ONCE = 32
@@ -170,13 +157,13 @@ export class StorageRedo {
   relmap(record: WalRecord): void {
     if (record.op !== XLOG_RELMAP_UPDATE) throw unknown('redo.relmap', record)
     const { dbOid, spcOid, bytes } = decodeRelmapUpdate(record)
-    const mappings = this.major >= 16 ? MAX_MAPPINGS : MAX_MAPPINGS_15
-    const crcStart = 8 + 8 * mappings
-    const size = this.major >= 16 ? crcStart + 4 : crcStart + 8
-    if (bytes.length !== size || readI32(bytes, 0) !== RELMAPPER_FILEMAGIC || readU32(bytes, 4) > mappings) {
-      throw new CorruptionError('redo.relmap', `${bytes.length} bytes that are no relation map, ${size} expected`)
+    const size = relationMapSize(this.major)
+    if (bytes.length !== size) throw new CorruptionError('redo.relmap', `${bytes.length} bytes that are no relation map, ${size} expected`)
+    try {
+      parseRelationMap(bytes, this.major)
+    } catch (error) {
+      throw error instanceof CorruptionError ? new CorruptionError('redo.relmap', error.reason) : error
     }
-    if (readU32(bytes, crcStart) !== crc32c(bytes, 0, crcStart)) throw new CorruptionError('redo.relmap', 'CRC mismatch in a relation map')
     if ((dbOid === 0) !== (spcOid === GLOBAL_TABLESPACE)) {
       throw new CorruptionError('redo.relmap', `a relation map for database ${dbOid} in tablespace ${spcOid}`)
     }

@@ -1,5 +1,5 @@
 import { CorruptionError } from '../common/errors.ts'
-import { FIRST_NORMAL_XID, type Xid, xidPrecedes } from '../common/ids.ts'
+import { FIRST_NORMAL_XID, INVALID_XID, type Xid, xidPrecedes } from '../common/ids.ts'
 import { requirePage, type SlruPages } from './slru.ts'
 
 /*
@@ -27,6 +27,20 @@ export function clogPageOf(xid: Xid): number {
 export function transactionStatus(pages: SlruPages, xid: Xid): number {
   const page = requirePage(pages, clogPageOf(xid), 'xact.clog-missing', `the status of xid ${xid}`)
   return statusBits(page, xid)
+}
+
+/** How a transaction ended; open: not at all, or with its server (status 0), or into a parent whose fate is open (3). */
+export type TransactionOutcome = 'committed' | 'aborted' | 'open'
+
+/**
+ * How a transaction ended, permanent ids too (TransactionIdDidCommit and DidAbort, transam.c). xid 0 is an insertion that was taken back.
+ * @throws as {@link transactionStatus}
+ */
+export function transactionOutcome(pages: SlruPages, xid: Xid): TransactionOutcome {
+  if (xid === INVALID_XID) return 'aborted'
+  if (xid < FIRST_NORMAL_XID) return 'committed'
+  const status = transactionStatus(pages, xid)
+  return status === TRANSACTION_STATUS_COMMITTED ? 'committed' : status === TRANSACTION_STATUS_ABORTED ? 'aborted' : 'open'
 }
 
 /** The two bits of an xid in its page. */

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { type Oid, type Xid, xidPrecedes } from '../common/ids.ts'
 import { flag, integer, matching, type Schema, unsigned32 } from '../common/validate.ts'
-import { TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, transactionStatus } from './clog.ts'
+import { transactionOutcome } from './clog.ts'
 import type { OffsetsPages } from './multixactlog.ts'
 import type { SlruPages } from './slru.ts'
 import { PREPARED_TRANSACTION, type PreparedTransaction } from './twophase.ts'
@@ -78,8 +78,7 @@ export function startState(from: StartPoint, prepared: readonly PreparedTransact
 
 /** As ProcessTwoPhaseBuffer (twophase.c) asks. */
 function hasEnded(clog: SlruPages, xid: Xid): boolean {
-  const status = transactionStatus(clog, xid)
-  return status === TRANSACTION_STATUS_COMMITTED || status === TRANSACTION_STATUS_ABORTED
+  return transactionOutcome(clog, xid) !== 'open'
 }
 
 /** Prepared transactions and their subtransactions, for a snapshot. */
