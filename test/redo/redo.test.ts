@@ -333,7 +333,7 @@ describe('refused', () => {
 
   test('a relation map that is none', () => {
     const { store, apply } = setup()
-    expect(() => apply({ rmgr: RM_RELMAP, info: 0, main: map(crc + 1) })).toThrow(/CRC mismatch/)
+    expect(() => apply({ rmgr: RM_RELMAP, info: 0, main: map(crc + 1) })).toThrow(/redo.relmap: .*wrong CRC/)
     expect(() => apply({ rmgr: RM_RELMAP, info: 0, main: map(crc, '00000000') })).toThrow(/for database 0 in tablespace 1663/)
     expect(store.maps.size).toBe(0)
     apply({ rmgr: RM_RELMAP, info: 0, main: map(crc) })
