@@ -53,8 +53,8 @@ const OTHER_STRUCTURES: Record<string, string> = {
   'src/columnar/decimal.ts': 'NumericData', 'src/columnar/decimalsource.ts': 'NumericData', 'src/io/pagestore/journal.ts': 'frames of the journal',
   'src/io/seed/indexpage.ts': 'special areas', 'src/jobs/inspect/controltext.ts': 'ControlFileData', 'src/jobs/inspect/versionspill.ts': 'spilled versions',
   'src/jobs/tasks/verifytask.ts': 'words of a vector', 'src/page/checksum.ts': 'lanes of the checksum', 'src/redo/storage.ts': 'RelMapFile',
-  'src/replay/replay.ts': 'xl_end_of_recovery', 'src/vector/vector.ts': 'words of a vector', 'src/wal/maindata.ts': 'main data', 'src/io/toast/toastchunk.ts': 'a row of a TOAST relation',
-  'src/columnar/toastchunk.ts': 'a row of a TOAST relation', 'src/page/heappage.ts': 'offset numbers of a prune record', 'src/redo/heap.ts': 'xl_heap_header',
+  'src/replay/replay.ts': 'xl_end_of_recovery', 'src/vector/vector.ts': 'words of a vector', 'src/wal/maindata.ts': 'main data', 'src/tuple/toastchunk.ts': 'a row of a TOAST relation',
+  'src/page/heappage.ts': 'offset numbers of a prune record', 'src/redo/heap.ts': 'xl_heap_header',
 }
 const OTHER_FOLDERS = /^src\/(?:common|datum|parquet|xact|io\/compression|wal\/text)\/|^src\/wal\/(?:clog|committs|dbase|heap|heap2|heapprune|multixact|relmap|smgr|standby|tblspc|xact|xlog|sequence)\.ts$/
 /** What is left, and may only become less: offsets in the compiled loops, words of a tuple in redo. */

@@ -57,7 +57,7 @@ export class MemoryPages implements PageSource {
 }
 
 /** All pages of a source in memory, end to end, fetched `batch` blocks at a time. */
-export async function readPages(source: PageSource, blocks: BlockSet, batch = READ_BLOCKS): Promise<Uint8Array<ArrayBuffer>> {
+export async function readPages(source: PageSource, blocks: BlockSet, batch: number = READ_BLOCKS): Promise<Uint8Array<ArrayBuffer>> {
   const pages = new Uint8Array(blocks.size * BLOCK_SIZE)
   let at = 0
   for (const piece of blocks.pieces(batch)) {

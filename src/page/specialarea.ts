@@ -7,6 +7,9 @@ export const SEQ_MAGIC = 0x1717
 /** MAXALIGN(sizeof(sequence_magic)): the magic, then 4 bytes of zeros. */
 export const SIZE_OF_SEQUENCE_SPECIAL = 8
 
+/** Where the zeros are. */
+const SEQ_PADDING = 4
+
 /**
  * What a page's special area tells about its relation: heaps have none, sequences 8 bytes with a magic in their only block, indexes
  * something else (BTPageOpaqueData, HashPageOpaqueData …).
@@ -18,5 +21,5 @@ export function isIndexArea(page: Uint8Array, special: number, block: BlockNumbe
 
 /** The special area is a sequence's. */
 export function isSequenceArea(page: Uint8Array, special: number): boolean {
-  return special === BLOCK_SIZE - SIZE_OF_SEQUENCE_SPECIAL && readU32(page, special) === SEQ_MAGIC && readU32(page, special + 4) === 0
+  return special === BLOCK_SIZE - SIZE_OF_SEQUENCE_SPECIAL && readU32(page, special) === SEQ_MAGIC && readU32(page, special + SEQ_PADDING) === 0
 }

@@ -3,7 +3,7 @@ import { CorruptionError } from '../common/errors.ts'
 import type { BlockNumber } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import {
-  checkPageBounds, PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, PD_VALID_FLAG_BITS, SIZE_OF_PAGE_HEADER,
+  checkPageBounds, PD_CHECKSUM, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, PD_VALID_FLAG_BITS,
 } from '../page/header.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
 import { T_CID, T_CTID, T_INFOMASK } from '../tuple/header.ts'
