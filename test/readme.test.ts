@@ -1,22 +1,28 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PostgresCluster } from '../src/server/postgres.ts'
 import { ltap } from './cli/streams.ts'
 import { connect, majors, withCluster } from './support/oracle.ts'
 
-/** What the README shows works: its snippets run, its commands exist. */
+/** What README and docs show works: their snippets run, their commands exist. */
 const ROOT = resolve(import.meta.dirname, '..')
-const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
-const blocks = [...readme.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].map(([, language, text]) => ({ language: language!, text: text! }))
-const ofLanguage = (language: string): string[] => blocks.filter((block) => block.language === language).map(({ text }) => text)
+const DOCS = [
+  'README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'fixtures/README.md', ...['docs', 'docs/formats'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder)).filter((name) => name.endsWith('.md')).map((name) => `${folder}/${name}`)),
+]
+const texts = new Map(DOCS.map((name) => [name, readFileSync(join(ROOT, name), 'utf8')]))
 
-const commands = ofLanguage('sh').flatMap((text) => text.split('\n')).filter((line) => line.startsWith('ltap '))
+function ofLanguage(doc: string, language: string): string[] {
+  return [...(texts.get(doc) ?? '').matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].filter((block) => block[1] === language).map((block) => block[2]!)
+}
 
-/** Words of a shell line as far as the README goes: quotes, and a redirection or a pipe at the end. */
+const commands = [...new Set(DOCS.flatMap((doc) => ofLanguage(doc, 'sh')).flatMap((text) => text.split('\n')).filter((line) => line.startsWith('ltap ')))]
+
+/** Words of a shell line as far as the documents go: quotes, and a redirection or a pipe at the end. */
 function wordsOf(line: string): string[] {
   const command = line.replace(/\s[>|]\s.*$/, '')
   return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, plain]) => double ?? single ?? plain!)
@@ -50,13 +56,33 @@ describe('commands', () => {
 
 test('npm scripts and files that are named exist', () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
-  for (const [, name] of readme.matchAll(/npm run (\w+)/g)) expect(scripts).toHaveProperty(name!)
-  for (const [, file] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) expect(existsSync(join(ROOT, file!)), file).toBe(true)
+  for (const [doc, text] of texts) {
+    for (const [, name] of text.matchAll(/npm run ([\w:]+)/g)) expect(Object.keys(scripts), doc).toContain(name)
+    for (const [, link] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) expect(brokenLink(doc, link!), doc).toBeUndefined()
+  }
+  expect(brokenLink('docs/cli.md', '../README.md#no-such-heading')).toBe('../README.md#no-such-heading')
+  expect(brokenLink('docs/cli.md', 'README.md')).toBe('README.md')
+})
+
+/** The link, if its file or its heading is missing. */
+function brokenLink(doc: string, link: string): string | undefined {
+  const [file = '', heading] = link.split('#')
+  const path = file === '' ? join(ROOT, doc) : join(ROOT, dirname(doc), file)
+  if (!existsSync(path)) return link
+  if (heading === undefined) return undefined
+  const headings = [...readFileSync(path, 'utf8').matchAll(/^#+ (.*)$/gm)].map((match) => match[1]!.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
+  return headings.includes(heading) ? undefined : link
+}
+
+test('the map of tests has every folder of test, and no other', () => {
+  const named = [...texts.get('CONTRIBUTING.md')!.matchAll(/`test\/(\w+)`/g)].map((match) => match[1]!)
+  const folders = readdirSync(join(ROOT, 'test'), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  expect([...new Set(named)].sort()).toEqual(folders.filter((name) => name !== 'postgres' && name !== 'package').sort())
 })
 
 describe.runIf(majors().length > 0 && existsSync(join(ROOT, 'dist/index.js')))('snippets', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ltap-readme-'))
-  const snippets = ofLanguage('js')
+  const snippets = [...ofLanguage('docs/library.md', 'js'), ...ofLanguage('README.md', 'js')]
 
   beforeAll(async () => {
     // The server on the copy may be another user.
@@ -122,7 +148,9 @@ describe.runIf(majors().length > 0 && existsSync(join(ROOT, 'dist/index.js')))('
     expect(page).toMatch(/^orders has [1-9]\d* blocks; pd_lower of the first is [1-9]\d+$/)
   })
 
+  test('pages in memory', () => expect(run(5)).toBe('1 row; the page is the same: true\n'))
+
   test('there is a test for each', () => {
-    expect(snippets).toHaveLength(5)
+    expect(snippets).toHaveLength(6)
   })
 })
