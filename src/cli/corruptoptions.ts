@@ -12,8 +12,12 @@ export interface CorruptOptions {
 
 /** The options of verbs that read a data directory that may be damaged. */
 export function addCorruptOptions(command: Command): Command {
+  return addUnknownOption(addOnCorruptOption(command)).option('--major <number>', 'with carry: major version, where PG_VERSION is lost', parseMajor)
+}
+
+export function addOnCorruptOption(command: Command): Command {
   const action = new Option('--on-corrupt <action>', 'at damage: stop, or read what is there and say what is not').choices(['fail', 'carry']).default('fail')
-  return addUnknownOption(command.addOption(action)).option('--major <number>', 'with carry: major version, where PG_VERSION is lost', parseMajor)
+  return command.addOption(action)
 }
 
 export function addUnknownOption(command: Command): Command {

@@ -1,10 +1,15 @@
+import type { Command } from 'commander'
 import type { HeapReader, HeapRow } from '../jobs/inspect/heapreader.ts'
 import { counted } from './count.ts'
+import { tellUnknown } from './corruptoptions.ts'
+import { EXIT_BAD_INPUT } from './failure.ts'
+import { addLimitOption } from './options.ts'
 import type { Output } from './output.ts'
-import type { RowShape } from './rowprinter.ts'
+import { addFormatOption, formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
+import type { Run } from './verb.ts'
 
 /** How row versions are printed; their columns come last. */
-export const HEAP_ROW_SHAPE: Omit<RowShape<HeapRow>, 'columns'> = {
+const HEAP_ROW_SHAPE: Omit<RowShape<HeapRow>, 'columns'> = {
   physical: ['ctid', 'xmin', 'xmax', 'next', 'state'], right: ['xmin'], numbers: [], extra: ['dangling', 'unreadable', 'problem'],
   cellsOf: ({ block, offset, xmin, xmax, next, state }) => [`(${block},${offset})`, String(xmin), xmax, next, state],
   valuesOf: ({ values }) => values,
@@ -29,11 +34,39 @@ export class DamageLog {
   }
 }
 
+export interface HeapRowOptions {
+  dead?: boolean
+  limit?: number
+  format?: RowFormatName
+  unknownTransactions: 'hide' | 'show'
+}
+
+/** `--dead`, `--limit` and `--format`, of the verbs that print a heap's rows. */
+export function addHeapRowOptions(command: Command): Command {
+  return addLimitOption(addFormatOption(command.option('--dead', 'all row versions, with what became of them')))
+}
+
+/** Prints the rows of a heap, and on stderr what is damaged and what is not shown. */
+export async function printHeapRows(run: Run, output: Output, reader: HeapReader, options: HeapRowOptions): Promise<void> {
+  const { dead = false, limit = Infinity, format, unknownTransactions } = options
+  const damage = new DamageLog()
+  const shape = { ...HEAP_ROW_SHAPE, columns: reader.columns }
+  await new RowPrinter(output, formatOf(output, format), shape, damage.lines).print(reader.rows({ dead, onDamage: damage.add }), limit)
+  await damage.tellRest(output)
+  await tellHeap(output, reader)
+  await tellUnknown(output, reader.unknownRows, unknownTransactions)
+  if (damage.count > 0) run.exitCode = EXIT_BAD_INPUT
+}
+
 /** What was shown otherwise than its type prints it, and left out, over all rows. */
-export async function tellHeap(output: Output, { unreadableValues, missingValues, trailingBytes }: HeapReader): Promise<void> {
+async function tellHeap(output: Output, { unreadableValues, missingValues, trailingBytes }: HeapReader): Promise<void> {
   await tellUnreadable(output, unreadableValues)
-  if (missingValues > 0) await output.note(`ltap: ${counted(missingValues, 'value')} whose TOAST chunks are missing: shown as TOAST pointers, \\x…`)
+  await tellMissing(output, missingValues)
   if (trailingBytes > 0) await output.note(`ltap: ${trailingBytes} bytes behind the last whole block, which no server reads`)
+}
+
+export async function tellMissing(output: Output, values: number): Promise<void> {
+  if (values > 0) await output.note(`ltap: ${counted(values, 'value')} whose TOAST chunks are missing: shown as TOAST pointers, \\x…`)
 }
 
 export async function tellUnreadable(output: Output, values: number): Promise<void> {

@@ -5,22 +5,18 @@ import type { PgMajor } from '../common/pgversion.ts'
 import { ParseError } from '../datum/codec.ts'
 import { databaseEncoding } from '../datum/encoding/encodings.ts'
 import { RelationFileReader } from '../jobs/inspect/relationfile.ts'
-import { addUnknownOption, parseMajor, tellUnknown } from './corruptoptions.ts'
+import { addUnknownOption, parseMajor } from './corruptoptions.ts'
+import { counted } from './count.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
-import { DamageLog, HEAP_ROW_SHAPE, tellHeap } from './heaprowshape.ts'
-import { parseLimit } from './options.ts'
-import { addFormatOption, formatOf, type RowFormatName, RowPrinter } from './rowprinter.ts'
+import { addHeapRowOptions, type HeapRowOptions, printHeapRows } from './heaprowshape.ts'
+import type { Output } from './output.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface InspectFileOptions {
+interface InspectFileOptions extends HeapRowOptions {
   columns: TupleDesc
   toast?: string
   major?: PgMajor
   encoding: number
-  unknownTransactions: 'hide' | 'show'
-  dead?: boolean
-  limit?: number
-  format?: RowFormatName
   json?: boolean
   verbose?: boolean
 }
@@ -38,32 +34,37 @@ const UTF8 = 6
 
 /** `ltap inspect file`. */
 export function addInspectFile(inspect: Command, run: Run): void {
-  addUnknownOption(addFormatOption(addVerb(inspect, 'file <relation-file>', TEXT)))
+  addUnknownOption(addHeapRowOptions(addVerb(inspect, 'file <relation-file>', TEXT)))
     .requiredOption('--columns <list>',
       'all columns as in CREATE TABLE, in order; a dropped one: - <length> <alignment> (c, s, i or d); any enum: enum', parseColumns)
     .option('--toast <file>', 'file of its TOAST relation')
     .option('--major <number>', 'major version of the server (default: of PG_VERSION beside the file, else 18)', parseMajor)
     .addOption(new Option('--encoding <name>', 'encoding of the database').argParser(parseEncoding).default(UTF8, 'UTF8'))
-    .option('--dead', 'all row versions, with what became of them')
-    .option('--limit <count>', 'at most so many rows', parseLimit)
-    .action(async (file: string, { columns: desc, toast, major, encoding, unknownTransactions, dead = false, ...options }: InspectFileOptions) => {
+    .action(async (file: string, { columns: desc, toast, major, encoding, ...options }: InspectFileOptions) => {
       const output = begin(run, options)
       const reader = new RelationFileReader({
-        file, desc, encoding, unknownTransactions, ...(toast !== undefined && { toast }), ...(major !== undefined && { major }),
+        file, desc, encoding, unknownTransactions: options.unknownTransactions, ...(toast !== undefined && { toast }), ...(major !== undefined && { major }),
       })
       try {
-        const damage = new DamageLog()
-        const rows = reader.rows({ dead, onDamage: damage.add })
-        const shape = { ...HEAP_ROW_SHAPE, columns: reader.columns }
-        await new RowPrinter(output, formatOf(output, options.format), shape, damage.lines).print(rows, options.limit ?? Infinity)
-        await damage.tellRest(output)
-        await tellHeap(output, reader)
-        await tellUnknown(output, reader.unknownRows, unknownTransactions)
-        if (damage.count > 0) run.exitCode = EXIT_BAD_INPUT
+        await printHeapRows(run, output, reader, options)
+        await tellMisfit(run, output, reader)
       } finally {
         reader.close()
       }
     })
+}
+
+/** What says that --columns are not those of the file. */
+async function tellMisfit(run: Run, output: Output, { leftOverRows, attributesMax, attributes }: RelationFileReader): Promise<void> {
+  if (leftOverRows > 0) {
+    run.exitCode = EXIT_BAD_INPUT
+    const what = `${counted(leftOverRows, 'row version')} with bytes behind the last of the --columns`
+    await output.note(`ltap: ${what}: these are not the columns of this file, or not in this order, and the values are not to be trusted`)
+  }
+  if (attributesMax > 0 && attributesMax < attributes) {
+    const what = `no row version has more than ${counted(attributesMax, 'attribute')}, and --columns has ${attributes}`
+    await output.note(`ltap: ${what}: NULL is what was not there yet when a row was written, or the columns are not those of this file`)
+  }
 }
 
 function parseColumns(text: string): TupleDesc {

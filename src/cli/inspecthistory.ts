@@ -4,14 +4,16 @@ import { type HistoryRow, openHistory } from '../jobs/inspect/tablehistory.ts'
 import type { Moment } from '../history/historyrow.ts'
 import { timeText } from '../wal/text/time.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
-import { tellUnreadable } from './heaprowshape.ts'
+import { addOnCorruptOption, tellLosses } from './corruptoptions.ts'
+import { DamageLog, tellMissing, tellUnreadable } from './heaprowshape.ts'
 import { withWalProgress } from './jobprogress.ts'
-import { parseLimit } from './options.ts'
+import { addLimitOption } from './options.ts'
 import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
 import { addFormatOption, formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface InspectHistoryOptions extends TargetOptions {
+  onCorrupt: 'fail' | 'carry'
   database?: string
   limit?: number
   format?: RowFormatName
@@ -40,20 +42,25 @@ const SHAPE: Omit<RowShape<HistoryRow>, 'columns'> = {
 
 /** `ltap inspect history`. */
 export function addInspectHistory(inspect: Command, run: Run): void {
-  addFormatOption(addTargetOptions(addVerb(inspect, 'history <pgdata|backup> <schema.name>', TEXT)))
+  addOnCorruptOption(addLimitOption(addFormatOption(addTargetOptions(addVerb(inspect, 'history <pgdata|backup> <schema.name>', TEXT)))))
     .option('--database <name>', 'needed if several user databases have the table')
     .option('--work <dir>', 'new folder for the replayed files, kept (default: a temporary one)')
-    .option('--limit <count>', 'at most so many rows', parseLimit)
-    .action(async (source: string, table: string, { database, limit = Infinity, format, work, wal, to, timeline, ...options }: InspectHistoryOptions) => {
+    .action(async (source: string, table: string, { limit = Infinity, format, ...options }: InspectHistoryOptions) => {
+      const { database, work, wal, to, timeline, onCorrupt } = options
       const output = begin(run, options)
       const history = await withWalProgress(output, 'replay', (onProgress) => openHistory({
-        source, table, onProgress, onNotice: output.notice, ...(to === undefined ? {} : { target: to }), ...(wal === undefined ? {} : { wal }),
+        source, table, onCorrupt, onProgress, onNotice: output.notice, ...(to === undefined ? {} : { target: to }), ...(wal === undefined ? {} : { wal }),
         ...(timeline === undefined ? {} : { timeline }), ...(database === undefined ? {} : { database }), ...(work === undefined ? {} : { work }),
       }))
       try {
-        await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: history.columns }).print(history.rows(), limit)
+        if (!history.populated) await output.note(`ltap: materialized view ${table} has not been populated at the end: no server reads it there`)
+        const damage = new DamageLog()
+        await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: history.columns }, damage.lines).print(history.rows(damage.add), limit)
+        await damage.tellRest(output)
         await tellUnreadable(output, history.unreadableValues)
-        if (history.unreadableValues > 0) run.exitCode = EXIT_BAD_INPUT
+        await tellMissing(output, history.missingValues)
+        await tellLosses(output, history.losses)
+        if (history.unreadableValues + damage.count > 0) run.exitCode = EXIT_BAD_INPUT
       } finally {
         history.close()
       }

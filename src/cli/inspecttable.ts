@@ -5,20 +5,14 @@ import { openCluster } from '../io/cluster.ts'
 import { findTable, refuseUnpopulated } from '../jobs/inspect/findtable.ts'
 import { TableReader } from '../jobs/inspect/tablereader.ts'
 import { virtualColumnText } from '../lake/views.ts'
-import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses, tellUnknown } from './corruptoptions.ts'
-import { EXIT_BAD_INPUT } from './failure.ts'
-import { DamageLog, HEAP_ROW_SHAPE, tellHeap } from './heaprowshape.ts'
-import { parseLimit } from './options.ts'
+import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
+import { addHeapRowOptions, type HeapRowOptions, printHeapRows } from './heaprowshape.ts'
 import { replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addTargetOptions } from './replaytarget.ts'
-import { addFormatOption, formatOf, type RowFormatName, RowPrinter } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface InspectTableOptions extends ReplayFirstOptions, CorruptOptions {
+interface InspectTableOptions extends ReplayFirstOptions, CorruptOptions, HeapRowOptions {
   database?: string
-  dead?: boolean
-  limit?: number
-  format?: RowFormatName
   json?: boolean
   verbose?: boolean
 }
@@ -35,28 +29,20 @@ const TEXT = {
 
 /** `ltap inspect table`. */
 export function addInspectTable(inspect: Command, run: Run): void {
-  addCorruptOptions(addFormatOption(addTargetOptions(addVerb(inspect, 'table <pgdata|backup> <schema.name>', TEXT))))
+  addCorruptOptions(addHeapRowOptions(addTargetOptions(addVerb(inspect, 'table <pgdata|backup> <schema.name>', TEXT))))
     .option('--work <dir>', 'with --wal or --to: folder for the replayed files, kept (default: a temporary one)')
     .option('--database <name>', 'needed if several user databases have the table')
-    .option('--dead', 'all row versions, with what became of them')
-    .option('--limit <count>', 'at most so many rows', parseLimit)
-    .action(async (pgdata: string, name: string, { database, dead = false, limit = Infinity, format, ...options }: InspectTableOptions) => {
+    .action(async (pgdata: string, name: string, { database, ...options }: InspectTableOptions) => {
       const output = begin(run, options)
       await replayFirst(output, pgdata, join(tmpdir(), 'ltap'), options, {}, async (files) => {
         const cluster = openCluster(files, clusterOptionsOf(options))
         const relation = findTable(cluster, name, database)
-        if (!dead) refuseUnpopulated(relation)
+        if (options.dead !== true) refuseUnpopulated(relation)
         for (const column of relation.virtualColumns) await output.note(`ltap: ${virtualColumnText(column)}`)
         const reader = new TableReader(cluster, relation, options.onCorrupt === 'carry' ? 'pointer' : 'error')
         try {
-          const damage = new DamageLog()
-          const rows = reader.rows({ dead, onDamage: damage.add })
-          await new RowPrinter(output, formatOf(output, format), { ...HEAP_ROW_SHAPE, columns: reader.columns }, damage.lines).print(rows, limit)
-          await damage.tellRest(output)
-          await tellHeap(output, reader)
+          await printHeapRows(run, output, reader, options)
           await tellLosses(output, cluster.losses)
-          await tellUnknown(output, reader.unknownRows, options.unknownTransactions)
-          if (damage.count > 0) run.exitCode = EXIT_BAD_INPUT
         } finally {
           reader.close()
         }

@@ -15,6 +15,11 @@ export function addExcludeOption(command: Command): Command {
   return command.option('--exclude <pattern>', 'leave out tables and their TOAST relations; * and ? as in psql, schema.name or name (repeatable)', collect, [])
 }
 
+/** `--limit`, of every verb that prints rows. */
+export function addLimitOption(command: Command): Command {
+  return command.option('--limit <count>', 'at most so many rows', parseLimit)
+}
+
 export function parseTable(text: string): string {
   if (!/^.+\..+$/s.test(text)) throw new InvalidArgumentError('write it as schema.name.')
   return text
@@ -25,7 +30,7 @@ export function parseWorkers(text: string): number {
   return Number(text)
 }
 
-export function parseLimit(text: string): number {
+function parseLimit(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('a number of rows is needed.')
   return Number(text)
 }

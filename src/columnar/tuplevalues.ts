@@ -38,6 +38,8 @@ export interface TupleText {
   unreadable: ValueError[]
   /** Values that are shown as their TOAST pointer. */
   lost: ValueError[]
+  /** Bytes behind the last attribute: no server writes any. */
+  leftOver: number
 }
 
 /** A payload that its codec does not accept is shown up to this size; above, what the tuple holds of it is: its TOAST pointer. */
@@ -58,6 +60,7 @@ export class TupleValues {
     const { attributes, types } = desc ?? { attributes: [], types: [] }
     const context = {
       major, profile: 'portable' as const, encoding: database.encoding, types: new Map(types.map((type) => [type.oid, type])), displayScale: 0,
+      strictLabels: true,
     }
     this.attributes = attributes
     this.columns = attributes.flatMap((attribute, index) => (attribute.dropped || attribute.virtual ? [] : [{
@@ -80,8 +83,8 @@ export class TupleValues {
     checkTupleHeader(hoff, natts, hasNull, end - start)
     if (natts > this.attributes.length) throw new CorruptionError('tuple.natts', `${natts} attributes, the table has ${this.attributes.length}`)
     const bits = hasNull ? start + SIZE_OF_TUPLE_HEADER : -1
-    deformTuple(bytes, start, end, start + hoff, natts, bits, this.attributes, this.deformed)
-    const read: TupleText = { values: [], unreadable: [], lost: [] }
+    const last = deformTuple(bytes, start, end, start + hoff, natts, bits, this.attributes, this.deformed)
+    const read: TupleText = { values: [], unreadable: [], lost: [], leftOver: end - last }
     for (const column of this.columns) {
       read.values.push(withPosition({ attribute: column.attribute.name }, () => this.value(column, bytes, rules, read)))
     }

@@ -132,7 +132,7 @@ export function codecFor(ref: TypeRef, context: CodecContext): Codec {
     case 'domain':
       return codecFor(type.base!, context)
     case 'enum':
-      return enumCodec(type)
+      return enumCodec(type, context.strictLabels)
     case 'array':
       return arrayOf(type, ref.typmod, context)
     case 'composite':
@@ -173,8 +173,8 @@ function rangeOf(type: TypeDef, context: CodecContext): Codec {
 }
 
 /** The most frequent display scale is counted for top-level numerics only. */
-function nested({ major, profile, encoding, types }: CodecContext): CodecContext {
-  return { major, profile, encoding, types }
+function nested({ major, profile, encoding, types, strictLabels = false }: CodecContext): CodecContext {
+  return { major, profile, encoding, types, strictLabels }
 }
 
 /** A multirange's subtype in pg_range is its range type; its bounds are of that one's subtype. */

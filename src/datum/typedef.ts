@@ -88,6 +88,8 @@ export interface CodecContext {
   types: ReadonlyMap<Oid, TypeDef>
   /** The display scale that numerics of this column most often have. Absent inside arrays and composites: the declared one. */
   displayScale?: number
+  /** For readers: text of an enum's oid without label throws, as the server's output function does, and is no hex as in the lake. */
+  strictLabels?: boolean
 }
 
 /** Column types are derived from codecs; re-exported so that a codec file needs one import. */

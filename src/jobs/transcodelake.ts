@@ -7,7 +7,7 @@ import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schema
 import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { relationSchema } from '../columnar/schema.ts'
 import { type BlockRange, type Compression, fileRanges, withOverflow } from '../columnar/transcode.ts'
-import { CorruptionError } from '../common/errors.ts'
+import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
@@ -15,7 +15,7 @@ import type { TypeProfile } from '../datum/typedef.ts'
 import {
   dataFileName, hiddenFileName, type LakeRelation, type Manifest, relationFolder,
 } from '../lake/manifest.ts'
-import type { NotRead } from '../lake/notread.ts'
+import { type NotRead, notReadText } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
 import type { UnknownTransactions } from '../xact/snapshot.ts'
 import { type Cluster, type ClusterOptions, openCluster, type RelationStorage } from '../io/cluster.ts'
@@ -60,7 +60,7 @@ const SYNCS_AT_ONCE = 4
 
 /**
  * Transcodes a clean or replayed data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
- * @throws EnvironmentError datadir.*, lake.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
+ * @throws EnvironmentError datadir.*, lake.*, selection.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
  */
 export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
   const cluster = openCluster(options.pgdata, clusterOptions(options))
@@ -138,6 +138,7 @@ class TranscodeJob {
     const selection = selectRelations(cluster, this.options.filter)
     this.notRead.push(...selection.notRead)
     const stored = selection.relations.flatMap((relation) => this.storage(relation))
+    if (stored.length === 0 && this.options.filter?.tables.length) throw this.nothingToRead(selection.parents)
     this.totalBytes = stored.reduce((sum, { storage }) => sum + (storage.forks.main ?? 0) * BLOCK_SIZE, 0)
     this.options.onProgress?.(0, this.totalBytes, '')
     try {
@@ -164,6 +165,15 @@ class TranscodeJob {
       relations, orphans: complete ? cluster.orphans().map(({ dir, relNumber }) => relative(dir, relNumber)) : [],
       temporaryFiles: complete ? cluster.temp().length : 0, notRead: this.notRead, ...this.damage(relations),
     }
+  }
+
+  /** Of the tables that were asked for. */
+  private nothingToRead(parents: readonly UnstoredRelation[]): EnvironmentError {
+    const texts = [
+      ...this.notRead.map(notReadText),
+      ...parents.map(({ database, schema, name }) => `${database.name}.${schema}.${name}: a partitioned table: its rows are in its partitions, name these`),
+    ]
+    return new EnvironmentError('selection.nothing', `nothing of what was asked for has pages that can be read: ${texts.join('; ')}`)
   }
 
   /** With `carry` a relation whose files are missing or damaged is left out, and that is said. */

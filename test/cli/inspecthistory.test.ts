@@ -1,26 +1,39 @@
 /** `ltap inspect history` on the directory of a server that was killed: formats, limits, refusals. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readU32 } from '../../src/common/bytes.ts'
+import { linePointer, linePointerCount, lpOff } from '../../src/page/linepointer.ts'
 import { copyDataDir } from '../../src/server/postgresdatadir.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { writeChecked } from '../support/pagedamage.ts'
 import { ltap, type Ran } from './streams.ts'
 
 const SQL = `
   CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, 'old'), (2, NULL); CREATE UNLOGGED TABLE quick (id int); CREATE SEQUENCE counter; CHECKPOINT;
   UPDATE t SET v = 'new "one"' WHERE id = 1; DELETE FROM t WHERE id = 2; VACUUM t; INSERT INTO t VALUES (3, 'a,b')`
+const OTHERS = `
+  CREATE TABLE large (id int, v text); ALTER TABLE large ALTER v SET STORAGE EXTERNAL;
+  INSERT INTO large VALUES (1, repeat('x', 9000)), (2, 'small'), (3, repeat('y', 9000));
+  CREATE TABLE pages AS SELECT i AS id, repeat('z', 500) AS v FROM generate_series(1, 40) i;
+  CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS n WITH NO DATA`
 
 const major = majors().includes(17) ? 17 : majors().at(-1)!
 let work: string
 let data: string
+let toast: string
+let pages: string
 let times: Record<string, string | null>[]
 
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'ltap-inspecthistory-'))
   data = join(work, 'data')
   await withCluster(major, { settings: { track_commit_timestamp: 'on' } }, async (cluster, sql) => {
+    await sql.script(OTHERS)
     await sql.script(SQL)
+    toast = (await sql.value("SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'large'"))!
+    pages = (await sql.value("SELECT pg_relation_filepath('pages')"))!
     times = await sql.query(`SELECT id::text, to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US" UTC"') at FROM t ORDER BY id`)
     await closeSessions(cluster)
     await cluster.kill()
@@ -77,6 +90,40 @@ describe('inspect history', () => {
     if (usual === undefined) delete process.env['TMPDIR']
     else process.env['TMPDIR'] = usual
     expect(readdirSync(work).sort()).toEqual(['data', 'kept'])
+  })
+
+  test('a materialized view that was never filled', async () => {
+    const { code, stderr } = await ltap(['inspect', 'history', data, 'public.unfilled', '--database', 'postgres'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: 'ltap: materialized view public.unfilled has not been populated at the end: no server reads it there\n' })
+  })
+
+  test('damage, without and with carry', async () => {
+    const copy = join(work, 'damaged')
+    await copyDataDir(data, copy)
+    const ran = (table: string, ...options: string[]): Promise<Ran> => ltap(['inspect', 'history', copy, table, '--database', 'postgres', '--json', ...options])
+    const values = ({ stdout }: Ran): Record<string, string | null>[] => (JSON.parse(stdout) as { columns: Record<string, string | null> }[]).map(({ columns }) => columns)
+
+    // The chunks of the first value in the TOAST relation are another value's.
+    const chunks = new Uint8Array(readFileSync(join(copy, toast)))
+    const items = Array.from({ length: linePointerCount(chunks) }, (_, i) => lpOff(linePointer(chunks, i + 1)) + 24)
+    const first = readU32(chunks, items[0]!)
+    for (const at of items) if (readU32(chunks, at) === first) new DataView(chunks.buffer).setUint32(at, 4_000_000_000, true)
+    writeChecked(join(copy, toast), chunks)
+    expect(await ran('public.large')).toMatchObject({ code: 3, stderr: expect.stringMatching(/^ltap: toast.value: missing chunks .*: .*--on-corrupt carry/m) as string })
+    const large = await ran('public.large', '--on-corrupt', 'carry')
+    expect(values(large)).toEqual([{ id: '1', v: expect.stringMatching(/^\\x0112\w{32}$/) as string }, { id: '2', v: 'small' }, { id: '3', v: 'y'.repeat(9000) }])
+    expect(large.code).toBe(3)
+    expect(large.stderr).toMatch(/^ltap: toast.value: missing chunks .*attribute v\)\nltap: 1 value whose TOAST chunks are missing: shown as TOAST pointers, \\x…\n$/)
+
+    const heap = readFileSync(join(copy, pages))
+    heap.fill(0xee, 8192, 8192 + 24)
+    writeFileSync(join(copy, pages), heap)
+    expect((await ran('public.pages')).code).toBe(3)
+    const rest = await ran('public.pages', '--on-corrupt', 'carry')
+    expect(rest).toMatchObject({ code: 3, stderr: expect.stringMatching(/^ltap: page\..*\(relation pages, block 1\)\n$/) as string })
+    const left = values(rest).map(({ id }) => Number(id))
+    expect(left.length).toBeLessThan(40)
+    expect(left).toEqual(expect.arrayContaining([1, 40]))
   })
 
   test('inspect table of the same directory, with what was deleted', async () => {

@@ -191,6 +191,7 @@ describe('string types', () => {
   it('an oid without a label overflows', () => {
     expect(decode(enumCodec(MOOD), '28400000')).toBe(hexEncode(utf8Encode('sád')))
     expect(decode(enumCodec(MOOD), '01000000')).toBeNull()
+    expect(() => enumCodec(MOOD, true).text(Uint8Array.of(1, 0, 0, 0), 0, 4, new ByteWriter())).toThrow(/^datum.enum: enum mood has no label of oid 1$/)
     expect(hexEncode(parseOf(enumCodec(MOOD), '\\x02000000'))).toBe('02000000')
     expect(() => parseOf(enumCodec(MOOD), '\\x02400000')).toThrow(ParseError)
     expect(() => encode(enumCodec(MOOD), '6f6b6f')).toThrow(ParseError)

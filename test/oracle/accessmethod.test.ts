@@ -1,4 +1,5 @@
 /** Tables of other access methods, foreign tables: whatever is a heap is read, the rest is listed with its reason. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openCluster } from '../../src/io/cluster.ts'
@@ -81,8 +82,14 @@ describe.each(majors())('access methods, Postgres %i', (major) => {
       const neighbour = await ltap(['transcode', dataDir, '--lake', join(folder, 'one'), '--database', 'postgres', '--workers', '1', '--table', 'public.plain', '--strict', '--json'])
       expect({ code: neighbour.code, stderr: neighbour.stderr }).toEqual({ code: 0, stderr: '' })
       expect(JSON.parse(neighbour.stdout)).toMatchObject({ notRead: [] })
-      const itself = await ltap(['transcode', dataDir, '--lake', join(folder, 'itself'), '--database', 'postgres', '--workers', '1', '--table', 'public.odd', '--strict'])
-      expect(itself.code).toBe(1)
+      const itself = await ltap(['transcode', dataDir, '--lake', join(folder, 'itself'), '--database', 'postgres', '--workers', '1', '--table', 'public.odd', '--table', 'public.remote'])
+      expectRefusal(itself, /^ltap: selection.nothing: nothing of what was asked for has pages that can be read: [^;]*public.odd: a table of access method columnar [^;]*; postgres.public.remote: a foreign table/m)
+      expect(existsSync(join(folder, 'itself'))).toBe(false)
+      const parents = await ltap(['transcode', dataDir, '--lake', join(folder, 'itself'), '--database', 'postgres', '--workers', '1', '--table', 'public.parent'])
+      expectRefusal(parents, /selection.nothing: .*postgres.public.parent: a partitioned table: its rows are in its partitions, name these/)
+      const both = await ltap(['transcode', dataDir, '--lake', join(folder, 'both'), '--database', 'postgres', '--workers', '1',
+        '--table', 'public.parent_1', '--table', 'public.remote', '--strict'])
+      expect(both).toMatchObject({ code: 1, stderr: expect.stringMatching(/1 relation of the cluster is not in the lake: postgres.public.remote/) as string })
 
       // What is left out on purpose is no reason for --strict, and its TOAST relation goes along.
       const excluded = ['odd', 'public.ev?n', 'par*_2', 'PUBLIC.remote', '*.second'].flatMap((pattern) => ['--exclude', pattern])

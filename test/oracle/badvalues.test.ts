@@ -2,7 +2,7 @@
  * Single values damaged in real heap pages, and TOAST chunks deleted: all other values are in the lake as the undamaged server prints
  * them, the damaged ones are counted, and every page comes back.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,6 @@ import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
-import { pageChecksum } from '../../src/page/checksum.ts'
 import { linePointer, linePointerCount, LP_DEAD, LP_NORMAL, lpFlags, lpLen, lpOff, makeLinePointer } from '../../src/page/linepointer.ts'
 import { deformTuple, newDeformedTuple } from '../../src/tuple/deform.ts'
 import { readTupleHeader } from '../../src/tuple/header.ts'
@@ -26,6 +25,7 @@ import { compareCluster } from '../support/comparelake.ts'
 import { transcode } from '../support/lakes.ts'
 import { visibleRows } from '../support/lakerows.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+import { writeChecked } from '../support/pagedamage.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { loadZoo, zooTables } from '../support/zoo.ts'
 
@@ -153,8 +153,9 @@ describe.each(majors())('bad values on Postgres %i', { timeout: 300_000 }, (majo
       const inspected = await inspectDocs(copy)
       expect({ code: inspected.code, rows: inspected.rows }).toEqual({ code: 3, rows: docsRows.length })
       expect(inspected.marked.map((text) => text.slice(0, 30))).toEqual(expect.arrayContaining(['flag (0,1) \\x07']))
-      // An enum without such a label prints its oid in hex everywhere.
-      expect(inspected.differing).toEqual(['m (0,2) \\x9f860100'])
+      // As the server, which has no label of that oid either.
+      expect(inspected.marked).toContain('m (0,2) \\x9f860100')
+      expect(inspected.differing).toEqual([])
       expect(inspected.stderr).toMatch(new RegExp(`^ltap: ${inspected.marked.length} values that no server prints: shown as the stored bytes`, 'm'))
       for (const place of ['offset 1, attribute flag', 'offset 3, attribute p']) {
         expect(inspected.stderr).toMatch(new RegExp(`^ltap: \\w+\\.[^\\n]* \\(relation postgres.public.docs, block 0, ${place}\\)$`, 'm'))
@@ -219,14 +220,6 @@ function attributesOf(page: Uint8Array, item: number, desc: TupleDesc): ReturnTy
 
 function valueStart(page: Uint8Array, item: number, desc: TupleDesc, name: string): number {
   return attributesOf(page, item, desc).starts[desc.attributes.findIndex((attribute) => attribute.name === name)]!
-}
-
-function writeChecked(file: string, bytes: Uint8Array): void {
-  for (let block = 0; block < bytes.length / 8192; block++) {
-    const page = bytes.subarray(block * 8192, (block + 1) * 8192)
-    if (page.some((byte) => byte !== 0)) new DataView(page.buffer, page.byteOffset).setUint16(8, pageChecksum(page, block), true)
-  }
-  writeFileSync(file, bytes)
 }
 
 /** Overwrites the payload of one value in every third tuple of schema zoo, or a part of it; returns where. */

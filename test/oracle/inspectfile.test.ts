@@ -127,6 +127,37 @@ describe.each(majors())('inspect file on Postgres %i', (major) => {
         const blocks = new Set((JSON.parse(damaged.stdout) as JsonRow[]).map(({ ctid }) => ctid.split(',')[0]))
         expect([blocks.has('(0'), blocks.has('(2'), blocks.has('(3')]).toEqual([true, false, true])
 
+        // What is no heap is refused: nothing in it is a row.
+        const other = join(folder, '16385')
+        const index = readFileSync(join(cluster.dataDir, (await sql.value("SELECT pg_relation_filepath('pg_class_oid_index')"))!))
+        const all = 'id int, - -1 i, "Name" varchar, price numeric, tags text[], at timestamptz, body text'
+        for (const [content, message] of [
+          [Buffer.from('17\n'), /3 bytes are less than a page/], [index, /none of its \d+ blocks is a page of a heap/],
+          [Buffer.alloc(3 * 8192, 0xee), /none of its 3 blocks is a page of a heap/],
+        ] as const) {
+          writeFileSync(other, content)
+          const refused = await ltap(['inspect', 'file', other, '--columns', all])
+          expect(refused).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/^ltap: relation.no-heap: .*: name the main file of a table.*\n$/) as string })
+          expect(refused.stderr).toMatch(message)
+          expect((await ltap(['inspect', 'file', heap, '--columns', all, '--toast', other])).stderr).toMatch(/relation.no-heap/)
+        }
+        const map = join(cluster.dataDir, `${(await sql.value("SELECT pg_relation_filepath('pg_class')"))!}_vm`)
+        expect((await ltap(['inspect', 'file', map, '--columns', 'id int'])).stderr).toMatch(/relation.no-heap: it is a map of another file/)
+        for (const content of [Buffer.alloc(0), Buffer.alloc(8192)]) {
+          writeFileSync(other, content)
+          expect(await inspect([other, '--columns', 'id int'])).toEqual([])
+        }
+
+        // Columns that are not the file's.
+        await sql.script(`CREATE TABLE wrong (a int, b int, c text); INSERT INTO wrong SELECT i, i, 'text ' || i FROM generate_series(1, 9) i; VACUUM wrong; CHECKPOINT`)
+        copyFileSync(join(cluster.dataDir, (await sql.value("SELECT pg_relation_filepath('wrong')"))!), other)
+        const many = await ltap(['inspect', 'file', other, '--columns', 'a int, b int, c text, d int, e text'])
+        expect(many).toMatchObject({ code: 0, stderr: expect.stringMatching(/^ltap: no row version has more than 3 attributes, and --columns has 5: NULL is/) as string })
+        const order = await ltap(['inspect', 'file', other, '--columns', 'c int, b int, a int'])
+        expect(order.code).toBe(3)
+        expect(order.stderr).toMatch(/^ltap: 9 row versions with bytes behind the last of the --columns: these are not the columns of this file, .*\n$/)
+        expect(await inspect([other, '--columns', 'a int, b int, c text'])).toHaveLength(9)
+
         const wrong = await ltap(['inspect', 'file', heap, '--columns', 'id int'])
         expect(wrong.code).toBe(3)
         expect(wrong.stderr).toMatch(/tuple.natts: 7 attributes, the table has 1.*\n[^]*and \d+ damaged pages, tuples or values more\n$/)

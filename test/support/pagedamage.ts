@@ -1,4 +1,6 @@
 /** Damage to heap pages, from single bits to lying counts; seeded, so that a page can be damaged the same way again. */
+import { writeFileSync } from 'node:fs'
+import { pageChecksum } from '../../src/page/checksum.ts'
 import type { Random } from './random.ts'
 
 type Damage = (page: Uint8Array, view: DataView, dice: Random) => void
@@ -125,4 +127,13 @@ export function damagePage(page: Uint8Array, dice: Random): Uint8Array<ArrayBuff
   const view = new DataView(copy.buffer)
   for (let left = dice.pick([1, 1, 1, 2, 3]); left > 0; left--) dice.pick(DAMAGES)(copy, view, dice)
   return copy
+}
+
+/** Writes pages whose checksums are right, whatever else is wrong. */
+export function writeChecked(file: string, bytes: Uint8Array): void {
+  for (let block = 0; block < bytes.length / 8192; block++) {
+    const page = bytes.subarray(block * 8192, (block + 1) * 8192)
+    if (page.some((byte) => byte !== 0)) new DataView(page.buffer, page.byteOffset).setUint16(8, pageChecksum(page, block), true)
+  }
+  writeFileSync(file, bytes)
 }

@@ -1,5 +1,5 @@
 import { type ByteWriter, readU32 } from '../../common/bytes.ts'
-import { assert } from '../../common/errors.ts'
+import { assert, CorruptionError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import { type Codec, ParseError } from '../codec.ts'
@@ -15,8 +15,8 @@ import type { BytesVector } from '../../vector/vector.ts'
  */
 const HEX_TEXT_LENGTH = 10
 
-/** An enum type by the labels pinned in `def`. Oids without a label overflow as the hex of the payload. */
-export function enumCodec(def: TypeDef): Codec {
+/** An enum type by the labels pinned in `def`. Oids without a label overflow as the hex of the payload; if `strict`, their text throws. */
+export function enumCodec(def: TypeDef, strict = false): Codec {
   assert(def.labels !== undefined, `enum ${def.name} without labels`)
   const labels = new Labels(def.labels)
   const type = `enum ${def.name}`
@@ -44,6 +44,7 @@ export function enumCodec(def: TypeDef): Codec {
       checkPayload(type, source, start, end, 4)
       const label = labels.labelOf(readU32(source, start))
       if (label) out.copy(label)
+      else if (strict) throw new CorruptionError('datum.enum', `${type} has no label of oid ${readU32(source, start)}`)
       else hexText(source, start, end, out)
     },
     parse(text, start, end, out) {

@@ -72,6 +72,9 @@ export class HeapReader {
   /** Values that were shown as bytes, and, of row versions that may count, as TOAST pointers. */
   unreadableValues = 0
   missingValues = 0
+  /** Row versions with bytes behind their last attribute, and the most attributes that one had: what the columns that were given do not fit. */
+  leftOverRows = 0
+  attributesMax = 0
   protected readonly table: HeapTable
   private readonly values: TupleValues
 
@@ -153,6 +156,8 @@ export class HeapReader {
     const { values, unreadable, lost } = read
     if (counts) this.missingValues += lost.length
     this.unreadableValues += unreadable.length
+    if (read.leftOver > 0) this.leftOverRows++
+    this.attributesMax = Math.max(this.attributesMax, header.natts)
     for (const error of unreadable) this.report(error, block, offset, onDamage)
     if (counts && this.table.missingToast === 'pointer') for (const error of lost) this.report(error, block, offset, onDamage)
     return { ...row, values, dangling: namesOf(lost), unreadable: namesOf(unreadable), problem: null }

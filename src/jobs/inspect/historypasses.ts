@@ -7,7 +7,7 @@ import { AttributeHistory } from '../../history/attributehistory.ts'
 import { FileHistory } from '../../history/historyfiles.ts'
 import { TransactionEnds } from '../../history/transactionends.ts'
 import { type FollowedFile, VersionHistory } from '../../history/versionhistory.ts'
-import { type Cluster, openCluster } from '../../io/cluster.ts'
+import { type Cluster, type ClusterOptions, openCluster } from '../../io/cluster.ts'
 import { databasePath, listDatabaseDirectories, listTablespaces, readControlFile } from '../../io/datadir/datadir.ts'
 import { readIfThere } from '../../io/datadir/files.ts'
 import type { PageStore } from '../../io/pagestore/pagestore.ts'
@@ -45,7 +45,7 @@ export interface Watched {
  * @param out a new folder
  * @throws EnvironmentError selection.*, replay.* and more: see {@link replayCluster}
  */
-export async function findFiles(source: ReplaySource, out: string, table: string, database: string | undefined): Promise<WatchList> {
+export async function findFiles(source: ReplaySource, out: string, table: string, database: string | undefined, options: ClusterOptions): Promise<WatchList> {
   let history: FileHistory | undefined
   await replayCluster({
     ...source, out, observe: (started) => {
@@ -54,7 +54,7 @@ export async function findFiles(source: ReplaySource, out: string, table: string
       return { pages: history }
     },
   })
-  const cluster = openCluster(out)
+  const cluster = openCluster(out, options)
   const relation = findTable(cluster, table, database)
   refuseKind(relation)
   return watchList(cluster, relation, history!)

@@ -2,11 +2,13 @@ import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { TupleDesc } from '../../catalog/tupledesc.ts'
 import { readU16 } from '../../common/bytes.ts'
-import { EnvironmentError } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
 import { type PgMajor, PG_MAJORS, parsePgMajor } from '../../common/pgversion.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { ToastSource } from '../../tuple/toastsource.ts'
 import { pageChecksum } from '../../page/checksum.ts'
-import { isZeroPage, PD_CHECKSUM } from '../../page/header.ts'
+import { checkPageHeader, isZeroPage, PD_CHECKSUM, PD_SPECIAL } from '../../page/header.ts'
+import { isSequenceArea } from '../../page/specialarea.ts'
 import type { ToastPointer } from '../../tuple/toast.ts'
 import { MultiXacts } from '../../xact/multixact.ts'
 import { Snapshot, type UnknownTransactions } from '../../xact/snapshot.ts'
@@ -37,17 +39,19 @@ const TRIED_BLOCKS = 64
  * the pages say. Close it: it holds files open.
  */
 export class RelationFileReader extends HeapReader {
+  /** Attributes that the columns stand for, dropped ones too. */
+  readonly attributes: number
   private readonly toasted: ToastFile | undefined
 
-  /** @throws EnvironmentError file.*, CorruptionError relation.* */
+  /** @throws EnvironmentError file.*, CorruptionError relation.*; relation.no-heap for a file that is no heap */
   constructor({ file, desc, toast, major = majorBeside(file), encoding, unknownTransactions }: RelationFileOptions) {
     const snapshot = hintsOnly(unknownTransactions)
     const fork = openFile(file)
     const toasted = toast === undefined ? undefined : new ToastFile(toast, snapshot)
-    super({
-      name: file, fork, checksums: haveChecksums(fork), major, snapshot, desc, encoding, toast: () => toasted, missingToast: 'ignore',
-    })
+    const checksums = haveChecksums(fork)
+    super({ name: file, fork, checksums, major, snapshot, desc, encoding, toast: () => toasted, missingToast: 'ignore' })
     this.toasted = toasted
+    this.attributes = desc.attributes.length
   }
 
   override close(): void {
@@ -68,7 +72,39 @@ function openFile(file: string): RelationFork {
   if (!existsSync(file)) throw new EnvironmentError('file.missing', 'there is no such file', { file })
   const segments = [0]
   while (existsSync(`${file}.${segments.length}`)) segments.push(segments.length)
-  return new RelationFork(file, segments)
+  const fork = new RelationFork(file, segments)
+  try {
+    refuseNoHeap(fork)
+  } catch (error) {
+    fork.close()
+    throw error
+  }
+  return fork
+}
+
+/** An empty file is an empty table. @throws CorruptionError relation.no-heap if the file has something and no page of a heap */
+function refuseNoHeap(fork: RelationFork): void {
+  const { blocks, trailingBytes, file } = fork
+  if (blocks === 0 && trailingBytes === 0) return
+  const isMap = /_(?:fsm|vm)$/.test(file)
+  for (let block = 0; block < blocks && !isMap; block++) {
+    const page = fork.read(block)
+    if (isZeroPage(page) || isHeapPage(page)) return
+  }
+  const none = blocks === 0 ? `${trailingBytes} bytes are less than a page` : `none of its ${blocks} blocks is a page of a heap`
+  const what = isMap ? 'it is a map of another file' : none
+  throw new CorruptionError('relation.no-heap', `${what}: name the main file of a table, such as base/16384/16385`, { file })
+}
+
+function isHeapPage(page: Uint8Array): boolean {
+  try {
+    checkPageHeader(page)
+    const special = readU16(page, PD_SPECIAL)
+    return special === BLOCK_SIZE || isSequenceArea(page, special)
+  } catch (error) {
+    if (error instanceof CorruptionError) return false
+    throw error
+  }
 }
 
 function majorBeside(file: string): PgMajor {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ATTRIBUTE_RELATION_ID } from '../../catalog/catalogs.ts'
 import type { Relation } from '../../catalog/relations.ts'
 import { hexEncode } from '../../common/bytes.ts'
-import { CorruptionError, EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import type { WalPosition } from '../../common/ids.ts'
 import { forEachTuple } from '../../history/pagetuples.ts'
 import type { RemovedVersion } from '../../history/versionhistory.ts'
@@ -24,7 +24,7 @@ import { findFiles, forEachCatalogPage, type ReplaySource, resumed, type WatchLi
 import { type Life, LifeJudge, type Moment, type TableFile, type VersionState } from '../../history/historyrow.ts'
 import { HistoryToast } from './historytoast.ts'
 import { isOfThisForm, xmaxText } from '../../xact/tuplestate.ts'
-import { TupleValues } from '../../columnar/tuplevalues.ts'
+import { TupleValues, type ValueError } from '../../columnar/tuplevalues.ts'
 
 /** One row version that the table had in the range. */
 export interface HistoryRow {
@@ -53,6 +53,8 @@ export interface HistoryOptions extends ReplaySource {
   database?: string
   /** A new folder for the replayed files, kept; default: a temporary one. */
   work?: string
+  /** At damage: throw, or show what is there: TOAST pointers for values that are gone, and no row of a page that is damaged. */
+  onCorrupt?: 'fail' | 'carry'
   /** Told what the user should know, as a sentence. */
   onNotice?: (text: string) => void
 }
@@ -64,21 +66,21 @@ export interface HistoryOptions extends ReplaySource {
  * @throws EnvironmentError selection.*, history.*, replay.*; CorruptionError; UnsupportedError
  */
 export async function openHistory(options: HistoryOptions): Promise<TableHistory> {
-  const { table, database, work, onNotice: _, ...source } = options
+  const { table, database, work, onNotice: _, onCorrupt = 'fail', ...source } = options
   if (work !== undefined && isPageStore(work)) throw resumed(work)
   const folder = new ScratchFolder(join(tmpdir(), 'ltap-history-'), options.onNotice)
   const scratch = folder.path
   const removeScratch = (): void => folder.remove()
   try {
     const first = join(scratch, 'first')
-    const list = await findFiles(source, first, table, database)
+    const list = await findFiles(source, first, table, database, { onCorrupt })
     rmSync(first, { recursive: true, force: true })
     const files = work ?? join(scratch, 'files')
     const spillFolder = join(scratch, 'spill')
     createFolder(spillFolder)
     const watched = await watchFiles(source, files, list, spillFolder)
-    const cluster = openCluster(files)
-    return new TableHistory(cluster, findTable(cluster, table, database), list, watched, removeScratch)
+    const cluster = openCluster(files, { onCorrupt })
+    return new TableHistory(cluster, findTable(cluster, table, database), list, watched, onCorrupt, removeScratch)
   } catch (error) {
     await stopIfEnding()
     removeScratch()
@@ -92,6 +94,10 @@ export class TableHistory {
   readonly columns: readonly string[]
   /** Values that their type's codec did not accept, shown as bytes, so far. */
   unreadableValues = 0
+  /** With `carry`, of row versions that may count: values that were shown as TOAST pointers, so far. */
+  missingValues = 0
+  /** False for a materialized view that a server refuses to read at the end of the range. */
+  readonly populated: boolean
   private readonly nulls: readonly undefined[]
   private readonly cluster: Cluster
   private readonly relation: Relation
@@ -105,10 +111,14 @@ export class TableHistory {
   private toastFork: RelationFork | undefined
   private toastSource: HistoryToast | undefined
 
+  private readonly onCorrupt: 'fail' | 'carry'
+  private onDamage: (error: ValueError) => void = () => {}
   private readonly onClose: () => void
 
-  constructor(cluster: Cluster, relation: Relation, list: WatchList, watched: Watched, onClose: () => void) {
+  constructor(cluster: Cluster, relation: Relation, list: WatchList, watched: Watched, onCorrupt: 'fail' | 'carry', onClose: () => void) {
+    this.onCorrupt = onCorrupt
     this.onClose = onClose
+    this.populated = relation.populated
     this.cluster = cluster
     this.relation = relation
     this.watched = watched
@@ -124,12 +134,19 @@ export class TableHistory {
   /**
    * By file in the order that the table had them, block and offset; versions that had the same place one after the other in the order
    * in which they had it.
+   * @param onDamage with `carry`: called for a page or tuple that is damaged, and for a value that is gone; reading goes on behind it
    * @throws CorruptionError with relation, block, offset
    */
-  *rows(): Generator<HistoryRow> {
+  *rows(onDamage: (error: ValueError) => void = () => {}): Generator<HistoryRow> {
+    this.onDamage = onDamage
     for (const file of this.files) {
       yield* mergeByPlace(this.removed(file), this.remaining(file))
     }
+  }
+
+  /** What of the cluster as a whole is lost. */
+  get losses(): readonly string[] {
+    return this.cluster.losses
   }
 
   close(): void {
@@ -154,21 +171,30 @@ export class TableHistory {
       for (let block = 0; block < fork.blocks; block++) {
         const page = fork.read(block)
         if (isZeroPage(page)) continue
-        const found: Placed[] = []
-        withPosition({ relation: this.relation.name, block }, () => {
-          if (this.cluster.checksums) checkPageChecksum(page, block)
-          forEachTuple(page, false, (start, length, offset) => {
-            const header = readTupleHeader(page, start)
-            const bytes = page.slice(start, start + length)
-            const row = (): HistoryRow => this.row(file, { block, offset }, header, bytes)
-            found.push({ block, offset, xmin: header.xmin, mayComeAgain: false, row })
-          })
-        })
-        yield* found
+        yield* this.onPage(file, page, block)
       }
     } finally {
       fork.close()
     }
+  }
+
+  private onPage(file: TableFile, page: Uint8Array, block: number): Placed[] {
+    const found: Placed[] = []
+    try {
+      if (this.cluster.checksums) checkPageChecksum(page, block)
+      forEachTuple(page, false, (start, length, offset) => {
+        const header = readTupleHeader(page, start)
+        const bytes = page.slice(start, start + length)
+        const row = (): HistoryRow => this.row(file, { block, offset }, header, bytes)
+        found.push({ block, offset, xmin: header.xmin, mayComeAgain: false, row })
+      })
+    } catch (error) {
+      if (isPositioned(error)) error.at({ relation: this.relation.name, block })
+      if (this.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
+      this.onDamage(error)
+      return []
+    }
+    return found
   }
 
   /** @throws CorruptionError with relation, block, offset */
@@ -200,19 +226,33 @@ export class TableHistory {
       try {
         const isPresent = removed === undefined && file.kind === 'present' && (state === 'live' || state === 'deleting')
         const unreadable = file.kind === 'present' && isOfThisForm(state) ? 'hex' : 'error'
-        const read = values.read(bytes, 0, bytes.length, header, { unreadable, lost: isPresent ? 'error' : 'pointer' })
+        const read = values.read(bytes, 0, bytes.length, header, { unreadable, lost: isPresent && this.onCorrupt === 'fail' ? 'error' : 'pointer' })
         row.values = read.values
         row.dangling = read.lost.map(({ position }) => position.attribute!)
         this.unreadableValues += read.unreadable.length
+        if (isPresent) this.missing(read.lost, file, block, offset)
         const problems = [...(row.problem === undefined ? [] : [row.problem]), ...read.unreadable.map(({ message }) => message)]
         if (problems.length > 0) row.problem = problems.join('; ')
       } catch (error) {
-        if (!(error instanceof CorruptionError) || (removed === undefined && state === 'live')) throw error
+        if (!(error instanceof CorruptionError)) throw error
+        if (removed === undefined && state === 'live') this.damaged(error, file, block, offset)
         row.problem = error.message
       }
     }
     if (row.problem !== undefined) row.raw = `\\x${hexEncode(bytes)}`
     return row
+  }
+
+  private missing(lost: readonly ValueError[], file: TableFile, block: number, offset: number): void {
+    this.missingValues += lost.length
+    for (const error of lost) this.damaged(error, file, block, offset)
+  }
+
+  /** @throws the error, but with `carry` */
+  private damaged(error: ValueError, file: TableFile, block: number, offset: number): void {
+    const { database, schema, name } = this.relation
+    if (this.onCorrupt === 'fail') throw error
+    this.onDamage(error.at({ relation: `${database.name}.${schema}.${name}`, file: String(file.relNumber), block, offset }))
   }
 
   private othersOf(file: TableFile): TupleValues | undefined {
