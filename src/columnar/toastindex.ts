@@ -2,7 +2,7 @@ import { BlockSet } from '../common/blockset.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { checkPageHeader, isZeroPage } from '../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
-import { readTupleHeader } from '../tuple/header.ts'
+import { readTupleHeader, type TupleHeader } from '../tuple/header.ts'
 import type { Snapshot } from '../xact/snapshot.ts'
 import { type PageSource, READ_BLOCKS } from '../page/pagesource.ts'
 import { readToastChunk, type ToastChunk } from '../tuple/toastchunk.ts'
@@ -71,10 +71,24 @@ function indexPage(page: Uint8Array, block: number, snapshot: Snapshot, runs: Ru
 function indexTuple(
   page: Uint8Array, block: number, offset: number, off: number, len: number, snapshot: Snapshot, runs: RunCollector,
 ): void {
-  const { xmin, xmax, infomask, cid } = readTupleHeader(page, off)
-  const chunk = snapshot.xminStatus(xmin, infomask, cid) === 'aborted' ? undefined : soundChunk(page, off, len)
-  if (chunk) runs.add(chunk.valueId, snapshot.isDead(xmin, xmax, infomask, cid) ? 1 : 0, chunk.seq, block, offset)
+  const state = stateOf(readTupleHeader(page, off), snapshot)
+  const chunk = state === 'aborted' ? undefined : soundChunk(page, off, len)
+  if (chunk) runs.add(chunk.valueId, state === 'dead' ? 1 : 0, chunk.seq, block, offset)
   else runs.interrupt()
+}
+
+/**
+ * A chunk whose transactions have a lost or impossible status is there all the same: a server asks for none (HeapTupleSatisfiesToast). Those of
+ * which more is known come first, as before dead ones.
+ */
+function stateOf({ xmin, xmax, infomask, cid }: TupleHeader, snapshot: Snapshot): 'live' | 'dead' | 'aborted' {
+  try {
+    if (snapshot.xminStatus(xmin, infomask, cid) === 'aborted') return 'aborted'
+    return snapshot.isDead(xmin, xmax, infomask, cid) ? 'dead' : 'live'
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+    return 'dead'
+  }
 }
 
 /** A chunk whose varlena header lies is no chunk: its page has others. */

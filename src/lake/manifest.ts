@@ -7,7 +7,7 @@ import {
 } from '../common/validate.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
-import { type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import type { LaneCounts } from '../columnar/lanes.ts'
 import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
 import type { NotRead } from './notread.ts'
 
@@ -122,12 +122,12 @@ const FILE = v.object({
   damaged: v.array(v.object({ block: unsigned32, error: text })),
 })
 
-/** A lane that an older ltap did not count has nothing. */
-const LANES = v.pipe(v.record(v.string(), count), v.transform((found): LaneCounts => {
-  const lanes = newLaneCounts()
-  for (const lane of Object.keys(lanes) as (keyof LaneCounts)[]) lanes[lane] = found[lane] ?? 0
-  return lanes
-}))
+/** What an older ltap did not count there was none of. */
+const laterLane = v.optional(count, 0)
+const LANES: v.GenericSchema<unknown, LaneCounts> = v.object({
+  pages: count, tuples: count, structureRows: count, native: count, text: count, raw: count, tupleLane: count, pageImages: count, reproved: count,
+  dangling: count, missingToast: laterLane, unreadable: laterLane, oversized: laterLane, unknownStatus: laterLane,
+})
 
 const RELATION = v.object({
   spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, database: v.nullable(text), schema: text, name: text, oid: unsigned32,

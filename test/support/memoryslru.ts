@@ -51,7 +51,7 @@ export class MemoryTransactionStore implements TransactionStore {
   readonly multiMembers: MemorySlru
   /** By file name. */
   readonly prepared = new Map<string, Uint8Array>()
-  private readonly major: number
+  protected readonly major: number
 
   constructor(major: number, clog = new MemorySlru(), multiOffsets = new MemorySlru(), multiMembers = new MemorySlru()) {
     this.major = major
