@@ -31,7 +31,14 @@ export interface ForgedToastSetup {
   scratch: string
 }
 
-type Plant = (toast: ToastReader) => ToastSource
+type Plant = (toast: ToastSource) => ToastSource
+/** Faults of reading chunks, for tests of this test: to text, and to a file. */
+export interface ToastPlants {
+  text?: Plant
+  file?: Plant
+}
+
+const untouched: Plant = (toast) => toast
 
 export class ForgedToast {
   private readonly major: PgMajor
@@ -65,16 +72,15 @@ export class ForgedToast {
     writeFileSync(this.toastFile, this.chunks)
     this.rows = this.read()
     this.columns = this.relation.desc!.attributes.filter(({ len }) => len === -1).map(({ name }) => name)
-    this.values = valuesOf(this.transcode(this.heap, 'fail', (toast) => toast).parquet, this.columns)
+    this.values = valuesOf(this.transcode(this.heap, 'fail', untouched).parquet, this.columns)
     this.pointers = pointersOf(this.heap, this.relation.toastRelId)
   }
 
   /**
    * Pages are rebuilt bit for bit, whatever their values look like. Rows whose tuple and chunks were not changed have their values, as text and
    * in the file.
-   * @param plant a fault of reading chunks, for tests of this test
    */
-  run(dice: Random, plant: Plant = (toast) => toast): void {
+  run(dice: Random, plants: ToastPlants = {}): void {
     const [heap, chunks] = [this.heap.slice(), this.chunks.slice()]
     const valueIds = new Set<number>()
     const blocks = { heap: new Set<number>(), chunks: new Set<number>() }
@@ -89,27 +95,27 @@ export class ForgedToast {
     writeInPlace(this.heapFile, heap, blocks.heap)
     writeInPlace(this.toastFile, chunks, blocks.chunks)
     try {
-      this.check(heap, valueIds, dice, plant)
+      this.check(heap, valueIds, dice, plants)
     } finally {
       writeInPlace(this.heapFile, this.heap, blocks.heap)
       writeInPlace(this.toastFile, this.chunks, blocks.chunks)
     }
   }
 
-  private check(heap: Uint8Array, valueIds: ReadonlySet<number>, dice: Random, plant: Plant): void {
+  private check(heap: Uint8Array, valueIds: ReadonlySet<number>, dice: Random, { text = untouched, file = untouched }: ToastPlants): void {
     const isChanged = (place: string): boolean => this.pointers.get(place)!.some((id) => valueIds.has(id)) || !sameTuple(heap, this.heap, place)
-    this.sameRows(isChanged)
-    this.sameFile(heap, this.transcode(heap, dice.pick(['fail', 'carry']), plant), isChanged, dice.int(3) === 0)
+    this.sameRows(isChanged, text)
+    this.sameFile(heap, this.transcode(heap, dice.pick(['fail', 'carry']), file), isChanged, dice.int(3) === 0)
   }
 
   /** Rows by place, as text. */
-  private read(): Map<string, string> {
+  private read(plant = untouched): Map<string, string> {
     const { desc, name, database: { encoding } } = this.relation
     return this.withToast((toast) => {
       const rows = new Map<string, string>()
       const reader = new HeapReader({
         name, fork: new RelationFork(this.heapFile, [0]), checksums: true, major: this.major, snapshot: this.snapshot, desc, encoding,
-        toast: () => toast, missingToast: 'pointer',
+        toast: () => plant(toast), missingToast: 'pointer',
       })
       try {
         for (const row of reader.rows({ dead: true, onDamage: () => {} })) rows.set(`${row.block}/${row.offset}`, JSON.stringify(row))
@@ -129,8 +135,8 @@ export class ForgedToast {
     }
   }
 
-  private sameRows(isChanged: (place: string) => boolean): void {
-    const found = this.read()
+  private sameRows(isChanged: (place: string) => boolean, plant: Plant): void {
+    const found = this.read(plant)
     for (const [place, row] of this.rows) {
       if (isChanged(place) || found.get(place) === row) continue
       throw new Error(`silent difference: row ${place} was ${row.slice(0, 300)}, now ${String(found.get(place)).slice(0, 300)}`)

@@ -221,7 +221,7 @@ export class LayeredStore extends MemoryTransactionStore implements ReplayStore 
   dropTablespace(oid: number): void {
     this.restructured.add(String(oid))
     this.remove(`${oid}/`)
-    for (const key of [...this.directories]) if (key.startsWith(`${oid}/`)) this.directories.delete(key)
+    for (const key of this.directories) if (key.startsWith(`${oid}/`)) this.directories.delete(key)
   }
 
   writeRelationMap({ spcOid, dbOid }: DatabaseDirectory, bytes: Uint8Array): void {
