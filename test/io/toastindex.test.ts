@@ -5,7 +5,7 @@ import { RelationFork } from '../../src/io/datadir/segments.ts'
 import { buildToastIndex } from '../../src/io/toast/toastindex.ts'
 import { ToastReader } from '../../src/io/toast/toastreader.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
-import { Snapshot } from '../../src/xact/visibility.ts'
+import { Snapshot } from '../../src/xact/snapshot.ts'
 import { withFolder } from '../support/lakes.ts'
 import { MemorySlru } from '../support/memoryslru.ts'
 

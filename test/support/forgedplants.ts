@@ -2,7 +2,7 @@
 import { rebuildPages } from '../../src/columnar/rebuild.ts'
 import type { ToastSource } from '../../src/columnar/toastsource.ts'
 import { isPositioned } from '../../src/common/errors.ts'
-import { verify } from '../../src/io/tasks/verifytask.ts'
+import { verify } from '../../src/jobs/tasks/verifytask.ts'
 import { parseManifest } from '../../src/lake/manifest.ts'
 import type { WalRecord } from '../../src/wal/record.ts'
 import { ForgedCluster } from './forgedcluster.ts'

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCK_SIZE, type RelFileLocator } from '../../src/common/rel.ts'
-import type { ReplayStore } from '../../src/engine/replay.ts'
+import type { ReplayStore } from '../../src/replay/replay.ts'
 import type { DatabaseDirectory, RedoFork, RedoPage } from '../../src/redo/store.ts'
 import { FSM_FORK, MAIN_FORK } from '../../src/wal/record.ts'
 import { MemorySlru, MemoryTransactionStore } from './memoryslru.ts'
