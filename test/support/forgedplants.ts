@@ -1,6 +1,6 @@
 /** Faults that the oracles of forged inputs must find, each planted where reading would have it. */
 import { rebuildPages } from '../../src/columnar/rebuild.ts'
-import type { ToastSource } from '../../src/columnar/toastsource.ts'
+import type { ToastSource } from '../../src/tuple/toastsource.ts'
 import { isPositioned } from '../../src/common/errors.ts'
 import { verify } from '../../src/jobs/tasks/verifytask.ts'
 import { parseManifest } from '../../src/lake/manifest.ts'

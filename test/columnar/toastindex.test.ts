@@ -1,12 +1,9 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { RelationFork } from '../../src/io/datadir/segments.ts'
-import { buildToastIndex } from '../../src/io/toast/toastindex.ts'
-import { ToastReader } from '../../src/io/toast/toastreader.ts'
+import { buildToastIndex } from '../../src/columnar/toastindex.ts'
+import { ToastReader } from '../../src/columnar/toastreader.ts'
+import { MemoryPages } from '../../src/page/pagesource.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
 import { Snapshot } from '../../src/xact/snapshot.ts'
-import { withFolder } from '../support/lakes.ts'
 import { MemorySlru } from '../support/memoryslru.ts'
 
 const TOAST_RELATION = 16390
@@ -50,16 +47,12 @@ function snapshot(): Snapshot {
 }
 
 test.each([['was never assigned', 5000], ['is truncated away', 600], ['has lost its status', 800]])(
-  'a chunk whose transaction %s costs neither itself nor its neighbours', (_, xmin) => withFolder((folder) => {
+  'a chunk whose transaction %s costs neither itself nor its neighbours', (_, xmin) => {
     const chunks = [{ valueId: 1, xmin: 3, infomask: FROZEN }, { valueId: 2, xmin, infomask: NO_HINT }, { valueId: 3, xmin: 3, infomask: FROZEN }]
-    const file = join(folder, '16390')
-    writeFileSync(file, toastPage(chunks))
-    const fork = new RelationFork(file, [0])
-    const toast = new ToastReader(TOAST_RELATION, fork, buildToastIndex(fork, snapshot()))
+    const pages = new MemoryPages(toastPage(chunks))
+    const toast = new ToastReader(TOAST_RELATION, pages, buildToastIndex(pages, snapshot()))
     for (const { valueId } of chunks) {
       const value = toast.fetch({ rawSize: 40, extSize: 40, compressed: false, valueId, toastRelId: TOAST_RELATION })
       expect([...value ?? []], String(valueId)).toEqual(new Array(40).fill(valueId))
     }
-    fork.close()
-    return Promise.resolve()
-  }))
+  })
