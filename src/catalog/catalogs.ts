@@ -1,5 +1,5 @@
 import type { Oid } from '../common/ids.ts'
-import { alignmentOf } from '../tuple/attribute.ts'
+import { ALIGNMENTS } from '../tuple/attribute.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { CatalogLayout } from './layout.ts'
 import { nameText } from './nametext.ts'
@@ -303,9 +303,7 @@ function checkLength(len: number): number {
 }
 
 function alignment(letter: string): number {
-  try {
-    return alignmentOf(letter)
-  } catch {
-    throw new CorruptionError('catalog.value', `attalign or typalign '${letter}'`)
-  }
+  const bytes = ALIGNMENTS.get(letter)
+  if (bytes === undefined) throw new CorruptionError('catalog.value', `attalign or typalign '${letter}'`)
+  return bytes
 }

@@ -1,4 +1,4 @@
-import { ParseError } from '../datum/codec.ts'
+import { ColumnListError } from './columnlisterror.ts'
 import type { TypeDef } from '../datum/typedef.ts'
 import { alignmentOf } from '../tuple/attribute.ts'
 import { builtInClosure } from './builtintypes.ts'
@@ -33,7 +33,7 @@ const RAW_TYPE: TypeDef = {
   oid: RAW_OID, name: 'raw', schema: 'ltap', kind: 'pseudo', len: -1, align: 4, storage: 'x', delimiter: ',',
 }
 
-/** @throws ParseError saying what is wrong, and where */
+/** @throws ColumnListError saying what is wrong, and where */
 export function parseColumnList(text: string): TupleDesc {
   const tokens = new ColumnTokens(text)
   const attributes: Attribute[] = []
@@ -43,11 +43,11 @@ export function parseColumnList(text: string): TupleDesc {
     if (attribute) attributes.push(attribute)
   } while (tokens.take(','))
   if (!tokens.atEnd) throw tokens.wrong('a comma')
-  if (attributes.length === 0) throw new ParseError('no column is named')
-  if (attributes.length > MAX_COLUMNS) throw new ParseError(`${attributes.length} columns, a table has at most ${MAX_COLUMNS}`)
+  if (attributes.length === 0) throw new ColumnListError('no column is named')
+  if (attributes.length > MAX_COLUMNS) throw new ColumnListError(`${attributes.length} columns, a table has at most ${MAX_COLUMNS}`)
   const seen = new Set<string>()
   for (const { name, dropped } of attributes) {
-    if (!dropped && seen.has(name)) throw new ParseError(`the column "${name}" is named twice`)
+    if (!dropped && seen.has(name)) throw new ColumnListError(`the column "${name}" is named twice`)
     seen.add(name)
   }
   const oids = attributes.map(({ type }) => type.oid)
@@ -78,7 +78,7 @@ function ofType({ oid, typmod, layout }: TypeName, attnum: number, name: string)
 
 function withoutType(tokens: ColumnTokens, attnum: number, name: string, dropped: boolean): Attribute {
   const len = tokens.number('attlen: bytes, or -1 for a type of variable length')
-  if (len === 0 || len < -2 || len > 0x7fff) throw new ParseError(`attlen ${len} of "${name}": a number of bytes, -1 or -2 is needed`)
+  if (len === 0 || len < -2 || len > 0x7fff) throw new ColumnListError(`attlen ${len} of "${name}": a number of bytes, -1 or -2 is needed`)
   const letter = ['c', 's', 'i', 'd'].find((align) => tokens.takeWord(align)) ?? usualAlignment(len)
   const oid = dropped ? 0 : RAW_OID
   return { attnum, name, type: { oid, typmod: -1 }, len, align: alignmentOf(letter), plain: false, dropped, virtual: false }

@@ -1,4 +1,4 @@
-import { ParseError } from '../datum/codec.ts'
+import { ColumnListError } from './columnlisterror.ts'
 
 type TokenKind = 'word' | 'quoted' | 'number' | 'string' | 'sign'
 
@@ -18,7 +18,7 @@ export class ColumnTokens {
   private readonly tokens: readonly Token[]
   private next = 0
 
-  /** @throws ParseError for a quote that is not closed */
+  /** @throws ColumnListError for a quote that is not closed */
   constructor(text: string) {
     this.text = text
     this.tokens = [...tokensOf(text)]
@@ -60,16 +60,16 @@ export class ColumnTokens {
     if (!this.take(sign)) throw this.wrong(`'${sign}'`)
   }
 
-  /** A name, quoted or not. @throws ParseError */
+  /** A name, quoted or not. @throws ColumnListError */
   name(what: string): string {
     const token = this.tokens[this.next]
     if (token?.kind !== 'word' && token?.kind !== 'quoted') throw this.wrong(what)
-    if (token.text === '') throw new ParseError(`an empty name${this.where(token.at)}`)
+    if (token.text === '') throw new ColumnListError(`an empty name${this.where(token.at)}`)
     this.next++
     return token.text
   }
 
-  /** @throws ParseError */
+  /** @throws ColumnListError */
   number(what: string): number {
     const token = this.tokens[this.next]
     if (token?.kind !== 'number') throw this.wrong(what)
@@ -89,16 +89,16 @@ export class ColumnTokens {
       const { kind, text, at } = this.tokens[this.next]!
       if (kind === 'sign' && text === ',' && depth === 0) break
       if (kind === 'sign' && (text === '(' || text === '[')) depth++
-      if (kind === 'sign' && (text === ')' || text === ']') && depth-- === 0) throw new ParseError(`'${text}' closes nothing${this.where(at)}`)
+      if (kind === 'sign' && (text === ')' || text === ']') && depth-- === 0) throw new ColumnListError(`'${text}' closes nothing${this.where(at)}`)
       if (kind === 'word' || kind === 'sign') passed.push(text)
     }
-    if (depth > 0) throw new ParseError('a bracket is not closed')
+    if (depth > 0) throw new ColumnListError('a bracket is not closed')
     return passed
   }
 
-  wrong(expected: string): ParseError {
+  wrong(expected: string): ColumnListError {
     const token = this.tokens[this.next]
-    return new ParseError(token ? `${expected} is expected${this.where(token.at)}` : `${expected} is expected at the end`)
+    return new ColumnListError(token ? `${expected} is expected${this.where(token.at)}` : `${expected} is expected at the end`)
   }
 
   private where(at: number): string {
@@ -115,7 +115,7 @@ function* tokensOf(text: string): Iterable<Token> {
     else if (quoted !== undefined) yield { kind: 'quoted', text: quoted.replaceAll('""', '"'), at }
     else if (number !== undefined) yield { kind: 'number', text: number, at }
     else if (string !== undefined) yield { kind: 'string', text: string, at }
-    else if (sign === '"' || sign === "'") throw new ParseError(`the quote at '${text.slice(at, at + 24)}' is not closed`)
+    else if (sign === '"' || sign === "'") throw new ColumnListError(`the quote at '${text.slice(at, at + 24)}' is not closed`)
     else if (sign !== undefined) yield { kind: 'sign', text: sign, at }
   }
 }

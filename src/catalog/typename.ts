@@ -1,4 +1,4 @@
-import { ParseError } from '../datum/codec.ts'
+import { ColumnListError } from './columnlisterror.ts'
 import type { AttributeLayout } from '../tuple/attribute.ts'
 import { builtInType, type BuiltInType } from './builtintypes.ts'
 import type { ColumnTokens } from './columntokens.ts'
@@ -26,7 +26,7 @@ const FIELDS = ['year', 'month', 'day', 'hour', 'minute', 'second', 'to']
 
 /**
  * A type as SQL writes it: `numeric(10,2)`, `timestamp(3) with time zone`, `character varying(20)[]`.
- * @throws ParseError for types that are not built in
+ * @throws ColumnListError for types that are not built in
  */
 export function parseTypeName(tokens: ColumnTokens): TypeName {
   const { type, array, typmod } = parseElement(tokens)
@@ -106,7 +106,7 @@ function plain(name: string): BuiltInType & { typmod: number } {
   const found = builtInType(name)
   if (!found) {
     const advice = `give its base type, or 'raw <length> <alignment>' (raw -1 i for most types of variable length)`
-    throw new ParseError(`the type '${name}' is not built in; ${advice}`)
+    throw new ColumnListError(`the type '${name}' is not built in; ${advice}`)
   }
   return { ...found, typmod: -1 }
 }

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseColumnList } from '../catalog/columnlist.ts'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import { ParseError } from '../datum/codec.ts'
+import { ColumnListError } from '../catalog/columnlisterror.ts'
 import { databaseEncoding } from '../datum/encoding/encodings.ts'
 import { RelationFileReader } from '../jobs/inspect/relationfile.ts'
 import { addUnknownOption, parseMajor } from './corruptoptions.ts'
@@ -71,7 +71,7 @@ function parseColumns(text: string): TupleDesc {
   try {
     return parseColumnList(text)
   } catch (error) {
-    if (error instanceof ParseError) throw new InvalidArgumentError(`${error.message}.`)
+    if (error instanceof ColumnListError) throw new InvalidArgumentError(`${error.message}.`)
     throw error
   }
 }

@@ -1,5 +1,5 @@
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { stopOnEnd } from '../io/interruption.ts'
+import { stopOnEnd } from '../io/process/interruption.ts'
 import type { OnProgress } from '../jobs/jobprogress.ts'
 import type { Output } from './output.ts'
 import { type Progress, startProgress } from './progress.ts'

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { writeSync } from 'node:fs'
 import { constants } from 'node:os'
-import { endAll, handleSignals } from '../io/interruption.ts'
-import { keepThreadPoolAwake } from '../io/threadpool.ts'
+import { endAll, handleSignals } from '../io/process/interruption.ts'
+import { keepThreadPoolAwake } from '../io/process/threadpool.ts'
 import { describeFailure, EXIT_BAD_INPUT, EXIT_DONE, isBrokenPipe } from './failure.ts'
 import { runCommandLine } from './run.ts'
 

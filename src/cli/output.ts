@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { printable, printableLines } from '../common/printable.ts'
-import { breathe } from '../io/interruption.ts'
+import { breathe } from '../io/process/interruption.ts'
 
 /** Where a run reads and writes: the process's own streams, or a test's. */
 export interface Streams {

@@ -5,7 +5,7 @@ import type { LakeField } from '../parquet/lakefield.ts'
  * `_ltap`: what makes a page rebuildable. block, offset and xmin are always stored; any other child is null where its value is
  * the predicted one (ARCHITECTURE.md tables the rules; they are frozen per format version, the code is in formpage.ts).
  */
-export const LTAP_FIELD_ID = 1_000_000
+const LTAP_FIELD_ID = 1_000_000
 
 export const LTAP_FIELD: LakeField = struct('_ltap', LTAP_FIELD_ID, [
   leaf('block', 1, { kind: 'long' }),

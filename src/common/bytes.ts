@@ -1,3 +1,5 @@
+import { assert } from './errors.ts'
+
 /** MAXALIGN of every 64-bit build (pg_config.h: MAXIMUM_ALIGNOF 8). */
 export function maxAlign(size: number): number {
   return (size + 7) & ~7
@@ -30,7 +32,7 @@ export function hexEncode(bytes: Uint8Array): string {
 }
 
 export function hexDecode(text: string): Uint8Array {
-  if (text.length % 2 !== 0 || /[^0-9a-fA-F]/.test(text)) throw new RangeError('not a hex string')
+  assert(text.length % 2 === 0 && !/[^0-9a-fA-F]/.test(text), 'not a hex string')
   const bytes = new Uint8Array(text.length / 2)
   for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(i * 2, i * 2 + 2), 16)
   return bytes

@@ -4,8 +4,8 @@ import { CorruptionError, EnvironmentError, withPosition } from '../common/error
 import { utf8Decode } from '../common/utf8.ts'
 import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
 import type { Cluster } from '../io/cluster.ts'
-import { readIfThere } from '../io/datadir/files.ts'
-import { refuseScheme } from '../io/localpath.ts'
+import { readIfThere } from '../io/disk/files.ts'
+import { refuseScheme } from '../io/disk/localpath.ts'
 
 /** Reads a lake's manifest. @throws EnvironmentError lake.missing, CorruptionError, UnsupportedError lake.* */
 export function readManifest(lake: string): Manifest {

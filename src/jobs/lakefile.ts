@@ -4,8 +4,8 @@ import { DESCRIPTOR_KEY, parseFileDescriptor } from '../columnar/filedescriptor.
 import { readFooter } from '../parquet/footer.ts'
 import { CorruptionError, isPositioned } from '../common/errors.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
-import { fileError, isMissing, readPart } from '../io/datadir/files.ts'
-import { readRegular, statRegular } from '../io/datadir/regularfile.ts'
+import { fileError, isMissing, readPart } from '../io/disk/files.ts'
+import { readRegular, statRegular } from '../io/disk/regularfile.ts'
 import { checkFileDescriptor, expectedFile, lakeRelationName } from './lake.ts'
 
 /** A Parquet file ends with its footer's length and "PAR1"; most footers are no longer than this. */

@@ -6,13 +6,13 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import { openClusterFiles } from '../io/datadir/clusterfiles.ts'
 import { openDataDirectory } from '../io/datadir/datadir.ts'
-import { FolderLock, LOCK_NAME } from '../io/folderlock.ts'
-import { breathe, remarkOnEnd, stopIfEnding } from '../io/interruption.ts'
+import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
+import { breathe, remarkOnEnd, stopIfEnding } from '../io/process/interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { Pool, type Workers } from './pool.ts'
 import { oneTable } from './selection.ts'
-import { RebuildTarget } from '../io/rebuildtarget.ts'
+import { RebuildTarget } from '../io/datadir/rebuildtarget.ts'
 
 export interface RebuildLakeOptions {
   lake: string

@@ -1,6 +1,6 @@
 import { tableFromIPC } from 'apache-arrow'
 import { readParquet as readWasmTable, readSchema } from 'parquet-wasm'
-import { CorruptionError } from '../common/errors.ts'
+import { assert, CorruptionError } from '../common/errors.ts'
 import { BytesVector, type Vector } from '../vector/vector.ts'
 import { batchVectors } from './arrow.ts'
 import { lakeFields } from './arrowschema.ts'
@@ -65,7 +65,7 @@ export function readParquet(file: Uint8Array | ParquetSource, ownChunkMin: numbe
   const fields = lakeFields(schema)
   const readRowGroup = (index: number): RowGroup => {
     const group = groups[index]
-    if (!group) throw new RangeError(`row group ${index} of ${groups.length}`)
+    assert(group !== undefined, `row group ${index} of ${groups.length}`)
     return decodeRowGroup(source, footer, group, fields, ownChunkMin)
   }
   return { metadata, fields, rows, rowGroups: rowGroupRows.length, rowGroupRows, readRowGroup }

@@ -14,11 +14,11 @@ import type { RedoPage, RedoStore } from './store.ts'
 /** What is to be done with a block (XLogRedoAction, xlogutils.h). */
 export const BLK_NEEDS_REDO = 0
 /** The page is newer already. */
-export const BLK_DONE = 1
+const BLK_DONE = 1
 /** The page is now the record's image. */
-export const BLK_RESTORED = 2
+const BLK_RESTORED = 2
 /** There is no such page, which a later truncate or drop must explain. */
-export const BLK_NOTFOUND = 3
+const BLK_NOTFOUND = 3
 export type RedoAction = typeof BLK_NEEDS_REDO | typeof BLK_DONE | typeof BLK_RESTORED | typeof BLK_NOTFOUND
 
 const INVALID_BLOCK_NUMBER = 0xffffffff

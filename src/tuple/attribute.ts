@@ -1,3 +1,5 @@
+import { assert } from '../common/errors.ts'
+
 /** How one attribute is laid out in a tuple: pg_attribute's copy, never pg_type's (it survives DROP COLUMN). */
 export interface AttributeLayout {
   /** attlen: bytes, -1 varlena, -2 cstring. */
@@ -8,18 +10,12 @@ export interface AttributeLayout {
   plain: boolean
 }
 
-/** attalign's letter to bytes. */
+/** attalign's and typalign's letters, and the bytes they mean (pg_type.h). */
+export const ALIGNMENTS: ReadonlyMap<string, number> = new Map([['c', 1], ['s', 2], ['i', 4], ['d', 8]])
+
+/** For letters that ltap itself wrote, or checked. */
 export function alignmentOf(letter: string): number {
-  switch (letter) {
-    case 'c':
-      return 1
-    case 's':
-      return 2
-    case 'i':
-      return 4
-    case 'd':
-      return 8
-    default:
-      throw new RangeError(`no such attalign '${letter}'`)
-  }
+  const alignment = ALIGNMENTS.get(letter)
+  assert(alignment !== undefined, `no such attalign '${letter}'`)
+  return alignment
 }

@@ -1,4 +1,4 @@
-import { CorruptionError, withPosition } from '../common/errors.ts'
+import { assert, CorruptionError, withPosition } from '../common/errors.ts'
 import { formatWalPosition } from '../common/ids.ts'
 import { lz4DecompressInto } from '../common/lz4.ts'
 import { pglzDecompressInto } from '../common/pglz.ts'
@@ -20,7 +20,7 @@ const scratch = new Uint8Array(BLOCK_SIZE)
  * @throws CorruptionError wal.image, compression.*
  */
 export function restoreImage(record: WalRecord, block: BlockReference, page: Uint8Array): void {
-  if (page.length !== BLOCK_SIZE) throw new RangeError(`a page of ${page.length} bytes`)
+  assert(page.length === BLOCK_SIZE, `a page of ${page.length} bytes`)
   const { imageStart, imageLength, holeOffset, holeLength, imageCompression } = block
   const stored = BLOCK_SIZE - holeLength
   if (!block.hasImage || holeLength < 0 || holeOffset + holeLength > BLOCK_SIZE) throw corrupt(record, block, 'no image, or a hole that is none')

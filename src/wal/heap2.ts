@@ -19,27 +19,21 @@ import type { WalRecord } from './record.ts'
  */
 export const XLOG_HEAP2_REWRITE = 0x00
 /** Until 16. */
+/** 17+: PRUNE_ON_ACCESS. */
 export const XLOG_HEAP2_PRUNE = 0x10
-/** Until 16. */
+/** Until 16; 17+: PRUNE_VACUUM_SCAN. */
 export const XLOG_HEAP2_VACUUM = 0x20
-/** Until 16. */
+/** Until 16; 17+: PRUNE_VACUUM_CLEANUP. */
 export const XLOG_HEAP2_FREEZE_PAGE = 0x30
-/** 17+. */
-export const XLOG_HEAP2_PRUNE_ON_ACCESS = 0x10
-/** 17+. */
-export const XLOG_HEAP2_PRUNE_VACUUM_SCAN = 0x20
-/** 17+. */
-export const XLOG_HEAP2_PRUNE_VACUUM_CLEANUP = 0x30
 export const XLOG_HEAP2_VISIBLE = 0x40
 export const XLOG_HEAP2_MULTI_INSERT = 0x50
 export const XLOG_HEAP2_LOCK_UPDATED = 0x60
 export const XLOG_HEAP2_NEW_CID = 0x70
 
-export const VISIBILITYMAP_ALL_VISIBLE = 0x01
 export const VISIBILITYMAP_ALL_FROZEN = 0x02
 export const VISIBILITYMAP_VALID_BITS = 0x03
 /** 16+. */
-export const VISIBILITYMAP_XLOG_CATALOG_REL = 0x04
+const VISIBILITYMAP_XLOG_CATALOG_REL = 0x04
 
 const SIZE_OF_MULTI_INSERT = 4
 /** SizeOfMultiInsertTuple: datalen, then an xl_heap_header. */

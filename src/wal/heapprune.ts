@@ -24,10 +24,10 @@ export const XLHP_IS_CATALOG_REL = 0x02
 /** Tuples are moved; without it line pointers alone change. */
 export const XLHP_CLEANUP_LOCK = 0x04
 export const XLHP_HAS_CONFLICT_HORIZON = 0x08
-export const XLHP_HAS_FREEZE_PLANS = 0x10
-export const XLHP_HAS_REDIRECTIONS = 0x20
-export const XLHP_HAS_DEAD_ITEMS = 0x40
-export const XLHP_HAS_NOW_UNUSED_ITEMS = 0x80
+const XLHP_HAS_FREEZE_PLANS = 0x10
+const XLHP_HAS_REDIRECTIONS = 0x20
+const XLHP_HAS_DEAD_ITEMS = 0x40
+const XLHP_HAS_NOW_UNUSED_ITEMS = 0x80
 const XLHP_VALID_FLAGS = 0xfe
 
 /** Bits of frzflags. */
@@ -35,7 +35,7 @@ export const XLH_FREEZE_XVAC = 0x02
 export const XLH_INVALID_XVAC = 0x04
 
 /** xl_heap_freeze_tuple (until 15) and xl_heap_freeze_plan (16+). */
-export const SIZE_OF_FREEZE_PLAN = 12
+const SIZE_OF_FREEZE_PLAN = 12
 
 /**
  * A PRUNE, VACUUM, FREEZE_PAGE or unified prune record of any major; refilled. Lists are positions in the record's bytes and counts;

@@ -1,6 +1,6 @@
 import { dataView } from '../common/bytes.ts'
 import { crc32cUpdate } from '../common/crc32c.ts'
-import { CorruptionError } from '../common/errors.ts'
+import { assert, CorruptionError } from '../common/errors.ts'
 import { type WalPosition, formatWalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import {
@@ -162,7 +162,7 @@ export class WalReader {
    * Goes on at `position` without the bytes up to there: after a switch of segments they are of no use, so {@link pending} is there already.
    */
   skipTo(position: WalPosition): void {
-    if (position < this.fed || position > this.pending) throw new RangeError(`the bytes before ${formatWalPosition(position)} are needed`)
+    assert(position >= this.fed && position <= this.pending, `the bytes before ${formatWalPosition(position)} are needed`)
     this.adopt(EMPTY, position - this.base)
   }
 

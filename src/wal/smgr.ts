@@ -14,7 +14,7 @@ export const XLOG_SMGR_TRUNCATE = 0x20
 
 export const SMGR_TRUNCATE_HEAP = 0x01
 export const SMGR_TRUNCATE_VM = 0x02
-export const SMGR_TRUNCATE_FSM = 0x04
+const SMGR_TRUNCATE_FSM = 0x04
 
 export interface SmgrCreate {
   locator: RelFileLocator

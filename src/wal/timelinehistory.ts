@@ -1,4 +1,4 @@
-import { CorruptionError } from '../common/errors.ts'
+import { assert, CorruptionError } from '../common/errors.ts'
 import { type WalPosition, formatWalPosition, parseLsn, walPosition } from '../common/ids.ts'
 
 /*
@@ -57,7 +57,7 @@ export function parseHistory(text: string, timeline: number): TimelineHistory {
 /** tliOfPointInHistory: the timeline of the byte at `position`. */
 export function timelineAt(history: TimelineHistory, position: WalPosition): TimelineEntry {
   const found = history.find(entry => entry.begin <= position && position < entry.end)
-  if (found === undefined) throw new RangeError(`no timeline at ${formatWalPosition(position)}`)
+  assert(found !== undefined, `no timeline at ${formatWalPosition(position)}`)
   return found
 }
 

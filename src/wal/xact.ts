@@ -37,7 +37,7 @@ const XACT_XINFO_HAS_SUBXACTS = 0x002
 const XACT_XINFO_HAS_RELFILELOCATORS = 0x004
 const XACT_XINFO_HAS_INVALS = 0x008
 const XACT_XINFO_HAS_TWOPHASE = 0x010
-export const XACT_XINFO_HAS_ORIGIN = 0x020
+const XACT_XINFO_HAS_ORIGIN = 0x020
 const XACT_XINFO_HAS_AE_LOCKS = 0x040
 const XACT_XINFO_HAS_GID = 0x080
 const XACT_XINFO_HAS_DROPPED_STATS = 0x100
@@ -56,7 +56,7 @@ const RELFILE_SIZE = 12
 const INVALIDATION_MESSAGE_SIZE = 16
 
 /** Size of xl_xact_stats_item: kind, database, object id; that is a 64-bit one since 18. 14 has none. */
-export function statsItemSize(major: PgMajor): number {
+function statsItemSize(major: PgMajor): number {
   return major >= 18 ? 16 : 12
 }
 

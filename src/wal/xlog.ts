@@ -34,8 +34,7 @@ export const XLOG_OVERWRITE_CONTRECORD = 0xd0
 export const XLOG_CHECKPOINT_REDO = 0xe0
 
 export const WAL_LEVEL_MINIMAL = 0
-export const WAL_LEVEL_REPLICA = 1
-export const WAL_LEVEL_LOGICAL = 2
+const WAL_LEVEL_LOGICAL = 2
 
 const MAXFNAMELEN = 64
 

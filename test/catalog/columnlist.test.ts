@@ -1,7 +1,7 @@
 /** Columns as CREATE TABLE has them: types, what is passed over, what is refused. What a server's own format_type writes is in test/oracle/inspectfile.test.ts. */
 import { describe, expect, test } from 'vitest'
 import { parseColumnList } from '../../src/catalog/columnlist.ts'
-import { ParseError } from '../../src/datum/codec.ts'
+import { ColumnListError } from '../../src/catalog/columnlisterror.ts'
 
 /** `name type(typmod)` of each, the array types with their underscore. */
 function read(text: string): string[] {
@@ -56,7 +56,7 @@ describe('column lists', () => {
     ['id double', /'precision' is expected at the end/],
     ['"" int', /an empty name/],
   ])('%s is refused', (text, message) => {
-    expect(() => parseColumnList(text)).toThrow(ParseError)
+    expect(() => parseColumnList(text)).toThrow(ColumnListError)
     expect(() => parseColumnList(text)).toThrow(message)
   })
 })

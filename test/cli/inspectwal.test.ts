@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { closeSessions, majors, type Session, withCluster } from '../support/oracle.ts'
 import { pgWaldumps } from '../support/systempostgres.ts'
-import { handleSignals } from '../../src/io/interruption.ts'
+import { handleSignals } from '../../src/io/process/interruption.ts'
 import { ltap, type Ran } from './streams.ts'
 
 const SQL = `

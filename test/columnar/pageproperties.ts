@@ -88,145 +88,149 @@ function forEachRow(t: ArbitraryTable, visit: (row: number, tuple: ArbitraryTupl
 
 /** The laws of transcoding over arbitrary tables and pages, `runs` times each. */
 export function pageProperties(runs: number): void {
-  describe('arbitrary pages', () => {
-    test('rebuild(transcode(pages)) = canonical(pages)', () => {
-      fc.assert(fc.property(TABLES, fc.constantFrom('none' as const, 'zstd' as const, 'snappy' as const), (t, compression) => {
-        const pages = joined(t.pages)
-        const file = transcodePages(relationOf(t.desc, t.pages.length), pages, transcodeOptions({ toast: t.toast, compression }))
-        expectEqualPages(rebuildPages(file.parquet), canonicalPages(pages))
-        expect(file.lanes.pages).toBe(t.pages.length)
-        expect(file.damaged).toEqual([])
-      }), { numRuns: runs })
-    })
+  describe('arbitrary pages', () => roundTrips(runs))
+  describe('generated code and interpreter', () => sameCode(runs))
+  describe('lanes', () => lanes(runs))
+}
 
-    test('with checksums, rebuilt pages carry theirs', () => {
-      fc.assert(fc.property(SMALL, (t) => {
-        const pages = joined(t.pages)
-        const wanted = canonicalPages(pages)
-        for (const from of [pages, wanted]) {
-          t.pages.forEach((_, block) => {
-            const page = from.subarray(block * 8192, (block + 1) * 8192)
-            if (page.some((byte) => byte !== 0)) new DataView(page.buffer, page.byteOffset).setUint16(8, pageChecksum(page, block), true)
-          })
-        }
-        const file = transcodePages(relationOf(t.desc, t.pages.length), pages, transcodeOptions({ toast: t.toast, checksums: true }))
-        expectEqualPages(rebuildPages(file.parquet), wanted)
-      }), { numRuns: runs / 2 })
-    })
-
-    test('the same file again, from the same pages and from canonical ones', () => {
-      fc.assert(fc.property(SMALL, (t) => {
-        const pages = joined(t.pages)
-        const make = (from: Uint8Array): Uint8Array =>
-          transcodePages(relationOf(t.desc, t.pages.length), from, transcodeOptions({ toast: t.toast })).parquet
-        const file = make(pages)
-        expect(Buffer.compare(make(pages.slice()), file)).toBe(0)
-        expect(Buffer.compare(make(canonicalPages(pages)), file)).toBe(0)
-      }), { numRuns: runs / 2 })
-    })
+function roundTrips(runs: number): void {
+  test('rebuild(transcode(pages)) = canonical(pages)', () => {
+    fc.assert(fc.property(TABLES, fc.constantFrom('none' as const, 'zstd' as const, 'snappy' as const), (t, compression) => {
+      const pages = joined(t.pages)
+      const file = transcodePages(relationOf(t.desc, t.pages.length), pages, transcodeOptions({ toast: t.toast, compression }))
+      expectEqualPages(rebuildPages(file.parquet), canonicalPages(pages))
+      expect(file.lanes.pages).toBe(t.pages.length)
+      expect(file.damaged).toEqual([])
+    }), { numRuns: runs })
   })
 
-  describe('generated code and interpreter', () => {
-    test('decode the same values', () => {
-      let declined = 0
-      let decoded = 0
-      fc.assert(fc.property(TABLES, fc.constantFrom(0, 2), (t, scale) => {
-        const schema = schemaOf(t, Object.fromEntries(t.columns.map(({ attribute }) => [attribute.attnum, scale])))
-        const sides = [true, false].map((generate) => {
-          const batch = new Batch(schema)
-          const tuples = new TupleDecoder(batch, new PageFormer(batch, false).tuples, t.toast, false)
-          const code = generate ? generateDecoder(schema, batch, tuples) : undefined
-          return { batch, decoder: new PageDecoder(batch, tuples, VISIBILITY, () => {}, code) }
-        })
-        const canonical = newPageBuffer()
-        const words = wordsOf(joined(t.pages))
+  test('with checksums, rebuilt pages carry theirs', () => {
+    fc.assert(fc.property(SMALL, (t) => {
+      const pages = joined(t.pages)
+      const wanted = canonicalPages(pages)
+      for (const from of [pages, wanted]) {
         t.pages.forEach((_, block) => {
-          canonicalPage(words, block * 2048, canonical)
-          const before = sides.map(({ batch }) => batch.rows)
-          const [generated, interpreted] = sides.map(({ decoder }) => decoder.decode(canonical, block, false))
-          expect(interpreted).toBe(true)
-          decoded++
-          if (generated && formsBack(sides[0]!.batch, before[0]!, block, canonical.bytes)) return
-          declined++
-          sides.forEach(({ batch }, i) => batch.truncate(before[i]!))
+          const page = from.subarray(block * 8192, (block + 1) * 8192)
+          if (page.some((byte) => byte !== 0)) new DataView(page.buffer, page.byteOffset).setUint16(8, pageChecksum(page, block), true)
         })
-        expect([...valuesOf(sides[0]!.batch)]).toEqual([...valuesOf(sides[1]!.batch)])
-      }), { numRuns: runs })
-      // Missing values, more attributes than the descriptor's and what does not form back go to the interpreter; the rest does not.
-      expect(decoded - declined).toBeGreaterThan(decoded / 10)
-    })
-
-    test('form the same pages', () => {
-      fc.assert(fc.property(TABLES, fc.constantFrom(0, 2), (t, scale) => {
-        const schema = schemaOf(t, Object.fromEntries(t.columns.map(({ attribute }) => [attribute.attnum, scale])))
-        const { batch } = transcodeBatch(t, schema)
-        const formers = [new PageFormer(batch, true), new PageFormer(batch, false)]
-        const page = newPageBuffer()
-        let first = 0
-        t.pages.forEach(({ bytes }, block) => {
-          const rows = rowsOf(bytes)
-          for (const former of formers) {
-            expect(former.form(first, first + rows, block, page)).toBe('canonical')
-            expectEqualPages(page.bytes, canonicalOf(bytes))
-          }
-          first += rows
-        })
-        expect(first).toBe(batch.rows)
-      }), { numRuns: runs })
-    })
-  })
-
-  describe('lanes', () => {
-    test('hidden rows are structure rows and those that the visibility rule hides', () => {
-      fc.assert(fc.property(SMALL, (t) => {
-        const { transcoder, batch } = transcodeBatch(t, schemaOf(t))
-        const hidden: number[] = []
-        const rows = forEachRow(t, (row, tuple) => {
-          if (!tuple || !VISIBILITY.isVisible(tuple.xmin, tuple.xmax, tuple.infomask)) hidden.push(row)
-        })
-        expect(batch.rows).toBe(rows)
-        expect(transcoder.hidden).toEqual(hidden)
-        const file = transcodePages(relationOf(t.desc, t.pages.length), joined(t.pages), transcodeOptions({ toast: t.toast }))
-        const group = file.hidden && readParquet(file.hidden).readRowGroup(0)
-        const position = (row: number): number => Number(valueAt(group!.columns[0]!, { kind: 'long' }, row))
-        expect(Array.from({ length: group?.rows ?? 0 }, (_, row) => position(row))).toEqual(hidden)
-      }), { numRuns: runs / 2 })
-    })
-
-    test('column and overflow hold what the codec makes of each value alone; what is not NULL is not NULL in both', () => {
-      fc.assert(fc.property(TABLES, (t) => {
-        const schema = schemaOf(t)
-        const { batch } = transcodeBatch(t, schema)
-        forEachRow(t, (row, tuple) => {
-          for (const [i, plan] of schema.attributes.entries()) {
-            if (plan.column) expect([row, i, ...foundIn(batch, plan, row)]).toEqual([row, i, ...expectedOf(t, plan, i, tuple)])
-          }
-        })
-      }), { numRuns: runs })
-    })
-
-    function foundIn(batch: Batch, { column }: AttributePlan, row: number): [Value, string | null] {
-      const text = column!.overflow < 0 ? undefined : batch.overflow[column!.overflow]!
-      const value = valueAt(batch.columns[column!.index]!, column!.codec.column, row)
-      return [value, !text || text.isNull(row) ? null : Buffer.from(text.view(row)).toString('latin1')]
-    }
-
-    function expectedOf(t: ArbitraryTable, { column }: AttributePlan, i: number, tuple: ArbitraryTuple | undefined): [Value, string | null] {
-      if (!tuple || tuple.extra > 0) return [null, null]
-      const value = tuple.values[i]
-      const payload = value === undefined ? t.columns[i]!.missing : value?.payload
-      if (!payload) return [null, null]
-      const { codec, overflow } = column!
-      if (value?.form === 'dangling' && !t.columns[i]!.attribute.plain) {
-        return [null, overflow < 0 ? null : expect.stringMatching(/^\\x0112/) as string]
       }
-      const vector: Vector = newVector(codec.column)
-      const native = codec.decode(payload, 0, payload.length, vector)
-      const text = new ByteWriter()
-      if (!native) codec.text(payload, 0, payload.length, text)
-      const found = valueAt(vector, codec.column, 0)
-      expect(native ? found !== null : codec.overflows).toBe(true)
-      return [found, native ? null : Buffer.from(text.take()).toString('latin1')]
-    }
+      const file = transcodePages(relationOf(t.desc, t.pages.length), pages, transcodeOptions({ toast: t.toast, checksums: true }))
+      expectEqualPages(rebuildPages(file.parquet), wanted)
+    }), { numRuns: runs / 2 })
   })
+
+  test('the same file again, from the same pages and from canonical ones', () => {
+    fc.assert(fc.property(SMALL, (t) => {
+      const pages = joined(t.pages)
+      const make = (from: Uint8Array): Uint8Array =>
+        transcodePages(relationOf(t.desc, t.pages.length), from, transcodeOptions({ toast: t.toast })).parquet
+      const file = make(pages)
+      expect(Buffer.compare(make(pages.slice()), file)).toBe(0)
+      expect(Buffer.compare(make(canonicalPages(pages)), file)).toBe(0)
+    }), { numRuns: runs / 2 })
+  })
+}
+
+function sameCode(runs: number): void {
+  test('decode the same values', () => {
+    let declined = 0
+    let decoded = 0
+    fc.assert(fc.property(TABLES, fc.constantFrom(0, 2), (t, scale) => {
+      const schema = schemaOf(t, Object.fromEntries(t.columns.map(({ attribute }) => [attribute.attnum, scale])))
+      const sides = [true, false].map((generate) => {
+        const batch = new Batch(schema)
+        const tuples = new TupleDecoder(batch, new PageFormer(batch, false).tuples, t.toast, false)
+        const code = generate ? generateDecoder(schema, batch, tuples) : undefined
+        return { batch, decoder: new PageDecoder(batch, tuples, VISIBILITY, () => {}, code) }
+      })
+      const canonical = newPageBuffer()
+      const words = wordsOf(joined(t.pages))
+      t.pages.forEach((_, block) => {
+        canonicalPage(words, block * 2048, canonical)
+        const before = sides.map(({ batch }) => batch.rows)
+        const [generated, interpreted] = sides.map(({ decoder }) => decoder.decode(canonical, block, false))
+        expect(interpreted).toBe(true)
+        decoded++
+        if (generated && formsBack(sides[0]!.batch, before[0]!, block, canonical.bytes)) return
+        declined++
+        sides.forEach(({ batch }, i) => batch.truncate(before[i]!))
+      })
+      expect([...valuesOf(sides[0]!.batch)]).toEqual([...valuesOf(sides[1]!.batch)])
+    }), { numRuns: runs })
+    // Missing values, more attributes than the descriptor's and what does not form back go to the interpreter; the rest does not.
+    expect(decoded - declined).toBeGreaterThan(decoded / 10)
+  })
+
+  test('form the same pages', () => {
+    fc.assert(fc.property(TABLES, fc.constantFrom(0, 2), (t, scale) => {
+      const schema = schemaOf(t, Object.fromEntries(t.columns.map(({ attribute }) => [attribute.attnum, scale])))
+      const { batch } = transcodeBatch(t, schema)
+      const formers = [new PageFormer(batch, true), new PageFormer(batch, false)]
+      const page = newPageBuffer()
+      let first = 0
+      t.pages.forEach(({ bytes }, block) => {
+        const rows = rowsOf(bytes)
+        for (const former of formers) {
+          expect(former.form(first, first + rows, block, page)).toBe('canonical')
+          expectEqualPages(page.bytes, canonicalOf(bytes))
+        }
+        first += rows
+      })
+      expect(first).toBe(batch.rows)
+    }), { numRuns: runs })
+  })
+}
+
+function lanes(runs: number): void {
+  test('hidden rows are structure rows and those that the visibility rule hides', () => {
+    fc.assert(fc.property(SMALL, (t) => {
+      const { transcoder, batch } = transcodeBatch(t, schemaOf(t))
+      const hidden: number[] = []
+      const rows = forEachRow(t, (row, tuple) => {
+        if (!tuple || !VISIBILITY.isVisible(tuple.xmin, tuple.xmax, tuple.infomask)) hidden.push(row)
+      })
+      expect(batch.rows).toBe(rows)
+      expect(transcoder.hidden).toEqual(hidden)
+      const file = transcodePages(relationOf(t.desc, t.pages.length), joined(t.pages), transcodeOptions({ toast: t.toast }))
+      const group = file.hidden && readParquet(file.hidden).readRowGroup(0)
+      const position = (row: number): number => Number(valueAt(group!.columns[0]!, { kind: 'long' }, row))
+      expect(Array.from({ length: group?.rows ?? 0 }, (_, row) => position(row))).toEqual(hidden)
+    }), { numRuns: runs / 2 })
+  })
+
+  test('column and overflow hold what the codec makes of each value alone; what is not NULL is not NULL in both', () => {
+    fc.assert(fc.property(TABLES, (t) => {
+      const schema = schemaOf(t)
+      const { batch } = transcodeBatch(t, schema)
+      forEachRow(t, (row, tuple) => {
+        for (const [i, plan] of schema.attributes.entries()) {
+          if (plan.column) expect([row, i, ...foundIn(batch, plan, row)]).toEqual([row, i, ...expectedOf(t, plan, i, tuple)])
+        }
+      })
+    }), { numRuns: runs })
+  })
+}
+
+function foundIn(batch: Batch, { column }: AttributePlan, row: number): [Value, string | null] {
+  const text = column!.overflow < 0 ? undefined : batch.overflow[column!.overflow]!
+  const value = valueAt(batch.columns[column!.index]!, column!.codec.column, row)
+  return [value, !text || text.isNull(row) ? null : Buffer.from(text.view(row)).toString('latin1')]
+}
+
+function expectedOf(t: ArbitraryTable, { column }: AttributePlan, i: number, tuple: ArbitraryTuple | undefined): [Value, string | null] {
+  if (!tuple || tuple.extra > 0) return [null, null]
+  const value = tuple.values[i]
+  const payload = value === undefined ? t.columns[i]!.missing : value?.payload
+  if (!payload) return [null, null]
+  const { codec, overflow } = column!
+  if (value?.form === 'dangling' && !t.columns[i]!.attribute.plain) {
+    return [null, overflow < 0 ? null : expect.stringMatching(/^\\x0112/) as string]
+  }
+  const vector: Vector = newVector(codec.column)
+  const native = codec.decode(payload, 0, payload.length, vector)
+  const text = new ByteWriter()
+  if (!native) codec.text(payload, 0, payload.length, text)
+  const found = valueAt(vector, codec.column, 0)
+  expect(native ? found !== null : codec.overflows).toBe(true)
+  return [found, native ? null : Buffer.from(text.take()).toString('latin1')]
 }

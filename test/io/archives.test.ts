@@ -317,7 +317,8 @@ describe('backups', () => {
       return seeded(dir)
     }
     const relation = { name: 'base/5/1', content: new Uint8Array(8192) }
-    await expect(attempt(tarOf({ name: 'PG_VERSION', type: '2', link: '/etc/passwd' }))).rejects.toThrow(/UnsupportedError|backup.tar: PG_VERSION is a link, without the content; pack the backup with that \(tar -h\) \(file .*base.tar, byte 0\)/)
+    await expect(attempt(tarOf({ name: 'PG_VERSION', type: '2', link: '/etc/passwd' }))).rejects
+      .toThrow(/UnsupportedError|backup.tar: PG_VERSION is a link, without the content; pack the backup with that \(tar -h\) \(file .*base.tar, byte 0\)/)
     for (const name of ['base', 'pg_xact', 'base/5']) await expect(attempt(tarOf({ name, type: '2', link: '/elsewhere' }))).rejects.toThrow(/backup.tar: .* is a link/)
     for (const type of ['1', '3', '4', '6']) await expect(attempt(tarOf({ name: 'base/5/1', type }))).rejects.toThrow(/backup.tar: base\/5\/1 is a/)
     await expect(attempt(tarOf(relation, relation))).rejects.toThrow(/backup.tar: base\/5\/1 is there twice \(.*byte 8704\)/)

@@ -122,7 +122,8 @@ const STATEMENTS: Readonly<Record<string, readonly (readonly [sql: string, outco
   EXPORT: [["EXPORT DATABASE '$outside/export'", READ_ONLY]],
   PRAGMA: [
     ["PRAGMA table_info('orders')", /^cid,name/], ['PRAGMA table_info(public . "orders");', /^cid,name/],
-    ["PRAGMA table_info('orders''); COPY (SELECT 1) TO ''$out''; --')", NOT_UNDERSTOOD], ["SELECT * FROM pragma_table_info('or' || 'ders')", /plain text/], ['PRAGMA show_tables', 'schema,name\npublic,orders\npublic,other\n'], ['pragma version;', /^library_version/],
+    ["PRAGMA table_info('orders''); COPY (SELECT 1) TO ''$out''; --')", NOT_UNDERSTOOD],
+    ["SELECT * FROM pragma_table_info('or' || 'ders')", /plain text/], ['PRAGMA show_tables', 'schema,name\npublic,orders\npublic,other\n'], ['pragma version;', /^library_version/],
     ["PRAGMA import_database('$outside')", /Permission Error|PRAGMA is refused/], ["PRAGMA copy_database('shop', 'memory')", READ_ONLY],
     ['PRAGMA enable_profiling', READ_ONLY], ["PRAGMA profiling_output='$out'", READ_ONLY], ["PRAGMA log_query_path='$out'", READ_ONLY],
     ["PRAGMA table_info('orders'); COPY (SELECT 1) TO '$out'", /refused|Permission/], ['PRAGMA force_checkpoint', READ_ONLY],

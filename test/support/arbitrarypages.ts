@@ -85,14 +85,14 @@ const manyColumns = fc.array(narrowType, { minLength: 118, maxLength: 200 })
   .map((types) => types.map((type) => ({ type, fate: 9, plain: false, missing: new Uint8Array(0) })))
 
 /** Up to `most` columns of any types; seldom more than the generated code takes. */
-export function columns(most: number): fc.Arbitrary<ArbitraryColumn[]> {
+function columns(most: number): fc.Arbitrary<ArbitraryColumn[]> {
   const few = fc.array(column, { maxLength: most, size: 'max' })
   return fc.oneof({ weight: 30, arbitrary: few }, { weight: 1, arbitrary: manyColumns })
     .map((list) => list.map(({ type, fate, plain, missing }, i) =>
       columnOf(type, i + 1, fate, plain, fate === 2 || fate === 3 ? missing : undefined)))
 }
 
-export function descOf(list: readonly ArbitraryColumn[]): TupleDesc {
+function descOf(list: readonly ArbitraryColumn[]): TupleDesc {
   const types = new Map<number, TypeDef>()
   for (const { type, attribute } of list) if (!attribute.dropped) for (const def of type.defs) types.set(def.oid, def)
   return { attributes: list.map(({ attribute }) => attribute), types: [...types.values()] }

@@ -207,13 +207,13 @@ export function readControl(dataDir: string): { major: PgMajor; control: Control
   return { major, control, start: walPosition(control.redo) }
 }
 
-export function serverSettings({ walLogHints, walCompression, fullPageWrites, walLevel }: ServerVariant): Record<string, string> {
+function serverSettings({ walLogHints, walCompression, fullPageWrites, walLevel }: ServerVariant): Record<string, string> {
   const compression = walCompression === 'pglz' ? 'on' : walCompression
   const onOff = (on: boolean) => (on ? 'on' : 'off')
   return { ...QUIET, wal_log_hints: onOff(walLogHints), wal_compression: compression, full_page_writes: onOff(fullPageWrites), wal_level: walLevel }
 }
 
-export function checksumArgs(major: number, checksums: boolean): string[] {
+function checksumArgs(major: number, checksums: boolean): string[] {
   if (checksums) return ['--data-checksums']
   return major >= 18 ? ['--no-data-checksums'] : []
 }

@@ -55,7 +55,7 @@ export function redoCase(found: RecoveryCase, hooks: RedoHooks = {}, canonical =
   return { store, records }
 }
 
-export function makeCanonical({ bytes, words }: MemoryPage): void {
+function makeCanonical({ bytes, words }: MemoryPage): void {
   const page = newPageBuffer()
   canonicalPage(words, 0, page)
   bytes.set(page.bytes)

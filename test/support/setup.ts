@@ -1,6 +1,6 @@
 /** Setup of every test file. fast-check draws from the run's seed where a test names none. */
 import { configureGlobal } from 'fast-check'
-import { keepThreadPoolAwake } from '../../src/io/threadpool.ts'
+import { keepThreadPoolAwake } from '../../src/io/process/threadpool.ts'
 import { TEST_SEED } from './random.ts'
 
 keepThreadPoolAwake()

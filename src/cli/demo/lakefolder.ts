@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
-import { createFolder, writeFile } from '../../io/create.ts'
-import { FolderLock, LOCK_NAME } from '../../io/folderlock.ts'
+import { createFolder, writeFile } from '../../io/disk/create.ts'
+import { FolderLock, LOCK_NAME } from '../../io/disk/folderlock.ts'
 import { MANIFEST_NAME, VIEWS_NAME } from '../../lake/manifest.ts'
 
 const MARKER_NAME = 'ltap-demo.txt'

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Attribute } from '../../catalog/tupledesc.ts'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
+import { assert } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { readHeapFile } from '../../io/datadir/heapfile.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
@@ -75,12 +76,12 @@ export function picturePage({ pgdata, lake, relation, tuple }: PictureSource, pa
 
 function readPage(path: string, block: number): Uint8Array {
   for (const { page } of readHeapFile(path, block)) return page.slice()
-  throw new RangeError(`no block ${block}`)
+  assert(false, `no block ${block}`)
 }
 
 function rebuildPage(lake: string, { files }: LakeRelation, block: number): { page: Uint8Array; attributes: readonly Attribute[] } {
   const file = files.find(({ firstBlock, blockCount }) => block >= firstBlock && block < firstBlock + blockCount)
-  if (!file) throw new RangeError(`no file of the lake holds block ${block}`)
+  assert(file !== undefined, `no file of the lake holds block ${block}`)
   const rebuilder = new PageRebuilder(readFileSync(join(lake, file.path)))
   let found = new Uint8Array(BLOCK_SIZE)
   rebuilder.rebuild((number, page) => {

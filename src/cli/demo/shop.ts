@@ -9,7 +9,7 @@ export interface LoadStep {
 export const DATABASE = 'shop'
 /** This order is deleted and brought back. */
 export const DELETED_ORDER = 1011
-export const LINES_PER_ORDER = 5
+const LINES_PER_ORDER = 5
 /** So that {@link DELETED_ORDER} exists. */
 export const ROWS_MIN = 10_000
 

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path'
-import { onEnd, stopIfEnding } from '../../io/interruption.ts'
+import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { FAST_SETTINGS, PostgresCluster } from '../../server/postgres.ts'
 import type { LakeFolder } from './lakefolder.ts'
 

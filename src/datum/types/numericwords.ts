@@ -13,9 +13,9 @@ import { CorruptionError } from '../../common/errors.ts'
 /** The words hold the value exactly. */
 export const NUMERIC_EXACT = 0
 /** NaN or ±Infinity: no words written. */
-export const NUMERIC_SPECIAL = 1
+const NUMERIC_SPECIAL = 1
 /** Needs more digits than the precision: no words written. */
-export const NUMERIC_RANGE = 2
+const NUMERIC_RANGE = 2
 /** More fractional digits than the scale: the words hold the value rounded half to even. */
 export const NUMERIC_ROUNDED = 3
 

@@ -11,7 +11,7 @@ import { progressOf } from '../pagestore/replaystate.ts'
 import {
   type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
 } from './datadir.ts'
-import { readFile } from './files.ts'
+import { readFile } from '../disk/files.ts'
 import { guessControl } from './guesscontrol.ts'
 
 /** A checkpoint record of 14 to 18: header, main data header, CheckPoint. */

@@ -7,9 +7,9 @@ import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE } from '../../common/rel.ts'
 import { type PreparedTransaction, parseTwoPhaseFile } from '../../xact/twophase.ts'
 import { STATE_FILE } from '../pagestore/statefile.ts'
 import { type ControlFile, parseControlFile } from '../../catalog/controlfile.ts'
-import { isMissing, listDir, readFile, readIfThere } from './files.ts'
+import { isMissing, listDir, readFile, readIfThere } from '../disk/files.ts'
 import { refuseRunningServer } from './lockfile.ts'
-import { directoryPath } from './places.ts'
+import { directoryPath } from '../disk/places.ts'
 
 /** Files that tell that the data directory is a backup or a standby, whose pages are not yet what pg_control says. */
 const RECOVERY_FILES = ['backup_label', 'recovery.signal', 'standby.signal']

@@ -8,7 +8,7 @@ import { isZeroPage, PAGESIZE_VERSION, PD_CHECKSUM, PD_PAGESIZE_VERSION, readPag
 import { readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 import { guessTransactions } from './guesstransactions.ts'
 import { catalogVersionOf, type ControlFile } from '../../catalog/controlfile.ts'
-import { listDir, readPart } from './files.ts'
+import { listDir, readPart } from '../disk/files.ts'
 import { listRelationFiles } from './relationfiles.ts'
 import { RelationFork } from './segments.ts'
 

@@ -5,7 +5,7 @@ import { BLOCK_SIZE } from '../../common/rel.ts'
 import { CLOG_XACTS_PER_PAGE, statusBits } from '../../xact/clog.ts'
 import { FIRST_MULTIXACT_ID, memberPage, memberXidStart, multiOffsetPage, multiOffsetStart } from '../../xact/multixactlayout.ts'
 import { SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
-import { listDir } from './files.ts'
+import { listDir } from '../disk/files.ts'
 import type { ControlFile } from '../../catalog/controlfile.ts'
 import { FileSlru } from './slru.ts'
 

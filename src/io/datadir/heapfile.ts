@@ -2,8 +2,8 @@ import { closeSync } from 'node:fs'
 import { basename } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
-import { fileError, readFully } from './files.ts'
-import { openRegular, statRegular } from './regularfile.ts'
+import { fileError, readFully } from '../disk/files.ts'
+import { openRegular, statRegular } from '../disk/regularfile.ts'
 
 /** A page of one segment file. */
 export interface FilePage {

@@ -2,8 +2,8 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
 import { utf8Decode } from '../../common/utf8.ts'
-import { readIfThere } from './files.ts'
-import { attachedTo, isAlive, looksLikeServer, processesIn, programOf, startOf, workingDirectory } from './processes.ts'
+import { readIfThere } from '../disk/files.ts'
+import { attachedTo, isAlive, looksLikeServer, processesIn, programOf, startOf, workingDirectory } from '../disk/processes.ts'
 
 /*
  * postmaster.pid (pidfile.h), a line each: process id, negated for a single-user server; data directory; when the server began, in

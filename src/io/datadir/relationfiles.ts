@@ -1,4 +1,4 @@
-import { listDir } from './files.ts'
+import { listDir } from '../disk/files.ts'
 
 /*
  * File names of relations (relpath.c), relNumber decimal:

@@ -4,8 +4,8 @@ import { assert, CorruptionError } from '../../common/errors.ts'
 import type { BlockNumber } from '../../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import type { PageSource } from '../../page/pagesource.ts'
-import { fileError, isMissing, readFully } from './files.ts'
-import { openRegular, statRegular } from './regularfile.ts'
+import { fileError, isMissing, readFully } from '../disk/files.ts'
+import { openRegular, statRegular } from '../disk/regularfile.ts'
 
 const MAX_OPEN_SEGMENTS = 4
 

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruPages } from '../../xact/slru.ts'
-import { readPart } from './files.ts'
+import { readPart } from '../disk/files.ts'
 
 /** pg_xact, pg_multixact/offsets or pg_multixact/members: files of 32 pages named by segment number in hex. Keeps no file open. */
 export class FileSlru implements SlruPages {

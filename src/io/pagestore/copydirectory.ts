@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileError, listDir } from '../datadir/files.ts'
-import { copyFile } from '../create.ts'
+import { fileError, listDir } from '../disk/files.ts'
+import { copyFile } from '../disk/create.ts'
 
 /** Files of a database directory that a page store keeps: forks but the free space map, the relation map, the version. */
 const KEPT_FILE = /^(?:\d+(?:_(?:vm|init))?(?:\.\d+)?|pg_filenode\.map|PG_VERSION)$/

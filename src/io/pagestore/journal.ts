@@ -5,10 +5,10 @@ import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError, withPosition } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
-import { fileError, isMissing, readFully } from '../datadir/files.ts'
-import { openRegular } from '../datadir/regularfile.ts'
+import { fileError, isMissing, readFully } from '../disk/files.ts'
+import { openRegular } from '../disk/regularfile.ts'
 import { parseOp, type StoreOp } from './ops.ts'
-import { createFile, writeFully } from '../create.ts'
+import { createFile, writeFully } from '../disk/create.ts'
 import { syncDirectory } from './storefiles.ts'
 
 /*

@@ -8,14 +8,14 @@ import { utf8Encode } from '../../common/utf8.ts'
 import type { DatabaseDirectory, RedoStore } from '../../redo/store.ts'
 import { FSM_FORK, INIT_FORK, MAIN_FORK } from '../../wal/record.ts'
 import type { TransactionStore } from '../../xact/store.ts'
-import { fileError, listDir } from '../datadir/files.ts'
-import type { FolderLock } from '../folderlock.ts'
+import { fileError, listDir } from '../disk/files.ts'
+import type { FolderLock } from '../disk/folderlock.ts'
 import { copyDirectoryFiles } from './copydirectory.ts'
 import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
 import { JournalWriter, readJournal, removeJournal } from './journal.ts'
 import type { OpSink } from './ops.ts'
-import { directoryPath, tablespacePath } from '../datadir/places.ts'
+import { directoryPath, tablespacePath } from '../disk/places.ts'
 import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
 import { EVENTS_FILE, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
@@ -31,7 +31,7 @@ const DEFAULT_CACHE_BYTES = 256 * 1024 * 1024
 const EVENTS_MAX = 65536
 const SLRU_PAGES_MAX = 2048
 /** Database directories copied since the last flush wait here. */
-export const STAGING = 'ltap/copy'
+const STAGING = 'ltap/copy'
 
 export interface PageStoreOptions {
   /** Memory for pages, default 256 MiB. A record in the middle of its changes may use a little more. */

@@ -2,7 +2,7 @@ import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruStore } from '../../xact/store.ts'
-import { listDir } from '../datadir/files.ts'
+import { listDir } from '../disk/files.ts'
 import type { OpSink } from './ops.ts'
 import type { StoreFiles } from './storefiles.ts'
 

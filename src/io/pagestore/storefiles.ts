@@ -2,8 +2,8 @@ import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, r
 import { dirname, join } from 'node:path'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
-import { fileError, isMissing, readFully } from '../datadir/files.ts'
-import { createFile, createFolder, openForWriting, refuseLinks, writeFile, writeFully } from '../create.ts'
+import { fileError, isMissing, readFully } from '../disk/files.ts'
+import { createFile, createFolder, openForWriting, refuseLinks, writeFile, writeFully } from '../disk/create.ts'
 import type { StoreOp } from './ops.ts'
 
 const SEGMENT_BYTES = SEGMENT_BLOCKS * BLOCK_SIZE

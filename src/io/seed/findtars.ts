@@ -4,7 +4,7 @@ import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import { parseHistoryName, parseSegmentName } from '../../wal/segment.ts'
 import { COMPRESSIONS, type Compression, splitCompression, splitUnread } from '../../common/compression/format.ts'
-import { fileError, isMissing, listDir } from '../datadir/files.ts'
+import { fileError, isMissing, listDir } from '../disk/files.ts'
 import { isTar, readTar } from './tarfile.ts'
 
 /** Of a folder with more files than these, only those are looked into that are called `.tar`. */

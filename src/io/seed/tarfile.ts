@@ -5,8 +5,8 @@ import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { decompressHead } from '../compression/decompress.ts'
 import { type Compression, compressionOf, refuseOpenPgp, splitCompression } from '../../common/compression/format.ts'
 import { decompressors } from '../compression/streams.ts'
-import { fileError, readFully } from '../datadir/files.ts'
-import { openRegular } from '../datadir/regularfile.ts'
+import { fileError, readFully } from '../disk/files.ts'
+import { openRegular } from '../disk/regularfile.ts'
 import { corrupt, isTarHeader, isZero, parseLongName, parsePax, parseTarHeader, relativeName, TAR_BLOCK, type TarType } from './tarheader.ts'
 
 const READ_BYTES = 1 << 18

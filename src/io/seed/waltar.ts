@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
-import { ScratchFolder } from '../scratchfolder.ts'
+import { ScratchFolder } from '../disk/scratchfolder.ts'
 import { findWalTar } from './findtars.ts'
 import { EXTRACTED_WAL, extractWal } from './seedtar.ts'
 

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
-import { fileError } from '../datadir/files.ts'
+import { fileError } from '../disk/files.ts'
 import { parseArchiveName } from './archivename.ts'
 
 /** Folders of segments inside an archive: a log id of pgBackRest and Barman. */

@@ -4,7 +4,7 @@ import { firstHistory, parseHistory, type TimelineEntry, type TimelineHistory } 
 import { historyName, segmentName, segmentNumber } from '../../wal/segment.ts'
 import { COMPRESSIONS, compressionOf } from '../../common/compression/format.ts'
 import { decompressFile } from '../compression/decompress.ts'
-import { readFile } from '../datadir/files.ts'
+import { readFile } from '../disk/files.ts'
 import { archiveFiles, isFolder, whyNoWal } from './archivefolders.ts'
 import { type ArchiveHistory, type ArchiveSegment, parseArchiveName } from './archivename.ts'
 

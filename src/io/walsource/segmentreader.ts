@@ -3,8 +3,8 @@ import { closeSync, fstatSync } from 'node:fs'
 import { CorruptionError, EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { decompressFile, decompressHead } from '../compression/decompress.ts'
 import { type Compression, compressionOf, HEAD_LENGTH } from '../../common/compression/format.ts'
-import { fileError, readFully } from '../datadir/files.ts'
-import { openRegular } from '../datadir/regularfile.ts'
+import { fileError, readFully } from '../disk/files.ts'
+import { openRegular } from '../disk/regularfile.ts'
 import type { SegmentFile } from './inventory.ts'
 
 const WAL_SEGMENT_SIZE_MAX = 1 << 30

@@ -5,7 +5,7 @@ import { CorruptionError, EnvironmentError, withPosition } from '../../common/er
 import { formatLsn } from '../../common/ids.ts'
 import { parsePgMajor } from '../../common/pgversion.ts'
 import { type ControlFile, parseControlFile } from '../../catalog/controlfile.ts'
-import { readFile, readIfThere } from '../../io/datadir/files.ts'
+import { readFile, readIfThere } from '../../io/disk/files.ts'
 
 /** Items of pg_control by pg_controldata's names. */
 export type ControlItems = Record<string, string>

@@ -18,7 +18,7 @@ import { readControlFile, readMajor, readPrepared } from '../../io/datadir/datad
 import { FileSlru } from '../../io/datadir/slru.ts'
 import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../../io/pagestore/openstore.ts'
 import type { PageStore, PageStoreOptions } from '../../io/pagestore/pagestore.ts'
-import { onEnd, stopIfEnding } from '../../io/interruption.ts'
+import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { WalInventory } from '../../io/walsource/inventory.ts'
 import { openWal } from '../../io/walsource/walsource.ts'
 import { progressOf, replayState } from '../../io/pagestore/replaystate.ts'

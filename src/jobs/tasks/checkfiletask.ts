@@ -5,7 +5,7 @@ import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { checkLength, crcProblem, readTail } from '../lakefile.ts'
-import { LakeFileSource } from '../../io/lakefilesource.ts'
+import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 
 /** One Parquet file to hold against ltap.json before anything is rebuilt from it. */
 export interface CheckFileTask {

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
-import { writeFully } from '../../io/create.ts'
-import { fileError } from '../../io/datadir/files.ts'
+import { writeFully } from '../../io/disk/create.ts'
+import { fileError } from '../../io/disk/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem } from '../lakefile.ts'
-import { LakeFileSource } from '../../io/lakefilesource.ts'
-import { openSegment, segmentFile, type TargetPlace } from '../../io/rebuildtarget.ts'
+import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
+import { openSegment, segmentFile, type TargetPlace } from '../../io/datadir/rebuildtarget.ts'
 
 /** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
 export interface RebuildTask {

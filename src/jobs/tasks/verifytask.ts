@@ -14,7 +14,7 @@ import type { Snapshot } from '../../xact/snapshot.ts'
 import { RelationFork } from '../../io/datadir/segments.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem, readHiddenFile } from '../lakefile.ts'
-import { LakeFileSource } from '../../io/lakefilesource.ts'
+import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { ForkFiles } from './transcodetask.ts'
 

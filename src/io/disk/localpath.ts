@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
-import { EnvironmentError, UnsupportedError } from '../common/errors.ts'
+import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//
 

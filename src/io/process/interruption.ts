@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 type Undo = () => void | Promise<void>
 type Ended = (signal: NodeJS.Signals) => void
 
-export const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Between two looks at the signals in a long loop. */
 const TURN_EVERY_MS = 50
 
@@ -19,13 +19,9 @@ const remarks = new Set<string>()
 /** Takes Ctrl-C instead: it is how some verbs are told to finish. */
 const finishers = new Set<() => void>()
 let handler: ((signal: NodeJS.Signals) => void) | undefined
+/** Everything is being undone: what fails now does so because of that. */
 let ending = false
 let lastTurn = performance.now()
-
-/** Everything is being undone: what fails now does so because of that. */
-export function isEnding(): boolean {
-  return ending
-}
 
 /** @returns takes it back: it has stopped by itself */
 export function stopOnEnd(stop: Undo): () => void {

@@ -14,7 +14,7 @@ vi.mock('node:fs', async (original) => {
   }
   return { ...fs, linkSync }
 })
-const { createWhole } = await import('../../src/io/create.ts')
+const { createWhole } = await import('../../../src/io/disk/create.ts')
 
 test.each([undefined, 'EPERM', 'ENOTSUP'])('a file appears with its content, or the name is taken (link: %s)', (code) => {
   errno = code

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
-import { assert, CorruptionError } from '../common/errors.ts'
-import { fileError, readFully } from './datadir/files.ts'
+import { assert, CorruptionError } from '../../common/errors.ts'
+import { fileError, readFully } from './files.ts'
 import { createFile, writeFully } from './create.ts'
 
 const BUFFER_BYTES = 1 << 20

@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
-const ROOT = resolve(import.meta.dirname, '..')
+const ROOT = resolve(import.meta.dirname, '../..')
 
 /** Not of the repository: see .gitignore. npm writes package-lock.json. */
 const LEFT_OUT = new Set(['.git', 'node_modules', 'dist', 'coverage', '.tmp', 'package-lock.json'])
@@ -37,7 +37,7 @@ test('no file names a registry host or a path of one machine', () => {
   const files = [...textFiles('')]
   expect(files).toContain('package.json')
   expect(files).toContain(join('.ci', 'run'))
-  const found = files.filter((path) => path !== join('test', 'tidyhosts.test.ts')).flatMap((path) => {
+  const found = files.filter((path) => path !== join('test', 'tidy', 'hosts.test.ts')).flatMap((path) => {
     const bytes = readFileSync(join(ROOT, path))
     return bytes.includes(0) ? [] : problems(bytes.toString()).map((problem) => `${path} ${problem}`)
   })

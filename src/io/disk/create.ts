@@ -8,9 +8,9 @@ import {
   unlinkSync, writeSync,
 } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
-import { EnvironmentError } from '../common/errors.ts'
-import { fileError, isMissing } from './datadir/files.ts'
-import { openRegular, statRegular } from './datadir/regularfile.ts'
+import { EnvironmentError } from '../../common/errors.ts'
+import { fileError, isMissing } from './files.ts'
+import { openRegular, statRegular } from './regularfile.ts'
 
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600

@@ -1,9 +1,9 @@
 import { closeSync, fstatSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
-import type { ParquetSource } from '../parquet/parquetreader.ts'
-import { CorruptionError } from '../common/errors.ts'
-import { fileError, readFully } from './datadir/files.ts'
-import { openRegular } from './datadir/regularfile.ts'
+import type { ParquetSource } from '../../parquet/parquetreader.ts'
+import { CorruptionError } from '../../common/errors.ts'
+import { fileError, readFully } from './files.ts'
+import { openRegular } from './regularfile.ts'
 
 const READ_BYTES = 8 << 20
 

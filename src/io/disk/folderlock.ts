@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { EnvironmentError } from '../common/errors.ts'
+import { EnvironmentError } from '../../common/errors.ts'
 import { createWhole } from './create.ts'
-import { isAlive } from './datadir/processes.ts'
-import { fileError, isMissing, readIfThere } from './datadir/files.ts'
-import { onEnd } from './interruption.ts'
+import { isAlive } from './processes.ts'
+import { fileError, isMissing, readIfThere } from './files.ts'
+import { onEnd } from '../process/interruption.ts'
 
 /*
  * A lock is a file in the folder that one process at a time may write. It says who holds it:

@@ -6,7 +6,7 @@ import { afterAll, expect, test } from 'vitest'
 
 const root = mkdtempSync(join(tmpdir(), 'ltap-regular-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
-const FILES = resolve(import.meta.dirname, '../../dist/io/datadir')
+const FILES = resolve(import.meta.dirname, '../../../dist/io/disk')
 
 /** In another process, with a watchdog: what waits for a FIFO's writer cannot be interrupted. test/long/regularfiles has each file of each verb. */
 test('a FIFO, a device and a folder are no files', () => {

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { refuseInside } from '../../src/io/localpath.ts'
-import { replayCluster } from '../../src/jobs/replay/replaycluster.ts'
+import { refuseInside } from '../../../src/io/disk/localpath.ts'
+import { replayCluster } from '../../../src/jobs/replay/replaycluster.ts'
 
 test('what is made lies outside of what is read, links or not', async () => {
   const root = mkdtempSync(join(tmpdir(), 'ltap-inside-'))

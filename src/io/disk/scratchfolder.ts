@@ -1,9 +1,9 @@
 import { lstatSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { createScratchFolder } from './create.ts'
-import { listDir } from './datadir/files.ts'
+import { listDir } from './files.ts'
 import { FolderLock, LOCK_NAME, lockHolder } from './folderlock.ts'
-import { onEnd } from './interruption.ts'
+import { onEnd } from '../process/interruption.ts'
 
 /** A folder for the files of one job. It goes with {@link remove}, and when the process is told to end. */
 export class ScratchFolder {

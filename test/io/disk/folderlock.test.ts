@@ -5,7 +5,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { FolderLock } from '../../src/io/folderlock.ts'
+import { FolderLock } from '../../../src/io/disk/folderlock.ts'
 
 let folder: string
 let file: string
@@ -118,7 +118,7 @@ test('of many that find a dead one\'s lock at the same moment one gets it', asyn
       while (!existsSync(workerData.go));
       try { new FolderLock(workerData.folder, workerData.file); parentPort.postMessage('got it') } catch (error) { parentPort.postMessage(error.code) }
     })`
-  const module = new URL('../../dist/io/folderlock.js', import.meta.url).href
+  const module = new URL('../../../dist/io/disk/folderlock.js', import.meta.url).href
   for (let round = 0; round < 5; round++) {
     leave({ pid: 4194305, start: '1', boot: 'another', namespace: 'x', host: 'x', nonce: 'x' }, 3600)
     const go = join(folder, `go${round}`)

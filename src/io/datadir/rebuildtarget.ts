@@ -1,10 +1,10 @@
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, lstatSync, realpathSync, type Stats, unlinkSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
-import { EnvironmentError } from '../common/errors.ts'
-import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
-import type { LakeRelation } from '../lake/manifest.ts'
-import { createFile, linkRefused, openForWriting, refuseLinks } from './create.ts'
-import { fileError, isMissing } from './datadir/files.ts'
+import { EnvironmentError } from '../../common/errors.ts'
+import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import type { LakeRelation } from '../../lake/manifest.ts'
+import { createFile, linkRefused, openForWriting, refuseLinks } from '../disk/create.ts'
+import { fileError, isMissing } from '../disk/files.ts'
 
 /** Where a relation's files go. */
 export interface TargetPlace {

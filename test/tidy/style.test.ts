@@ -1,0 +1,67 @@
+/** House rules of form: lengths of files, functions and lines, and what no file has. */
+import ts from 'typescript'
+import { describe, expect, test } from 'vitest'
+import { lineOf, nodesOf, parseSource, readSources, type SourceFile } from './sources.ts'
+
+const FILE_LINES_MAX = 420
+const FUNCTION_LINES_MAX = 70
+/** A test that drives a server tells a story. */
+const TEST_FUNCTION_LINES_MAX = 100
+const LINE_LENGTH_MAX = 160
+/** Of texts that are compared. */
+const TEST_LINE_LENGTH_MAX = 240
+/** A value in hex cannot be wrapped. */
+const BYTES = /'[0-9a-f]{200,}'/
+/** Tables that a script writes. */
+const isTable = (path: string): boolean => path.startsWith('src/datum/encoding/')
+
+function faults(file: SourceFile): string[] {
+  const { path, text, tree } = file
+  const found: string[] = []
+  const lines = text.replace(/\n$/, '').split('\n')
+  if (!isTable(path)) {
+    if (lines.length > FILE_LINES_MAX) found.push(`${path} has ${lines.length} lines`)
+    lines.forEach((line, i) => line.length > (path.startsWith('src/') ? LINE_LENGTH_MAX : TEST_LINE_LENGTH_MAX) && !BYTES.test(line) && found.push(`${path}:${i + 1} has ${line.length} characters`))
+  }
+  if (/\b(?:FIXME|TODO|XXX)\b/.test(text)) found.push(`${path} has a leftover`)
+  for (const node of nodesOf(tree)) {
+    const what = faultOf(path, node, tree)
+    if (what !== undefined) found.push(`${path}:${lineOf(file, node.getStart(tree))} ${what}`)
+  }
+  return found
+}
+
+function faultOf(path: string, node: ts.Node, tree: ts.SourceFile): string | undefined {
+  if (node.kind === ts.SyntaxKind.AnyKeyword) return 'uses any'
+  if (ts.isEnumDeclaration(node)) return 'has an enum'
+  if (ts.isExportAssignment(node)) return 'has a default export'
+  const isPrinting = ts.isPropertyAccessExpression(node) && node.expression.getText(tree) === 'console'
+  if (isPrinting && path.startsWith('src/') && !path.startsWith('src/cli/')) return 'prints'
+  const isOurRangeError = ts.isNewExpression(node) && node.expression.getText(tree) === 'RangeError'
+  // It means one thing: the bytes end before what is read. DataView says the same.
+  if (isOurRangeError && path.startsWith('src/') && path !== 'src/common/bytes.ts') return 'throws a RangeError: assert() is for bugs, CorruptionError for bad bytes'
+  if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined) return undefined
+  const length = tree.getLineAndCharacterOfPosition(node.getEnd()).line - tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1
+  const isDescribe = ts.isCallExpression(node.parent) && /^(?:describe|suite)\b/.test(node.parent.expression.getText(tree))
+  const max = path.startsWith('src/') ? FUNCTION_LINES_MAX : TEST_FUNCTION_LINES_MAX
+  return length > max && !isDescribe ? `has a function of ${length} lines` : undefined
+}
+
+const files = readSources('src', 'test', 'bench').filter(({ path }) => path !== 'test/tidy/style.test.ts')
+
+test.each(['src', 'test', 'bench'])('%s', (folder) => {
+  expect(files.filter(({ path }) => path.startsWith(`${folder}/`) && path !== 'vitest.config.ts').flatMap(faults)).toEqual([])
+})
+
+describe('planted faults are found', () => {
+  const long = (count: number): string => `function f() {\n${'  g()\n'.repeat(count - 2)}}`
+  test.each([
+    ['const a: any = 1', 'uses any'], ['enum A { B }', 'has an enum'], ['export default 1', 'has a default export'], ['console.log(1)', 'prints'],
+    ['// TODO', 'has a leftover'], ["throw new RangeError('x')", 'throws a RangeError'], [long(71), 'has a function of 71 lines'],
+    [`const f = () => {\n${'  g()\n'.repeat(80)}}`, 'has a function of 82 lines'], [`// ${'x'.repeat(160)}`, 'has 163 characters'], ['\n'.repeat(421), 'has 421 lines'],
+  ])('%j', (text, fault) => expect(faults(parseSource('src/page/x.ts', text)).join()).toContain(fault))
+  test('what is no fault', () => {
+    expect(faults(parseSource('src/page/x.ts', `${long(70)}\n// any enum console.log of a comment, and new RangeError\nconst any = 1\n`))).toEqual([])
+    expect(faults(parseSource('test/x.ts', `describe('x', () => {\n${'  g()\n'.repeat(200)}})`))).toEqual([])
+  })
+})
