@@ -2,7 +2,6 @@ import type { Command } from 'commander'
 import { openCluster } from '../io/cluster.ts'
 import { listHeapRelations, type ListedRelation } from '../jobs/inspect/relationlist.ts'
 import { lakeRelationName } from '../jobs/lake.ts'
-import { selectRelations } from '../jobs/selection.ts'
 import { isUnasked, notReadText } from '../lake/notread.ts'
 import { alignedFormat } from '../jobs/query/tabletext.ts'
 import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
@@ -35,9 +34,8 @@ export function addInspectRelations(inspect: Command, run: Run): void {
     .action(async (pgdata: string, { database, exclude, ...options }: InspectRelationsOptions) => {
       const output = begin(run, options)
       const cluster = openCluster(pgdata, clusterOptionsOf(options))
-      const relations = listHeapRelations(cluster, database, exclude)
+      const { relations, notRead } = listHeapRelations(cluster, database, exclude)
       await output.result(relations, () => listText(relations))
-      const { notRead } = selectRelations(cluster, { databases: database, tables: [], exclude })
       for (const entry of notRead.filter(isUnasked)) await output.note(`ltap: not listed: ${notReadText(entry)}`)
       await tellLosses(output, cluster.losses)
       for (const relation of relations.filter(({ trailingBytes }) => trailingBytes > 0)) {

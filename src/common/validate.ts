@@ -63,13 +63,14 @@ export function parseJson(json: string, persisted: Persisted): unknown {
 
 /**
  * The value, if it is what `schema` says. Only members that the schema names are in the result.
+ * @param at path of the value in the whole structure
  * @throws CorruptionError of `persisted.code` with the path of the member; UnsupportedError for a member that a strict schema does not know
  */
-export function validate<T>(schema: v.GenericSchema<unknown, T>, value: unknown, persisted: Persisted): T {
+export function validate<T>(schema: v.GenericSchema<unknown, T>, value: unknown, persisted: Persisted, at = ''): T {
   const result = v.safeParse(schema, value, { abortEarly: true })
   if (result.success) return result.output
   const [issue] = result.issues
-  const path = pathOf(issue)
+  const path = pathOf(issue, at)
   if (issue.expected === 'never') {
     throw new UnsupportedError(persisted.code, `${persisted.name} has a member ${path} that this ltap does not know; a newer ltap may read it`)
   }
@@ -89,9 +90,9 @@ function expectation({ kind, type, expected, message }: v.BaseIssue<unknown>): s
   return message
 }
 
-function pathOf(issue: v.BaseIssue<unknown>): string {
-  return (issue.path ?? []).map(({ key }, i) => {
-    if (typeof key === 'string' && /^[A-Za-z_]\w{0,40}$/.test(key)) return i === 0 ? key : `.${key}`
+function pathOf(issue: v.BaseIssue<unknown>, at: string): string {
+  return at + (issue.path ?? []).map(({ key }, i) => {
+    if (typeof key === 'string' && /^[A-Za-z_]\w{0,40}$/.test(key)) return at === '' && i === 0 ? key : `.${key}`
     return `[${typeof key === 'number' ? key : shown(key)}]`
   }).join('')
 }

@@ -10,6 +10,7 @@ import { parseRelationMap } from '../common/relationmap.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import type { Lsn, Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
+import { RecentlyUsed } from '../common/recentlyused.ts'
 import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
 import { MultiXacts } from '../xact/multixact.ts'
 import { Snapshot, type UnknownTransactions } from '../xact/snapshot.ts'
@@ -59,12 +60,18 @@ const DATABASE_GUESSES = [['pg_class', 1259], ['pg_attribute', 1249], ['pg_type'
 
 const NOTHING: RelationList = { relations: [], nonHeap: [], unstored: [], damaged: [], named: [] }
 
+/** A database's relations and the shared ones: of databases with descriptors of every column there may be thousands. */
+const LISTS_KEPT = 2
+/** Of one database in a few tablespaces, and global/. */
+const DIRECTORIES_KEPT = 4
+
 /** A whole clog of the default 200 million xids has 6,100 pages; the hot end is what matters. */
 const CLOG_PAGES = 512
 
 /**
- * The relations of a cluster at one LSN: cleanly shut down, or replayed. Databases are read when they are first asked for, and stay in memory. No file stays
- * open but those of forks that the caller has not closed.
+ * The relations of a cluster at one LSN: cleanly shut down, or replayed. The catalogs of a database are read when it is asked for, and again when others
+ * were meanwhile: those of one are in memory. Read again they give the same relations in the same order. No file stays open but those of forks that the
+ * caller has not closed.
  */
 export class Cluster {
   readonly control: ControlFile
@@ -79,11 +86,13 @@ export class Cluster {
   readonly snapshot: Snapshot
   private readonly datadir: ClusterFiles
   private readonly sources: CatalogSources
-  private readonly lists = new Map<Oid, RelationList>()
+  private readonly lists = new RecentlyUsed<Oid, RelationList>(LISTS_KEPT)
+  /** Of every database that was read: the numbers of the files that its catalogs name, by their place. */
+  private readonly named = new Map<Oid, ReadonlyMap<string, ReadonlySet<number>>>()
   /** With `carry`: what of the catalogs is damaged. */
   private readonly catalogDamage = new Set<string>()
   private readonly goesOn: boolean
-  private readonly directories = new Map<string, RelationDirectory>()
+  private readonly directories = new RecentlyUsed<string, RelationDirectory>(DIRECTORIES_KEPT)
 
   constructor(datadir: ClusterFiles, options: ClusterOptions = {}) {
     const { control, major } = datadir
@@ -139,9 +148,9 @@ export class Cluster {
     return this.list(dbOid).unstored
   }
 
-  /** The shared relations once, then those of every database. */
-  allRelations(): Relation[] {
-    return this.readableOids().flatMap((oid) => this.list(oid).relations)
+  /** The shared relations once, then those of one database after the other. */
+  *allRelations(): Generator<Relation> {
+    for (const oid of this.readableOids()) yield* this.list(oid).relations
   }
 
   /** pg_default and pg_global too. */
@@ -149,12 +158,17 @@ export class Cluster {
     return this.readable().slice(0, 1).flatMap((database) => this.catalogOf(database).tablespaces())
   }
 
-  /** Files that no row version names; the leftovers of a crash. Reads every database. */
+  /** Files that no row version names; the leftovers of a crash. Reads every database that was not read yet. */
   orphans(): UnnamedFiles[] {
-    const named = new Set<string>()
-    for (const oid of this.readableOids()) for (const locator of this.list(oid).named) named.add(locatorKey(locator))
-    return this.unnamed(({ relations }, { spcOid, dbOid }) =>
-      [...relations.values()].filter(({ relNumber }) => !named.has(locatorKey({ spcOid, dbOid, relNumber }))))
+    const named = new Map<string, ReadonlySet<number>[]>()
+    for (const oid of this.readableOids()) {
+      if (!this.named.has(oid)) this.list(oid)
+      for (const [place, numbers] of this.named.get(oid)!) named.set(place, [...(named.get(place) ?? []), numbers])
+    }
+    return this.unnamed(({ relations }, place) => {
+      const known = named.get(placeKey(place)) ?? []
+      return [...relations.values()].filter(({ relNumber }) => !known.some((numbers) => numbers.has(relNumber)))
+    })
   }
 
   /** Temporary relations that a crash left behind. */
@@ -192,11 +206,11 @@ export class Cluster {
   }
 
   private list(dbOid: Oid): RelationList {
-    const known = this.lists.get(dbOid)
-    if (known !== undefined) return known
-    const list = dbOid === 0 ? this.sharedList() : this.databaseList(dbOid)
-    this.lists.set(dbOid, list)
-    return list
+    return this.lists.get(dbOid, () => {
+      const list = dbOid === 0 ? this.sharedList() : this.databaseList(dbOid)
+      if (!this.named.has(dbOid)) this.named.set(dbOid, numbersByPlace(list.named))
+      return list
+    })
   }
 
   private databaseList(dbOid: Oid): RelationList {
@@ -278,7 +292,8 @@ export class Cluster {
     return this.databases.filter(({ invalid }) => !invalid)
   }
 
-  private readableOids(): Oid[] {
+  /** Oids of the databases that can be read, and 0 for the shared relations. */
+  readableOids(): Oid[] {
     return [0, ...this.readable().map(({ oid }) => oid)]
   }
 
@@ -297,12 +312,7 @@ export class Cluster {
   }
 
   private directory(spcOid: Oid, dbOid: Oid): RelationDirectory {
-    const key = `${spcOid}/${dbOid}`
-    const known = this.directories.get(key)
-    if (known !== undefined) return known
-    const listed = listRelationFiles(databasePath(this.datadir, spcOid, dbOid))
-    this.directories.set(key, listed)
-    return listed
+    return this.directories.get(placeKey({ spcOid, dbOid }), () => listRelationFiles(databasePath(this.datadir, spcOid, dbOid)))
   }
 
   private unnamed(pick: (directory: RelationDirectory, place: { spcOid: Oid; dbOid: Oid }) => RelationFiles[]): UnnamedFiles[] {
@@ -341,6 +351,16 @@ function showingUnknown(snapshot: Snapshot): CatalogVisibility {
   }
 }
 
-function locatorKey({ spcOid, dbOid, relNumber }: RelFileLocator): string {
-  return `${spcOid}/${dbOid}/${relNumber}`
+function placeKey({ spcOid, dbOid }: { spcOid: Oid; dbOid: Oid }): string {
+  return `${spcOid}/${dbOid}`
+}
+
+function numbersByPlace(locators: readonly RelFileLocator[]): Map<string, Set<number>> {
+  const byPlace = new Map<string, Set<number>>()
+  for (const locator of locators) {
+    const key = placeKey(locator)
+    const numbers = byPlace.get(key) ?? new Set()
+    byPlace.set(key, numbers.add(locator.relNumber))
+  }
+  return byPlace
 }

@@ -2,7 +2,7 @@
 export { type ControlItems, readControlItems } from './inspect/controltext.ts'
 export { findTable } from './inspect/findtable.ts'
 export { type HistoryOptions, type HistoryRow, openHistory, type TableHistory } from './inspect/tablehistory.ts'
-export { listHeapRelations, type ListedRelation } from './inspect/relationlist.ts'
+export { listHeapRelations, type ListedRelation, type RelationListing } from './inspect/relationlist.ts'
 export { TableReader, type TableReaderOptions, type TableRow } from './inspect/tablereader.ts'
 export { readManifest } from './lake.ts'
 export { Workers } from './pool.ts'

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import type { FileDescriptor } from '../columnar/filedescriptor.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
-import { utf8Decode } from '../common/utf8.ts'
 import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
 import type { Cluster } from '../io/cluster.ts'
 import { readIfThere } from '../io/disk/files.ts'
@@ -15,15 +14,7 @@ export function readManifest(lake: string): Manifest {
   if (!bytes) {
     throw new EnvironmentError('lake.missing', `no lake here: it has no ${MANIFEST_NAME}; ltap transcode writes one`, { file: lake })
   }
-  return withPosition({ file }, () => parseManifest(decodeManifest(bytes)))
-}
-
-function decodeManifest(bytes: Uint8Array): string {
-  try {
-    return utf8Decode(bytes)
-  } catch {
-    throw new CorruptionError('lake.manifest', `${MANIFEST_NAME} is not UTF-8`)
-  }
+  return withPosition({ file }, () => parseManifest(bytes))
 }
 
 export function lakeRelationName({ database, schema, name }: Pick<LakeRelation, 'database' | 'schema' | 'name'>): string {

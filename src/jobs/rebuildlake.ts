@@ -1,9 +1,10 @@
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
+import { forEachAtMost } from '../common/atonce.ts'
 import { type CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import type { LakeRelation, Manifest } from '../lake/manifest.ts'
+import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import { openClusterFiles } from '../io/datadir/clusterfiles.ts'
 import { openDataDirectory } from '../io/datadir/datadir.ts'
 import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
@@ -60,10 +61,15 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
 
 const HALF_OVERWRITTEN = 'the data directory is half overwritten: start no server on it, make a new copy'
 
+interface Rebuilt {
+  relation: LakeRelation
+  target: RebuildTarget
+}
+
 class RebuildJob {
   private readonly options: RebuildLakeOptions
   private readonly manifest: Manifest
-  private readonly relations: readonly { relation: LakeRelation; target: RebuildTarget }[]
+  private readonly relations: readonly Rebuilt[]
 
   constructor(options: RebuildLakeOptions, manifest: Manifest, pgdata: string, relations: readonly LakeRelation[]) {
     this.options = options
@@ -89,9 +95,9 @@ class RebuildJob {
         target.check()
         await breathe()
       }
-      await settleAll(this.relations.flatMap(({ relation }) => relation.files.map(async (file) => {
+      await this.forEachFile(pool, async ({ relation }, file) => {
         await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected: expectedFile(this.manifest, relation, file) })
-      })))
+      })
     } catch (error) {
       throw withRemark(error, 'nothing was overwritten')
     }
@@ -108,12 +114,12 @@ class RebuildJob {
         target.resize()
         await breathe()
       }
-      await settleAll(this.relations.flatMap(({ relation, target }) => relation.files.map(async (file) => {
+      await this.forEachFile(pool, async ({ relation, target }, file) => {
         const expected = expectedFile(this.manifest, relation, file)
         await pool.run('rebuild', { lake, path: file.path, crc32: file.crc32, expected, target: target.place, force })
         done += file.blockCount
         onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, lakeRelationName(relation))
-      })))
+      })
       for (const { target } of this.relations) {
         target.sync()
         await breathe()
@@ -125,13 +131,19 @@ class RebuildJob {
     }
     return { relations: this.relations.length, pages, bytes: pages * BLOCK_SIZE }
   }
-}
 
-/** Waits for the rest after a failure: no task may still write when the caller says what happened. */
-async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(promises)).find((result) => result.status === 'rejected')
-  await stopIfEnding()
-  if (failed) throw failed.reason
+  /** After a failure the rest is waited for: no task may still write when the caller says what happened. */
+  private async forEachFile(pool: Pool, body: (rebuilt: Rebuilt, file: LakeFile) => Promise<void>): Promise<void> {
+    const { relations } = this
+    function* files(): Generator<[Rebuilt, LakeFile]> {
+      for (const rebuilt of relations) for (const file of rebuilt.relation.files) yield [rebuilt, file]
+    }
+    try {
+      await forEachAtMost(pool.workers + 1, files(), ([rebuilt, file]) => body(rebuilt, file))
+    } finally {
+      await stopIfEnding()
+    }
+  }
 }
 
 function withRemark(error: unknown, remark: string): unknown {

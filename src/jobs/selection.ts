@@ -1,6 +1,7 @@
 import type { DamagedRelation, NonHeapRelation, Relation, UnstoredRelation } from '../catalog/relations.ts'
 import { noTableHint, quotedTableName, tablesNamed } from '../catalog/tablename.ts'
 import { EnvironmentError } from '../common/errors.ts'
+import type { Oid } from '../common/ids.ts'
 import type { NotRead } from '../lake/notread.ts'
 import type { Cluster } from '../io/cluster.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
@@ -18,17 +19,53 @@ export interface RelationFilter {
   excludeSecrets?: boolean
 }
 
-export interface SelectedRelations {
-  relations: Relation[]
-  parents: UnstoredRelation[]
-  /** What was excluded, and what was asked for and cannot be given. */
+/** What a relation is chosen by: as long as nothing is chosen yet, there is no more in memory of any. */
+interface Candidate extends Pick<Relation, 'database' | 'schema' | 'name' | 'oid' | 'parents' | 'visible' | 'toastRelId'> {
+  relkind: string
+  /** Where it is in the list of its database. */
+  index: number
+}
+
+interface Candidates {
+  relations: Candidate[]
+  parents: Candidate[]
   notRead: NotRead[]
-  /** All databases and all tables were asked for: what is not in `relations` is in `notRead`. */
-  complete: boolean
+}
+
+/** The relations that a job is about, to be taken database by database: then the catalogs of one are in memory. */
+export class Selection {
+  /** Oids of the databases, 0 for the shared relations. */
+  readonly databases: readonly Oid[]
+  /** What was excluded, and what was asked for and cannot be given. */
+  readonly notRead: readonly NotRead[]
+  /** All databases and all tables were asked for: what is not selected is in `notRead`. */
+  readonly complete: boolean
+  private readonly cluster: Cluster
+  private readonly chosen: { relations: ReadonlyMap<Oid, ReadonlySet<number>>; parents: ReadonlyMap<Oid, ReadonlySet<number>> }
+
+  constructor(cluster: Cluster, databases: readonly Oid[], { relations, parents, notRead }: Candidates, complete: boolean) {
+    this.cluster = cluster
+    this.databases = databases
+    this.notRead = notRead
+    this.complete = complete
+    this.chosen = { relations: indexesByDatabase(relations), parents: indexesByDatabase(parents) }
+  }
+
+  /** In the order of the catalogs. */
+  relations(dbOid: Oid): Relation[] {
+    const chosen = this.chosen.relations.get(dbOid)
+    return chosen === undefined ? [] : this.cluster.relations(dbOid).filter((_, i) => chosen.has(i))
+  }
+
+  /** Partitioned tables. */
+  parents(dbOid: Oid): UnstoredRelation[] {
+    const chosen = this.chosen.parents.get(dbOid)
+    return chosen === undefined ? [] : this.cluster.unstored(dbOid).filter((_, i) => chosen.has(i))
+  }
 }
 
 /** @throws EnvironmentError selection.* for names that the cluster does not have */
-export function selectRelations(cluster: Cluster, filter: RelationFilter = { databases: [], tables: [] }): SelectedRelations {
+export function selectRelations(cluster: Cluster, filter: RelationFilter = { databases: [], tables: [] }): Selection {
   const { databases, tables, exclude = [], excludeSecrets = false } = filter
   for (const name of databases) {
     if (!cluster.databases.some((database) => database.name === name)) {
@@ -39,15 +76,35 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   const complete = databases.length === 0 && tables.length === 0
   const chosen = cluster.databases.filter(({ name, invalid }) => !invalid && (databases.length === 0 || databases.includes(name)))
   const oids = complete ? [0, ...chosen.map(({ oid }) => oid)] : chosen.map(({ oid }) => oid)
-  const relations = oids.flatMap((oid) => cluster.relations(oid))
-  const unstored = chosen.flatMap(({ oid }) => cluster.unstored(oid))
-  const nonHeap = oids.flatMap((oid) => cluster.nonHeap(oid))
-  const damaged = oids.flatMap((oid) => cluster.damaged(oid)).map((relation) => damagedCatalog(cluster, relation))
-  const parents = unstored.filter(({ relkind }) => relkind === 'p')
-  const found = { relations, parents, notRead: [...nonHeap.map(otherMethod), ...unstored.flatMap(foreignTable), ...damaged] }
+  const found = candidatesOf(cluster, oids)
   const all = withoutExcluded(excludeSecrets ? withoutSecrets(found) : found, exclude)
-  if (tables.length === 0) return { ...all, complete }
-  return { ...selectTables(all, tables), complete }
+  return new Selection(cluster, oids, tables.length === 0 ? all : selectTables(all, tables), complete)
+}
+
+function candidatesOf(cluster: Cluster, oids: readonly Oid[]): Candidates {
+  const found: Candidates = { relations: [], parents: [], notRead: [] }
+  const notRead: { methods: NotRead[]; foreign: NotRead[]; damaged: NotRead[] } = { methods: [], foreign: [], damaged: [] }
+  for (const oid of oids) {
+    cluster.relations(oid).forEach((relation, index) => found.relations.push({ ...identityOf(relation), index }))
+    notRead.methods.push(...cluster.nonHeap(oid).map(otherMethod))
+    notRead.damaged.push(...cluster.damaged(oid).map((relation) => damagedCatalog(cluster, relation)))
+    if (oid === 0) continue
+    cluster.unstored(oid).forEach((relation, index) => {
+      if (relation.relkind === 'p') found.parents.push({ ...identityOf({ ...relation, visible: true, toastRelId: 0 }), index })
+      notRead.foreign.push(...foreignTable(relation))
+    })
+  }
+  return { ...found, notRead: [...notRead.methods, ...notRead.foreign, ...notRead.damaged] }
+}
+
+function identityOf({ database, schema, name, oid, parents, visible, toastRelId, relkind }: Omit<Candidate, 'index'>): Omit<Candidate, 'index'> {
+  return { database, schema, name, oid, parents, visible, toastRelId, relkind }
+}
+
+function indexesByDatabase(relations: readonly Candidate[]): Map<Oid, Set<number>> {
+  const byDatabase = new Map<Oid, Set<number>>()
+  for (const { database: { oid }, index } of relations) byDatabase.set(oid, (byDatabase.get(oid) ?? new Set()).add(index))
+  return byDatabase
 }
 
 function otherMethod({ reason, ...relation }: NonHeapRelation): NotRead {
@@ -69,9 +126,7 @@ function notRead({ database, schema, name, oid, relkind, parents }: Named, why: 
   return { database: databaseName(database), schema, name, oid, relkind, ...(parents.length > 0 && { parents }), why, reason }
 }
 
-type Selected = Omit<SelectedRelations, 'complete'>
-
-function withoutSecrets({ relations, parents, notRead: others }: Selected): Selected {
+function withoutSecrets({ relations, parents, notRead: others }: Candidates): Candidates {
   const secret = new Map(relations.flatMap((relation) => {
     const reason = secretReason(relation)
     return reason === undefined ? [] : [[relation, reason] as const]
@@ -81,8 +136,8 @@ function withoutSecrets({ relations, parents, notRead: others }: Selected): Sele
   return { relations: relations.filter((relation) => !secret.has(relation) && !toast(relation)), parents, notRead: [...others, ...entries] }
 }
 
-function withoutExcluded({ relations, parents, notRead: others }: Selected, patterns: readonly string[]): Selected {
-  const excluded = excludedTables<Relation | UnstoredRelation | NotRead>([...relations, ...parents, ...others], patterns)
+function withoutExcluded({ relations, parents, notRead: others }: Candidates, patterns: readonly string[]): Candidates {
+  const excluded = excludedTables<Candidate | NotRead>([...relations, ...parents, ...others], patterns)
   const toast = toastOf(relations.filter((relation) => excluded.has(relation)))
   const entries = new Map<string, NotRead>()
   for (const [relation, pattern] of excluded) {
@@ -97,7 +152,7 @@ function withoutExcluded({ relations, parents, notRead: others }: Selected, patt
 }
 
 /** Tells the TOAST relations of `owners`. */
-function toastOf(owners: readonly Relation[]): (relation: Relation) => boolean {
+function toastOf(owners: readonly Candidate[]): (relation: Candidate) => boolean {
   const toast = new Set(owners.map(({ database, toastRelId }) => `${database.oid}/${toastRelId}`))
   return ({ database, oid, relkind }) => relkind === 't' && toast.has(`${database.oid}/${oid}`)
 }
@@ -107,9 +162,9 @@ function databaseName({ oid, name }: Relation['database']): string | null {
   return oid === 0 ? null : name
 }
 
-function selectTables({ relations, parents, notRead: others }: Selected, tables: readonly string[]): Selected {
+function selectTables({ relations, parents, notRead: others }: Candidates, tables: readonly string[]): Candidates {
   const visible = relations.filter((relation) => relation.visible)
-  const known: readonly (Relation | UnstoredRelation | NotRead)[] = [...visible, ...parents, ...others]
+  const known: readonly (Candidate | NotRead)[] = [...visible, ...parents, ...others]
   const found = new Set(tables.flatMap((table) => oneTable(known, table)))
   const selected = visible.filter((relation) => found.has(relation))
   const selectedParents = parents.filter((parent) => found.has(parent))

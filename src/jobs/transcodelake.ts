@@ -7,14 +7,16 @@ import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schema
 import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { relationSchema } from '../columnar/schema.ts'
 import { type BlockRange, type Compression, fileRanges, withOverflow } from '../columnar/transcode.ts'
+import { forEachAtMost } from '../common/atonce.ts'
 import { CorruptionError, EnvironmentError } from '../common/errors.ts'
-import { formatLsn } from '../common/ids.ts'
+import { formatLsn, type Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import {
   dataFileName, hiddenFileName, type LakeRelation, type Manifest, relationFolder,
 } from '../lake/manifest.ts'
+import { formatManifest } from '../lake/manifestjson.ts'
 import { type NotRead, notReadText } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
 import type { UnknownTransactions } from '../xact/snapshot.ts'
@@ -26,7 +28,7 @@ import { refuseInside, refuseScheme } from '../io/disk/localpath.ts'
 import { createFolder } from '../io/disk/create.ts'
 import { stopIfEnding } from '../io/process/interruption.ts'
 import { Pool, type Workers } from './pool.ts'
-import { type RelationFilter, selectRelations } from './selection.ts'
+import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { ForkFiles, TranscodeResult, TranscodeTask, WantedOverflow } from './tasks/transcodetask.ts'
 import { keepThreadPoolAwake } from '../io/process/threadpool.ts'
@@ -70,7 +72,7 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   try {
     const manifest = await new TranscodeJob(cluster, options).run()
     await syncFiles(manifest, options.lake)
-    lake.finish(viewsFile(manifest), `${JSON.stringify(manifest, undefined, 1)}\n`)
+    lake.finish(viewsFile(manifest), formatManifest(manifest))
     return manifest
   } catch (error) {
     await stopIfEnding()
@@ -85,12 +87,14 @@ function clusterOptions({ onCorrupt, unknownTransactions = 'hide', major }: Tran
 
 /** Every data file on disk: from then on the manifest may name them. */
 async function syncFiles(manifest: Manifest, lake: string): Promise<void> {
-  const paths = manifest.relations.flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
+  function* paths(): Generator<string> {
+    for (const { files } of manifest.relations) {
+      for (const { path, hidden } of files) yield* hidden ? [path, hidden.path] : [path]
+    }
+  }
   const done = keepThreadPoolAwake()
   try {
-    for (let at = 0; at < paths.length; at += SYNCS_AT_ONCE) {
-      await Promise.all(paths.slice(at, at + SYNCS_AT_ONCE).map((path) => syncFile(join(lake, path))))
-    }
+    await forEachAtMost(SYNCS_AT_ONCE, paths(), (path) => syncFile(join(lake, path)))
   } finally {
     done()
   }
@@ -109,13 +113,33 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
+/** One relation to write. */
+interface Planned {
+  relation: Relation
+  /** Where it is in the manifest. */
+  index: number
+  /** The TOAST relations of its database by their oids. */
+  toastRelations: ReadonlyMap<Oid, Relation>
+}
+
+/** The relations of one database to write: how large the heap of each is, in the order of the catalogs. */
+interface DatabasePlan {
+  dbOid: Oid
+  /** Of those before it. */
+  firstIndex: number
+  /** Blocks; -1: damaged and left out. */
+  blocks: number[]
+  count: number
+  totalBlocks: number
+}
+
 class TranscodeJob {
   private readonly cluster: Cluster
   private readonly options: TranscodeLakeOptions
   private readonly descriptor: ClusterDescriptor
   private readonly pool: Pool
-  private readonly toastIndexes = new Map<string, Promise<TranscodeTask['toast']>>()
   private readonly snapshot: SnapshotKey
+  private readonly selection: Selection
   /** Whatever leaves a relation out says so here. */
   private readonly notRead: NotRead[] = []
   private readonly losses = new Set<string>()
@@ -125,6 +149,7 @@ class TranscodeJob {
   constructor(cluster: Cluster, options: TranscodeLakeOptions) {
     this.cluster = cluster
     this.options = options
+    this.selection = selectRelations(cluster, options.filter)
     this.pool = new Pool(options.workers)
     this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
     this.descriptor = {
@@ -134,23 +159,48 @@ class TranscodeJob {
   }
 
   async run(): Promise<Manifest> {
-    const { cluster } = this
-    const selection = selectRelations(cluster, this.options.filter)
-    this.notRead.push(...selection.notRead)
-    const stored = selection.relations.flatMap((relation) => this.storage(relation))
-    if (stored.length === 0 && this.options.filter?.tables.length) throw this.nothingToRead(selection.parents)
-    this.totalBytes = stored.reduce((sum, { storage }) => sum + (storage.forks.main ?? 0) * BLOCK_SIZE, 0)
-    this.options.onProgress?.(0, this.totalBytes, '')
+    const { selection, pool } = this
     try {
-      // The largest relations first: the end of the work is then small pieces that keep every worker busy.
-      const order = [...stored].sort((a, b) => (b.storage.forks.main ?? 0) - (a.storage.forks.main ?? 0))
-      const results = await allOrFirstError(order.map(({ relation, storage }) => this.relation(relation, storage)))
-      const byPath = new Map(results.map((result) => [result.path, result]))
-      const relations = stored.map(({ storage }) => byPath.get(storage.relativePath)!)
-      const parents = await allOrFirstError(selection.parents.map((parent) => this.parent(parent)))
+      this.notRead.push(...selection.notRead)
+      const plans = this.plan()
+      if (this.options.filter?.tables.length && plans.every(({ count }) => count === 0)) throw this.nothingToRead()
+      this.totalBytes = plans.reduce((sum, { totalBlocks }) => sum + totalBlocks * BLOCK_SIZE, 0)
+      this.options.onProgress?.(0, this.totalBytes, '')
+      const relations = new Array<LakeRelation>(plans.reduce((sum, { count }) => sum + count, 0))
+      // Two more than the pool takes: what is done here for a relation no worker waits for.
+      await forEachAtMost(pool.workers + 3, this.inOrder(plans), async (planned) => {
+        relations[planned.index] = await this.relation(planned)
+      })
+      const parents = selection.databases.flatMap((dbOid) => selection.parents(dbOid).map((parent) => this.parent(parent)))
       return this.manifest([...relations, ...parents], selection.complete)
     } finally {
-      await this.pool.close()
+      await pool.close()
+    }
+  }
+
+  private plan(): DatabasePlan[] {
+    let firstIndex = 0
+    return this.selection.databases.map((dbOid) => {
+      const blocks = this.selection.relations(dbOid).map((relation) => this.blocksOf(relation))
+      const sound = blocks.filter((count) => count >= 0)
+      const plan = { dbOid, firstIndex, blocks, count: sound.length, totalBlocks: sound.reduce((sum, count) => sum + count, 0) }
+      firstIndex += plan.count
+      return plan
+    })
+  }
+
+  /**
+   * The largest database first, and in each the largest relations: the end of the work is then small pieces that keep every worker busy. The catalogs
+   * of a database are read when its turn comes.
+   */
+  private *inOrder(plans: readonly DatabasePlan[]): Generator<Planned> {
+    for (const { dbOid, firstIndex, blocks, count } of [...plans].sort((a, b) => b.totalBlocks - a.totalBlocks)) {
+      if (count === 0) continue
+      const toast = this.cluster.relations(dbOid).filter(({ relkind, visible }) => relkind === 't' && visible)
+      const toastRelations = new Map(toast.map((relation) => [relation.oid, relation]))
+      const sound = this.selection.relations(dbOid).map((relation, i) => ({ relation, blocks: blocks[i]! })).filter(({ blocks: length }) => length >= 0)
+      const planned = sound.map(({ relation, blocks: length }, i) => ({ relation, index: firstIndex + i, toastRelations, length }))
+      yield* planned.sort((a, b) => b.length - a.length)
     }
   }
 
@@ -168,7 +218,8 @@ class TranscodeJob {
   }
 
   /** Of the tables that were asked for. */
-  private nothingToRead(parents: readonly UnstoredRelation[]): EnvironmentError {
+  private nothingToRead(): EnvironmentError {
+    const parents = this.selection.databases.flatMap((dbOid) => this.selection.parents(dbOid))
     const texts = [
       ...this.notRead.map(notReadText),
       ...parents.map(({ database, schema, name }) => `${database.name}.${schema}.${name}: a partitioned table: its rows are in its partitions, name these`),
@@ -177,14 +228,14 @@ class TranscodeJob {
   }
 
   /** With `carry` a relation whose files are missing or damaged is left out, and that is said. */
-  private storage(relation: Relation): { relation: Relation; storage: RelationStorage }[] {
+  private blocksOf(relation: Relation): number {
     try {
-      return [{ relation, storage: this.cluster.storage(relation) }]
+      return this.cluster.storage(relation).forks.main ?? 0
     } catch (error) {
       if (this.options.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
       const { database, schema, name, oid, relkind } = relation
       this.notRead.push({ database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'damaged', reason: error.message })
-      return []
+      return -1
     }
   }
 
@@ -197,18 +248,19 @@ class TranscodeJob {
     return { unknownTransactions: { policy, rows }, ...(damage.length > 0 && { damage }), ...(this.cluster.guessed && { guessed: true as const }) }
   }
 
-  private async relation(relation: Relation, storage: RelationStorage): Promise<LakeRelation> {
-    const { database, schema, name, oid, relkind, persistence, locator, visible, parents } = relation
+  private async relation({ relation, toastRelations }: Planned): Promise<LakeRelation> {
+    const { database, schema, name, oid, relkind, persistence, locator, visible, parents, toastRelId } = relation
+    const storage = this.cluster.storage(relation)
     const blocks = storage.forks.main ?? 0
     createFolder(join(this.options.lake, relationFolder({ ...relation, ...locator, database: database.oid === 0 ? null : database.name })), this.options.lake)
     const fork = { path: storage.path, segments: storage.segments }
-    const toast = blocks > 0 ? await this.toastOf(relation) : undefined
+    const toast = blocks > 0 && toastRelId !== 0 ? await this.indexToast(toastRelations.get(toastRelId)) : undefined
     const { descriptor, files } = await this.files(relation, this.describe(relation, blocks), fork, toast)
     const lanes = newLaneCounts()
     for (const file of files) addLaneCounts(lanes, file.lanes)
     return {
       database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
-      forks: storage.forks, visible, ...(relation.populated ? {} : { populated: false }), toastRelId: relation.toastRelId, parents,
+      forks: storage.forks, visible, ...(relation.populated ? {} : { populated: false }), toastRelId, parents,
       ...virtualOf(relation), ...columnsOf(descriptor, this.descriptor),
       files: files.map(({ file }) => file), lanes, ...(storage.trailingBytes > 0 && { trailingBytes: storage.trailingBytes }),
     }
@@ -228,7 +280,10 @@ class TranscodeJob {
   ): Promise<{ descriptor: RelationDescriptor; files: TranscodeResult[] }> {
     const ranges = fileRanges(first.blocks)
     for (let descriptor = first; ; ) {
-      const results = await allOrFirstError(ranges.map((range) => this.file(relation, descriptor, fork, toast, range)))
+      const results = new Array<TranscodeResult | WantedOverflow>(ranges.length)
+      await forEachAtMost(this.pool.workers + 1, ranges.entries(), async ([i, range]) => {
+        results[i] = await this.file(relation, descriptor, fork, toast, range)
+      })
       const files = results.flatMap((result) => ('file' in result ? [result] : []))
       if (files.length === results.length) return { descriptor, files }
       descriptor = withOverflow(descriptor, results.flatMap((result) => ('wanted' in result ? result.wanted : [])))
@@ -251,20 +306,8 @@ class TranscodeJob {
     return result
   }
 
-  /** The index of a relation's TOAST relation, made once. */
-  private toastOf(relation: Relation): Promise<TranscodeTask['toast']> {
-    if (relation.toastRelId === 0) return Promise.resolve(undefined)
-    const key = `${relation.database.oid}/${relation.toastRelId}`
-    let index = this.toastIndexes.get(key)
-    if (!index) {
-      index = this.indexToast(relation)
-      this.toastIndexes.set(key, index)
-    }
-    return index
-  }
-
-  private async indexToast({ database, toastRelId }: Relation): Promise<TranscodeTask['toast']> {
-    const toast = this.cluster.relations(database.oid).find(({ oid, visible }) => oid === toastRelId && visible)
+  /** Undefined without a TOAST relation that can be read. */
+  private async indexToast(toast: Relation | undefined): Promise<TranscodeTask['toast']> {
     if (!toast) return undefined
     let storage: RelationStorage
     try {
@@ -276,11 +319,11 @@ class TranscodeJob {
     const { path, segments, forks } = storage
     const fork = { path, segments }
     const index = forks.main ? await this.pool.run('toastIndex', { snapshot: this.snapshot, fork }) : { parts: [] }
-    return { relationId: toastRelId, fork, index }
+    return { relationId: toast.oid, fork, index }
   }
 
   /** A partitioned parent has no pages, but queries ask for it: its schema is in the manifest. */
-  private async parent({ database, schema, name, oid, parents, desc, virtualColumns }: UnstoredRelation): Promise<LakeRelation> {
+  private parent({ database, schema, name, oid, parents, desc, virtualColumns }: UnstoredRelation): LakeRelation {
     const descriptor: RelationDescriptor = {
       spcOid: 0, dbOid: database.oid, relNumber: 0, database: database.name, schema, name, oid, relkind: 'p', blocks: 0,
       encoding: database.encoding, desc,
@@ -300,12 +343,4 @@ function virtualOf({ virtualColumns }: Pick<Relation, 'virtualColumns'>): Pick<L
 function columnsOf(relation: RelationDescriptor, cluster: ClusterDescriptor): { columns: string[]; overflow: boolean } {
   const schema = relationSchema(schemaContext({ ...cluster, relation, displayScales: {}, pageFlags: 0 }))
   return { columns: schema.columns.map(({ name }) => name), overflow: schema.overflow !== undefined }
-}
-
-/** Promise.all, but waits for the rest after a failure: no task may still write when the caller cleans up. */
-async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  const settled = await Promise.allSettled(promises)
-  const failed = settled.find((result) => result.status === 'rejected')
-  if (failed) throw failed.reason
-  return settled.map((result) => (result as PromiseFulfilledResult<T>).value)
 }

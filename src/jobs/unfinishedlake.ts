@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { EnvironmentError } from '../common/errors.ts'
 import { MANIFEST_NAME, VIEWS_NAME } from '../lake/manifest.ts'
-import { createFolder, writeFile, writeFileAtOnce } from '../io/disk/create.ts'
+import { createFolder, type TextPieces, writeFile, writeFileAtOnce } from '../io/disk/create.ts'
 import { fileError } from '../io/disk/files.ts'
 import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
 import { onEnd } from '../io/process/interruption.ts'
@@ -49,7 +49,7 @@ export class UnfinishedLake {
   }
 
   /** All data files are on the disk. */
-  finish(views: string, manifest: string): void {
+  finish(views: TextPieces, manifest: TextPieces): void {
     writeFileAtOnce(join(this.folder, VIEWS_NAME), views)
     writeFileAtOnce(join(this.folder, MANIFEST_NAME), manifest)
     this.forget()

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import type { Relation } from '../catalog/relations.ts'
+import { forEachAtMost } from '../common/atonce.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
@@ -100,25 +101,29 @@ function isThere(path: string): boolean {
 /** A lake's relations less those that the patterns take in, which the report lists as not read. */
 function withoutExcluded({ relations, notRead }: Manifest, patterns: readonly string[]): Pick<Manifest, 'relations' | 'notRead'> {
   const excluded = excludedTables<LakeRelation | NotRead>([...relations, ...notRead], patterns)
-  const owners = relations.filter((relation) => excluded.has(relation))
+  const toast = new Set(relations.filter((relation) => excluded.has(relation)).map(({ dbOid, toastRelId }) => `${dbOid}/${toastRelId}`))
   const entries = [...excluded].map(([{ database, schema, name, oid, relkind }, pattern]): NotRead =>
     ({ database, schema, name, oid, relkind, why: 'excluded', reason: exclusionReason(pattern) }))
-  const isToast = ({ dbOid, relkind, oid }: LakeRelation): boolean =>
-    relkind === 't' && owners.some((owner) => owner.dbOid === dbOid && owner.toastRelId === oid)
+  const isToast = ({ dbOid, relkind, oid }: LakeRelation): boolean => relkind === 't' && toast.has(`${dbOid}/${oid}`)
   return {
     relations: relations.filter((relation) => !excluded.has(relation) && !isToast(relation)),
     notRead: [...notRead.filter((entry) => !excluded.has(entry)), ...entries],
   }
 }
 
-/** Those that are listed as not read, and their TOAST relations. */
-function leftOutRelations(relations: readonly Relation[], notRead: readonly NotRead[]): Set<Relation> {
-  const key = (database: string | null, oid: number): string => `${oid} ${database ?? ''}`
-  const own = ({ database }: Relation): string | null => (database.oid === 0 ? null : database.name)
-  const keys = new Set(notRead.map(({ database, oid }) => key(database, oid)))
-  const toast = relations.filter((relation) => keys.has(key(own(relation), relation.oid))).map((relation) => key(own(relation), relation.toastRelId))
-  for (const one of toast) keys.add(one)
-  return new Set(relations.filter((relation) => keys.has(key(own(relation), relation.oid))))
+/** Those of one database that are listed as not read, and their TOAST relations. */
+function leftOutRelations(relations: readonly Relation[], notRead: ReadonlySet<string>): Set<Relation> {
+  const own = relations.filter(({ database, oid }) => notRead.has(notReadKey(databaseName(database), oid)))
+  const toast = new Set(own.map(({ toastRelId }) => toastRelId))
+  return new Set([...own, ...relations.filter(({ oid }) => toast.has(oid))])
+}
+
+function databaseName({ oid, name }: Relation['database']): string | null {
+  return oid === 0 ? null : name
+}
+
+function notReadKey(database: string | null, oid: number): string {
+  return `${oid} ${database ?? ''}`
 }
 
 /** Tasks end in any order. */
@@ -157,25 +162,39 @@ class VerifyJob {
   }
 
   async run(): Promise<LakeReport> {
-    const { stored, report } = this
-    this.totalBytes = stored.reduce((sum, { forks }) => sum + (forks.main ?? 0) * BLOCK_SIZE, 0)
+    const { report } = this
+    this.totalBytes = this.stored.reduce((sum, { forks }) => sum + (forks.main ?? 0) * BLOCK_SIZE, 0)
     this.options.onProgress?.(0, this.totalBytes, '')
-    const sources = this.sources(stored)
-    const order = [...stored].sort((a, b) => (b.forks.main ?? 0) - (a.forks.main ?? 0))
-    await Promise.all(order.map((relation) => this.relation(relation, sources.get(relation))))
+    await forEachAtMost(this.pool.workers + 3, this.inOrder(), ([relation, fork]) => this.relation(relation, fork))
     report.forensic.dangling = report.lanes.dangling
     report.differences.sort(byPlace)
     report.equal = report.differing === 0
     return report
   }
 
-  /** The files of each relation of the lake, and as differences the relations that only one side has. */
-  private sources(stored: readonly LakeRelation[]): Map<LakeRelation, ForkFiles> {
+  /** The largest database first, and in each the largest relations. The catalogs of a database are read when its turn comes. */
+  private *inOrder(): Generator<[LakeRelation, ForkFiles | undefined]> {
+    const byDatabase = new Map<number, LakeRelation[]>((this.cluster?.readableOids() ?? []).map((oid) => [oid, []]))
+    for (const relation of this.stored) {
+      const others = byDatabase.get(relation.dbOid)
+      if (others) others.push(relation)
+      else byDatabase.set(relation.dbOid, [relation])
+    }
+    const order = [...byDatabase].map(([dbOid, relations]) => ({ dbOid, relations, blocks: relations.reduce((sum, { forks }) => sum + (forks.main ?? 0), 0) }))
+    const notRead = new Set(this.report.notRead.map(({ database, oid }) => notReadKey(database, oid)))
+    for (const { dbOid, relations } of order.sort((a, b) => b.blocks - a.blocks)) {
+      const sources = this.sources(dbOid, relations, notRead)
+      for (const relation of relations.sort((a, b) => (b.forks.main ?? 0) - (a.forks.main ?? 0))) yield [relation, sources.get(relation)]
+    }
+  }
+
+  /** The files of each relation of the lake in one database, and as differences the relations that only one side has. */
+  private sources(dbOid: number, stored: readonly LakeRelation[], notRead: ReadonlySet<string>): Map<LakeRelation, ForkFiles> {
     const found = new Map<LakeRelation, ForkFiles>()
     if (!this.cluster) return found
     const lake = new Map(stored.map((relation) => [relation.path, relation]))
-    const relations = this.cluster.allRelations()
-    const leftOut = leftOutRelations(relations, this.report.notRead)
+    const relations = this.cluster.readableOids().includes(dbOid) ? this.cluster.relations(dbOid) : []
+    const leftOut = leftOutRelations(relations, notRead)
     for (const relation of relations) {
       const relativePath = this.cluster.relativePath(relation)
       const twin = lake.get(relativePath)
@@ -218,7 +237,7 @@ class VerifyJob {
     if (next !== (relation.forks.main ?? 0)) {
       this.differ({ relation: lakeRelationName(relation), reason: `the files end at block ${next}, the relation at ${relation.forks.main}` })
     }
-    await Promise.all(relation.files.map((file) => this.file(relation, file, fork)))
+    await forEachAtMost(this.pool.workers + 1, relation.files, (file) => this.file(relation, file, fork))
   }
 
   private async file(relation: LakeRelation, file: LakeFile, fork: ForkFiles | undefined): Promise<void> {

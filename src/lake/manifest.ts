@@ -1,14 +1,16 @@
 import * as v from 'valibot'
-import { UnsupportedError } from '../common/errors.ts'
+import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { PG_MAJORS, type PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
 import {
   count, exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, pathBelow, type Persisted, systemIdentifierText, text, unsigned32, validate,
 } from '../common/validate.ts'
+import { utf8Decode, utf8Encode } from '../common/utf8.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
 import type { LaneCounts } from '../columnar/lanes.ts'
 import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
+import { RELATIONS_ELSEWHERE, splitManifest } from './manifestjson.ts'
 import type { NotRead } from './notread.ts'
 
 /** `<lake>/ltap.json`: what the lake holds. Written last and atomically, so that a lake half written is never taken for a whole one. */
@@ -155,13 +157,42 @@ const MANIFEST = v.object({
 const PERSISTED: Persisted = { code: 'lake.manifest', name: MANIFEST_NAME }
 
 /** @throws CorruptionError lake.manifest with the member, UnsupportedError lake.format */
-export function parseManifest(json: string): Manifest {
-  const found = parseJson(json, PERSISTED)
-  refuseNewer(found)
-  const manifest: Manifest = validate(MANIFEST, found, PERSISTED)
+export function parseManifest(json: string | Uint8Array): Manifest {
+  const bytes = typeof json === 'string' ? utf8Encode(json) : json
+  const pieces = splitManifest(bytes)
+  const rest = pieces && parsePiece(pieces.rest)
+  // A second list of relations is the one that counts: then there are no pieces.
+  const manifest = pieces && isPieced(rest) ? joined(rest, pieces.elements) : whole(parsePiece(bytes))
   const paths = new Set<string>()
   for (const [i, relation] of manifest.relations.entries()) checkRelation(relation, `relations[${i}]`, paths)
   return manifest
+}
+
+function whole(found: unknown): Manifest {
+  refuseNewer(found)
+  return validate(MANIFEST, found, PERSISTED)
+}
+
+/** Relation by relation: as JSON there is one at a time in memory. */
+function joined(rest: object, elements: Iterable<Uint8Array>): Manifest {
+  const manifest = whole({ ...rest, relations: [] })
+  const relations: LakeRelation[] = []
+  for (const element of elements) relations.push(validate(RELATION, parsePiece(element), PERSISTED, `relations[${relations.length}]`))
+  return { ...manifest, relations }
+}
+
+function isPieced(rest: unknown): rest is object {
+  return typeof rest === 'object' && rest !== null && 'relations' in rest && rest.relations === RELATIONS_ELSEWHERE
+}
+
+function parsePiece(json: Uint8Array): unknown {
+  let decoded: string
+  try {
+    decoded = utf8Decode(json)
+  } catch {
+    throw new CorruptionError(PERSISTED.code, `${MANIFEST_NAME} is not UTF-8`)
+  }
+  return parseJson(decoded, PERSISTED)
 }
 
 const newer = v.object({ format: integer(FORMAT_VERSION + 1, Number.MAX_SAFE_INTEGER) })

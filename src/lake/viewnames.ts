@@ -30,6 +30,8 @@ export interface DatabaseNames {
   schemas: ReadonlyMap<string, string>
   /** Visible relations of the database and shared ones, in the order of the manifest. */
   relations: readonly NamedRelation[]
+  /** Of each parent, partitioned or not, by its oid: in the order of the manifest. */
+  children: ReadonlyMap<number, readonly LakeRelation[]>
   /** Of the database, and shared ones. */
   notRead: readonly NotRead[]
 }
@@ -67,7 +69,19 @@ export function databaseNames(manifest: Manifest, database: LakeDatabase): Datab
   // A catalog and a schema of one name would make `name.table` ambiguous.
   const catalog = takeOid(database.name, database.oid, new Set([...RESERVED_CATALOGS, ...taken]))
   const notRead = manifest.notRead.filter(({ database: own }) => own === null || own === database.name)
-  return { database, catalog, schemas, relations: named, notRead }
+  return { database, catalog, schemas, relations: named, children: childrenOf(relations), notRead }
+}
+
+function childrenOf(relations: readonly LakeRelation[]): Map<number, LakeRelation[]> {
+  const children = new Map<number, LakeRelation[]>()
+  for (const relation of relations) {
+    for (const parent of new Set(relation.parents)) {
+      const others = children.get(parent)
+      if (others) others.push(relation)
+      else children.set(parent, [relation])
+    }
+  }
+  return children
 }
 
 /** Which names of these views are not Postgres's own, a sentence each. */

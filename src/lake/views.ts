@@ -1,7 +1,7 @@
 import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { printable } from '../common/printable.ts'
-import type { LakeFile, LakeRelation, Manifest } from './manifest.ts'
+import type { LakeDatabase, LakeFile, LakeRelation, Manifest } from './manifest.ts'
 import { notReadText } from './notread.ts'
 import {
   type DatabaseNames, databaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings, userDatabases,
@@ -73,9 +73,7 @@ function qualifiedName(named: NamedRelation, { catalog, columns }: ViewOptions):
 function descendants(relation: LakeRelation, names: DatabaseNames): LakeRelation[] {
   const found = new Set<LakeRelation>([relation])
   for (const ancestor of found) {
-    for (const { relation: child } of names.relations) {
-      if (child.database === ancestor.database && child.parents.includes(ancestor.oid)) found.add(child)
-    }
+    for (const child of names.children.get(ancestor.oid) ?? []) if (child.database === ancestor.database) found.add(child)
   }
   found.delete(relation)
   return [...found]
@@ -202,44 +200,46 @@ export function virtualColumnText({ name, type, expression }: VirtualColumn): st
 }
 
 /** `<lake>/views.sql`: user tables' visible rows in stock DuckDB, paths relative to the lake's folder. */
-export function viewsFile(manifest: Manifest): string {
-  const databases = userDatabases(manifest).map((database) => databaseNames(manifest, database))
+export function* viewsFile(manifest: Manifest): Generator<string> {
+  const databases = userDatabases(manifest)
   const several = databases.length > 1
-  const bodies = databases.map((names) => databaseViews(names, several ? names.catalog : undefined))
-  return viewsHead(manifest, databases, several) + bodies.join('')
+  yield viewsHead(manifest, databases, several)
+  for (const database of databases) {
+    const names = databaseNames(manifest, database)
+    yield* databaseViews(names, several ? names.catalog : undefined)
+  }
 }
 
-function viewsHead(manifest: Manifest, databases: readonly DatabaseNames[], several: boolean): string {
+function viewsHead(manifest: Manifest, databases: readonly LakeDatabase[], several: boolean): string {
   const named = several ? 'each database is a catalog: "database".schema.table' : 'tables are found by their Postgres names'
   return [
     `-- Postgres ${manifest.major}, system ${manifest.systemIdentifier}, as of LSN ${manifest.lsn}: the rows that were visible then.`,
     '-- For DuckDB 1.1 or newer, started in the folder of this file, because paths are relative to it:',
     '--   duckdb -init views.sql        or, inside DuckDB:   .read views.sql',
-    `-- ${databases.map(({ database }) => comment(database.name)).join(', ') || 'No database has a user table'}: ${named}.`,
+    `-- ${databases.map(({ name }) => comment(name)).join(', ') || 'No database has a user table'}: ${named}.`,
     ...manifest.notRead.map((entry) => `-- Not in the lake: ${comment(notReadText(entry))}`),
     '',
     '',
   ].join('\n')
 }
 
-function databaseViews(names: DatabaseNames, catalog: string | undefined): string {
+function* databaseViews(names: DatabaseNames, catalog: string | undefined): Generator<string> {
   const tables = names.relations.filter(({ relation }) => isUserTable(relation))
   const prefix = catalog === undefined ? '' : `${quoteName(catalog)}.`
   const options: ViewOptions = { root: '', columns: 'user', ...(catalog === undefined ? {} : { catalog }) }
-  const views = tables.map((table) => createView(table, names, options))
   const used = [...new Set(tables.map(({ schema }) => schema))]
-  return [
-    ...renamings(names, tables)
-      .filter((note) => catalog !== undefined || !note.startsWith('database '))
-      .map((note) => `-- ${comment(note)}\n`),
-    ...tables.flatMap(({ schema, name, relation }) => (relation.virtualColumns ?? [])
-      .map((column) => `-- ${comment(`${quoteName(schema)}.${quoteName(name)}: ${virtualColumnText(column)}`)}\n`)),
-    ...(catalog === undefined ? [] : [`ATTACH IF NOT EXISTS ':memory:' AS ${quoteName(catalog)};\n`]),
-    ...used.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${prefix}${quoteName(schema)};\n`),
-    ...views.map((view) => `\n${view.sql === undefined ? `-- ${comment(view.problem)}\n` : view.lacking.map(commentLine).join('') + view.sql}`),
-    ...(catalog === undefined && used.includes('public') ? ['\nUSE "public";\n'] : []),
-    '\n',
-  ].join('')
+  yield* renamings(names, tables).filter((note) => catalog !== undefined || !note.startsWith('database ')).map(commentLine)
+  for (const { schema, name, relation } of tables) {
+    for (const column of relation.virtualColumns ?? []) yield commentLine(`${quoteName(schema)}.${quoteName(name)}: ${virtualColumnText(column)}`)
+  }
+  if (catalog !== undefined) yield `ATTACH IF NOT EXISTS ':memory:' AS ${quoteName(catalog)};\n`
+  yield* used.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${prefix}${quoteName(schema)};\n`)
+  for (const table of tables) {
+    const view = createView(table, names, options)
+    yield `\n${view.sql === undefined ? commentLine(view.problem) : view.lacking.map(commentLine).join('') + view.sql}`
+  }
+  if (catalog === undefined && used.includes('public')) yield '\nUSE "public";\n'
+  yield '\n'
 }
 
 function commentLine(text: string): string {

@@ -138,7 +138,7 @@ describe.each(majors())('Postgres %i', (major) => {
       expectSlrus(cluster.dataDir)
       // Of a clean directory, the seed is one itself.
       const found = openCluster(out)
-      expect(found.allRelations().map(({ schema, name }) => `${schema}.${name}`)).toContain('public.in_space')
+      expect([...found.allRelations()].map(({ schema, name }) => `${schema}.${name}`)).toContain('public.in_space')
       openSeed(clean)
       expect(() => openCluster(out)).toThrow(/replay.state/)
       await expect(seed(cluster.dataDir, out)).rejects.toThrow(/pagestore.exists/)

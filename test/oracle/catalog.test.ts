@@ -184,7 +184,7 @@ describe.each(majors())('catalogs of Postgres %i', (major) => {
         and attmissingval is not null and atttypid = 25 order by attnum`)
       const cluster = await compareAll(server, sql)
       expect(cluster.orphans()).toEqual([])
-      const table = cluster.allRelations().find(({ name, schema }) => name === 'dropped' && schema === 'shop')
+      const table = [...cluster.allRelations()].find(({ name, schema }) => name === 'dropped' && schema === 'shop')
       const found = new Map(table?.desc?.attributes.map((attribute) => [attribute.name, attribute.missing]))
       for (const [name, value] of missing) {
         expect(`{${Buffer.from(found.get(name!) ?? '', 'hex').toString()}}`).toBe(value)
@@ -211,7 +211,7 @@ describe.each(majors())('catalogs of Postgres %i', (major) => {
       await closeSessions(server)
       await server.start()
       const cluster = await compareAll(server, await connect(server))
-      const relations = cluster.allRelations()
+      const relations = [...cluster.allRelations()]
       const hidden = relations.filter(({ visible }) => !visible)
       expect(hidden.map(({ schema, name, relkind, desc }) => [schema, name, relkind, desc]).filter(([, ,
         kind]) => kind === 'r').sort()).toEqual([

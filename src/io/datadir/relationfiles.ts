@@ -15,7 +15,7 @@ export interface RelationFiles {
   /** Backend number in the name of a temporary relation's files. */
   tempBackend?: number
   /** Segment numbers per fork that has files. */
-  forks: Map<ForkName, number[]>
+  forks: ReadonlyMap<ForkName, readonly number[]>
 }
 
 export interface RelationDirectory {
@@ -23,6 +23,10 @@ export interface RelationDirectory {
   relations: Map<number, RelationFiles>
   temp: RelationFiles[]
 }
+
+/** What most relations of a large database have: one map for all of them. */
+const NO_FORKS: RelationFiles['forks'] = new Map()
+const ONE_SEGMENT: RelationFiles['forks'] = new Map([['main', [0]]])
 
 /** Groups the files of one database directory by relation; PG_VERSION, pg_filenode.map, pg_internal.init and the like are no relations. */
 export function listRelationFiles(dir: string): RelationDirectory {
@@ -35,10 +39,10 @@ export function listRelationFiles(dir: string): RelationDirectory {
     const relNumber = Number(digits)
     let files: RelationFiles | undefined
     if (backend === undefined) {
-      files = relations.get(relNumber) ?? { relNumber, forks: new Map() }
+      files = relations.get(relNumber) ?? { relNumber, forks: NO_FORKS }
       relations.set(relNumber, files)
     } else {
-      files = temp.get(`${backend}_${digits}`) ?? { relNumber, tempBackend: Number(backend), forks: new Map() }
+      files = temp.get(`${backend}_${digits}`) ?? { relNumber, tempBackend: Number(backend), forks: NO_FORKS }
       temp.set(`${backend}_${digits}`, files)
     }
     addSegment(files, (fork ?? 'main') as ForkName, Number(segment ?? 0))
@@ -47,7 +51,13 @@ export function listRelationFiles(dir: string): RelationDirectory {
 }
 
 function addSegment(files: RelationFiles, fork: ForkName, segment: number): void {
-  const segments = files.forks.get(fork)
+  if (files.forks === NO_FORKS && fork === 'main' && segment === 0) {
+    files.forks = ONE_SEGMENT
+    return
+  }
+  if (files.forks === NO_FORKS || files.forks === ONE_SEGMENT) files.forks = new Map([...files.forks].map(([name, segments]) => [name, [...segments]]))
+  const forks = files.forks as Map<ForkName, number[]>
+  const segments = forks.get(fork)
   if (segments) segments.push(segment)
-  else files.forks.set(fork, [segment])
+  else forks.set(fork, [segment])
 }

@@ -14,6 +14,7 @@ import { openRegular, statRegular } from './regularfile.ts'
 
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
+const PORTION_LENGTH = 1 << 18
 /** What link() says where the file system has no hard links. */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
 /** Errors of a copy that are the target's, not the original's. */
@@ -107,21 +108,38 @@ export function writeFully(fd: number, bytes: Uint8Array, at?: number): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, at === undefined ? null : at + done)
 }
 
+/** Text that is made while it is written. */
+export type TextPieces = Generator<string, void, void>
+
 /** Makes a file of this content. @throws EnvironmentError file.* */
-export function writeFile(path: string, content: Uint8Array | string, { durable = false }: { durable?: boolean | undefined } = {}): void {
+export function writeFile(
+  path: string, content: Uint8Array | string | TextPieces, { durable = false }: { durable?: boolean | undefined } = {},
+): void {
   const fd = createFile(path)
-  guarded(path, () => {
-    try {
-      writeFully(fd, typeof content === 'string' ? new TextEncoder().encode(content) : content)
-      if (durable) fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-  })
+  try {
+    const portions = content instanceof Uint8Array ? [content] : encoded(typeof content === 'string' ? [content] : content)
+    for (const portion of portions) guarded(path, () => writeFully(fd, portion))
+    if (durable) guarded(path, () => fsyncSync(fd))
+  } finally {
+    guarded(path, () => closeSync(fd))
+  }
+}
+
+/** Pieces put together to what is worth a system call. */
+function* encoded(pieces: Iterable<string>): Generator<Uint8Array> {
+  const encoder = new TextEncoder()
+  let portion = ''
+  for (const piece of pieces) {
+    portion += piece
+    if (portion.length < PORTION_LENGTH) continue
+    yield encoder.encode(portion)
+    portion = ''
+  }
+  yield encoder.encode(portion)
 }
 
 /** Writes under another name first: the name appears with the whole content or not at all. @throws EnvironmentError file.* */
-export function writeFileAtOnce(path: string, content: Uint8Array | string): void {
+export function writeFileAtOnce(path: string, content: Uint8Array | string | TextPieces): void {
   writeFile(`${path}.new`, content, { durable: true })
   guarded(path, () => renameSync(`${path}.new`, path))
 }

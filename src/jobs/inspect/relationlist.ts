@@ -2,6 +2,7 @@ import type { Relation } from '../../catalog/relations.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { Cluster } from '../../io/cluster.ts'
+import type { NotRead } from '../../lake/notread.ts'
 import { selectRelations } from '../selection.ts'
 
 export interface ListedRelation {
@@ -28,13 +29,22 @@ export interface ListedRelation {
 
 const KINDS = { r: 'table', t: 'toast', m: 'matview', S: 'sequence' } as const
 
+/** Heap relations of a cluster, and what was asked for and cannot be given. */
+export interface RelationListing {
+  relations: ListedRelation[]
+  notRead: readonly NotRead[]
+}
+
 /**
  * Every heap relation of a cluster, or of some databases.
  * @param exclude patterns of tables to leave out
  * @throws EnvironmentError selection.*
  */
-export function listHeapRelations(cluster: Cluster, databases: readonly string[] = [], exclude: readonly string[] = []): ListedRelation[] {
-  return selectRelations(cluster, { databases, tables: [], exclude }).relations.map((relation) => ({ ...identity(relation), ...storage(cluster, relation) }))
+export function listHeapRelations(cluster: Cluster, databases: readonly string[] = [], exclude: readonly string[] = []): RelationListing {
+  const selection = selectRelations(cluster, { databases, tables: [], exclude })
+  const relations = selection.databases.flatMap((dbOid) =>
+    selection.relations(dbOid).map((relation) => ({ ...identity(relation), ...storage(cluster, relation) })))
+  return { relations, notRead: selection.notRead }
 }
 
 type Stored = Pick<ListedRelation, 'file' | 'blocks' | 'bytes' | 'trailingBytes' | 'problem'>

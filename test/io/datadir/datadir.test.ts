@@ -82,7 +82,7 @@ describe.each(majors())('data directory of Postgres %i', (major) => {
       rmSync(join(server.dataDir, 'base', String(oid), 'pg_filenode.map'))
       const cluster = openCluster(server.dataDir)
       expect(cluster.databases.find(({ invalid }) => invalid)?.name).toBe('broken')
-      expect(cluster.allRelations().length).toBeGreaterThan(200)
+      expect([...cluster.allRelations()].length).toBeGreaterThan(200)
       expect(() => cluster.relations(oid)).toThrow(/drop it again/)
       expect(new Set(cluster.orphans().map(({ dbOid }) => dbOid))).toEqual(new Set([oid]))
     })
