@@ -1,5 +1,6 @@
 import { newVector } from '../vector/columntype.ts'
 import { BytesVector, type StructVector, type Vector } from '../vector/vector.ts'
+import { dataBytes } from '../vector/databytes.ts'
 import { KEPT_BYTES_MAX } from '../parquet/ipc.ts'
 import { PhysicalColumns } from './physical.ts'
 import type { RelationSchema } from './schema.ts'
@@ -79,11 +80,4 @@ function releaseBytes(vector: Vector): void {
   if (vector instanceof BytesVector && vector.data.bytes.length > KEPT_BYTES_MAX) vector.data.bytes = new Uint8Array(0)
   if ('child' in vector) releaseBytes(vector.child as Vector)
   if ('children' in vector) for (const child of vector.children as readonly Vector[]) releaseBytes(child)
-}
-
-function dataBytes(vector: Vector): number {
-  if (vector instanceof BytesVector) return vector.data.length
-  if ('child' in vector) return dataBytes(vector.child as Vector)
-  if ('children' in vector) return (vector.children as readonly Vector[]).reduce((sum, child) => sum + dataBytes(child), 0)
-  return 'words' in vector ? vector.length * 8 : 0
 }

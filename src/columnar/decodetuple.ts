@@ -1,7 +1,8 @@
 import { ByteWriter, hexDecode } from '../common/bytes.ts'
-import { CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
+import { assert, CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
 import { ParseError } from '../datum/codec.ts'
 import { hexText } from '../datum/text/hextext.ts'
+import { BytesVector } from '../vector/vector.ts'
 import { ATTR_ABSENT, ATTR_NULL, checkTupleHeader, type DeformedTuple, deformTuple, newDeformedTuple } from '../tuple/deform.ts'
 import { SIZE_OF_TUPLE_HEADER, T_HOFF, T_INFOMASK, T_INFOMASK2 } from '../tuple/header.ts'
 import { HEAP_HASNULL, HEAP_NATTS_MASK } from '../tuple/infomask.ts'
@@ -9,17 +10,20 @@ import { decompress, readToastPointer, type ToastPointer } from '../tuple/toast.
 import { isCompressed, isExternal, payloadStart, SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
 import type { TupleFormer } from './formtuple.ts'
+import { KEPT_BYTES_MAX } from '../parquet/ipc.ts'
 import type { AttributePlan, ColumnPlan } from './schema.ts'
 import type { ToastSource } from '../tuple/toastsource.ts'
 import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefaults.ts'
 
 /**
  * Out-of-line values of one page that are read into columns: more than any single value has. A page never spans two row groups, so they
- * are in memory together. Those of columns with children go through wasm, whose memory takes eight times their size of 4 GiB (measured: it
+ * are in one row group, and a column has at most 2 GiB there. Those of columns with children go through wasm, whose memory takes eight times their size of 4 GiB (measured: it
  * panics between 420 and 520 MB).
  */
 const PAGE_VALUES_MAX = 1_200_000_000
 const PAGE_NESTED_VALUES_MAX = 256_000_000
+/** Out-of-line values of one page that are in memory together, unless one alone is larger; those that follow are fetched again when they are written. */
+const PAGE_KEPT_MAX = 64 << 20
 /** A payload that its codec does not accept is shown in hex up to this size, through wasm; above, its TOAST pointer is. */
 const HEX_PAYLOAD_MAX = 16_000_000
 
@@ -52,6 +56,10 @@ export class TupleDecoder {
   /** Bytes of out-of-line values fetched for the current page, and of those for columns with children. */
   private outOfLineBytes = 0
   private nestedBytes = 0
+  /** Of those for columns without children, the ones that stay in the vectors. */
+  private keptBytes = 0
+  /** One value that is fetched again. */
+  private readonly fetched = new BytesVector()
 
   /** @param carryMissing a value that is not dead and whose TOAST chunks are missing: true counts it and keeps its pointer, false throws */
   constructor(batch: Batch, former: TupleFormer, toast: ToastSource | undefined, carryMissing: boolean) {
@@ -66,7 +74,7 @@ export class TupleDecoder {
 
   /** Begins a page: what its values may take together is bounded, and what is wrong with them is counted anew. */
   beginPage(): void {
-    this.outOfLineBytes = this.nestedBytes = 0
+    this.outOfLineBytes = this.nestedBytes = this.keptBytes = 0
     clearValueFaults(this.faults)
   }
 
@@ -95,6 +103,12 @@ export class TupleDecoder {
     }
     if (this.listsOpen) this.closeLists()
     return true
+  }
+
+  /** Gives back memory that only a huge value needed; no value that was deferred may be asked for any more. */
+  release(): void {
+    this.fetched.truncate(0)
+    if (this.fetched.data.bytes.length > KEPT_BYTES_MAX) this.fetched.data.bytes = new Uint8Array(0)
   }
 
   /** Ends the row's raw and dscale lists, those that have entries. */
@@ -173,7 +187,9 @@ export class TupleDecoder {
     } else if (attribute.len === -2) {
       to = end - 1
     }
-    if (source) raw = !this.value(plan, column, source, from, to, row, live) || raw
+    if (source && raw && isExternal(bytes[start]!) && this.deferred(column, source)) {
+      // Its pointer is in raw, and the column has it when it is written.
+    } else if (source) raw = !this.value(plan, column, source, from, to, row, live) || raw
     else this.hexOnly(plan, column, bytes, start, end, row, live)
     if (raw || !source || (verify && !this.formsBack(plan, column, bytes, start, end, row))) this.pushRaw(plan, bytes, start, end, row)
   }
@@ -244,6 +260,37 @@ export class TupleDecoder {
       if (live !== VISIBLE || !(error instanceof CorruptionError)) throw error
       this.faults.unreadable++
       return undefined
+    }
+  }
+
+  /**
+   * Whether the column will fetch the value again, since the page has so many that they are not in memory together. Not a value that its codec does
+   * not accept, or puts into the text lane.
+   */
+  private deferred({ codec, index }: ColumnPlan, payload: Uint8Array): boolean {
+    const vector = this.batch.columns[index]!
+    if (!(vector instanceof BytesVector)) return false
+    if (this.keptBytes === 0 || this.keptBytes + payload.length < PAGE_KEPT_MAX) {
+      this.keptBytes += payload.length
+      return false
+    }
+    const pointer = readToastPointer(this.datum, this.datumStart)
+    const decoded = (value: Uint8Array): boolean => {
+      this.fetched.truncate(0)
+      return codec.decode(value, 0, value.length, this.fetched)
+    }
+    try {
+      if (!decoded(payload)) return false
+      const length = this.fetched.valueLength(0)
+      vector.defer(length, () => {
+        const again = this.fetch(pointer, VISIBLE)
+        assert(again !== undefined && decoded(again) && this.fetched.valueLength(0) === length, 'a value is what it was')
+        return this.fetched.view(0)
+      })
+      return true
+    } catch (error) {
+      if (error instanceof CorruptionError || error instanceof UnsupportedError) return false
+      throw error
     }
   }
 

@@ -237,6 +237,7 @@ export class PageTranscoder {
   release(): void {
     this.beginRowGroup()
     this.batch.release()
+    this.tuples.release()
   }
 
   /** Ends the row group: its vectors, one per schema field. They are good until the next page is added, or {@link release}. */

@@ -2,6 +2,7 @@ import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError, isPositioned } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { ParseError } from '../datum/codec.ts'
+import type { StructVector, Vector } from '../vector/vector.ts'
 import { newPageBuffer } from '../page/canonical.ts'
 import { pageChecksum } from '../page/checksum.ts'
 import { isZeroPage, PD_CHECKSUM } from '../page/header.ts'
@@ -10,6 +11,7 @@ import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext
 import { type PageForm, PageFormer } from './formpage.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
 import { type ParquetReader, type ParquetSource, readParquet } from '../parquet/parquetreader.ts'
+import { PhysicalColumns } from './physical.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 import { worthGenerating } from './transcode.ts'
 
@@ -46,12 +48,23 @@ export class PageRebuilder {
     let next = firstBlock
     let firstRow = 0
     for (let group = 0; group < this.reader.rowGroups; group++) {
-      const { columns, rows } = this.reader.readRowGroup(group)
+      const { columns, rows } = this.reader.readRowGroup(group, (field, others) => this.isFormedFrom(field, others))
       next = this.rebuildRowGroup(new Batch(this.schema, columns), next, firstRow, sink)
       firstRow += rows
     }
     if (next !== firstBlock + blockCount) {
       throw new CorruptionError('lake.blocks', `${next - firstBlock} blocks in a file of ${blockCount}`)
+    }
+  }
+
+  /** A value whose stored bytes are in the raw lane is not needed to form its tuple. */
+  private isFormedFrom(field: number, columns: readonly Vector[]): (row: number) => boolean {
+    const attnum = this.schema.attributes.find(({ column }) => column?.index === field)?.attribute.attnum
+    const { raw, rawAttnum } = new PhysicalColumns(columns.at(-1) as StructVector)
+    return (row) => {
+      if (raw.isNull(row)) return true
+      for (let at = raw.start(row); at < raw.end(row); at++) if (rawAttnum.words[at] === attnum) return false
+      return true
     }
   }
 

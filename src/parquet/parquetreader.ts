@@ -6,7 +6,7 @@ import { batchVectors } from './arrow.ts'
 import { lakeFields } from './arrowschema.ts'
 import { fileMetaData, footerBytes, readFooter } from './footer.ts'
 import type { LakeField } from './lakefield.ts'
-import { PLAIN, plainChunkBytes, readPlainChunk, RLE } from './plainchunk.ts'
+import { findPlainPages, PLAIN, plainChunkBytes, type PlainPages, readPlainChunk, RLE } from './plainchunk.ts'
 import {
   type ColumnChunk, fileFields, fileOf, isUncompressedBytes, MAGIC_BYTES, plainChunkAt, type RowGroupFields, rowGroupsOf,
 } from './rowgroups.ts'
@@ -28,9 +28,15 @@ export interface ParquetReader {
   rowGroups: number
   /** Rows of each row group. */
   rowGroupRows: readonly number[]
-  /** Decodes row group `index`, from 0; the vectors are the caller's. Throws CorruptionError('parquet.row-group'). */
-  readRowGroup(index: number): RowGroup
+  /**
+   * Decodes row group `index`, from 0; the vectors are the caller's. Throws CorruptionError('parquet.row-group').
+   * @param chooseRead tells which values of a large column are wanted; the others are empty. Default: all
+   */
+  readRowGroup(index: number, chooseRead?: ChooseRead): RowGroup
 }
+
+/** Of column `field`; `columns` are all that are not large. */
+export type ChooseRead = (field: number, columns: readonly Vector[]) => (row: number) => boolean
 
 /** Where a file's bytes are. */
 export interface ParquetSource {
@@ -63,10 +69,10 @@ export function readParquet(file: Uint8Array | ParquetSource, ownChunkMin: numbe
   for (const group of groups) checkPlaces(group, source.length)
   const schema = decodeInWasm('parquet.schema', () => tableFromIPC(readSchema(fileOf(footer, undefined, [])).intoIPCStream()).schema)
   const fields = lakeFields(schema)
-  const readRowGroup = (index: number): RowGroup => {
+  const readRowGroup = (index: number, chooseRead: ChooseRead = () => () => true): RowGroup => {
     const group = groups[index]
     assert(group !== undefined, `row group ${index} of ${groups.length}`)
-    return decodeRowGroup(source, footer, group, fields, ownChunkMin)
+    return decodeRowGroup(source, footer, group, { fields, own: findOwnChunks(source, group, fields, ownChunkMin), chooseRead })
   }
   return { metadata, fields, rows, rowGroups: rowGroupRows.length, rowGroupRows, readRowGroup }
 }
@@ -85,10 +91,10 @@ function checkPlaces({ columns }: RowGroupFields, length: number): void {
 }
 
 function decodeRowGroup(
-  source: ParquetSource, footer: readonly Field[], group: RowGroupFields, fields: readonly LakeField[], ownChunkMin: number,
+  source: ParquetSource, footer: readonly Field[], group: RowGroupFields,
+  { fields, own, chooseRead }: { fields: readonly LakeField[]; own: ReadonlyMap<number, OwnChunk>; chooseRead: ChooseRead },
 ): RowGroup {
   const { rows } = group
-  const own = readOwnChunks(source, group, fields, ownChunkMin)
   const rest = { ...group, columns: group.columns.map((chunk, leaf) => own.get(leaf)?.nulls.chunk ?? chunk) }
   const chunks = readChunks(source, group.columns, (leaf) => own.get(leaf)?.nulls.bytes)
   const table = decodeInWasm('parquet.row-group', () => {
@@ -100,19 +106,20 @@ function decodeRowGroup(
     throw new CorruptionError('parquet.row-group', `${table.numRows} rows where the footer says ${rows}`)
   }
   const columns = batchVectors(batch)
-  for (const { field, vector } of own.values()) columns[field] = vector
+  const large = [...own.values()].map(({ field, pages }) => ({ field, vector: readPlainChunk(pages, chooseRead(field, columns)) }))
+  for (const { field, vector } of large) columns[field] = vector
   return { rows, columns }
 }
 
 interface OwnChunk {
   field: number
-  vector: BytesVector
+  pages: PlainPages
   /** What wasm reads in its place. */
   nulls: { chunk: ColumnChunk; bytes: Uint8Array }
 }
 
 /** Large chunks of columns without children, by leaf. */
-function readOwnChunks(
+function findOwnChunks(
   source: ParquetSource, { columns, rows }: RowGroupFields, fields: readonly LakeField[], ownChunkMin: number,
 ): Map<number, OwnChunk> {
   const own = new Map<number, OwnChunk>()
@@ -121,8 +128,8 @@ function readOwnChunks(
   fields.forEach((field, i) => {
     const chunk = columns[leaf]
     if (field.children === undefined && chunk && chunk.end - chunk.start >= ownChunkMin && isUncompressedBytes(chunk)) {
-      const vector = readPlainChunk(source.read(chunk.start, chunk.end), rows)
-      if (vector) own.set(leaf, { field: i, vector, nulls: nullsInPlaceOf(chunk, rows) })
+      const pages = findPlainPages(source, chunk.start, chunk.end, rows)
+      if (pages) own.set(leaf, { field: i, pages, nulls: nullsInPlaceOf(chunk, rows) })
     }
     leaf += leavesOf(field)
   })

@@ -21,7 +21,7 @@ export const RLE = 3
 export function* plainChunk(vector: BytesVector, rows: number): Iterable<Uint8Array> {
   for (let first = 0; first < rows; ) {
     let end = first + 1
-    while (end < rows && vector.end(end - 1) - vector.start(first) < PAGE_BYTES) end++
+    for (let bytes = vector.valueLength(first); end < rows && bytes < PAGE_BYTES; end++) bytes += vector.valueLength(end)
     yield* plainPage(vector, first, end)
     first = end
   }
@@ -40,21 +40,21 @@ export function plainChunkBytes(vector: BytesVector, rows: number): Uint8Array {
 function* plainPage(vector: BytesVector, first: number, end: number): Iterable<Uint8Array> {
   const levels = encodeLevels(vector, first, end)
   let size = levels.length
-  for (let row = first; row < end; row++) if (!vector.isNull(row)) size += 4 + vector.end(row) - vector.start(row)
+  for (let row = first; row < end; row++) if (!vector.isNull(row)) size += 4 + vector.valueLength(row)
   const out = new ByteWriter()
   out.copy(pageHeader(end - first, size))
   out.copy(levels)
   for (let row = first; row < end; row++) {
     if (vector.isNull(row)) continue
-    const length = vector.end(row) - vector.start(row)
-    out.u32(length)
-    if (length <= JOINED_BYTES_MAX) {
-      out.copy(vector.data.bytes, vector.start(row), vector.end(row))
+    const value = vector.value(row)
+    out.u32(value.length)
+    if (value.length <= JOINED_BYTES_MAX) {
+      out.copy(value)
       continue
     }
     yield out.take()
     out.length = 0
-    yield vector.view(row)
+    yield value
   }
   yield out.take()
 }
@@ -80,43 +80,107 @@ function encodeLevels(vector: BytesVector, first: number, end: number): Uint8Arr
   return out.take()
 }
 
+/** Where a chunk's bytes are. */
+export interface ChunkSource {
+  /** Bytes [start, end), which lie within the chunk. */
+  read(start: number, end: number): Uint8Array
+}
+
+/** A chunk of pages as {@link plainChunk} writes them, whoever wrote it. */
+export interface PlainPages {
+  source: ChunkSource
+  rows: number
+  /** Where the bytes behind a page's header begin and end in the source, and of how many values they are. */
+  pages: readonly { start: number; end: number; values: number }[]
+}
+
+/** Page headers have some 20 bytes. */
+const HEADER_BYTES = 4 << 10
+/** Values are read in portions: small ones behind a gap, larger ones where everything is read. */
+const PORTION_MIN = 4 << 10
+const PORTION_MAX = 1 << 20
+
 /**
- * The values of such a chunk, whoever wrote it; undefined if a page of it is of another kind.
- * @param bytes the chunk, which the vector takes over
- * @throws CorruptionError parquet.row-group
+ * Finds the pages of a chunk; undefined if one is of another kind.
+ * @throws CorruptionError parquet.row-group, parquet.footer
  */
-export function readPlainChunk(bytes: Uint8Array, rows: number): BytesVector | undefined {
-  const vector = new BytesVector()
-  vector.reserve(rows)
-  vector.data.bytes = bytes
-  let to = 0
+export function findPlainPages(source: ChunkSource, start: number, end: number, rows: number): PlainPages | undefined {
+  const pages: PlainPages['pages'][number][] = []
   let row = 0
-  for (let at = 0; row < rows; ) {
-    const reader = new CompactReader(bytes.subarray(at))
+  for (let at = start; row < rows; ) {
+    const reader = new CompactReader(source.read(at, Math.min(at + HEADER_BYTES, end)))
     const page = pageOf(reader.fields())
     if (!page) return undefined
-    const start = at + reader.position
-    const end = start + page.size
-    if (row + page.values > rows || end > bytes.length || page.size < 4) lost(`a page of ${page.values} values in ${page.size} bytes`)
-    const present = decodeLevels(bytes, start, end, page.values)
-    at = start + 4 + readU32(bytes, start)
-    for (let i = 0; i < page.values; i++, row++) {
+    const first = at + reader.position
+    at = first + page.size
+    if (row + page.values > rows || at > end || page.size < 4) lost(`a page of ${page.values} values in ${page.size} bytes`)
+    pages.push({ start: first, end: at, values: page.values })
+    row += page.values
+  }
+  return { source, rows, pages }
+}
+
+/**
+ * The values of a chunk.
+ * @param isRead whether a row's bytes are wanted; others are empty, and their bytes are passed over
+ * @throws CorruptionError parquet.row-group
+ */
+export function readPlainChunk({ source, rows, pages }: PlainPages, isRead: (row: number) => boolean): BytesVector {
+  const vector = new BytesVector()
+  vector.reserve(rows)
+  let row = 0
+  for (const { start, end, values } of pages) {
+    const page = new PageReader(source, end)
+    const levelsEnd = start + 4 + page.u32(start)
+    if (levelsEnd > end) lost('definition levels')
+    const present = decodeLevels(source.read(start + 4, levelsEnd), values)
+    let at = levelsEnd
+    for (let i = 0; i < values; i++, row++) {
       if (present[i] === 1) {
         if (at + 4 > end) lost('a value without length')
-        const length = readU32(bytes, at)
-        if (at + 4 + length > end) lost(`a value of ${length} bytes`)
-        bytes.copyWithin(to, at + 4, at + 4 + length)
-        to += length
-        at += 4 + length
+        const length = page.u32(at)
+        at += 4
+        if (at + length > end) lost(`a value of ${length} bytes`)
+        if (isRead(row)) vector.data.copy(page.read(at, at + length))
+        at += length
         setBits(vector.validity, row, row + 1)
       }
-      vector.offsets[row + 1] = to
+      vector.offsets[row + 1] = vector.data.length
     }
     if (at !== end) lost('bytes behind the values of a page')
   }
   vector.length = rows
-  vector.data.length = to
   return vector
+}
+
+/** A page, read front to back in portions. */
+class PageReader {
+  private readonly source: ChunkSource
+  private readonly limit: number
+  private bytes: Uint8Array = new Uint8Array(0)
+  private start = 0
+  private portion = PORTION_MIN
+
+  constructor(source: ChunkSource, limit: number) {
+    this.source = source
+    this.limit = limit
+  }
+
+  /** Good until the next call. */
+  read(start: number, end: number): Uint8Array {
+    if (end - start >= PORTION_MAX) return this.source.read(start, end)
+    const known = this.start + this.bytes.length
+    if (start < this.start || end > known) {
+      this.portion = start > known ? PORTION_MIN : Math.min(this.portion * 2, PORTION_MAX)
+      this.bytes = this.source.read(start, Math.min(Math.max(start + this.portion, end), this.limit))
+      this.start = start
+    }
+    return this.bytes.subarray(start - this.start, end - this.start)
+  }
+
+  u32(at: number): number {
+    return readU32(this.read(at, at + 4), 0)
+  }
 }
 
 /** Undefined for a page that {@link readPlainChunk} does not read. */
@@ -132,11 +196,10 @@ function pageOf(header: Field[]): { values: number; size: number } | undefined {
 }
 
 /** One byte per level: runs, or groups of 8 that are packed bits. */
-function decodeLevels(bytes: Uint8Array, start: number, end: number, count: number): Uint8Array {
+function decodeLevels(bytes: Uint8Array, count: number): Uint8Array {
   const levels = new Uint8Array(count)
-  const stop = start + 4 + readU32(bytes, start)
-  if (stop > end) lost('definition levels')
-  for (let at = start + 4, filled = 0; filled < count; ) {
+  const stop = bytes.length
+  for (let at = 0, filled = 0; filled < count; ) {
     let header = 0
     for (let scale = 1; ; scale *= 128) {
       if (at >= stop || scale > 2 ** 28) lost('definition levels')

@@ -1,4 +1,5 @@
 import { ByteWriter } from '../common/bytes.ts'
+import { dataBytes } from '../vector/databytes.ts'
 import { BytesVector, type Vector } from '../vector/vector.ts'
 import { fileMetaData, footerBytes } from './footer.ts'
 import type { LakeField } from './lakefield.ts'
@@ -11,6 +12,12 @@ import type { Field } from './thrift.ts'
  * on: their column chunk is written here, PLAIN and not compressed, and wasm writes a column of NULLs whose place in the footer it takes.
  */
 const SPLICED_BYTES_MIN = 64 << 20
+/**
+ * What a row group may have in wasm: a column that is just not large, and what a usual row group has. Where one page's values take more, the largest
+ * columns go around it, too, those of so many bytes.
+ */
+const WASM_BYTES_MAX = 88 << 20
+const SPLICED_SMALL_MIN = 1 << 20
 
 type Deliver = (bytes: Uint8Array) => void | Promise<void>
 
@@ -33,23 +40,48 @@ export function leavesOf({ children }: LakeField): number {
   return children === undefined ? 1 : children.reduce((sum, child) => sum + leavesOf(child), 0)
 }
 
-/** The vectors that are too large for wasm, by leaf; `columns` gets NULLs in their place. */
+/** The vectors that are too large for wasm, by leaf; `columns` gets NULLs in their place, and no deferred values. */
 export function takeLargeColumns(
   fields: readonly LakeField[], columns: readonly Vector[], rows: number, largeBytes: number = SPLICED_BYTES_MIN,
 ): { columns: Vector[]; large: Map<number, BytesVector> } {
   const large = new Map<number, BytesVector>()
+  const taken = largeColumns(columns, rows, largeBytes)
   let leaf = 0
   const rest = fields.map((field, i) => {
     const vector = columns[i]!
     const at = leaf
     leaf += leavesOf(field)
-    if (!(vector instanceof BytesVector) || vector.length < rows || vector.end(rows - 1) < largeBytes) return vector
+    if (!(vector instanceof BytesVector)) return vector
+    if (!taken.has(vector)) return vector.laterBytes > 0 ? inMemory(vector, rows) : vector
     large.set(at, vector)
     const nulls = new BytesVector()
     nulls.padTo(rows)
     return nulls
   })
   return { columns: rest, large }
+}
+
+function largeColumns(columns: readonly Vector[], rows: number, largeBytes: number): Set<BytesVector> {
+  const bytes = columns.filter((vector) => vector instanceof BytesVector && vector.length >= rows) as BytesVector[]
+  const taken = new Set(bytes.filter((vector) => vector.end(rows - 1) + vector.laterBytes >= largeBytes))
+  if (largeBytes === Infinity) return taken
+  let inWasm = columns.reduce((sum, vector) => sum + (taken.has(vector as BytesVector) ? 0 : dataBytes(vector)), 0)
+  for (const vector of bytes.filter((other) => !taken.has(other)).sort((a, b) => dataBytes(b) - dataBytes(a))) {
+    if (inWasm <= WASM_BYTES_MAX || dataBytes(vector) < SPLICED_SMALL_MIN) break
+    taken.add(vector)
+    inWasm -= dataBytes(vector)
+  }
+  return taken
+}
+
+function inMemory(vector: BytesVector, rows: number): BytesVector {
+  const whole = new BytesVector()
+  whole.reserve(rows)
+  for (let row = 0; row < rows; row++) {
+    if (vector.isNull(row)) whole.pushNull()
+    else whole.push(vector.value(row))
+  }
+  return whole
 }
 
 /**

@@ -182,13 +182,44 @@ export class BitVector extends Vector {
 export class BytesVector extends Vector {
   offsets: Int32Array = new Int32Array(1)
   readonly data: ByteWriter = new ByteWriter(1024)
+  /** Values whose bytes are not in `data`, where they are empty: see {@link defer}. */
+  private readonly later = new Map<number, { length: number; bytes: () => Uint8Array }>()
+  /** Bytes of those together. */
+  laterBytes = 0
 
   /** Ends the value whose bytes were appended to `data` since the last one. @throws UnsupportedError vector.size */
   close(): void {
-    if (this.data.length > OFFSET_MAX) throw new UnsupportedError('vector.size', 'the values of one page and column exceed 2 GiB')
+    if (this.data.length + this.laterBytes > OFFSET_MAX) throw new UnsupportedError('vector.size', 'the values of one page and column exceed 2 GiB')
     this.reserve(1)
     this.offsets[this.length + 1] = this.data.length
     this.commit()
+  }
+
+  /**
+   * Appends a value that is made when it is written: large ones are not in memory all at once.
+   * @param bytes makes it, the same each time; the result is good until the next call
+   * @throws UnsupportedError vector.size
+   */
+  defer(length: number, bytes: () => Uint8Array): void {
+    this.laterBytes += length
+    this.later.set(this.length, { length, bytes })
+    try {
+      this.close()
+    } catch (error) {
+      this.forgetLater(this.length)
+      throw error
+    }
+  }
+
+  /** Bytes of a value, wherever they are. */
+  valueLength(row: number): number {
+    const length = this.offsets[row + 1]! - this.offsets[row]!
+    return length === 0 && this.later.size > 0 ? (this.later.get(row)?.length ?? 0) : length
+  }
+
+  /** {@link view}, of a deferred value too. */
+  value(row: number): Uint8Array {
+    return this.later.get(row)?.bytes() ?? this.view(row)
   }
 
   /** Forgets bytes appended to `data` since the last value. */
@@ -229,6 +260,12 @@ export class BytesVector extends Vector {
 
   protected override truncateStorage(rows: number): void {
     this.data.length = this.offsets[rows]!
+    for (const row of this.later.keys()) if (row >= rows) this.forgetLater(row)
+  }
+
+  private forgetLater(row: number): void {
+    this.laterBytes -= this.later.get(row)!.length
+    this.later.delete(row)
   }
 }
 

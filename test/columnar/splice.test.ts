@@ -11,6 +11,7 @@ import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
 import { readParquet } from '../../src/parquet/parquetreader.ts'
 import { encodeParquet, ParquetEncoder, type RowGroupInput } from '../../src/parquet/parquetwriter.ts'
 import { type ColumnType, newVector } from '../../src/vector/columntype.ts'
+import { BytesVector } from '../../src/vector/vector.ts'
 import { lakeField, pushValue, type Value, valueAt, valueOf } from './lakevalues.ts'
 import { duckColumns, writeFresh } from './parquetreaders.ts'
 
@@ -160,4 +161,61 @@ test('a footer that says something else is refused or read, but nothing else', a
     }
   }
   expect(refused).toBeGreaterThan(10)
+})
+
+/** Every other value of the vectors made only when it is written. */
+function deferredTwin({ columns, rows }: RowGroupInput): RowGroupInput {
+  const twins = columns.map((vector) => {
+    if (!(vector instanceof BytesVector)) return vector
+    const twin = new BytesVector()
+    for (let row = 0; row < rows; row++) {
+      if (vector.isNull(row)) twin.pushNull()
+      else if (row % 2 === 0) twin.push(vector.view(row))
+      else twin.defer(vector.valueLength(row), () => vector.view(row))
+    }
+    return twin
+  })
+  return { columns: twins, rows }
+}
+
+test('values that are made when they are written give the same bytes, in large columns and in others', async () => {
+  await fc.assert(fc.asyncProperty(GROUPS, fc.constantFrom(0, 200, 20_000, Infinity), async (groups, largeBytes) => {
+    const chunks: Uint8Array[] = []
+    const options = { compression: 'zstd', metadata: { ltap: 'x' }, largeBytes } as const
+    const encoder = new ParquetEncoder(FIELDS, options, (bytes) => void chunks.push(bytes.slice()))
+    for (const { columns, rows } of groups.map(group).map(deferredTwin)) await encoder.rowGroup(columns, rows)
+    await encoder.finish()
+    expect(Buffer.compare(Buffer.concat(chunks), await write(groups, largeBytes, 'zstd'))).toBe(0)
+    const whole = encodeParquet(FIELDS, options, groups.map(group).map(deferredTwin))
+    expect(Buffer.compare(whole, encodeParquet(FIELDS, options, groups.map(group)))).toBe(0)
+  }), { numRuns: 8 })
+})
+
+test('a deferred value that is taken back leaves nothing, and no column has more than 2 GiB', () => {
+  const vector = new BytesVector()
+  vector.push(Uint8Array.of(1))
+  vector.defer(2, () => Uint8Array.of(2, 3))
+  vector.defer(2 ** 31 - 1000, () => new Uint8Array(0))
+  expect(() => vector.defer(1000, () => new Uint8Array(1000))).toThrow(UnsupportedError)
+  expect(() => vector.push(new Uint8Array(1000))).toThrow(UnsupportedError)
+  vector.truncate(2)
+  expect([vector.length, vector.laterBytes, vector.valueLength(1), [...vector.value(1)]]).toEqual([2, 2, 2, [2, 3]])
+  vector.truncate(1)
+  vector.push(Uint8Array.of(4))
+  expect([vector.laterBytes, [...vector.value(1)]]).toEqual([0, [4]])
+})
+
+test('values of a large column that are not wanted are empty, the others as they were', async () => {
+  await fc.assert(fc.asyncProperty(GROUPS, async (groups) => {
+    const reader = readParquet(await write(groups, 0, 'zstd'), 0)
+    groups.forEach((columns, index) => {
+      const wanted = reader.readRowGroup(index, (field, others) => {
+        expect(others.length).toBe(FIELDS.length)
+        return (row) => (row + field) % 3 !== 0
+      })
+      const expected = columns.map((values, i) => values.map((value, row) =>
+        (value !== null && (TYPES[i]!.kind === 'string' || TYPES[i]!.kind === 'binary') && (row + i) % 3 === 0 ? value.toString()[0]! : value)))
+      expect(wanted.columns.map((vector, i) => Array.from({ length: wanted.rows }, (_, row) => valueAt(vector, TYPES[i]!, row)))).toEqual(expected)
+    })
+  }), { numRuns: 8 })
 })
