@@ -22,7 +22,10 @@ import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefault
  */
 const PAGE_VALUES_MAX = 1_200_000_000
 const PAGE_NESTED_VALUES_MAX = 256_000_000
-/** Out-of-line values of one page that are in memory together, unless one alone is larger; those that follow are fetched again when they are written. */
+/**
+ * Out-of-line values of one page that are in memory together, unless one alone is larger; those after them are fetched again when they are
+ * written.
+ */
 const PAGE_KEPT_MAX = 64 << 20
 /** A payload that its codec does not accept is shown in hex up to this size, through wasm; above, its TOAST pointer is. */
 const HEX_PAYLOAD_MAX = 16_000_000
