@@ -70,7 +70,7 @@ describe.each(majors())('Postgres %i', (major) => {
     await closeSessions(server)
     await server.stop('fast')
     const cluster = openCluster(server.dataDir)
-    const relations = cluster.allRelations().filter(({ visible }) => visible)
+    const relations = [...cluster.allRelations()].filter(({ visible }) => visible)
     let [values, tuples] = [0, 0]
     for (const relation of relations) {
       if (!relation.desc) continue
