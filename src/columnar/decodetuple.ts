@@ -17,8 +17,8 @@ import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefault
 
 /**
  * Out-of-line values of one page that are read into columns: more than any single value has. A page never spans two row groups, so they
- * are in one row group, and a column has at most 2 GiB there. Those of columns with children go through wasm, whose memory takes eight times their size of 4 GiB (measured: it
- * panics between 420 and 520 MB).
+ * are in one row group, and a column has at most 2 GiB there. Those of columns with children go through wasm, whose memory takes eight
+ * times their size of 4 GiB (measured: it panics between 420 and 520 MB).
  */
 const PAGE_VALUES_MAX = 1_200_000_000
 const PAGE_NESTED_VALUES_MAX = 256_000_000
