@@ -276,7 +276,7 @@ function symbolText(tuple: CatalogTuple, column: number): string {
 
 const EXTENSION_DEPENDENCY = 'e'
 
-/** Returns undefined for what is no type or belongs to no extension. */
+/** Returns undefined for a row that does not make a type a member of an extension. */
 export function extensionMemberReader(layout: CatalogLayout): Reader<ExtensionMember | undefined> {
   const at = columns(layout, 'classid', 'objid', 'refclassid', 'refobjid', 'deptype')
   return (tuple) => {

@@ -4,7 +4,7 @@ import type { TypeDef } from '../datum/typedef.ts'
 import type { AttributeLayout } from '../tuple/attribute.ts'
 import type { Attribute, TupleDesc } from './tupledesc.ts'
 
-/** Where a TupleDesc contradicts itself: `attributes[2].len`, and what is wrong with it. */
+/** A member of a TupleDesc that contradicts another one: its path, `attributes[2].len`, and the problem. */
 export interface DescFault {
   path: string
   problem: string

@@ -107,7 +107,7 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
 }
 
 /**
- * What the build of the server decides (ReadControlFile, xlog.c, compares each of them). `float8ByVal` is none of these: it says whether 8
+ * What the build of the server decides (ReadControlFile, xlog.c, compares each of them). `float8ByVal` is not one of these: it says whether 8
  * bytes fit into a Datum, so it is 0 on machines of 32 bits, such as PGlite's WebAssembly. Stored values are the same there as long as
  * maxAlign is 8: catalogs differ in typbyval and attbyval, which nothing here reads.
  */
@@ -154,7 +154,7 @@ function checkFlag(bytes: Uint8Array, name: string, byte: number): void {
 function walSegmentSizeOf(bytes: Uint8Array): number {
   const size = readU32(bytes, 228)
   const isPower = size >= 1 << 20 && size <= 1 << 30 && (size & (size - 1)) === 0
-  if (!isPower) throw new CorruptionError('control.layout', `pg_control: xlog_seg_size is ${size}, no power of two from 1 MiB to 1 GiB`, { byte: 228 })
+  if (!isPower) throw new CorruptionError('control.layout', `pg_control: xlog_seg_size is ${size}, not a power of two from 1 MiB to 1 GiB`, { byte: 228 })
   return size
 }
 

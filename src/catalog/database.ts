@@ -24,7 +24,7 @@ export interface CatalogSources {
   open(locator: RelFileLocator, name: string): CatalogPages
   /** For attmissingval; no released server gives pg_attribute a TOAST relation, so without it a TOAST pointer there is damage. */
   toast?: CatalogToast
-  /** Damage is passed over and said here: what it hides is not read. Without it the error is thrown. */
+  /** Called for each damage, which is then skipped: rows on a damaged page are not read. Without this function damage throws an error. */
   onDamage?: OnDamage
 }
 

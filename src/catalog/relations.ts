@@ -65,7 +65,7 @@ export interface NonHeapRelation {
   reason: string
 }
 
-/** A relation of which the catalogs do not say what is in its rows. */
+/** A relation whose columns the catalogs do not describe. */
 export interface DamagedRelation extends Pick<Relation, 'database' | 'schema' | 'name' | 'oid' | 'parents'> {
   relkind: string
   error: CorruptionError
@@ -80,7 +80,7 @@ export interface RelationList {
   unstored: UnstoredRelation[]
   /** With damage passed over: visible relations whose catalog rows are not whole. */
   damaged: DamagedRelation[]
-  /** Every file that a row version names, indexes and shared relations too: what is not among them is an orphan. */
+  /** Every file that a row version of pg_class names, including indexes and shared relations; any other file is an orphan. */
   named: readonly RelFileLocator[]
 }
 

@@ -21,7 +21,7 @@ export interface TypeCatalogs {
   functions: (oids: ReadonlySet<Oid>) => readonly PgProc[]
   /** Extension by oid of the type that it owns. Reads pg_depend. */
   extensionTypes: () => ReadonlyMap<Oid, string>
-  /** Damage was passed over: built-in types that pg_type does not have are what they always are. */
+  /** With `carry`, rows of pg_type may be missing: a built-in type that has no row has its definition of pg_type.dat. */
   tolerant: boolean
 }
 

@@ -60,7 +60,7 @@ export class VirtualColumns {
       const tree = utf8Decode(bytes)
       return deparseExpression(tree, this.deparseNames(attributes)) ?? `${NODE_TREE}${tree}`
     } catch (error) {
-      // No row depends on it: what is damaged here costs nothing but this text.
+      // Rows do not depend on the expression: if it is damaged, only its text is lost.
       if (!(error instanceof CorruptionError)) throw error
       return `${UNREADABLE}${error.message}`
     }

@@ -12,16 +12,17 @@ export interface CorruptOptions {
 
 /** The options of verbs that read a data directory that may be damaged. */
 export function addCorruptOptions(command: Command): Command {
-  return addUnknownOption(addOnCorruptOption(command)).option('--major <number>', 'with carry: major version, where PG_VERSION is lost', parseMajor)
+  return addUnknownOption(addOnCorruptOption(command)).option('--major <number>', 'with carry: the major version, if PG_VERSION is lost', parseMajor)
 }
 
 export function addOnCorruptOption(command: Command): Command {
-  const action = new Option('--on-corrupt <action>', 'at damage: stop, or read what is there and say what is not').choices(['fail', 'carry']).default('fail')
+  const action = new Option('--on-corrupt <action>', 'if files are damaged: stop, or read what is readable and name the rest')
+    .choices(['fail', 'carry']).default('fail')
   return command.addOption(action)
 }
 
 export function addUnknownOption(command: Command): Command {
-  return command.addOption(new Option('--unknown-transactions <action>', 'rows whose transaction status is lost, with no hint bit to settle it')
+  return command.addOption(new Option('--unknown-transactions <action>', 'rows whose transaction status is lost and that have no hint bit')
     .choices(['hide', 'show']).default('hide'))
 }
 
@@ -40,7 +41,7 @@ export async function tellLosses(output: Output, losses: readonly string[]): Pro
   for (const loss of losses) await output.note(`ltap: damaged: ${loss}`)
 }
 
-/** How many row versions were met of which nobody can say whether they count. */
+/** How many row versions were found whose visibility is not known. */
 export async function tellUnknown(output: Output, rows: number, policy: 'hide' | 'show'): Promise<void> {
   if (rows === 0) return
   const [are, whose] = rows === 1 ? ['is', 'its transaction'] : ['are', 'their transactions']

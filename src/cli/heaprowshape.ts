@@ -43,7 +43,7 @@ export interface HeapRowOptions {
 
 /** `--dead`, `--limit` and `--format`, of the verbs that print a heap's rows. */
 export function addHeapRowOptions(command: Command): Command {
-  return addLimitOption(addFormatOption(command.option('--dead', 'all row versions, with what became of them')))
+  return addLimitOption(addFormatOption(command.option('--dead', 'print all row versions, with their state: live, dead, …')))
 }
 
 /** Prints the rows of a heap, and on stderr what is damaged and what is not shown. */

@@ -43,7 +43,7 @@ const SHAPE: Omit<RowShape<HistoryRow>, 'columns'> = {
 /** `ltap inspect history`. */
 export function addInspectHistory(inspect: Command, run: Run): void {
   addOnCorruptOption(addLimitOption(addFormatOption(addTargetOptions(addVerb(inspect, 'history <pgdata|backup> <schema.name>', TEXT)))))
-    .option('--database <name>', 'needed if several user databases have the table')
+    .option('--database <name>', 'the database; needed if several user databases have the table')
     .option('--work <dir>', 'new folder for the replayed files, kept (default: a temporary one)')
     .action(async (source: string, table: string, { limit = Infinity, format, ...options }: InspectHistoryOptions) => {
       const { database, work, wal, to, timeline, onCorrupt } = options

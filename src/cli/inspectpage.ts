@@ -23,7 +23,7 @@ const TEXT = {
 export function addInspectPage(inspect: Command, run: Run): void {
   addVerb(inspect, 'page <file>', TEXT)
     .option('--block <number>', 'only this block of the file, from 0', parseBlock)
-    .option('--hex', "also the items' bytes")
+    .option('--hex', "print the bytes of the items, too")
     .action(async (file: string, options: InspectPageOptions) => {
       const output = begin(run, options)
       let count = 0

@@ -31,7 +31,7 @@ const TEXT = {
 export function addInspectTable(inspect: Command, run: Run): void {
   addCorruptOptions(addHeapRowOptions(addTargetOptions(addVerb(inspect, 'table <pgdata|backup> <schema.name>', TEXT))))
     .option('--work <dir>', 'with --wal or --to: folder for the replayed files, kept (default: a temporary one)')
-    .option('--database <name>', 'needed if several user databases have the table')
+    .option('--database <name>', 'the database; needed if several user databases have the table')
     .action(async (pgdata: string, name: string, { database, ...options }: InspectTableOptions) => {
       const output = begin(run, options)
       await replayFirst(output, pgdata, join(tmpdir(), 'ltap'), options, {}, async (files) => {

@@ -48,19 +48,19 @@ const BATCH_CHARACTERS = 1 << 16
 /** `ltap inspect wal`. */
 export function addInspectWal(inspect: Command, run: Run): void {
   addVerb(inspect, 'wal <segment|dir>', TEXT)
-    .option('--start <lsn>', 'the first record that begins here or later (default: the oldest there is)', parsePosition)
-    .option('--end <lsn>', 'records that end here or before', parsePosition)
+    .option('--start <lsn>', 'start with the first record that begins at or after the LSN (default: the oldest record)', parsePosition)
+    .option('--end <lsn>', 'print records that end at or before the LSN', parsePosition)
     .option('--timeline <number>', 'the timeline to follow, through its ancestors (default: the newest)', parseWord)
-    .option('--rmgr <name>', 'only of this resource manager (repeatable)', collectRmgr, [])
-    .option('--relation <spc/db/rel>', 'only with a block of this relation', parseRelation)
-    .option('--fork <name>', 'only with a block of this fork: main, fsm, vm, init', parseFork)
-    .option('--block <number>', 'only with this block; with --relation', parseWord)
-    .option('--xid <xid>', 'only of this transaction', parseWord)
-    .option('--fullpage', 'only with a full-page image')
-    .option('--limit <count>', 'at most so many records', parseWord)
+    .option('--rmgr <name>', 'only records of this resource manager (repeatable)', collectRmgr, [])
+    .option('--relation <spc/db/rel>', 'only records with a block of this relation', parseRelation)
+    .option('--fork <name>', 'only records with a block of this fork: main, fsm, vm, init', parseFork)
+    .option('--block <number>', 'only records with this block; needs --relation', parseWord)
+    .option('--xid <xid>', 'only records of this transaction', parseWord)
+    .option('--fullpage', 'only records with a full-page image')
+    .option('--limit <count>', 'print at most this many records', parseWord)
     .option('--bkp-details', 'block references on lines of their own, with what their images leave out')
     .addOption(new Option('--stats [per]', 'statistics instead of records: per rmgr (default) or per record').choices(['rmgr', 'record']))
-    .option('--follow', 'wait for more at the end of the WAL, until Ctrl-C')
+    .option('--follow', 'at the end of the WAL wait for more, until Ctrl-C')
     .action(async (path: string, options: InspectWalOptions) => {
       const output = begin(run, options)
       checkOptions(options)
@@ -77,7 +77,7 @@ export function addInspectWal(inspect: Command, run: Run): void {
 
 function checkOptions({ start, end, block, relation }: InspectWalOptions): void {
   if (block !== undefined && relation === undefined) throw new UsageError('--block needs --relation')
-  if (start !== undefined && end !== undefined && end < start) throw new UsageError('--end lies before --start')
+  if (start !== undefined && end !== undefined && end < start) throw new UsageError('--end is before --start')
 }
 
 /** A data directory stands for its pg_wal. */
@@ -214,6 +214,6 @@ class WalPrinter {
 /** Where a record's bytes end, without the padding up to {@link WalRecord.endLsn}: pg_waldump shows it if --end does not lie before that. */
 function endOfBytes(record: WalRecord): WalPosition {
   const { rmgr, op, startLsn, endLsn, length } = record
-  // The rest of the segment belongs to a SWITCH, but nobody needs that to read it.
+  // The rest of the segment belongs to the SWITCH record, but reading the record does not need it.
   return rmgr === RM_XLOG_ID && op === XLOG_SWITCH ? startLsn + length : endLsn - (-length & 7)
 }

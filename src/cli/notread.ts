@@ -12,7 +12,7 @@ export function addStrictOption(command: Command): Command {
   return command.option('--strict', 'exit with 1 if a relation of the cluster is not in the lake, unless it was excluded')
 }
 
-/** Says on stderr what of the cluster is not in the lake, though nobody asked for that. */
+/** Names on stderr each relation of the cluster that is not in the lake although the user did not exclude it. */
 export async function warnNotRead(run: Run, output: Output, notRead: readonly NotRead[], strict = false): Promise<void> {
   const unasked = notRead.filter(isUnasked)
   if (unasked.length === 0) return

@@ -17,7 +17,7 @@ export function addExcludeOption(command: Command): Command {
 
 /** `--limit`, of every verb that prints rows. */
 export function addLimitOption(command: Command): Command {
-  return command.option('--limit <count>', 'at most so many rows', parseLimit)
+  return command.option('--limit <count>', 'print at most this many rows', parseLimit)
 }
 
 export function parseTable(text: string): string {

@@ -31,10 +31,10 @@ const TEXT = {
 export function addQuery(program: Command, run: Run): void {
   addFormatOption(addVerb(program, 'query <sql>', TEXT))
     .requiredOption('--lake <dir>', 'folder of the lake')
-    .option('--database <name>', 'needed if the lake has several user databases')
+    .option('--database <name>', 'the database; needed if the lake has several user databases')
     .option('--memory-limit <size>', "DuckDB's memory limit, such as 4GB")
     .option('--threads <count>', "DuckDB's threads", parseCount)
-    .option('--timeout <seconds>', 'end the query after so long, with exit code 3 (default: no limit)', parseSeconds)
+    .option('--timeout <seconds>', 'end the query after this time, with exit code 3 (default: no limit)', parseSeconds)
     .action(async (sql: string, options: QueryOptions) => {
       const output = begin(run, options)
       const { lake, database, memoryLimit, threads, timeout } = options

@@ -12,12 +12,15 @@ export interface TargetOptions {
   timeline?: number | 'latest'
 }
 
+const TO_TEXT = `latest; an LSN (16/B374D848), which includes every record that ends at or before it; or a time (2026-01-31 12:00:00Z;
+  default zone UTC), which stops before the first later commit or abort`.replace(/\s+/g, ' ')
+
 /** The options of all verbs that replay WAL. */
 export function addTargetOptions(command: Command): Command {
   return command
-    .option('--wal <dir>', "folder of WAL: pg_wal or an archive, compressed too (default: the data directory's pg_wal)")
-    .option('--to <point>', 'latest, an LSN (16/B374D848: what ends later is left out) or a time (2026-01-31 12:00:00Z; default zone UTC)', parseTarget)
-    .option('--timeline <number>', 'latest, or the timeline to follow', parseTimeline)
+    .option('--wal <dir>', "folder of the WAL: pg_wal or an archive, compressed or not (default: the data directory's pg_wal)")
+    .option('--to <point>', TO_TEXT, parseTarget)
+    .option('--timeline <number>', 'the timeline to follow, or latest', parseTimeline)
 }
 
 /** `latest`, an LSN or a time. */

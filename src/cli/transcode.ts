@@ -56,7 +56,7 @@ export function addTranscode(program: Command, run: Run): void {
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
     .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .addOption(new Option('--compression <codec>', 'of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
+    .addOption(new Option('--compression <codec>', 'compression of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .action(async (pgdata: string, given: TranscodeOptions) => {

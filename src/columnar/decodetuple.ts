@@ -75,7 +75,7 @@ export class TupleDecoder {
     this.missing = this.layouts.map(({ missing }) => (missing === undefined ? undefined : hexDecode(missing)))
   }
 
-  /** Begins a page: what its values may take together is bounded, and what is wrong with them is counted anew. */
+  /** Begins a page: resets the bytes that its values may take together, and the counts of its faulty values. */
   beginPage(): void {
     this.outOfLineBytes = this.nestedBytes = this.keptBytes = 0
     clearValueFaults(this.faults)
@@ -198,8 +198,8 @@ export class TupleDecoder {
   }
 
   /**
-   * {@link coded}, or, if the codec does not accept the payload of a visible tuple, or the vector cannot hold what it makes of it, bytes in
-   * hex: then raw must keep it.
+   * As {@link coded}. If the codec refuses the payload of a visible tuple, or the vector has no room for its value, the payload goes to `_overflow`
+   * in hex and to the raw lane.
    */
   private value(plan: AttributePlan, column: ColumnPlan, source: Uint8Array, start: number, end: number, row: number, live: number): boolean {
     try {
@@ -329,7 +329,7 @@ export class TupleDecoder {
       return undefined
     }
     const { valueId, toastRelId } = pointer
-    if (!this.toast) throw new CorruptionError('toast.relation', `value ${valueId} is in TOAST relation ${toastRelId}, which is not there; ${CARRY}`)
+    if (!this.toast) throw new CorruptionError('toast.relation', `value ${valueId} is in TOAST relation ${toastRelId}, which does not exist; ${CARRY}`)
     const what = stored ? 'inconsistent chunks' : 'missing chunks'
     throw new CorruptionError('toast.value', `${what} of value ${valueId} in TOAST relation ${toastRelId}; ${CARRY}`)
   }

@@ -102,7 +102,7 @@ function checksumOf(text: string): string {
  * @throws CorruptionError lake.footer with the member, UnsupportedError lake.format
  */
 export function parseFileDescriptor(entry: string | undefined): FileDescriptor {
-  if (entry === undefined) throw new CorruptionError('lake.footer', `no '${DESCRIPTOR_KEY}' entry: not a file of a lake`)
+  if (entry === undefined) throw new CorruptionError('lake.footer', `no '${DESCRIPTOR_KEY}' entry: the file is not a lake file`)
   const crc = CRC_MEMBER.exec(entry)
   const json = crc ? `{${entry.slice(crc[0].length)}` : entry
   if (crc?.[1] !== checksumOf(json)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not what was written`)

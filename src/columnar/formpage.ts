@@ -157,7 +157,7 @@ export class PageFormer {
   private formTuple(row: number, block: number, start: number): number {
     const { scratch, tuples } = this
     if (start + SCRATCH_TUPLE_MAX + SCRATCH_SLACK > SCRATCH_SIZE) throw new CorruptionError('lake.page', 'more tuples than a page can hold')
-    // If forming throws, nobody knows how much of the scratch is dirty.
+    // If forming throws, any part of the scratch may be dirty.
     this.used = SCRATCH_SIZE
     let end = -1
     if (this.generated && !tuples.needsInterpreter(row)) {

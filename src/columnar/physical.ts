@@ -128,7 +128,7 @@ export class PhysicalColumns {
     this.xmin.commitRows(count)
   }
 
-  /** A single row of them, for what is no tuple: transaction id 0. */
+  /** Adds one row with transaction id 0, for a line pointer without a tuple. */
   pushStructure(row: number, block: number): void {
     this.reserveIdentity(1)
     this.writeIdentity(row, block, 0, 0, 0)

@@ -31,7 +31,7 @@ export function sampleBlocks(firstBlock: number, blockCount: number): number[] {
   return Array.from({ length: count }, (_, i) => firstBlock + Math.floor((i * blockCount) / count))
 }
 
-/** Nobody is visible and nobody lives: a sample neither hides rows nor asks for out-of-line values. */
+/** No row is visible and none is live: a sample then neither hides rows nor reads out-of-line values. */
 const INDIFFERENT: RowVisibility = { isVisible: () => false, isDead: () => true, nextXid: { low: 0, epoch: 0 } }
 
 /**
@@ -93,7 +93,7 @@ function count(seen: Map<number, number>, value: number): void {
   seen.set(value, (seen.get(value) ?? 0) + 1)
 }
 
-/** The smallest of the most frequent values; 0 if there are none. */
+/** The smallest of the most frequent values; 0 without values. */
 function mostFrequent(seen: ReadonlyMap<number, number>): number {
   let best = 0
   for (const [value, times] of seen) {

@@ -87,7 +87,7 @@ export function rowGroupIsFull(transcoder: PageTranscoder): boolean {
   return transcoder.rows >= ROW_GROUP_ROWS || transcoder.dataBytes() >= ROW_GROUP_BYTES
 }
 
-/** The file beside a file: positions of the rows that nobody may see at L, ascending. Undefined if there are none. */
+/** The list of hidden rows of a file: positions of the rows that no reader may see at L, ascending. Undefined without such rows. */
 export function encodeHidden(hidden: readonly number[], compression: Compression): Uint8Array | undefined {
   if (hidden.length === 0) return undefined
   const positions = newVector(HIDDEN_FIELD.type) as WordVector

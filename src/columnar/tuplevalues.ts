@@ -119,7 +119,7 @@ export class TupleValues {
     const pointer = readToastPointer(datum, 0)
     const toast = this.toast()
     const { valueId, toastRelId } = pointer
-    if (!toast) throw new CorruptionError('toast.relation', `value ${valueId} is in TOAST relation ${toastRelId}, which is not there`)
+    if (!toast) throw new CorruptionError('toast.relation', `value ${valueId} is in TOAST relation ${toastRelId}, which does not exist`)
     const stored = toast.fetch(pointer)
     const value = stored && pointer.compressed ? decompress(stored, 0, stored.length) : stored
     if (value?.length === pointer.rawSize) return value

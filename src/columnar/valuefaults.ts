@@ -1,6 +1,6 @@
 /**
  * Values of one page that their column does not show: counted, and the attnums whose column has no `_overflow` child to show them in,
- * so that the file must be written again with one. A page that is decoded again, or carried whole, begins anew.
+ * so that the file must be written again with one. A page that is decoded again, or carried whole, resets these.
  */
 export interface ValueFaults {
   dangling: number

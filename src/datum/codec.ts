@@ -33,7 +33,7 @@ export interface Codec {
   parse?(text: Uint8Array, start: number, end: number, out: ByteWriter): void
 }
 
-/** Text that is not of the type, from a codec's parse: the raw lane takes the value, nobody guesses. */
+/** A codec's parse throws this for text that is not of its type. The value then goes to the raw lane. */
 export class ParseError extends Error {
   override readonly name = 'ParseError'
 }

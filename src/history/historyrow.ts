@@ -62,7 +62,7 @@ export class LifeJudge {
     const life = this.life(file, born, died, successorState(header, block, offset))
     if (life.state !== 'live' && life.state !== 'deleting') return life
     if (how === 'dropped') return this.clamp({ state: 'removed', from: life.from, to: file.dropped })
-    // Blocks are cut off without a commit only from a file that its own transaction made: nobody else saw it.
+    // Blocks are truncated without a commit only in a file that the same transaction made, so no other transaction saw them.
     if (how === 'cut') return { state: 'removed', from: undefined, to: undefined }
     return { state: 'removed', from: life.from, to: { lsn, time: undefined } }
   }
@@ -112,7 +112,7 @@ export class LifeJudge {
       // Older than every transaction that may run, and never ended: its server went down.
       return 'aborted'
     }
-    if (xid >= this.start) throw new CorruptionError('history.commit', `transaction ${xid} is committed, and the WAL does not say when`)
+    if (xid >= this.start) throw new CorruptionError('history.commit', `transaction ${xid} is committed, but the WAL has no commit record of it`)
     return 'committed'
   }
 }

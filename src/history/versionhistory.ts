@@ -86,7 +86,7 @@ interface PendingPage {
 
 /**
  * Hands every row version of some files to a sink at the moment it vanishes: what stays on a page is not handed over, so each version
- * comes once. A version that comes again (the pages of a base backup may be ahead of the WAL) is the same one, later.
+ * comes once. If a version is seen twice (the pages of a base backup may be ahead of the WAL), the second one is the same version, later.
  */
 export class VersionHistory implements RedoObserver {
   private readonly options: VersionHistoryOptions
@@ -106,7 +106,7 @@ export class VersionHistory implements RedoObserver {
 
   beforeRemove(page: RedoPage, block: BlockReference, record: WalRecord): void {
     const file = this.find(block)
-    // What is ahead of the record will come again.
+    // Later records of the WAL repeat the changes of a page that is ahead of this record.
     if (file === undefined || isNewPage(page) || pageLsn(page) >= record.endLsn) return
     // What a record changes and does not replace is as the WAL made it.
     const proof = block.applyImage || block.willInit ? this.proofOf(page, block.block) : 'proven'

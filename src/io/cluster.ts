@@ -120,7 +120,7 @@ export class Cluster {
     return this.datadir.guessed
   }
 
-  /** With `carry`: what of the cluster as a whole is damaged, as far as it was met, and what was done instead: sentences. */
+  /** With `carry`: a sentence for each damage of the cluster as a whole that was found so far, with what ltap did instead. */
   get losses(): string[] {
     return [...this.datadir.damage, ...this.catalogDamage, ...this.snapshot.losses]
   }
@@ -343,7 +343,7 @@ function snapshotOf({ path, transactions }: ClusterFiles, { onCorrupt, unknownTr
   return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom, unknown: onCorrupt === 'carry' ? unknownTransactions : 'fail' })
 }
 
-/** Catalog rows whose transaction's status is lost are believed: what they describe is there or it is not. */
+/** A catalog row whose transaction status is lost counts: the file that it names either exists or does not. */
 function showingUnknown(snapshot: Snapshot): CatalogVisibility {
   return {
     isVisible: (...tuple) => snapshot.isVisible(...tuple) || snapshot.isUnknown(...tuple),

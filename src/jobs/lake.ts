@@ -12,7 +12,7 @@ export function readManifest(lake: string): Manifest {
   const file = join(lake, MANIFEST_NAME)
   const bytes = readIfThere(file)
   if (!bytes) {
-    throw new EnvironmentError('lake.missing', `no lake here: it has no ${MANIFEST_NAME}; ltap transcode writes one`, { file: lake })
+    throw new EnvironmentError('lake.missing', `the folder is not a lake: it has no ${MANIFEST_NAME}; ltap transcode writes a lake`, { file: lake })
   }
   return withPosition({ file }, () => parseManifest(bytes))
 }

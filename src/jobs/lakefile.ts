@@ -38,7 +38,7 @@ export function checkLength(lake: string, relation: string, { path, bytes }: Lak
   throw new CorruptionError('lake.file', reason, { relation, file })
 }
 
-/** Undefined if the file, whose CRC-32 is `found`, is what was written. */
+/** What is wrong with the file whose CRC-32 is `found`; undefined if the manifest has the same CRC-32. */
 export function crcProblem(found: number, expected: number): string | undefined {
   return found === expected ? undefined : `the file is not as it was written: its CRC-32 is ${found}, ltap.json says ${expected}`
 }

@@ -21,7 +21,7 @@ const WORKER_HEAP_MB = 512
  */
 export const THREAD_OPTIONS: NonNullable<ConstructorParameters<typeof Piscina>[0]> = {
   minThreads: 0, idleTimeout: Infinity, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
-  // Options of V8 among those of the process are refused for a thread: none is passed on.
+  // Node refuses options of V8 for a thread, so a thread gets no option of the process.
   execArgv: ['--no-experimental-require-module'],
 }
 
@@ -32,8 +32,8 @@ interface Threads {
 }
 
 /**
- * Worker threads for one job after another. A job given a number starts threads of its own and stops them; these stay, with their code
- * optimised: the second job runs faster than the first. What a job needs of a data directory it reads anew.
+ * Worker threads that are kept between jobs. A job that is given a number instead starts threads and stops them at its end. Kept threads have their
+ * code optimised, so the second job runs faster than the first. Each job reads the data directory itself; nothing of an earlier job is kept.
  */
 export class Workers {
   /** Tasks at a time. */

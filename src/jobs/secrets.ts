@@ -7,10 +7,10 @@ const SECRETS: ReadonlyMap<Oid, string> = new Map([
   [1417, 'pg_foreign_server holds options of connections'],
   [1418, 'pg_user_mapping holds passwords of other servers'],
   [6100, 'pg_subscription holds connection strings'],
-  // ANALYZE puts sample values of every column there, of these catalogs too.
+  // ANALYZE puts sample values of every column there, including columns of these catalogs.
   [2619, 'pg_statistic holds samples of the values of these catalogs, and of all others'],
 ])
-/** VACUUM FULL writes a catalog anew under this name; the server crashed in it. */
+/** VACUUM FULL rewrites a catalog under this name; such a relation is left if the server crashed before the end. */
 const TRANSIENT_NAME = /^pg_temp_(\d+)$/
 
 /** Why --exclude-secrets leaves a relation out; undefined if it does not. Its TOAST relation goes along. */

@@ -36,7 +36,7 @@ interface Candidates {
 export class Selection {
   /** Oids of the databases, 0 for the shared relations. */
   readonly databases: readonly Oid[]
-  /** What was excluded, and what was asked for and cannot be given. */
+  /** Relations that were excluded, and relations that were asked for and cannot be read. */
   readonly notRead: readonly NotRead[]
   /** All databases and all tables were asked for: what is not selected is in `notRead`. */
   readonly complete: boolean
@@ -177,7 +177,7 @@ function selectTables({ relations, parents, notRead: others }: Candidates, table
 
 /**
  * The table that `text` names, in each of the databases that have it.
- * @throws EnvironmentError selection.table if there is none, or two that the dots of `text` do not tell apart
+ * @throws EnvironmentError selection.table if no table fits, or two do that the dots of `text` do not tell apart
  */
 export function oneTable<T extends { schema: string; name: string }>(tables: readonly T[], text: string): T[] {
   const found = tablesNamed(tables, text)

@@ -47,7 +47,9 @@ export interface TranscodeLakeOptions {
   workers: number | Workers
   compression: Compression
   profile: TypeProfile
-  /** At damage: throw, or carry what is there and read on, see {@link ClusterOptions}. */
+  /**
+   * On damage: throw an error, or carry the damaged bytes and continue; see {@link ClusterOptions}.
+   */
   onCorrupt: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
   /** With `carry`: of a data directory that has lost PG_VERSION. */

@@ -7,7 +7,7 @@ import { fileError } from '../io/disk/files.ts'
 import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
 import { onEnd } from '../io/process/interruption.ts'
 
-/** Marks a lake half written: whatever is beside it may be thrown away. */
+/** Marks an unfinished lake: the files beside this one may be deleted. */
 const UNFINISHED_NAME = '.unfinished'
 /** All that a transcode writes. The marker goes last. */
 const OWN_NAMES = ['data', VIEWS_NAME, `${VIEWS_NAME}.new`, `${MANIFEST_NAME}.new`, UNFINISHED_NAME]
@@ -27,7 +27,9 @@ export class UnfinishedLake {
     this.folder = folder
     this.isNew = !existsSync(folder)
     try {
-      if (statSync(folder, { throwIfNoEntry: false })?.isFile()) throw new EnvironmentError('lake.no-folder', 'that is a file; name a folder', { file: folder })
+      if (statSync(folder, { throwIfNoEntry: false })?.isFile()) {
+        throw new EnvironmentError('lake.no-folder', 'the name is that of a file; name a folder', { file: folder })
+      }
     } catch (error) {
       throw error instanceof EnvironmentError ? error : fileError(error, folder)
     }
@@ -78,10 +80,10 @@ function checkNames(folder: string): boolean {
     throw fileError(error, folder)
   }
   if (names.includes(MANIFEST_NAME)) {
-    throw new EnvironmentError('lake.exists', 'there is a lake already; name another folder or delete this one', { file: folder })
+    throw new EnvironmentError('lake.exists', 'the folder already holds a lake; name another folder or delete this one', { file: folder })
   }
   if (names.includes(UNFINISHED_NAME)) return true
-  if (names.length > 0) throw new EnvironmentError('lake.not-empty', 'the folder is not empty and holds no lake; name another one', { file: folder })
+  if (names.length > 0) throw new EnvironmentError('lake.not-empty', 'the folder is not empty and holds no lake; name another folder', { file: folder })
   return false
 }
 

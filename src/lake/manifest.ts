@@ -48,7 +48,7 @@ export interface Manifest {
   unknownTransactions?: { policy: 'hide' | 'show'; rows: number }
   /** pg_control was lost: system identifier, LSN, timeline, checksums and transaction counters are guessed. Absent: they are not. */
   guessed?: true
-  /** What of the cluster as a whole is lost, and what was done instead: sentences. */
+  /** A sentence for each part of the cluster as a whole that is lost, with what ltap did instead. */
   damage?: readonly string[]
 }
 
@@ -83,7 +83,7 @@ export interface LakeRelation extends RelFileLocator {
   parents: readonly number[]
   /** User columns in order, as they are named in the files. */
   columns: readonly string[]
-  /** Generated columns that are not stored (Postgres 18): no file has them; absent if there are none. */
+  /** Generated columns that are not stored (Postgres 18): no file has them; absent without such columns. */
   virtualColumns?: readonly VirtualColumn[]
   /** The files have an `_overflow` column. */
   overflow: boolean
@@ -103,7 +103,7 @@ export interface LakeFile {
   bytes: number
   /** CRC-32 (zlib's) of the whole file: no page's CRC covers statistics, page headers and the like. */
   crc32: number
-  /** Rows that nobody may see at the lake's LSN, and where their positions are stored. */
+  /** The number of rows that no reader may see at the lake's LSN, and the file with their positions. */
   hidden: { path: string; rows: number; crc32: number } | null
   /** Blocks carried although damaged (--on-corrupt carry). */
   damaged: readonly { block: number; error: string }[]

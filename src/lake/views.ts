@@ -21,7 +21,10 @@ export interface ViewOptions {
   catalog?: string
 }
 
-/** `CREATE VIEW` of one relation, the relations whose files it reads, and what it says of descendants that it cannot read; or why there is none. */
+/**
+ * The `CREATE VIEW` statement of one relation, the relations whose files it reads, and a sentence for each descendant that it cannot read; or the
+ * reason why the relation has no view.
+ */
 export type ViewText = { sql: string; members: readonly LakeRelation[]; lacking: readonly string[]; problem?: undefined } | { sql?: undefined; problem: string }
 
 const PARQUET_SUFFIX = '.parquet'

@@ -81,7 +81,7 @@ export function checkPageHeader(page: Uint8Array): void {
   checkPageBounds(lower, upper, special)
 }
 
-/** pd_lower, pd_upper and pd_special of a page that is not new can be those of a page. */
+/** Whether pd_lower, pd_upper and pd_special of an initialised page are possible together. */
 export function areSoundBounds(lower: number, upper: number, special: number): boolean {
   return lower >= SIZE_OF_PAGE_HEADER && lower <= upper && upper <= special && special <= BLOCK_SIZE && (special & 7) === 0
 }

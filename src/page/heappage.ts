@@ -43,7 +43,7 @@ export function isNewPage({ words }: PageViews): boolean {
   return words[BOUNDS]! >>> 16 === 0
 }
 
-/** pd_special: where the special area begins; BLOCK_SIZE if there is none. */
+/** pd_special: where the special area begins; BLOCK_SIZE without one. */
 export function pageSpecial({ words }: PageViews): number {
   return words[SPECIAL]! & 0xffff
 }
@@ -164,7 +164,7 @@ export function redirectItems(page: PageViews, source: DataView, at: number, cou
 }
 
 function noLinePointer(offset: OffsetNumber, last: number): CorruptionError {
-  return new CorruptionError('page.item', `no such line pointer, the page has ${last}`, { offset })
+  return new CorruptionError('page.item', `no line pointer has this number: the page has ${last}`, { offset })
 }
 
 const before = new Int32Array(WORDS)
@@ -234,7 +234,7 @@ export function repairFragmentation(page: PageViews, truncates: boolean): void {
   setHasFreeLines(words, unused > dropped)
 }
 
-/** The first item that lies outside of [pd_upper, pd_special) or is not aligned, 0 if there is none. */
+/** The first item that lies outside of [pd_upper, pd_special) or is not aligned, 0 without one. */
 function impossibleItem(words: Int32Array, count: number): OffsetNumber {
   const upper = words[BOUNDS]! >>> 16
   const special = words[SPECIAL]! & 0xffff

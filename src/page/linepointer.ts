@@ -70,6 +70,6 @@ export function checkLinePointers(page: Uint8Array): void {
     total += maxAlign(len)
   }
   if (total > special - lower) {
-    throw new CorruptionError('page.line-pointer', `impossible items: ${total} bytes where ${special - lower} are`)
+    throw new CorruptionError('page.line-pointer', `impossible items: they take ${total} bytes, pd_lower to pd_special has ${special - lower}`)
   }
 }

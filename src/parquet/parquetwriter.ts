@@ -37,7 +37,7 @@ const OWN_COLUMNS: ReadonlySet<string> = new Set(['_ltap', '_overflow'])
 const NO_ROW_LIMIT = 0x7fffffff
 
 /**
- * Settings of the wasm writer. Made anew for every call, because calls consume them.
+ * Settings of the wasm writer. They are made for every call, because a call consumes them.
  * A row-group limit of 1 byte makes each record batch its own row group: the limit is looked at between batches only.
  * PLAIN and dictionary only, V1 pages: older Spark readers refuse the rest.
  */
@@ -161,7 +161,7 @@ export class ParquetEncoder {
     this.ipc.release()
   }
 
-  /** Large columns lie between two files of wasm's, so what is without them is a file of its own. */
+  /** Large columns are put between two files that wasm writes, so the columns before them make a file of their own. */
   private async spliced(columns: readonly Vector[], large: ReadonlyMap<number, BytesVector>, rows: number): Promise<void> {
     await this.throwIfAborted()
     if (this.delivery !== undefined) {

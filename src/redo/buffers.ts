@@ -30,7 +30,9 @@ export interface RedoObserver {
    * or an INIT record on a page that has content. The page is as it was before the record.
    */
   beforeRemove?(page: RedoPage, block: BlockReference, record: WalRecord): void
-  /** As {@link beforeRemove}, of a page that is damaged, or torn: nobody knows what was on it. */
+  /**
+   * As {@link beforeRemove}, for a page that is damaged or torn, so that its tuples are not known.
+   */
   beforeDamagedIsReplaced?(block: BlockReference): void
   /**
    * A main fork is about to be cut or dropped.
@@ -72,7 +74,7 @@ export class RedoBuffers {
   /** The block with its content, in {@link page}. */
   read(record: WalRecord, block: BlockReference): RedoAction {
     this.block = block
-    if (block.willInit) throw new CorruptionError('redo.block', 'the record makes the page anew, and is not of that kind')
+    if (block.willInit) throw new CorruptionError('redo.block', 'the record has BKPBLOCK_WILL_INIT, but its type does not initialise the page')
     const fork = this.fork(block)
     if (block.applyImage) return this.restore(record, block)
     const page = fork.page(block.block)
@@ -98,8 +100,8 @@ export class RedoBuffers {
   /** The block, to be written from scratch whatever its LSN is; its bytes are as they were. */
   init(record: WalRecord, block: BlockReference): void {
     this.block = block
-    if (!block.willInit) throw new CorruptionError('redo.block', 'the record does not say that it makes the page anew')
-    if (block.applyImage) throw new CorruptionError('redo.block', 'a page made anew with an image to apply')
+    if (!block.willInit) throw new CorruptionError('redo.block', 'the record initialises the page without BKPBLOCK_WILL_INIT')
+    if (block.applyImage) throw new CorruptionError('redo.block', 'the record initialises the page and has a full-page image to apply')
     this.page = this.take(record, block)
   }
 

@@ -129,7 +129,7 @@ export class HeapRedo {
       this.map.clearForUpdate(record, oldCleared ? old : undefined, newCleared ? fresh : undefined, UPDATE_BLKREF_VM_NEW, UPDATE_BLKREF_VM_OLD)
     }
     const init = (record.info & XLOG_HEAP_INIT_PAGE) !== 0
-    if (init && other === undefined) throw corruptHeapRecord(record, 'an update that makes its own old page anew')
+    if (init && other === undefined) throw corruptHeapRecord(record, 'an UPDATE within one page that initialises the page')
     // One page holds both versions, or each has its own and its own decision.
     let word = 0
     let action = buffers.read(record, old)

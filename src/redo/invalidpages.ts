@@ -34,7 +34,7 @@ export class InvalidPages {
     for (const page of known) this.pages.set(keyOf(page), page)
   }
 
-  /** Whether the pages are those of one LSN: what is missing now is damage. */
+  /** Whether the pages are consistent, that is, of one LSN: a block that is missing from then on is damage. */
   get consistent(): boolean {
     return this.reached
   }
@@ -72,7 +72,7 @@ export class InvalidPages {
     const named = [...this.pages.values()].slice(0, NAMED_MAX).map(({ spcOid, dbOid, relNumber, fork, block, present, lsn }) =>
       `${spcOid}/${dbOid}/${relNumber} fork ${fork} block ${block} (${present ? 'all zero' : 'missing'}, for ${formatWalPosition(lsn)})`)
     const more = this.pages.size > NAMED_MAX ? ` and ${this.pages.size - NAMED_MAX} more` : ''
-    throw new CorruptionError('redo.invalid-page', `records change blocks that were never there: ${named.join(', ')}${more}`)
+    throw new CorruptionError('redo.invalid-page', `records change blocks that do not exist: ${named.join(', ')}${more}`)
   }
 
   private forget(gone: (page: InvalidPage) => boolean): void {

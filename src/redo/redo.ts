@@ -173,7 +173,7 @@ export class Redo {
       const block = record.blocks[i]!
       buffers.block = block
       if (!block.applyImage) {
-        if (block.hasImage || record.op === XLOG_FPI) throw new CorruptionError('redo.xlog', 'a full-page image that is none')
+        if (block.hasImage || record.op === XLOG_FPI) throw new CorruptionError('redo.xlog', 'an FPI record whose block has no full-page image to apply')
         continue
       }
       if (block.fork === FSM_FORK || buffers.relations.fork(block, block.fork) === undefined) continue

@@ -7,7 +7,7 @@ import type { RedoBuffers } from './buffers.ts'
 import { SEQ_MAGIC, SIZE_OF_SEQUENCE_SPECIAL } from '../page/specialarea.ts'
 import { copyFromRecord } from './tuplechange.ts'
 
-/** RM_SEQ_ID: seq_redo (sequence.c). A sequence is one page of one tuple, made anew by every record. */
+/** RM_SEQ_ID: seq_redo (sequence.c). A sequence is one page with one tuple, and each record initialises the page. */
 export function redoSequence(buffers: RedoBuffers, record: WalRecord): void {
   if (record.op !== XLOG_SEQ_LOG) throw new UnsupportedError('redo.sequence', `unknown sequence record, info 0x${record.info.toString(16)}`)
   const { tupleStart, tupleLength } = decodeSequenceLog(record)

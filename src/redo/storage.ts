@@ -140,7 +140,7 @@ export class StorageRedo {
    */
   private copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
     if (this.buffers.invalid.consistent && !this.store.directoryExists(from)) {
-      throw new CorruptionError('redo.database', `database ${from.dbOid} in tablespace ${from.spcOid} is to be copied, and its directory does not exist`)
+      throw new CorruptionError('redo.database', `database ${from.dbOid} in tablespace ${from.spcOid} is to be copied, but its directory does not exist`)
     }
     this.store.copyDatabase(from, to)
   }
@@ -158,7 +158,7 @@ export class StorageRedo {
     if (record.op !== XLOG_RELMAP_UPDATE) throw unknown('redo.relmap', record)
     const { dbOid, spcOid, bytes } = decodeRelmapUpdate(record)
     const size = relationMapSize(this.major)
-    if (bytes.length !== size) throw new CorruptionError('redo.relmap', `${bytes.length} bytes that are no relation map, ${size} expected`)
+    if (bytes.length !== size) throw new CorruptionError('redo.relmap', `the record has ${bytes.length} bytes that are not a relation map of ${size} bytes`)
     try {
       parseRelationMap(bytes, this.major)
     } catch (error) {

@@ -6,7 +6,7 @@ export interface RedoPage {
   readonly bytes: Uint8Array
   readonly words: Int32Array
   dirty: boolean
-  /** It came from a disk and nobody has checked it: redo does before it uses what is in it. */
+  /** The page was read from disk and is not checked yet: redo checks it before it uses its content. */
   unverified?: boolean
 }
 

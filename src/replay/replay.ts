@@ -22,7 +22,7 @@ export interface ReplayStore extends RedoStore, TransactionStore {
   beginRecord(endLsn: WalPosition): void
 }
 
-/** When the pages are those of one moment: a base backup's are of many. */
+/** When the pages become consistent: those of a base backup are of many LSNs at first. */
 export interface Consistency {
   /** Not before this position. */
   at: WalPosition
@@ -154,8 +154,8 @@ export class Replay {
   }
 
   /**
-   * No more records are wanted, or there are none.
-   * @param endOfWal the WAL ended, and not the target
+   * Ends the replay: at its target, or at the end of the WAL.
+   * @param endOfWal the WAL ended before the target was reached
    * @throws EnvironmentError replay.inconsistent, replay.target
    */
   finish(endOfWal: boolean): void {
@@ -163,13 +163,13 @@ export class Replay {
     if (endOfWal && target.lsn !== undefined && target.lsn > this.lsn) {
       throw new EnvironmentError('replay.target', `the WAL ends at ${this.text(this.lsn)}, before the target ${this.text(target.lsn)}`)
     }
-    // As a server that recovers: whether there was more before that time, nobody knows.
+    // A server that recovers fails likewise: the WAL that is missing may have commits before that time.
     if (endOfWal && target.time !== undefined) {
-      const reason = `the WAL ends at ${this.text(this.lsn)} with no transaction that ended after the target; for its end say latest`
+      const reason = `the WAL ends at ${this.text(this.lsn)} with no transaction that ended after the target; --to latest is the end of the WAL`
       throw new EnvironmentError('replay.target', reason)
     }
     if (consistency.reached) return
-    throw new EnvironmentError('replay.inconsistent', `at ${this.text(this.lsn)} the pages are not yet those of one moment: ${this.whatIsMissing()}`)
+    throw new EnvironmentError('replay.inconsistent', `at ${this.text(this.lsn)} the pages are not yet consistent: ${this.whatIsMissing()}`)
   }
 
   /** What the history does not tell, the links do: WAL of another server or timeline has another record there, or begins it elsewhere. */

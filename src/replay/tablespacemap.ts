@@ -10,7 +10,7 @@ export function parseTablespaceMap(text: string): Map<Oid, string> {
     const entry = /^(\d+) ([^]+)$/.exec(line.exec(text)?.[1] ?? '')
     const oid = Number(entry?.[1])
     if (entry === null || oid > 0xffffffff || entry[2]!.includes('\0')) {
-      throw new CorruptionError('backup.tablespace-map', 'tablespace_map: a line is no oid and path', { byte: start })
+      throw new CorruptionError('backup.tablespace-map', 'tablespace_map: a line is not an oid and a path', { byte: start })
     }
     found.set(oid, entry[2]!.replaceAll(/\\([^])/g, '$1'))
   }

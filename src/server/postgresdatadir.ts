@@ -15,7 +15,7 @@ export function readMajor(dataDir: string): number {
   try {
     return Number.parseInt(readFileSync(join(dataDir, 'PG_VERSION'), 'utf8'), 10)
   } catch {
-    throw new EnvironmentError('postgres.datadir', `${dataDir} is no Postgres data directory: it has no file PG_VERSION`)
+    throw new EnvironmentError('postgres.datadir', `${dataDir} is not a Postgres data directory: it has no file PG_VERSION`)
   }
 }
 

@@ -326,7 +326,7 @@ export class StructVector extends Vector {
     for (const child of this.children) child.padTo(this.length)
   }
 
-  /** Forgets what was appended to the children since the last struct. */
+  /** Removes the values that were appended to the children after the last struct. */
   abandon(): void {
     for (const child of this.children) child.truncate(this.length)
   }

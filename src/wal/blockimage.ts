@@ -23,7 +23,9 @@ export function restoreImage(record: WalRecord, block: BlockReference, page: Uin
   assert(page.length === BLOCK_SIZE, `a page of ${page.length} bytes`)
   const { imageStart, imageLength, holeOffset, holeLength, imageCompression } = block
   const stored = BLOCK_SIZE - holeLength
-  if (!block.hasImage || holeLength < 0 || holeOffset + holeLength > BLOCK_SIZE) throw corrupt(record, block, 'no image, or a hole that is none')
+  if (!block.hasImage || holeLength < 0 || holeOffset + holeLength > BLOCK_SIZE) {
+    throw corrupt(record, block, 'the block has no image, or its hole does not fit into a page')
+  }
   if (imageStart + imageLength > record.start + record.length) throw corrupt(record, block, `an image of ${imageLength} bytes, cut short`)
   if (imageCompression === IMAGE_PLAIN) {
     if (imageLength !== stored) throw corrupt(record, block, `${imageLength} bytes and a hole of ${holeLength}`)

@@ -47,7 +47,7 @@ export interface WalReaderOptions {
 }
 
 /**
- * Takes records out of the WAL's bytes: feed, ask for records until there is none, feed more. It checks what recovery checks
+ * Takes records out of the WAL's bytes: feed, ask for records until no record is left, feed more. It checks what recovery checks
  * (xlogreader.c), ends where recovery ends, and never returns a record beyond that.
  *
  *     page header | record | record | first part of a record ‖ page header | the rest of it | pad to 8 | record …
@@ -85,7 +85,7 @@ export class WalReader {
   private startLsn: WalPosition = 0
   /** No record seen yet, and where one begins is to be found out. */
   private searching: boolean
-  /** Of the last record, -1 if there is none yet. */
+  /** Of the last record, -1 before the first one. */
   private previousStart: WalPosition
   /** Where the record began that was given up; -1 if the next one is a usual one. */
   private overwritten: WalPosition = -1
@@ -216,7 +216,7 @@ export class WalReader {
     return this.accept(this.bytes, view, at, startLsn)
   }
 
-  /** Moves what is there of a record into `scratch`. @returns true when it is complete */
+  /** Moves the available bytes of a record into `scratch`. @returns true when the record is complete */
   private gather(): boolean {
     if (this.scratch.length === 0) this.beginGathering()
     while (this.at < this.pageEnd && this.at < this.size) {

@@ -230,7 +230,7 @@ export class WalRecord {
       block.relNumber = view.getUint32(at + 8, true)
       at += 12
     } else {
-      if (previous === undefined) throw this.corrupt(`block ${id} refers to the relation of a block before it, and there is none`)
+      if (previous === undefined) throw this.corrupt(`block ${id} has BKPBLOCK_SAME_REL, but no block comes before it`)
       block.spcOid = previous.spcOid
       block.dbOid = previous.dbOid
       block.relNumber = previous.relNumber

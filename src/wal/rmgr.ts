@@ -44,7 +44,7 @@ export function rmgrName(id: number): string {
   return RMGR_NAMES[id] ?? `custom${String(id).padStart(3, '0')}`
 }
 
-/** The id of a name as {@link rmgrName} gives it, in any case; undefined if there is none. */
+/** The id of a name as {@link rmgrName} gives it, in any case; undefined without one. */
 export function findRmgr(name: string): number | undefined {
   const lower = name.toLowerCase()
   const id = RMGR_NAMES.findIndex((known) => known.toLowerCase() === lower)

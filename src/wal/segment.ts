@@ -26,7 +26,7 @@ export function isSegmentSize(size: number): boolean {
 
 /** @throws UnsupportedError wal.segment-size */
 export function checkSegmentSize(size: number): void {
-  if (!isSegmentSize(size)) throw new UnsupportedError('wal.segment-size', `${size} bytes is no size of WAL segments`)
+  if (!isSegmentSize(size)) throw new UnsupportedError('wal.segment-size', `WAL segments cannot have ${size} bytes`)
 }
 
 /** Parses the name of a segment file, `.partial` included; undefined for any other name. */

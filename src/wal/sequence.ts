@@ -2,7 +2,7 @@ import type { RelFileLocator } from '../common/rel.ts'
 import { MainData } from './maindata.ts'
 import type { WalRecord } from './record.ts'
 
-/* RM_SEQ_ID (sequence.h): relation 12 bytes, then the sequence's tuple with its full header. Block 0 is always made anew. */
+/* RM_SEQ_ID (sequence.h): relation 12 bytes, then the sequence's tuple with its full header. Each record initialises block 0. */
 export const XLOG_SEQ_LOG = 0x00
 
 export interface SequenceLog {

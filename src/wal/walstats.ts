@@ -57,7 +57,7 @@ export class WalStats {
     return rows
   }
 
-  /** XLogDumpDisplayStats. @param start where the first record begins; since 15 nothing is printed if there is none */
+  /** XLogDumpDisplayStats. @param start where the first record begins; since 15 nothing is printed without a record */
   text(perRecord: boolean, start: WalPosition | undefined): string {
     if (this.major >= 15 && (this.end === undefined || start === undefined)) return ''
     const rows = this.rows(perRecord)

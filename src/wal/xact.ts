@@ -148,7 +148,7 @@ export class XactEnd {
     return droppedStatsAt(this.record!, this.statsStart, this.statsSize, i)
   }
 
-  /** Where a replicated transaction comes from; undefined if it is none. `time` in microseconds since 2000. */
+  /** Origin of a replicated transaction; undefined for a local one. `time` in microseconds since 2000. */
   get origin(): { lsn: bigint; time: bigint } | undefined {
     const { originStart } = this
     if (originStart === 0) return undefined

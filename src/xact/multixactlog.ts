@@ -12,7 +12,7 @@ import type { SlruStore } from './store.ts'
 export interface OffsetsPages {
   /** The last page of offsets that a record of this WAL made; -1 before the first. */
   lastOffsetsPage: number
-  /** Made by a CREATE_ID ahead of its own ZERO_OFF_PAGE record; -1 if none. */
+  /** The page that a CREATE_ID record made before the ZERO_OFF_PAGE record of that page came; -1 without one. */
   aheadOffsetsPage: number
 }
 

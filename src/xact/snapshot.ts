@@ -13,7 +13,7 @@ import type { SlruPages } from './slru.ts'
 /** `unknown`: pg_xact or pg_multixact has lost it. */
 export type XidStatus = 'committed' | 'aborted' | 'in-progress' | 'unknown'
 export type XminStatus = XidStatus | 'frozen'
-/** `none`: nobody deletes this row version; `locked`: xmax only locks it. */
+/** `none`: no transaction deletes this row version; `locked`: xmax only locks it. */
 export type XmaxStatus = XidStatus | 'none' | 'locked'
 
 export interface SnapshotSources {
@@ -95,7 +95,7 @@ export class Snapshot {
     return deleted !== CACHE_COMMITTED && (deleted !== CACHE_UNKNOWN || this.showsUnknown)
   }
 
-  /** Whether it is visible depends on a transaction whose status is lost. False for what is dead in any case. */
+  /** True if the visibility depends on a transaction whose status is lost; false if the row version is dead in any case. */
   isUnknown(xmin: Xid, xmax: Xid, infomask: number, xvac?: Xid): boolean {
     if (!this.goesOn) return false
     const inserted = this.insertion(xmin, infomask, xvac)
@@ -140,7 +140,7 @@ export class Snapshot {
     if (!(infomask & HEAP_MOVED)) {
       const hint = infomask & HEAP_XMIN_FROZEN
       const problem = this.contradiction('xmin', xmin, (hint & HEAP_XMIN_COMMITTED) !== 0, hint === HEAP_XMIN_INVALID)
-      // COPY FREEZE and REFRESH freeze rows of a relation that nobody sees before they commit.
+      // COPY FREEZE and REFRESH freeze rows of a relation that no other transaction sees before the commit.
       if (problem && !(hint === HEAP_XMIN_FROZEN && this.lookUp(xmin) === CACHE_IN_PROGRESS)) return problem
     }
     // XMAX_INVALID on a locker says only that the lock is gone.
@@ -166,7 +166,7 @@ export class Snapshot {
     return this.status(xmin, hint !== 0)
   }
 
-  /** What became of the deleter; aborted if there is none. */
+  /** What became of the deleter; aborted without one. */
   private deletion(xmax: Xid, infomask: number): number {
     if ((infomask & HEAP_XMAX_INVALID) !== 0 || xmax === INVALID_XID || xmaxIsLockedOnly(infomask)) return CACHE_ABORTED
     return infomask & HEAP_XMAX_IS_MULTI ? this.updaterStatus(xmax) : this.status(xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0)
@@ -259,7 +259,7 @@ export class Snapshot {
 
   private lost(xid: Xid): number {
     if (this.goesOn) return CACHE_UNKNOWN
-    const advice = 'a server, too, reads only rows with hint bits; restore the file from a backup, or go on with --on-corrupt carry'
+    const advice = 'a server, too, reads only rows with hint bits; restore the file from a backup, or use --on-corrupt carry'
     throw new CorruptionError('xact.clog-lost', `${this.commitStatus.lossOf(xid)} (asked for ${xid}); ${advice}`)
   }
 }

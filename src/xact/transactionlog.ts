@@ -65,7 +65,7 @@ export class TransactionLog {
   apply(record: WalRecord): void {
     this.advancePast(record.xid)
     const { rmgr } = record
-    // Most records are none of ours.
+    // Most records do not concern transactions.
     if (rmgr > RM_STANDBY_ID) return
     try {
       if (rmgr === RM_XACT_ID) this.applyXact(record)
@@ -79,8 +79,8 @@ export class TransactionLog {
   }
 
   /**
-   * The pages are those of one moment now: from here on each must be where the WAL says.
-   * @throws CorruptionError xact.missing-page if one was not, and no truncation has explained it
+   * The pages are consistent now: from here on each page that the WAL changes must exist.
+   * @throws CorruptionError xact.missing-page if one was missing, and no later truncation explained it
    */
   reachedConsistency(): void {
     const { missingPages } = this.state

@@ -43,6 +43,6 @@ export function parseTwoPhaseFile(bytes: Uint8Array, major: PgMajor): PreparedTr
 }
 
 function corrupt(reason: string): CorruptionError {
-  const advice = 'no server starts with it; restore the file from a backup, or go on with --on-corrupt carry, which takes its transaction as open'
+  const advice = 'no server starts with it; restore the file from a backup, or use --on-corrupt carry, which takes its transaction as open'
   return new CorruptionError('xact.twophase', `a prepared transaction's file is damaged (${reason}): ${advice}`)
 }

@@ -95,7 +95,7 @@ describe(`data directories, Postgres ${MAJOR}`, () => {
     for (const version of ['13\n', '19\n', '9.6\n', 'garbage\0\x1b[31m', '']) {
       await whileFile(join(pgdata, 'PG_VERSION'), version, () => refusedByAll(/cluster.version: PG_VERSION says '.*', ltap reads 14 to 18/))
     }
-    await whileFile(join(pgdata, 'PG_VERSION'), undefined, () => refusedByAll(/datadir.missing: no Postgres data directory: it has no file PG_VERSION/))
+    await whileFile(join(pgdata, 'PG_VERSION'), undefined, () => refusedByAll(/datadir.missing: not a Postgres data directory: it has no file PG_VERSION/))
     await refused(['inspect', 'control', folder], /datadir.missing/)
     await refused(['transcode', join(folder, 'nowhere'), '--lake', fresh()], /datadir.missing/)
   })
@@ -188,16 +188,16 @@ describe(`data directories, Postgres ${MAJOR}`, () => {
 
 describe('places for a lake', () => {
   test('taken, not empty, a file', async () => {
-    await refused(['transcode', pgdata, '--lake', lake], /lake.exists: there is a lake already; name another folder/)
+    await refused(['transcode', pgdata, '--lake', lake], /lake.exists: the folder already holds a lake; name another folder/)
     const other = fresh()
     mkdirSync(other)
     writeFileSync(join(other, 'notes.txt'), 'mine')
-    await refused(['transcode', pgdata, '--lake', other], /lake.not-empty: the folder is not empty and holds no lake; name another one/)
+    await refused(['transcode', pgdata, '--lake', other], /lake.not-empty: the folder is not empty and holds no lake; name another folder/)
     expect(readFileSync(join(other, 'notes.txt'), 'utf8')).toBe('mine')
-    await refused(['transcode', pgdata, '--lake', join(other, 'notes.txt')], /lake.no-folder: that is a file; name a folder/)
+    await refused(['transcode', pgdata, '--lake', join(other, 'notes.txt')], /lake.no-folder: the name is that of a file; name a folder/)
     await refused(['transcode', pgdata, '--lake', join(other, 'notes.txt/lake')], /file.missing: part of the path is a file/)
     await refused(['query', '--lake', other, 'SELECT 1'], /lake.missing/)
-    await refused(['verify', '--lake', other], /lake.missing: no lake here: it has no ltap.json/)
+    await refused(['verify', '--lake', other], /lake.missing: the folder is not a lake: it has no ltap.json/)
     await refused(['rebuild', '--lake', other, '--pgdata', pgdata], /lake.missing/)
   })
 })

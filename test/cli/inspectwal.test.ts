@@ -194,7 +194,7 @@ describe.each(majors())('Postgres %i', (major) => {
 
 test.each([
   [['--block', '3'], 2, /^ltap: --block needs --relation\n$/],
-  [['--start', '0/9', '--end', '0/8'], 2, /--end lies before --start/],
+  [['--start', '0/9', '--end', '0/8'], 2, /--end is before --start/],
   [['--start', 'zero'], 2, /an LSN such as 0\/1A3B2C8 is needed/],
   [['--rmgr', 'nothing'], 2, /there are XLOG, Transaction, .*custom128 to custom255/],
   [['--relation', '1663/5'], 2, /write it as tablespace OID\/database OID\/relfilenode/],

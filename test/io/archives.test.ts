@@ -172,7 +172,7 @@ for i, name in enumerate(sorted(os.listdir(sys.argv[1]))):
     expect(() => drain(plain)).toThrow(/wal.sha1/)
     const twice = archive((name, bytes) => logged(name, `-${sha1(bytes)}.gz`), gzip)
     writeFileSync(join(twice, logged(names[1]!, `-${'0'.repeat(40)}.gz`)), gzip(new Uint8Array(SEGMENT_SIZE)))
-    expect(() => drain(twice)).toThrow(new RegExp(`wal.duplicate: two different files of this WAL segment, the other one is .*${names[1]}`))
+    expect(() => drain(twice)).toThrow(new RegExp(`wal.duplicate: two different files hold this WAL segment, the other is .*${names[1]}`))
     for (const [ending, program, pack] of PACKERS) {
       if (ending === '' || (program !== 'true' && !has(program))) continue
       const bomb = archive((name) => `${name}${ending}`, (bytes) => pack(Buffer.concat([bytes, new Uint8Array(SEGMENT_SIZE)])))
@@ -321,7 +321,7 @@ describe('backups', () => {
       .toThrow(/UnsupportedError|backup.tar: PG_VERSION is a link, without the content; pack the backup with that \(tar -h\) \(file .*base.tar, byte 0\)/)
     for (const name of ['base', 'pg_xact', 'base/5']) await expect(attempt(tarOf({ name, type: '2', link: '/elsewhere' }))).rejects.toThrow(/backup.tar: .* is a link/)
     for (const type of ['1', '3', '4', '6']) await expect(attempt(tarOf({ name: 'base/5/1', type }))).rejects.toThrow(/backup.tar: base\/5\/1 is a/)
-    await expect(attempt(tarOf(relation, relation))).rejects.toThrow(/backup.tar: base\/5\/1 is there twice \(.*byte 8704\)/)
+    await expect(attempt(tarOf(relation, relation))).rejects.toThrow(/backup.tar: the tar file has two entries named base\/5\/1 \(.*byte 8704\)/)
     await expect(attempt(tarOf({ ...relation, content: Buffer.concat([Buffer.from('wi1\x55'), new Uint8Array(8192)]) }))).rejects.toThrow(/backup.incremental: .*WAL-G/)
     await expect(attempt(tarOf(pax(['size', String(2 ** 30 + 8192)]), relation))).rejects.toThrow(/more than a segment of a relation/)
     rmSync(join(dir, 'base.tar'))

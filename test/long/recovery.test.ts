@@ -77,7 +77,7 @@ function checkMissingDatabase(major: number): Promise<void> {
     expect(redoCase(found).records).toBeGreaterThan(3)
     const dir = readdirSync(join(found.base, 'base')).sort((a, b) => Number(a) - Number(b)).at(-1)!
     rmSync(join(found.base, 'base', dir), { recursive: true })
-    expect(() => redoCase(found)).toThrow(`database ${dir} in tablespace 1663 is to be copied, and its directory does not exist`)
+    expect(() => redoCase(found)).toThrow(`database ${dir} in tablespace 1663 is to be copied, but its directory does not exist`)
     await expect(recoverUpTo(found.end, found.base, found.wal, variant)).rejects.toThrow(/PANIC: {2}missing directory "base\/\d+"/)
   })
 }

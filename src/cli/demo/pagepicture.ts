@@ -135,7 +135,7 @@ function hexLines(bytes: Uint8Array): string[] {
 /** Where the tuple is, and what belongs to its page. */
 const NOT_OF_THE_TUPLE = ['block', 'offset', 'page_lsn', 'page_crc', 'page_header']
 
-/** What is stored of the tuple's header; what is null is as predicted. */
+/** The stored members of the tuple's header; a member that is null has its predicted value. */
 function ltapText(ltap: Record<string, unknown>): string {
   const stored = Object.entries(ltap).filter(([name, value]) => value !== null && !NOT_OF_THE_TUPLE.includes(name))
   return `_ltap: ${stored.map(([name, value]) => `${name} ${valueText(value)}`).join(', ')}`

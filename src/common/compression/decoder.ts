@@ -1,6 +1,6 @@
 import { concatBytes } from '../bytes.ts'
 
-/** Takes compressed bytes in pieces and gives out what they hold, to whom its constructor names. */
+/** Takes compressed bytes in pieces and passes the decompressed bytes to the function that the constructor was given. */
 export interface Decoder {
   /** @throws CorruptionError, UnsupportedError compression.* */
   push(bytes: Uint8Array): void
@@ -10,7 +10,7 @@ export interface Decoder {
 
 export type Emit = (bytes: Uint8Array) => void
 
-/** Keeps what of the input could not be used yet; `step` takes one piece of the format and says how long it was. */
+/** Keeps the input that is not a complete piece yet; `step` reads one piece of the format and returns its length. */
 export abstract class StepDecoder implements Decoder {
   protected input: Uint8Array = new Uint8Array(0)
 

@@ -27,7 +27,7 @@ class LengthDecoder {
 export class LzmaDecoder {
   private readonly emit: (bytes: Uint8Array) => void
   private readonly window: Uint8Array
-  /** Where the next byte goes in the window, and what of it was not emitted. */
+  /** Where the next byte goes in the window, and up to where the window was emitted. */
   private next = 0
   private flushed = 0
   /** Bytes since the dictionary was reset. */

@@ -29,7 +29,7 @@ const ENCODINGS: readonly TextEncoding[] = [
   ] as const).map((name) => singleByteEncoding(name, singleByte[name])),
 ]
 
-/** pg_database.encoding of a name as pg_encoding_to_char writes it, in any case; undefined if there is none. */
+/** pg_database.encoding of a name as pg_encoding_to_char writes it, in any case; undefined without one. */
 export function databaseEncoding(name: string): number | undefined {
   const number = ENCODINGS.findIndex((encoding) => encoding.name === name.toUpperCase())
   return number < 0 ? undefined : number

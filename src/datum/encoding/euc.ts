@@ -19,7 +19,7 @@ const EUC_TW_PLANE = 0xa0
 /** How an encoding reaches the planes above 0. */
 export interface EucShape {
   readonly planes: number
-  /** The byte that begins such codes; 0: there are none. */
+  /** The byte that begins such codes; 0 if the encoding has no such codes. */
   readonly shift: number
   /** Length of such a code: 3, or 4 if the second byte is the plane. */
   readonly shiftedLength: number

@@ -3,7 +3,7 @@ import { isUtf8 } from '../../common/utf8.ts'
 import { copyPlain } from './plain.ts'
 import type { TextEncoding } from './textencoding.ts'
 
-/** UTF8, and SQL_ASCII where nobody knows what bytes above 0x7f mean: text if they are UTF-8 (convert_from does the same). */
+/** UTF8 and SQL_ASCII. SQL_ASCII does not say what bytes above 0x7f mean: they are text if they are valid UTF-8, as convert_from has it. */
 export function utf8Encoding(name: string): TextEncoding {
   return { name, toUtf8: copyUtf8, fromUtf8: copyUtf8 }
 }

@@ -13,7 +13,7 @@ const COMMA = 0x2c
 const COLON = 0x3a
 const SPACE = 0x20
 
-/** What an escape letter stands for; 0 for letters that are none. */
+/** What an escape letter stands for; 0 for letters that are not an escape. */
 const UNESCAPES = new Uint8Array(256)
 for (const [letter, byte] of [['b', 8], ['t', 9], ['n', 10], ['f', 12], ['r', 13], ['"', QUOTE], ['\\', BACKSLASH]] as const) {
   UNESCAPES[letter.charCodeAt(0)] = byte

@@ -10,7 +10,10 @@ import { numericText } from './numerictext.ts'
 /** MaxAllocSize: no server can print a longer text. */
 const TEXT_MAX = 0x3fffffff
 
-/** How a byte of a string is written: as it is, as it is but part of a multibyte character, or escaped (the letter, or `u`; 1 for none). */
+/**
+ * How a byte of a string is written: unchanged, unchanged as part of a multibyte character, or escaped (the letter of the escape, or `u`). 1 means
+ * that no text has the byte.
+ */
 const PLAIN = 0
 const ESCAPES = new Uint8Array(256)
 for (let byte = 1; byte < 0x20; byte++) ESCAPES[byte] = 0x75
@@ -29,7 +32,7 @@ const EMPTY: Uint8Array = new Uint8Array(0)
 const NOWHERE = new ByteWriter(0)
 
 /**
- * jsonb_out: appends the payload's text in the database encoding and returns true. False if there is none: a string with a zero byte, or
+ * jsonb_out: appends the payload's text in the database encoding and returns true. False without one: a string with a zero byte, or
  * (with `utf8`) one that is not UTF-8, or a text beyond what a server can print; then `out` holds a part. CorruptionError on damage.
  * Nesting lives on a stack of ours, so that depth costs memory in proportion to the payload and never the JavaScript stack.
  */

@@ -42,7 +42,7 @@ export function nativeTextCodec(form: Required<TextForm>, encoding: TextEncoding
   }
 }
 
-/** False if the text is not valid in the encoding; then `out` may hold what was written of it. */
+/** False if the text is not valid in the encoding; `out` may then hold a part of the text. */
 function nativeText(
   form: TextForm, encoding: TextEncoding | undefined, source: Uint8Array, start: number, end: number, out: ByteWriter,
 ): boolean {

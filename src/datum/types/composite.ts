@@ -37,7 +37,7 @@ export interface CompositeCodecField {
 }
 
 /**
- * Values of the composite type `oid`. The column is a struct of the live fields, or the canonical text if there are none, for Parquet
+ * Values of the composite type `oid`. The column is a struct of the live fields, or the canonical text without live fields, for Parquet
  * has no empty struct. A value with a field that overflows is null there and overflows as a whole.
  */
 export function compositeCodec(oid: Oid, fields: readonly CompositeCodecField[]): Codec {

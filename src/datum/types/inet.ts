@@ -54,7 +54,7 @@ function v6Text(source: Uint8Array, at: number, out: ByteWriter): void {
   if (base >= 0 && base + count === 8) out.u8(COLON)
 }
 
-/** The first of the longest runs of at least two zero groups; base -1 if there is none. */
+/** The first of the longest runs of at least two zero groups; base -1 without one. */
 function longestZeros(groups: readonly number[]): { base: number; count: number } {
   let best = { base: -1, count: 0 }
   for (let i = 0; i < groups.length; i++) {

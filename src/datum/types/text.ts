@@ -48,7 +48,7 @@ export function putText(encoding: TextEncoding, source: Uint8Array, start: numbe
   if (!encoding.toUtf8(source, start, end, out)) hexText(source, start, end, out)
 }
 
-/** UTF-8 to bytes in `encoding`. Throws ParseError where there are none. */
+/** UTF-8 to bytes in `encoding`. Throws ParseError for a character that the encoding does not have. */
 export function parseString(encoding: TextEncoding, text: Uint8Array, start: number, end: number, out: ByteWriter): void {
   if (!encoding.fromUtf8(text, start, end, out)) throw new ParseError(`not text in ${encoding.name}`)
 }

@@ -17,7 +17,7 @@ import { guessControl } from './guesscontrol.ts'
 /** A checkpoint record of 14 to 18: header, main data header, CheckPoint. */
 const CHECKPOINT_RECORD_LENGTH = 24 + 2 + 88
 
-/** Files that are those of one LSN: a clean data directory, or what replay made. */
+/** Files that all belong to one LSN: a clean data directory, or a folder that replay made. */
 export interface ClusterFiles extends DataDirectory {
   /** End of the last record that is in them. */
   lsn: Lsn
@@ -95,7 +95,7 @@ function majorOf(path: string, given: PgMajor | undefined, damage: string[]): Pg
 
 function openReplayed(path: string): ClusterFiles {
   if (existsSync(join(path, JOURNAL))) {
-    throw new EnvironmentError('replay.unfinished', 'replay was interrupted here; run ltap replay into it again', { file: path })
+    throw new EnvironmentError('replay.unfinished', 'a replay into this folder was interrupted; run ltap replay with the folder as --out again', { file: path })
   }
   const file = join(path, STATE_FILE)
   const { replay, progress } = withPosition({ file }, () => {
@@ -104,7 +104,7 @@ function openReplayed(path: string): ClusterFiles {
   })
   const { consistency, transactions } = progress
   if (!consistency.reached) {
-    throw new EnvironmentError('replay.unfinished', 'the pages are not yet those of one moment; run ltap replay into it again', { file: path })
+    throw new EnvironmentError('replay.unfinished', 'the pages are not yet consistent; run ltap replay with the folder as --out again', { file: path })
   }
   const major = readMajor(path)
   const { nextXid, oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset } = transactions

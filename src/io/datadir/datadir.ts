@@ -67,7 +67,7 @@ export function readMajor(path: string): PgMajor {
   if (version === undefined) {
     const next = 'write the major version into one, or name it to transcode or inspect: --on-corrupt carry --major <number>'
     const advice = exists(join(path, 'base')) ? `; ${next}` : ''
-    throw refusal('missing', `no Postgres data directory: it has no file PG_VERSION${advice}`, path)
+    throw refusal('missing', `not a Postgres data directory: it has no file PG_VERSION${advice}`, path)
   }
   return withPosition({ file }, () => parsePgMajor(ascii(version)))
 }

@@ -34,7 +34,7 @@ export function guessTransactions(path: string): Counters {
   }
 }
 
-/** The first entry that an SLRU has room for, and the last one that is set; 0 if there is none. */
+/** The first entry that an SLRU has room for, and the last one that is set; 0 without one. */
 function lastIn(folder: string, pages: FileSlru, perPage: number, isSet: (page: Uint8Array, n: number) => boolean): { first: number; last: number } {
   const segments = listDir(folder).filter((name) => SEGMENT.test(name)).map((name) => Number.parseInt(name, 16)).sort((a, b) => a - b)
   const first = (segments[0] ?? 0) * SLRU_PAGES_PER_SEGMENT * perPage

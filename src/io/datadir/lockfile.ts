@@ -27,7 +27,7 @@ interface LockFile {
 
 /**
  * A file that a server left behind when it crashed is harmless, and remains where it is.
- * @returns why it is stale, for messages; undefined if there is none
+ * @returns why it is stale, for messages; undefined without one
  * @throws EnvironmentError datadir.running if a server works here, or may
  */
 export function refuseRunningServer(path: string): string | undefined {

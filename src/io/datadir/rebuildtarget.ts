@@ -35,7 +35,7 @@ export class RebuildTarget {
     const { root, file } = this.place
     refuseLinks(root, file)
     if (stat(dirname(file)) === undefined) {
-      throw new EnvironmentError('file.missing', 'the folder of a database is missing: this is no copy of the data directory', { file: dirname(file) })
+      throw new EnvironmentError('file.missing', 'the folder of a database is missing: this is not a copy of the data directory', { file: dirname(file) })
     }
     for (let segment = 0; ; segment++) {
       const name = segmentFile(file, segment)

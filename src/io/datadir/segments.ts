@@ -132,7 +132,7 @@ function pageAt(pages: Uint8Array, at: number): Uint8Array {
 }
 
 export function missingFile(file: string): CorruptionError {
-  return new CorruptionError('relation.missing-file', 'the relation has no file: its rows are lost, or this is no complete copy', { file })
+  return new CorruptionError('relation.missing-file', 'the relation has no file: its rows are lost, or the copy of the data directory is incomplete', { file })
 }
 
 function segmentPath(path: string, segment: number): string {

@@ -145,8 +145,11 @@ export function writeFileAtOnce(path: string, content: Uint8Array | string | Tex
 }
 
 /**
- * A file that has its whole content from the first moment on, unless the name is taken: a process that is killed leaves none that is half written.
- * @param draft a name beside it that nobody else uses @returns whether the name was free @throws EnvironmentError file.*
+ * Makes a file that has its whole content from the first moment on, unless the name is taken. A process that is killed meanwhile leaves no half-
+ * written file of that name.
+ * @param draft a name in the same folder that no other process uses
+ * @returns whether the name was free
+ * @throws EnvironmentError file.*
  */
 export function createWhole(path: string, draft: string, content: string): boolean {
   try {
@@ -201,7 +204,8 @@ export function refuseLinks(root: string, path: string): void {
 }
 
 export function linkRefused(file: string): EnvironmentError {
-  return new EnvironmentError('file.link', 'a symbolic link, and ltap writes through none; put what it leads to here, or name another folder', { file })
+  const advice = 'put the folder or file that it leads to here, or name another folder'
+  return new EnvironmentError('file.link', `a symbolic link, and ltap does not write through links; ${advice}`, { file })
 }
 
 /** Where a file system knows no hard links. */

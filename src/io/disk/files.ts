@@ -21,7 +21,10 @@ const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>
   ENXIO: ['file.kind', 'a socket or a device where a file is expected; ltap reads regular files only: put the content into one'],
 }
 
-/** Error of a system call with the file and what it means to the caller. @throws `error` itself if it is none */
+/**
+ * Turns the error of a system call into an EnvironmentError with the file and what it means to the caller.
+ * @throws `error` itself if it is not one of a system call
+ */
 export function fileError(error: unknown, file: string): EnvironmentError {
   if (error instanceof EnvironmentError) return error.at({ file })
   // No system call's: a bug is not to look like a bad disk.
@@ -35,7 +38,7 @@ export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
-/** The whole file, for small ones; undefined if there is none. @throws EnvironmentError file.* */
+/** The whole file, for small ones; undefined without one. @throws EnvironmentError file.* */
 export function readIfThere(path: string): Uint8Array | undefined {
   try {
     return readRegular(path)
@@ -48,7 +51,9 @@ export function readIfThere(path: string): Uint8Array | undefined {
 /** The whole file, for small ones. @throws EnvironmentError file.* */
 export function readFile(path: string): Uint8Array {
   const bytes = readIfThere(path)
-  if (bytes === undefined) throw new EnvironmentError('file.missing', 'the file is missing: the data directory is no complete copy, or damaged', { file: path })
+  if (bytes === undefined) {
+    throw new EnvironmentError('file.missing', 'the file is missing: the data directory is damaged, or an incomplete copy', { file: path })
+  }
   return bytes
 }
 

@@ -15,7 +15,7 @@ import { onEnd } from '../process/interruption.ts'
  *   {"pid":1,"start":"84211","boot":"0d6e…","namespace":"pid:[4026531836]","host":"db1","nonce":"…"}
  *
  * A process id alone names nobody: it is used again, and every container has a process 1. Where boot and namespace are ours, the start time
- * tells whether it is the same process. Where they are not (another container or host), the file's age does: its holder writes it anew
+ * tells whether it is the same process. Where they are not (another container or host), the file's age does: its holder rewrites it
  * every few seconds.
  */
 interface Holder {
@@ -41,8 +41,8 @@ export const LOCK_NAME = '.ltap-lock'
 type Verdict = 'alive' | 'gone'
 
 /**
- * Writes the locks of this process anew, every few seconds: in a thread of its own, since jobs keep this one busy. It writes to the file that
- * it opened: one that was taken over has another.
+ * Rewrites the locks of this process every few seconds. A thread of its own does so, since jobs keep the main thread busy. It writes to the file that
+ * it opened: another process that takes a lock over makes a new file.
  */
 const HEART = `
   const { closeSync, openSync, writeSync } = require('node:fs')

@@ -55,7 +55,7 @@ export function startOf(pid: number): number | undefined {
   return boot === undefined || ticks === undefined ? undefined : Number(boot) + Number(ticks) / TICKS_PER_SECOND
 }
 
-/** How many processes are attached to a System V shared memory segment: 0 too if there is none, or if that cannot be seen. */
+/** How many processes are attached to a System V shared memory segment; 0 also without a segment, or if /proc does not tell. */
 export function attachedTo({ key, id }: { key: number; id: number }): number {
   const [heading = '', ...lines] = (readProc('sysvipc/shm') ?? '').split('\n').map((line) => line.trim().split(/\s+/))
   const [keyAt, idAt, attachedAt] = ['key', 'shmid', 'nattch'].map((name) => heading.indexOf(name))

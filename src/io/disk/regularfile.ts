@@ -5,9 +5,9 @@ import { EnvironmentError } from '../../common/errors.ts'
 const OPEN_FLAGS = (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0)
 
 /**
- * Opens a file that exists, with {@link constants.O_RDONLY} by default. A FIFO, socket or device would wait for ever or give what is no
- * file's content: only regular files are opened.
- * @throws EnvironmentError file.kind, file.error for what is no regular file; the system's own error if it cannot be opened
+ * Opens an existing regular file, with {@link constants.O_RDONLY} by default. Reading a FIFO, socket or device could wait for ever or never end, so
+ * these are refused.
+ * @throws EnvironmentError file.kind, file.error for a file that is not regular; the system's error if the file cannot be opened
  */
 export function openRegular(path: string, access: number = constants.O_RDONLY): number {
   const fd = openSync(path, access | OPEN_FLAGS)

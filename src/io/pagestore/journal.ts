@@ -108,7 +108,7 @@ function operationCrc(previous: number, head: Uint8Array, data: Uint8Array): num
 
 /**
  * Goes through a journal from beginning to end.
- * @returns false if there is none
+ * @returns false without one
  * @throws CorruptionError pagestore.journal if it is damaged
  */
 export function readJournal(root: string, each: (op: StoreOp, data: Uint8Array) => void): boolean {
@@ -198,7 +198,7 @@ class JournalReader {
   }
 }
 
-/** The journal was applied, and what it did is durable. @throws EnvironmentError file.* */
+/** Called when the changes of the journal are durable in their places. @throws EnvironmentError file.* */
 export function removeJournal(root: string): void {
   const file = join(root, JOURNAL)
   try {
@@ -209,7 +209,7 @@ export function removeJournal(root: string): void {
   }
 }
 
-/** What a flush that was killed before its journal was complete left behind: none of it happened. @throws EnvironmentError file.* */
+/** Removes the incomplete journal of a flush that was killed: no change of that flush was applied. @throws EnvironmentError file.* */
 export function removeUnfinishedJournal(root: string): void {
   const file = join(root, UNFINISHED)
   try {

@@ -26,7 +26,8 @@ export function isPageStore(path: string): boolean {
  */
 export function openPageStore(path: string, options: PageStoreOptions = {}, held?: FolderLock): PageStore {
   if (!isPageStore(path)) {
-    throw new EnvironmentError('pagestore.missing', 'no page store, or its seeding was interrupted; delete the folder and begin again', { file: path })
+    const reason = 'the folder is not a page store, or its seeding was interrupted; delete the folder and run the command again'
+    throw new EnvironmentError('pagestore.missing', reason, { file: path })
   }
   refuseLinks(path, join(path, 'ltap'))
   const lock = held ?? lockPageStore(path)

@@ -318,7 +318,7 @@ export class PageStore implements RedoStore, TransactionStore {
   }
 }
 
-/** Applies a journal that was checked or just written. @returns false if there is none */
+/** Applies a journal that was checked or just written. @returns false without a journal */
 export function applyJournal(root: string, files: StoreFiles): boolean {
   const found = readJournal(root, (op, data) => files.apply(op, data))
   if (!found) return false

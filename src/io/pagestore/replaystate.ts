@@ -16,7 +16,7 @@ const PERSISTED: Persisted = { code: 'replay.state', name: "the replay's state, 
  */
 export function progressOf({ lsn, rest }: ReplayState): ReplayProgress {
   if (rest === null || typeof rest !== 'object' || !('consistency' in rest && 'transactions' in rest && 'redo' in rest)) {
-    throw new EnvironmentError('replay.state', 'a page store that no replay has made; replay into another folder')
+    throw new EnvironmentError('replay.state', 'ltap replay did not make this page store; replay into another folder')
   }
   return { lsn, ...validate(REPLAY_PROGRESS, rest, PERSISTED) }
 }

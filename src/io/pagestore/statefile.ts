@@ -18,7 +18,7 @@ const FORMAT = 1
 const TRAILER = /^(.*)\ncrc32c ([0-9a-f]{8})\n$/s
 
 export const STATE_FILE = 'ltap/state'
-/** There while a folder is not yet a page store: what is in it may go. */
+/** This file exists while a folder is not yet a page store: the content of the folder may be deleted. */
 export const SEEDING_FILE = 'ltap/seeding'
 /** There while a process works on the store. */
 export const LOCK_FILE = 'ltap/lock'

@@ -119,7 +119,10 @@ export class StoredDatabase implements DatabaseDirectory {
     if (this.exists && (this.replaced || !this.onDisk)) sink({ op: 'make-directory', path })
   }
 
-  /** What makes a directory at `target` that holds {@link origin} as it is on disk hold it as it is here. */
+  /**
+   * The operations after which the directory at `target`, a copy of {@link origin} as it is on disk, has the pages of {@link origin} as they are in
+   * memory.
+   */
   contentOps(target: string, sink: OpSink): void {
     for (const fork of this.forks.values()) {
       const path = `${target}/${fork.name}`

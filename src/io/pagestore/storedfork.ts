@@ -52,7 +52,7 @@ export class StoredFork implements RedoFork, FrameOwner {
     this.attach()
   }
 
-  /** Takes the fork as its file is, forgetting what was in memory. */
+  /** Uses the pages of the file again and drops the changed pages in memory. */
   attach(): void {
     this.releaseFrom(0)
     const blocks = this.home.origin === undefined ? undefined : this.files.blocks(`${this.home.origin}/${this.name}`)

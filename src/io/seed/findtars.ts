@@ -64,7 +64,7 @@ function isSegmentLike(name: string): boolean {
 
 async function baseFile(source: string): Promise<string> {
   if (isTar(source) && await tarKind(source) === 'base') return source
-  throw new EnvironmentError('backup.base', 'this file is no tar file of a data directory; name that, or the folder', { file: source })
+  throw new EnvironmentError('backup.base', 'the file is not the tar file of a data directory; name that file, or its folder', { file: source })
 }
 
 async function findBase(folder: string, names: readonly string[]): Promise<string | undefined> {
@@ -86,7 +86,7 @@ async function findOthers(folder: string, names: readonly string[], base: string
     const [stem, tar] = tarStem(name)
     if (!tar || !/^\d+$/.test(stem)) continue
     if (tablespaces.has(Number(stem))) {
-      throw new EnvironmentError('backup.ambiguous', `two tar files of tablespace ${stem}; take one away`, { file: join(folder, name) })
+      throw new EnvironmentError('backup.ambiguous', `two tar files hold tablespace ${stem}; remove one of them`, { file: join(folder, name) })
     }
     tablespaces.set(Number(stem), join(folder, name))
   }
@@ -114,7 +114,7 @@ function walGParts(folder: string, names: readonly string[]): string[] | undefin
 /** Formats of other tools that are no tar files. */
 function refuseOtherBackups(folder: string, names: readonly string[]): void {
   if (!names.includes('backup.manifest')) return
-  const reason = 'a backup in the form of pgBackRest; restore it (pgbackrest restore), its archive can then be --wal as it is'
+  const reason = 'a backup in the form of pgBackRest; restore it with pgbackrest restore. Its archive can be --wal as it is'
   throw new UnsupportedError('backup.pgbackrest', reason, { file: folder })
 }
 

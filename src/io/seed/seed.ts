@@ -63,7 +63,8 @@ export interface Seed {
  */
 export async function seed(source: string, out: string): Promise<Seed> {
   if (existsSync(join(source, STATE_FILE)) || existsSync(join(source, SEEDING_FILE))) {
-    throw new EnvironmentError('datadir.replayed', 'ltap replay made this folder, and cannot begin from it; to go on, name it with --out', { file: source })
+    const reason = 'ltap replay made this folder, so it cannot be the source of a replay; to continue that replay, name the folder with --out'
+    throw new EnvironmentError('datadir.replayed', reason, { file: source })
   }
   makeEmpty(out)
   const tars = await findTars(source)

@@ -86,7 +86,7 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
     const kept = keptFile(path, version)
     if (kept === undefined) return
     const { byte } = entry
-    if (this.seen.has(path)) throw new CorruptionError('backup.tar', `${path} is there twice`, { file: tar, byte })
+    if (this.seen.has(path)) throw new CorruptionError('backup.tar', `the tar file has two entries named ${path}`, { file: tar, byte })
     this.seen.add(path)
     if (kept.kind === 'relation' && entry.size > SEGMENT_BYTES) {
       throw new CorruptionError('backup.tar', `${path} has ${entry.size} bytes, more than a segment of a relation`, { file: tar, byte })
@@ -107,7 +107,9 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
     }
   }
 
-  /** A link or device where content is needed; of others nothing is read, such as a link to pg_wal, or to a tablespace with a tar of its own. */
+  /**
+   * Refuses a link or device in place of a file that is needed. Other links are ignored, such as pg_wal or a tablespace that has its own tar file.
+   */
   private refuseLink({ type, byte }: TarEntry, path: string, version: string | undefined): void {
     if (keptFile(path, version) === undefined && !KEPT_FOLDER.test(path)) return
     const what = type === 'link' ? 'a link' : 'a device or FIFO'

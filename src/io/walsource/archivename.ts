@@ -29,7 +29,7 @@ export interface ArchiveHistory {
   unread: string | undefined
 }
 
-/** Undefined for a name that is none of WAL. */
+/** Undefined if the name is not that of a WAL file. */
 export function parseArchiveName(name: string): ArchiveSegment | ArchiveHistory | undefined {
   if (!/^[0-9A-F]{8}/.test(name)) return undefined
   const [readable, unread] = splitUnread(name)

@@ -18,8 +18,8 @@ export interface SegmentFile extends ArchiveSegment {
 }
 
 /**
- * What a folder of WAL holds, pg_wal or an archive with its folders, or one segment file by itself. Names that are none of WAL are passed
- * over. Only names are read: an archive may have 100,000 segments.
+ * The WAL files of a folder (pg_wal, or an archive with its folders), or one segment file. Files with other names are ignored. Only names are read,
+ * because an archive may have 100,000 segments.
  */
 export class WalInventory {
   readonly dir: string
@@ -105,7 +105,7 @@ export class WalInventory {
 }
 
 function otherSize({ path }: SegmentFile, size: number): EnvironmentError {
-  const reason = `this is no name of a segment of ${size} bytes, as the others here are; if it is of another cluster, take it away`
+  const reason = `the name is not that of a segment of ${size} bytes, as the other files here are; if the file is of another cluster, remove it`
   return new EnvironmentError('wal.segment-name', reason, { file: path })
 }
 

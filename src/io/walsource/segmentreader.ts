@@ -123,7 +123,7 @@ function checkSha1(file: SegmentFile, found: string): void {
 /** As pgBackRest does, which cannot know either which one is right. */
 function refuseRival({ path, rival }: SegmentFile): void {
   if (rival === undefined) return
-  throw new EnvironmentError('wal.duplicate', `two different files of this WAL segment, the other one is ${rival}; take the wrong one away`, { file: path })
+  throw new EnvironmentError('wal.duplicate', `two different files hold this WAL segment, the other is ${rival}; remove the wrong one`, { file: path })
 }
 
 function asFileError(error: unknown, { path }: SegmentFile): unknown {

@@ -119,7 +119,7 @@ export class WalSource {
     this.number = -1
   }
 
-  /** Gives the reader more bytes, or tells it that there are none. */
+  /** Gives the reader more bytes, or tells it that no more will come. */
   private feed(): void {
     const { reader, segmentSize } = this
     const segmentEnd = (segmentOf(reader.fed, segmentSize) + 1) * segmentSize
@@ -196,7 +196,7 @@ export class WalSource {
     const number = segmentOf(position, this.segmentSize)
     const { timeline } = this.history.at(-1)!
     const hint = this.history.length > 1 || timeline === 1 ? '' : `; its ancestors would be in ${historyPath(this.inventory, timeline)}`
-    return new EnvironmentError('wal.missing-segment', `there is no file of this WAL segment${this.neighbours(number)}${hint}`, {
+    return new EnvironmentError('wal.missing-segment', `no file holds this WAL segment${this.neighbours(number)}${hint}`, {
       file: this.missingFile(number), lsn: formatWalPosition(position),
     })
   }
@@ -249,11 +249,11 @@ function identify(inventory: WalInventory, wanted: WalSourceOptions): WalIdentit
 
 function checkIdentity(file: SegmentFile, found: WalIdentity, wanted: WalSourceOptions): void {
   if (wanted.major !== undefined && wanted.major !== found.major) {
-    const reason = `WAL of Postgres ${found.major}, where that of ${wanted.major} is needed; name the archive of this cluster`
+    const reason = `the WAL is of Postgres ${found.major}, the cluster of ${wanted.major}; name the archive of this cluster`
     throw new EnvironmentError('wal.major', reason, { file: file.path })
   }
   if (wanted.systemIdentifier !== undefined && wanted.systemIdentifier !== found.systemIdentifier) {
-    const reason = `WAL of the cluster ${found.systemIdentifier}, where that of ${wanted.systemIdentifier} is needed; name the archive of this cluster`
+    const reason = `the WAL is of the cluster ${found.systemIdentifier}, the pages of ${wanted.systemIdentifier}; name the archive of this cluster`
     throw new EnvironmentError('wal.system', reason, { file: file.path })
   }
 }

@@ -21,7 +21,7 @@ const ATTEMPTS = 10
 export function readControlItems(pgdata: string): ControlItems {
   const version = readIfThere(join(pgdata, 'PG_VERSION'))
   if (version === undefined) {
-    throw new EnvironmentError('datadir.missing', 'no Postgres data directory: it has no file PG_VERSION', { file: pgdata })
+    throw new EnvironmentError('datadir.missing', 'not a Postgres data directory: it has no file PG_VERSION', { file: pgdata })
   }
   const major = withPosition({ file: join(pgdata, 'PG_VERSION') }, () => parsePgMajor(new TextDecoder().decode(version)))
   const file = join(pgdata, 'global/pg_control')

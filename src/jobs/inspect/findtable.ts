@@ -9,7 +9,7 @@ const WITHOUT_PAGES = { p: 'a partitioned table: its rows are in its partitions'
 
 /**
  * The relation that `name` means, see catalog/tablename.ts. Of several databases that have it, the only one that is a user's wins.
- * @throws EnvironmentError selection.* if there is none with pages, or several
+ * @throws EnvironmentError selection.* if no such table has pages, or several have
  */
 export function findTable(cluster: Cluster, name: string, database?: string): Relation {
   if (database !== undefined && !cluster.databases.some((known) => known.name === database)) {

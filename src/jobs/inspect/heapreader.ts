@@ -28,7 +28,7 @@ export interface HeapRow {
   dangling: readonly string[]
   /** Columns whose type's codec does not accept the value; it is then the stored bytes as `\x…`. */
   unreadable: readonly string[]
-  /** Why a version that nobody may see has no values: its bytes are of another form of the table. */
+  /** Why an invisible row version has no values: it was written while the table had other columns. */
   problem: string | null
 }
 
@@ -41,7 +41,7 @@ export interface HeapReaderOptions {
   onDamage?: (error: ValueError) => void
 }
 
-/** Where the pages of a table are, and what is needed to read them. */
+/** The files of a table, and what reading them needs: descriptor, TOAST, visibility. */
 export interface HeapTable {
   /** For messages about damage. */
   name: string
@@ -52,7 +52,7 @@ export interface HeapTable {
   desc: TupleDesc | undefined
   /** pg_database.encoding. */
   encoding: number
-  /** What its out-of-line values are read from; undefined if there is none. Called when the first one is met. */
+  /** What its out-of-line values are read from; undefined without a TOAST relation. Called for the first such value. */
   toast: () => ToastSource | undefined
   /**
    * What becomes of a row version that may count and lacks an out-of-line value. `error`: it is damaged. `pointer`: the value is dangling and

@@ -31,7 +31,7 @@ export interface WatchList {
   databaseCopied: WalPosition | undefined
 }
 
-/** What the second replay leaves; beside it the files as they are at the end. */
+/** The result of the second replay, and the files of the relation at the end of the range. */
 export interface Watched {
   spill: VersionSpill
   attributes: AttributeHistory
@@ -122,7 +122,8 @@ function refuseKind({ schema, name, relkind, persistence }: Relation): void {
 }
 
 export function resumed(file: string): EnvironmentError {
-  return new EnvironmentError('history.resumed', 'an earlier replay left this folder: what vanished before is not known; name a new one', { file })
+  const reason = 'the folder holds an earlier replay, and row versions that it removed are not known; name a new folder'
+  return new EnvironmentError('history.resumed', reason, { file })
 }
 
 /** pg_filenode.map of every database and the shared one, as replay begins. */

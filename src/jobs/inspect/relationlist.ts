@@ -12,7 +12,7 @@ export interface ListedRelation {
   name: string
   kind: 'table' | 'toast' | 'matview' | 'sequence'
   unlogged: boolean
-  /** False: only a transaction that is prepared, or row versions nobody sees, name it. */
+  /** False if only a prepared transaction or invisible catalog rows name the relation. */
   visible: boolean
   /** False: a materialized view WITH NO DATA, which a server refuses to read. */
   populated: boolean

@@ -259,7 +259,7 @@ export class TableHistory {
     if (this.others.has(file)) return this.others.get(file)
     const { relation, cluster, watched } = this
     const since = file.since === undefined || file.since === 'before' ? 0 : file.since.lsn
-    // Of a file that was made and replaced by one transaction nobody knows what its columns were.
+    // If one transaction made a file and replaced it, the columns of that file are not known.
     const isTables = file.kind === 'past' && file.dropped !== undefined && file.dropped.lsn > since
     const desc = relation.desc && watched.attributes.earlierDesc(relation.desc, watched.ends, isTables ? since : undefined)
     const values = desc && new TupleValues({ desc, database: relation.database }, cluster.major, () => this.toast())
@@ -354,7 +354,7 @@ function tableFiles(cluster: Cluster, relation: Relation, { files, databaseCopie
     file.since = last
     if (file.dropped !== undefined) last = file.dropped
   }
-  if (!ordered.some(({ kind }) => kind === 'present')) throw new EnvironmentError('history.files', 'the table has another file than it had a moment ago')
+  if (!ordered.some(({ kind }) => kind === 'present')) throw new EnvironmentError('history.files', 'the file of the table changed while it was read')
   return ordered
 }
 

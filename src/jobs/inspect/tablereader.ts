@@ -50,7 +50,7 @@ class ToastOf {
     try {
       this.fork = this.cluster.openMain(toast)
     } catch (error) {
-      // Its place is that of the TOAST relation; the row that needs it has another.
+      // The position in the error is of the TOAST relation; the caller adds the position of the row.
       throw error instanceof CorruptionError ? new CorruptionError('toast.relation', error.message) : error
     }
     this.opened = new ToastReader(toastRelId, this.fork, buildToastIndex(this.fork, this.cluster.snapshot))

@@ -76,7 +76,7 @@ function refuseTable(schema: string, asked: string, { relations }: DatabaseNames
   throw mistaken(`table ${quoteName(asked)}`, written.join(' or '))
 }
 
-/** A column beside one that differs only in case is called `<name>_<attnum>` in the files. */
+/** In the files, a column whose name differs from an earlier one only in case is called `<name>_<attnum>`. */
 function refuseColumn(asked: string, relations: readonly NamedRelation[]): void {
   const columns = relations.flatMap(({ relation }) => relation.columns)
   if (columns.includes(asked) || !columns.some((column) => foldName(column) === foldName(asked))) return

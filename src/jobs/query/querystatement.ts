@@ -24,7 +24,7 @@ const TABLE_FUNCTIONS = new Set([
   'pragma_collations', 'pragma_database_size', 'pragma_platform', 'pragma_show', 'pragma_table_info', 'pragma_user_agent', 'pragma_version',
 ])
 
-/** Scalar functions that write to a log, or bind a text that nobody looked at. */
+/** Scalar functions that write to a log, or run a text that was not checked. */
 const REFUSED_FUNCTIONS = new Set(['write_log', 'json_serialize_plan'])
 
 /** Pragmas that are a SELECT to DuckDB. */
@@ -96,7 +96,9 @@ export class ReadingStatements {
     this.count = extracted.count
   }
 
-  /** @throws EnvironmentError query.sql unless it is what it was taken for */
+  /**
+   * @throws EnvironmentError query.sql if DuckDB parses the statement as another kind than ltap did
+   */
   async prepare(index: number): Promise<DuckDBPreparedStatement> {
     const prepared = await (this.lists !== undefined && isShowTables(this.trees[index]) ? this.lists.prepare(0) : this.extracted.prepare(index))
     const kind = this.duck.StatementType[prepared.statementType]

@@ -1,7 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { EnvironmentError } from '../../common/errors.ts'
 
-/** An interruption that comes while a statement is prepared is forgotten when it starts: so it comes again. */
+/** DuckDB forgets an interruption that arrives while a statement is prepared, so the interruption is repeated. */
 const AGAIN_MS = 100
 
 /** How long a query may take, all of it: opening the views, its statements, and the reader of its rows. */

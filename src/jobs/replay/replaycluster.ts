@@ -30,7 +30,9 @@ export interface ReplayClusterOptions {
   cacheBytes?: number
   /** Of WAL bytes. */
   onProgress?: OnProgress
-  /** Makes those who look on, see {@link Replay}; `state` gives that of the transactions as of the record at hand. */
+  /**
+   * Makes the observers, see {@link Replay}; `state` returns the state of the transactions at the current record.
+   */
   observe?: (started: StartedReplay, state: () => Readonly<TransactionState>) => Pick<ReplayOptions, 'pages' | 'transactions'>
 }
 

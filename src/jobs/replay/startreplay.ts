@@ -88,7 +88,7 @@ function refuseAnother(source: string, out: string): void {
   if (!existsSync(join(source, 'global/pg_control'))) return
   const [theirs, ours] = [source, out].map((path) => readControlFile(path, readMajor(path)).systemIdentifier)
   if (theirs === ours) return
-  throw new EnvironmentError('replay.system', `a replay of the cluster ${ours} is here, and not of ${theirs}; name another folder`, { file: out })
+  throw new EnvironmentError('replay.system', `the folder holds a replay of cluster ${ours}, the source is of ${theirs}; name another folder`, { file: out })
 }
 
 async function resume(named: string, { out, timeline }: StartOptions, storeOptions: PageStoreOptions): Promise<StartedReplay & { wal: string }> {
@@ -112,7 +112,7 @@ function historyOf(wal: string, timeline: number | 'latest' = 'latest'): Timelin
 
 function requireWal(wal: string | undefined, source: string): string {
   if (wal !== undefined) return wal
-  throw new EnvironmentError('replay.wal', 'no WAL came with it; name its folder with --wal', { file: source })
+  throw new EnvironmentError('replay.wal', 'the source holds no WAL; name the folder of its WAL with --wal', { file: source })
 }
 
 function progressOfSeed(seeded: Seed, out: string, wal: string, timeline: StartOptions['timeline']): ReplayProgress {
@@ -139,7 +139,7 @@ function consistencyOf({ start, consistentAt, backupEndOf, walDirectory, major, 
   if (backupEndOf !== undefined) return { at: consistentAt ?? start, backupEndOf, reached: false }
   if (consistentAt !== undefined) return { at: consistentAt, reached: false }
   if (walDirectory === undefined) {
-    throw new EnvironmentError('replay.wal', 'this server crashed: without its own pg_wal nobody knows how new its pages are; take a base backup')
+    throw new EnvironmentError('replay.wal', 'the server crashed and its own pg_wal is missing: how new its pages are is not known; take a base backup')
   }
   return { at: endOfWal(walDirectory, start, major, control.systemIdentifier), reached: false }
 }

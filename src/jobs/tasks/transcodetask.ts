@@ -64,7 +64,8 @@ export async function transcode(task: TranscodeTask): Promise<TranscodeResult | 
     fork = new RelationFork(task.fork.path, task.fork.segments)
     toastFork = task.toast && new RelationFork(task.toast.fork.path, task.toast.fork.segments)
     if (fork.blocks !== task.relation.blocks) {
-      throw new EnvironmentError('cluster.changed', `the relation has ${fork.blocks} blocks, ${task.relation.blocks} when the work began`)
+      const reason = `the relation has ${fork.blocks} blocks and had ${task.relation.blocks} when the work began: a server changes the data directory`
+      throw new EnvironmentError('cluster.changed', reason)
     }
     const toast = task.toast && toastFork && new ToastReader(task.toast.relationId, toastFork, task.toast.index)
     return await transcodeFile(task, fork, toast)

@@ -193,7 +193,7 @@ function readHidden(lake: string, file: LakeFile): WordVector | undefined {
   for (let i = 0; i < positions.length; i++) {
     const position = positions.words[i * 2 + 1]! * 4294967296 + (positions.words[i * 2]! >>> 0)
     if (position <= previous || position >= file.rows) {
-      throw new CorruptionError('lake.hidden', `hidden row ${position} of ${file.rows}`, { file: file.hidden.path })
+      throw new CorruptionError('lake.hidden', `hidden row ${position} is out of order, or beyond the file's ${file.rows} rows`, { file: file.hidden.path })
     }
     previous = position
   }
