@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
+import { pack } from './pack.mjs'
 
 /** What a consumer gets: the tarball, installed into an empty folder, imported floor by floor. */
-const ROOT = resolve(import.meta.dirname, '..')
+const ROOT = resolve(import.meta.dirname, '../..')
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   name: string
   version: string
@@ -20,16 +21,19 @@ test('dependencies are pinned', () => {
 test('the tarball installs into an empty folder and imports', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ltap-package-'))
   try {
-    execFileSync('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], { cwd: ROOT })
-    const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))!
+    const tarball = pack(folder)
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--silent', join(folder, tarball)], { cwd: folder })
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--silent', tarball], { cwd: folder })
     const installed = readdirSync(join(folder, 'node_modules'))
     expect(installed.filter((name) => /^pg\d|duckdb|embedded/.test(name))).toEqual([])
     const floors = Object.keys(manifest.exports).filter((name) => !name.endsWith('.json')).map((name) => name.replace('.', manifest.name))
     writeFileSync(join(folder, 'use.js'), floors.map((name, i) => `import * as m${i} from '${name}'\nconsole.log('${name}', Object.keys(m${i}).length > 0)`).join('\n'))
     const printed = execFileSync(process.execPath, ['use.js'], { cwd: folder, encoding: 'utf8' }).trim().split('\n')
     expect(printed).toEqual(floors.map((name) => `${name} true`))
+    const published = JSON.parse(readFileSync(join(folder, 'node_modules/ltap/package.json'), 'utf8')) as Record<string, unknown>
+    expect(['scripts', 'devDependencies', 'workspaces', 'overrides'].filter((name) => name in published)).toEqual([])
+    expect(published).toMatchObject({ dependencies: manifest.dependencies, exports: manifest.exports })
+    expect(existsSync(join(folder, 'node_modules/ltap/README.md'))).toBe(true)
     const version = execFileSync(join(folder, 'node_modules/.bin/ltap'), ['--version'], { encoding: 'utf8' })
     expect(version).toContain(manifest.version)
   } finally {

@@ -1,0 +1,2 @@
+/** @returns the path of the tarball */
+export function pack(destination: string): string
