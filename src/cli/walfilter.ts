@@ -3,7 +3,7 @@ import { parseLsn, type WalPosition, walPosition, type Xid } from '../common/ids
 import type { RelFileLocator } from '../common/rel.ts'
 import type { WalRecord } from '../wal/record.ts'
 import { findRmgr, RMGR_NAMES } from '../wal/rmgr.ts'
-import { FORK_NAMES } from '../wal/record.ts'
+import { FORK_NAMES } from '../common/relpath.ts'
 
 const WORD_MAX = 0xffffffff
 

@@ -1,6 +1,7 @@
 import { formatWalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
-import { type BlockReference, FORK_NAMES, type WalRecord } from '../wal/record.ts'
+import { FORK_NAMES } from '../common/relpath.ts'
+import type { BlockReference, WalRecord } from '../wal/record.ts'
 import { rmgrName } from '../wal/rmgr.ts'
 import { describeRecord, recordType } from '../wal/text/describe.ts'
 import { locatorText } from '../wal/text/parts.ts'

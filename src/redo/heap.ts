@@ -13,7 +13,8 @@ import {
   XLOG_HEAP_INPLACE, XLOG_HEAP_INSERT, XLOG_HEAP_LOCK, XLOG_HEAP_OPMASK, XLOG_HEAP_TRUNCATE, XLOG_HEAP_UPDATE,
 } from '../wal/heap.ts'
 import { VISIBILITYMAP_ALL_FROZEN, VISIBILITYMAP_VALID_BITS } from '../wal/heap2.ts'
-import { type BlockReference, MAIN_FORK, type WalRecord } from '../wal/record.ts'
+import { MAIN_FORK } from '../common/relpath.ts'
+import type { BlockReference, WalRecord } from '../wal/record.ts'
 import { BLK_NEEDS_REDO, type RedoAction, type RedoBuffers } from './buffers.ts'
 import {
   bitmapStart, clearHotUpdated, copyFromRecord, copyWithinPage, NOT_HOT_UPDATED, replaceXmaxBits, setCtid, setFirstCommandId,

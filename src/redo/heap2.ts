@@ -16,7 +16,8 @@ import {
   XLOG_HEAP2_VACUUM, XLOG_HEAP2_VISIBLE,
 } from '../wal/heap2.ts'
 import { HeapPrune, XLH_FREEZE_XVAC, XLH_INVALID_XVAC, XLHP_CLEANUP_LOCK } from '../wal/heapprune.ts'
-import { MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
+import { MAIN_FORK, VISIBILITYMAP_FORK } from '../common/relpath.ts'
+import type { WalRecord } from '../wal/record.ts'
 import { BLK_NEEDS_REDO, type RedoBuffers } from './buffers.ts'
 import { BLKREF_VM, type HeapRedo } from './heap.ts'
 import type { RedoPage } from './store.ts'

@@ -5,7 +5,8 @@ import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { flag, type Schema } from '../common/validate.ts'
 import { restoreImage } from '../wal/blockimage.ts'
-import { FORK_NAMES, FSM_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
+import { FORK_NAMES, FSM_FORK, VISIBILITYMAP_FORK } from '../common/relpath.ts'
+import type { WalRecord } from '../wal/record.ts'
 import {
   RM_BRIN_ID, RM_BTREE_ID, RM_CLOG_ID, RM_COMMIT_TS_ID, RM_DBASE_ID, RM_GENERIC_ID, RM_GIN_ID, RM_GIST_ID, RM_HASH_ID, RM_HEAP2_ID, RM_HEAP_ID,
   RM_LOGICALMSG_ID, RM_MIN_CUSTOM_ID, RM_MULTIXACT_ID, RM_RELMAP_ID, RM_REPLORIGIN_ID, RM_SEQ_ID, RM_SMGR_ID, RM_SPGIST_ID, RM_STANDBY_ID,

@@ -5,7 +5,8 @@ import { parseRelationMap, relationMapSize } from '../common/relationmap.ts'
 import { initPage, isNewPage } from '../page/heappage.ts'
 import { clearMapTail, HEAP_BLOCKS_PER_MAP_PAGE, mapBlock } from '../page/visibilitymap.ts'
 import { decodeDbase } from '../wal/dbase.ts'
-import { FSM_FORK, MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../wal/record.ts'
+import { FSM_FORK, MAIN_FORK, VISIBILITYMAP_FORK } from '../common/relpath.ts'
+import type { WalRecord } from '../wal/record.ts'
 import { decodeRelmapUpdate, XLOG_RELMAP_UPDATE } from '../wal/relmap.ts'
 import {
   decodeSmgrCreate, decodeSmgrTruncate, SMGR_TRUNCATE_HEAP, SMGR_TRUNCATE_VM, type SmgrTruncate, XLOG_SMGR_CREATE, XLOG_SMGR_TRUNCATE,
@@ -16,7 +17,8 @@ import {
   XLOG_XACT_INVALIDATIONS, XLOG_XACT_OPMASK, XLOG_XACT_PREPARE,
 } from '../wal/xact.ts'
 import type { RedoBuffers } from './buffers.ts'
-import type { DatabaseDirectory, RedoStore } from './store.ts'
+import type { DatabaseDirectory } from '../common/relpath.ts'
+import type { RedoStore } from './store.ts'
 
 /** Pages held at once while they are only looked at. */
 const PAGES_AT_ONCE = 32

@@ -1,5 +1,6 @@
 import type { BlockNumber, Oid } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
+import type { DatabaseDirectory } from '../common/relpath.ts'
 
 /** One page in memory, two views of the same 8192 bytes. Who changes it sets {@link dirty}. */
 export interface RedoPage {
@@ -18,12 +19,6 @@ export interface RedoFork {
   page(block: BlockNumber): RedoPage | undefined
   /** Adds zero pages until `block` exists, and returns its page. */
   extend(block: BlockNumber): RedoPage
-}
-
-/** A directory of relation files: one database in one tablespace. */
-export interface DatabaseDirectory {
-  spcOid: Oid
-  dbOid: Oid
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   XLP_FIRST_IS_CONTRECORD, XLP_FIRST_IS_OVERWRITE_CONTRECORD,
 } from './pageheader.ts'
 import { RECORD_SIZE_MAX, WalRecord } from './record.ts'
-import { SIZE_OF_RECORD_HEADER, XL_CRC, XL_PREV, XL_RMID } from './recordheader.ts'
+import { SIZE_OF_RECORD_HEADER, XL_CRC, XL_PREV, XL_RMID, XL_TOT_LEN } from './recordheader.ts'
 import type { RecordMemory } from './recordmemory.ts'
 import { RecordScratch } from './recordscratch.ts'
 import { isRmgrValid, RM_XLOG_ID } from './rmgr.ts'
@@ -207,7 +207,7 @@ export class WalReader {
     const { view, at } = this
     const room = Math.min(this.pageEnd, this.size) - at
     if (room < SIZE_OF_RECORD_HEADER) return this.gather()
-    const length = view.getUint32(at, true)
+    const length = view.getUint32(at + XL_TOT_LEN, true)
     const startLsn = this.base + at
     if (!this.checkLength(length, startLsn) || !this.checkHeader(view, at, startLsn)) return false
     if (length > room) return this.gather()
@@ -227,7 +227,7 @@ export class WalReader {
       this.at = to
       if (this.scratch.length < wanted) return false
       if (wanted === 4) {
-        this.total = this.scratch.view.getUint32(0, true)
+        this.total = this.scratch.view.getUint32(XL_TOT_LEN, true)
         if (!this.checkLength(this.total, this.startLsn)) return false
       } else if (wanted === SIZE_OF_RECORD_HEADER && !this.checkHeader(this.scratch.view, 0, this.startLsn)) {
         return false

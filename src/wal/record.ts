@@ -2,7 +2,12 @@ import { CorruptionError } from '../common/errors.ts'
 import { type BlockNumber, formatWalPosition, type Oid, type WalPosition, type Xid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { SIZE_OF_RECORD_HEADER, XL_CRC, XL_INFO, XL_PREV, XL_RMID, XL_XID } from './recordheader.ts'
+import { INIT_FORK } from '../common/relpath.ts'
+import {
+  BLOCK_IMAGE_HOLE_OFFSET, BLOCK_IMAGE_INFO, BLOCK_IMAGE_LENGTH, BLOCK_DATA_LENGTH, BLOCK_FORK_FLAGS, LOCATOR_DB_OID, LOCATOR_REL_NUMBER, LOCATOR_SPC_OID,
+  SIZE_OF_BLOCK_COMPRESS_HEADER, SIZE_OF_BLOCK_HEADER, SIZE_OF_BLOCK_IMAGE_HEADER, SIZE_OF_LOCATOR, SIZE_OF_RECORD_HEADER,
+  XL_CRC, XL_INFO, XL_PREV, XL_RMID, XL_TOT_LEN, XL_XID,
+} from './recordheader.ts'
 
 /** XLR_INFO_MASK: bits of xl_info that are not the resource manager's. */
 export const XLR_SPECIAL_REL_UPDATE = 0x01
@@ -16,13 +21,6 @@ const XLR_BLOCK_ID_DATA_SHORT = 255
 const XLR_BLOCK_ID_DATA_LONG = 254
 const XLR_BLOCK_ID_ORIGIN = 253
 const XLR_BLOCK_ID_TOPLEVEL_XID = 252
-
-export const MAIN_FORK = 0
-export const FSM_FORK = 1
-export const VISIBILITYMAP_FORK = 2
-export const INIT_FORK = 3
-/** By number (forkNames, relpath.c). */
-export const FORK_NAMES: readonly string[] = ['main', 'fsm', 'vm', 'init']
 
 const BKPBLOCK_FORK_MASK = 0x0f
 const BKPBLOCK_HAS_IMAGE = 0x10
@@ -138,7 +136,7 @@ export class WalRecord {
     this.start = start
     this.startLsn = startLsn
     this.endLsn = endLsn
-    this.length = view.getUint32(start, true)
+    this.length = view.getUint32(start + XL_TOT_LEN, true)
     this.xid = view.getUint32(start + XL_XID, true)
     this.info = bytes[start + XL_INFO]!
     this.rmgr = bytes[start + XL_RMID]!
@@ -157,7 +155,7 @@ export class WalRecord {
     while (end - at > payload) {
       const id = bytes[at++]!
       if (id <= MAX_BLOCK_ID) {
-        at = this.decodeBlock(id, at, end, major)
+        at = this.decodeBlock(id, at - 1, end, major)
         const block = this.blocks[this.blockCount - 1]!
         payload += block.imageLength + block.dataLength
       } else if (id === XLR_BLOCK_ID_DATA_SHORT) {
@@ -205,18 +203,18 @@ export class WalRecord {
     const { view, bytes } = this
     const previous = this.blockCount > 0 ? this.blocks[this.blockCount - 1] : undefined
     if (previous !== undefined && id <= previous.id) throw this.corrupt(`block id ${id} after ${previous.id}`)
-    if (start + 3 > end) throw this.corrupt('block header cut short')
-    const flags = bytes[start]!
+    if (start + SIZE_OF_BLOCK_HEADER > end) throw this.corrupt('block header cut short')
+    const flags = bytes[start + BLOCK_FORK_FLAGS]!
     const block = this.blocks[this.blockCount] ??= new BlockReference()
     block.id = id
     block.fork = flags & BKPBLOCK_FORK_MASK
     block.willInit = (flags & BKPBLOCK_WILL_INIT) !== 0
     block.hasData = (flags & BKPBLOCK_HAS_DATA) !== 0
     block.hasImage = (flags & BKPBLOCK_HAS_IMAGE) !== 0
-    block.dataLength = view.getUint16(start + 1, true)
+    block.dataLength = view.getUint16(start + BLOCK_DATA_LENGTH, true)
     if (block.fork > INIT_FORK) throw this.corrupt(`block ${id} in fork ${block.fork}`)
     if (block.hasData !== block.dataLength > 0) throw this.corrupt(`block ${id} with data flag ${block.hasData} and ${block.dataLength} bytes`)
-    let at = start + 3
+    let at = start + SIZE_OF_BLOCK_HEADER
     if (block.hasImage) {
       at = this.decodeImage(block, at, end, major)
     } else {
@@ -224,11 +222,11 @@ export class WalRecord {
       block.imageLength = 0
     }
     if ((flags & BKPBLOCK_SAME_REL) === 0) {
-      if (at + 12 > end) throw this.corrupt('relation of a block cut short')
-      block.spcOid = view.getUint32(at, true)
-      block.dbOid = view.getUint32(at + 4, true)
-      block.relNumber = view.getUint32(at + 8, true)
-      at += 12
+      if (at + SIZE_OF_LOCATOR > end) throw this.corrupt('relation of a block cut short')
+      block.spcOid = view.getUint32(at + LOCATOR_SPC_OID, true)
+      block.dbOid = view.getUint32(at + LOCATOR_DB_OID, true)
+      block.relNumber = view.getUint32(at + LOCATOR_REL_NUMBER, true)
+      at += SIZE_OF_LOCATOR
     } else {
       if (previous === undefined) throw this.corrupt(`block ${id} has BKPBLOCK_SAME_REL, but no block comes before it`)
       block.spcOid = previous.spcOid
@@ -244,13 +242,13 @@ export class WalRecord {
   /** XLogRecordBlockImageHeader, with the cross-checks of DecodeXLogRecord (xlogreader.c). */
   private decodeImage(block: BlockReference, start: number, end: number, major: PgMajor): number {
     const { view, bytes } = this
-    if (start + 5 > end) throw this.corrupt('image header cut short')
+    if (start + SIZE_OF_BLOCK_IMAGE_HEADER > end) throw this.corrupt('image header cut short')
     const bits = major === 14 ? IMAGE_BITS_14 : IMAGE_BITS_15
-    const info = bytes[start + 4]!
+    const info = bytes[start + BLOCK_IMAGE_INFO]!
     const hasHole = (info & BKPIMAGE_HAS_HOLE) !== 0
     block.imageInfo = info
-    block.imageLength = view.getUint16(start, true)
-    block.holeOffset = view.getUint16(start + 2, true)
+    block.imageLength = view.getUint16(start + BLOCK_IMAGE_LENGTH, true)
+    block.holeOffset = view.getUint16(start + BLOCK_IMAGE_HOLE_OFFSET, true)
     block.applyImage = (info & bits.apply) !== 0
     block.imageCompression = info & bits.pglz ? IMAGE_PGLZ : info & bits.lz4 ? IMAGE_LZ4 : info & bits.zstd ? IMAGE_ZSTD : IMAGE_PLAIN
     const compression = info & ~(BKPIMAGE_HAS_HOLE | bits.apply)
@@ -258,13 +256,13 @@ export class WalRecord {
     if ((compression & (compression - 1)) !== 0 || (compression & ~(bits.pglz | bits.lz4 | bits.zstd)) !== 0) {
       throw this.corrupt(`image info 0x${info.toString(16)}`)
     }
-    let at = start + 5
+    let at = start + SIZE_OF_BLOCK_IMAGE_HEADER
     if (block.imageCompression === IMAGE_PLAIN) {
       block.holeLength = hasHole ? BLOCK_SIZE - block.imageLength : 0
     } else if (hasHole) {
-      if (at + 2 > end) throw this.corrupt('hole length cut short')
+      if (at + SIZE_OF_BLOCK_COMPRESS_HEADER > end) throw this.corrupt('hole length cut short')
       block.holeLength = view.getUint16(at, true)
-      at += 2
+      at += SIZE_OF_BLOCK_COMPRESS_HEADER
     } else {
       block.holeLength = 0
     }

@@ -1,7 +1,8 @@
 import type { BlockNumber } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
 import { MainData } from './maindata.ts'
-import { INIT_FORK, type WalRecord } from './record.ts'
+import { INIT_FORK } from '../common/relpath.ts'
+import type { WalRecord } from './record.ts'
 
 /*
  * RM_SMGR_ID (storage_xlog.h):

@@ -4,7 +4,7 @@
  */
 import { afterAll, describe, expect, test } from 'vitest'
 import { parsePgMajor } from '../../src/common/pgversion.ts'
-import { MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/wal/record.ts'
+import { MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/common/relpath.ts'
 import { connect, majors } from '../support/oracle.ts'
 import { type RecoveryCase, type ServerVariant, withRecovery } from '../support/recovery.ts'
 import { checkCrash, checkRecovery } from '../support/recoverycheck.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { pageLsn } from '../../src/page/heappage.ts'
 import { Redo } from '../../src/redo/redo.ts'
-import { MAIN_FORK } from '../../src/wal/record.ts'
+import { MAIN_FORK } from '../../src/common/relpath.ts'
 import { WalReader } from '../../src/wal/reader.ts'
 import { MemoryStore } from '../support/memorystore.ts'
 

@@ -2,8 +2,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../src/common/rel.ts'
-import type { DatabaseDirectory, RedoFork, RedoPage, RedoStore } from '../../src/redo/store.ts'
-import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/wal/record.ts'
+import type { DatabaseDirectory } from '../../src/common/relpath.ts'
+import type { RedoFork, RedoPage, RedoStore } from '../../src/redo/store.ts'
+import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/common/relpath.ts'
 
 export const FORK_SUFFIXES: Readonly<Record<number, string>> = { [MAIN_FORK]: '', [FSM_FORK]: '_fsm', [VISIBILITYMAP_FORK]: '_vm', [INIT_FORK]: '_init' }
 

@@ -6,7 +6,8 @@ import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import { openWal } from '../../src/io/walsource/walsource.ts'
 import { canonicalPage, newPageBuffer } from '../../src/page/canonical.ts'
 import { Redo } from '../../src/redo/redo.ts'
-import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../../src/wal/record.ts'
+import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/common/relpath.ts'
+import type { WalRecord } from '../../src/wal/record.ts'
 import { dumpRecord } from '../../src/wal/waldump.ts'
 import {
   databaseDirectories, FORK_SUFFIXES, isIndexFilePage, loadDataDir, MemoryPage, type MemoryStore, relationFiles, type RelationFile, relationKey,

@@ -1,8 +1,7 @@
 /** Which records a workload made a server write and redo apply: a table of record types × majors, and what must be in it. */
 import type { PgMajor } from '../../src/common/pgversion.ts'
-import {
-  type BlockReference, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_PLAIN, IMAGE_ZSTD, MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord,
-} from '../../src/wal/record.ts'
+import { MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/common/relpath.ts'
+import { type BlockReference, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_PLAIN, IMAGE_ZSTD, type WalRecord } from '../../src/wal/record.ts'
 import { RM_BTREE_ID, RM_HEAP2_ID, RM_HEAP_ID, RM_MAX_BUILTIN_ID, rmgrName } from '../../src/wal/rmgr.ts'
 import { recordType } from '../../src/wal/text/describe.ts'
 

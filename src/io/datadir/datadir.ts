@@ -9,7 +9,7 @@ import { STATE_FILE } from '../pagestore/statefile.ts'
 import { type ControlFile, parseControlFile } from '../../catalog/controlfile.ts'
 import { isMissing, listDir, readFile, readIfThere } from '../disk/files.ts'
 import { refuseRunningServer } from './lockfile.ts'
-import { directoryPath } from '../disk/places.ts'
+import { databasePath as databaseDirectoryPath } from '../../common/relpath.ts'
 
 /** Files that tell that the data directory is a backup or a standby, whose pages are not yet what pg_control says. */
 const RECOVERY_FILES = ['backup_label', 'recovery.signal', 'standby.signal']
@@ -78,9 +78,9 @@ export function readControlFile(path: string, major: PgMajor): ControlFile {
   return withPosition({ file }, () => parseControlFile(readFile(file), major))
 }
 
-/** {@link directoryPath} below this data directory. */
+/** {@link databaseDirectoryPath} below this data directory. */
 export function databasePath({ path, major, control }: DataDirectory, spcOid: Oid, dbOid: Oid): string {
-  return join(path, directoryPath({ spcOid, dbOid }, { major, catalogVersion: control.catalogVersion }))
+  return join(path, databaseDirectoryPath({ spcOid, dbOid }, { major, catalogVersion: control.catalogVersion }))
 }
 
 /** Every database directory that is there, in any tablespace, whether or not a catalog knows it. */

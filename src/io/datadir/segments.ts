@@ -3,6 +3,7 @@ import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { assert, CorruptionError } from '../../common/errors.ts'
 import type { BlockNumber } from '../../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { segmentPath } from '../../common/relpath.ts'
 import type { PageSource } from '../../page/pagesource.ts'
 import { fileError, isMissing, readFully } from '../disk/files.ts'
 import { openRegular, statRegular } from '../disk/regularfile.ts'
@@ -133,10 +134,6 @@ function pageAt(pages: Uint8Array, at: number): Uint8Array {
 
 export function missingFile(file: string): CorruptionError {
   return new CorruptionError('relation.missing-file', 'the relation has no file: its rows are lost, or the copy of the data directory is incomplete', { file })
-}
-
-function segmentPath(path: string, segment: number): string {
-  return segment === 0 ? path : `${path}.${segment}`
 }
 
 /** As mdnblocks does: the first segment that is not full is the last one. */

@@ -2,7 +2,7 @@ import { CorruptionError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import type { DatabaseDirectory } from '../../redo/store.ts'
+import type { DatabaseDirectory } from '../../common/relpath.ts'
 
 /* ltap/indexes: `<spcOid>/<dbOid>/<relNumber>` in lines, sorted. Its CRC is in the state. */
 export const INDEXES_FILE = 'ltap/indexes'

@@ -5,8 +5,8 @@ import { assert } from '../../common/errors.ts'
 import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import type { DatabaseDirectory, RedoStore } from '../../redo/store.ts'
-import { FSM_FORK, INIT_FORK, MAIN_FORK } from '../../wal/record.ts'
+import type { RedoStore } from '../../redo/store.ts'
+import { databasePath, type DatabaseDirectory, FSM_FORK, INIT_FORK, MAIN_FORK, tablespacePath } from '../../common/relpath.ts'
 import type { TransactionStore } from '../../xact/store.ts'
 import { fileError, listDir } from '../disk/files.ts'
 import type { FolderLock } from '../disk/folderlock.ts'
@@ -15,7 +15,6 @@ import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
 import { JournalWriter, readJournal, removeJournal } from './journal.ts'
 import type { OpSink } from './ops.ts'
-import { directoryPath, tablespacePath } from '../disk/places.ts'
 import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
 import { EVENTS_FILE, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
@@ -191,7 +190,7 @@ export class PageStore implements RedoStore, TransactionStore {
   }
 
   dropTablespace(oid: Oid): void {
-    const version = join(this.path, directoryPath({ spcOid: oid, dbOid: 0 }, this.identity), '..')
+    const version = join(this.path, databasePath({ spcOid: oid, dbOid: 0 }, this.identity), '..')
     for (const name of listDir(version)) if (/^\d+$/.test(name)) this.database(oid, Number(name))
     for (const database of this.databases.values()) if (database.spcOid === oid) this.dropDatabase(database)
     this.tablespaces.set(oid, false)
@@ -246,7 +245,7 @@ export class PageStore implements RedoStore, TransactionStore {
   private collect(add: OpSink): void {
     for (const database of this.databases.values()) database.directoryOps(add)
     for (const [oid, made] of this.tablespaces) {
-      if (made) add({ op: 'make-directory', path: join(directoryPath({ spcOid: oid, dbOid: 0 }, this.identity), '..') })
+      if (made) add({ op: 'make-directory', path: join(databasePath({ spcOid: oid, dbOid: 0 }, this.identity), '..') })
       else add({ op: 'remove-directory', path: tablespacePath(oid) })
     }
     for (const database of this.databases.values()) if (database.exists) database.contentOps(database.path, add)
@@ -278,7 +277,7 @@ export class PageStore implements RedoStore, TransactionStore {
     const key = `${spcOid}/${dbOid}`
     let found = this.databases.get(key)
     if (found === undefined) {
-      const path = directoryPath({ spcOid, dbOid }, this.identity)
+      const path = databasePath({ spcOid, dbOid }, this.identity)
       found = new StoredDatabase({ spcOid, dbOid }, path, existsSync(join(this.path, path)), this.pool, this.files, this.identity.checksums)
       this.databases.set(key, found)
     }

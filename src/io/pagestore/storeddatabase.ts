@@ -1,9 +1,7 @@
 import type { Oid } from '../../common/ids.ts'
 import { pageChecksum } from '../../page/checksum.ts'
 import { PD_CHECKSUM, PD_UPPER } from '../../page/header.ts'
-import type { DatabaseDirectory } from '../../redo/store.ts'
-import { INIT_FORK, MAIN_FORK } from '../../wal/record.ts'
-import { forkName } from '../disk/places.ts'
+import { type DatabaseDirectory, forkFileName, INIT_FORK, MAIN_FORK } from '../../common/relpath.ts'
 import type { Frame, FramePool } from './frame.ts'
 import type { OpSink } from './ops.ts'
 import { StoredFork } from './storedfork.ts'
@@ -55,7 +53,7 @@ export class StoredDatabase implements DatabaseDirectory {
     let found = this.forks.get(key)
     if (found === undefined) {
       const { spcOid, dbOid } = this
-      found = new StoredFork(this, { spcOid, dbOid, relNumber, fork, name: forkName(relNumber, fork) }, this.pool, this.files)
+      found = new StoredFork(this, { spcOid, dbOid, relNumber, fork, name: forkFileName(relNumber, fork) }, this.pool, this.files)
       this.forks.set(key, found)
     }
     return found

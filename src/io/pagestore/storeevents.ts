@@ -1,8 +1,8 @@
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import type { DatabaseDirectory } from '../../redo/store.ts'
-import { FORK_NAMES } from '../../wal/record.ts'
+import type { DatabaseDirectory } from '../../common/relpath.ts'
+import { FORK_NAMES } from '../../common/relpath.ts'
 
 /*
  * ltap/events.ndjson: what happened to relation files, in WAL order. One line of JSON each; `lsn` is the end of the record that did it:

@@ -2,6 +2,7 @@ import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, r
 import { dirname, join } from 'node:path'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { segmentPath } from '../../common/relpath.ts'
 import { fileError, isMissing, readFully } from '../disk/files.ts'
 import { createFile, createFolder, openForWriting, refuseLinks, writeFile, writeFully } from '../disk/create.ts'
 import type { StoreOp } from './ops.ts'
@@ -237,10 +238,6 @@ export class StoreFiles {
   private changed(path: string): void {
     this.changedDirectories.add(dirname(join(this.root, path)))
   }
-}
-
-export function segmentPath(path: string, segment: number): string {
-  return segment === 0 ? path : `${path}.${segment}`
 }
 
 /** Names made, changed and removed in a directory are on the disk when this returns. */

@@ -1,6 +1,6 @@
 import type { Oid } from '../../common/ids.ts'
 import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE } from '../../common/rel.ts'
-import type { DatabaseDirectory } from '../../redo/store.ts'
+import type { DatabaseDirectory } from '../../common/relpath.ts'
 
 /*
  * Paths in a data directory that a page store keeps. Not kept: free space maps, temporary relations (t<backend>_…), indexes (told by

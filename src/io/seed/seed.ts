@@ -12,7 +12,7 @@ import { createFolder, writeFile } from '../disk/create.ts'
 import { breathe } from '../process/interruption.ts'
 import { refuseRunningServer } from '../datadir/lockfile.ts'
 import { syncPath } from '../pagestore/copydirectory.ts'
-import { directoryPath } from '../disk/places.ts'
+import { databasePath, tablespaceVersionName } from '../../common/relpath.ts'
 import { LOCK_FILE, SEEDING_FILE, STATE_FILE, type StoreIdentity } from '../pagestore/statefile.ts'
 import { type BackupLabel, parseBackupLabel } from '../../replay/backuplabel.ts'
 import { copyDataDirectory } from './seeddirectory.ts'
@@ -79,7 +79,7 @@ export async function seed(source: string, out: string): Promise<Seed> {
   refuseRunningServer(source)
   const { catalogVersion } = readControlFile(source, major)
   const label = readIfThere(join(source, 'backup_label'))
-  const copied = await copyDataDirectory(source, out, `PG_${major}_${catalogVersion}`)
+  const copied = await copyDataDirectory(source, out, tablespaceVersionName({ major, catalogVersion }))
   const wal = join(source, 'pg_wal')
   return describe(out, label === undefined ? undefined : utf8Decode(label), copied, existsSync(wal) ? wal : undefined)
 }
@@ -153,10 +153,10 @@ function settle(out: string, identity: StoreIdentity): ReturnType<typeof settleD
   const places = [{ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }]
   const spaces = listDir(join(out, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
   for (const spcOid of [DEFAULT_TABLESPACE, ...spaces]) {
-    const parent = dirname(join(out, directoryPath({ spcOid, dbOid: 0 }, identity)))
+    const parent = dirname(join(out, databasePath({ spcOid, dbOid: 0 }, identity)))
     for (const name of listDir(parent)) if (DIGITS.test(name)) places.push({ spcOid, dbOid: Number(name) })
   }
-  return places.map((place) => settleDirectory(join(out, directoryPath(place, identity)), place))
+  return places.map((place) => settleDirectory(join(out, databasePath(place, identity)), place))
 }
 
 /** Every file and every name below the folder. */

@@ -2,6 +2,7 @@ import { closeSync, existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CorruptionError, EnvironmentError, isPositioned, UnsupportedError } from '../../common/errors.ts'
 import { BLOCK_SIZE, type RelFileLocator, SEGMENT_BLOCKS } from '../../common/rel.ts'
+import { tablespaceVersionName } from '../../common/relpath.ts'
 import { utf8Decode } from '../../common/utf8.ts'
 import { createFile, createFolder, writeFully } from '../disk/create.ts'
 import { readControlFile, readMajor } from '../datadir/datadir.ts'
@@ -39,7 +40,7 @@ export async function extractBackup({ parts, rooted, tablespaces, wal }: BackupT
   const target = new Extraction(out)
   for (const part of parts) await readTar(part, (entry) => target.take(entry, '', undefined, part), { rooted })
   const major = readMajor(out)
-  const version = `PG_${major}_${readControlFile(out, major).catalogVersion}`
+  const version = tablespaceVersionName({ major, catalogVersion: readControlFile(out, major).catalogVersion })
   const map = target.labels.get('tablespace_map')
   for (const oid of map === undefined ? [] : parseTablespaceMap(map).keys()) {
     if (tablespaces.has(oid) || existsSync(join(out, 'pg_tblspc', String(oid)))) continue

@@ -1,9 +1,8 @@
-import type { Oid } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
-import { DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
+import type { RelFileLocator } from '../../common/rel.ts'
 import { isUtf8, utf8Decode } from '../../common/utf8.ts'
 import type { MainData } from '../maindata.ts'
-import { FORK_NAMES, MAIN_FORK } from '../record.ts'
+import { databasePath, forkFileName } from '../../common/relpath.ts'
 
 /** CATALOG_VERSION_NO, part of a tablespace's folder name. */
 const CATALOG_VERSIONS: Record<PgMajor, number> = { 14: 202107181, 15: 202209061, 16: 202307071, 17: 202406281, 18: 202506291 }
@@ -50,14 +49,8 @@ export function spaced(items: readonly (string | number)[]): string {
 }
 
 /** relpathperm (relpath.c): `base/5/16384_vm`. */
-export function relationPath({ spcOid, dbOid, relNumber }: RelFileLocator, fork: number, major: PgMajor): string {
-  return directoryOf(spcOid, dbOid, major) + relNumber + (fork === MAIN_FORK ? '' : `_${FORK_NAMES[fork]}`)
-}
-
-function directoryOf(spcOid: Oid, dbOid: Oid, major: PgMajor): string {
-  if (spcOid === GLOBAL_TABLESPACE) return 'global/'
-  if (spcOid === DEFAULT_TABLESPACE) return `base/${dbOid}/`
-  return `pg_tblspc/${spcOid}/PG_${major}_${CATALOG_VERSIONS[major]}/${dbOid}/`
+export function relationPath(locator: RelFileLocator, fork: number, major: PgMajor): string {
+  return `${databasePath(locator, { major, catalogVersion: CATALOG_VERSIONS[major] })}/${forkFileName(locator.relNumber, fork)}`
 }
 
 /** Text of the server's encoding: as it is if that is UTF-8, else with `\x80` and the like for what is not ASCII. */

@@ -1,5 +1,5 @@
 import { decodeDbase } from '../dbase.ts'
-import { MAIN_FORK } from '../record.ts'
+import { MAIN_FORK } from '../../common/relpath.ts'
 import { decodeRelmapUpdate, XLOG_RELMAP_UPDATE } from '../relmap.ts'
 import { decodeSequenceLog, XLOG_SEQ_LOG } from '../sequence.ts'
 import { decodeSmgrCreate, decodeSmgrTruncate, XLOG_SMGR_CREATE, XLOG_SMGR_TRUNCATE } from '../smgr.ts'

@@ -1,7 +1,8 @@
 import { formatLsn, formatWalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
-import { MAIN_FORK, type WalRecord } from '../record.ts'
+import { MAIN_FORK } from '../../common/relpath.ts'
+import type { WalRecord } from '../record.ts'
 import {
   decodeAssignment, decodePrepare, decodeXactInvalidations, type DroppedStats, XACT_COMPLETION_APPLY_FEEDBACK, XACT_COMPLETION_FORCE_SYNC_COMMIT,
   XACT_COMPLETION_UPDATE_RELCACHE_FILE, XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_ASSIGNMENT, XLOG_XACT_COMMIT,
