@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { PostgresCluster } from '../src/server/postgres.ts'
 import { copyDataDir } from '../src/server/postgresdatadir.ts'
 import { parseSegmentName, segmentNumber } from '../src/wal/segment.ts'
-import { loadDataDir, type MemoryStore } from '../test/support/memorystore.ts'
+import { loadDataDir } from '../test/support/memorystore.ts'
+import type { MemoryReplayStore } from '../src/replay/memoryreplaystore.ts'
 import { benchDir } from './data.ts'
 import { compare, type Side, timing } from './measure.ts'
 import { PlainRedo } from './plainredo.ts'
@@ -73,7 +74,7 @@ function loadPlain(): PlainRedo {
 }
 
 /** Of the tables that TPC-B writes; catalogs change by records that plain redo does not know. */
-function comparePages(store: MemoryStore, plain: PlainRedo): void {
+function comparePages(store: MemoryReplayStore, plain: PlainRedo): void {
   for (const { dbOid, relNumber, forks } of store.relations.values()) {
     if (relNumber < FIRST_NORMAL_OBJECT_ID) continue
     for (const [block, { bytes }] of (forks[0]?.pages ?? []).entries()) {

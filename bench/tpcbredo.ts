@@ -5,7 +5,8 @@ import { parseControlFile } from '../src/catalog/controlfile.ts'
 import { openWal } from '../src/io/walsource/walsource.ts'
 import { Redo } from '../src/redo/redo.ts'
 import type { RedoStore } from '../src/redo/store.ts'
-import { loadDataDir, type MemoryStore } from '../test/support/memorystore.ts'
+import { loadDataDir } from '../test/support/memorystore.ts'
+import type { MemoryReplayStore } from '../src/replay/memoryreplaystore.ts'
 import { benchSize } from './data.ts'
 import { ResultHash } from './hash.ts'
 import type { Side } from './measure.ts'
@@ -34,7 +35,7 @@ export function replay(store: RedoStore, beforeRecord?: (endLsn: number) => void
 /** Replay onto pages in memory, which `store` holds afterwards. */
 export class MemorySide implements Side {
   readonly name = 'memory'
-  store!: MemoryStore
+  store!: MemoryReplayStore
   walBytes = 0
 
   readonly prepare = (): void => {

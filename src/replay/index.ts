@@ -1,3 +1,7 @@
 /** Moves pages and transaction status along the WAL. Pure; storage comes through ports. */
 export * from './replay.ts'
+export { MemoryReplayStore } from './memoryreplaystore.ts'
+export { MemoryTransactionStore } from './memorytransactionstore.ts'
+export { MemorySlru } from './memoryslru.ts'
+export { MemoryFork, MemoryPage } from './memoryfork.ts'
 export type { Ancestor } from './timelines.ts'

@@ -42,6 +42,12 @@ export function parseTwoPhaseFile(bytes: Uint8Array, major: PgMajor): PreparedTr
   return { xid: readU32(bytes, 8), database: readU32(bytes, 12), subxacts }
 }
 
+/** Named by the xid in hex, since 17 by the full xid (TwoPhaseFilePath, twophase.c). @param epoch the high half of the full xid */
+export function twoPhaseFileName(xid: Xid, epoch: number, major: PgMajor): string {
+  const hex = (half: number): string => half.toString(16).toUpperCase().padStart(8, '0')
+  return `${major >= 17 ? hex(epoch) : ''}${hex(xid)}`
+}
+
 function corrupt(reason: string): CorruptionError {
   const advice = 'no server starts with it; restore the file from a backup, or use --on-corrupt carry, which takes its transaction as open'
   return new CorruptionError('xact.twophase', `a prepared transaction's file is damaged (${reason}): ${advice}`)

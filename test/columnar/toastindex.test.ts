@@ -4,7 +4,7 @@ import { ToastReader } from '../../src/columnar/toastreader.ts'
 import { MemoryPages } from '../../src/page/pagesource.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
 import { Snapshot } from '../../src/xact/snapshot.ts'
-import { MemorySlru } from '../support/memoryslru.ts'
+import { MemorySlru } from '../../src/replay/memoryslru.ts'
 
 const TOAST_RELATION = 16390
 const FROZEN = 0x0b00

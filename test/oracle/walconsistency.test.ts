@@ -9,7 +9,7 @@ import { restoreImage } from '../../src/wal/blockimage.ts'
 import { type BlockReference, type WalRecord, XLR_CHECK_CONSISTENCY } from '../../src/wal/record.ts'
 import { RM_SEQ_ID } from '../../src/wal/rmgr.ts'
 import { dumpRecord } from '../../src/wal/waldump.ts'
-import { relationKey, type MemoryStore } from '../support/memorystore.ts'
+import { relationKey, type MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
 import { majors } from '../support/oracle.ts'
 import { drawn } from '../support/scope.ts'
 import { withRecovery } from '../support/recovery.ts'
@@ -46,7 +46,7 @@ describe.each(drawn(majors(), 1, 'majors of walconsistency'))('wal_consistency_c
 const ours = new Uint8Array(8192)
 const theirs = new Uint8Array(8192)
 
-function check(record: WalRecord, block: BlockReference, store: MemoryStore): 'compared' | 'restored' | 'ahead' | 'different' {
+function check(record: WalRecord, block: BlockReference, store: MemoryReplayStore): 'compared' | 'restored' | 'ahead' | 'different' {
   if (!block.hasImage) throw new Error('a record to be checked has a block without an image')
   if (block.applyImage) return 'restored'
   const page = store.relations.get(relationKey(block))?.forks[block.fork]?.page(block.block)

@@ -7,7 +7,7 @@ import {
 } from '../../src/page/heappage.ts'
 import { LP_DEAD, LP_NORMAL, LP_REDIRECT, LP_UNUSED, makeLinePointer } from '../../src/page/linepointer.ts'
 import { clearMapBits, clearMapTail, HEAP_BLOCKS_PER_MAP_PAGE, mapBits, mapBlock, setMapBits } from '../../src/page/visibilitymap.ts'
-import { MemoryPage } from '../support/memorystore.ts'
+import { MemoryPage } from '../../src/replay/memoryfork.ts'
 import { TEST_SEED } from '../support/random.ts'
 
 const LOWER = 6

@@ -12,8 +12,10 @@ import { canonicalPage, newPageBuffer } from '../../src/page/canonical.ts'
 import { Redo } from '../../src/redo/redo.ts'
 import { MAIN_FORK } from '../../src/common/relpath.ts'
 import type { WalRecord } from '../../src/wal/record.ts'
-import type { MemoryPage} from '../support/memorystore.ts';
-import { loadDataDir, MemoryFork, MemoryStore, relationKey } from '../support/memorystore.ts'
+import type { MemoryPage } from '../../src/replay/memoryfork.ts'
+import { loadDataDir } from '../support/memorystore.ts'
+import { MemoryFork } from '../../src/replay/memoryfork.ts'
+import { MemoryReplayStore, relationKey } from '../../src/replay/memoryreplaystore.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { CLEAR_VISIBLE, PREPARE, PROCEDURES, PRUNE_AND_VACUUM } from '../support/walworkloadsql.ts'
@@ -53,7 +55,7 @@ async function withMaterial(major: number, body: (material: Material) => void): 
   }
 }
 
-function newRedo({ major, control }: Material, store: MemoryStore): Redo {
+function newRedo({ major, control }: Material, store: MemoryReplayStore): Redo {
   const redo = new Redo(store, { major, checksums: control.checksums, walLogHints: false })
   redo.reachedConsistency()
   return redo
@@ -74,7 +76,7 @@ function canonical(page: MemoryPage): Uint8Array {
 }
 
 /** The page of a main fork that the record names, if there is one. */
-function pageOf(store: MemoryStore, record: WalRecord, index: number): MemoryPage | undefined {
+function pageOf(store: MemoryReplayStore, record: WalRecord, index: number): MemoryPage | undefined {
   const block = record.blocks[index]!
   return block.fork === MAIN_FORK ? store.relations.get(relationKey(block))?.forks[MAIN_FORK]?.pages[block.block] : undefined
 }
@@ -88,7 +90,7 @@ class SmallFork extends MemoryFork {
 }
 
 /** Also of relations that only a damaged record names. */
-class SmallStore extends MemoryStore {
+class SmallStore extends MemoryReplayStore {
   override fork(spcOid: number, dbOid: number, relNumber: number, fork: number): MemoryFork | undefined {
     if (super.fork(spcOid, dbOid, relNumber, fork) === undefined) return undefined
     const { forks } = this.relations.get(relationKey({ spcOid, dbOid, relNumber }))!
@@ -98,8 +100,8 @@ class SmallStore extends MemoryStore {
 }
 
 /** Copies of the pages that a record touches. */
-function pagesOf(store: MemoryStore, record: WalRecord): MemoryStore {
-  const copy = new SmallStore()
+function pagesOf(store: MemoryReplayStore, record: WalRecord): MemoryReplayStore {
+  const copy = new SmallStore(17)
   for (let i = 0; i < record.blockCount; i++) {
     const { spcOid, dbOid, relNumber, fork, block } = record.blocks[i]!
     const key = `${spcOid}/${dbOid}/${relNumber}`

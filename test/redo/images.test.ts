@@ -7,12 +7,12 @@ import { pageLsn } from '../../src/page/heappage.ts'
 import { Redo } from '../../src/redo/redo.ts'
 import { MAIN_FORK } from '../../src/common/relpath.ts'
 import { WalReader } from '../../src/wal/reader.ts'
-import { MemoryStore } from '../support/memorystore.ts'
+import { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
 
 test.each(['lz4', 'zstd'])('images compressed with %s, of a server that has it, become pages', (method) => {
   const file = join(import.meta.dirname, '../../fixtures/wal', `images-15-${method}`)
   const { start, images } = JSON.parse(readFileSync(`${file}.json`, 'utf8')) as { start: number; images: Record<string, string> }
-  const store = new MemoryStore()
+  const store = new MemoryReplayStore(17)
   const redo = new Redo(store, { major: 15, checksums: false, walLogHints: false })
   const reader = new WalReader({ major: 15, start, timeline: 1, segmentSize: 1 << 20 })
   reader.feed(new Uint8Array(readFileSync(`${file}.wal`)))

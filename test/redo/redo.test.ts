@@ -6,7 +6,8 @@ import { initPage, pageLsn, setPageLsn } from '../../src/page/heappage.ts'
 import { mapBits, setMapBits } from '../../src/page/visibilitymap.ts'
 import { Redo, type RedoSettings } from '../../src/redo/redo.ts'
 import type { RedoObserver } from '../../src/redo/buffers.ts'
-import { MemoryStore, type MemoryPage } from '../support/memorystore.ts'
+import { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
+import type { MemoryPage } from '../../src/replay/memoryfork.ts'
 import { makeRecord, RECORD_START, recordFromHex, RELATION, type RecordParts } from './records.ts'
 
 const [RM_XLOG, RM_XACT, RM_SMGR, RM_DBASE, RM_RELMAP, RM_HEAP2, RM_HEAP, RM_BTREE, RM_SEQ, RM_GENERIC] = [0, 1, 2, 4, 7, 9, 10, 11, 15, 20]
@@ -14,19 +15,19 @@ const MAIN = 0
 const VM = 2
 const END = RECORD_START + 0x100
 
-function setup(settings: Partial<RedoSettings> = {}, observer: RedoObserver = {}): { store: MemoryStore; redo: Redo; apply: (parts: RecordParts) => void } {
-  const store = new MemoryStore()
+function setup(settings: Partial<RedoSettings> = {}, observer: RedoObserver = {}): { store: MemoryReplayStore; redo: Redo; apply: (parts: RecordParts) => void } {
+  const store = new MemoryReplayStore(17)
   const major = settings.major ?? 17
   const redo = new Redo(store, { major, checksums: false, walLogHints: false, ...settings }, observer)
   return { store, redo, apply: (parts) => redo.apply(makeRecord({ major, ...parts })) }
 }
 
-function pageOf(store: MemoryStore, block = 0, fork = MAIN): MemoryPage {
+function pageOf(store: MemoryReplayStore, block = 0, fork = MAIN): MemoryPage {
   return store.fork(RELATION.spcOid, RELATION.dbOid, RELATION.relNumber, fork)!.extend(block)
 }
 
 /** An empty heap page at `lsn`. */
-function emptyPage(store: MemoryStore, lsn: number, block = 0): MemoryPage {
+function emptyPage(store: MemoryReplayStore, lsn: number, block = 0): MemoryPage {
   const page = pageOf(store, block)
   initPage(page)
   setPageLsn(page, lsn)
@@ -34,7 +35,7 @@ function emptyPage(store: MemoryStore, lsn: number, block = 0): MemoryPage {
 }
 
 /** A page of the map with the bits of heap block 0 set. */
-function visiblePage(store: MemoryStore, lsn: number): MemoryPage {
+function visiblePage(store: MemoryReplayStore, lsn: number): MemoryPage {
   const page = pageOf(store, 0, VM)
   initPage(page)
   setPageLsn(page, lsn)
@@ -123,7 +124,7 @@ describe('what happens to a block', () => {
   test('an image replaces any page, one for checking does not', () => {
     const { store, apply } = setup()
     const image = new Uint8Array(8192)
-    image.set(emptyPage(new MemoryStore(), 1).bytes)
+    image.set(emptyPage(new MemoryReplayStore(17), 1).bytes)
     image[4000] = 7
     const page = emptyPage(store, END + 1000)
     apply({ ...INSERT, blocks: [{ image }] })
@@ -243,7 +244,7 @@ describe('the visibility map', () => {
 
 /** A page with a special area of `size` bytes. */
 function special(size: number, first = 0): Uint8Array {
-  const page = new MemoryStore().fork(1, 1, 1, 0)!.extend(0)
+  const page = new MemoryReplayStore(17).fork(1, 1, 1, 0)!.extend(0)
   initPage(page, size)
   if (size > 0) page.words[(8192 - size) / 4] = first
   return page.bytes
@@ -301,12 +302,12 @@ describe('a database directory copied from one that does not exist', () => {
     for (const major of [14, 17] as const) {
       const { store, redo, apply } = setup({ major })
       apply(copying)
-      expect([...store.directories]).toEqual(['1663/16385'])
+      expect([...store.directories]).toEqual(['1664/0', '1663/16385'])
       redo.reachedConsistency()
       expect(() => apply(copying)).toThrow(expect.objectContaining({
         name: 'CorruptionError', code: 'redo.database', position: expect.objectContaining({ lsn: '0/1000000' }),
       }))
-      expect([...store.directories]).toEqual(['1663/16385'])
+      expect([...store.directories]).toEqual(['1664/0', '1663/16385'])
     }
   })
 

@@ -1,7 +1,7 @@
 /** Copies onto pages at every alignment against plain byte copies. */
 import { expect, test } from 'vitest'
 import { copyFromRecord, copyWithinPage } from '../../src/redo/tuplechange.ts'
-import { MemoryPage } from '../support/memorystore.ts'
+import { MemoryPage } from '../../src/replay/memoryfork.ts'
 
 const page = (): MemoryPage => new MemoryPage(Uint8Array.from({ length: 8192 }, (_, i) => (i * 131) & 0xff))
 

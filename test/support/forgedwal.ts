@@ -12,7 +12,8 @@ import type { RedoObserver } from '../../src/redo/buffers.ts'
 import type { RedoPage } from '../../src/redo/store.ts'
 import { pageHeaderSize, WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import { WalReader } from '../../src/wal/reader.ts'
-import { MAIN_FORK, VISIBILITYMAP_FORK, type WalRecord } from '../../src/wal/record.ts'
+import { MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/common/relpath.ts'
+import type { WalRecord } from '../../src/wal/record.ts'
 import {
   RM_CLOG_ID, RM_COMMIT_TS_ID, RM_DBASE_ID, RM_MULTIXACT_ID, RM_SMGR_ID, RM_STANDBY_ID, RM_TBLSPC_ID, RM_XACT_ID, RM_XLOG_ID,
 } from '../../src/wal/rmgr.ts'

@@ -3,10 +3,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCK_SIZE, type RelFileLocator } from '../../src/common/rel.ts'
 import type { ReplayStore } from '../../src/replay/replay.ts'
-import type { DatabaseDirectory, RedoFork, RedoPage } from '../../src/redo/store.ts'
-import { FSM_FORK, MAIN_FORK } from '../../src/wal/record.ts'
-import { MemorySlru, MemoryTransactionStore } from './memoryslru.ts'
-import { databaseDirectories, isIndexFilePage, relationFiles, relationKey } from './memorystore.ts'
+import { type DatabaseDirectory, FSM_FORK, MAIN_FORK } from '../../src/common/relpath.ts'
+import type { RedoFork, RedoPage } from '../../src/redo/store.ts'
+import type { PgMajor } from '../../src/common/pgversion.ts'
+import { relationKey } from '../../src/replay/memoryreplaystore.ts'
+import { MemorySlru } from '../../src/replay/memoryslru.ts'
+import { MemoryTransactionStore } from '../../src/replay/memorytransactionstore.ts'
+import { readTransactionStore } from './memoryslru.ts'
+import { databaseDirectories, isIndexFilePage, relationFiles } from './memorystore.ts'
 
 const ZEROS = new Uint8Array(BLOCK_SIZE)
 /** MaxBlockNumber (block.h). */
@@ -83,7 +87,7 @@ export class LayeredStore extends MemoryTransactionStore implements ReplayStore 
   private readonly maps: Map<string, Uint8Array>
   private readonly below: LayeredStore | undefined
 
-  private constructor(major: number, slrus: MemoryTransactionStore, below?: LayeredStore) {
+  private constructor(major: PgMajor, slrus: MemoryTransactionStore, below?: LayeredStore) {
     super(major, copyOf(slrus.clog), copyOf(slrus.multiOffsets), copyOf(slrus.multiMembers))
     for (const [name, bytes] of slrus.prepared) this.prepared.set(name, bytes)
     this.below = below
@@ -93,8 +97,8 @@ export class LayeredStore extends MemoryTransactionStore implements ReplayStore 
   }
 
   /** Of a data directory: its indexes are disowned, its free space maps left out. */
-  static override read(dataDir: string, major: number): LayeredStore {
-    const store = new LayeredStore(major, MemoryTransactionStore.read(dataDir, major))
+  static read(dataDir: string, major: number): LayeredStore {
+    const store = new LayeredStore(major as PgMajor, readTransactionStore(dataDir, major))
     for (const { dir, spcOid, dbOid } of databaseDirectories(dataDir)) {
       store.directories.add(`${spcOid}/${dbOid}`)
       const map = join(dir, 'pg_filenode.map')

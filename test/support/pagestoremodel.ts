@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { PageStore } from '../../src/io/pagestore/pagestore.ts'
+import type { ReplayStore } from '../../src/replay/replay.ts'
+import type { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
 import type { StoreIdentity } from '../../src/io/pagestore/statefile.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 
@@ -180,7 +181,7 @@ function bytesOf(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value, value, value).buffer)
 }
 
-export function applyToStore(store: PageStore, op: Op, lsn: number): void {
+export function applyToStore(store: ReplayStore, op: Op, lsn: number): void {
   store.beginRecord(lsn)
   const dir = 'dir' in op ? DIRECTORIES[op.dir]! : DIRECTORIES[0]
   const locator = { ...dir, relNumber: 'rel' in op ? RELATIONS[op.rel]! : 0 }
@@ -228,7 +229,7 @@ export function applyToStore(store: PageStore, op: Op, lsn: number): void {
       store.createTablespace(16390)
       break
     case 'slru':
-      new Uint32Array(store[SLRUS[op.slru]!].change(op.page).buffer).fill(op.value)
+      wordsOf(store[SLRUS[op.slru]!].change(op.page)).fill(op.value)
       break
     case 'zero':
       store[SLRUS[op.slru]!].zero(op.page)
@@ -245,8 +246,12 @@ export function applyToStore(store: PageStore, op: Op, lsn: number): void {
   store.endRecord()
 }
 
+function wordsOf({ buffer, byteOffset, length }: Uint8Array): Int32Array {
+  return new Int32Array(buffer, byteOffset, length / 4)
+}
+
 /** What the store's interface shows, as a model. */
-export function modelOfStore(store: PageStore): Model {
+export function modelOfStore(store: ReplayStore): Model {
   const model = emptyModel()
   model.directories = new Set()
   for (const [d, dir] of DIRECTORIES.entries()) {
@@ -267,9 +272,20 @@ export function modelOfStore(store: PageStore): Model {
   for (const [s, name] of SLRUS.entries()) {
     for (let n = 0; n < 128; n++) {
       const page = store[name].page(n)
-      if (page !== undefined) model.slrus[s]!.set(n, pageValue(new Int32Array(page.buffer)))
+      if (page !== undefined) model.slrus[s]!.set(n, pageValue(wordsOf(page)))
     }
   }
+  return model
+}
+
+/** What a store in memory has beside that. */
+export function modelOfMemory(store: MemoryReplayStore): Model {
+  const model = modelOfStore(store)
+  for (const [d, { spcOid, dbOid }] of DIRECTORIES.entries()) {
+    const map = store.maps.get(`${spcOid}/${dbOid}`)
+    if (map !== undefined) model.maps.set(d, wordsOf(map)[0]!)
+  }
+  for (const [name, bytes] of store.prepared) model.prepared.set(XIDS.indexOf(Number.parseInt(name.slice(8), 16)), wordsOf(bytes)[0]!)
   return model
 }
 

@@ -4,7 +4,7 @@ import { formatWalPosition } from '../../src/common/ids.ts'
 import { pageLsn } from '../../src/page/heappage.ts'
 import { MAIN_FORK } from '../../src/common/relpath.ts'
 import type { WalRecord } from '../../src/wal/record.ts'
-import { type MemoryStore, relationKey } from './memorystore.ts'
+import { type MemoryReplayStore, relationKey } from '../../src/replay/memoryreplaystore.ts'
 import { type RecoveryCase, type RecoveryOptions, type ServerVariant, withBackup, withCrash, withRecovery } from './recovery.ts'
 import { compareWithRecovered, redoCase } from './recoveryredo.ts'
 import { type Coverage, countRecord } from './walcoverage.ts'
@@ -52,7 +52,7 @@ export async function checkBackup(major: number, variant: ServerVariant, coverag
   }, (found) => compare(found, coverage))
 }
 
-function compare(found: RecoveryCase, coverage: Coverage, before: (record: WalRecord, store: MemoryStore) => void = () => {}): void {
+function compare(found: RecoveryCase, coverage: Coverage, before: (record: WalRecord, store: MemoryReplayStore) => void = () => {}): void {
   const { store, records } = redoCase(found, { before, after: (record) => countRecord(coverage, record, found.major) })
   const result = compareWithRecovered(found, store)
   const place = `Postgres ${found.major}, ${describeVariant(found.variant)}, from ${formatWalPosition(found.start)}`
@@ -64,7 +64,7 @@ function compare(found: RecoveryCase, coverage: Coverage, before: (record: WalRe
   expect(canonical.pages).toBe(result.pages)
 }
 
-function countStale(record: WalRecord, store: MemoryStore, counts: { newer: number; missing: number }): void {
+function countStale(record: WalRecord, store: MemoryReplayStore, counts: { newer: number; missing: number }): void {
   for (let i = 0; i < record.blockCount; i++) {
     const block = record.blocks[i]!
     const relation = store.relations.get(relationKey(block))

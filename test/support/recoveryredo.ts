@@ -9,9 +9,9 @@ import { Redo } from '../../src/redo/redo.ts'
 import { FSM_FORK, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK } from '../../src/common/relpath.ts'
 import type { WalRecord } from '../../src/wal/record.ts'
 import { dumpRecord } from '../../src/wal/waldump.ts'
-import {
-  databaseDirectories, FORK_SUFFIXES, isIndexFilePage, loadDataDir, MemoryPage, type MemoryStore, relationFiles, type RelationFile, relationKey,
-} from './memorystore.ts'
+import { databaseDirectories, FORK_SUFFIXES, isIndexFilePage, loadDataDir, relationFiles, type RelationFile } from './memorystore.ts'
+import { MemoryPage } from '../../src/replay/memoryfork.ts'
+import { type MemoryReplayStore, relationKey } from '../../src/replay/memoryreplaystore.ts'
 import type { RecoveryCase } from './recovery.ts'
 
 const PD_CHECKSUM = 8
@@ -21,14 +21,14 @@ const COMPARED_FORKS = [MAIN_FORK, VISIBILITYMAP_FORK, INIT_FORK]
 const DIFFERENCES_TOLD = 5
 
 export interface RedoneCase {
-  store: MemoryStore
+  store: MemoryReplayStore
   records: number
 }
 
 export interface RedoHooks {
   /** Before it is applied. */
-  before?(record: WalRecord, store: MemoryStore): void
-  after?(record: WalRecord, store: MemoryStore): void
+  before?(record: WalRecord, store: MemoryReplayStore): void
+  after?(record: WalRecord, store: MemoryReplayStore): void
 }
 
 /** Applies the WAL of the case, up to its end. @param canonical start from canonical pages, as a lake gives them back */
@@ -82,7 +82,7 @@ export interface Comparison {
 }
 
 /** Compares existence, length and bytes of every fork that redo keeps. @param canonical only the bytes that Postgres can reach */
-export function compareWithRecovered(found: RecoveryCase, store: MemoryStore, canonical = false): Comparison {
+export function compareWithRecovered(found: RecoveryCase, store: MemoryReplayStore, canonical = false): Comparison {
   const result: Comparison = { relations: 0, pages: 0, differences: [] }
   const files = relationFiles(found.recovered).filter(({ fork }) => fork !== FSM_FORK)
   const unlogged = new Set(files.filter(({ fork }) => fork === INIT_FORK).map(relationKey))
@@ -106,7 +106,7 @@ export function compareWithRecovered(found: RecoveryCase, store: MemoryStore, ca
 }
 
 /** Directories of databases in all tablespaces, and the relation maps in them. */
-function compareDirectories(found: RecoveryCase, store: MemoryStore, result: Comparison): void {
+function compareDirectories(found: RecoveryCase, store: MemoryReplayStore, result: Comparison): void {
   const directories = databaseDirectories(found.recovered)
   const theirs = directories.map(({ spcOid, dbOid }) => `${spcOid}/${dbOid}`).sort()
   const ours = [...store.directories].sort()
@@ -120,7 +120,7 @@ function compareDirectories(found: RecoveryCase, store: MemoryStore, result: Com
 }
 
 /** Whether the file is one of a heap or a sequence: the catalogs say so, else its pages. What redo takes for an index must be one. */
-function isCompared(found: RecoveryCase, store: MemoryStore, file: RelationFile, result: Comparison): boolean {
+function isCompared(found: RecoveryCase, store: MemoryReplayStore, file: RelationFile, result: Comparison): boolean {
   const key = relationKey(file)
   const kind = found.kinds.get(key)
   if (store.disowned.has(key)) {
@@ -140,7 +140,7 @@ function looksLikeIndex(file: RelationFile): boolean {
   return false
 }
 
-function compareFork(found: RecoveryCase, store: MemoryStore, file: RelationFile, result: Comparison, canonical: boolean): void {
+function compareFork(found: RecoveryCase, store: MemoryReplayStore, file: RelationFile, result: Comparison, canonical: boolean): void {
   const name = `${relationKey(file)}${FORK_SUFFIXES[file.fork]}`
   const bytes = fileBytes(file)
   const fork = store.relations.get(relationKey(file))?.forks[file.fork]

@@ -1,12 +1,14 @@
 /** The folder that a replay made, against the data directory that a server recovered: pages, files, checksums, transaction status. */
+import type { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
+import { readTransactionStore } from './memoryslru.ts'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../src/common/rel.ts'
 import { replayCluster, type ReplayClusterOptions, type ReplayReport } from '../../src/jobs/replay/replaycluster.ts'
 import { pageChecksum } from '../../src/page/checksum.ts'
 import { FSM_FORK, INIT_FORK, MAIN_FORK } from '../../src/common/relpath.ts'
-import { loadDataDir, relationFiles, relationKey } from './memorystore.ts'
-import { MemoryTransactionStore } from './memoryslru.ts'
+import { loadDataDir, relationFiles } from './memorystore.ts'
+import { relationKey } from '../../src/replay/memoryreplaystore.ts'
 import type { RecoveryCase } from './recovery.ts'
 import { compareWithRecovered } from './recoveryredo.ts'
 
@@ -73,10 +75,10 @@ function compareFiles(out: string, checksums: boolean): { checksums: number; dif
 /** pg_xact, pg_multixact and pg_twophase, byte for byte. */
 function compareStatus(found: RecoveryCase, out: string): { pages: number; prepared: number; differences: string[] } {
   const differences: string[] = []
-  const [ours, theirs] = [out, found.recovered].map((dir) => MemoryTransactionStore.read(dir, found.major)) as [MemoryTransactionStore, MemoryTransactionStore]
+  const [ours, theirs] = [out, found.recovered].map((dir) => readTransactionStore(dir, found.major)) as [MemoryReplayStore, MemoryReplayStore]
   let pages = 0
   for (const part of ['clog', 'multiOffsets', 'multiMembers'] as const) {
-    const numbers = (store: MemoryTransactionStore): string => [...store[part].pages.keys()].sort((a, b) => a - b).join()
+    const numbers = (store: MemoryReplayStore): string => [...store[part].pages.keys()].sort((a, b) => a - b).join()
     if (numbers(ours) !== numbers(theirs)) differences.push(`${part}: pages ${numbers(ours)}, recovery has ${numbers(theirs)}`)
     for (const [n, page] of theirs[part].pages) {
       const own = ours[part].page(n)
@@ -85,7 +87,7 @@ function compareStatus(found: RecoveryCase, out: string): { pages: number; prepa
       pages++
     }
   }
-  const prepared = (store: MemoryTransactionStore): string =>
+  const prepared = (store: MemoryReplayStore): string =>
     [...store.prepared].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, bytes]) => `${name} ${Buffer.from(bytes).toString('hex')}`).join('\n')
   if (prepared(ours) !== prepared(theirs)) differences.push(`pg_twophase: ${[...ours.prepared.keys()].join()}, recovery has ${[...theirs.prepared.keys()].join()}`)
   return { pages, prepared: theirs.prepared.size, differences }

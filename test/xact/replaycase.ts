@@ -2,6 +2,9 @@
  * WAL replayed by TransactionLog over the SLRUs of a data directory copy, against what a real server recovers from the same bytes:
  * pg_xact, pg_multixact and pg_twophase byte for byte, counters, statuses at many moments, members, commit times.
  */
+import { readTransactionStore } from '../support/memoryslru.ts'
+import type { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
+import type { MemorySlru } from '../../src/replay/memoryslru.ts'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,8 +18,6 @@ import { TransactionLog } from '../../src/xact/transactionlog.ts'
 import { preparedXidsOf, startState, type TransactionState } from '../../src/xact/transactionstate.ts'
 import { parseTwoPhaseFile } from '../../src/xact/twophase.ts'
 import { Snapshot } from '../../src/xact/snapshot.ts'
-import type { MemorySlru} from '../support/memoryslru.ts';
-import { MemoryTransactionStore } from '../support/memoryslru.ts'
 import { closeSessions, connect, type Session, withAdopted, withCluster } from '../support/oracle.ts'
 import { type Counters, forEachRecord, readControl, setCounters } from './walrange.ts'
 
@@ -147,14 +148,14 @@ async function work(server: PostgresCluster, from: bigint): Promise<Moment[]> {
 }
 
 /** What replay begins with. */
-export function startAt(dataDir: string, major: number): { store: MemoryTransactionStore; state: TransactionState; redo: bigint } {
-  const store = MemoryTransactionStore.read(dataDir, major)
+export function startAt(dataDir: string, major: number): { store: MemoryReplayStore; state: TransactionState; redo: bigint } {
+  const store = readTransactionStore(dataDir, major)
   const control = readControl(dataDir, major)
   const prepared = [...store.prepared.values()].map((bytes) => parseTwoPhaseFile(bytes, major as PgMajor))
   return { store, state: startState(control.start, prepared, store.clog), redo: control.redo }
 }
 
-export function snapshotOf(log: TransactionLog, store: MemoryTransactionStore): Snapshot {
+export function snapshotOf(log: TransactionLog, store: MemoryReplayStore): Snapshot {
   const { nextXid, oldestClogXid, oldestMulti, nextMulti, nextMultiOffset, unresolvedFrom } = log.state
   const multixacts = new MultiXacts({ offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset })
   return new Snapshot({ clog: store.clog, multixacts, nextXid, oldestXid: oldestClogXid, prepared: preparedXidsOf(log.state), unresolvedFrom })
@@ -163,7 +164,7 @@ export function snapshotOf(log: TransactionLog, store: MemoryTransactionStore): 
 const FULL = 0x100000000
 const statusAt = (snapshot: Snapshot, xid: number): string => snapshot.xminStatus(xid % FULL, 0).replace('-', ' ')
 
-function expectMoment(log: TransactionLog, store: MemoryTransactionStore, { statuses, nextXid }: Moment): void {
+function expectMoment(log: TransactionLog, store: MemoryReplayStore, { statuses, nextXid }: Moment): void {
   const snapshot = snapshotOf(log, store)
   expect(log.state.nextXid.epoch * FULL + log.state.nextXid.low).toBe(nextXid)
   const wrong = [...statuses].filter(([xid, status]) => {
@@ -178,8 +179,8 @@ function expectMoment(log: TransactionLog, store: MemoryTransactionStore, { stat
 const pagesOf = (slru: MemorySlru): [number, string][] =>
   [...slru.pages].sort(([a], [b]) => a - b).map(([n, page]) => [n, Buffer.from(page).toString('base64')])
 
-function expectSameFiles(store: MemoryTransactionStore, dataDir: string, major: number): void {
-  const real = MemoryTransactionStore.read(dataDir, major)
+function expectSameFiles(store: MemoryReplayStore, dataDir: string, major: number): void {
+  const real = readTransactionStore(dataDir, major)
   for (const part of ['clog', 'multiOffsets', 'multiMembers'] as const) {
     expect([...store[part].pages.keys()].sort((a, b) => a - b), part).toEqual([...real[part].pages.keys()].sort((a, b) => a - b))
     for (const [n, page] of real[part].pages) {
@@ -187,7 +188,7 @@ function expectSameFiles(store: MemoryTransactionStore, dataDir: string, major: 
       expect(at, `${part} page ${n}: first different byte`).toBe(-1)
     }
   }
-  const files = ({ prepared }: MemoryTransactionStore): [string, string][] => [...prepared].sort().map(([name, bytes]) => [name, Buffer.from(bytes).toString('hex')])
+  const files = ({ prepared }: MemoryReplayStore): [string, string][] => [...prepared].sort().map(([name, bytes]) => [name, Buffer.from(bytes).toString('hex')])
   expect(files(store)).toEqual(files(real))
 }
 
@@ -314,7 +315,7 @@ function expectCounters(state: TransactionState, control: Record<string, string 
 }
 
 async function expectServerAgrees(
-  log: TransactionLog, store: MemoryTransactionStore, sql: Session, commits: CommitLog, initial: TransactionState,
+  log: TransactionLog, store: MemoryReplayStore, sql: Session, commits: CommitLog, initial: TransactionState,
 ): Promise<void> {
   // The server has started: nothing of before runs.
   const { nextXid, oldestMulti, nextMulti } = log.state

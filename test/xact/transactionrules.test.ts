@@ -1,4 +1,5 @@
 /** Rules of the replay that no ordinary server meets: WAL of older minor releases, missing pages, contradictions. Sources: multixact.c, clog.c, xlogrecovery.c. */
+import { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { ByteWriter, readU32 } from '../../src/common/bytes.ts'
 import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
@@ -8,7 +9,6 @@ import { MultiXacts } from '../../src/xact/multixact.ts'
 import { TransactionLog } from '../../src/xact/transactionlog.ts'
 import { fullXidNumber, preparedXidsOf, startState, widenXid } from '../../src/xact/transactionstate.ts'
 import { Snapshot } from '../../src/xact/snapshot.ts'
-import { MemoryTransactionStore } from '../support/memoryslru.ts'
 import { recordOf } from '../support/walrecord.ts'
 
 const START = {
@@ -35,11 +35,11 @@ const checkPoint = (shutdown: boolean, nextXid: number, { timeline = 1, previous
     0x28, 0, timeline, previous, 1, 1, nextXid, 3, 20000, 2046, 5000, 700, 1, 1, 1, 0, 0, 0, 0, 0, shutdown ? 0 : 900, 0,
   ))
 
-let store: MemoryTransactionStore
+let store: MemoryReplayStore
 let log: TransactionLog
 
 beforeEach(() => {
-  store = new MemoryTransactionStore(17)
+  store = new MemoryReplayStore(17)
   store.clog.zero(0)
   store.multiOffsets.zero(0)
   for (const page of [2, 3]) store.multiMembers.zero(page)
@@ -163,7 +163,7 @@ describe('missing pages', () => {
     log.apply(record(10, 0, words(), 32768 * 2))
     log.apply(commit(32768 + 5))
     expect(() => log.reachedConsistency()).toThrow(/xact.missing-page.*clog 1/)
-    const consistent = new TransactionLog(new MemoryTransactionStore(17), startState(START, [], store.clog), 17)
+    const consistent = new TransactionLog(new MemoryReplayStore(17), startState(START, [], store.clog), 17)
     consistent.reachedConsistency()
     expect(() => consistent.apply(commit(1001))).toThrow(/xact.missing-page.*clog 0/)
   })

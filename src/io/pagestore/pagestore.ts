@@ -5,11 +5,11 @@ import { assert } from '../../common/errors.ts'
 import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import type { RedoStore } from '../../redo/store.ts'
+import type { ReplayStore } from '../../replay/replay.ts'
 import { databasePath, type DatabaseDirectory, FSM_FORK, INIT_FORK, MAIN_FORK, tablespacePath } from '../../common/relpath.ts'
-import type { TransactionStore } from '../../xact/store.ts'
 import { fileError, listDir } from '../disk/files.ts'
 import type { FolderLock } from '../disk/folderlock.ts'
+import { twoPhaseFileName } from '../../xact/twophase.ts'
 import { copyDirectoryFiles } from './copydirectory.ts'
 import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
@@ -42,7 +42,7 @@ export interface PageStoreOptions {
  * {@link flush} makes all of them durable at once, with the state they belong to: whatever happens in between, the folder holds exactly
  * one flushed state. Per record: {@link beginRecord}, changes, {@link endRecord}.
  */
-export class PageStore implements RedoStore, TransactionStore {
+export class PageStore implements ReplayStore {
   readonly path: string
   readonly identity: StoreIdentity
   readonly clog: StoredSlru
@@ -256,10 +256,8 @@ export class PageStore implements RedoStore, TransactionStore {
     }
   }
 
-  /** Named by the xid in hex, since 17 by the full xid (TwoPhaseFilePath, twophase.c). */
   private preparedPath(xid: Xid, epoch: number): string {
-    const hex = (half: number): string => half.toString(16).toUpperCase().padStart(8, '0')
-    return `pg_twophase/${this.identity.major >= 17 ? hex(epoch) : ''}${hex(xid)}`
+    return `pg_twophase/${twoPhaseFileName(xid, epoch, this.identity.major)}`
   }
 
   private settle(state: StoreState): void {
