@@ -25,6 +25,7 @@ export function damageAdvice(verb: Command | undefined, error: unknown): string 
   if (isCarry && code === 'selection.table') return `if its rows in the catalogs are damaged, 'ltap inspect file' with --columns reads its file`
   if (!(isFile || DAMAGED.test(code)) || message.includes('--on-corrupt')) return undefined
   if (isCarry) return 'restore it from a backup: nothing can be read without it'
+  if (message.includes('from a backup')) return 'or read what is there with --on-corrupt carry'
   const leaveOut = relation !== '' && !isCatalog && options.includes('--exclude') ? ', or leave the table out with --exclude' : ''
   return `restore it from a backup, or read what is there with --on-corrupt carry${leaveOut}`
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
+import { EnvironmentError } from '../common/errors.ts'
 import { replayCluster, type ReplayReport } from '../jobs/replay/replaycluster.ts'
 import { factLines, megabytes, thousands } from './count.ts'
 import { withWalProgress } from './jobprogress.ts'
@@ -35,10 +36,19 @@ export function addReplay(program: Command, run: Run): void {
       const report = await withWalProgress(output, 'replay', (onProgress) => replayCluster({
         source, out, cacheBytes: cache << 20, onProgress,
         ...(wal === undefined ? {} : { wal }), ...(to === undefined ? {} : { target: to }), ...(timeline === undefined ? {} : { timeline }),
-      }))
+      })).catch((error: unknown) => {
+        throw withKept(error, out)
+      })
       const seconds = (performance.now() - started) / 1000
       await output.result({ ...report, seconds }, () => reportText(report, out, seconds))
     })
+}
+
+/** A target that the WAL does not reach: what was replayed is not undone. */
+function withKept(error: unknown, out: string): unknown {
+  if (!(error instanceof EnvironmentError) || !/^replay\.(?:target|inconsistent)$/.test(error.code)) return error
+  const kept = `${out} is replayed as far as this WAL goes, or as the target allows, and the next replay into it goes on from there`
+  return new EnvironmentError(error.code, `${error.reason}; ${kept}`, error.position)
 }
 
 function reportText({ major, lsn, from, timeline, records, walBytes, trailingBytes, end, resumed }: ReplayReport, out: string, seconds: number): string {

@@ -270,7 +270,7 @@ export class Cluster {
       const mains = [...relations.values()].filter(({ forks }) => forks.has('main')).map(({ relNumber }) => relNumber)
       const map = guessRelationMap(this.major, dbOid === 0, mains, (relNumber) => this.openCatalog({ spcOid, dbOid, relNumber }, String(relNumber)))
       const found = (dbOid === 0 ? SHARED_GUESSES : DATABASE_GUESSES).map(([name, oid]) => `${name} ${map.get(oid) ?? 'not found'}`).join(', ')
-      this.catalogDamage.add(`${error.message}: guessed from the rows of the files beside it: ${found}`)
+      this.catalogDamage.add(`${error.message}; guessed from the rows of the files beside it: ${found}`)
       return map
     }
   }
@@ -335,11 +335,12 @@ export function openSnapshot(pgdata: string, options: ClusterOptions = {}): Snap
 
 function snapshotOf({ path, transactions }: ClusterFiles, { onCorrupt, unknownTransactions = 'hide' }: ClusterOptions): Snapshot {
   const { nextXid, oldestXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared } = transactions
+  const slru = (folder: string, pages?: number): FileSlru => new FileSlru(join(path, folder), pages, onCorrupt === 'carry' ? 'lost' : 'fail')
   const multixacts = new MultiXacts({
-    offsets: new FileSlru(join(path, 'pg_multixact/offsets')), members: new FileSlru(join(path, 'pg_multixact/members')),
+    offsets: slru('pg_multixact/offsets'), members: slru('pg_multixact/members'),
     oldestMulti, nextMulti, nextMultiOffset,
   })
-  const clog = new FileSlru(join(path, 'pg_xact'), CLOG_PAGES)
+  const clog = slru('pg_xact', CLOG_PAGES)
   return new Snapshot({ clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom, unknown: onCorrupt === 'carry' ? unknownTransactions : 'fail' })
 }
 

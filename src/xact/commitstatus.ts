@@ -47,7 +47,7 @@ export class CommitStatus {
   bits(xid: Xid): number {
     const n = clogPageOf(xid)
     const page = this.pages.page(n)
-    if (page === undefined) return this.lost(n, 'is missing')
+    if (page === undefined) return this.lost(n, this.pages.problem?.(n) ?? 'is missing')
     if ((xid % CLOG_XACTS_PER_PAGE) >> 2 >= page.length) return this.lost(n, `ends after ${page.length} of ${BLOCK_SIZE} bytes`)
     const bits = statusBits(page, xid)
     if (bits === 0 && this.isZeroPage(n, page)) return this.lost(n, 'is all zeros')

@@ -100,12 +100,12 @@ export class MultiXacts {
 
 function multiPage(pages: SlruPages, folder: string, n: number, multi: number): Uint8Array {
   const page = pages.page(n)
-  if (page === undefined) throw lost(`multixact ${multi} needs ${slruPageName(folder, n)}, which is missing`)
+  if (page === undefined) throw lost(`multixact ${multi} needs ${slruPageName(folder, n)}, which ${pages.problem?.(n) ?? 'is missing'}`)
   if (page.length < BLOCK_SIZE) throw lost(`multixact ${multi} needs ${slruPageName(folder, n)}, which ends after ${page.length} of ${BLOCK_SIZE} bytes`)
   return page
 }
 
 function lost(reason: string): CorruptionError {
-  const meaning = 'who updated or locked the rows is lost; restore the file from a backup, or go on with --on-corrupt carry'
+  const meaning = 'who updated or locked the rows is lost; restore the file from a backup'
   return new CorruptionError('xact.multixact-lost', `${reason}: ${meaning}`)
 }

@@ -8,6 +8,8 @@ export interface SlruPages {
    * its file ends inside it.
    */
   page(n: number): Uint8Array | undefined
+  /** Why page `n` is not there although it has a place: `cannot be read: …`; undefined if there is nothing to say. */
+  problem?(n: number): string | undefined
 }
 
 /** @throws CorruptionError `code` when the page is not there */

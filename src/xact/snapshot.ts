@@ -259,7 +259,7 @@ export class Snapshot {
 
   private lost(xid: Xid): number {
     if (this.goesOn) return CACHE_UNKNOWN
-    const advice = 'a server, too, reads only rows with hint bits; restore the file from a backup, or use --on-corrupt carry'
+    const advice = 'a server, too, reads only rows with hint bits; restore the file from a backup'
     throw new CorruptionError('xact.clog-lost', `${this.commitStatus.lossOf(xid)} (asked for ${xid}); ${advice}`)
   }
 }

@@ -49,6 +49,6 @@ export function twoPhaseFileName(xid: Xid, epoch: number, major: PgMajor): strin
 }
 
 function corrupt(reason: string): CorruptionError {
-  const advice = 'no server starts with it; restore the file from a backup, or use --on-corrupt carry, which takes its transaction as open'
+  const advice = 'no server starts with it; restore the file from a backup'
   return new CorruptionError('xact.twophase', `a prepared transaction's file is damaged (${reason}): ${advice}`)
 }

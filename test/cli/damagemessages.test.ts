@@ -185,7 +185,7 @@ test('--major, end to end: a lake of a directory without PG_VERSION, and the cop
   await whileFile(join(pgdata, 'PG_VERSION'), undefined, async () => {
     const made = await ltap(['transcode', pgdata, '--lake', other, ...TABLES, ...carry, '--major', String(MAJOR)])
     expect({ code: made.code, stderr: made.stderr }).toEqual({ code: 0, stderr: '' })
-    expect(made.stdout).toMatch(new RegExp(`damaged: .*PG_VERSION is missing or damaged: taken for Postgres ${MAJOR}, as it was given`))
+    expect(made.stdout).toMatch(new RegExp(`damaged: .*PG_VERSION is missing or damaged; taken for Postgres ${MAJOR}, as it was given`))
     await expectRows(other)
     expect((await ltap(['verify', pgdata, '--lake', other])).stdout).toMatch(/^equal: /)
     // Another one than the server's: pg_control says so, and nothing is read by a wrong layout.
@@ -207,7 +207,7 @@ test("a damaged file of pg_twophase, with carry: its transaction's rows are not 
   await whileFile(join(pgdata, prepared), flipped(new Uint8Array(readFileSync(join(pgdata, prepared))), 40), async () => {
     const made = await ltap(['transcode', pgdata, '--lake', other, ...TABLES, '--on-corrupt', 'carry'])
     expect({ code: made.code, stderr: made.stderr }).toEqual({ code: 0, stderr: '' })
-    expect(made.stdout).toMatch(/damaged: xact\.twophase: .*: it is taken as prepared/)
+    expect(made.stdout).toMatch(/damaged: xact\.twophase: .*; its transaction is taken as prepared/)
     await expectRows(other)
     expect((await ltap(['verify', pgdata, '--lake', other])).stdout).toMatch(/^equal: /)
     const dead = await ltap(['inspect', 'table', pgdata, 'public.p', '--dead', '--on-corrupt', 'carry', '--json'])

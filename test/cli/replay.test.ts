@@ -209,6 +209,25 @@ describe.each(majors())('Postgres %i', (major) => {
     expect(await rowsOf(end)).toBe(points.at(-1)!.rows)
   })
 
+  test('what the archive lacks is taken from its own pg_wal, as a server does', async () => {
+    const { clean, wal, points, crashed } = made
+    const archive = fresh()
+    cpSync(wal, archive, { recursive: true, filter: (name) => !/[0-9A-F]{24}$/.test(name) || name.slice(-24) < segmentName(points[2]!.lsn) })
+    const out = fresh()
+    expect(await ltap(['replay', crashed, '--wal', archive, '--out', out])).toMatchObject({ code: 0 })
+    expect(await rowsIn(out)).toBe(points.at(-1)!.rows)
+    // The checkpoint of a clean directory, whose segment is not in the archive yet; then the archive has it.
+    const old = fresh()
+    mkdirSync(old)
+    const [first] = readdirSync(join(clean, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name))
+    const before = `${first!.slice(0, 16)}${(Number.parseInt(first!.slice(16), 16) - 1).toString(16).toUpperCase().padStart(8, '0')}`
+    cpSync(join(clean, 'pg_wal', first!), join(old, before))
+    const again = fresh()
+    expect((await ltap(['replay', clean, '--wal', old, '--out', again])).stdout).toMatch(/replayed +1 records/)
+    expect(await ltap(['replay', clean, '--wal', wal, '--to', points[1]!.lsn, '--out', again])).toMatchObject({ code: 0 })
+    expect(await rowsIn(again)).toBe(points[1]!.rows)
+  })
+
   test('refusals leave nothing that is half done', async () => {
     const { clean, wal, points, crashed, backup, backupStart, backupEnd } = made
     const fails = async (message: RegExp, source: string, ...options: string[]): Promise<string> => {
@@ -217,15 +236,18 @@ describe.each(majors())('Postgres %i', (major) => {
       return out
     }
     const late = await fails(/^ltap: replay.target: the WAL ends at .*, before the target FF\/0/, clean, '--wal', wal, '--to', 'FF/0')
-    // What was reached is kept.
+    // What was reached is kept, and that is said.
+    expectFailure(await ltap(['replay', clean, '--wal', wal, '--to', 'FF/0', '--out', late]), /; .* is replayed as far as this WAL goes, .*goes on from there/)
     expect((await ltap(['replay', clean, '--wal', wal, '--out', late])).stdout).toMatch(/replayed +0 records/)
     await fails(/^ltap: replay.past: .*take a copy or a base backup that is older/, clean, '--wal', wal, '--to', '0/1000')
     await fails(/^ltap: replay.past: .*take a copy or a base backup that is older/, clean, '--wal', wal, '--to', '2020-01-01')
+    // pg_control says the checkpoint's time in seconds.
+    const { stdout } = await ltap(['inspect', 'control', clean, '--json'])
+    const second = (JSON.parse(stdout) as Record<string, string>)['Time of latest checkpoint']!.replace(' UTC', '').replace(' ', 'T')
+    const past = new RegExp(`^ltap: replay.past: the pages are those of [0-9A-F/]+ and some moment in the second that begins at ${second}Z; ${second}.500Z is before that; `)
+    await fails(past, clean, '--wal', wal, '--to', `${second}.5Z`)
     await fails(/^ltap: replay.inconsistent: .*as new as/, crashed, '--to', points[2]!.lsn)
-    // The last segments are in its own pg_wal only; and without that, nobody knows.
-    const archive = fresh()
-    cpSync(wal, archive, { recursive: true, filter: (name) => !/[0-9A-F]{24}$/.test(name) || name.slice(-24) < segmentName(points[2]!.lsn) })
-    await fails(/^ltap: replay.inconsistent: .*as new as/, crashed, '--wal', archive)
+    // Without its own pg_wal nobody knows.
     const bare = fresh()
     cpSync(crashed, bare, { recursive: true, filter: (name) => !name.endsWith('pg_wal') })
     await fails(/^ltap: replay.wal: the server crashed/, bare, '--wal', wal)

@@ -88,7 +88,7 @@ describe.each(majors())('access methods, Postgres %i', (major) => {
       const parents = await ltap(['transcode', dataDir, '--lake', join(folder, 'itself'), '--database', 'postgres', '--workers', '1', '--table', 'public.parent'])
       expectRefusal(parents, /selection.nothing: .*postgres.public.parent: a partitioned table: its rows are in its partitions, name these/)
       const both = await ltap(['transcode', dataDir, '--lake', join(folder, 'both'), '--database', 'postgres', '--workers', '1',
-        '--table', 'public.parent_1', '--table', 'public.remote', '--strict'])
+        '--table', 'public.parent_1', '--table', 'public.remote', '--strict', '--json'])
       expect(both).toMatchObject({ code: 1, stderr: expect.stringMatching(/1 relation of the cluster is not in the lake: postgres.public.remote/) as string })
 
       // What is left out on purpose is no reason for --strict, and its TOAST relation goes along.

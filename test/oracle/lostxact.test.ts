@@ -1,5 +1,5 @@
 /** Data directories whose pg_xact or pg_multixact is lost: every row that a real server still gives on them, and no other. */
-import { rmSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
+import { mkdirSync, rmSync, truncateSync, writeFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
@@ -97,7 +97,7 @@ async function expectLostMultixacts(folder: string, copy: (damage: Damage) => Pr
   const pgdata = await copy(damage)
   await withFolder(async (lakes) => {
     await expect(transcode(pgdata, join(lakes, 'fail'), { filter: ONLY_H })).rejects.toThrow(
-      new RegExp(`^xact\\.multixact-lost: multixact \\d+ needs page 0 of ${file}, which is missing: who updated or locked .*--on-corrupt carry`))
+      new RegExp(`^xact\\.multixact-lost: multixact \\d+ needs page 0 of ${file}, which is missing: who updated or locked .*; restore the file from a backup`))
     const lake = join(lakes, 'carry')
     const manifest = await transcode(pgdata, lake, { filter: ONLY_H, onCorrupt: 'carry' })
     expect([...rowsOf(lake, manifest)]).toEqual([...server.rows])
@@ -142,11 +142,21 @@ describe.each(drawn(majors(), 1, 'majors of lostxact'))('lost transaction status
         const lost = await askServer(await copy(LOSSES['the segment is missing']!))
         expect(lost.errors.size).toBeGreaterThan(100)
         expect([...lost.errors.values()].every((message) => message.startsWith('could not access status of transaction'))).toBe(true)
+        // What the disk does not give is lost, too; a folder in its place gives an error of the same kind.
+        const unreadable = await copy((pgdata) => {
+          rmSync(join(pgdata, CLOG))
+          mkdirSync(join(pgdata, CLOG))
+        })
+        await expect(transcode(unreadable, join(folder, 'fail-unreadable'), { filter: ONLY_H })).rejects.toMatchObject({ name: 'EnvironmentError', code: 'file.error' })
+        const carried = await transcode(unreadable, join(folder, 'unreadable'), { filter: ONLY_H, onCorrupt: 'carry' })
+        expect([...rowsOf(join(folder, 'unreadable'), carried)]).toEqual([...lost.rows])
+        expect(carried.damage).toEqual([expect.stringMatching(/^page 0 of pg_xact\/0000 cannot be read \(a folder where a file is expected\): whether transactions 3 to 32767/)])
+
         for (const [name, damage] of Object.entries(LOSSES)) {
           const pgdata = await copy(damage)
           const say = (what: string): string => `${name}: ${what}`
           await expect(transcode(pgdata, join(folder, `fail-${name}`), { filter: ONLY_H }), say('fail')).rejects.toThrow(
-            /^xact\.clog-lost: page 0 of pg_xact\/0000 (is missing|ends after \d+ of 8192 bytes|is all zeros): whether transactions 3 to 32767 committed is lost .*--on-corrupt carry/)
+            /^xact\.clog-lost: page 0 of pg_xact\/0000 (is missing|ends after \d+ of 8192 bytes|is all zeros): whether transactions 3 to 32767 committed is lost .*; restore the file from a backup/)
           const [hidden, shown] = [join(folder, `hide-${name}`), join(folder, `show-${name}`)]
           const manifest = await transcode(pgdata, hidden, { filter: ONLY_H, onCorrupt: 'carry' })
           // What the server gives, and nothing else: the hint bits are the same.

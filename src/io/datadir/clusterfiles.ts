@@ -52,7 +52,7 @@ function openClean(path: string, onCorrupt: 'fail' | 'carry', given: PgMajor | u
   const damage: string[] = []
   const { datadir, lsn, guessed } = onCorrupt === 'carry' ? openDamaged(path, given, damage) : openWhole(path)
   const { timeline, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
-  const onDamaged = onCorrupt === 'fail' ? undefined : (error: CorruptionError) => void damage.push(`${error.message}: it is taken as prepared`)
+  const onDamaged = onCorrupt === 'fail' ? undefined : (error: CorruptionError) => void damage.push(`${error.message}; its transaction is taken as prepared`)
   const prepared = preparedXidsOf({ prepared: readPrepared(datadir, onDamaged) })
   return {
     ...datadir, lsn, damage, guessed, timeline,
@@ -77,7 +77,7 @@ function openDamaged(path: string, given: PgMajor | undefined, damage: string[])
     if (!isGone && !(error instanceof CorruptionError)) throw error
     refuseUnsettled(path)
     const { control, lsn, how } = guessControl(path, major)
-    damage.push(`${error.message}: guessed: ${how}`)
+    damage.push(`${join(path, 'global/pg_control')} ${isGone ? 'is missing' : `is damaged (${error.reason})`}; what it would say is guessed: ${how}`)
     return { datadir: { path, major, control, tablespaces: listTablespaces(path) }, lsn, guessed: true }
   }
 }
@@ -88,7 +88,7 @@ function majorOf(path: string, given: PgMajor | undefined, damage: string[]): Pg
     return readMajor(path)
   } catch (error) {
     if (given === undefined || !isPositioned(error) || !/^(?:datadir\.missing|cluster\.version)$/.test(error.code)) throw error
-    damage.push(`${error.code}: ${join(path, 'PG_VERSION')} is missing or damaged: taken for Postgres ${given}, as it was given`)
+    damage.push(`${join(path, 'PG_VERSION')} is missing or damaged; taken for Postgres ${given}, as it was given`)
     return given
   }
 }

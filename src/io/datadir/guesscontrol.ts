@@ -40,7 +40,8 @@ export function guessControl(path: string, major: PgMajor): GuessedControl {
   }
   const identity = wal ? `system identifier ${wal.systemIdentifier} from WAL` : 'no WAL tells the system identifier, 0 stands for it'
   const sums = `data checksums ${control.checksums ? 'on' : 'off'}: ${right} pages have the right one, ${wrong} another`
-  const how = `${identity}; ${sums}; next transaction ${transactions.nextXid.low} from pg_xact; whether the server was shut down cleanly is not known`
+  const xid = `next transaction ${transactions.nextXid.low} from pg_xact, its epoch not known and taken for 0`
+  const how = `${identity}; ${sums}; ${xid}; whether the server was shut down cleanly is not known`
   return { control, lsn, how }
 }
 

@@ -19,11 +19,11 @@ type Counters = Pick<ControlFile, 'nextXid' | 'oldestXid' | 'nextMulti' | 'nextM
 /** The counters of pg_control from what pg_xact and pg_multixact hold: those of a cluster whose transaction ids never went round. */
 export function guessTransactions(path: string): Counters {
   const clogFolder = join(path, 'pg_xact')
-  const clog = new FileSlru(clogFolder)
+  const clog = new FileSlru(clogFolder, undefined, 'lost')
   const hasStatus = (page: Uint8Array, n: number): boolean => page.length > (n % CLOG_XACTS_PER_PAGE) >> 2 && statusBits(page, n) !== 0
   const xid = lastIn(clogFolder, clog, CLOG_XACTS_PER_PAGE, hasStatus)
   const offsetsFolder = join(path, 'pg_multixact/offsets')
-  const offsets = new FileSlru(offsetsFolder)
+  const offsets = new FileSlru(offsetsFolder, undefined, 'lost')
   const hasStart = (page: Uint8Array, n: number): boolean => page.length >= multiOffsetStart(n) + 4 && readU32(page, multiOffsetStart(n)) !== 0
   const multi = lastIn(offsetsFolder, offsets, OFFSETS_PER_PAGE, hasStart)
   const nextMulti = multi.last + 1
@@ -50,7 +50,7 @@ function lastIn(folder: string, pages: FileSlru, perPage: number, isSet: (page: 
 
 /** The members of the last multixact end before the first slot that is empty. */
 function endOfMembers(path: string, start: number): number {
-  const members = new FileSlru(join(path, 'pg_multixact/members'))
+  const members = new FileSlru(join(path, 'pg_multixact/members'), undefined, 'lost')
   for (let member = start; member < start + MEMBERS_MAX; member++) {
     const page = members.page(memberPage(member))
     if (page === undefined || page.length < memberXidStart(member) + 4 || readU32(page, memberXidStart(member)) === 0) return member

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { EnvironmentError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruPages } from '../../xact/slru.ts'
@@ -8,11 +9,17 @@ import { readPart } from '../disk/files.ts'
 export class FileSlru implements SlruPages {
   private readonly dir: string
   private readonly maxPages: number
+  private readonly onUnreadable: 'fail' | 'lost'
   private readonly cache = new Map<number, Uint8Array>()
+  private readonly problems = new Map<number, string>()
 
-  /** @param maxPages how many pages of 8 KiB to keep */
-  constructor(dir: string, maxPages = 128) {
+  /**
+   * @param maxPages how many pages of 8 KiB to keep
+   * @param onUnreadable `lost`: a page that the disk does not give is one that is missing. What one has no permission for is an error.
+   */
+  constructor(dir: string, maxPages = 128, onUnreadable: 'fail' | 'lost' = 'fail') {
     this.dir = dir
+    this.onUnreadable = onUnreadable
     this.maxPages = maxPages
   }
 
@@ -30,8 +37,22 @@ export class FileSlru implements SlruPages {
     const file = join(this.dir, segmentFileName(Math.floor(n / SLRU_PAGES_PER_SEGMENT)))
     const page = new Uint8Array(BLOCK_SIZE)
     const byte = (n % SLRU_PAGES_PER_SEGMENT) * BLOCK_SIZE
-    const count = readPart(file, page, BLOCK_SIZE, byte)
+    const count = this.readPart(n, file, page, byte)
     if (count === undefined || count === 0) return undefined
     return page.subarray(0, count)
+  }
+
+  problem(n: number): string | undefined {
+    return this.problems.get(n)
+  }
+
+  private readPart(n: number, file: string, page: Uint8Array, byte: number): number | undefined {
+    try {
+      return readPart(file, page, BLOCK_SIZE, byte)
+    } catch (error) {
+      if (this.onUnreadable === 'fail' || !(error instanceof EnvironmentError) || error.code !== 'file.error') throw error
+      this.problems.set(n, `cannot be read (${error.reason})`)
+      return undefined
+    }
   }
 }

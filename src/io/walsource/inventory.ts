@@ -1,10 +1,11 @@
 import { basename, dirname, join } from 'node:path'
 import { CorruptionError, EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { firstHistory, parseHistory, type TimelineEntry, type TimelineHistory } from '../../wal/timelinehistory.ts'
+import { readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER } from '../../wal/pageheader.ts'
 import { historyName, segmentName, segmentNumber } from '../../wal/segment.ts'
 import { COMPRESSIONS, compressionOf } from '../../common/compression/format.ts'
 import { decompressFile } from '../compression/decompress.ts'
-import { readFile } from '../disk/files.ts'
+import { readFile, readPart } from '../disk/files.ts'
 import { archiveFiles, isFolder, whyNoWal } from './archivefolders.ts'
 import { type ArchiveHistory, type ArchiveSegment, parseArchiveName } from './archivename.ts'
 
@@ -17,6 +18,9 @@ export interface SegmentFile extends ArchiveSegment {
   rival?: string
 }
 
+/** Where WAL is: a folder or one segment file; or that, and a folder that is asked for what is not there, as a server asks its pg_wal after the archive. */
+export type WalPlace = string | readonly [wal: string, own: string]
+
 /**
  * The WAL files of a folder (pg_wal, or an archive with its folders), or one segment file. Files with other names are ignored. Only names are read,
  * because an archive may have 100,000 segments.
@@ -28,11 +32,13 @@ export class WalInventory {
   private readonly histories = new Map<number, ArchiveHistory & { path: string }>()
 
   /** @throws EnvironmentError file.*, wal.none if there is no WAL */
-  constructor(path: string) {
+  constructor(place: WalPlace) {
+    const [path, own] = typeof place === 'string' ? [place] : place
     const single = !isFolder(path)
     this.dir = single ? dirname(path) : path
     if (single) this.add(basename(path), path)
     else for (const [name, file] of archiveFiles(path)) this.add(name, file)
+    if (own !== undefined) for (const [name, file] of archiveFiles(own)) this.fill(name, file)
     if (this.segments.size === 0) throw new EnvironmentError('wal.none', whyNoWal(path, single, [...this.histories.keys()]), { file: path })
   }
 
@@ -89,6 +95,14 @@ export class WalInventory {
     return [...numbers].sort((a, b) => a - b)
   }
 
+  /** Takes a file whose segment or history is not there, or only in part. */
+  private fill(name: string, path: string): void {
+    const parsed = parseArchiveName(name)
+    if (parsed === undefined) return
+    const isThere = parsed.kind === 'history' ? this.histories.has(parsed.timeline) : this.segments.get(parsed.name)?.partial === false
+    if (!isThere && (parsed.kind === 'history' || isAtItsPlace(path, parsed))) this.add(name, path)
+  }
+
   private add(name: string, path: string): void {
     const parsed = parseArchiveName(name)
     if (parsed === undefined) return
@@ -102,6 +116,14 @@ export class WalInventory {
     if (known === undefined || rank(file) < rank(known)) this.segments.set(file.name, file)
     else if (!known.partial && !file.partial && known.sha1 !== undefined && file.sha1 !== undefined && known.sha1 !== file.sha1) known.rival = path
   }
+}
+
+/** A server keeps old files under names of segments to come: their first page says another place. */
+function isAtItsPlace(path: string, name: ArchiveSegment): boolean {
+  const page = new Uint8Array(SIZE_OF_LONG_PAGE_HEADER)
+  if (readPart(path, page, page.length, 0) !== page.length) return false
+  const { long, pageAddress } = readWalPageHeader(new DataView(page.buffer), 0)
+  return long !== undefined && long.segmentSize > 0 && segmentNumber(name, long.segmentSize) === pageAddress / long.segmentSize
 }
 
 function otherSize({ path }: SegmentFile, size: number): EnvironmentError {

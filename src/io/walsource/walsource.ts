@@ -10,7 +10,7 @@ import type { WalRecord } from '../../wal/record.ts'
 import { RecordMemory } from '../../wal/recordmemory.ts'
 import { isSegmentSize, segmentOf } from '../../wal/segment.ts'
 import { refuseOpenPgp } from '../../common/compression/format.ts'
-import { describeMissing, historyPath, type SegmentFile, WalInventory } from './inventory.ts'
+import { describeMissing, historyPath, type SegmentFile, WalInventory, type WalPlace } from './inventory.ts'
 import { readSegmentHead, SegmentReader } from './segmentreader.ts'
 
 /** Bytes of WAL in memory, at most, beside one record and one compressed segment. */
@@ -38,7 +38,7 @@ interface WalIdentity {
  * WAL in a folder, pg_wal or an archive, or in one segment file: records along a timeline and its ancestors.
  * @throws EnvironmentError file.*, wal.* if there is no such WAL
  */
-export function openWal(path: string, options: WalSourceOptions = {}): WalSource {
+export function openWal(path: WalPlace, options: WalSourceOptions = {}): WalSource {
   return new WalSource(path, options)
 }
 
@@ -48,7 +48,7 @@ export class WalSource {
   readonly systemIdentifier: bigint
   /** Of the timeline that is followed. */
   readonly history: TimelineHistory
-  private readonly path: string
+  private readonly path: WalPlace
   private readonly memory = RecordMemory.create(CHUNK_SIZE)
   private readonly chunk = this.memory?.piece ?? new Uint8Array(CHUNK_SIZE)
   private inventory: WalInventory
@@ -58,7 +58,7 @@ export class WalSource {
   /** Bytes of the segment that are on the timeline. */
   private limit = 0
 
-  constructor(path: string, options: WalSourceOptions) {
+  constructor(path: WalPlace, options: WalSourceOptions) {
     this.path = path
     this.inventory = new WalInventory(path)
     const { major, segmentSize, systemIdentifier } = identify(this.inventory, options)
@@ -163,7 +163,7 @@ export class WalSource {
     const later = this.inventory.numbers(this.history, this.segmentSize).find(number => number > last && this.isGenuine(number))
     if (later === undefined) return
     if (end.code === 'wal.missing-segment') throw this.missing(fed)
-    throw walCorruption(end).at({ file: this.segment?.file.path ?? this.path })
+    throw walCorruption(end).at({ file: this.segment?.file.path ?? this.inventory.dir })
   }
 
   /**
@@ -183,7 +183,7 @@ export class WalSource {
   private firstPosition(): WalPosition {
     const [first] = this.inventory.numbers(this.history, this.segmentSize)
     if (first !== undefined) return first * this.segmentSize
-    throw new EnvironmentError('wal.none', `no WAL of timeline ${this.history.at(-1)!.timeline} or its ancestors`, { file: this.path })
+    throw new EnvironmentError('wal.none', `no WAL of timeline ${this.history.at(-1)!.timeline} or its ancestors`, { file: this.inventory.dir })
   }
 
   /** Whether the WAL here may end right before `start`: where a segment ends that is here. An archive ends like that after each switch. */

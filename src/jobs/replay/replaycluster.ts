@@ -12,7 +12,7 @@ import { breathe, onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { refuseInside, refuseScheme } from '../../io/disk/localpath.ts'
 import { writeFile } from '../../io/disk/create.ts'
 import type { PageStore } from '../../io/pagestore/pagestore.ts'
-import { WalInventory } from '../../io/walsource/inventory.ts'
+import { WalInventory, type WalPlace } from '../../io/walsource/inventory.ts'
 import { openWal, type WalSource } from '../../io/walsource/walsource.ts'
 import { replayState } from '../../io/pagestore/replaystate.ts'
 import { type StartedReplay, startReplay } from './startreplay.ts'
@@ -98,7 +98,13 @@ function refusePast({ lsn, time }: Pick<ReplayProgress, 'lsn' | 'time'>, target:
   if (!late) return
   const wanted = target.lsn !== undefined ? formatWalPosition(target.lsn) : timeText(Number(target.time))
   const advice = resumed ? 'replay into another folder, from a copy that is older' : 'take a copy or a base backup that is older'
-  throw new EnvironmentError('replay.past', `the pages are those of ${formatWalPosition(lsn)} and ${timeText(time)}, later than ${wanted}; ${advice}`)
+  throw new EnvironmentError('replay.past', `the pages are those of ${formatWalPosition(lsn)} and ${momentText(time)}; ${wanted} is before that; ${advice}`)
+}
+
+/** pg_control has the time of a checkpoint in whole seconds: what is asked for must be after that second. */
+function momentText(time: number): string {
+  const isSecond = (time + 1) % 1_000_000 === 0
+  return isSecond ? `some moment in the second that begins at ${timeText(time - 999_999).replace('.000Z', 'Z')}` : timeText(time)
 }
 
 function timeText(microseconds: number): string {
@@ -118,10 +124,10 @@ class ReplayJob {
   }
 
   /** @returns why it ended */
-  async run(folder: string, target: ReplayTarget, onProgress: OnProgress | undefined): Promise<string> {
+  async run(place: WalPlace, target: ReplayTarget, onProgress: OnProgress | undefined): Promise<string> {
     const { replay, store, wal } = this
     const from = replay.position
-    const total = onProgress === undefined ? 0 : Math.max((target.lsn ?? this.lastByte(folder)) - from, 1)
+    const total = onProgress === undefined ? 0 : Math.max((target.lsn ?? this.lastByte(place)) - from, 1)
     onProgress?.(0, total, '')
     try {
       for (let record = wal.read(); ; record = wal.read()) {
@@ -176,8 +182,8 @@ class ReplayJob {
     return `${name}.record`
   }
 
-  private lastByte(folder: string): WalPosition {
-    const last = new WalInventory(folder).numbers(this.wal.history, this.wal.segmentSize).at(-1)
+  private lastByte(place: WalPlace): WalPosition {
+    const last = new WalInventory(place).numbers(this.wal.history, this.wal.segmentSize).at(-1)
     return last === undefined ? 0 : (last + 1) * this.wal.segmentSize
   }
 }

@@ -19,7 +19,7 @@ import { FileSlru } from '../../io/datadir/slru.ts'
 import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../../io/pagestore/openstore.ts'
 import type { PageStore, PageStoreOptions } from '../../io/pagestore/pagestore.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
-import { WalInventory } from '../../io/walsource/inventory.ts'
+import { WalInventory, type WalPlace } from '../../io/walsource/inventory.ts'
 import { openWal } from '../../io/walsource/walsource.ts'
 import { progressOf, replayState } from '../../io/pagestore/replaystate.ts'
 
@@ -37,7 +37,7 @@ export interface StartOptions {
   /** Data directory, base backup, or folder of tar files. */
   source: string
   out: string
-  /** Folder of the WAL; default: the one that came with the source. */
+  /** Folder of the WAL; what it lacks, and all by default, is taken from the one that came with the source. */
   wal: string | undefined
   /** The one to follow. */
   timeline: number | 'latest' | undefined
@@ -45,16 +45,15 @@ export interface StartOptions {
 }
 
 /**
- * Opens the page store at `out`, or seeds it from the source. @returns the folder of the WAL too
+ * Opens the page store at `out`, or seeds it from the source. @returns where the WAL is, too
  * @throws EnvironmentError replay.wal, pagestore.*, datadir.*, backup.*, wal.*, file.*; CorruptionError; UnsupportedError
  */
-export async function startReplay(options: StartOptions): Promise<StartedReplay & { wal: string }> {
+export async function startReplay(options: StartOptions): Promise<StartedReplay & { wal: WalPlace }> {
   const { out, cacheBytes } = options
   const storeOptions = cacheBytes === undefined ? {} : { cacheBytes }
   if (isPageStore(out)) {
     refuseAnother(options.source, out)
-    const wal = options.wal ?? [join(out, EXTRACTED_WAL), join(options.source, 'pg_wal')].find((folder) => existsSync(folder))
-    return resume(requireWal(wal, options.source), options, storeOptions)
+    return resume(requireWal(options.wal ?? ownWal(options.source, out), options.source), options, storeOptions)
   }
   // Before much is copied.
   const tar = options.wal === undefined ? undefined : await findWalTar(options.wal)
@@ -68,7 +67,8 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   })
   try {
     const seeded = await seed(options.source, out)
-    const wal = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
+    const given = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
+    const wal = withOwn(given, seeded.walDirectory)
     refuseOtherTimeline(historyOf(wal, options.timeline), seeded.start, seeded.timeline)
     createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
     const store = openPageStore(out, storeOptions, lock)
@@ -91,11 +91,11 @@ function refuseAnother(source: string, out: string): void {
   throw new EnvironmentError('replay.system', `the folder holds a replay of cluster ${ours}, the source is of ${theirs}; name another folder`, { file: out })
 }
 
-async function resume(named: string, { out, timeline }: StartOptions, storeOptions: PageStoreOptions): Promise<StartedReplay & { wal: string }> {
+async function resume(named: string, { source, out, timeline }: StartOptions, storeOptions: PageStoreOptions): Promise<StartedReplay & { wal: WalPlace }> {
   const store = openPageStore(out, storeOptions)
   try {
     const tar = await findWalTar(named)
-    const wal = tar === undefined ? named : await unpackWal(tar, out)
+    const wal = withOwn(tar === undefined ? named : await unpackWal(tar, out), ownWal(source, out))
     const progress = progressOf(store.flushed)
     refuseOtherTimeline(historyOf(wal, timeline), progress.lsn, progress.transactions.timeline, progress.ancestors)
     return { store, progress, resumed: true, trailingBytes: 0, wal }
@@ -105,9 +105,19 @@ async function resume(named: string, { out, timeline }: StartOptions, storeOptio
   }
 }
 
-function historyOf(wal: string, timeline: number | 'latest' = 'latest'): TimelineHistory {
+function historyOf(wal: WalPlace, timeline: number | 'latest' = 'latest'): TimelineHistory {
   const inventory = new WalInventory(wal)
   return inventory.history(timeline === 'latest' ? inventory.newestTimeline : timeline)
+}
+
+/** The folder of WAL that came with the source. */
+function ownWal(source: string, out: string): string | undefined {
+  return [join(out, EXTRACTED_WAL), join(source, 'pg_wal')].find((folder) => existsSync(folder))
+}
+
+/** A server, too, looks into pg_wal for what the archive does not have. */
+function withOwn(wal: string, own: string | undefined): WalPlace {
+  return own === undefined || own === wal ? wal : [wal, own]
 }
 
 function requireWal(wal: string | undefined, source: string): string {
@@ -115,7 +125,7 @@ function requireWal(wal: string | undefined, source: string): string {
   throw new EnvironmentError('replay.wal', 'the source holds no WAL; name the folder of its WAL with --wal', { file: source })
 }
 
-function progressOfSeed(seeded: Seed, out: string, wal: string, timeline: StartOptions['timeline']): ReplayProgress {
+function progressOfSeed(seeded: Seed, out: string, wal: WalPlace, timeline: StartOptions['timeline']): ReplayProgress {
   const { major, control, start, checkpoint } = seeded
   const clog = new FileSlru(join(out, 'pg_xact'))
   const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, timeline, seeded)
@@ -160,7 +170,7 @@ function startPointOfControl({ control }: Seed): StartPoint {
 }
 
 /** A base backup's pg_control may be of a later checkpoint than the one that backup_label names. */
-function startPointOfRecord(wal: string, timeline: StartOptions['timeline'], { checkpoint, major, control }: Seed): StartPoint {
+function startPointOfRecord(wal: WalPlace, timeline: StartOptions['timeline'], { checkpoint, major, control }: Seed): StartPoint {
   const source = openWal(wal, { start: checkpoint, exact: true, timeline, major, systemIdentifier: control.systemIdentifier })
   try {
     const record = source.read()
