@@ -1,4 +1,4 @@
-import { assert } from '../common/errors.ts'
+import { assert, CorruptionError } from '../common/errors.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { alignmentOf, type AttributeLayout } from '../tuple/attribute.ts'
 
@@ -12,12 +12,13 @@ export class CatalogLayout {
     this.name = name
     this.attributes = attributes
     this.indexes = new Map(attributes.map((attribute, index) => [attribute.name, index]))
+    if (this.indexes.size < attributes.length) throw new CorruptionError('catalog.attributes', `pg_attribute has two columns of one name of ${name}`)
   }
 
-  /** Index of a column that every supported major has. */
+  /** Index of a column that every supported major has. @throws CorruptionError catalog.attributes where pg_attribute calls it otherwise */
   column(column: string): number {
     const index = this.indexes.get(column)
-    assert(index !== undefined, `${this.name} has no column ${column}`)
+    if (index === undefined) throw new CorruptionError('catalog.attributes', `pg_attribute has no column ${column} of ${this.name}`)
     return index
   }
 }

@@ -1,4 +1,4 @@
-import { type CorruptionError, withPosition } from '../common/errors.ts'
+import { CorruptionError, withPosition } from '../common/errors.ts'
 import { type Oid, xidPrecedes } from '../common/ids.ts'
 import type { RelFileLocator } from '../common/rel.ts'
 import { AccessMethods } from './accessmethod.ts'
@@ -102,7 +102,8 @@ export function listRelations(
   const permanent = catalog.classes.filter(({ row }) => row.persistence !== 't')
   const list: RelationList = { relations: [], nonHeap: [], unstored: [], damaged: [], named: permanent.flatMap(({ locator }) => locator ?? []) }
   const classes = permanent.filter(({ row }) => row.shared === (shared !== undefined))
-  for (const version of winners(classes)) {
+  const rival = (loser: Stored, winner: Stored): void => void orDamage(damaged({ ...loser, locator: undefined }), () => { throw sameFile(loser, winner) })
+  for (const version of winners(classes, rival)) {
     const relkind = heapKind(version.row)
     if (relkind === undefined || !(version.visible || exists(version.locator))) continue
     const reason = lister.notHeap(version.row)
@@ -118,25 +119,49 @@ export function listRelations(
 
 type Stored = ClassVersion & { locator: RelFileLocator }
 
-/** One version per file. */
-function winners(classes: readonly ClassVersion[]): Iterable<Stored> {
+/**
+ * One version per file.
+ * @param rival called for a heap that has the file of another relation that is visible, too: no server writes that
+ */
+function winners(classes: readonly ClassVersion[], rival: (loser: Stored, winner: Stored) => void): Iterable<Stored> {
   const best = new Map<string, Stored>()
+  const losers: { key: string; version: Stored }[] = []
   for (const version of classes) {
     if (!isStored(version)) continue
     const key = `${version.locator.spcOid}/${version.locator.relNumber}`
     const other = best.get(key)
-    if (other === undefined || wins(version, other)) best.set(key, version)
+    const winner = other === undefined || wins(version, other) ? version : other
+    best.set(key, winner)
+    if (other !== undefined) losers.push({ key, version: winner === version ? other : version })
+  }
+  for (const { key, version } of losers) {
+    const winner = best.get(key)!
+    if (version.visible && winner.visible && heapKind(version.row) !== undefined && version.row.oid !== winner.row.oid) rival(version, winner)
   }
   return best.values()
+}
+
+function sameFile({ row, locator }: Stored, winner: Stored): CorruptionError {
+  const reason = `pg_class gives ${row.name} (oid ${row.oid}) the file ${locator.relNumber}, which is that of ${winner.row.name} (oid ${winner.row.oid})`
+  return new CorruptionError('catalog.class', `${reason}: one of the two rows is damaged`)
 }
 
 function isStored(version: ClassVersion): version is Stored {
   return version.locator !== undefined
 }
 
-function wins(version: ClassVersion, other: ClassVersion): boolean {
+function wins(version: Stored, other: Stored): boolean {
   if (version.visible !== other.visible) return version.visible
+  if (version.visible && version.row.oid !== other.row.oid) {
+    // Damage. A file begins with the number of its relation, and most keep it.
+    const [ours, others] = [rightTo(version), rightTo(other)]
+    if (ours !== others) return ours > others
+  }
   return !xidPrecedes(version.xmin, other.xmin)
+}
+
+function rightTo({ row, locator }: Stored): number {
+  return (heapKind(row) === undefined ? 0 : 2) + (row.oid === locator.relNumber ? 1 : 0)
 }
 
 function heapKind({ kind }: PgClass): Relation['relkind'] | undefined {

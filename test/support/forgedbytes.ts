@@ -36,19 +36,26 @@ export interface ChangedTuple {
   after: Uint8Array
 }
 
-/**
- * Changes a tuple of a heap page, its header now and then.
- * @param reach how many bytes of its values at most @returns undefined if there is none
- */
-export function changeTuple(page: Uint8Array, block: number, dice: Random, reach = BLOCK_SIZE): ChangedTuple | undefined {
+export interface TupleChange {
+  /** Its line pointer, else any. */
+  offset?: number
+  /** How many bytes of its values at most. */
+  reach?: number
+  /** Put into its values now and then. */
+  words?: Uint8Array
+}
+
+/** Changes a tuple of a heap page, its header now and then. @returns undefined if there is none */
+export function changeTuple(page: Uint8Array, block: number, dice: Random, { offset = 0, reach = BLOCK_SIZE, words }: TupleChange = {}): ChangedTuple | undefined {
   const count = linePointerCount(page)
   if (count === 0 || count > 2000) return undefined
-  const word = linePointer(page, 1 + dice.int(count))
+  const word = linePointer(page, offset || 1 + dice.int(count))
   if (lpFlags(word) !== LP_NORMAL || lpLen(word) < 24) return undefined
   const [start, end] = [lpOff(word), lpOff(word) + lpLen(word)]
   const before = page.slice(start, end)
   const values = start + Math.min(page[start + 22]!, lpLen(word) - 1)
-  changeWords(page, dice.int(8) === 0 ? start : values, Math.min(end, values + reach), dice)
+  if (words !== undefined && dice.int(4) === 0) page.set(words, values + (dice.int(end - values - words.length) & ~3))
+  else changeWords(page, dice.int(8) === 0 ? start : values, Math.min(end, values + reach), dice)
   sealPage(page, block)
   return { before, after: page.slice(start, end) }
 }

@@ -14,6 +14,7 @@ import { TableReader } from '../../src/jobs/inspect/tablereader.ts'
 import { transcodeLake } from '../../src/jobs/transcodelake.ts'
 import { parseTwoPhaseFile } from '../../src/xact/twophase.ts'
 import type { PgMajor } from '../../src/common/pgversion.ts'
+import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpOff } from '../../src/page/linepointer.ts'
 import { changeTuple, changeWords, writeInPlace } from './forgedbytes.ts'
 import { CatalogReach } from './forgedreach.ts'
 import type { Random } from './random.ts'
@@ -46,6 +47,10 @@ type Mode = 'fail' | 'carry'
 /** Rows of a table that are read, and about how much text. */
 const ROWS_MAX = 80
 const TEXT_MAX = 12_000
+/** The first catalogs of the setup are changed more often: most of what is read of the others is the same for all tables. */
+const MOST_READ = 5
+/** Oids of initdb are below it. */
+const FIRST_NORMAL_OID = 16384
 /** One in so many inputs is read whole: every relation, orphans, and a lake. */
 const WHOLE_ONE_IN = 100
 
@@ -58,6 +63,8 @@ export class ForgedCluster {
   private readonly relations: readonly Relation[]
   private readonly tables: readonly KnownTable[]
   private readonly originals = new Map<string, Uint8Array>()
+  /** By catalog: its tuples about objects that users made. */
+  private readonly userTuples: ReadonlyMap<string, readonly { block: number; offset: number }[]>
   private plant: RowPlant = (text) => text
 
   constructor(setup: ForgedClusterSetup, major: PgMajor) {
@@ -67,6 +74,7 @@ export class ForgedCluster {
     this.relations = cluster.relations(setup.dbOid)
     this.tables = this.relations.filter(({ schema, visible }) => schema === 'public' && visible)
       .map((relation) => ({ relation, rows: rowsOf(cluster, relation, this.membersAtStart()) }))
+    this.userTuples = new Map(setup.catalogs.map(({ name, path }) => [name, userTuplesOf(this.original(path))]))
   }
 
   /** @param plant a fault of reading, for tests of this test */
@@ -77,32 +85,37 @@ export class ForgedCluster {
 
   /** Bytes of tuples of catalogs, page checksums recomputed: tables that no changed tuple is about are there, with the same rows. */
   private async catalog(dice: Random): Promise<void> {
-    const { name, path } = dice.pick(this.setup.catalogs)
+    const { name, path } = dice.pick(this.setup.catalogs.slice(0, dice.pick([MOST_READ, this.setup.catalogs.length])))
     const bytes = this.original(path).slice()
     const reach = new CatalogReach(this.setup.dbOid, this.tables.map(({ relation }) => relation))
     const blocks = new Set<number>()
     for (let left = dice.pick([1, 1, 1, 2, 5]); left > 0; left--) {
-      const block = dice.int(bytes.length / BLOCK_SIZE)
-      const changed = changeTuple(bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), block, dice)
+      const known = this.userTuples.get(name)!
+      const { block, offset } = known.length > 0 && dice.int(3) > 0 ? dice.pick(known) : { block: dice.int(bytes.length / BLOCK_SIZE), offset: 0 }
+      const changed = changeTuple(bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), block, dice, { offset, words: this.someOid(dice) })
       if (changed === undefined) continue
       reach.add(name, changed)
       blocks.add(block)
     }
     const mode = dice.pick<Mode>(['fail', 'carry'])
+    // Of a table that was changed: the others are read all the same.
+    let refusal: unknown
     await this.whileChanged(path, bytes, blocks, dice, mode, () => {
       const cluster = openCluster(this.setup.dataDir, { onCorrupt: mode })
       const found = cluster.relations(this.setup.dbOid)
       for (const { relation, rows } of this.tables) {
         const table = found.find(({ oid, visible }) => oid === relation.oid && visible)
         if (reach.has(relation)) {
-          if (table !== undefined) readAll(cluster, table)
-        } else if (table === undefined) throw new Error(`silent difference: ${relation.name} is gone with a changed ${name}`)
+          if (table !== undefined) refusal = refusalOf(() => readAll(cluster, table)) ?? refusal
+        } else if (table === undefined && cluster.damaged(this.setup.dbOid).some(({ oid }) => oid === relation.oid)) continue
+        else if (table === undefined) throw new Error(`silent difference: ${relation.name} is gone with a changed ${name}`)
         else this.sameRows(cluster, table, rows, () => true)
       }
     }, (error) => {
       if (mode === 'fail' || reach.all) return
-      throw new Error(`carry gives nothing, with a changed ${name}`, { cause: error })
+      throw new Error(`carry gives nothing, with a changed ${name}: ${String(error)}`, { cause: error })
     })
+    if (refusal !== undefined) throw refusal
   }
 
   /** Where the counters of transactions are as before, all rows are. */
@@ -163,6 +176,13 @@ export class ForgedCluster {
     }
   }
 
+  /** Of a relation or a type of a table, or the number of its file. */
+  private someOid(dice: Random): Uint8Array {
+    const { relation: { oid, toastRelId, locator, desc } } = dice.pick(this.tables)
+    const { type } = dice.pick(desc!.attributes)
+    return new Uint8Array(Uint32Array.of(dice.pick([oid, toastRelId, locator.relNumber, type.oid])).buffer)
+  }
+
   private membersAtStart(): ReturnType<typeof membersOf> {
     return membersOf(this.original('pg_multixact/offsets/0000'), this.original('pg_multixact/members/0000'))
   }
@@ -200,6 +220,34 @@ export class ForgedCluster {
       rmSync(lake, { recursive: true, force: true })
     }
   }
+}
+
+/** The error of ours that reading ends in, if it does. */
+function refusalOf(body: () => void): unknown {
+  try {
+    body()
+    return undefined
+  } catch (error) {
+    if (isPositioned(error)) return error
+    throw error
+  }
+}
+
+/** Tuples whose first or second column is the oid of an object that a user made. */
+function userTuplesOf(file: Uint8Array): { block: number; offset: number }[] {
+  const found: { block: number; offset: number }[] = []
+  for (let block = 0; block < file.length / BLOCK_SIZE; block++) {
+    const page = file.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)
+    const view = new DataView(page.buffer, page.byteOffset, BLOCK_SIZE)
+    for (let offset = 1; offset <= linePointerCount(page); offset++) {
+      const item = linePointer(page, offset)
+      if (lpFlags(item) !== LP_NORMAL) continue
+      const values = lpOff(item) + page[lpOff(item) + 22]!
+      const isUsers = [values, values + 4].some((at) => at + 4 <= BLOCK_SIZE && view.getUint32(at, true) >= FIRST_NORMAL_OID && view.getUint32(at, true) < 30_000)
+      if (isUsers) found.push({ block, offset })
+    }
+  }
+  return found
 }
 
 /** Row versions by place, as text, up to the place `last`. What is damaged is passed over. */

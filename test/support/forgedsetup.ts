@@ -13,7 +13,7 @@ import { lsnNow, readWal, SEGMENT_SIZE, WAL_CLUSTER } from './walfiles.ts'
 export const FORGED_CLUSTER = { ...WAL_CLUSTER, initdbArgs: [...WAL_CLUSTER.initdbArgs, '-k'], settings: { ...WAL_CLUSTER.settings, max_prepared_transactions: '5' } }
 
 const CATALOGS = [
-  'pg_class', 'pg_attribute', 'pg_type', 'pg_namespace', 'pg_enum', 'pg_range', 'pg_inherits', 'pg_database', 'pg_am', 'pg_proc', 'pg_depend', 'pg_extension',
+  'pg_class', 'pg_attribute', 'pg_type', 'pg_enum', 'pg_range', 'pg_namespace', 'pg_inherits', 'pg_database', 'pg_am', 'pg_proc', 'pg_depend', 'pg_extension',
 ]
 
 const TABLES = `

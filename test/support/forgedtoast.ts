@@ -89,7 +89,7 @@ export class ForgedToast {
       const pages = isChunk ? chunks : heap
       const block = dice.int(pages.length / BLOCK_SIZE)
       blocks[isChunk ? 'chunks' : 'heap'].add(block)
-      const changed = changeTuple(pages.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), block, dice, isChunk ? dice.pick([16, 16, 4096]) : undefined)
+      const changed = changeTuple(pages.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), block, dice, isChunk ? { reach: dice.pick([16, 16, 4096]) } : {})
       if (isChunk && changed !== undefined) for (const id of valueIdsOf(changed)) valueIds.add(id)
     }
     writeInPlace(this.heapFile, heap, blocks.heap)
