@@ -340,7 +340,7 @@ describe('refused', () => {
     apply({ rmgr: RM_RELMAP, info: 0, main: map(crc) })
     apply({ rmgr: RM_RELMAP, info: 0, main: map(crc, '00000000', '80060000') })
     expect([...store.maps.keys()]).toEqual(['1663/16384', '1664/0'])
-    expect(() => setup({ major: 15 }).apply({ rmgr: RM_RELMAP, info: 0, main: map(crc) })).toThrow(/512 expected/)
+    expect(() => setup({ major: 15 }).apply({ rmgr: RM_RELMAP, info: 0, main: map(crc) })).toThrow(/relation map of 512 bytes/)
   })
 
   test.each([
