@@ -116,13 +116,19 @@ export class FramePool {
   }
 
   private addSlab(): void {
-    assert(this.frames.length < this.capacity + OVERDRAFT, 'page store: every frame is dirty, and nobody flushes')
+    assert(this.frames.length < this.capacity + OVERDRAFT, this.whyFull())
     const slab = new ArrayBuffer(SLAB_FRAMES * BLOCK_SIZE)
     for (let i = 0; i < SLAB_FRAMES; i++) {
       const frame = new Frame(slab, i * BLOCK_SIZE)
       this.frames.push(frame)
       this.free.push(frame)
     }
+  }
+
+  private whyFull(): string {
+    const { handedCount, dirtyCount } = this
+    if (handedCount > RESERVE * 2) return `page store: ${handedCount} pages were asked for and endRecord was never called; who only reads takes a PageSource`
+    return `page store: ${dirtyCount} pages are dirty, and nobody flushes`
   }
 
   /** Frees clean frames until twice the reserve is there, or the hand went round twice. */

@@ -5,6 +5,7 @@ import { assert } from '../../common/errors.ts'
 import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
+import type { PageSource } from '../../page/pagesource.ts'
 import type { ReplayStore } from '../../replay/replay.ts'
 import { databasePath, type DatabaseDirectory, FSM_FORK, INIT_FORK, MAIN_FORK, tablespacePath } from '../../common/relpath.ts'
 import { fileError, listDir } from '../disk/files.ts'
@@ -19,6 +20,7 @@ import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type Sto
 import { EVENTS_FILE, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
 import type { StoredFork } from './storedfork.ts'
+import { StoredPages } from './storedpages.ts'
 import { StoredSlru } from './storedslru.ts'
 import { StoreFiles } from './storefiles.ts'
 
@@ -120,6 +122,22 @@ export class PageStore implements ReplayStore {
 
   exists({ spcOid, dbOid, relNumber }: RelFileLocator, fork: number): boolean {
     return fork !== FSM_FORK && !this.indexes.has(spcOid, dbOid, relNumber) && this.database(spcOid, dbOid).fork(relNumber, fork).exists
+  }
+
+  /**
+   * The pages of a fork, to be read; undefined if the store has no such fork. It creates nothing. What {@link PageSource.prepare} takes is of the last record
+   * that was applied, and stays so while replay goes on. The main fork of an unlogged relation is what the next flush makes of it.
+   */
+  pages(locator: RelFileLocator, fork: number): PageSource | undefined {
+    const { spcOid, dbOid, relNumber } = locator
+    if (fork === FSM_FORK || this.indexes.has(spcOid, dbOid, relNumber)) return undefined
+    const find = (): StoredFork | undefined => {
+      assert(!this.failed, 'page store: read after it was closed')
+      const database = this.database(spcOid, dbOid)
+      const init = fork === MAIN_FORK ? database.find(relNumber, INIT_FORK) : undefined
+      return init !== undefined && database.isNewInit(init) ? init : database.find(relNumber, fork)
+    }
+    return find() === undefined ? undefined : new StoredPages(locator, fork, find, this.identity.checksums)
   }
 
   create(locator: RelFileLocator, fork: number): void {

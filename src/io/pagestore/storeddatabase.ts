@@ -1,4 +1,4 @@
-import type { Oid } from '../../common/ids.ts'
+import type { BlockNumber, Oid } from '../../common/ids.ts'
 import { pageChecksum } from '../../page/checksum.ts'
 import { PD_CHECKSUM, PD_UPPER } from '../../page/header.ts'
 import { type DatabaseDirectory, forkFileName, INIT_FORK, MAIN_FORK } from '../../common/relpath.ts'
@@ -59,9 +59,14 @@ export class StoredDatabase implements DatabaseDirectory {
     return found
   }
 
-  /** Forks that were looked at. */
-  known(): Iterable<StoredFork> {
-    return this.forks.values()
+  /** A fork that exists; remembers none that does not. */
+  find(relNumber: number, fork: number): StoredFork | undefined {
+    const found = this.forks.get(relNumber * FORKS + fork) ?? (this.hasFile(relNumber, fork) ? this.fork(relNumber, fork) : undefined)
+    return found?.exists === true ? found : undefined
+  }
+
+  private hasFile(relNumber: number, fork: number): boolean {
+    return this.origin !== undefined && this.files.blocks(`${this.origin}/${forkFileName(relNumber, fork)}`) !== undefined
   }
 
   writeFile(name: string, bytes: Uint8Array): void {
@@ -94,7 +99,7 @@ export class StoredDatabase implements DatabaseDirectory {
   /** Unlogged relations begin as their init fork after any recovery (ResetUnloggedRelations, reinit.c): their main fork follows it. */
   resetUnlogged(): void {
     for (const init of this.forks.values()) {
-      if (init.fork !== INIT_FORK || !init.exists || (!init.changed && init.dirtyFrames().length === 0)) continue
+      if (!this.isNewInit(init)) continue
       const main = this.fork(init.relNumber, MAIN_FORK)
       main.truncate(0)
       main.create()
@@ -105,6 +110,11 @@ export class StoredDatabase implements DatabaseDirectory {
         this.pool.endRecord()
       }
     }
+  }
+
+  /** The main fork that {@link resetUnlogged} makes is not yet there. */
+  isNewInit(fork: StoredFork): boolean {
+    return fork.fork === INIT_FORK && fork.exists && (fork.changed || fork.dirtyFrames().length > 0)
   }
 
   directoryOps(sink: OpSink): void {
@@ -126,7 +136,7 @@ export class StoredDatabase implements DatabaseDirectory {
       const path = `${target}/${fork.name}`
       fork.resizeInto(path, sink)
       const frames = fork.dirtyFrames()
-      if (this.checksums) for (const frame of frames) setChecksum(frame)
+      if (this.checksums) for (const { bytes, block } of frames) setChecksum(bytes, block)
       writeRuns(frames, path, sink)
     }
     for (const [name, bytes] of this.pending) sink({ op: 'write-file', path: `${target}/${name}` }, bytes)
@@ -142,7 +152,7 @@ export class StoredDatabase implements DatabaseDirectory {
 }
 
 /** As a server does when it writes a page (PageSetChecksumInplace, bufpage.c); redo leaves what was there. */
-function setChecksum({ bytes, block }: Frame): void {
+export function setChecksum(bytes: Uint8Array, block: BlockNumber): void {
   if (bytes[PD_UPPER] === 0 && bytes[PD_UPPER + 1] === 0) return
   const checksum = pageChecksum(bytes, block)
   bytes[PD_CHECKSUM] = checksum

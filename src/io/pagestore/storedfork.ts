@@ -78,6 +78,19 @@ export class StoredFork implements RedoFork, FrameOwner {
     return this.load(block)
   }
 
+  /** Copies a page as it is now; no frame is taken for it. */
+  copy(block: BlockNumber, into: Uint8Array): void {
+    const frame = this.chunks[block >>> CHUNK_BITS]?.[block & CHUNK_MASK]
+    if (frame !== undefined) into.set(frame.bytes)
+    else if (block < this.diskBlocks) this.files.readPage(`${this.home.origin}/${this.name}`, block, into)
+    else into.fill(0)
+  }
+
+  /** Whether what is in memory differs from what the file says of the block. */
+  isDirty(block: BlockNumber): boolean {
+    return this.chunks[block >>> CHUNK_BITS]?.[block & CHUNK_MASK]?.dirty === true
+  }
+
   create(): void {
     this.home.create()
     this.exists = true

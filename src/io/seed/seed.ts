@@ -56,7 +56,8 @@ export interface Seed {
 }
 
 /**
- * Copies what a page store keeps into `out`, a folder that is locked and otherwise empty or of an interrupted seeding, and makes it durable;
+ * The first step of every replay: a page store begins as a copy of a stopped server's data directory, of a crashed server's, or of a base backup.
+ * It copies what a page store keeps into `out`, a folder that is locked and otherwise empty or of an interrupted seeding, and makes it durable;
  * createPageStore does the rest.
  * @param source data directory of a server that does not run, plain base backup, or tar files: see findTars
  * @throws EnvironmentError datadir.*, backup.*, file.*; CorruptionError; UnsupportedError
