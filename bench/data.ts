@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { EnvironmentError } from '../src/common/errors.ts'
-import { type Cluster, openCluster } from '../src/io/cluster.ts'
+import { type DirectoryCluster, openCluster } from '../src/io/cluster.ts'
 import { PostgresCluster } from '../src/server/postgres.ts'
 import { withClient } from './server.ts'
 import { type BenchSize, DATA_VERSION, TABLE_NAMES, type TableName, tableStatements } from './tables.ts'
@@ -66,7 +66,7 @@ export async function benchDataDir(size: BenchSize): Promise<string> {
 }
 
 /** Opens the data directory; one whose server was killed is started and shut down first. */
-export async function openBenchCluster(dataDir: string, size: BenchSize): Promise<Cluster> {
+export async function openBenchCluster(dataDir: string, size: BenchSize): Promise<DirectoryCluster> {
   try {
     return openCluster(dataDir)
   } catch (error) {

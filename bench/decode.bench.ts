@@ -12,7 +12,8 @@ import { pageBuffer } from '../src/page/canonical.ts'
 import { checkPageHeader } from '../src/page/header.ts'
 import { checkLinePointers } from '../src/page/linepointer.ts'
 import { benchDataDir, benchSize, benchTables, openBenchCluster, withServer } from './data.ts'
-import { planOf } from './files.ts'
+import { planFile } from '../src/columnar/planfile.ts'
+import { BlockSet } from '../src/common/blockset.ts'
 import { ResultHash } from './hash.ts'
 import { compare } from './measure.ts'
 import { type BenchRelation, openTable, readPages } from './relations.ts'
@@ -41,12 +42,12 @@ await withServer(dataDir, size, async (client) => {
 
 async function decodeRelation(relation: BenchRelation, take: (batch: Batch) => void): Promise<void> {
   const { fork, visibility } = relation
-  const range = { firstBlock: 0, blockCount: fork.blocks }
-  const { schema } = planOf(relation, range, 'none')
+  const blocks = BlockSet.range(0, fork.blocks)
+  const { schema } = await planFile(relation.cluster, relation.descriptor, blocks, 'none', fork)
   const batch = new Batch(schema)
   const tuples = new TupleDecoder(batch, new TupleFormer(batch), relation.openToast(), false)
   const decoder = new PageDecoder(batch, tuples, visibility, () => {}, generateDecoder(schema, batch, tuples))
-  for await (const { words, base, block } of readPages(fork, range)) {
+  for await (const { words, base, block } of readPages(fork, blocks)) {
     const bytes = new Uint8Array(words.buffer, words.byteOffset + base * 4, BLOCK_SIZE)
     checkPageHeader(bytes)
     checkLinePointers(bytes)

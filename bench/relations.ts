@@ -1,12 +1,11 @@
 import type { Relation } from '../src/catalog/relations.ts'
 import type { RowVisibility } from '../src/columnar/decodepage.ts'
 import type { ClusterDescriptor, RelationDescriptor } from '../src/columnar/filedescriptor.ts'
-import type { BlockRange } from '../src/columnar/transcode.ts'
 import type { ToastSource } from '../src/tuple/toastsource.ts'
-import { BlockSet } from '../src/common/blockset.ts'
+import type { BlockSet } from '../src/common/blockset.ts'
 import { formatLsn } from '../src/common/ids.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
-import type { Cluster } from '../src/io/cluster.ts'
+import type { DirectoryCluster } from '../src/io/cluster.ts'
 import { RelationFork } from '../src/io/datadir/segments.ts'
 import { type PageSource, READ_BLOCKS } from '../src/page/pagesource.ts'
 import { buildToastIndex } from '../src/columnar/toastindex.ts'
@@ -33,7 +32,7 @@ export interface BenchTable {
 }
 
 /** Reads catalogs and CLOG now: the cluster must be shut down. */
-export function openTable(cluster: Cluster, name: TableName): BenchTable {
+export function openTable(cluster: DirectoryCluster, name: TableName): BenchTable {
   const database = cluster.databases.find((candidate) => candidate.name === 'postgres')!
   const relations = cluster.relations(database.oid)
   const table = relations.find((relation) => relation.schema === 'bench' && relation.name === name)!
@@ -44,7 +43,7 @@ export function openTable(cluster: Cluster, name: TableName): BenchTable {
   return { name, main, toast: toast && toast.fork.blocks > 0 ? toast : undefined, heapBytes: blocks * BLOCK_SIZE }
 }
 
-function openRelation(cluster: Cluster, relation: Relation, toast: BenchRelation | undefined): BenchRelation {
+function openRelation(cluster: DirectoryCluster, relation: Relation, toast: BenchRelation | undefined): BenchRelation {
   const { database, schema, name, oid, relkind, locator, desc, toastRelId } = relation
   const { path, segments } = cluster.storage(relation)
   const fork = new RelationFork(path, segments)
@@ -70,10 +69,10 @@ export interface ReadPage {
   block: number
 }
 
-/** Reads a range block after block; the page and the object are reused for the next one. */
-export async function* readPages(fork: PageSource, { firstBlock, blockCount }: BlockRange): AsyncIterable<ReadPage> {
+/** Reads block after block; the page and the object are reused for the next one. */
+export async function* readPages(fork: PageSource, blocks: BlockSet): AsyncIterable<ReadPage> {
   const page: ReadPage = { words: new Int32Array(0), base: 0, block: 0 }
-  for (const piece of BlockSet.range(firstBlock, blockCount).pieces(READ_BLOCKS)) {
+  for (const piece of blocks.pieces(READ_BLOCKS)) {
     await fork.prepare(piece)
     for (const block of piece) {
       const bytes = fork.read(block)

@@ -1,5 +1,5 @@
 /** Heap file → Parquet on one thread, every page formed back and compared: a table with its TOAST relation, beside COPY of the table. */
-import type { Compression } from '../src/columnar/transcode.ts'
+import type { Compression } from '../src/columnar/planfile.ts'
 import { benchDataDir, benchSize, benchTables, openBenchCluster, withServer } from './data.ts'
 import { parquetFiles, transcodeTable } from './files.ts'
 import { ResultHash } from './hash.ts'

@@ -1,5 +1,5 @@
 /** The old names of `ltap/io`, for one version: use cases are in `ltap/jobs`, adapters will be what `ltap/io` has. */
-export { Cluster, openCluster, openSnapshot } from './io/cluster.ts'
+export { DirectoryCluster as Cluster, openCluster, openSnapshot } from './io/cluster.ts'
 export { type ControlItems, readControlItems } from './jobs/inspect/controltext.ts'
 export { findTable } from './jobs/inspect/findtable.ts'
 export { type HistoryOptions, type HistoryRow, openHistory, type TableHistory } from './jobs/inspect/tablehistory.ts'

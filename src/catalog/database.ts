@@ -6,7 +6,7 @@ import type { TupleHeader } from '../tuple/header.ts'
 import * as catalogs from './catalogs.ts'
 import type { PgAttribute, PgClass, PgDatabase, PgEnum, PgInherits, PgRange, PgType } from './catalogs.ts'
 import { bootstrapLayouts, CatalogLayout } from './layout.ts'
-import { type CatalogPages, type CatalogToast, type CatalogTuple, type OnDamage, orDamage, scanCatalog } from './scan.ts'
+import { type OpenCatalog, type CatalogToast, type CatalogTuple, type OnDamage, orDamage, scanCatalog } from './scan.ts'
 import { chunksByValue, storedValue } from './toastchunks.ts'
 
 /** Decides row versions at L; xact's Snapshot. */
@@ -21,7 +21,7 @@ export interface CatalogSources {
   /** pg_filenode.map of global/. */
   sharedMap: ReadonlyMap<Oid, number>
   /** The main fork of a relation. `name` is for its error messages. */
-  open(locator: RelFileLocator, name: string): CatalogPages
+  open(locator: RelFileLocator, name: string): OpenCatalog
   /** For attmissingval; no released server gives pg_attribute a TOAST relation, so without it a TOAST pointer there is damage. */
   toast?: CatalogToast
   /** Called for each damage, which is then skipped: rows on a damaged page are not read. Without this function damage throws an error. */
@@ -77,7 +77,7 @@ const STORAGE_KINDS = 'riStm'
 
 /** The rows of pg_database visible at L. */
 export function loadDatabases(sources: CatalogSources): PgDatabase[] {
-  const locator = mappedLocator(sources.sharedMap, catalogs.DATABASE_RELATION_ID, GLOBAL_TABLESPACE, 0)
+  const locator = databaseFork(sources.sharedMap)
   const layout = bootstrapLayouts(sources.major).pgDatabase
   return visibleRows({ ...sources, prefix: 'global.pg_catalog.' }, locator, layout, catalogs.pgDatabaseReader(layout))
 }
@@ -139,6 +139,35 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
   }
 }
 
+/** Every catalog that is read here or by way of {@link DatabaseCatalog}. */
+const CATALOGS_READ: ReadonlySet<Oid> = new Set([
+  catalogs.TYPE_RELATION_ID, catalogs.ATTRIBUTE_RELATION_ID, catalogs.PROCEDURE_RELATION_ID, catalogs.RELATION_RELATION_ID,
+  catalogs.TABLESPACE_RELATION_ID, catalogs.ATTR_DEFAULT_RELATION_ID, catalogs.OPERATOR_RELATION_ID, catalogs.COLLATION_RELATION_ID,
+  catalogs.TS_CONFIG_RELATION_ID, catalogs.ACCESS_METHOD_RELATION_ID, catalogs.DEPEND_RELATION_ID, catalogs.INHERITS_RELATION_ID,
+  catalogs.NAMESPACE_RELATION_ID, catalogs.EXTENSION_RELATION_ID, catalogs.ENUM_RELATION_ID, catalogs.RANGE_RELATION_ID,
+])
+
+/** pg_database. @param map the shared pg_filenode.map */
+export function databaseFork(map: ReadonlyMap<Oid, number>): RelFileLocator {
+  return mappedLocator(map, catalogs.DATABASE_RELATION_ID, GLOBAL_TABLESPACE, 0)
+}
+
+/** pg_class of a database. @param map its pg_filenode.map */
+export function classFork(database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator {
+  return mappedLocator(map, catalogs.RELATION_RELATION_ID, database.tablespace, database.oid)
+}
+
+/** The forks that {@link loadDatabaseCatalog} and what it returns may read, TOAST relations too. Reads pg_class. */
+export function catalogForks(given: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator[] {
+  const sources: Scope = { ...given, prefix: `${database.name}.pg_catalog.` }
+  const classes = loadClasses(sources, database, map, bootstrapLayouts(sources.major).pgClass)
+  const isRead = new Set(CATALOGS_READ)
+  for (const { row } of classes) if (CATALOGS_READ.has(row.oid)) isRead.add(row.toastRelId)
+  const found = classes.flatMap(({ row, locator }) => (locator !== undefined && isRead.has(row.oid) ? [locator] : []))
+  const mapped = [...map].flatMap(([oid, relNumber]) => (isRead.has(oid) ? [{ spcOid: database.tablespace, dbOid: database.oid, relNumber }] : []))
+  return [...found, ...mapped]
+}
+
 /** Two visible versions of one relation there are only where the status of their transactions is lost: the newer one counts. */
 function newestOfEach(classes: ClassVersion[]): ClassVersion[] {
   const newest = new Map<Oid, ClassVersion>()
@@ -153,7 +182,7 @@ function newestOfEach(classes: ClassVersion[]): ClassVersion[] {
 }
 
 function loadClasses(sources: Scope, database: PgDatabase, map: ReadonlyMap<Oid, number>, layout: CatalogLayout): ClassVersion[] {
-  const own = mappedLocator(map, catalogs.RELATION_RELATION_ID, database.tablespace, database.oid)
+  const own = classFork(database, map)
   const readClass = catalogs.pgClassReader(layout, database.encoding)
   return newestOfEach(allRows(sources, own, layout, (tuple) => {
     const row = readClass(tuple)

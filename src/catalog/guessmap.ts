@@ -4,7 +4,7 @@ import {
   ATTRIBUTE_RELATION_ID, DATABASE_RELATION_ID, pgAttributeReader, pgClassReader, pgDatabaseReader, pgTypeReader, RELATION_RELATION_ID, TYPE_RELATION_ID,
 } from './catalogs.ts'
 import { bootstrapLayouts, type CatalogLayout } from './layout.ts'
-import { type CatalogPages, type CatalogScan, type CatalogTuple, orDamage, scanCatalog } from './scan.ts'
+import { type OpenCatalog, type CatalogScan, type CatalogTuple, orDamage, scanCatalog } from './scan.ts'
 
 /** A catalog that only pg_filenode.map leads to, and a row that it always has and no other relation. */
 interface Signature {
@@ -43,7 +43,7 @@ function isNamed(row: { oid: Oid; name: string }, oid: Oid, name: string): boole
  * several have them. The others keep their oid if there is such a file.
  * @param relNumbers of the directory's main forks
  */
-export function guessRelationMap(major: PgMajor, shared: boolean, relNumbers: Iterable<number>, open: (relNumber: number) => CatalogPages): Map<Oid, number> {
+export function guessRelationMap(major: PgMajor, shared: boolean, relNumbers: Iterable<number>, open: (relNumber: number) => OpenCatalog): Map<Oid, number> {
   const all = [...relNumbers].sort((a, b) => a - b)
   const map = new Map(all.filter((relNumber) => relNumber < FIRST_NORMAL_OBJECT_ID).map((relNumber) => [relNumber, relNumber]))
   for (const { oid, layout, is } of signatures(major, shared)) {
@@ -59,7 +59,7 @@ const FIRST_NORMAL_OBJECT_ID = 16384
 const MORE_ATTRIBUTES = 8
 
 /** False, too, for a file that cannot be opened. */
-function hasRow(open: () => CatalogPages, layout: CatalogLayout, is: (tuple: CatalogTuple) => boolean): boolean {
+function hasRow(open: () => OpenCatalog, layout: CatalogLayout, is: (tuple: CatalogTuple) => boolean): boolean {
   let found = false
   const source = orDamage(() => {}, open)
   if (source === undefined) return false

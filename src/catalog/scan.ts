@@ -122,7 +122,7 @@ export class CatalogTuple {
 }
 
 /** The main fork of a catalog. */
-export interface CatalogPages {
+export interface OpenCatalog {
   /** For error messages: `shop.pg_catalog.pg_class`. */
   name: string
   /** All blocks are prepared, or at hand. */
@@ -132,7 +132,7 @@ export interface CatalogPages {
 }
 
 export interface CatalogScan {
-  source: CatalogPages
+  source: OpenCatalog
   layout: CatalogLayout
   /** Which row versions to deform. */
   wanted: (header: TupleHeader) => boolean

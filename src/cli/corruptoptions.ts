@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
-import type { ClusterOptions } from '../io/cluster.ts'
+import type { DirectoryOptions } from '../io/cluster.ts'
 import { counted } from './count.ts'
 import type { Output } from './output.ts'
 
@@ -26,7 +26,7 @@ export function addUnknownOption(command: Command): Command {
     .choices(['hide', 'show']).default('hide'))
 }
 
-export function clusterOptionsOf({ onCorrupt, unknownTransactions, major }: CorruptOptions): ClusterOptions {
+export function clusterOptionsOf({ onCorrupt, unknownTransactions, major }: CorruptOptions): DirectoryOptions {
   return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
 }
 

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
-import type { Compression } from '../columnar/transcode.ts'
+import type { Compression } from '../columnar/planfile.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { transcodeLake } from '../jobs/transcodelake.ts'

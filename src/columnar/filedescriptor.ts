@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { checkTupleDesc } from '../catalog/checkdesc.ts'
 import { TUPLE_DESC, type TupleDesc } from '../catalog/tupledesc.ts'
+import { type BlockRun, BlockSet } from '../common/blockset.ts'
 import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
@@ -51,9 +52,8 @@ export interface FileDescriptor extends ClusterDescriptor {
   format: number
   blockSize: number
   relation: RelationDescriptor
-  /** First block of this file, and how many blocks it holds. */
-  firstBlock: number
-  blockCount: number
+  /** The blocks that the file has rows of. */
+  blocks: BlockSet
   /** Most frequent display scale per numeric attribute. */
   displayScales: Readonly<Record<number, number>>
   /** Most frequent pd_flags. */
@@ -88,9 +88,21 @@ const ENTRY: Persisted = { code: 'lake.footer', name: `the '${DESCRIPTOR_KEY}' e
  */
 const CRC_MEMBER = /^\{"crc32c":"([0-9a-f]{8})",/
 
-export function encodeFileDescriptor(descriptor: FileDescriptor): string {
-  const text = JSON.stringify(descriptor)
+/** @throws UnsupportedError lake.blocks: see {@link fileRange} */
+export function encodeFileDescriptor({ blocks, displayScales, pageFlags, ...head }: FileDescriptor): string {
+  const { first: firstBlock, count: blockCount } = fileRange(blocks)
+  const text = JSON.stringify({ ...head, firstBlock, blockCount, displayScales, pageFlags })
   return `{"crc32c":"${checksumOf(text)}",${text.slice(1)}`
+}
+
+/**
+ * What a file of format 1 can say of its blocks: one run. The empty set is the run of no blocks from 0 on.
+ * @throws UnsupportedError lake.blocks for blocks with a gap between them
+ */
+export function fileRange(blocks: BlockSet): BlockRun {
+  const range = blocks.size === 0 ? { first: 0, count: 0 } : blocks.asRange()
+  if (range !== undefined) return range
+  throw new UnsupportedError('lake.blocks', `a file of format ${FORMAT_VERSION} holds one run of blocks, not ${blocks.runs.length}: make a file of each`)
 }
 
 function checksumOf(text: string): string {
@@ -108,9 +120,11 @@ export function parseFileDescriptor(entry: string | undefined): FileDescriptor {
   if (crc?.[1] !== checksumOf(json)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not what was written`)
   const found = parseJson(json, ENTRY)
   refuseNewer(found)
-  const descriptor: FileDescriptor = validate(DESCRIPTOR, found, ENTRY)
-  checkDescriptor(descriptor)
-  return descriptor
+  const { firstBlock, blockCount: count, ...head } = validate(DESCRIPTOR, found, ENTRY)
+  const end = firstBlock + count
+  if (end > head.relation.blocks) throw faulty(ENTRY, 'blockCount', `is ${count} from block ${firstBlock} on, but the relation has ${head.relation.blocks}`)
+  checkDescriptor(head)
+  return { ...head, blocks: BlockSet.range(firstBlock, count) }
 }
 
 const newer = v.object({ format: integer(FORMAT_VERSION + 1, Number.MAX_SAFE_INTEGER) })
@@ -123,9 +137,7 @@ function refuseNewer(found: unknown): void {
 }
 
 /** Members that must fit each other. */
-function checkDescriptor({ relation, firstBlock, blockCount: count, displayScales }: FileDescriptor): void {
-  const end = firstBlock + count
-  if (end > relation.blocks) throw faulty(ENTRY, 'blockCount', `is ${count} from block ${firstBlock} on, but the relation has ${relation.blocks}`)
+function checkDescriptor({ relation, displayScales }: Pick<FileDescriptor, 'relation' | 'displayScales'>): void {
   const fault = checkTupleDesc(relation.desc)
   if (fault) throw faulty(ENTRY, `relation.desc.${fault.path}`, fault.problem)
   checkOverflow(relation)

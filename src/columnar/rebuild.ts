@@ -1,5 +1,6 @@
 import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError, isPositioned } from '../common/errors.ts'
+import type { BlockNumber } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { ParseError } from '../datum/codec.ts'
 import type { StructVector, Vector } from '../vector/vector.ts'
@@ -13,7 +14,7 @@ import type { LakeField } from '../parquet/lakefield.ts'
 import { type ParquetReader, type ParquetSource, readParquet } from '../parquet/parquetreader.ts'
 import { PhysicalColumns } from './physical.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
-import { worthGenerating } from './transcode.ts'
+import { worthGenerating } from './planfile.ts'
 
 /** Takes one rebuilt page; `page` is reused for the next one. `firstRow` is the position in the file of the page's first row. */
 export type PageSink = (block: number, page: Uint8Array, form: PageForm, firstRow: number) => void
@@ -44,17 +45,16 @@ export class PageRebuilder {
    * pages as they were. Each page's CRC is checked against the one stored when it was read.
    */
   rebuild(sink: PageSink): void {
-    const { firstBlock, blockCount } = this.descriptor
-    let next = firstBlock
+    const { blocks } = this.descriptor
+    const order = blocks[Symbol.iterator]()
+    let done = 0
     let firstRow = 0
     for (let group = 0; group < this.reader.rowGroups; group++) {
       const { columns, rows } = this.reader.readRowGroup(group, (field, others) => this.isFormedFrom(field, others))
-      next = this.rebuildRowGroup(new Batch(this.schema, columns), next, firstRow, sink)
+      done += this.rebuildRowGroup(new Batch(this.schema, columns), order, firstRow, sink)
       firstRow += rows
     }
-    if (next !== firstBlock + blockCount) {
-      throw new CorruptionError('lake.blocks', `${next - firstBlock} blocks in a file of ${blockCount}`)
-    }
+    if (done !== blocks.size) throw new CorruptionError('lake.blocks', `${done} blocks in a file of ${blocks.size}`)
   }
 
   /** A value whose stored bytes are in the raw lane is not needed to form its tuple. */
@@ -68,19 +68,19 @@ export class PageRebuilder {
     }
   }
 
-  private rebuildRowGroup(batch: Batch, firstBlock: number, firstRow: number, sink: PageSink): number {
-    const former = new PageFormer(batch, worthGenerating(this.descriptor.blockCount))
+  /** @param order the blocks that must follow @returns how many pages it has */
+  private rebuildRowGroup(batch: Batch, order: Iterator<BlockNumber>, firstRow: number, sink: PageSink): number {
+    const former = new PageFormer(batch, worthGenerating(this.descriptor.blocks.size))
     const page = newPageBuffer()
     const { block } = batch.physical
-    let expected = firstBlock
+    let done = 0
     for (let first = 0; first < batch.rows; ) {
       const number = block.words[first * 2]!
       let end = first + 1
       while (end < batch.rows && block.words[end * 2] === number) end++
-      if (number !== expected) throw new CorruptionError('lake.blocks', `block ${number} where ${expected} must follow`)
-      if (number >= this.descriptor.firstBlock + this.descriptor.blockCount) {
-        throw new CorruptionError('lake.blocks', `block ${number} in a file that ends before it`)
-      }
+      const next = order.next()
+      if (next.done === true) throw new CorruptionError('lake.blocks', `block ${number} in a file that ends before it`)
+      if (number !== next.value) throw new CorruptionError('lake.blocks', `block ${number} where ${next.value} must follow`)
       try {
         const form = former.form(first, end, number, page)
         this.checkCrc(batch, first, page.bytes)
@@ -90,9 +90,9 @@ export class PageRebuilder {
         throw asCorruption(error, number)
       }
       first = end
-      expected++
+      done++
     }
-    return expected
+    return done
   }
 
   private checkCrc(batch: Batch, first: number, page: Uint8Array): void {
@@ -133,15 +133,16 @@ const CLAIM_BLOCKS_MAX = 12288
  */
 export function rebuildPages(parquet: Uint8Array): Uint8Array {
   const rebuilder = new PageRebuilder(parquet)
-  const { firstBlock, blockCount } = rebuilder.descriptor
+  const { blocks } = rebuilder.descriptor
   // The descriptor's count is only a claim until as many pages are there.
-  let pages = new Uint8Array(Math.min(blockCount, CLAIM_BLOCKS_MAX) * BLOCK_SIZE)
-  rebuilder.rebuild((block, page) => {
-    const at = (block - firstBlock) * BLOCK_SIZE
-    if (at + BLOCK_SIZE > pages.length) pages = grown(pages, blockCount * BLOCK_SIZE)
+  let pages = new Uint8Array(Math.min(blocks.size, CLAIM_BLOCKS_MAX) * BLOCK_SIZE)
+  let at = 0
+  rebuilder.rebuild((_, page) => {
+    if (at + BLOCK_SIZE > pages.length) pages = grown(pages, blocks.size * BLOCK_SIZE)
     pages.set(page, at)
+    at += BLOCK_SIZE
   })
-  return pages.subarray(0, blockCount * BLOCK_SIZE)
+  return pages.subarray(0, at)
 }
 
 function grown(pages: Uint8Array<ArrayBuffer>, max: number): Uint8Array<ArrayBuffer> {

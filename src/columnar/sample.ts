@@ -1,4 +1,5 @@
 import { BytesVector, type Vector, WordVector } from '../vector/vector.ts'
+import { BlockSet } from '../common/blockset.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { canonicalPage, newPageBuffer } from '../page/canonical.ts'
 import { checkPageHeader, isZeroPage, PD_FLAGS } from '../page/header.ts'
@@ -25,10 +26,10 @@ const SAMPLE_BLOCKS_MAX = 24
 /** A dictionary pays where values repeat this often: measured on keys of 10,000 and 25,000 values in 100,000 rows. */
 const DICTIONARY_PAYS = 8
 
-/** Blocks worth looking at: evenly spread, the same for the same range. */
-export function sampleBlocks(firstBlock: number, blockCount: number): number[] {
-  const count = Math.min(SAMPLE_BLOCKS_MAX, Math.ceil(blockCount / 8))
-  return Array.from({ length: count }, (_, i) => firstBlock + Math.floor((i * blockCount) / count))
+/** Blocks worth looking at: evenly spread, the same for the same set. */
+export function sampleBlocks(blocks: BlockSet): BlockSet {
+  const count = Math.min(SAMPLE_BLOCKS_MAX, Math.ceil(blocks.size / 8))
+  return BlockSet.of(Array.from({ length: count }, (_, i) => blocks.at(Math.floor((i * blocks.size) / count))))
 }
 
 /** No row is visible and none is live: a sample then neither hides rows nor reads out-of-line values. */

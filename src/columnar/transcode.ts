@@ -1,127 +1,81 @@
+import { BlockSet } from '../common/blockset.ts'
 import { assert } from '../common/errors.ts'
-import { BLOCK_SIZE } from '../common/rel.ts'
-import { newVector } from '../vector/columntype.ts'
-import type { Vector, WordVector } from '../vector/vector.ts'
+import { MemoryPages, type PageSource, READ_BLOCKS } from '../page/pagesource.ts'
+import { encodeParquet, ParquetEncoder, type RowGroupInput } from '../parquet/parquetwriter.ts'
+import { encodeHidden } from './encodehidden.ts'
+import type { ClusterDescriptor, RelationDescriptor } from './filedescriptor.ts'
 import type { LaneCounts } from './lanes.ts'
-import type { LakeField } from '../parquet/lakefield.ts'
-import {
-  type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext,
-} from './filedescriptor.ts'
 import { type DamagedPage, PageTranscoder, type PageTranscoderOptions } from './pagetranscoder.ts'
-import { encodeParquet, type ParquetOptions } from '../parquet/parquetwriter.ts'
-import { sampleBlocks, samplePages } from './sample.ts'
-import { relationSchema, type RelationSchema } from './schema.ts'
-
-/** A row group is full at this many rows or bytes of values, at the next page border. Whoever reads one holds it several times over. */
-const ROW_GROUP_ROWS = 131_072
-const ROW_GROUP_BYTES = 24 << 20
-
-/** Iceberg's reserved id of a position delete's `pos`. */
-const HIDDEN_FIELD: LakeField = { name: 'pos', id: 2147483545, type: { kind: 'long' } }
-
-/** Compiling code for a TupleDesc takes about as long as interpreting this many pages. */
-const GENERATE_BLOCKS_MIN = 64
-
-export function worthGenerating(blocks: number): boolean {
-  return blocks >= GENERATE_BLOCKS_MIN
-}
-
-export type Compression = ParquetOptions['compression']
-
-/** What a file is made of, before any of its pages is read. */
-export interface TranscodePlan {
-  descriptor: FileDescriptor
-  schema: RelationSchema
-  parquet: ParquetOptions
-}
-
-/** Blocks [firstBlock, firstBlock + blockCount) of one relation. */
-export interface BlockRange {
-  firstBlock: number
-  blockCount: number
-}
-
-/**
- * Files are cut so that a relation of some size feeds several workers, and so that none is tiny or huge. The cut depends on
- * the relation alone: any number of workers writes the same lake.
- */
-const FILES_WANTED = 8
-const FILE_BLOCKS_MIN = 4096
-const FILE_BLOCKS_MAX = 12288
-
-/** The files of a relation of so many blocks: at least one, so that a relation without blocks has its schema in the lake. */
-export function fileRanges(blocks: number): BlockRange[] {
-  const size = Math.min(FILE_BLOCKS_MAX, Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED)))
-  const count = Math.max(1, Math.ceil(blocks / size))
-  return Array.from({ length: count }, (_, i) => ({ firstBlock: i * size, blockCount: Math.min(size, blocks - i * size) }))
-}
-
-/** Reads a page for the sample: 8-byte aligned memory that begins with it. */
-export type ReadSample = (block: number) => Uint8Array
-
-/** Looks at some pages of the range, then fixes schema, encodings and footer of the file. */
-export function planFile(
-  cluster: ClusterDescriptor, relation: RelationDescriptor, range: BlockRange, compression: Compression, readSample: ReadSample,
-): TranscodePlan {
-  const base = { ...cluster, relation }
-  const context = schemaContext({ ...base, displayScales: {}, pageFlags: 0 })
-  const { displayScales, pageFlags, highCardinality } = samplePages(context, samples(range, readSample), ROW_GROUP_ROWS)
-  const descriptor: FileDescriptor = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, ...base, ...range, displayScales, pageFlags }
-  const parquet: ParquetOptions = {
-    compression,
-    metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) },
-    dictionary: (column) => !highCardinality.has(column),
-  }
-  return { descriptor, schema: relationSchema(schemaContext(descriptor)), parquet }
-}
-
-function* samples({ firstBlock, blockCount }: BlockRange, readSample: ReadSample): Iterable<{ words: Int32Array; base: number; block: number }> {
-  for (const block of sampleBlocks(firstBlock, blockCount)) {
-    const page = readSample(block)
-    yield { words: new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4), base: 0, block }
-  }
-}
-
-/** True when the transcoder holds enough for a row group: ask between pages. */
-export function rowGroupIsFull(transcoder: PageTranscoder): boolean {
-  return transcoder.rows >= ROW_GROUP_ROWS || transcoder.dataBytes() >= ROW_GROUP_BYTES
-}
-
-/** The list of hidden rows of a file: positions of the rows that no reader may see at L, ascending. Undefined without such rows. */
-export function encodeHidden(hidden: readonly number[], compression: Compression): Uint8Array | undefined {
-  if (hidden.length === 0) return undefined
-  const positions = newVector(HIDDEN_FIELD.type) as WordVector
-  positions.reserve(hidden.length)
-  for (const position of hidden) positions.push2(position | 0, Math.floor(position / 4294967296))
-  const groups = [{ columns: [positions as Vector], rows: hidden.length }]
-  return encodeParquet([HIDDEN_FIELD], { compression, metadata: {}, dictionary: () => false }, groups)
-}
+import { type Compression, pageWords, planFile, planPrepared, rowGroupIsFull, worthGenerating } from './planfile.ts'
+import { toastPointers } from './toastpointers.ts'
 
 export interface TranscodeOptions extends PageTranscoderOptions {
   cluster: ClusterDescriptor
   compression: Compression
 }
 
-export interface TranscodedFile {
-  /** The Parquet file. */
-  parquet: Uint8Array
+/** A file that was written. */
+export interface WrittenFile {
   /** A Parquet file of the positions of hidden rows; undefined if all rows are visible. */
   hidden: Uint8Array | undefined
+  hiddenRows: number
   rows: number
   lanes: LaneCounts
   damaged: readonly DamagedPage[]
 }
 
+export interface TranscodedFile extends WrittenFile {
+  /** The Parquet file. */
+  parquet: Uint8Array
+}
+
+/** No file was written: begin again, for all files of the relation, with these attnums in the descriptor's `overflow`. */
+export interface WantedOverflow {
+  wanted: readonly number[]
+}
+
 /**
- * Pages → one Parquet file, each page proven to form back. Pure: same pages and options, same bytes.
- * @param relation `blocks` is the whole relation's length
+ * Pages → one Parquet file, each page proven to form back. Same pages and options, same bytes. At most 1 MiB of pages is prepared together, and
+ * three row groups are in memory.
+ * @param relation `blocks` is the whole relation's length; its `overflow` is that of all its files
+ * @param pages the relation's main fork @param blocks those that go into this file
+ * @param deliver takes the file's bytes in order; it is awaited
+ * @throws CorruptionError with block, offset and attribute, unless options.onCorrupt is 'carry'; UnsupportedError lake.blocks
+ */
+export async function transcodeFile(
+  relation: RelationDescriptor, pages: PageSource, blocks: BlockSet, options: TranscodeOptions, deliver: (bytes: Uint8Array) => void | Promise<void>,
+): Promise<WrittenFile | WantedOverflow> {
+  const plan = await planFile(options.cluster, relation, blocks, options.compression, pages)
+  const transcoder = new PageTranscoder(plan.schema, { generate: worthGenerating(blocks.size), ...options })
+  const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, deliver)
+  let rows = 0
+  try {
+    for (const step of steps(pages, blocks, transcoder, options)) {
+      if ('prepare' in step) await pages.prepare(step.prepare)
+      else if ('toastOf' in step) await options.toast!.prepare!(toastPointers(step.toastOf, relation.desc.attributes))
+      else {
+        await encoder.rowGroup(step.columns, step.rows)
+        rows += step.rows
+      }
+    }
+    if (transcoder.wanted.size === 0) await encoder.finish()
+    else await encoder.abort()
+  } catch (error) {
+    await encoder.abort()
+    throw error
+  }
+  return resultOf(transcoder, rows, options)
+}
+
+/**
+ * {@link transcodeFile} of pages in memory, into memory, at once.
  * @param pages blocks 0.. of the relation, 8192 bytes each, end to end
- * @throws CorruptionError with block, offset and attribute, unless options.onCorrupt is 'carry'
+ * @throws as transcodeFile
  */
 export function transcodePages(relation: RelationDescriptor, pages: Uint8Array, options: TranscodeOptions): TranscodedFile {
-  const aligned = (pages.byteOffset & 7) === 0 ? pages : pages.slice()
+  const source = new MemoryPages(pages)
   for (let descriptor = relation; ; ) {
-    const result = transcodeAligned(descriptor, aligned, options)
+    const result = transcodeMemory(descriptor, source, options)
     if ('parquet' in result) return result
     descriptor = withOverflow(descriptor, result.wanted)
   }
@@ -135,26 +89,44 @@ export function withOverflow(relation: RelationDescriptor, wanted: Iterable<numb
   return { ...relation, overflow }
 }
 
-function transcodeAligned(
-  relation: RelationDescriptor, pages: Uint8Array, options: TranscodeOptions,
-): TranscodedFile | Pick<PageTranscoder, 'wanted'> {
-  const words = new Int32Array(pages.buffer, pages.byteOffset, pages.length >> 2)
-  const range = { firstBlock: 0, blockCount: Math.floor(pages.length / BLOCK_SIZE) }
-  const page = (block: number): Uint8Array => pages.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)
-  const plan = planFile(options.cluster, relation, range, options.compression, page)
+function transcodeMemory(relation: RelationDescriptor, pages: MemoryPages, options: TranscodeOptions): TranscodedFile | WantedOverflow {
+  const blocks = BlockSet.range(0, pages.blocks)
+  const plan = planPrepared(options.cluster, relation, blocks, options.compression, pages)
   const transcoder = new PageTranscoder(plan.schema, options)
   let rows = 0
-  function* rowGroups(): Iterable<{ rows: number; columns: Vector[] }> {
-    for (let block = 0; block < range.blockCount; block++) {
-      transcoder.add(words, (block * BLOCK_SIZE) / 4, block)
-      if (!rowGroupIsFull(transcoder) && block + 1 < range.blockCount) continue
-      const group = transcoder.takeRowGroup()
-      if (transcoder.wanted.size > 0) continue
-      rows += group.rows
-      yield { rows: group.rows, columns: group.vectors }
+  function* rowGroups(): Iterable<RowGroupInput> {
+    for (const step of steps(pages, blocks, transcoder, {})) {
+      if (!('columns' in step)) continue
+      rows += step.rows
+      yield step
     }
   }
   const parquet = encodeParquet(plan.schema.fields, plan.parquet, rowGroups())
-  const { hidden, counts: lanes, damaged, wanted } = transcoder
-  return wanted.size > 0 ? { wanted } : { parquet, hidden: encodeHidden(hidden, options.compression), rows, lanes, damaged }
+  const result = resultOf(transcoder, rows, options)
+  return 'wanted' in result ? result : { parquet, ...result }
+}
+
+/** Before the loop goes on: these blocks are to be prepared, or the out-of-line values of this page, or a row group is to be written. */
+type Step = { prepare: BlockSet } | { toastOf: Uint8Array } | RowGroupInput
+
+/** The loop of transcoding: pages in, row groups out. None once an `_overflow` child is wanted: the rest only says which. */
+function* steps(pages: PageSource, blocks: BlockSet, transcoder: PageTranscoder, { toast }: Pick<Partial<TranscodeOptions>, 'toast'>): Generator<Step> {
+  let left = blocks.size
+  for (const piece of blocks.pieces(READ_BLOCKS)) {
+    yield { prepare: piece }
+    for (const block of piece) {
+      const page = pages.read(block)
+      if (toast?.prepare) yield { toastOf: page }
+      transcoder.add(pageWords(page), 0, block)
+      if (--left > 0 && !rowGroupIsFull(transcoder)) continue
+      const { vectors: columns, rows } = transcoder.takeRowGroup()
+      if (transcoder.wanted.size === 0) yield { columns, rows }
+      transcoder.release()
+    }
+  }
+}
+
+function resultOf({ wanted, hidden, counts: lanes, damaged }: PageTranscoder, rows: number, { compression }: TranscodeOptions): WrittenFile | WantedOverflow {
+  if (wanted.size > 0) return { wanted: [...wanted] }
+  return { hidden: encodeHidden(hidden, compression), hiddenRows: hidden.length, rows, lanes, damaged }
 }

@@ -45,6 +45,11 @@ export class BlockSet implements Iterable<BlockNumber> {
     return BlockSet.merge(sorted.map((first) => ({ first, count: 1 })))
   }
 
+  /** In any order; they may overlap. */
+  static ofRuns(runs: Iterable<BlockRun>): BlockSet {
+    return BlockSet.merge([...runs].filter(({ count }) => count > 0).sort((a, b) => a.first - b.first))
+  }
+
   /** @param runs by `first`; they may overlap */
   private static merge(runs: readonly BlockRun[]): BlockSet {
     const merged: { first: BlockNumber; count: number }[] = []
@@ -59,6 +64,19 @@ export class BlockSet implements Iterable<BlockNumber> {
 
   has(block: BlockNumber): boolean {
     return this.indexOf(block) >= 0
+  }
+
+  /** The block that so many others of the set are before. */
+  at(index: number): BlockNumber {
+    let low = 0
+    let high = this.runs.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1
+      if (this.starts[middle]! <= index) low = middle
+      else high = middle - 1
+    }
+    assert(index >= 0 && index < this.size, `block number ${index} of a set of ${this.size}`)
+    return this.runs[low]!.first + index - this.starts[low]!
   }
 
   /** How many blocks of the set are before `block`; -1 if it is not in the set. */

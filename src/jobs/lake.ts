@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import type { FileDescriptor } from '../columnar/filedescriptor.ts'
+import { type FileDescriptor, fileRange } from '../columnar/filedescriptor.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
-import type { Cluster } from '../io/cluster.ts'
+import type { DirectoryCluster } from '../io/cluster.ts'
 import { readIfThere } from '../io/disk/files.ts'
 import { refuseScheme } from '../io/disk/localpath.ts'
 
@@ -41,7 +41,8 @@ export function expectedFile({ systemIdentifier, lsn }: Manifest, relation: Lake
 
 /** Files are easily swapped, and each is whole in itself. @throws CorruptionError lake.other-file */
 export function checkFileDescriptor(descriptor: FileDescriptor, expected: ExpectedFile): void {
-  const { systemIdentifier, lsn, relation, firstBlock, blockCount } = descriptor
+  const { systemIdentifier, lsn, relation } = descriptor
+  const { first: firstBlock, count: blockCount } = fileRange(descriptor.blocks)
   const { spcOid, dbOid, relNumber, blocks } = relation
   const found: ExpectedFile = { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks, firstBlock, blockCount }
   for (const key of Object.keys(expected) as (keyof ExpectedFile)[]) {
@@ -52,7 +53,7 @@ export function checkFileDescriptor(descriptor: FileDescriptor, expected: Expect
 }
 
 /** @throws EnvironmentError lake.other-cluster, lake.other-lsn unless the lake was read from this cluster in this state */
-export function checkSameState(manifest: Manifest, cluster: Pick<Cluster, 'systemIdentifier'>, lsn: string): void {
+export function checkSameState(manifest: Manifest, cluster: Pick<DirectoryCluster, 'systemIdentifier'>, lsn: string): void {
   if (String(cluster.systemIdentifier) !== manifest.systemIdentifier) {
     const reason = `the data directory has system identifier ${cluster.systemIdentifier}, the lake ${manifest.systemIdentifier}`
     throw new EnvironmentError('lake.other-cluster', reason)

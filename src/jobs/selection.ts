@@ -3,7 +3,7 @@ import { noTableHint, quotedTableName, tablesNamed } from '../catalog/tablename.
 import { EnvironmentError } from '../common/errors.ts'
 import type { Oid } from '../common/ids.ts'
 import type { NotRead } from '../lake/notread.ts'
-import type { Cluster } from '../io/cluster.ts'
+import type { DirectoryCluster } from '../io/cluster.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
 import { secretReason } from './secrets.ts'
 
@@ -40,10 +40,10 @@ export class Selection {
   readonly notRead: readonly NotRead[]
   /** All databases and all tables were asked for: what is not selected is in `notRead`. */
   readonly complete: boolean
-  private readonly cluster: Cluster
+  private readonly cluster: DirectoryCluster
   private readonly chosen: { relations: ReadonlyMap<Oid, ReadonlySet<number>>; parents: ReadonlyMap<Oid, ReadonlySet<number>> }
 
-  constructor(cluster: Cluster, databases: readonly Oid[], { relations, parents, notRead }: Candidates, complete: boolean) {
+  constructor(cluster: DirectoryCluster, databases: readonly Oid[], { relations, parents, notRead }: Candidates, complete: boolean) {
     this.cluster = cluster
     this.databases = databases
     this.notRead = notRead
@@ -65,7 +65,7 @@ export class Selection {
 }
 
 /** @throws EnvironmentError selection.* for names that the cluster does not have */
-export function selectRelations(cluster: Cluster, filter: RelationFilter = { databases: [], tables: [] }): Selection {
+export function selectRelations(cluster: DirectoryCluster, filter: RelationFilter = { databases: [], tables: [] }): Selection {
   const { databases, tables, exclude = [], excludeSecrets = false } = filter
   for (const name of databases) {
     if (!cluster.databases.some((database) => database.name === name)) {
@@ -81,7 +81,7 @@ export function selectRelations(cluster: Cluster, filter: RelationFilter = { dat
   return new Selection(cluster, oids, tables.length === 0 ? all : selectTables(all, tables), complete)
 }
 
-function candidatesOf(cluster: Cluster, oids: readonly Oid[]): Candidates {
+function candidatesOf(cluster: DirectoryCluster, oids: readonly Oid[]): Candidates {
   const found: Candidates = { relations: [], parents: [], notRead: [] }
   const notRead: { methods: NotRead[]; foreign: NotRead[]; damaged: NotRead[] } = { methods: [], foreign: [], damaged: [] }
   for (const oid of oids) {
@@ -111,7 +111,7 @@ function otherMethod({ reason, ...relation }: NonHeapRelation): NotRead {
   return notRead(relation, 'access-method', reason)
 }
 
-function damagedCatalog(cluster: Cluster, { error, locator, ...relation }: DamagedRelation): NotRead {
+function damagedCatalog(cluster: DirectoryCluster, { error, locator, ...relation }: DamagedRelation): NotRead {
   const advice = locator === undefined ? '' : `; its rows are in ${cluster.relativePath({ locator })}: ltap inspect file with --columns reads them`
   return notRead(relation, 'damaged', `${error.message}${advice}`)
 }

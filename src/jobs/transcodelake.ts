@@ -6,8 +6,10 @@ import type { TupleDesc } from '../catalog/tupledesc.ts'
 import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext } from '../columnar/filedescriptor.ts'
 import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { relationSchema } from '../columnar/schema.ts'
-import { type BlockRange, type Compression, fileRanges, withOverflow } from '../columnar/transcode.ts'
+import { type Compression, fileSets } from '../columnar/planfile.ts'
+import { type WantedOverflow, withOverflow } from '../columnar/transcode.ts'
 import { forEachAtMost } from '../common/atonce.ts'
+import type { BlockSet } from '../common/blockset.ts'
 import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 import { formatLsn, type Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
@@ -20,7 +22,7 @@ import { formatManifest } from '../lake/manifestjson.ts'
 import { type NotRead, notReadText } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
 import type { UnknownTransactions } from '../xact/snapshot.ts'
-import { type Cluster, type ClusterOptions, openCluster, type RelationStorage } from '../io/cluster.ts'
+import { type DirectoryCluster, type DirectoryOptions, openCluster, type RelationStorage } from '../io/cluster.ts'
 import { fileError } from '../io/disk/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
@@ -30,7 +32,7 @@ import { stopIfEnding } from '../io/process/interruption.ts'
 import { Pool, type Workers } from './pool.ts'
 import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
-import type { ForkFiles, TranscodeResult, TranscodeTask, WantedOverflow } from './tasks/transcodetask.ts'
+import type { ForkFiles, TranscodeResult, TranscodeTask } from './tasks/transcodetask.ts'
 import { keepThreadPoolAwake } from '../io/process/threadpool.ts'
 import { UnfinishedLake } from './unfinishedlake.ts'
 import { LTAP_VERSION } from './version.ts'
@@ -48,7 +50,7 @@ export interface TranscodeLakeOptions {
   compression: Compression
   profile: TypeProfile
   /**
-   * On damage: throw an error, or carry the damaged bytes and continue; see {@link ClusterOptions}.
+   * On damage: throw an error, or carry the damaged bytes and continue; see {@link DirectoryOptions}.
    */
   onCorrupt: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
@@ -83,7 +85,7 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   }
 }
 
-function clusterOptions({ onCorrupt, unknownTransactions = 'hide', major }: TranscodeLakeOptions): ClusterOptions {
+function clusterOptions({ onCorrupt, unknownTransactions = 'hide', major }: TranscodeLakeOptions): DirectoryOptions {
   return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
 }
 
@@ -136,7 +138,7 @@ interface DatabasePlan {
 }
 
 class TranscodeJob {
-  private readonly cluster: Cluster
+  private readonly cluster: DirectoryCluster
   private readonly options: TranscodeLakeOptions
   private readonly descriptor: ClusterDescriptor
   private readonly pool: Pool
@@ -148,7 +150,7 @@ class TranscodeJob {
   private doneBytes = 0
   private totalBytes = 0
 
-  constructor(cluster: Cluster, options: TranscodeLakeOptions) {
+  constructor(cluster: DirectoryCluster, options: TranscodeLakeOptions) {
     this.cluster = cluster
     this.options = options
     this.selection = selectRelations(cluster, options.filter)
@@ -280,11 +282,11 @@ class TranscodeJob {
   private async files(
     relation: Relation, first: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'],
   ): Promise<{ descriptor: RelationDescriptor; files: TranscodeResult[] }> {
-    const ranges = fileRanges(first.blocks)
+    const sets = fileSets(first.blocks)
     for (let descriptor = first; ; ) {
-      const results = new Array<TranscodeResult | WantedOverflow>(ranges.length)
-      await forEachAtMost(this.pool.workers + 1, ranges.entries(), async ([i, range]) => {
-        results[i] = await this.file(relation, descriptor, fork, toast, range)
+      const results = new Array<TranscodeResult | WantedOverflow>(sets.length)
+      await forEachAtMost(this.pool.workers + 1, sets.entries(), async ([i, blocks]) => {
+        results[i] = await this.file(relation, descriptor, fork, toast, blocks)
       })
       const files = results.flatMap((result) => ('file' in result ? [result] : []))
       if (files.length === results.length) return { descriptor, files }
@@ -294,16 +296,17 @@ class TranscodeJob {
   }
 
   private async file(
-    relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], range: BlockRange,
+    relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], blocks: BlockSet,
   ): Promise<TranscodeResult | WantedOverflow> {
     const folder = relationFolder(descriptor)
     const { lake, compression, onCorrupt } = this.options
+    const firstBlock = blocks.runs[0]?.first ?? 0
     const result = await this.pool.run('transcode', {
-      snapshot: this.snapshot, fork, range, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt, lake,
-      path: `${folder}/${dataFileName(range.firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(range.firstBlock)}`, toast,
+      snapshot: this.snapshot, fork, blocks: blocks.runs, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt,
+      lake, path: `${folder}/${dataFileName(firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(firstBlock)}`, toast,
     })
     if ('losses' in result) for (const loss of result.losses) this.losses.add(loss)
-    this.doneBytes += range.blockCount * BLOCK_SIZE
+    this.doneBytes += blocks.size * BLOCK_SIZE
     this.options.onProgress?.(this.doneBytes, this.totalBytes, lakeRelationName(descriptor))
     return result
   }

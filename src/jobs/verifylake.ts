@@ -9,7 +9,7 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
 import { type NotShown, valuesNotShown } from '../lake/notshown.ts'
-import { type Cluster, type ClusterOptions, openCluster } from '../io/cluster.ts'
+import { type DirectoryCluster, type DirectoryOptions, openCluster } from '../io/cluster.ts'
 import { fileError } from '../io/disk/files.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
 import type { OnProgress } from './jobprogress.ts'
@@ -86,7 +86,7 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
 }
 
 /** A lake that was read from a damaged data directory is compared with it as it was read. */
-function readAs({ unknownTransactions, major }: Manifest): ClusterOptions {
+function readAs({ unknownTransactions, major }: Manifest): DirectoryOptions {
   return unknownTransactions ? { onCorrupt: 'carry', unknownTransactions: unknownTransactions.policy, major } : {}
 }
 
@@ -138,12 +138,12 @@ class VerifyJob {
   /** Those to verify. */
   private readonly stored: readonly LakeRelation[]
   private readonly pool: Pool
-  private readonly cluster: Cluster | undefined
+  private readonly cluster: DirectoryCluster | undefined
   private readonly report: LakeReport
   private doneBytes = 0
   private totalBytes = 0
 
-  constructor(options: VerifyLakeOptions, manifest: Manifest, cluster: Cluster | undefined, pool: Pool) {
+  constructor(options: VerifyLakeOptions, manifest: Manifest, cluster: DirectoryCluster | undefined, pool: Pool) {
     this.options = options
     this.manifest = manifest
     this.cluster = cluster

@@ -3,7 +3,8 @@ import { checkFile as runCheckFile, type CheckFileTask } from './tasks/checkfile
 import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
 import { type Outcome, outcomeOf } from './tasks/remote.ts'
 import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
-import { transcode as runTranscode, type TranscodeResult, type TranscodeTask, type WantedOverflow } from './tasks/transcodetask.ts'
+import type { WantedOverflow } from '../columnar/transcode.ts'
+import { transcode as runTranscode, type TranscodeResult, type TranscodeTask } from './tasks/transcodetask.ts'
 import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
 import type { ToastIndex } from '../columnar/toastindex.ts'
 

@@ -73,3 +73,10 @@ export function checkLinePointers(page: Uint8Array): void {
     throw new CorruptionError('page.line-pointer', `impossible items: they take ${total} bytes, pd_lower to pd_special has ${special - lower}`)
   }
 }
+
+/** Line pointers up to the last whose word is not zero: as many rows a page has in a file of a lake, or one if there is none. */
+export function usedLinePointers(page: Uint8Array): number {
+  let last = linePointerCount(page)
+  while (last > 0 && linePointer(page, last) === 0) last--
+  return last
+}

@@ -1,6 +1,6 @@
 /** What `ltap inspect` prints, against what the server says about itself. */
 import { describe, expect, test } from 'vitest'
-import { type Cluster, openCluster } from '../../src/io/cluster.ts'
+import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
 import { findTable } from '../../src/jobs/inspect/findtable.ts'
 import type { ListedRelation } from '../../src/jobs/inspect/relationlist.ts'
 import { TableReader } from '../../src/jobs/inspect/tablereader.ts'
@@ -115,7 +115,7 @@ async function tablesOf(sql: Session): Promise<Expected[]> {
   return expected
 }
 
-function compare(cluster: Cluster, { name, skipped, visible, items }: Expected): void {
+function compare(cluster: DirectoryCluster, { name, skipped, visible, items }: Expected): void {
   const reader = new TableReader(cluster, findTable(cluster, name, 'postgres'))
   const rows = [...reader.rows()]
   const nulls = Object.fromEntries(skipped.map((column) => [column, null]))

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { BlockSet } from '../../src/common/blockset.ts'
 import { encodeFileDescriptor, type FileDescriptor, parseFileDescriptor } from '../../src/columnar/filedescriptor.ts'
 import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
 import { clusterOf, relationOf } from '../support/relation.ts'
@@ -8,14 +9,26 @@ const desc = {
   types: [{ oid: 23, name: 'int4', schema: 'pg_catalog', kind: 'base' as const, len: 4, align: 4, storage: 'p', delimiter: ',' }],
 }
 const descriptor: FileDescriptor = {
-  format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), firstBlock: 0, blockCount: 12, pageFlags: 0, displayScales: { 1: 2 },
+  format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), blocks: BlockSet.range(0, 12), pageFlags: 0, displayScales: { 1: 2 },
 }
 
 describe('file descriptor', () => {
   test('there and back; it is JSON', () => {
     const text = encodeFileDescriptor(descriptor)
     expect(parseFileDescriptor(text)).toEqual(descriptor)
-    expect(JSON.parse(text)).toMatchObject({ ...descriptor })
+    const { blocks, ...rest } = descriptor
+    expect(JSON.parse(text)).toMatchObject({ ...rest, firstBlock: 0, blockCount: blocks.size })
+  })
+
+  test('a set of blocks is written as one run, and refused if it is none', () => {
+    for (const blocks of [BlockSet.EMPTY, BlockSet.range(3, 1), BlockSet.of([7, 5, 6])]) {
+      const text = encodeFileDescriptor({ ...descriptor, blocks })
+      expect(parseFileDescriptor(text).blocks).toEqual(blocks)
+      expect(JSON.parse(text)).toMatchObject({ firstBlock: blocks.runs[0]?.first ?? 0, blockCount: blocks.size })
+    }
+    const gap = (): string => encodeFileDescriptor({ ...descriptor, blocks: BlockSet.of([5, 7]) })
+    expect(gap).toThrow(UnsupportedError)
+    expect(gap).toThrow('lake.blocks')
   })
 
   test('no changed, missing or added character passes, though most would still be JSON', () => {

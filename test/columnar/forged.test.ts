@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { BlockSet } from '../../src/common/blockset.ts'
 import type { Attribute, TupleDesc } from '../../src/catalog/tupledesc.ts'
 import { Batch } from '../../src/columnar/batch.ts'
 import { compile } from '../../src/columnar/compile.ts'
@@ -42,7 +43,7 @@ function attribute(attnum: number, type: number, more: Partial<Attribute> = {}):
 }
 
 function parse(desc: TupleDesc, more: Partial<FileDescriptor> = {}): FileDescriptor {
-  const whole = { format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), firstBlock: 0, blockCount: 12, pageFlags: 0, displayScales: {} }
+  const whole = { format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), blocks: BlockSet.range(0, 12), pageFlags: 0, displayScales: {} }
   return parseFileDescriptor(encodeFileDescriptor({ ...whole, ...more }))
 }
 
@@ -113,7 +114,7 @@ describe('members that contradict each other', () => {
     ['types[0] contains itself', { attributes: [varlena(9)], types: [composite(9, [9])] }, {}],
     ['has more than 200000 fields', { attributes: [varlena(9)], types: Array.from({ length: 9 }, (_, i) => composite(9 + i, i < 8 ? Array<number>(10).fill(10 + i) : [])) }, {}],
     ['nested more than 64 deep', { attributes: [varlena(9)], types: Array.from({ length: 90 }, (_, i) => composite(9 + i, i < 89 ? [10 + i] : [])) }, {}],
-    ['blockCount is 12 from block 1 on', good, { firstBlock: 1 }],
+    ['blockCount is 12 from block 1 on', good, { blocks: BlockSet.range(1, 12) }],
     ['displayScales[2] is of no attribute', good, { displayScales: { 2: 2 } }],
   ])('%s', (message, desc, more) => {
     expect(() => parse(desc, more)).toThrow(message)

@@ -41,7 +41,7 @@ export function expectEqualPages(found: Uint8Array, wanted: Uint8Array): void {
 const schemaOf = (t: ArbitraryTable, displayScales: Record<number, number> = {}): RelationSchema =>
   relationSchema({ major: 17, profile: 'portable', encoding: 6, desc: t.desc, pageFlags: 0, displayScales })
 
-export const wordsOf = (pages: Uint8Array): Int32Array => new Int32Array(pages.buffer, 0, pages.length / 4)
+const wordsOf = (pages: Uint8Array): Int32Array => new Int32Array(pages.buffer, 0, pages.length / 4)
 
 function transcodeBatch(t: ArbitraryTable, schema: RelationSchema): { batch: Batch; transcoder: PageTranscoder } {
   const transcoder = new PageTranscoder(schema, { visibility: VISIBILITY, toast: t.toast, checksums: false, onCorrupt: 'fail' })

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { PageTranscoder } from '../../src/columnar/pagetranscoder.ts'
+import { BlockSet } from '../../src/common/blockset.ts'
 import { readParquet } from '../../src/parquet/parquetreader.ts'
-import { encodeParquet } from '../../src/parquet/parquetwriter.ts'
 import { PageRebuilder, rebuildPages } from '../../src/columnar/rebuild.ts'
-import { planFile, transcodePages } from '../../src/columnar/transcode.ts'
-import { clusterOf, relationOf, transcodeOptions } from '../support/relation.ts'
-import { expectEqualPages, pageProperties, wordsOf } from './pageproperties.ts'
+import { transcodeFile, transcodePages } from '../../src/columnar/transcode.ts'
+import { relationOf, transcodeOptions } from '../support/relation.ts'
+import { StrictPages } from '../support/strictpages.ts'
+import { expectEqualPages, pageProperties } from './pageproperties.ts'
 
 pageProperties(60)
 
@@ -48,22 +48,34 @@ describe('many rows', () => {
     expectEqualPages(rebuildPages(parquet), pages)
   })
 
-  test('and several files, each of a block range', () => {
+  test('and several files, each of some blocks', async () => {
     const pages = manyPages(30)
-    const words = wordsOf(pages)
-    for (const [firstBlock, blockCount] of [[0, 7], [7, 20], [27, 3], [30, 0]] as const) {
-      const page = (block: number): Uint8Array => pages.slice(block * 8192, (block + 1) * 8192)
-      const plan = planFile(clusterOf(false), relationOf(desc, 30), { firstBlock, blockCount }, 'none', page)
-      const transcoder = new PageTranscoder(plan.schema, transcodeOptions())
-      for (let block = firstBlock; block < firstBlock + blockCount; block++) transcoder.add(words, block * 2048, block)
-      const { vectors, rows } = transcoder.takeRowGroup()
-      const parquet = encodeParquet(plan.schema.fields, plan.parquet, blockCount === 0 ? [] : [{ columns: vectors, rows }])
+    const source = new StrictPages(pages)
+    for (const [first, count] of [[0, 7], [7, 20], [27, 3], [30, 0]] as const) {
+      const parts: Uint8Array[] = []
+      const wanted = BlockSet.range(first, count)
+      await transcodeFile(relationOf(desc, 30), source, wanted, transcodeOptions(), (bytes) => void parts.push(bytes.slice()))
       const blocks: number[] = []
-      new PageRebuilder(parquet).rebuild((block, bytes) => {
+      new PageRebuilder(Buffer.concat(parts)).rebuild((block, bytes) => {
         blocks.push(block)
-        expectEqualPages(bytes, page(block))
+        expectEqualPages(bytes, pages.slice(block * 8192, (block + 1) * 8192))
       })
-      expect(blocks).toEqual(Array.from({ length: blockCount }, (_, i) => firstBlock + i))
+      expect(blocks).toEqual([...wanted])
     }
+    // A gap in the blocks is nothing that a file of format 1 can say.
+    const gap = transcodeFile(relationOf(desc, 30), source, BlockSet.of([1, 2, 4]), transcodeOptions(), () => { throw new Error('written') })
+    await expect(gap).rejects.toThrow(expect.objectContaining({ name: 'UnsupportedError', code: 'lake.blocks' }))
+  })
+
+  test('pages that have to be prepared, with their out-of-line values, make the same file', async () => {
+    const pages = manyPages(300)
+    const expected = transcodePages(relationOf(desc, 300), pages, transcodeOptions({ generate: true }))
+    const parts: Uint8Array[] = []
+    const source = new StrictPages(pages)
+    const found = await transcodeFile(relationOf(desc, 300), source, BlockSet.range(0, 300), transcodeOptions(), (bytes) => void parts.push(bytes.slice()))
+    expect(source.mostPrepared).toBe(128)
+    const { parquet, ...rest } = expected
+    expect(found).toEqual(rest)
+    expectEqualPages(rebuildPages(Buffer.concat(parts)), rebuildPages(parquet))
   })
 })

@@ -33,6 +33,9 @@ describe('block sets', () => {
         expect(setA.has(block)).toBe(plainA.has(block))
         expect(setA.indexOf(block)).toBe(sorted(plainA).indexOf(block))
       }
+      for (const [i, block] of sorted(plainA).entries()) expect(setA.at(i)).toBe(block)
+      expect(() => setA.at(plainA.size)).toThrow(/ltap bug/)
+      expect(BlockSet.ofRuns([...setB.runs, ...setA.runs, { first: 3, count: 0 }])).toEqual(setA.union(setB))
       const pieces = [...setA.pieces(piece)]
       expect(pieces.flatMap((set) => [...set])).toEqual(sorted(plainA))
       for (const set of pieces) expect(set.asRange()?.count).toBeLessThanOrEqual(piece)

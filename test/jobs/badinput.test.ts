@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readI32, readU32 } from '../../src/common/bytes.ts'
 import { CorruptionError, isPositioned } from '../../src/common/errors.ts'
-import { type Cluster, openCluster } from '../../src/io/cluster.ts'
+import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
 import { findTable } from '../../src/jobs/inspect/findtable.ts'
 import type { ValueError } from '../../src/columnar/tuplevalues.ts'
 import { TableReader, type TableReaderOptions, type TableRow } from '../../src/jobs/inspect/tablereader.ts'
@@ -100,7 +100,7 @@ function transcodeBig(onCorrupt: 'fail' | 'carry' = 'fail'): Promise<{ lake: str
     .then((manifest) => ({ lake, manifest, big: manifest.relations.find(({ name }) => name === 'big')! }))
 }
 
-function rowsOf(opened: Cluster, table: string, options: TableReaderOptions): TableRow[] {
+function rowsOf(opened: DirectoryCluster, table: string, options: TableReaderOptions): TableRow[] {
   const reader = new TableReader(opened, findTable(opened, table, 'postgres'))
   try {
     return [...reader.rows(options)]

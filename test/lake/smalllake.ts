@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { BlockSet } from '../../src/common/blockset.ts'
 import { DESCRIPTOR_KEY, encodeFileDescriptor, FORMAT_VERSION, type RelationDescriptor } from '../../src/columnar/filedescriptor.ts'
 import { newLaneCounts } from '../../src/columnar/lanes.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
@@ -49,7 +50,7 @@ export async function writeLake(lake: string, relations: readonly SmallRelation[
       const list = [...relation.columns.map((name) => `"${name}"`), ...(relation.overflow ? ['_overflow'] : [])]
       const lp = file.lp ?? "CASE WHEN false THEN {'state': 1} END"
       const ltap = `{'block': ${i * 100}::BIGINT, 'offset': (n + 1)::INTEGER, 'xmin': 700::BIGINT, 'lp': ${lp}} AS _ltap`
-      const descriptor = quote(encodeFileDescriptor({ ...CLUSTER, ...PINNED, relation: pinned(relation, files.length), firstBlock: i * 100, blockCount: 100 }))
+      const descriptor = quote(encodeFileDescriptor({ ...CLUSTER, ...PINNED, relation: pinned(relation, files.length), blocks: BlockSet.range(i * 100, 100) }))
       await db.run(`COPY (SELECT ${[...list, ltap].join(', ')} FROM (${file.select})) TO '${quote(join(lake, path))}'
         (KV_METADATA {${DESCRIPTOR_KEY}: '${descriptor}'})`)
       const hidden = file.hidden ?? []

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Relation, UnstoredRelation } from '../../src/catalog/relations.ts'
-import { type Cluster, openCluster } from '../../src/io/cluster.ts'
+import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
 import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, connect, majors, type Row, type Session, withCluster } from '../support/oracle.ts'
 
@@ -35,7 +35,7 @@ const TYPES = `
 
 const LETTERS: Record<number, string> = { 1: 'c', 2: 's', 4: 'i', 8: 'd' }
 
-function path(cluster: Cluster, { locator: { spcOid, dbOid, relNumber } }: Relation): string {
+function path(cluster: DirectoryCluster, { locator: { spcOid, dbOid, relNumber } }: Relation): string {
   if (spcOid === 1664) return `global/${relNumber}`
   if (spcOid === 1663) return `base/${dbOid}/${relNumber}`
   return `pg_tblspc/${spcOid}/PG_${cluster.major}_${cluster.control.catalogVersion}/${dbOid}/${relNumber}`
@@ -51,7 +51,7 @@ function attributes(relation: Relation | UnstoredRelation): string {
 }
 
 /** Our relations in the shape of RELATIONS. */
-function ours(cluster: Cluster, dbOid: number): Row[] {
+function ours(cluster: DirectoryCluster, dbOid: number): Row[] {
   const stored = [...cluster.relations(0), ...cluster.relations(dbOid)].filter(({ visible }) => visible).map((relation) => ({
     oid: String(relation.oid), schema: relation.schema, name: relation.name, relkind: relation.relkind, persistence: relation.persistence,
     path: path(cluster, relation), toast: String(relation.toastRelId), shared: bool(relation.database.oid === 0),
@@ -65,7 +65,7 @@ function ours(cluster: Cluster, dbOid: number): Row[] {
   return [...stored, ...unstored].sort((a, b) => Number(a.oid) - Number(b.oid))
 }
 
-function ourTypes(cluster: Cluster, dbOid: number): Row[] {
+function ourTypes(cluster: DirectoryCluster, dbOid: number): Row[] {
   const relations = [...cluster.relations(dbOid), ...cluster.unstored(dbOid)]
   const types = new Map(relations.flatMap(({ desc }) => desc?.types ?? []).map((type) => [type.oid, type]))
   return [...types.values()].map((t) => ({
@@ -81,7 +81,7 @@ function ourTypes(cluster: Cluster, dbOid: number): Row[] {
 interface Expected { oid: number; name: string; encoding: number; relations: Row[]; types: Map<string, Row> }
 
 /** Asks every database, stops the server, compares. */
-async function compareAll(server: PostgresCluster, sql: Session): Promise<Cluster> {
+async function compareAll(server: PostgresCluster, sql: Session): Promise<DirectoryCluster> {
   const expected: Expected[] = []
   const tablespaces = await sql.rows('select oid, spcname from pg_tablespace order by oid')
   await sql.exec(`update pg_database set datallowconn = true where datname = 'template0'`)

@@ -1,13 +1,24 @@
-/** What is read over ports is what is read from a data directory: TOAST values and tuples of a real server's files, from pages that have to be prepared. */
+/** What is read over ports is what is read from a data directory: catalogs, TOAST values, hidden rows and tuples of a real server's files, from pages that have to be prepared. */
 import { describe, expect, test } from 'vitest'
+import { Cluster } from '../../src/catalog/cluster.ts'
+import type { ClusterSource } from '../../src/catalog/clustersource.ts'
+import { loadCluster } from '../../src/catalog/loadcluster.ts'
 import type { Relation } from '../../src/catalog/relations.ts'
+import { Batch } from '../../src/columnar/batch.ts'
+import type { RowVisibility } from '../../src/columnar/decodepage.ts'
+import { schemaContext } from '../../src/columnar/filedescriptor.ts'
+import { HiddenRows } from '../../src/columnar/hiddenrows.ts'
+import { PageTranscoder } from '../../src/columnar/pagetranscoder.ts'
+import { relationSchema } from '../../src/columnar/schema.ts'
 import { buildToastIndex, indexToast } from '../../src/columnar/toastindex.ts'
 import { toastPointers } from '../../src/columnar/toastpointers.ts'
 import { PreparedToastReader, ToastReader } from '../../src/columnar/toastreader.ts'
 import { BlockSet } from '../../src/common/blockset.ts'
 import { ByteWriter, bytesEqual } from '../../src/common/bytes.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
-import { type Cluster, openCluster } from '../../src/io/cluster.ts'
+import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
+import { openClusterFiles } from '../../src/io/datadir/clusterfiles.ts'
+import { DirectorySource } from '../../src/io/datadir/directorysource.ts'
 import { isZeroPage } from '../../src/page/header.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../src/page/linepointer.ts'
 import { MemoryPages, readPages } from '../../src/page/pagesource.ts'
@@ -21,7 +32,7 @@ import { StrictPages } from '../support/strictpages.ts'
 import { runWorkload } from '../support/workload.ts'
 import { loadZoo } from '../support/zoo.ts'
 
-async function pagesOf(cluster: Cluster, relation: Relation): Promise<Uint8Array<ArrayBuffer>> {
+async function pagesOf(cluster: DirectoryCluster, relation: Relation): Promise<Uint8Array<ArrayBuffer>> {
   const fork = cluster.openMain(relation)
   try {
     return await readPages(fork, BlockSet.range(0, fork.blocks))
@@ -58,8 +69,70 @@ function formAgain(pages: Uint8Array, { desc, name }: Relation, snapshot: Snapsh
   return { tuples, differing }
 }
 
+/** Hidden rows from pages and from vectors are those that transcoding finds, and another snapshot finds others. @returns how many */
+function sameHiddenRows(cluster: DirectoryCluster, relation: Relation, pages: Uint8Array): number {
+  const { snapshot, checksums, major } = cluster
+  const { database, schema, name, oid, relkind, locator, desc } = relation
+  const descriptor = { ...locator, database: null, schema, name, oid, relkind, blocks: pages.length / BLOCK_SIZE, encoding: database.encoding, desc: desc! }
+  const dead: RowVisibility = { isVisible: (...tuple) => snapshot.isVisible(...tuple), isDead: () => true, nextXid: snapshot.nextXid }
+  const context = schemaContext({ major, profile: 'portable', relation: descriptor, displayScales: {}, pageFlags: 0 })
+  const transcoder = new PageTranscoder(relationSchema(context), { visibility: dead, checksums, onCorrupt: 'carry', generate: false })
+  const options = { visibility: snapshot, checksums, onCorrupt: 'fail' } as const
+  const [fromPages, fromVectors, nobody] = [new HiddenRows(options), new HiddenRows(options), new HiddenRows({ ...options, visibility: { isVisible: () => false } })]
+  const source = new MemoryPages(pages)
+  for (let block = 0; block < source.blocks; block++) {
+    const page = source.read(block)
+    transcoder.add(new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4), 0, block)
+    fromPages.addPage(page, block)
+    nobody.addPage(page, block)
+  }
+  const { vectors, rows } = transcoder.takeRowGroup()
+  fromVectors.addBatch(new Batch(transcoder.schema, vectors))
+  expect([fromPages.rows, fromVectors.rows, nobody.positions.length]).toEqual([rows, rows, rows])
+  expect(fromPages.positions).toEqual(transcoder.hidden)
+  expect(fromVectors.positions).toEqual(transcoder.hidden)
+  return transcoder.hidden.length
+}
+
+/** A copy of a data directory's catalogs and relations in memory, whose pages have to be prepared. */
+function remote(source: ClusterSource, opened: StrictPages[]): ClusterSource {
+  return {
+    ...source, clog: source.clog, multiOffsets: source.multiOffsets, multiMembers: source.multiMembers,
+    relationMap: (spcOid, dbOid) => source.relationMap(spcOid, dbOid), exists: (locator) => source.exists(locator),
+    folder: (spcOid, dbOid) => source.folder(spcOid, dbOid), databaseOids: () => source.databaseOids(), relNumbers: (spcOid, dbOid) => source.relNumbers(spcOid, dbOid),
+    fork: (locator, fork) => {
+      const pages = source.fork(locator, fork)
+      if (pages === undefined) return undefined
+      const bytes = new Uint8Array(pages.blocks * BLOCK_SIZE)
+      for (let block = 0; block < pages.blocks; block++) bytes.set(pages.read(block), block * BLOCK_SIZE)
+      pages.close()
+      const strict = new StrictPages(bytes)
+      opened.push(strict)
+      return strict
+    },
+  }
+}
+
+async function sameCatalogs(cluster: DirectoryCluster, dataDir: string): Promise<void> {
+  const opened: StrictPages[] = []
+  const source = remote(new DirectorySource(openClusterFiles(dataDir)), opened)
+  const loaded = await loadCluster(source)
+  expect(loaded.databases).toEqual(cluster.databases)
+  for (const oid of [0, ...cluster.databases.map((database) => database.oid)]) {
+    expect(loaded.relations(oid)).toEqual(cluster.relations(oid))
+    expect(loaded.unstored(oid)).toEqual(cluster.unstored(oid))
+  }
+  expect(opened.length).toBeGreaterThan(20)
+  expect(opened.every(({ closed }) => closed)).toBe(true)
+  // A planted fault: catalogs that nobody fetched are not read.
+  expect(() => new Cluster(source)).toThrow(/not prepared/)
+  const some = await loadCluster(source, {}, [5])
+  expect(some.relations(5)).toEqual(cluster.relations(5))
+  expect(() => some.relations(1)).toThrow(/not prepared/)
+}
+
 describe.each(majors())('Postgres %i', (major) => {
-  test('TOAST values and tuples, over ports', () => withCluster(major, {}, async (server, sql) => {
+  test('catalogs, TOAST values, hidden rows and tuples, over ports', () => withCluster(major, {}, async (server, sql) => {
     await loadZoo(major, sql)
     await sql.script(`
       CREATE TABLE large (id int, v text, w bytea); ALTER TABLE large ALTER v SET STORAGE EXTERNAL;
@@ -70,14 +143,16 @@ describe.each(majors())('Postgres %i', (major) => {
     await closeSessions(server)
     await server.stop('fast')
     const cluster = openCluster(server.dataDir)
+    await sameCatalogs(cluster, server.dataDir)
     const relations = [...cluster.allRelations()].filter(({ visible }) => visible)
-    let [values, tuples] = [0, 0]
+    let [values, tuples, hidden] = [0, 0, 0]
     for (const relation of relations) {
       if (!relation.desc) continue
       const pages = await pagesOf(cluster, relation)
       const again = formAgain(pages, relation, cluster.snapshot)
       expect(again.differing).toEqual([])
       tuples += again.tuples
+      if (relation.database.name === 'postgres') hidden += sameHiddenRows(cluster, relation, pages)
       const toast = relations.find(({ oid, database }) => oid === relation.toastRelId && database.oid === relation.database.oid)
       if (toast === undefined) continue
       const toastPages = await pagesOf(cluster, toast)
@@ -102,6 +177,7 @@ describe.each(majors())('Postgres %i', (major) => {
     }
     expect(values).toBeGreaterThan(500)
     expect(tuples).toBeGreaterThan(20_000)
+    expect(hidden).toBeGreaterThan(500)
     console.info(`Postgres ${major}: ${values} TOAST values, ${tuples} tuples`)
   }))
 })

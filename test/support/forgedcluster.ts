@@ -8,7 +8,7 @@ import type { Relation } from '../../src/catalog/relations.ts'
 import { crc32c } from '../../src/common/crc32c.ts'
 import { isPositioned } from '../../src/common/errors.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
-import { type Cluster, openCluster } from '../../src/io/cluster.ts'
+import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
 import { parseControlFile } from '../../src/catalog/controlfile.ts'
 import { TableReader } from '../../src/jobs/inspect/tablereader.ts'
 import { transcodeLake } from '../../src/jobs/transcodelake.ts'
@@ -160,12 +160,12 @@ export class ForgedCluster {
     const mode = dice.pick<Mode>(['fail', 'carry'])
     await this.whileChanged(path, bytes, undefined, dice, mode, () => {
       const opened = openCluster(this.setup.dataDir, { onCorrupt: mode })
-      const cluster = Object.create(opened, { relations: { value: () => this.relations } }) as Cluster
+      const cluster = Object.create(opened, { relations: { value: () => this.relations } }) as DirectoryCluster
       for (const { relation, rows } of this.tables) this.sameRows(cluster, relation, rows, isSame)
     }, () => {})
   }
 
-  private sameRows(cluster: Cluster, table: Relation, rows: readonly KnownRow[], isSame: (row: KnownRow) => boolean): void {
+  private sameRows(cluster: DirectoryCluster, table: Relation, rows: readonly KnownRow[], isSame: (row: KnownRow) => boolean): void {
     const found = readAll(cluster, table, rows.at(-1)?.at)
     for (const row of rows) {
       if (!isSame(row)) continue
@@ -251,7 +251,7 @@ function userTuplesOf(file: Uint8Array): { block: number; offset: number }[] {
 }
 
 /** Row versions by place, as text, up to the place `last`. What is damaged is passed over. */
-function readAll(cluster: Cluster, table: Relation, last = Infinity): Map<number, string> {
+function readAll(cluster: DirectoryCluster, table: Relation, last = Infinity): Map<number, string> {
   const found = new Map<number, string>()
   const reader = new TableReader(cluster, table)
   let length = 0
@@ -269,7 +269,7 @@ function readAll(cluster: Cluster, table: Relation, last = Infinity): Map<number
   return found
 }
 
-function rowsOf(cluster: Cluster, table: Relation, members: ReturnType<typeof membersOf>): KnownRow[] {
+function rowsOf(cluster: DirectoryCluster, table: Relation, members: ReturnType<typeof membersOf>): KnownRow[] {
   return [...readAll(cluster, table)].map(([at, text]) => {
     const { xmin, xmax } = JSON.parse(text) as { xmin: number; xmax: string }
     const number = Number(xmax.split(' ')[0])

@@ -7,9 +7,9 @@ export class StrictPages implements PageSource {
   readonly blocks: number
   /** Largest number of blocks that were prepared together. */
   mostPrepared = 0
+  closed = false
   private readonly pages: Uint8Array
   private readonly prepared = new Map<number, Uint8Array>()
-  private closed = false
 
   constructor(pages: Uint8Array) {
     this.pages = pages

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { type ClusterTransactions, transactionsOf } from '../../catalog/clustersource.ts'
 import { CorruptionError, EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
-import { type Lsn, walPosition, type Xid } from '../../common/ids.ts'
+import { type Lsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { recordEnd } from '../../wal/pageheader.ts'
-import { type FullXid, preparedXidsOf } from '../../xact/transactionstate.ts'
+import { preparedXidsOf } from '../../xact/transactionstate.ts'
 import { JOURNAL } from '../pagestore/journal.ts'
 import { parseState, STATE_FILE } from '../pagestore/statefile.ts'
 import { progressOf } from '../pagestore/replaystate.ts'
@@ -26,17 +27,7 @@ export interface ClusterFiles extends DataDirectory {
   /** pg_control is lost: identity, LSN, checksums and counters are guessed. */
   guessed: boolean
   timeline: number
-  transactions: {
-    nextXid: FullXid
-    /** CLOG has every status from here on. */
-    oldestXid: Xid
-    unresolvedFrom: FullXid
-    oldestMulti: number
-    nextMulti: number
-    nextMultiOffset: number
-    /** Subtransactions too. */
-    prepared: ReadonlySet<Xid>
-  }
+  transactions: ClusterTransactions
 }
 
 /**
@@ -107,12 +98,8 @@ function openReplayed(path: string): ClusterFiles {
     throw new EnvironmentError('replay.unfinished', 'the pages are not yet consistent; run ltap replay with the folder as --out again', { file: path })
   }
   const major = readMajor(path)
-  const { nextXid, oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset } = transactions
   return {
     path, major, damage: [], guessed: false, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(replay.lsn),
-    timeline: replay.timeline,
-    transactions: {
-      nextXid, oldestXid: oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared: preparedXidsOf(transactions),
-    },
+    timeline: replay.timeline, transactions: transactionsOf(transactions),
   }
 }

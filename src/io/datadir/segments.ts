@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { missingFork } from '../../catalog/cluster.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { assert, CorruptionError } from '../../common/errors.ts'
 import type { BlockNumber } from '../../common/ids.ts'
@@ -132,14 +133,11 @@ function pageAt(pages: Uint8Array, at: number): Uint8Array {
   return pages.subarray(at * BLOCK_SIZE, (at + 1) * BLOCK_SIZE)
 }
 
-export function missingFile(file: string): CorruptionError {
-  return new CorruptionError('relation.missing-file', 'the relation has no file: its rows are lost, or the copy of the data directory is incomplete', { file })
-}
 
 /** As mdnblocks does: the first segment that is not full is the last one. */
 function measure(path: string, segments: readonly number[]): Pick<RelationFork, 'blocks' | 'trailingBytes'> {
   const ordered = [...segments].sort((a, b) => a - b)
-  if (ordered[0] !== 0) throw missingFile(path)
+  if (ordered[0] !== 0) throw missingFork(path)
   let blocks = 0
   let trailingBytes = 0
   let ended = false
@@ -167,7 +165,7 @@ function sizeOf(file: string): number {
   try {
     return statRegular(file).size
   } catch (error) {
-    if (isMissing(error)) throw missingFile(file)
+    if (isMissing(error)) throw missingFork(file)
     throw fileError(error, file)
   }
 }

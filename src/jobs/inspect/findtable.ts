@@ -1,7 +1,7 @@
 import type { NonHeapRelation, Relation, UnstoredRelation } from '../../catalog/relations.ts'
 import { quotedTableName } from '../../catalog/tablename.ts'
 import { EnvironmentError } from '../../common/errors.ts'
-import type { Cluster } from '../../io/cluster.ts'
+import type { DirectoryCluster } from '../../io/cluster.ts'
 import { oneTable } from '../selection.ts'
 
 const SYSTEM_DATABASES = new Set(['postgres', 'template0', 'template1'])
@@ -11,7 +11,7 @@ const WITHOUT_PAGES = { p: 'a partitioned table: its rows are in its partitions'
  * The relation that `name` means, see catalog/tablename.ts. Of several databases that have it, the only one that is a user's wins.
  * @throws EnvironmentError selection.* if no such table has pages, or several have
  */
-export function findTable(cluster: Cluster, name: string, database?: string): Relation {
+export function findTable(cluster: DirectoryCluster, name: string, database?: string): Relation {
   if (database !== undefined && !cluster.databases.some((known) => known.name === database)) {
     const known = cluster.databases.map((other) => other.name).join(', ')
     throw new EnvironmentError('selection.database', `there is no database '${database}'; the cluster has ${known}`)
@@ -34,7 +34,7 @@ export function findTable(cluster: Cluster, name: string, database?: string): Re
   throw new EnvironmentError('selection.table', `'${name}' has no pages: it is ${withoutPages(cluster, [...named][0] as UnstoredRelation)}`)
 }
 
-function withoutPages(cluster: Cluster, { database, oid, relkind }: UnstoredRelation): string {
+function withoutPages(cluster: DirectoryCluster, { database, oid, relkind }: UnstoredRelation): string {
   const children = cluster.relations(database.oid).filter(({ visible, parents }) => visible && parents.includes(oid))
   const names = children.slice(0, 5).map(({ schema, name }) => `${schema}.${name}`).join(', ')
   return names === '' ? WITHOUT_PAGES[relkind] : `${WITHOUT_PAGES[relkind]}, ${names}${children.length > 5 ? ' …' : ''}`

@@ -7,7 +7,7 @@ import { AttributeHistory } from '../../history/attributehistory.ts'
 import { FileHistory } from '../../history/historyfiles.ts'
 import { TransactionEnds } from '../../history/transactionends.ts'
 import { type FollowedFile, VersionHistory } from '../../history/versionhistory.ts'
-import { type Cluster, type ClusterOptions, openCluster } from '../../io/cluster.ts'
+import { type DirectoryCluster, type DirectoryOptions, openCluster } from '../../io/cluster.ts'
 import { databasePath, listDatabaseDirectories, listTablespaces, readControlFile } from '../../io/datadir/datadir.ts'
 import { readIfThere } from '../../io/disk/files.ts'
 import type { PageStore } from '../../io/pagestore/pagestore.ts'
@@ -45,7 +45,7 @@ export interface Watched {
  * @param out a new folder
  * @throws EnvironmentError selection.*, replay.* and more: see {@link replayCluster}
  */
-export async function findFiles(source: ReplaySource, out: string, table: string, database: string | undefined, options: ClusterOptions): Promise<WatchList> {
+export async function findFiles(source: ReplaySource, out: string, table: string, database: string | undefined, options: DirectoryOptions): Promise<WatchList> {
   let history: FileHistory | undefined
   await replayCluster({
     ...source, out, observe: (started) => {
@@ -87,7 +87,7 @@ export async function watchFiles(source: ReplaySource, out: string, list: WatchL
 }
 
 /** Shows every page of a catalog of the relation's database. */
-export function forEachCatalogPage(cluster: Cluster, relation: Relation, catalog: Oid, visit: (page: Uint8Array) => void): void {
+export function forEachCatalogPage(cluster: DirectoryCluster, relation: Relation, catalog: Oid, visit: (page: Uint8Array) => void): void {
   // Every database describes the shared catalogs.
   const dbOid = relation.database.oid === 0 ? cluster.databases.find(({ invalid }) => !invalid)!.oid : relation.database.oid
   const found = cluster.relations(dbOid).find(({ oid, visible }) => oid === catalog && visible)
@@ -100,7 +100,7 @@ export function forEachCatalogPage(cluster: Cluster, relation: Relation, catalog
   }
 }
 
-function watchList(cluster: Cluster, relation: Relation, history: FileHistory): WatchList {
+function watchList(cluster: DirectoryCluster, relation: Relation, history: FileHistory): WatchList {
   const { oid, toastRelId, database: { oid: dbOid, encoding }, locator } = relation
   forEachCatalogPage(cluster, relation, RELATION_RELATION_ID, (page) => history.addPage(dbOid, page))
   const files: FollowedFile[] = []

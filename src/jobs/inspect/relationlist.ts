@@ -1,7 +1,7 @@
 import type { Relation } from '../../catalog/relations.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { Cluster } from '../../io/cluster.ts'
+import type { DirectoryCluster } from '../../io/cluster.ts'
 import type { NotRead } from '../../lake/notread.ts'
 import { selectRelations } from '../selection.ts'
 
@@ -40,7 +40,7 @@ export interface RelationListing {
  * @param exclude patterns of tables to leave out
  * @throws EnvironmentError selection.*
  */
-export function listHeapRelations(cluster: Cluster, databases: readonly string[] = [], exclude: readonly string[] = []): RelationListing {
+export function listHeapRelations(cluster: DirectoryCluster, databases: readonly string[] = [], exclude: readonly string[] = []): RelationListing {
   const selection = selectRelations(cluster, { databases, tables: [], exclude })
   const relations = selection.databases.flatMap((dbOid) =>
     selection.relations(dbOid).map((relation) => ({ ...identity(relation), ...storage(cluster, relation) })))
@@ -55,7 +55,7 @@ function identity({ database, schema, name, relkind, persistence, visible, popul
   }
 }
 
-function storage(cluster: Cluster, relation: Relation): Stored {
+function storage(cluster: DirectoryCluster, relation: Relation): Stored {
   const file = cluster.relativePath(relation)
   try {
     const { forks: { main: blocks = 0 }, trailingBytes } = cluster.storage(relation)

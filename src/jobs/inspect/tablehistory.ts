@@ -11,7 +11,7 @@ import type { RemovedVersion } from '../../history/versionhistory.ts'
 import { checkPageChecksum } from '../../page/checksum.ts'
 import { isZeroPage } from '../../page/header.ts'
 import { readTupleHeader, type TupleHeader } from '../../tuple/header.ts'
-import { type Cluster, openCluster } from '../../io/cluster.ts'
+import { type DirectoryCluster, openCluster } from '../../io/cluster.ts'
 import type { RelationFork } from '../../io/datadir/segments.ts'
 import { createFolder } from '../../io/disk/create.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
@@ -99,7 +99,7 @@ export class TableHistory {
   /** False for a materialized view that a server refuses to read at the end of the range. */
   readonly populated: boolean
   private readonly nulls: readonly undefined[]
-  private readonly cluster: Cluster
+  private readonly cluster: DirectoryCluster
   private readonly relation: Relation
   private readonly watched: Watched
   private readonly judge: LifeJudge
@@ -115,7 +115,7 @@ export class TableHistory {
   private onDamage: (error: ValueError) => void = () => {}
   private readonly onClose: () => void
 
-  constructor(cluster: Cluster, relation: Relation, list: WatchList, watched: Watched, onCorrupt: 'fail' | 'carry', onClose: () => void) {
+  constructor(cluster: DirectoryCluster, relation: Relation, list: WatchList, watched: Watched, onCorrupt: 'fail' | 'carry', onClose: () => void) {
     this.onCorrupt = onCorrupt
     this.onClose = onClose
     this.populated = relation.populated
@@ -336,7 +336,7 @@ function isSame(a: Placed, b: Placed): boolean {
 }
 
 /** The table's files, those that it had one after the other first. */
-function tableFiles(cluster: Cluster, relation: Relation, { files, databaseCopied }: WatchList): TableFile[] {
+function tableFiles(cluster: DirectoryCluster, relation: Relation, { files, databaseCopied }: WatchList): TableFile[] {
   const { relNumber: present } = relation.locator
   const own = files.filter(({ role }) => role === 'table')
   const known = cluster.relations(relation.database.oid)
@@ -358,7 +358,7 @@ function tableFiles(cluster: Cluster, relation: Relation, { files, databaseCopie
   return ordered
 }
 
-function locatorOf(cluster: Cluster, { locator, database }: Relation, { spcOid, relNumber }: TableFile): Relation['locator'] {
+function locatorOf(cluster: DirectoryCluster, { locator, database }: Relation, { spcOid, relNumber }: TableFile): Relation['locator'] {
   if (relNumber === locator.relNumber) return locator
   const own = cluster.databases.find(({ oid }) => oid === database.oid)?.tablespace ?? locator.spcOid
   return { spcOid: spcOid === 0 ? own : spcOid, dbOid: locator.dbOid, relNumber }

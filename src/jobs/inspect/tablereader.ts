@@ -1,6 +1,6 @@
 import type { Relation } from '../../catalog/relations.ts'
 import { CorruptionError } from '../../common/errors.ts'
-import type { Cluster } from '../../io/cluster.ts'
+import type { DirectoryCluster } from '../../io/cluster.ts'
 import type { RelationFork } from '../../io/datadir/segments.ts'
 import { buildToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
@@ -13,7 +13,7 @@ export class TableReader extends HeapReader {
   private readonly toasted: ToastOf
 
   /** @param missingToast of rows that may count @throws CorruptionError relation.* */
-  constructor(cluster: Cluster, relation: Relation, missingToast: 'error' | 'pointer' = 'error') {
+  constructor(cluster: DirectoryCluster, relation: Relation, missingToast: 'error' | 'pointer' = 'error') {
     const { major, snapshot, checksums } = cluster
     const { database, schema, name, desc } = relation
     const toasted = new ToastOf(cluster, relation)
@@ -32,12 +32,12 @@ export class TableReader extends HeapReader {
 
 /** The TOAST relation of a relation, opened when it is needed. */
 class ToastOf {
-  private readonly cluster: Cluster
+  private readonly cluster: DirectoryCluster
   private readonly relation: Relation
   private fork: RelationFork | undefined
   private opened: ToastReader | undefined
 
-  constructor(cluster: Cluster, relation: Relation) {
+  constructor(cluster: DirectoryCluster, relation: Relation) {
     this.cluster = cluster
     this.relation = relation
   }

@@ -36,7 +36,7 @@ export function rebuild(task: RebuildTask): number {
     checkFileDescriptor(rebuilder.descriptor, task.expected)
     rebuilder.rebuild((block, page) => writer.add(block, page))
     writer.flush()
-    return rebuilder.descriptor.blockCount
+    return rebuilder.descriptor.blocks.size
   } catch (error) {
     throw isPositioned(error) ? error.at({ file }) : error
   } finally {

@@ -1,12 +1,12 @@
 import { RecentlyUsed } from '../../common/recentlyused.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
-import { type ClusterOptions, openSnapshot } from '../../io/cluster.ts'
+import { type DirectoryOptions, openSnapshot } from '../../io/cluster.ts'
 
 /** A data directory as one job sees it: a server may have run before the next one. */
 export interface SnapshotKey {
   pgdata: string
   job: number
-  options: ClusterOptions
+  options: DirectoryOptions
 }
 
 /** Of the jobs that share this thread. */

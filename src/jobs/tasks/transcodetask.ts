@@ -1,22 +1,18 @@
-import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { RowVisibility } from '../../columnar/decodepage.ts'
-import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
+import { type ClusterDescriptor, fileRange, type RelationDescriptor } from '../../columnar/filedescriptor.ts'
 import type { LaneCounts } from '../../columnar/lanes.ts'
-import { PageTranscoder } from '../../columnar/pagetranscoder.ts'
-import { ParquetEncoder } from '../../parquet/parquetwriter.ts'
-import { type BlockRange, type Compression, encodeHidden, planFile, rowGroupIsFull, worthGenerating } from '../../columnar/transcode.ts'
-import { BlockSet } from '../../common/blockset.ts'
-import { EnvironmentError, isPositioned } from '../../common/errors.ts'
-import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { LakeFile } from '../../lake/manifest.ts'
-import { type PageSource, READ_BLOCKS } from '../../page/pagesource.ts'
-import { fileError } from '../../io/disk/files.ts'
-import { RelationFork } from '../../io/datadir/segments.ts'
-import { createFile, writeFully } from '../../io/disk/create.ts'
+import type { Compression } from '../../columnar/planfile.ts'
 import type { ToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
+import { transcodeFile, type TranscodeOptions, type WantedOverflow } from '../../columnar/transcode.ts'
+import { type BlockRun, BlockSet } from '../../common/blockset.ts'
+import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { RelationFork } from '../../io/datadir/segments.ts'
+import { OutputFile, writeWhole } from '../../io/disk/outputfile.ts'
+import type { LakeFile } from '../../lake/manifest.ts'
+import type { PageSource } from '../../page/pagesource.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 
 /** Files of one fork, as a task can carry them. */
@@ -26,11 +22,12 @@ export interface ForkFiles {
   segments: readonly number[]
 }
 
-/** One Parquet file to write: a range of blocks of one relation. */
+/** One Parquet file to write: some blocks of one relation. */
 export interface TranscodeTask {
   snapshot: SnapshotKey
   fork: ForkFiles
-  range: BlockRange
+  /** A BlockSet, as threads can pass it. */
+  blocks: readonly BlockRun[]
   relation: RelationDescriptor
   /** False: no reader may see any row, whatever the tuples say. */
   visible: boolean
@@ -51,11 +48,6 @@ export interface TranscodeResult {
   losses: readonly string[]
 }
 
-/** No file was written: begin again, for all files of the relation, with these attnums in the descriptor's `overflow`. */
-export interface WantedOverflow {
-  wanted: readonly number[]
-}
-
 /** @throws CorruptionError with file, block, offset, attribute; EnvironmentError if the lake cannot be written */
 export async function transcode(task: TranscodeTask): Promise<TranscodeResult | WantedOverflow> {
   let fork: RelationFork | undefined
@@ -68,7 +60,7 @@ export async function transcode(task: TranscodeTask): Promise<TranscodeResult | 
       throw new EnvironmentError('cluster.changed', reason)
     }
     const toast = task.toast && toastFork && new ToastReader(task.toast.relationId, toastFork, task.toast.index)
-    return await transcodeFile(task, fork, toast)
+    return await writeFiles(task, fork, toast)
   } catch (error) {
     throw isPositioned(error) ? error.at({ file: task.fork.path, relation: relationName(task.relation) }) : error
   } finally {
@@ -81,52 +73,26 @@ function relationName({ database, schema, name }: RelationDescriptor): string {
   return database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`
 }
 
-async function transcodeFile(task: TranscodeTask, fork: RelationFork, toast: ToastReader | undefined): Promise<TranscodeResult | WantedOverflow> {
-  const { range, compression } = task
-  const plan = planFile(task.cluster, task.relation, range, compression, (block) => fork.read(block))
-  const transcoder = new PageTranscoder(plan.schema, {
-    visibility: visibilityOf(task), checksums: task.cluster.checksums, onCorrupt: task.onCorrupt, generate: worthGenerating(range.blockCount),
-    ...(toast && { toast }),
-  })
-  const output = new OutputFile(join(task.lake, task.path))
-  const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, (bytes) => output.write(bytes))
-  let rows = 0
+async function writeFiles(task: TranscodeTask, pages: PageSource, toast: ToastReader | undefined): Promise<TranscodeResult | WantedOverflow> {
+  const { compression, cluster, onCorrupt, lake } = task
+  const blocks = BlockSet.ofRuns(task.blocks)
+  const options: TranscodeOptions = {
+    cluster, compression, visibility: visibilityOf(task), checksums: cluster.checksums, onCorrupt, ...(toast && { toast }),
+  }
+  const output = new OutputFile(join(lake, task.path))
   try {
-    for await (const last of addPages(fork, range, transcoder)) {
-      if (!last && !rowGroupIsFull(transcoder)) continue
-      const group = transcoder.takeRowGroup()
-      if (transcoder.wanted.size === 0) await encoder.rowGroup(group.vectors, group.rows)
-      transcoder.release()
-      rows += group.rows
+    const written = await transcodeFile(task.relation, pages, blocks, options, (bytes) => output.write(bytes))
+    if ('wanted' in written) return written
+    const { hidden, hiddenRows, rows, lanes, damaged } = written
+    if (hidden) writeWhole(join(lake, task.hiddenPath), hidden)
+    const { first: firstBlock, count: blockCount } = fileRange(blocks)
+    const file: LakeFile = {
+      path: task.path, firstBlock, blockCount, rows, bytes: output.bytes, crc32: output.crc32,
+      hidden: hidden ? { path: task.hiddenPath, rows: hiddenRows, crc32: crc32(hidden) } : null, damaged: [...damaged],
     }
-    if (transcoder.wanted.size === 0) await encoder.finish()
-    else await encoder.abort()
-  } catch (error) {
-    await encoder.abort()
-    throw error
+    return { file, lanes, losses: snapshotOf(task.snapshot).losses }
   } finally {
     output.close()
-  }
-  if (transcoder.wanted.size > 0) return { wanted: [...transcoder.wanted] }
-  const hidden = encodeHidden(transcoder.hidden, compression)
-  if (hidden) writeWhole(join(task.lake, task.hiddenPath), hidden)
-  const file: LakeFile = {
-    path: task.path, ...range, rows, bytes: output.bytes, crc32: output.crc32,
-    hidden: hidden ? { path: task.hiddenPath, rows: transcoder.hidden.length, crc32: crc32(hidden) } : null, damaged: transcoder.damaged,
-  }
-  return { file, lanes: transcoder.counts, losses: snapshotOf(task.snapshot).losses }
-}
-
-/** Adds page after page; yields after each whether it was the last. */
-async function* addPages(pages: PageSource, { firstBlock, blockCount }: BlockRange, transcoder: PageTranscoder): AsyncIterable<boolean> {
-  const end = firstBlock + blockCount
-  for (const piece of BlockSet.range(firstBlock, blockCount).pieces(READ_BLOCKS)) {
-    await pages.prepare(piece)
-    for (const block of piece) {
-      const page = pages.read(block)
-      transcoder.add(new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4), 0, block)
-      yield block + 1 === end
-    }
   }
 }
 
@@ -137,43 +103,5 @@ function visibilityOf(task: TranscodeTask): RowVisibility {
   return {
     nextXid: snapshot.nextXid, isVisible: () => false, isDead: (...tuple) => snapshot.isDead(...tuple),
     isUnknown: (...tuple) => snapshot.isUnknown(...tuple),
-  }
-}
-
-/** A file written front to back. Not yet on disk when closed: whoever writes the manifest syncs all files first. */
-class OutputFile {
-  bytes = 0
-  /** Of all bytes so far. */
-  crc32 = 0
-  private readonly path: string
-  private fd: number | undefined
-
-  constructor(path: string) {
-    this.path = path
-    this.fd = createFile(path)
-  }
-
-  write(chunk: Uint8Array): void {
-    try {
-      writeFully(this.fd!, chunk)
-    } catch (error) {
-      throw fileError(error, this.path)
-    }
-    this.bytes += chunk.length
-    this.crc32 = crc32(chunk, this.crc32)
-  }
-
-  close(): void {
-    if (this.fd !== undefined) closeSync(this.fd)
-    this.fd = undefined
-  }
-}
-
-function writeWhole(path: string, bytes: Uint8Array): void {
-  const output = new OutputFile(path)
-  try {
-    output.write(bytes)
-  } finally {
-    output.close()
   }
 }

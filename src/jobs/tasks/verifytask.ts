@@ -8,7 +8,7 @@ import type { LakeFile } from '../../lake/manifest.ts'
 import { canonicalPage, firstDifference, newPageBuffer } from '../../page/canonical.ts'
 import { checkPageChecksum } from '../../page/checksum.ts'
 import { checkPageHeader, isZeroPage, PD_CHECKSUM } from '../../page/header.ts'
-import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpOff } from '../../page/linepointer.ts'
+import { checkLinePointers, linePointer, LP_NORMAL, lpFlags, lpOff, usedLinePointers } from '../../page/linepointer.ts'
 import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
 import { RelationFork } from '../../io/datadir/segments.ts'
@@ -146,9 +146,7 @@ class FileVerifier {
   /** Counts tuples, and holds visibility and hint bits against CLOG where there is one. */
   private tuples(block: number, page: Uint8Array, firstRow: number): void {
     const { result, snapshot } = this
-    const count = isZeroPage(page) ? 0 : linePointerCount(page)
-    let last = count
-    while (last > 0 && linePointer(page, last) === 0) last--
+    const last = isZeroPage(page) ? 0 : usedLinePointers(page)
     if (last === 0 && snapshot) this.row(firstRow, false, block)
     for (let offset = 1; offset <= last; offset++) {
       const pointer = linePointer(page, offset)

@@ -1,0 +1,83 @@
+import { BlockSet } from '../common/blockset.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import type { PageSource } from '../page/pagesource.ts'
+import type { ParquetOptions } from '../parquet/parquetwriter.ts'
+import {
+  type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext,
+} from './filedescriptor.ts'
+import type { PageTranscoder } from './pagetranscoder.ts'
+import { sampleBlocks, samplePages } from './sample.ts'
+import { relationSchema, type RelationSchema } from './schema.ts'
+
+/** A row group is full at this many rows or bytes of values, at the next page border. Whoever reads one holds it several times over. */
+const ROW_GROUP_ROWS = 131_072
+const ROW_GROUP_BYTES = 24 << 20
+
+/** Compiling code for a TupleDesc takes about as long as interpreting this many pages. */
+const GENERATE_BLOCKS_MIN = 64
+
+export function worthGenerating(blocks: number): boolean {
+  return blocks >= GENERATE_BLOCKS_MIN
+}
+
+export type Compression = ParquetOptions['compression']
+
+/** What a file is made of, before any of its pages is read. */
+export interface TranscodePlan {
+  descriptor: FileDescriptor
+  schema: RelationSchema
+  parquet: ParquetOptions
+}
+
+/**
+ * Files are cut so that a relation of some size feeds several workers, and so that none is tiny or huge. The cut depends on
+ * the relation alone: any number of workers writes the same lake.
+ */
+const FILES_WANTED = 8
+const FILE_BLOCKS_MIN = 4096
+const FILE_BLOCKS_MAX = 12288
+
+/** The files of a relation of so many blocks: at least one, so that a relation without blocks has its schema in the lake. */
+export function fileSets(blocks: number): BlockSet[] {
+  const size = Math.min(FILE_BLOCKS_MAX, Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED)))
+  const count = Math.max(1, Math.ceil(blocks / size))
+  return Array.from({ length: count }, (_, i) => BlockSet.range(i * size, Math.min(size, blocks - i * size)))
+}
+
+/** Looks at some pages of a file, which it prepares, then fixes schema, encodings and footer of the file. @throws UnsupportedError lake.blocks */
+export async function planFile(
+  cluster: ClusterDescriptor, relation: RelationDescriptor, blocks: BlockSet, compression: Compression, pages: PageSource,
+): Promise<TranscodePlan> {
+  await pages.prepare(sampleBlocks(blocks))
+  return planPrepared(cluster, relation, blocks, compression, pages)
+}
+
+/** {@link planFile} of pages that are at hand. */
+export function planPrepared(
+  cluster: ClusterDescriptor, relation: RelationDescriptor, blocks: BlockSet, compression: Compression, pages: PageSource,
+): TranscodePlan {
+  const base = { ...cluster, relation }
+  const context = schemaContext({ ...base, displayScales: {}, pageFlags: 0 })
+  const { displayScales, pageFlags, highCardinality } = samplePages(context, samples(blocks, pages), ROW_GROUP_ROWS)
+  const descriptor: FileDescriptor = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, ...base, blocks, displayScales, pageFlags }
+  const parquet: ParquetOptions = {
+    compression,
+    metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) },
+    dictionary: (column) => !highCardinality.has(column),
+  }
+  return { descriptor, schema: relationSchema(schemaContext(descriptor)), parquet }
+}
+
+function* samples(blocks: BlockSet, pages: PageSource): Iterable<{ words: Int32Array; base: number; block: number }> {
+  for (const block of sampleBlocks(blocks)) yield { words: pageWords(pages.read(block)), base: 0, block }
+}
+
+/** The 2048 words of a page that begins at a multiple of 4 in its buffer. */
+export function pageWords(page: Uint8Array): Int32Array {
+  return new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4)
+}
+
+/** True when the transcoder holds enough for a row group: ask between pages. */
+export function rowGroupIsFull(transcoder: PageTranscoder): boolean {
+  return transcoder.rows >= ROW_GROUP_ROWS || transcoder.dataBytes() >= ROW_GROUP_BYTES
+}
