@@ -54,7 +54,7 @@ export interface ClusterSource {
   readonly multiMembers: SlruPages
   /**
    * pg_filenode.map of a database in its default tablespace; the shared one has dbOid 0 in pg_global.
-   * @throws EnvironmentError file.missing if there is none
+   * @throws EnvironmentError file.missing without such a file
    */
   relationMap(spcOid: Oid, dbOid: Oid): Uint8Array
   /** The relation has a main fork. */

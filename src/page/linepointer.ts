@@ -74,7 +74,7 @@ export function checkLinePointers(page: Uint8Array): void {
   }
 }
 
-/** Line pointers up to the last whose word is not zero: as many rows a page has in a file of a lake, or one if there is none. */
+/** Line pointers up to the last whose word is not zero: a page has as many rows in a file of a lake, and a page without such a line pointer has one. */
 export function usedLinePointers(page: Uint8Array): number {
   let last = linePointerCount(page)
   while (last > 0 && linePointer(page, last) === 0) last--
