@@ -13,10 +13,10 @@ import type { Field } from './thrift.ts'
  */
 const SPLICED_BYTES_MIN = 64 << 20
 /**
- * What a row group may have in wasm: a column that is just not large, and what a usual row group has. Where one page's values take more, the largest
+ * What a row group may have in wasm, which takes up to eight times as much. Where the values of one page are more, in many columns, the largest
  * columns go around it, too, those of so many bytes.
  */
-const WASM_BYTES_MAX = 88 << 20
+const WASM_BYTES_MAX = 128 << 20
 const SPLICED_SMALL_MIN = 1 << 20
 
 type Deliver = (bytes: Uint8Array) => void | Promise<void>

@@ -9,6 +9,7 @@ import { compressors } from 'hyparquet-compressors'
 import { afterAll, expect, test } from 'vitest'
 import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
 import { readParquet } from '../../src/parquet/parquetreader.ts'
+import { takeLargeColumns } from '../../src/parquet/splice.ts'
 import { encodeParquet, ParquetEncoder, type RowGroupInput } from '../../src/parquet/parquetwriter.ts'
 import { type ColumnType, newVector } from '../../src/vector/columntype.ts'
 import { BytesVector } from '../../src/vector/vector.ts'
@@ -218,4 +219,24 @@ test('values of a large column that are not wanted are empty, the others as they
       expect(wanted.columns.map((vector, i) => Array.from({ length: wanted.rows }, (_, row) => valueAt(vector, TYPES[i]!, row)))).toEqual(expected)
     })
   }), { numRuns: 8 })
+})
+
+test('of many columns that are not large by themselves the largest go around wasm, until it has little', () => {
+  const next = { next: 1 }
+  const fields = [50, 10, 60, 40].map((_, i) => lakeField(`c${i}`, { kind: 'binary' }, next))
+  const taken = (...megabytes: number[]): number[] => {
+    const columns = megabytes.map((size, i) => {
+      const vector = new BytesVector()
+      // Half of each column only when it is written.
+      vector.push(new Uint8Array(size << 19))
+      if (i % 2 === 0) vector.push(new Uint8Array(size << 19))
+      else vector.defer(size << 19, () => new Uint8Array(size << 19))
+      return vector
+    })
+    return [...takeLargeColumns(fields, columns, 2).large.keys()].sort()
+  }
+  expect(taken(50, 10, 60, 40)).toEqual([2])
+  expect(taken(50, 10, 50, 10)).toEqual([])
+  expect(taken(63, 63, 63, 63)).toHaveLength(2)
+  expect(taken(64, 1, 1, 1)).toEqual([0])
 })

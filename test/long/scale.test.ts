@@ -1,12 +1,17 @@
 /**
  * Clusters of many things: tables, databases, columns, each with a heap of 200 MB for JavaScript (what node takes beside it, such as Arrow's
- * buffers and WebAssembly, is in the peak that is printed). In scope `all` 20,000 tables, 500 databases, 1,600 columns.
+ * buffers and WebAssembly, is in the peak that is printed). In scope `all` 20,000 tables, 500 databases, 1,600 columns, a table of 5 GB, a bytea of
+ * 1 GB.
  */
 import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { segmentFile } from '../../src/io/datadir/rebuildtarget.ts'
+import { heapFile } from '../support/badinput.ts'
+import { enlarge, SEGMENT_BLOCKS } from '../support/enlarge.ts'
 import { withFolder } from '../support/lakes.ts'
-import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
+import { closeSessions, connect, majors, type Session, withCluster } from '../support/oracle.ts'
 import { amount } from '../support/scope.ts'
 
 const RUN = resolve(import.meta.dirname, '../../dist/cli/run.js')
@@ -14,6 +19,10 @@ const TABLES = amount({ sample: 100, all: 20_000 })
 const DATABASES = amount({ sample: 8, all: 500 })
 const COLUMNS = 1600
 const WIDE_ROWS = amount({ sample: 100, all: 2000 })
+/** In scope `all` five segments of 1 GB, each full. */
+const HEAP_BLOCKS = amount({ sample: SEGMENT_BLOCKS / 8, all: 5 * SEGMENT_BLOCKS })
+const SEGMENTS = Math.ceil(HEAP_BLOCKS / SEGMENT_BLOCKS)
+const LARGEST_VALUE = amount({ sample: 32 << 20, all: 2 ** 30 - 1 })
 /** Locks of one transaction: tables are made in portions. */
 const PORTION = 500
 
@@ -97,4 +106,61 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
       expect(json(ltap('query', '--lake', lake, '--json', `select sum(c${COLUMNS})::int as s from wide`))).toEqual([{ s: sum }])
     }))
   }, 7_200_000)
+
+  test(`a table of ${HEAP_BLOCKS} blocks`, async () => {
+    await withCluster(major, { initdbArgs: major >= 18 ? ['--no-data-checksums'] : [] }, async (server, sql) => withFolder(async (folder) => {
+      await sql.script(`CREATE TABLE large AS SELECT i AS id, md5(i::text) AS hash, repeat(md5((i * 7)::text), 4) AS text, i::numeric(12,2) / 100 AS price,
+        timestamptz '2020-01-01' + i * interval '1 second' AS at, CASE WHEN i % 9 > 0 THEN '{"a": 1}'::jsonb END AS doc FROM generate_series(1, 40000) i;
+        DELETE FROM large WHERE id % 13 = 0`)
+      await closeSessions(server)
+      await server.stop()
+      const file = heapFile(server.dataDir, 'postgres', 'public.large')
+      enlarge(file, HEAP_BLOCKS)
+      const [lake, copy] = [join(folder, 'lake'), join(folder, 'copy')]
+      const only = ['--database', 'postgres', '--table', 'public.large', '--workers', '2', '--json']
+      const written = json(ltap('transcode', server.dataDir, '--lake', lake, ...only)) as { rows: number; hiddenRows: number }
+      expect(written).toMatchObject({ pages: HEAP_BLOCKS })
+      expect(json(ltap('verify', server.dataDir, '--lake', lake, '--workers', '2', '--json'))).toMatchObject({ equal: true })
+      expect(json(ltap('query', '--lake', lake, '--json', 'select count(*)::int as n from large'))).toEqual([{ n: written.rows - written.hiddenRows }])
+      await server.copyDataDir(copy)
+      const target = heapFile(copy, 'postgres', 'public.large')
+      for (let segment = 0; segment < SEGMENTS; segment++) rmSync(segmentFile(target, segment))
+      json(ltap('rebuild', '--lake', lake, '--pgdata', copy, '--workers', '2', '--json'))
+      for (let segment = 0; segment < SEGMENTS; segment++) expectSameHeap(segmentFile(file, segment), segmentFile(target, segment))
+      expect(existsSync(segmentFile(target, SEGMENTS))).toBe(false)
+    }))
+  }, 7_200_000)
+
+  test(`a bytea of ${LARGEST_VALUE} bytes, or as near as the server allows`, async () => {
+    await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
+      await sql.exec('CREATE TABLE value (v bytea)')
+      const bytes = await insertLargest(sql)
+      const [expected] = await sql.query('SELECT octet_length(v)::text AS n, md5(v) AS m FROM value')
+      await closeSessions(server)
+      await server.stop()
+      const lake = join(folder, 'lake')
+      const only = ['--database', 'postgres', '--table', 'public.value', '--workers', '2', '--json']
+      expect(json(ltap('transcode', server.dataDir, '--lake', lake, ...only))).toMatchObject({ lanes: { native: expect.any(Number) as number, oversized: 0 } })
+      expect(json(ltap('verify', server.dataDir, '--lake', lake, '--workers', '2', '--json'))).toMatchObject({ equal: true })
+      console.info(`${bytes} bytes`)
+      expect(json(ltap('query', '--lake', lake, '--json', 'select octet_length(v)::varchar as n, md5(v) as m from value'))).toEqual([expected])
+    }))
+  }, 7_200_000)
 })
+
+/** Tuples are formed in memory of at most 1 GB, their header included. */
+async function insertLargest(sql: Session): Promise<number> {
+  for (let size = LARGEST_VALUE; ; size -= 8) {
+    try {
+      await sql.exec(`INSERT INTO value SELECT convert_to(repeat('0123456789abcde', ${Math.floor(size / 15)}) || repeat('f', ${size % 15}), 'UTF8')`)
+      return size
+    } catch (error) {
+      if (!/invalid memory alloc request|requested length too large|out of memory/.test(String(error)) || size < LARGEST_VALUE - 400) throw error
+    }
+  }
+}
+
+/** Byte for byte: the server wrote each page anew and pruned none, so that canonical(page) leaves nothing out. */
+function expectSameHeap(file: string, rebuilt: string): void {
+  expect({ file, status: spawnSync('cmp', [file, rebuilt], { encoding: 'utf8' }).stdout }).toEqual({ file, status: '' })
+}
