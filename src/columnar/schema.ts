@@ -25,6 +25,10 @@ export interface SchemaContext {
   displayScales: Readonly<Record<number, number>>
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
   pageFlags: number
+  /**
+   * Codecs from outside, see CodecContext. They are not pinned in a footer: who reads vectors or files that were made with them must give the same ones.
+   */
+  extensions?: CodecContext['extensions']
 }
 
 /** One attribute and where its values go. */
@@ -75,8 +79,8 @@ export function relationSchema(context: SchemaContext): RelationSchema {
   return { context, attributes, columns, overflow: overflowField, fields }
 }
 
-function codecContext({ major, profile, encoding }: SchemaContext): Omit<CodecContext, 'types' | 'displayScale'> {
-  return { major, profile, encoding }
+function codecContext({ major, profile, encoding, extensions }: SchemaContext): Omit<CodecContext, 'types' | 'displayScale'> {
+  return { major, profile, encoding, ...(extensions && { extensions }) }
 }
 
 /** Attnum → column name. Engines fold case: a name that is reserved or taken gets the suffix `_<attnum>`. */

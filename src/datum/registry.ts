@@ -40,12 +40,9 @@ import { timestampCodec, timestamptzCodec } from './types/timestamp.ts'
 import { timetzCodec } from './types/timetz.ts'
 import { tsqueryCodec } from './types/tsquery.ts'
 import { tsvectorCodec } from './types/tsvector.ts'
-import type { CodecContext, TypeDef, TypeRef } from './typedef.ts'
+import type { CodecContext, CodecFactory, TypeDef, TypeRef } from './typedef.ts'
 import { uuidCodec } from './types/uuid.ts'
 import { xid8Codec } from './types/xid8.ts'
-
-/** Makes the codec of one type; `typmod` is the attribute's, -1 for none. */
-type CodecFactory = (context: CodecContext, typmod: number, type: TypeDef) => Codec
 
 const string: CodecFactory = ({ encoding }) => stringCodec(textEncoding(encoding))
 
@@ -123,7 +120,7 @@ const EXTENSION: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactor
 ])
 
 /**
- * The codec of an attribute's type. A type nobody here knows gets the opaque codec: its stored bytes in a binary column.
+ * The codec of an attribute's type (pg_type). Codecs from outside come through `context.extensions`. A type nobody here knows gets the opaque codec: its stored bytes in a binary column.
  * @throws UnsupportedError datum.type if the pinned types do not define `ref`
  */
 export function codecFor(ref: TypeRef, context: CodecContext): Codec {
@@ -152,7 +149,8 @@ function baseOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
   if (type.opaque) return opaqueCodec
   if (type.schema === 'pg_catalog') return BUILT_IN.get(type.name)?.(context, typmod, type) ?? opaqueCodec
   // The extension types known here are all varlena: anything else is a namesake.
-  return (type.len === -1 ? EXTENSION.get(type.name)?.(context, typmod, type) : undefined) ?? opaqueCodec
+  const known = type.len === -1 ? EXTENSION.get(type.name) : undefined
+  return (known ?? context.extensions?.get(type.name))?.(context, typmod, type) ?? opaqueCodec
 }
 
 function arrayOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
@@ -173,8 +171,8 @@ function rangeOf(type: TypeDef, context: CodecContext): Codec {
 }
 
 /** The most frequent display scale is counted for top-level numerics only. */
-function nested({ major, profile, encoding, types, strictLabels = false }: CodecContext): CodecContext {
-  return { major, profile, encoding, types, strictLabels }
+function nested({ major, profile, encoding, types, extensions, strictLabels = false }: CodecContext): CodecContext {
+  return { major, profile, encoding, types, strictLabels, ...(extensions && { extensions }) }
 }
 
 /** A multirange's subtype in pg_range is its range type; its bounds are of that one's subtype. */

@@ -3,6 +3,7 @@ import type { Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { flag, integer, oneOf, type Schema, text, unsigned32 } from '../common/validate.ts'
 import type { ColumnType } from '../vector/columntype.ts'
+import type { Codec } from './codec.ts'
 
 /** A type as pg_type describes it, pinned into every file so that rebuilding never asks a later catalog. JSON-safe. */
 export interface TypeDef {
@@ -88,9 +89,18 @@ export interface CodecContext {
   types: ReadonlyMap<Oid, TypeDef>
   /** The display scale that numerics of this column most often have. Absent inside arrays and composites: the declared one. */
   displayScale?: number
+  /** Codecs from outside this package, by typname; asked only for base types that no codec of this package knows. */
+  extensions?: ReadonlyMap<string, CodecFactory>
   /** For readers: text of an enum's oid without label throws, as the server's output function does, and is no hex as in the lake. */
   strictLabels?: boolean
 }
+
+/**
+ * Makes the codec of one type.
+ * @param typmod of the attribute, -1 for none
+ * @returns undefined where the type is only a namesake: another schema, another typlen; its stored bytes are then shown as they are
+ */
+export type CodecFactory = (context: CodecContext, typmod: number, type: TypeDef) => Codec | undefined
 
 /** Column types are derived from codecs; re-exported so that a codec file needs one import. */
 export type { ColumnType }

@@ -1,5 +1,6 @@
 import { Piscina } from 'piscina'
 import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { EnvironmentError } from '../common/errors.ts'
 import { stopIfEnding, stopOnEnd } from '../io/process/interruption.ts'
@@ -40,8 +41,8 @@ export class Workers {
   readonly count: number
   private readonly threads: Threads
 
-  /** @param count threads; 0 runs tasks on this thread, one by one */
-  constructor(count: number) {
+  /** @param count threads; 0 runs tasks on this thread, one by one; default: one for each core */
+  constructor(count: number = availableParallelism()) {
     const script = fileURLToPath(new URL('./worker.js', import.meta.url))
     // Run from TypeScript sources there is no worker script: then everything runs on this thread.
     const inline = count === 0 || !existsSync(script)
@@ -76,8 +77,8 @@ export class Pool {
   private places: number
   private failure: { error: unknown } | undefined
 
-  /** @param workers threads to start for this job alone, or those to use */
-  constructor(workers: number | Workers) {
+  /** @param workers threads to start for this job alone, or those to use; default: one for each core */
+  constructor(workers: number | Workers = availableParallelism()) {
     this.owned = typeof workers === 'number'
     this.threads = typeof workers === 'number' ? new Workers(workers) : workers
     this.workers = this.threads.count

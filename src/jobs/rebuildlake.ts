@@ -23,10 +23,10 @@ export interface RebuildLakeOptions {
   database?: string
   /** Only this table (`schema.name`, see catalog/tablename.ts) and its TOAST relation. */
   table?: string
-  /** Overwrite even the data directory that the lake was read from. */
-  force: boolean
+  /** Overwrite even the data directory that the lake was read from; default false. */
+  force?: boolean
   /** As for transcodeLake. */
-  workers: number | Workers
+  workers?: number | Workers
   onProgress?: OnProgress
 }
 
@@ -74,7 +74,7 @@ class RebuildJob {
   constructor(options: RebuildLakeOptions, manifest: Manifest, pgdata: string, relations: readonly LakeRelation[]) {
     this.options = options
     this.manifest = manifest
-    this.relations = relations.map((relation) => ({ relation, target: new RebuildTarget(pgdata, relation, options.force) }))
+    this.relations = relations.map((relation) => ({ relation, target: new RebuildTarget(pgdata, relation, options.force ?? false) }))
   }
 
   async run(): Promise<RebuildReport> {
@@ -104,7 +104,7 @@ class RebuildJob {
   }
 
   private async overwrite(pool: Pool): Promise<RebuildReport> {
-    const { lake, onProgress, force } = this.options
+    const { lake, onProgress, force = false } = this.options
     const pages = this.relations.reduce((sum, { relation: { forks } }) => sum + (forks.main ?? 0), 0)
     let done = 0
     onProgress?.(0, pages * BLOCK_SIZE, '')

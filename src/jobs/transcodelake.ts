@@ -45,14 +45,17 @@ export interface TranscodeLakeOptions {
   /** An empty or missing folder. */
   lake: string
   filter?: RelationFilter
-  /** Worker threads to start; 0 runs everything on this thread. {@link Workers} serve several jobs, and the later ones faster. */
-  workers: number | Workers
-  compression: Compression
-  profile: TypeProfile
   /**
-   * On damage: throw an error, or carry the damaged bytes and continue; see {@link DirectoryOptions}.
+   * Worker threads to start, default one for each core; 0 runs everything on this thread. {@link Workers} serve several jobs, and the later ones
+   * faster.
    */
-  onCorrupt: 'fail' | 'carry'
+  workers?: number | Workers
+  /** Of the Parquet files; default zstd. */
+  compression?: Compression
+  /** Default portable. */
+  profile?: TypeProfile
+  /** On damage: throw an error, which is the default, or carry the damaged bytes and continue; see {@link DirectoryOptions}. */
+  onCorrupt?: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
   /** With `carry`: of a data directory that has lost PG_VERSION. */
   major?: PgMajor
@@ -85,7 +88,7 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   }
 }
 
-function clusterOptions({ onCorrupt, unknownTransactions = 'hide', major }: TranscodeLakeOptions): DirectoryOptions {
+function clusterOptions({ onCorrupt = 'fail', unknownTransactions = 'hide', major }: TranscodeLakeOptions): DirectoryOptions {
   return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
 }
 
@@ -158,7 +161,7 @@ class TranscodeJob {
     this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,
-      lsn: formatLsn(cluster.lsn), profile: options.profile,
+      lsn: formatLsn(cluster.lsn), profile: options.profile ?? 'portable',
     }
   }
 
@@ -236,7 +239,7 @@ class TranscodeJob {
     try {
       return this.cluster.storage(relation).forks.main ?? 0
     } catch (error) {
-      if (this.options.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
+      if (this.options.onCorrupt !== 'carry' || !(error instanceof CorruptionError)) throw error
       const { database, schema, name, oid, relkind } = relation
       this.notRead.push({ database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'damaged', reason: error.message })
       return -1
@@ -246,7 +249,7 @@ class TranscodeJob {
   /** Only with `carry`: how the lake was read, and what was lost. */
   private damage(relations: readonly LakeRelation[]): Pick<Manifest, 'unknownTransactions' | 'damage' | 'guessed'> {
     const { onCorrupt, unknownTransactions: policy = 'hide' } = this.options
-    if (onCorrupt === 'fail') return {}
+    if (onCorrupt !== 'carry') return {}
     const rows = relations.reduce((sum, { lanes }) => sum + lanes.unknownStatus, 0)
     const damage = [...new Set([...this.cluster.losses, ...this.losses])].sort()
     return { unknownTransactions: { policy, rows }, ...(damage.length > 0 && { damage }), ...(this.cluster.guessed && { guessed: true as const }) }
@@ -299,7 +302,7 @@ class TranscodeJob {
     relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], blocks: BlockSet,
   ): Promise<TranscodeResult | WantedOverflow> {
     const folder = relationFolder(descriptor)
-    const { lake, compression, onCorrupt } = this.options
+    const { lake, compression = 'zstd', onCorrupt = 'fail' } = this.options
     const firstBlock = blocks.runs[0]?.first ?? 0
     const result = await this.pool.run('transcode', {
       snapshot: this.snapshot, fork, blocks: blocks.runs, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt,
@@ -318,7 +321,7 @@ class TranscodeJob {
     try {
       storage = this.cluster.storage(toast)
     } catch (error) {
-      if (this.options.onCorrupt === 'fail' || !(error instanceof CorruptionError)) throw error
+      if (this.options.onCorrupt !== 'carry' || !(error instanceof CorruptionError)) throw error
       return undefined
     }
     const { path, segments, forks } = storage

@@ -24,7 +24,7 @@ export interface VerifyLakeOptions {
   /** Patterns of tables to leave out, as in {@link RelationFilter}. */
   exclude?: readonly string[]
   /** As for transcodeLake. */
-  workers: number | Workers
+  workers?: number | Workers
   onProgress?: OnProgress
 }
 
