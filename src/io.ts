@@ -1,5 +1,13 @@
 /** The old names of `ltap/io`, for one version: use cases are in `ltap/jobs`, adapters will be what `ltap/io` has. */
-export { DirectoryCluster as Cluster, openCluster, openSnapshot } from './io/cluster.ts'
+export {
+  DirectoryCluster as Cluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles,
+} from './io/cluster.ts'
+export type { RelationFork } from './io/datadir/segments.ts'
+export type { Json, ReplayState, StoreIdentity } from './io/pagestore/statefile.ts'
+export type { Frame, FrameOwner } from './io/pagestore/frame.ts'
+export type { ForkName, RelationFiles } from './io/datadir/relationfiles.ts'
+export type { StoredFork } from './io/pagestore/storedfork.ts'
+export type { StoredSlru } from './io/pagestore/storedslru.ts'
 export { type ControlItems, readControlItems } from './jobs/inspect/controltext.ts'
 export { findTable } from './jobs/inspect/findtable.ts'
 export { type HistoryOptions, type HistoryRow, openHistory, type TableHistory } from './jobs/inspect/tablehistory.ts'

@@ -30,10 +30,14 @@ const VERSIONS: Readonly<Record<PgMajor, { control: number; catalog: number; crc
   18: { control: 1800, catalog: 202506291, crcAt: CRC_18 },
 }
 
-/** DBState, by its number. */
-const STATES = [
+/** DBState (pg_control.h) as pg_controldata names it. */
+export type ClusterState =
+  | 'starting up' | 'shut down' | 'shut down in recovery' | 'shutting down' | 'in crash recovery' | 'in archive recovery' | 'in production'
+
+/** By number. */
+const STATES: readonly ClusterState[] = [
   'starting up', 'shut down', 'shut down in recovery', 'shutting down', 'in crash recovery', 'in archive recovery', 'in production',
-] as const
+]
 
 /** catalog_version_no of a major, in the names of its folders in tablespaces. */
 export function catalogVersionOf(major: PgMajor): number {
@@ -44,7 +48,7 @@ export interface ControlFile {
   systemIdentifier: bigint
   controlVersion: number
   catalogVersion: number
-  state: (typeof STATES)[number]
+  state: ClusterState
   /** LSN where the last checkpoint record begins. */
   checkpoint: Lsn
   /** Where redo would start from it. After a clean shutdown equal to `checkpoint`. */

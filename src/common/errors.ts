@@ -22,7 +22,7 @@ function describe(position: Position): string {
 }
 
 /** An error with a stable code and a position; callers add what they know with {@link at}. */
-abstract class PositionedError extends Error {
+export abstract class PositionedError extends Error {
   readonly code: string
   readonly reason: string
   position: Position
@@ -78,8 +78,4 @@ export function withPosition<T>(position: Position, body: () => T): T {
 /** Our own bug, never the input's: not meant to be caught. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`ltap bug: ${message}`)
-}
-
-export function unreachable(value: never): never {
-  throw new Error(`ltap bug: unexpected ${String(value)}`)
 }

@@ -120,7 +120,8 @@ const EXTENSION: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactor
 ])
 
 /**
- * The codec of an attribute's type (pg_type). Codecs from outside come through `context.extensions`. A type nobody here knows gets the opaque codec: its stored bytes in a binary column.
+ * The codec of an attribute's type (pg_type). Codecs from outside come through `context.extensions`. A type nobody here
+ * knows gets the opaque codec: its stored bytes in a binary column.
  * @throws UnsupportedError datum.type if the pinned types do not define `ref`
  */
 export function codecFor(ref: TypeRef, context: CodecContext): Codec {

@@ -44,6 +44,7 @@ export class DirectoryCluster extends Cluster {
   readonly control: ControlFile
   private readonly directory: DirectorySource
 
+  /** By {@link openCluster}. @internal */
   constructor(directory: DirectorySource, options: DirectoryOptions = {}) {
     super(directory, options)
     this.directory = directory

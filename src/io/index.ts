@@ -1,5 +1,11 @@
 /** Adapters that touch files: data directories, WAL, page stores. */
-export { DirectoryCluster, openCluster, openSnapshot } from './cluster.ts'
+export { DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles } from './cluster.ts'
+export type { RelationFork } from './datadir/segments.ts'
+export type { Json, ReplayState, StoreIdentity } from './pagestore/statefile.ts'
+export type { Frame, FrameOwner } from './pagestore/frame.ts'
+export type { ForkName, RelationFiles } from './datadir/relationfiles.ts'
+export type { StoredFork } from './pagestore/storedfork.ts'
+export type { StoredSlru } from './pagestore/storedslru.ts'
 export { openPageStore } from './pagestore/openstore.ts'
 export { PageStore, type PageStoreOptions } from './pagestore/pagestore.ts'
 export { openWal, WalSource, type WalSourceOptions } from './walsource/walsource.ts'

@@ -50,7 +50,7 @@ export class Workers {
     this.threads = inline ? new ThisThread() : new WorkerThreads(script, count)
   }
 
-  /** @internal for {@link Pool} */
+  /** For {@link Pool}. @internal */
   run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
     return this.threads.run(name, task)
   }

@@ -5,7 +5,8 @@ import { MemoryFork } from './memoryfork.ts'
 import { MemoryTransactionStore } from './memorytransactionstore.ts'
 import type { ReplayStore } from './replay.ts'
 
-interface MemoryRelation extends RelFileLocator {
+/** The forks of a relation in memory. */
+export interface MemoryRelation extends RelFileLocator {
   /** By fork number. */
   forks: (MemoryFork | undefined)[]
 }

@@ -1,3 +1,3 @@
 /** Typed columns in memory, in Arrow's layout. Know no Postgres. Pure; no I/O. */
-export * from './columntype.ts'
-export * from './vector.ts'
+export { type ColumnField, type ColumnType, newVector } from './columntype.ts'
+export { BitVector, BytesVector, ListVector, setBits, StructVector, Vector, WordVector } from './vector.ts'

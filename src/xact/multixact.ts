@@ -15,11 +15,15 @@ const MULTIXACT_STATUS_NO_KEY_UPDATE = 4
 const MULTIXACT_STATUS_UPDATE = 5
 
 /** MultiXactStatus, by its number. */
-const STATUS_NAMES = ['for key share', 'for share', 'for no key update', 'for update', 'no key update', 'update'] as const
+/** MultiXactStatus (multixact.h): the first four lock the row. */
+export type MultiXactStatus = 'for key share' | 'for share' | 'for no key update' | 'for update' | 'no key update' | 'update'
+
+/** By number. */
+const STATUS_NAMES: readonly MultiXactStatus[] = ['for key share', 'for share', 'for no key update', 'for update', 'no key update', 'update']
 
 export interface MultiXactMember {
   xid: Xid
-  status: (typeof STATUS_NAMES)[number]
+  status: MultiXactStatus
 }
 
 export interface MultiXactSources {

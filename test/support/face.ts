@@ -24,7 +24,7 @@ interface FaceExport {
 
 const OPTIONS: ts.CompilerOptions = {
   target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext,
-  declaration: true, isolatedDeclarations: true, strict: true, exactOptionalPropertyTypes: true, allowImportingTsExtensions: true, noEmit: true,
+  declaration: true, stripInternal: true, isolatedDeclarations: true, strict: true, exactOptionalPropertyTypes: true, allowImportingTsExtensions: true, noEmit: true,
   verbatimModuleSyntax: true, types: ['node'], skipLibCheck: true,
 }
 
@@ -75,6 +75,8 @@ function programOf(declarations: Declarations, rootNames: readonly string[]): ts
     const text = declarations.get(resolve(path))
     return text === undefined ? original(path, version) : ts.createSourceFile(path, text, version, true)
   }
+  const exists = host.fileExists.bind(host)
+  host.fileExists = (path) => declarations.has(resolve(path)) || exists(path)
   return ts.createProgram({ rootNames, options: OPTIONS, host })
 }
 

@@ -21,9 +21,11 @@ export function isPageStore(path: string): boolean {
 /**
  * Opens a page store at the state of its last flush: one that was interrupted after its journal was complete is finished first, one
  * before that never happened. The store is locked until {@link PageStore.close}.
- * @param held its lock, if the caller has it already
  * @throws EnvironmentError pagestore.missing, folder.locked, file.*; CorruptionError pagestore.*; UnsupportedError pagestore.format
  */
+export function openPageStore(path: string, options?: PageStoreOptions): PageStore
+/** @param held its lock, if the caller has it already @internal */
+export function openPageStore(path: string, options: PageStoreOptions | undefined, held: FolderLock): PageStore
 export function openPageStore(path: string, options: PageStoreOptions = {}, held?: FolderLock): PageStore {
   if (!isPageStore(path)) {
     const reason = 'the folder is not a page store, or its seeding was interrupted; delete the folder and run the command again'

@@ -65,7 +65,7 @@ export class PageStore implements ReplayStore {
   private copies = 0
   private failed = false
 
-  /** The folder is locked, its journal applied: see openPageStore. */
+  /** The folder is locked, its journal applied: see openPageStore. @internal */
   constructor(path: string, state: StoreState, indexes: IndexList, lock: FolderLock, options: PageStoreOptions) {
     this.path = path
     this.lock = lock

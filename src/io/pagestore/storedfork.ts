@@ -40,6 +40,7 @@ export class StoredFork implements RedoFork, FrameOwner {
   private readonly files: StoreFiles
   private chunks: ((Frame | undefined)[] | undefined)[] = []
 
+  /** By the store. @internal */
   constructor(home: ForkHome, place: { spcOid: Oid; dbOid: Oid; relNumber: number; fork: number; name: string }, pool: FramePool, files: StoreFiles) {
     this.home = home
     this.spcOid = place.spcOid
@@ -126,14 +127,14 @@ export class StoredFork implements RedoFork, FrameOwner {
     this.chunks[block >>> CHUNK_BITS]![block & CHUNK_MASK] = undefined
   }
 
-  /** What has to happen to the file at `path` so that it has the fork's length; its pages are not among it. */
+  /** What has to happen to the file at `path` so that it has the fork's length; its pages are not among it. @internal */
   resizeInto(path: string, sink: OpSink): void {
     if (!this.changed) return
     if (this.exists) sink({ op: 'resize-fork', path, keep: this.diskBlocks, blocks: this.blocks })
     else sink({ op: 'remove-fork', path })
   }
 
-  /** The dirty frames, by block. */
+  /** The dirty frames, by block. @internal */
   dirtyFrames(): Frame[] {
     const found: Frame[] = []
     for (const chunk of this.chunks) if (chunk !== undefined) for (const frame of chunk) if (frame?.dirty) found.push(frame)

@@ -21,7 +21,7 @@ export class StoredSlru implements SlruStore {
   private readonly removed = new Set<number>()
   private dirty = 0
 
-  /** @param maxPages clean pages to keep */
+  /** @param maxPages clean pages to keep @internal */
   constructor(dir: string, files: StoreFiles, maxPages = 1024) {
     this.dir = dir
     this.files = files
@@ -73,6 +73,7 @@ export class StoredSlru implements SlruStore {
     }
   }
 
+  /** For a flush. @internal */
   flushOps(sink: OpSink): void {
     for (const segment of this.removed) sink({ op: 'remove-file', path: this.segmentPath(segment) })
     const changed = [...this.pages].filter(([, { dirty }]) => dirty).sort(([a], [b]) => a - b)

@@ -115,6 +115,7 @@ export class TableHistory {
   private onDamage: (error: ValueError) => void = () => {}
   private readonly onClose: () => void
 
+  /** By {@link openHistory}. @internal */
   constructor(cluster: DirectoryCluster, relation: Relation, list: WatchList, watched: Watched, onCorrupt: 'fail' | 'carry', onClose: () => void) {
     this.onCorrupt = onCorrupt
     this.onClose = onClose
