@@ -23,3 +23,4 @@ export { replayCluster, type ReplayClusterOptions, type ReplayReport } from './j
 export { transcodeLake, type TranscodeLakeOptions } from './jobs/transcodelake.ts'
 export { type LakeReport, verifyLake, type VerifyLakeOptions } from './jobs/verifylake.ts'
 export { openWal, WalSource, type WalSourceOptions } from './io/walsource/walsource.ts'
+export type { WalPlace } from './io/walsource/inventory.ts'

@@ -1,8 +1,8 @@
-import { Piscina } from 'piscina'
+import type { Piscina } from 'piscina'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { EnvironmentError } from '../common/errors.ts'
+import { assert, EnvironmentError } from '../common/errors.ts'
 import { stopIfEnding, stopOnEnd } from '../io/process/interruption.ts'
 import type { Outcome } from './tasks/remote.ts'
 import { valueOf } from './tasks/remote.ts'
@@ -125,18 +125,21 @@ class ThisThread implements Threads {
 }
 
 class WorkerThreads implements Threads {
-  private readonly piscina: Piscina
+  private readonly options: ConstructorParameters<typeof Piscina>[0]
+  /** Once there is a task. */
+  private piscina: Promise<Piscina> | undefined
+  private closed = false
   private readonly forget: () => void
 
   constructor(script: string, count: number) {
-    this.piscina = new Piscina({ ...THREAD_OPTIONS, filename: script, maxThreads: count })
+    this.options = { ...THREAD_OPTIONS, filename: script, maxThreads: count }
     this.forget = stopOnEnd(() => this.close())
   }
 
   async run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
     let outcome: Outcome<TaskResult<Name>>
     try {
-      outcome = (await this.piscina.run(task, { name })) as Outcome<TaskResult<Name>>
+      outcome = (await (await this.started()).run(task, { name })) as Outcome<TaskResult<Name>>
     } catch (error) {
       throw threadError(error)
     }
@@ -145,7 +148,14 @@ class WorkerThreads implements Threads {
 
   async close(): Promise<void> {
     this.forget()
-    await this.piscina.destroy()
+    this.closed = true
+    await (await this.piscina)?.destroy()
+  }
+
+  /** Loads piscina: who imports the library and starts no thread needs none of it. */
+  private started(): Promise<Piscina> {
+    assert(!this.closed, 'a task for threads that were ended')
+    return this.piscina ??= import('piscina').then((piscina) => new piscina.Piscina(this.options))
   }
 }
 

@@ -1,0 +1,38 @@
+/** What an import of the built package loads of other packages: a page needs no Arrow. */
+import { execFileSync } from 'node:child_process'
+import { resolve } from 'node:path'
+import { expect, test } from 'vitest'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+
+const HOOK = `import { writeSync } from 'node:fs'
+export async function load(url, context, next) {
+  if (url.includes('/node_modules/')) writeSync(1, url + '\\n')
+  return next(url, context)
+}`
+
+/** Names of the packages, in order. */
+function loadedBy(entry: string): string[] {
+  const script = `import { register } from 'node:module'
+    register('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(HOOK))})
+    await import(${JSON.stringify(entry)})`
+  const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, encoding: 'utf8' })
+  return [...new Set(printed.split('\n').flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []))].sort()
+}
+
+/** zstd of WAL images, and the schemas of what is kept in files. */
+const SMALL = ['fzstd', 'valibot']
+
+test.each(['common', 'page', 'tuple', 'vector', 'datum'])('ltap/%s', (floor) => {
+  expect(loadedBy(`ltap/${floor}`).filter((name) => name !== 'valibot')).toEqual([])
+})
+
+test.each(['wal', 'redo', 'xact', 'catalog', 'replay'])('ltap/%s', (floor) => {
+  expect(loadedBy(`ltap/${floor}`).filter((name) => !SMALL.includes(name))).toEqual([])
+})
+
+test('ltap loads Arrow and Parquet, as transcodePages and rebuildPages are synchronous, and nothing of threads, terminals or DuckDB', () => {
+  const loaded = loadedBy('ltap')
+  expect(loaded).toContain('apache-arrow')
+  expect(loaded.filter((name) => ['piscina', 'commander', 'cli-progress', '@duckdb/node-api', 'pg'].includes(name))).toEqual([])
+})
