@@ -77,7 +77,7 @@ function brokenLink(doc: string, link: string): string | undefined {
 test('the map of tests has every folder of test, and no other', () => {
   const named = [...texts.get('CONTRIBUTING.md')!.matchAll(/`test\/(\w+)`/g)].map((match) => match[1]!)
   const folders = readdirSync(join(ROOT, 'test'), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
-  expect([...new Set(named)].sort()).toEqual(folders.filter((name) => name !== 'postgres' && name !== 'package').sort())
+  expect([...new Set(named)].sort()).toEqual(folders.filter((name) => name !== 'postgres').sort())
 })
 
 describe.runIf(majors().length > 0 && existsSync(join(ROOT, 'dist/index.js')))('snippets', () => {
