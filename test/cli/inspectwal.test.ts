@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { closeSessions, majors, type Session, withCluster } from '../support/oracle.ts'
+import { closeSessions, fewerMajors, majors, type Session, withCluster } from '../support/oracle.ts'
 import { pgWaldumps } from '../support/systempostgres.ts'
 import { handleSignals } from '../../src/io/process/interruption.ts'
 import { ltap, type Ran } from './streams.ts'
@@ -114,7 +114,7 @@ describe.each(majors().length > 0 ? pgWaldumps() : [])('against pg_waldump %i', 
   })
 })
 
-describe.each(majors())('Postgres %i', (major) => {
+describe.each(fewerMajors('majors of inspect wal'))('Postgres %i', (major) => {
   let wal: Wal
   let all: Ran
   beforeAll(async () => {

@@ -11,7 +11,7 @@ import { parseTablespaceMap } from '../../src/replay/tablespacemap.ts'
 import { openCluster } from '../../src/io/cluster.ts'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import type { PostgresCluster } from '../../src/server/postgres.ts'
-import { closeSessions, majors, type Row, type Session, withCluster } from '../support/oracle.ts'
+import { closeSessions, fewerMajors, type Row, type Session, withCluster } from '../support/oracle.ts'
 import { systemPostgres } from '../support/systempostgres.ts'
 
 const DEBIAN = systemPostgres()
@@ -96,7 +96,7 @@ function openSeed(seeded: Seed): void {
   store.close()
 }
 
-describe.each(majors())('Postgres %i', (major) => {
+describe.each(fewerMajors('majors of backups'))('Postgres %i', (major) => {
   test('a clean data directory, a crashed one and a copy made during a backup', async () => {
     await withCluster(major, {}, async (cluster, sql) => {
       const relations = await fill(cluster, sql)

@@ -7,7 +7,7 @@ import { readManifest } from '../../src/jobs/lake.ts'
 import { ltap } from '../cli/streams.ts'
 import { expectRefusal } from '../support/badinput.ts'
 import { withFolder } from '../support/lakes.ts'
-import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { closeSessions, fewerMajors, withCluster } from '../support/oracle.ts'
 
 const HEAPS = `
   create access method heap2 type table handler heap_tableam_handler;
@@ -44,7 +44,7 @@ const OTHERS = `
 /** The server's own tables take most of the time, and are not what this is about. */
 const NO_CATALOGS = ['--exclude', 'pg_catalog.*', '--exclude', 'information_schema.*', '--workers', '1']
 
-describe.each(majors())('access methods, Postgres %i', (major) => {
+describe.each(fewerMajors('majors of access methods'))('access methods, Postgres %i', (major) => {
   test('the handler decides what is a heap; what is none costs nothing but itself', async () => {
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
       await sql.script(HEAPS)

@@ -7,7 +7,7 @@ import type { TypeDef } from '../../src/datum/typedef.ts'
 import { openCluster } from '../../src/io/cluster.ts'
 import { ltap } from '../cli/streams.ts'
 import { transcode, withFolder } from '../support/lakes.ts'
-import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { closeSessions, fewerMajors, withCluster } from '../support/oracle.ts'
 
 /** A base type of variable length whose stored bytes are a bytea's. */
 function ownType(name: string): string {
@@ -21,7 +21,7 @@ function ownType(name: string): string {
 /** The last is an empty hstore to who believes the name, the others are nothing at all. */
 const VALUES = ['\\xdeadbeef01', '\\x', `\\x${'ab'.repeat(3000)}`, '\\x00000080']
 
-describe.each(majors())('types of a name, Postgres %i', (major) => {
+describe.each(fewerMajors('majors of namesakes'))('types of a name, Postgres %i', (major) => {
   test('decided by extension and input function', async () => {
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
       const names = [...EXTENSION_TYPES.keys()]

@@ -27,7 +27,7 @@ import { formTuple } from '../../src/tuple/formtuple.ts'
 import { readTupleHeader, SIZE_OF_TUPLE_HEADER } from '../../src/tuple/header.ts'
 import { HEAP_HASNULL } from '../../src/tuple/infomask.ts'
 import type { Snapshot } from '../../src/xact/snapshot.ts'
-import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { closeSessions, fewerMajors, withCluster } from '../support/oracle.ts'
 import { StrictPages } from '../support/strictpages.ts'
 import { runWorkload } from '../support/workload.ts'
 import { loadZoo } from '../support/zoo.ts'
@@ -131,7 +131,7 @@ async function sameCatalogs(cluster: DirectoryCluster, dataDir: string): Promise
   expect(() => some.relations(1)).toThrow(/not prepared/)
 }
 
-describe.each(majors())('Postgres %i', (major) => {
+describe.each(fewerMajors('majors of ports'))('Postgres %i', (major) => {
   test('catalogs, TOAST values, hidden rows and tuples, over ports', () => withCluster(major, {}, async (server, sql) => {
     await loadZoo(major, sql)
     await sql.script(`

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { PgMajor } from '../../src/common/pgversion.ts'
 import { PostgresCluster } from '../../src/server/postgres.ts'
 import { TransactionLog } from '../../src/xact/transactionlog.ts'
-import { closeSessions, connect, majors, type Session, withCluster } from '../support/oracle.ts'
+import { closeSessions, connect, fewerMajors, type Session, withCluster } from '../support/oracle.ts'
 import { promote } from '../support/promote.ts'
 import { forEachRecord } from './walrange.ts'
 import { snapshotOf, startAt } from './replaycase.ts'
@@ -19,7 +19,7 @@ async function begin(session: Session): Promise<number> {
   return Number(await session.value('SELECT txid_current()'))
 }
 
-describe.each(majors())('timelines of Postgres %i', (major) => {
+describe.each(fewerMajors('majors of timelines'))('timelines of Postgres %i', (major) => {
   test.each([['standby.signal', 0x90], ['recovery.signal', 0x00]] as const)('%s', async (signal, op) => {
     const folder = mkdtempSync(join(tmpdir(), 'ltap-timeline-'))
     chmodSync(folder, 0o755)
