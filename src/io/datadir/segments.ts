@@ -133,7 +133,6 @@ function pageAt(pages: Uint8Array, at: number): Uint8Array {
   return pages.subarray(at * BLOCK_SIZE, (at + 1) * BLOCK_SIZE)
 }
 
-
 /** As mdnblocks does: the first segment that is not full is the last one. */
 function measure(path: string, segments: readonly number[]): Pick<RelationFork, 'blocks' | 'trailingBytes'> {
   const ordered = [...segments].sort((a, b) => a - b)
