@@ -119,11 +119,11 @@ describe.each(fewerMajors('majors of damage'))('damaged data directories of Post
           }),
           { name: 'pg_namespace', file: files.get('pg_namespace')!, change: zap(0), message: /page\./, said: /pg_namespace/ },
           { name: 'pg_database', file: files.get('pg_database')!, change: zap(0), message: /page\./, said: /pg_database has no whole row of database \d+: it is read as database_/ },
-          { name: "a database's map", file: `${base}/pg_filenode.map`, message: /file.missing/, said: /pg_filenode.map.*: guessed from the rows .*pg_class \d+/ },
+          { name: "a database's map", file: `${base}/pg_filenode.map`, message: /file.missing/, said: /pg_filenode.map.*[;:] guessed from the rows .*pg_class \d+/ },
           { name: "a database's map, wrong", file: `${base}/pg_filenode.map`, change: flip(20), message: /relmap: pg_filenode.map: wrong CRC/, said: /guessed from the rows/ },
           { name: 'the shared map', file: 'global/pg_filenode.map', message: /file.missing/, said: /guessed from the rows .*pg_database \d+/ },
           { name: 'pg_control', file: 'global/pg_control', message: /file.missing/, said: /pg_control is (?:missing|damaged).*; what it would say is guessed: system identifier \d{10,} from WAL; data checksums on/ },
-          { name: 'pg_control, wrong', file: 'global/pg_control', change: flip(40), message: /control.crc/, said: /control.crc.*guessed:/ },
+          { name: 'pg_control, wrong', file: 'global/pg_control', change: flip(40), message: /control.crc/, said: /pg_control is damaged .*wrong CRC.*guessed:/ },
           { name: "another database's pg_class", file: otherClass, message: /relation.missing-file/, said: /other\.pg_catalog\.pg_class/ },
         ]
         let lakes = 0
