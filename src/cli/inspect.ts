@@ -1,21 +1,19 @@
 import type { Command } from 'commander'
-import { addInspectControl } from './inspectcontrol.ts'
-import { addInspectFile } from './inspectfile.ts'
-import { addInspectHistory } from './inspecthistory.ts'
-import { addInspectPage } from './inspectpage.ts'
-import { addInspectRelations } from './inspectrelations.ts'
-import { addInspectTable } from './inspecttable.ts'
-import { addInspectWal } from './inspectwal.ts'
-import type { Run } from './verb.ts'
+import { addNamed, type LoadVerb, type Run } from './verb.ts'
+
+/** In the order the help lists them. */
+const VERBS = new Map<string, LoadVerb>([
+  ['page', async () => (await import('./inspectpage.ts')).addInspectPage],
+  ['control', async () => (await import('./inspectcontrol.ts')).addInspectControl],
+  ['relations', async () => (await import('./inspectrelations.ts')).addInspectRelations],
+  ['table', async () => (await import('./inspecttable.ts')).addInspectTable],
+  ['file', async () => (await import('./inspectfile.ts')).addInspectFile],
+  ['history', async () => (await import('./inspecthistory.ts')).addInspectHistory],
+  ['wal', async () => (await import('./inspectwal.ts')).addInspectWal],
+])
 
 /** `ltap inspect …`: what a heap file, a control file, a table, a table's history, the WAL holds. */
-export function addInspect(program: Command, run: Run): void {
+export async function addInspect(program: Command, run: Run, argv: readonly string[]): Promise<void> {
   const inspect = program.command('inspect').description('show pages, control file, relations, tables and WAL of a data directory as text')
-  addInspectPage(inspect, run)
-  addInspectControl(inspect, run)
-  addInspectRelations(inspect, run)
-  addInspectTable(inspect, run)
-  addInspectFile(inspect, run)
-  addInspectHistory(inspect, run)
-  addInspectWal(inspect, run)
+  await addNamed(inspect, run, VERBS, argv)
 }

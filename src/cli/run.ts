@@ -4,17 +4,21 @@ import { stopIfEnding } from '../io/process/interruption.ts'
 import { refuseScheme } from '../io/disk/localpath.ts'
 import { LTAP_VERSION } from '../jobs/version.ts'
 import { damageAdvice } from './damageadvice.ts'
-import { addDemo } from './demo.ts'
 import { describeFailure, EXIT_DONE, EXIT_USAGE, exitCodeOf, isBrokenPipe } from './failure.ts'
-import { addInspect } from './inspect.ts'
 import type { Streams } from './output.ts'
-import { addQuery } from './query.ts'
-import { addRebuild } from './rebuild.ts'
-import { addReplay } from './replay.ts'
-import { addTranscode } from './transcode.ts'
-import { addVerify } from './verify.ts'
 import { checkFormat } from './rowprinter.ts'
-import type { Run } from './verb.ts'
+import { addNamed, type LoadVerb, type Run } from './verb.ts'
+
+/** In the order the help lists them. */
+const VERBS = new Map<string, LoadVerb>([
+  ['transcode', async () => (await import('./transcode.ts')).addTranscode],
+  ['verify', async () => (await import('./verify.ts')).addVerify],
+  ['rebuild', async () => (await import('./rebuild.ts')).addRebuild],
+  ['replay', async () => (await import('./replay.ts')).addReplay],
+  ['query', async () => (await import('./query.ts')).addQuery],
+  ['inspect', async () => (await import('./inspect.ts')).addInspect],
+  ['demo', async () => (await import('./demo.ts')).addDemo],
+])
 
 const EXAMPLES = `
 Examples:
@@ -33,7 +37,7 @@ Exit codes: 0 done, 1 the answer is no, 2 usage, 3 bad input or environment.
 export async function runCommandLine(argv: readonly string[], streams: Streams): Promise<number> {
   const run: Run = { streams, exitCode: EXIT_DONE, verbose: argv.includes('--verbose') }
   try {
-    await buildProgram(run).parseAsync([...argv], { from: 'user' })
+    await (await buildProgram(run, argv)).parseAsync([...argv], { from: 'user' })
     return run.exitCode
   } catch (error) {
     // Everything is being undone: that is why it failed.
@@ -45,7 +49,7 @@ export async function runCommandLine(argv: readonly string[], streams: Streams):
   }
 }
 
-function buildProgram(run: Run): Command {
+async function buildProgram(run: Run, argv: readonly string[]): Promise<Command> {
   const { stdout, stderr } = run.streams
   const program = new Command('ltap')
     .description('Postgres heap pages as Parquet and back, bit for bit')
@@ -64,14 +68,7 @@ function buildProgram(run: Run): Command {
       checkFormat(verb.opts())
       refuseSchemes(verb)
     })
-  // Verbs, in the order the help lists them.
-  addTranscode(program, run)
-  addVerify(program, run)
-  addRebuild(program, run)
-  addReplay(program, run)
-  addQuery(program, run)
-  addInspect(program, run)
-  addDemo(program, run)
+  if (argv[0] !== '--version' && argv[0] !== '-V') await addNamed(program, run, VERBS, argv)
   return program
 }
 

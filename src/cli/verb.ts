@@ -36,3 +36,18 @@ export function begin(run: Run, options: { json?: boolean; verbose?: boolean }):
   run.verbose = options.verbose === true
   return new Output(run.streams, options.json === true)
 }
+
+/** Adds one verb, or a group of verbs, to `parent`. `argv` is what the command line has behind its name. */
+type AddVerb = (parent: Command, run: Run, argv: readonly string[]) => void | Promise<void>
+
+/** Loads the modules of a verb. */
+export type LoadVerb = () => Promise<AddVerb>
+
+/**
+ * Adds the verb that `argv` begins with, or all of them, for help and suggestions, if it begins with none.
+ * A verb's modules are loaded here and not before: together they take a third of a second.
+ */
+export async function addNamed(parent: Command, run: Run, verbs: ReadonlyMap<string, LoadVerb>, argv: readonly string[]): Promise<void> {
+  const named = verbs.get(argv[0] ?? '')
+  for (const load of named ? [named] : verbs.values()) await (await load())(parent, run, argv.slice(1))
+}
