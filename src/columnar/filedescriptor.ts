@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { checkTupleDesc } from '../catalog/checkdesc.ts'
 import { TUPLE_DESC, type TupleDesc } from '../catalog/tupledesc.ts'
 import { type BlockRun, BlockSet } from '../common/blockset.ts'
+import { blockSet, blockSetText } from '../common/blocksetcodec.ts'
 import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
@@ -11,10 +12,15 @@ import {
   exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, type Persisted, systemIdentifierText, text, unsigned32, validate,
 } from '../common/validate.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
+import { COLUMN_FIELDS, type ColumnFields, fieldsFault } from './columnfields.ts'
 import type { SchemaContext } from './schema.ts'
 
 /** Version of everything a lake file means: prediction rules, type table, layout. A reader refuses what it does not know. */
+export type FormatVersion = 1 | 2
+/** The version of a lake that is one folder with a manifest. */
 export const FORMAT_VERSION = 1
+/** The version of a file of a layer: its blocks may have gaps, and its columns keep their names and field ids. */
+const LAYER_FORMAT_VERSION = 2
 /** Key of the descriptor among a Parquet footer's key-values. */
 export const DESCRIPTOR_KEY = 'ltap'
 
@@ -33,6 +39,8 @@ export interface RelationDescriptor extends RelFileLocator {
   desc: TupleDesc
   /** Attnums, ascending, whose columns have an `_overflow` child although their type needs none: some value of theirs is not readable. */
   overflow?: readonly number[]
+  /** Names and field ids of the columns, in order of attnums, as they were once allocated. A file that has them is of format 2, others of format 1. */
+  fields?: readonly ColumnFields[]
 }
 
 /** The cluster a file's pages came from, and how they are written. */
@@ -49,7 +57,7 @@ export interface ClusterDescriptor {
 
 /** The JSON in every file's footer: a file is self-sufficient, rebuilding reads nothing else. */
 export interface FileDescriptor extends ClusterDescriptor {
-  format: number
+  format: FormatVersion
   blockSize: number
   relation: RelationDescriptor
   /** The blocks that the file has rows of. */
@@ -58,6 +66,8 @@ export interface FileDescriptor extends ClusterDescriptor {
   displayScales: Readonly<Record<number, number>>
   /** Most frequent pd_flags. */
   pageFlags: number
+  /** Name of the program that compressed the columns, in format 2; Parquet's own footer says with which codec. */
+  compressor?: string
 }
 
 /** InvalidBlockNumber is no block: a relation has so many at most (block.h). */
@@ -65,19 +75,27 @@ const blockCount = integer(0, 0xffffffff)
 /** The 35 backend encodings (pg_wchar.h). */
 const encoding = integer(0, 34)
 
-const RELATION = v.strictObject({
+const RELATION_ENTRIES = {
   spcOid: unsigned32, dbOid: unsigned32, relNumber: unsigned32, database: v.nullable(text), schema: text, name: text, oid: unsigned32,
   relkind: oneOf(['r', 'm', 't', 'S', 'p']), blocks: blockCount, encoding, desc: TUPLE_DESC,
   overflow: v.exactOptional(v.array(integer(1, 1600))),
-})
+}
 
-const DESCRIPTOR = v.strictObject({
-  format: exactly(FORMAT_VERSION), systemIdentifier: systemIdentifierText, major: oneOf(PG_MAJORS), checksums: flag, lsn: lsnText,
-  profile: oneOf(['portable', 'iceberg']), blockSize: exactly(BLOCK_SIZE), relation: RELATION, firstBlock: blockCount, blockCount,
+const ENTRIES = {
+  systemIdentifier: systemIdentifierText, major: oneOf(PG_MAJORS), checksums: flag, lsn: lsnText,
+  profile: oneOf(['portable', 'iceberg']), blockSize: exactly(BLOCK_SIZE),
   // A display scale has 14 bits (numeric.c, NUMERIC_DSCALE_MASK).
   displayScales: v.record(matching(/^[1-9]\d{0,3}$/, 'an attnum'), integer(0, 0x3fff)),
   // PD_VALID_FLAG_BITS (bufpage.h).
   pageFlags: integer(0, 7),
+}
+
+const DESCRIPTOR = v.strictObject({
+  format: exactly(FORMAT_VERSION), ...ENTRIES, relation: v.strictObject(RELATION_ENTRIES), firstBlock: blockCount, blockCount,
+})
+const LAYER_DESCRIPTOR = v.strictObject({
+  format: exactly(LAYER_FORMAT_VERSION), ...ENTRIES, relation: v.strictObject({ ...RELATION_ENTRIES, fields: COLUMN_FIELDS }), blocks: blockSet,
+  compressor: matching(/^[a-z0-9][a-z0-9.:-]{0,63}$/, 'the name of a compressor'),
 })
 
 const ENTRY: Persisted = { code: 'lake.footer', name: `the '${DESCRIPTOR_KEY}' entry of the footer` }
@@ -89,10 +107,19 @@ const ENTRY: Persisted = { code: 'lake.footer', name: `the '${DESCRIPTOR_KEY}' e
 const CRC_MEMBER = /^\{"crc32c":"([0-9a-f]{8})",/
 
 /** @throws UnsupportedError lake.blocks: see {@link fileRange} */
-export function encodeFileDescriptor({ blocks, displayScales, pageFlags, ...head }: FileDescriptor): string {
-  const { first: firstBlock, count: blockCount } = fileRange(blocks)
-  const text = JSON.stringify({ ...head, firstBlock, blockCount, displayScales, pageFlags })
+export function encodeFileDescriptor(descriptor: FileDescriptor): string {
+  const text = JSON.stringify(descriptor.format === FORMAT_VERSION ? asFormat1(descriptor) : { ...descriptor, blocks: blockSetText(descriptor.blocks) })
   return `{"crc32c":"${checksumOf(text)}",${text.slice(1)}`
+}
+
+function asFormat1({ blocks, displayScales, pageFlags, ...head }: FileDescriptor): object {
+  const { first: firstBlock, count } = fileRange(blocks)
+  return { ...head, firstBlock, blockCount: count, displayScales, pageFlags }
+}
+
+/** The format of a file of this relation. */
+export function formatOf({ fields }: Pick<RelationDescriptor, 'fields'>): FormatVersion {
+  return fields === undefined ? FORMAT_VERSION : LAYER_FORMAT_VERSION
 }
 
 /**
@@ -120,27 +147,40 @@ export function parseFileDescriptor(entry: string | undefined): FileDescriptor {
   if (crc?.[1] !== checksumOf(json)) throw new CorruptionError('lake.footer', `the '${DESCRIPTOR_KEY}' entry is not what was written`)
   const found = parseJson(json, ENTRY)
   refuseNewer(found)
+  const descriptor = v.is(layered, found) ? validate(LAYER_DESCRIPTOR, found, ENTRY) : ofFormat1(found)
+  checkDescriptor(descriptor)
+  return descriptor
+}
+
+function ofFormat1(found: unknown): FileDescriptor {
   const { firstBlock, blockCount: count, ...head } = validate(DESCRIPTOR, found, ENTRY)
   const end = firstBlock + count
   if (end > head.relation.blocks) throw faulty(ENTRY, 'blockCount', `is ${count} from block ${firstBlock} on, but the relation has ${head.relation.blocks}`)
-  checkDescriptor(head)
   return { ...head, blocks: BlockSet.range(firstBlock, count) }
 }
 
-const newer = v.object({ format: integer(FORMAT_VERSION + 1, Number.MAX_SAFE_INTEGER) })
+const layered = v.object({ format: exactly(LAYER_FORMAT_VERSION) })
+const newer = v.object({ format: integer(LAYER_FORMAT_VERSION + 1, Number.MAX_SAFE_INTEGER) })
 const newerMajor = v.object({ major: integer(Math.max(...PG_MAJORS) + 1, 99) })
 
 /** @throws UnsupportedError lake.format */
 function refuseNewer(found: unknown): void {
-  if (v.is(newer, found)) throw new UnsupportedError('lake.format', `format version ${found.format}, this ltap reads ${FORMAT_VERSION}`)
+  const read = `this ltap reads ${FORMAT_VERSION} and ${LAYER_FORMAT_VERSION}`
+  if (v.is(newer, found)) throw new UnsupportedError('lake.format', `format version ${found.format}, ${read}`)
   if (v.is(newerMajor, found)) throw new UnsupportedError('lake.format', `Postgres ${found.major}, this ltap reads ${PG_MAJORS.join(', ')}`)
 }
 
 /** Members that must fit each other. */
-function checkDescriptor({ relation, displayScales }: Pick<FileDescriptor, 'relation' | 'displayScales'>): void {
+function checkDescriptor({ relation, displayScales, blocks }: FileDescriptor): void {
+  const last = blocks.runs.at(-1)
+  if (last && last.first + last.count > relation.blocks) {
+    throw faulty(ENTRY, 'blocks', `has block ${last.first + last.count - 1}, but the relation has ${relation.blocks}`)
+  }
   const fault = checkTupleDesc(relation.desc)
   if (fault) throw faulty(ENTRY, `relation.desc.${fault.path}`, fault.problem)
   checkOverflow(relation)
+  const wrong = relation.fields && fieldsFault(relation.fields, relation.desc)
+  if (wrong) throw faulty(ENTRY, `relation.${wrong.path}`, wrong.problem)
   const extra = Object.keys(displayScales).find((attnum) => Number(attnum) > relation.desc.attributes.length)
   if (extra !== undefined) throw faulty(ENTRY, `displayScales[${extra}]`, 'is of no attribute')
 }
@@ -154,7 +194,7 @@ function checkOverflow({ overflow = [], desc }: RelationDescriptor): void {
 }
 
 export function schemaContext(descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags'>): SchemaContext {
-  const { encoding, desc, overflow = [] } = descriptor.relation
+  const { encoding, desc, overflow = [], fields } = descriptor.relation
   const { major, profile, displayScales, pageFlags } = descriptor
-  return { major, profile, encoding, desc, overflow, displayScales, pageFlags }
+  return { major, profile, encoding, desc, overflow, displayScales, pageFlags, ...(fields && { fields }) }
 }

@@ -1,8 +1,9 @@
 /** TupleDesc → Parquet schema, pages → columns → Parquet, Parquet → pages. Pure; no I/O. */
 export type { RowVisibility } from './decodepage.ts'
 export {
-  type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, parseFileDescriptor, type RelationDescriptor,
+  type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, type FormatVersion, parseFileDescriptor, type RelationDescriptor,
 } from './filedescriptor.ts'
+export type { AllocatedField, ColumnFields } from './columnfields.ts'
 export type { LaneCounts } from './lanes.ts'
 export type { LakeField } from '../parquet/lakefield.ts'
 export { type ParquetReader, readParquet } from '../parquet/parquetreader.ts'
@@ -10,7 +11,7 @@ export { PageRebuilder, type PageSink, rebuildPages } from './rebuild.ts'
 export { Batch } from './batch.ts'
 export type { PageForm } from './formpage.ts'
 export type { PhysicalColumns } from './physical.ts'
-export { type AttributePlan, type ColumnPlan, relationSchema, type RelationSchema, type SchemaContext } from './schema.ts'
+export { type AttributePlan, type ColumnPlan, newColumnFields, relationSchema, type RelationSchema, type SchemaContext } from './schema.ts'
 export { buildToastIndex, indexToast, type ToastIndex } from './toastindex.ts'
 export { toastPointers } from './toastpointers.ts'
 export { PreparedToastReader, ToastReader } from './toastreader.ts'

@@ -1,9 +1,9 @@
 import { BlockSet } from '../common/blockset.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { PageSource } from '../page/pagesource.ts'
-import type { ParquetOptions } from '../parquet/parquetwriter.ts'
+import { COMPRESSOR, type ParquetOptions } from '../parquet/parquetwriter.ts'
 import {
-  type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext,
+  type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, formatOf, type RelationDescriptor, schemaContext,
 } from './filedescriptor.ts'
 import type { PageTranscoder } from './pagetranscoder.ts'
 import { sampleBlocks, samplePages } from './sample.ts'
@@ -44,7 +44,10 @@ export function fileSets(blocks: number): BlockSet[] {
   return Array.from({ length: count }, (_, i) => BlockSet.range(i * size, Math.min(size, blocks - i * size)))
 }
 
-/** Looks at some pages of a file, which it prepares, then fixes schema, encodings and footer of the file. @throws UnsupportedError lake.blocks */
+/**
+ * Looks at some pages of a file, which it prepares, then fixes schema, encodings and footer of the file.
+ * @throws UnsupportedError lake.blocks for gaps in format 1
+ */
 export async function planFile(
   cluster: ClusterDescriptor, relation: RelationDescriptor, blocks: BlockSet, compression: Compression, pages: PageSource,
 ): Promise<TranscodePlan> {
@@ -59,7 +62,8 @@ export function planPrepared(
   const base = { ...cluster, relation }
   const context = schemaContext({ ...base, displayScales: {}, pageFlags: 0 })
   const { displayScales, pageFlags, highCardinality } = samplePages(context, samples(blocks, pages), ROW_GROUP_ROWS)
-  const descriptor: FileDescriptor = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, ...base, blocks, displayScales, pageFlags }
+  const format = formatOf(relation)
+  const descriptor: FileDescriptor = { format, blockSize: BLOCK_SIZE, ...base, blocks, displayScales, pageFlags, ...(format > 1 && { compressor: COMPRESSOR }) }
   const parquet: ParquetOptions = {
     compression,
     metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) },

@@ -1,15 +1,15 @@
 import type { Attribute, TupleDesc } from '../catalog/tupledesc.ts'
+import { CorruptionError } from '../common/errors.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { Codec } from '../datum/codec.ts'
-import type { ColumnType } from '../vector/columntype.ts'
 import { isNumericCodec, type NumericCodec } from '../datum/types/numeric.ts'
 import { codecFor } from '../datum/registry.ts'
 import type { CodecContext, TypeProfile } from '../datum/typedef.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
+import { allocateFields, type ColumnFields, fieldsOfFormat1, lakeFieldOf } from './columnfields.ts'
 import { LTAP_FIELD } from './physical.ts'
 
-/** Field ids: an attribute has its attnum, nested fields count from here in schema order. */
-const NESTED_FIELD_ID = 10_000
+/** Field id of `_overflow`; its children have this and the ids of their columns. */
 const OVERFLOW_FIELD_ID = 2_000_000
 
 /** What a relation's columns depend on besides its rows; pinned into every file's footer. */
@@ -21,6 +21,8 @@ export interface SchemaContext {
   desc: TupleDesc
   /** See RelationDescriptor. */
   overflow?: readonly number[]
+  /** See RelationDescriptor. */
+  fields?: readonly ColumnFields[]
   /** Display scale most frequent in the file, by attnum; 0 where absent. */
   displayScales: Readonly<Record<number, number>>
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
@@ -56,20 +58,21 @@ export interface RelationSchema {
   fields: readonly LakeField[]
 }
 
+/** @throws CorruptionError lake.fields if the context's fields are those of other types */
 export function relationSchema(context: SchemaContext): RelationSchema {
-  const types = new Map(context.desc.types.map((type) => [type.oid, type]))
-  const names = columnNames(context.desc.attributes)
-  const ids = { next: NESTED_FIELD_ID }
+  const codecs = codecsOf(context)
+  const given = context.fields ?? fieldsOfFormat1([...codecs].map(([{ attnum, name }, codec]) => ({ attnum, name, type: codec.column })))
+  const fieldsOf = new Map(given.map((field) => [field.attnum, field]))
   const columns: LakeField[] = []
   const overflow: LakeField[] = []
   const attributes = context.desc.attributes.map((attribute): AttributePlan => {
-    const name = names.get(attribute.attnum)
-    if (name === undefined) return { attribute }
-    const displayScale = context.displayScales[attribute.attnum] ?? 0
-    const codec = codecFor(attribute.type, { ...codecContext(context), types, displayScale })
-    columns.push(lakeField(name, attribute.attnum, codec.column, ids))
+    const codec = codecs.get(attribute)
+    if (codec === undefined) return { attribute }
+    const own = fieldsOf.get(attribute.attnum)
+    if (own === undefined) throw new CorruptionError('lake.fields', `no field of the column '${attribute.name}'`)
+    columns.push(lakeFieldOf(own, codec.column))
     const overflows = codec.overflows || (context.overflow ?? []).includes(attribute.attnum)
-    if (overflows) overflow.push({ name, id: OVERFLOW_FIELD_ID + attribute.attnum, type: { kind: 'string' } })
+    if (overflows) overflow.push({ name: own.name, id: OVERFLOW_FIELD_ID + own.id, type: { kind: 'string' } })
     const column: ColumnPlan = { index: columns.length - 1, codec, overflow: overflows ? overflow.length - 1 : -1 }
     if (isNumericCodec(codec)) column.numeric = codec
     return { attribute, column }
@@ -79,36 +82,23 @@ export function relationSchema(context: SchemaContext): RelationSchema {
   return { context, attributes, columns, overflow: overflowField, fields }
 }
 
+/** The fields that the columns of a relation get which has none yet. */
+export function newColumnFields(context: SchemaContext): ColumnFields[] {
+  return allocateFields([...codecsOf(context)].map(([{ attnum, name }, codec]) => ({ attnum, name, type: codec.column })))
+}
+
+/** Of the attributes that have a column, in order. */
+function codecsOf(context: SchemaContext): Map<Attribute, Codec> {
+  const types = new Map(context.desc.types.map((type) => [type.oid, type]))
+  const live = context.desc.attributes.filter(({ dropped, virtual }) => !dropped && !virtual)
+  return new Map(live.map((attribute) => {
+    const displayScale = context.displayScales[attribute.attnum] ?? 0
+    return [attribute, codecFor(attribute.type, { ...codecContext(context), types, displayScale })]
+  }))
+}
+
 function codecContext({ major, profile, encoding, extensions }: SchemaContext): Omit<CodecContext, 'types' | 'displayScale'> {
   return { major, profile, encoding, ...(extensions && { extensions }) }
-}
-
-/** Attnum → column name. Engines fold case: a name that is reserved or taken gets the suffix `_<attnum>`. */
-function columnNames(attributes: readonly Attribute[]): Map<number, string> {
-  const taken = new Set(['_ltap', '_overflow'])
-  const names = new Map<number, string>()
-  for (const { attnum, name, dropped, virtual } of attributes) {
-    if (dropped || virtual) continue
-    let unique = name
-    while (taken.has(unique.toLowerCase())) unique += `_${attnum}`
-    taken.add(unique.toLowerCase())
-    names.set(attnum, unique)
-  }
-  return names
-}
-
-function lakeField(name: string, id: number, type: ColumnType, ids: { next: number }): LakeField {
-  const nested = (childName: string, child: ColumnType): LakeField => lakeField(childName, ids.next++, child, ids)
-  switch (type.kind) {
-    case 'list':
-      return { name, id, type, children: [nested('element', type.element)] }
-    case 'map':
-      return { name, id, type, children: [nested('key', { kind: 'string' }), nested('value', type.value)] }
-    case 'struct':
-      return { name, id, type, children: type.fields.map((field) => nested(field.name, field.type)) }
-    default:
-      return { name, id, type }
-  }
 }
 
 function structField(name: string, id: number, children: LakeField[]): LakeField {

@@ -112,7 +112,7 @@ type Step = { prepare: BlockSet } | { toastOf: Uint8Array } | RowGroupInput
 /** The loop of transcoding: pages in, row groups out. None once an `_overflow` child is wanted: the rest only says which. */
 function* steps(pages: PageSource, blocks: BlockSet, transcoder: PageTranscoder, { toast }: Pick<Partial<TranscodeOptions>, 'toast'>): Generator<Step> {
   let left = blocks.size
-  for (const piece of blocks.pieces(READ_BLOCKS)) {
+  for (const piece of blocks.batches(READ_BLOCKS)) {
     yield { prepare: piece }
     for (const block of piece) {
       const page = pages.read(block)

@@ -132,6 +132,25 @@ export class BlockSet implements Iterable<BlockNumber> {
     }
   }
 
+  /** The same blocks as sets of `size` blocks each, the last one fewer, in order; gaps end none. */
+  *batches(size: number): Generator<BlockSet> {
+    let runs: BlockRun[] = []
+    let room = size
+    for (const run of this.runs) {
+      for (let { first } = run; first < endOf(run);) {
+        const count = Math.min(room, endOf(run) - first)
+        runs.push({ first, count })
+        first += count
+        room -= count
+        if (room > 0) continue
+        yield new BlockSet(runs)
+        runs = []
+        room = size
+      }
+    }
+    if (runs.length > 0) yield new BlockSet(runs)
+  }
+
   /** Ascending. */
   *[Symbol.iterator](): Generator<BlockNumber> {
     for (const { first, count } of this.runs) for (let block = first; block < first + count; block++) yield block

@@ -60,7 +60,7 @@ export class MemoryPages implements PageSource {
 export async function readPages(source: PageSource, blocks: BlockSet, batch: number = READ_BLOCKS): Promise<Uint8Array<ArrayBuffer>> {
   const pages = new Uint8Array(blocks.size * BLOCK_SIZE)
   let at = 0
-  for (const piece of blocks.pieces(batch)) {
+  for (const piece of blocks.batches(batch)) {
     await source.prepare(piece)
     for (const block of piece) {
       pages.set(source.read(block), at)

@@ -1,7 +1,8 @@
+import { writeVarint } from '../common/bytereader.ts'
 import { ByteWriter } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { BytesVector, setBits } from '../vector/vector.ts'
-import { CompactReader, type Field, fieldOf, I32, integerField, integerOf, structField, writeStruct, writeVarint } from './thrift.ts'
+import { CompactReader, type Field, fieldOf, I32, integerField, integerOf, structField, writeStruct } from './thrift.ts'
 
 /*
  * A column chunk of byte arrays, PLAIN and not compressed, of an optional top-level column: the way of columns whose values are too large for

@@ -1,3 +1,4 @@
+import { writeVarint } from '../common/bytereader.ts'
 import { ByteWriter } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { utf8Decode } from '../common/utf8.ts'
@@ -209,10 +210,4 @@ export function withField(fields: readonly Field[], id: number, field: Field | u
 
 export function fieldOf(fields: readonly Field[], id: number): Field | undefined {
   return fields.find((field) => field.id === id)
-}
-
-export function writeVarint(value: number, out: ByteWriter): void {
-  let rest = value
-  for (; rest >= 128; rest = Math.floor(rest / 128)) out.u8((rest % 128) + 128)
-  out.u8(rest)
 }

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { BlockSet } from '../../src/common/blockset.ts'
 import { encodeFileDescriptor, type FileDescriptor, parseFileDescriptor } from '../../src/columnar/filedescriptor.ts'
+import type { ColumnFields } from '../../src/columnar/columnfields.ts'
+import { crc32c } from '../../src/common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
+import { utf8Encode } from '../../src/common/utf8.ts'
 import { clusterOf, relationOf } from '../support/relation.ts'
 
 const desc = {
@@ -43,6 +46,33 @@ describe('file descriptor', () => {
   })
 
   test('of another format version', () => {
-    expect(() => parseFileDescriptor(encodeFileDescriptor({ ...descriptor, format: 2 }))).toThrow(UnsupportedError)
+    const text = JSON.stringify({ ...descriptor, format: 3 })
+    const entry = `{"crc32c":"${crc32c(utf8Encode(text)).toString(16).padStart(8, '0')}",${text.slice(1)}`
+    expect(() => parseFileDescriptor(entry)).toThrow(expect.objectContaining({ name: 'UnsupportedError', reason: 'format version 3, this ltap reads 1 and 2' }))
+  })
+})
+
+describe('file descriptor of format 2', () => {
+  const fields = [{ attnum: 1, id: 1, name: 'before' }]
+  const relation = { ...relationOf(desc, 12), fields }
+  const layered: FileDescriptor = { ...descriptor, format: 2, relation, blocks: BlockSet.of([0, 5, 6, 11]), compressor: 'parquet-wasm' }
+
+  test('there and back, with gaps, names and ids', () => {
+    expect(parseFileDescriptor(encodeFileDescriptor(layered))).toEqual(layered)
+    expect(JSON.parse(encodeFileDescriptor(layered))).not.toHaveProperty('firstBlock')
+  })
+
+  test('members that do not fit each other are damage', () => {
+    const given = (more: Partial<FileDescriptor>): (() => unknown) => () => parseFileDescriptor(encodeFileDescriptor({ ...layered, ...more }))
+    const withFields = (...changed: ColumnFields[]): (() => unknown) => given({ relation: { ...relation, fields: changed } })
+    expect(given({ blocks: BlockSet.of([3, 12]) })).toThrow('blocks has block 12, but the relation has 12')
+    expect(withFields()).toThrow('relation.fields has 0 columns, the table 1')
+    expect(withFields({ attnum: 2, id: 1, name: 'a' })).toThrow('relation.fields[0].attnum is 2, not 1')
+    expect(withFields({ attnum: 1, id: 1, name: '_LTAP' })).toThrow('relation.fields[0].name is taken')
+    expect(withFields({ attnum: 1, id: 10_001, name: 'a', nested: [{ id: 10_001, name: 'b' }] })).toThrow('has the id 10001, which is there twice')
+    expect(withFields({ attnum: 1, id: 1_000_000, name: 'a' })).toThrow('relation.fields[0].id is 1000000')
+    expect(given({ compressor: 'Ünknown' })).toThrow('compressor')
+    expect(() => parseFileDescriptor(encodeFileDescriptor({ ...descriptor, relation }))).toThrow('relation.fields')
+    expect(() => parseFileDescriptor(encodeFileDescriptor({ ...layered, relation: relationOf(desc, 12) }))).toThrow('relation.fields is missing')
   })
 })

@@ -43,7 +43,7 @@ function attribute(attnum: number, type: number, more: Partial<Attribute> = {}):
 }
 
 function parse(desc: TupleDesc, more: Partial<FileDescriptor> = {}): FileDescriptor {
-  const whole = { format: 1, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), blocks: BlockSet.range(0, 12), pageFlags: 0, displayScales: {} }
+  const whole = { format: 1 as const, blockSize: 8192, ...clusterOf(true), relation: relationOf(desc, 12), blocks: BlockSet.range(0, 12), pageFlags: 0, displayScales: {} }
   return parseFileDescriptor(encodeFileDescriptor({ ...whole, ...more }))
 }
 
@@ -123,7 +123,7 @@ describe('members that contradict each other', () => {
   test('a descriptor of nothing contradictory is taken', () => {
     expect(parse(good).relation.desc).toEqual(good)
     expect(() => parse(good, { major: 19 as never })).toThrow('Postgres 19')
-    expect(() => parse(good, { format: 2 })).toThrow('format version 2')
+    expect(() => parse(good, { format: 3 as never })).toThrow('format version 3')
     expect(() => parse(good, { columns: 1 } as never)).toThrow('a member columns that this ltap does not know')
   })
 })

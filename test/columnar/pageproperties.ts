@@ -70,7 +70,7 @@ function formsBack(batch: Batch, first: number, block: number, canonical: Uint8A
 }
 
 /** Rows that each block has: its line pointers up to the last one that is not zero, at least one. */
-function rowsOf(page: Uint8Array): number {
+export function rowsOf(page: Uint8Array): number {
   const view = new DataView(page.buffer, page.byteOffset)
   let count = (Math.max(view.getUint16(12, true), 24) - 24) >> 2
   while (count > 0 && view.getUint32(20 + count * 4, true) === 0) count--
@@ -78,7 +78,7 @@ function rowsOf(page: Uint8Array): number {
 }
 
 /** Visits every row of the file with the tuple that it came from, undefined for structure rows. */
-function forEachRow(t: ArbitraryTable, visit: (row: number, tuple: ArbitraryTuple | undefined) => void): number {
+export function forEachRow(t: ArbitraryTable, visit: (row: number, tuple: ArbitraryTuple | undefined) => void): number {
   let row = 0
   for (const page of t.pages) {
     for (let i = 0; i < rowsOf(page.bytes); i++) visit(row++, page.tuples[i])

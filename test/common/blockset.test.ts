@@ -39,6 +39,10 @@ describe('block sets', () => {
       const pieces = [...setA.pieces(piece)]
       expect(pieces.flatMap((set) => [...set])).toEqual(sorted(plainA))
       for (const set of pieces) expect(set.asRange()?.count).toBeLessThanOrEqual(piece)
+      const batches = [...setA.batches(piece)]
+      expect(batches.flatMap((set) => [...set])).toEqual([...setA])
+      expect(batches.map(({ size }) => size)).toEqual(Array.from({ length: Math.ceil(setA.size / piece) }, (_, i) => Math.min(piece, setA.size - i * piece)))
+      for (const set of batches) expectSame(set, new Set(set))
       expect(setA.asRange()).toEqual(setA.runs.length === 1 ? setA.runs[0] : undefined)
     }))
   })

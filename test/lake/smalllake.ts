@@ -30,7 +30,7 @@ let nextOid = 16384
 const UTF8 = 6
 
 const CLUSTER = { systemIdentifier: '7', major: 17, checksums: false, lsn: '0/1000028', profile: 'portable' } as const
-const PINNED = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, displayScales: {}, pageFlags: 0 }
+const PINNED = { format: FORMAT_VERSION, blockSize: BLOCK_SIZE, displayScales: {}, pageFlags: 0 } as const
 
 /** Writes a lake with these relations; each of the columns must be a column of every file's SELECT. */
 export async function writeLake(lake: string, relations: readonly SmallRelation[], databases = ['shop']): Promise<Manifest> {
