@@ -40,3 +40,10 @@ export function utf8Decode(bytes: Uint8Array): string {
 export function utf8Encode(text: string): Uint8Array {
   return encoder.encode(text)
 }
+
+/** One character per byte, U+0000 to U+00FF, so that positions are those of the bytes. */
+export function byteText(bytes: Uint8Array): string {
+  let text = ''
+  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096))
+  return text
+}

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ReplayStore } from '../../src/replay/replay.ts'
 import type { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
-import type { StoreIdentity } from '../../src/io/pagestore/statefile.ts'
+import type { StoreIdentity } from '../../src/replay/pagestore/statefile.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 
 export const IDENTITY: StoreIdentity = { systemIdentifier: 7425000000000000001n, major: 17, catalogVersion: 202406281, checksums: false }

@@ -7,8 +7,8 @@ import type { PgMajor } from '../../common/pgversion.ts'
 import { recordEnd } from '../../wal/pageheader.ts'
 import { preparedXidsOf } from '../../xact/transactionstate.ts'
 import { JOURNAL } from '../pagestore/journal.ts'
-import { parseState, STATE_FILE } from '../pagestore/statefile.ts'
-import { progressOf } from '../pagestore/replaystate.ts'
+import { parseState, STATE_FILE } from '../../replay/pagestore/statefile.ts'
+import { progressOf } from '../../replay/pagestore/replaystate.ts'
 import {
   type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
 } from './datadir.ts'

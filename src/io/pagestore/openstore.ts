@@ -1,17 +1,19 @@
-import { existsSync, rmSync, statSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { crc32c } from '../../common/crc32c.ts'
-import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
+import { EnvironmentError } from '../../common/errors.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
+import { createStore, loadStore } from '../../replay/pagestore/loadstore.ts'
+import type { PageStore, PageStoreOptions } from '../../replay/pagestore/pagestore.ts'
+import { type ReplayState, STATE_FILE, type StoreIdentity } from '../../replay/pagestore/statefile.ts'
 import { createFolder, refuseLinks } from '../disk/create.ts'
-import { fileError, readFile } from '../disk/files.ts'
 import { FolderLock } from '../disk/folderlock.ts'
-import { IndexList, INDEXES_FILE } from './indexlist.ts'
-import { JOURNAL, readJournal, removeUnfinishedJournal } from './journal.ts'
-import { applyJournal, PageStore, type PageStoreOptions, removeStaging } from './pagestore.ts'
-import { formatState, LOCK_FILE, parseState, type ReplayState, SEEDING_FILE, STATE_FILE, type StoreIdentity } from './statefile.ts'
-import { EVENTS_FILE } from './storeevents.ts'
-import { StoreFiles } from './storefiles.ts'
+import { JOURNAL } from './journal.ts'
+import { StoreFolder } from './storefolder.ts'
+
+/** This file exists while a folder is not yet a page store: the content of the folder may be deleted. */
+export const SEEDING_FILE = 'ltap/seeding'
+/** There while a process works on the store. */
+export const LOCK_FILE = 'ltap/lock'
 
 /** Whether a folder is a page store that can be opened; a seeding that was interrupted left none. */
 export function isPageStore(path: string): boolean {
@@ -32,17 +34,12 @@ export function openPageStore(path: string, options: PageStoreOptions = {}, held
     throw new EnvironmentError('pagestore.missing', reason, { file: path })
   }
   refuseLinks(path, join(path, 'ltap'))
-  const lock = held ?? lockPageStore(path)
+  const folder = new StoreFolder(path, held ?? lockPageStore(path))
   try {
-    removeUnfinishedJournal(path)
-    finishJournal(path)
-    removeStaging(path)
-    const file = join(path, STATE_FILE)
-    const state = withPosition({ file }, () => parseState(readFile(file)))
-    checkEvents(path, state.eventsLength)
-    return new PageStore(path, state, readIndexes(path, state.indexesCrc), lock, options)
+    folder.recover()
+    return loadStore(folder, options)
   } catch (error) {
-    lock.release()
+    folder.close()
     throw error
   }
 }
@@ -60,49 +57,11 @@ export function lockPageStore(path: string): FolderLock {
  */
 export function createPageStore(path: string, identity: StoreIdentity, replay: ReplayState, indexes: readonly RelFileLocator[] = []): void {
   createFolder(join(path, 'ltap'), path)
-  const list = new IndexList()
-  for (const locator of indexes) list.add(locator)
-  const files = new StoreFiles(path)
+  const folder = new StoreFolder(path)
   try {
-    for (const directory of ['global', 'base', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase']) {
-      files.apply({ op: 'make-directory', path: directory }, new Uint8Array(0))
-    }
-    files.apply({ op: 'write-file', path: EVENTS_FILE }, new Uint8Array(0))
-    files.apply({ op: 'write-file', path: INDEXES_FILE }, list.format())
-    files.sync()
-    files.apply({ op: 'write-file', path: STATE_FILE }, formatState({ identity, replay, eventsLength: 0, indexesCrc: crc32c(list.format()) }))
-    files.sync()
+    createStore(folder, identity, replay, indexes)
   } finally {
-    files.close()
+    folder.close()
   }
   rmSync(join(path, SEEDING_FILE), { force: true })
-}
-
-/** Checks all of a journal before any of it is applied. */
-function finishJournal(path: string): void {
-  if (!readJournal(path, () => {})) return
-  const files = new StoreFiles(path)
-  try {
-    applyJournal(path, files)
-  } finally {
-    files.close()
-  }
-}
-
-function readIndexes(path: string, crc: number): IndexList {
-  const file = join(path, INDEXES_FILE)
-  const bytes = readFile(file)
-  if (crc32c(bytes) !== crc) throw new CorruptionError('pagestore.indexes', 'wrong CRC; seed the page store again', { file })
-  return IndexList.parse(bytes)
-}
-
-function checkEvents(path: string, expected: number): void {
-  const file = join(path, EVENTS_FILE)
-  let size: number
-  try {
-    size = statSync(file).size
-  } catch (error) {
-    throw fileError(error, file)
-  }
-  if (size !== expected) throw new CorruptionError('pagestore.events', `${size} bytes where the state says ${expected}; seed the page store again`, { file })
 }

@@ -10,7 +10,7 @@ import { type FollowedFile, VersionHistory } from '../../history/versionhistory.
 import { type DirectoryCluster, type DirectoryOptions, openCluster } from '../../io/cluster.ts'
 import { databasePath, listDatabaseDirectories, listTablespaces, readControlFile } from '../../io/datadir/datadir.ts'
 import { readIfThere } from '../../io/disk/files.ts'
-import type { PageStore } from '../../io/pagestore/pagestore.ts'
+import type { PageStore } from '../../replay/pagestore/pagestore.ts'
 import { replayCluster, type ReplayClusterOptions } from '../replay/replaycluster.ts'
 import { findTable } from './findtable.ts'
 import { VersionSpill } from './versionspill.ts'

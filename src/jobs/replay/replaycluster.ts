@@ -11,10 +11,10 @@ import type { OnProgress } from '../jobprogress.ts'
 import { breathe, onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { refuseInside, refuseScheme } from '../../io/disk/localpath.ts'
 import { writeFile } from '../../io/disk/create.ts'
-import type { PageStore } from '../../io/pagestore/pagestore.ts'
+import type { PageStore } from '../../replay/pagestore/pagestore.ts'
 import { WalInventory, type WalPlace } from '../../io/walsource/inventory.ts'
 import { openWal, type WalSource } from '../../io/walsource/walsource.ts'
-import { replayState } from '../../io/pagestore/replaystate.ts'
+import { replayState } from '../../replay/pagestore/replaystate.ts'
 import { type StartedReplay, startReplay } from './startreplay.ts'
 
 export interface ReplayClusterOptions {

@@ -17,11 +17,11 @@ import { unpackWal } from '../../io/seed/waltar.ts'
 import { readControlFile, readMajor, readPrepared } from '../../io/datadir/datadir.ts'
 import { FileSlru } from '../../io/datadir/slru.ts'
 import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../../io/pagestore/openstore.ts'
-import type { PageStore, PageStoreOptions } from '../../io/pagestore/pagestore.ts'
+import type { PageStore, PageStoreOptions } from '../../replay/pagestore/pagestore.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { WalInventory, type WalPlace } from '../../io/walsource/inventory.ts'
 import { openWal } from '../../io/walsource/walsource.ts'
-import { progressOf, replayState } from '../../io/pagestore/replaystate.ts'
+import { progressOf, replayState } from '../../replay/pagestore/replaystate.ts'
 
 /** A page store that is ready to be moved along the WAL. */
 export interface StartedReplay {

@@ -1,6 +1,6 @@
 import { EnvironmentError } from '../../common/errors.ts'
 import { type Persisted, validate } from '../../common/validate.ts'
-import { REPLAY_PROGRESS, type ReplayProgress } from '../../replay/replay.ts'
+import { REPLAY_PROGRESS, type ReplayProgress } from '../replay.ts'
 import type { Json, ReplayState } from './statefile.ts'
 
 /** What replay keeps with a page store's state. */

@@ -3,7 +3,7 @@ import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import { formatWalPosition, parseLsn, walPosition, type WalPosition } from '../../common/ids.ts'
 import { PG_MAJORS, type PgMajor } from '../../common/pgversion.ts'
-import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
+import { byteText, utf8Decode, utf8Encode } from '../../common/utf8.ts'
 import {
   count, exactly, flag, integer, lsnText, oneOf, parseJson, type Persisted, systemIdentifierText, unsigned32, validate,
 } from '../../common/validate.ts'
@@ -18,10 +18,6 @@ const FORMAT = 1
 const TRAILER = /^(.*)\ncrc32c ([0-9a-f]{8})\n$/s
 
 export const STATE_FILE = 'ltap/state'
-/** This file exists while a folder is not yet a page store: the content of the folder may be deleted. */
-export const SEEDING_FILE = 'ltap/seeding'
-/** There while a process works on the store. */
-export const LOCK_FILE = 'ltap/lock'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
@@ -75,7 +71,7 @@ const PERSISTED: Persisted = { code: 'pagestore.state', name: "the page store's 
  * @throws CorruptionError pagestore.state with the member, UnsupportedError pagestore.format, lsn.range
  */
 export function parseState(bytes: Uint8Array): StoreState {
-  const [, text, crc] = TRAILER.exec(latin1(bytes)) ?? []
+  const [, text, crc] = TRAILER.exec(byteText(bytes)) ?? []
   if (text === undefined || crc !== hex(crc32c(bytes, 0, text.length))) throw damaged('wrong CRC')
   const found = parseJson(decoded(bytes.subarray(0, text.length)), PERSISTED)
   if (v.is(newer, found)) throw new UnsupportedError('pagestore.format', `the page store has format ${found.format}, this ltap reads ${FORMAT}`)
@@ -105,11 +101,4 @@ function crcText(text: string): string {
 
 function hex(crc: number): string {
   return crc.toString(16).padStart(8, '0')
-}
-
-/** One character per byte, so that positions are those of the bytes. */
-function latin1(bytes: Uint8Array): string {
-  let text = ''
-  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096))
-  return text
 }

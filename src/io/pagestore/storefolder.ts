@@ -1,11 +1,15 @@
-import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { segmentPath } from '../../common/relpath.ts'
-import { fileError, isMissing, readFully } from '../disk/files.ts'
-import { createFile, createFolder, openForWriting, refuseLinks, writeFile, writeFully } from '../disk/create.ts'
-import type { StoreOp } from './ops.ts'
+import type { OpSink, StoreOp } from '../../replay/pagestore/ops.ts'
+import type { StoreFiles } from '../../replay/pagestore/storefiles.ts'
+import { fileError, isMissing, listDir, readFile, readFully } from '../disk/files.ts'
+import { copyFile, createFile, createFolder, openForWriting, refuseLinks, writeFile, writeFully } from '../disk/create.ts'
+import type { FolderLock } from '../disk/folderlock.ts'
+import { JournalWriter, readJournal, removeJournal, removeUnfinishedJournal } from './journal.ts'
+import { syncDirectory, syncPath } from './syncpath.ts'
 
 const SEGMENT_BYTES = SEGMENT_BLOCKS * BLOCK_SIZE
 const MAX_OPEN_FILES = 64
@@ -16,23 +20,47 @@ interface OpenFile {
   written: boolean
 }
 
-/** The files below one folder: reads pages of forks, applies operations, and makes durable what it applied. Keeps few files open. */
-export class StoreFiles {
+/** A folder on disk as the files of a page store. A commit is a journal first, and then in its place. Keeps few files open. */
+export class StoreFolder implements StoreFiles {
   readonly root: string
   // In order of last use.
   private readonly open = new Map<string, OpenFile>()
   /** Absolute paths of directories whose entries changed. */
   private readonly changedDirectories = new Set<string>()
   private readonly checkedFolders = new Set<string>()
+  private readonly lock: FolderLock | undefined
 
-  constructor(root: string) {
+  /** @param lock of the folder, released when this is closed */
+  constructor(root: string, lock?: FolderLock) {
     this.root = root
+    this.lock = lock
   }
 
-  /**
-   * Length of a fork in blocks, as mdnblocks (md.c) counts: a segment that is not full is the last one, a partial block no block.
-   * @returns undefined if there is no file
-   */
+  nameOf(path: string): string {
+    return join(this.root, path)
+  }
+
+  exists(path: string): boolean {
+    return existsSync(join(this.root, path))
+  }
+
+  list(path: string): string[] {
+    return listDir(join(this.root, path))
+  }
+
+  size(path: string): number {
+    const file = join(this.root, path)
+    try {
+      return statSync(file).size
+    } catch (error) {
+      throw fileError(error, file)
+    }
+  }
+
+  readFile(path: string): Uint8Array {
+    return readFile(join(this.root, path))
+  }
+
   blocks(path: string): number | undefined {
     for (let segment = 0, blocks = 0; ; segment++) {
       const size = sizeIfThere(join(this.root, segmentPath(path, segment)))
@@ -43,7 +71,6 @@ export class StoreFiles {
     }
   }
 
-  /** @throws CorruptionError relation.short-read if the file ends before the page does */
   readPage(path: string, block: number, into: Uint8Array): void {
     const file = segmentPath(path, Math.floor(block / SEGMENT_BLOCKS))
     const byte = (block % SEGMENT_BLOCKS) * BLOCK_SIZE
@@ -52,7 +79,6 @@ export class StoreFiles {
     }
   }
 
-  /** @returns bytes read, 0 too if there is no such file */
   readPart(path: string, at: number, into: Uint8Array): number {
     try {
       return readFully(this.descriptor(path, false).fd, into, 0, into.length, at)
@@ -62,8 +88,7 @@ export class StoreFiles {
     }
   }
 
-  /** @throws EnvironmentError file.* */
-  apply(op: StoreOp, data: Uint8Array): void {
+  apply(op: StoreOp, data: Uint8Array = new Uint8Array(0)): void {
     try {
       this.applyOp(op, data)
     } catch (error) {
@@ -71,7 +96,27 @@ export class StoreFiles {
     }
   }
 
-  /** All that was applied is durable when this returns. */
+  copyFiles(from: string, to: string, keeps: (name: string) => boolean): void {
+    for (const name of this.list(from)) {
+      if (!keeps(name)) continue
+      copyFile(join(this.root, from, name), join(this.root, to, name))
+      syncPath(join(this.root, to, name))
+    }
+  }
+
+  commit(fill: (add: OpSink) => void): void {
+    const journal = new JournalWriter(this.root)
+    fill(journal.add)
+    journal.finish()
+    this.applyJournal()
+  }
+
+  /** Finishes a commit that was interrupted, after all of its journal was checked, or undoes one whose journal is incomplete. */
+  recover(): void {
+    removeUnfinishedJournal(this.root)
+    if (readJournal(this.root, () => {})) this.applyJournal()
+  }
+
   sync(): void {
     for (const [path, file] of this.open) this.syncFile(path, file)
     for (const directory of this.changedDirectories) if (existsSync(directory)) syncDirectory(directory)
@@ -79,6 +124,17 @@ export class StoreFiles {
   }
 
   close(): void {
+    this.closeFiles()
+    this.lock?.release()
+  }
+
+  private applyJournal(): void {
+    readJournal(this.root, (op, data) => this.apply(op, data))
+    this.sync()
+    removeJournal(this.root)
+  }
+
+  private closeFiles(): void {
     for (const { fd } of this.open.values()) closeSync(fd)
     this.open.clear()
   }
@@ -222,7 +278,7 @@ export class StoreFiles {
 
   private closeAll(): void {
     for (const [path, file] of this.open) this.syncFile(path, file)
-    this.close()
+    this.closeFiles()
   }
 
   private syncFile(path: string, file: OpenFile): void {
@@ -237,16 +293,6 @@ export class StoreFiles {
 
   private changed(path: string): void {
     this.changedDirectories.add(dirname(join(this.root, path)))
-  }
-}
-
-/** Names made, changed and removed in a directory are on the disk when this returns. */
-export function syncDirectory(directory: string): void {
-  const fd = openSync(directory, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }
 

@@ -1,20 +1,14 @@
-import { existsSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { crc32c } from '../../common/crc32c.ts'
 import { assert } from '../../common/errors.ts'
 import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import type { PageSource } from '../../page/pagesource.ts'
-import type { ReplayStore } from '../../replay/replay.ts'
+import type { ReplayStore } from '../replay.ts'
 import { databasePath, type DatabaseDirectory, FSM_FORK, INIT_FORK, MAIN_FORK, tablespacePath } from '../../common/relpath.ts'
-import { fileError, listDir } from '../disk/files.ts'
-import type { FolderLock } from '../disk/folderlock.ts'
 import { twoPhaseFileName } from '../../xact/twophase.ts'
-import { copyDirectoryFiles } from './copydirectory.ts'
 import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
-import { JournalWriter, readJournal, removeJournal } from './journal.ts'
 import type { OpSink } from './ops.ts'
 import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
 import { EVENTS_FILE, StoreEvents } from './storeevents.ts'
@@ -22,7 +16,7 @@ import { StoredDatabase } from './storeddatabase.ts'
 import type { StoredFork } from './storedfork.ts'
 import { StoredPages } from './storedpages.ts'
 import { StoredSlru } from './storedslru.ts'
-import { StoreFiles } from './storefiles.ts'
+import type { StoreFiles } from './storefiles.ts'
 
 const ALL_FORKS = [0, 1, 2, 3]
 /** Forks found without a map; a power of two. */
@@ -32,7 +26,9 @@ const DEFAULT_CACHE_BYTES = 256 * 1024 * 1024
 const EVENTS_MAX = 65536
 const SLRU_PAGES_MAX = 2048
 /** Database directories copied since the last flush wait here. */
-const STAGING = 'ltap/copy'
+export const STAGING = 'ltap/copy'
+/** Files of a database directory that a page store keeps: forks but the free space map, the relation map, the version. */
+const KEPT_FILE = /^(?:\d+(?:_(?:vm|init))?(?:\.\d+)?|pg_filenode\.map|PG_VERSION)$/
 
 export interface PageStoreOptions {
   /** Memory for pages, default 256 MiB. A record in the middle of its changes may use a little more. */
@@ -40,17 +36,15 @@ export interface PageStoreOptions {
 }
 
 /**
- * The pages, SLRUs and small files of a cluster at one LSN, in a folder with the paths of a data directory. Changes stay in memory until
- * {@link flush} makes all of them durable at once, with the state they belong to: whatever happens in between, the folder holds exactly
+ * The pages, SLRUs and small files of a cluster at one LSN, in files with the paths of a data directory. Changes stay in memory until
+ * {@link flush} makes all of them durable at once, with the state they belong to: whatever happens in between, the files hold exactly
  * one flushed state. Per record: {@link beginRecord}, changes, {@link endRecord}.
  */
 export class PageStore implements ReplayStore {
-  readonly path: string
   readonly identity: StoreIdentity
   readonly clog: StoredSlru
   readonly multiOffsets: StoredSlru
   readonly multiMembers: StoredSlru
-  private readonly lock: FolderLock
   private state: StoreState
   private readonly pool: FramePool
   private readonly files: StoreFiles
@@ -65,18 +59,21 @@ export class PageStore implements ReplayStore {
   private copies = 0
   private failed = false
 
-  /** The folder is locked, its journal applied: see openPageStore. @internal */
-  constructor(path: string, state: StoreState, indexes: IndexList, lock: FolderLock, options: PageStoreOptions) {
-    this.path = path
-    this.lock = lock
+  /** By loadStore. @internal */
+  constructor(files: StoreFiles, state: StoreState, indexes: IndexList, options: PageStoreOptions) {
     this.identity = state.identity
     this.state = state
     this.indexes = indexes
-    this.files = new StoreFiles(path)
+    this.files = files
     this.pool = new FramePool(Math.floor((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / BLOCK_SIZE))
     this.clog = new StoredSlru('pg_xact', this.files)
     this.multiOffsets = new StoredSlru('pg_multixact/offsets', this.files)
     this.multiMembers = new StoredSlru('pg_multixact/members', this.files)
+  }
+
+  /** The folder. */
+  get path(): string {
+    return this.files.root
   }
 
   /** What the last flush made durable. */
@@ -178,11 +175,10 @@ export class PageStore implements ReplayStore {
     this.forgetDatabase(target)
     source.resetUnlogged()
     const staging = `${STAGING}/${++this.copies}`
-    const apply: OpSink = (op, data) => this.files.apply(op, data ?? new Uint8Array(0))
-    apply({ op: 'remove-directory', path: staging })
-    apply({ op: 'make-directory', path: staging })
-    if (source.origin !== undefined) copyDirectoryFiles(join(this.path, source.origin), join(this.path, staging))
-    source.contentOps(staging, apply)
+    this.files.apply({ op: 'remove-directory', path: staging })
+    this.files.apply({ op: 'make-directory', path: staging })
+    if (source.origin !== undefined) this.files.copyFiles(source.origin, staging, (name) => KEPT_FILE.test(name))
+    source.contentOps(staging, (op, data) => this.files.apply(op, data))
     this.files.sync()
     target.adopt(staging)
     this.tablespaces.delete(to.spcOid)
@@ -208,8 +204,7 @@ export class PageStore implements ReplayStore {
   }
 
   dropTablespace(oid: Oid): void {
-    const version = join(this.path, databasePath({ spcOid: oid, dbOid: 0 }, this.identity), '..')
-    for (const name of listDir(version)) if (/^\d+$/.test(name)) this.database(oid, Number(name))
+    for (const name of this.files.list(this.tablespaceFolder(oid))) if (/^\d+$/.test(name)) this.database(oid, Number(name))
     for (const database of this.databases.values()) if (database.spcOid === oid) this.dropDatabase(database)
     this.tablespaces.set(oid, false)
   }
@@ -242,13 +237,12 @@ export class PageStore implements ReplayStore {
     const indexes = this.indexes.changed ? this.indexes.format() : undefined
     const indexesCrc = indexes === undefined ? this.state.indexesCrc : crc32c(indexes)
     const state = { identity: this.identity, replay, eventsLength: this.state.eventsLength + events.length, indexesCrc }
-    const journal = new JournalWriter(this.path)
-    this.collect(journal.add)
-    journal.add({ op: 'write-part', path: EVENTS_FILE, at: this.state.eventsLength }, events)
-    if (indexes !== undefined) journal.add({ op: 'write-file', path: INDEXES_FILE }, indexes)
-    journal.add({ op: 'write-file', path: STATE_FILE }, formatState(state))
-    journal.finish()
-    applyJournal(this.path, this.files)
+    this.files.commit((add) => {
+      this.collect(add)
+      add({ op: 'write-part', path: EVENTS_FILE, at: this.state.eventsLength }, events)
+      if (indexes !== undefined) add({ op: 'write-file', path: INDEXES_FILE }, indexes)
+      add({ op: 'write-file', path: STATE_FILE }, formatState(state))
+    })
     this.settle(state)
     this.failed = false
   }
@@ -257,13 +251,12 @@ export class PageStore implements ReplayStore {
   close(): void {
     this.files.close()
     this.failed = true
-    this.lock.release()
   }
 
   private collect(add: OpSink): void {
     for (const database of this.databases.values()) database.directoryOps(add)
     for (const [oid, made] of this.tablespaces) {
-      if (made) add({ op: 'make-directory', path: join(databasePath({ spcOid: oid, dbOid: 0 }, this.identity), '..') })
+      if (made) add({ op: 'make-directory', path: this.tablespaceFolder(oid) })
       else add({ op: 'remove-directory', path: tablespacePath(oid) })
     }
     for (const database of this.databases.values()) if (database.exists) database.contentOps(database.path, add)
@@ -272,6 +265,12 @@ export class PageStore implements ReplayStore {
       if (bytes === undefined) add({ op: 'remove-file', path })
       else add({ op: 'write-file', path }, bytes)
     }
+  }
+
+  /** Of the databases of a tablespace. */
+  private tablespaceFolder(oid: Oid): string {
+    const database = databasePath({ spcOid: oid, dbOid: 0 }, this.identity)
+    return database.slice(0, database.lastIndexOf('/'))
   }
 
   private preparedPath(xid: Xid, epoch: number): string {
@@ -294,7 +293,7 @@ export class PageStore implements ReplayStore {
     let found = this.databases.get(key)
     if (found === undefined) {
       const path = databasePath({ spcOid, dbOid }, this.identity)
-      found = new StoredDatabase({ spcOid, dbOid }, path, existsSync(join(this.path, path)), this.pool, this.files, this.identity.checksums)
+      found = new StoredDatabase({ spcOid, dbOid }, path, this.files.exists(path), this.pool, this.files, this.identity.checksums)
       this.databases.set(key, found)
     }
     return found
@@ -316,7 +315,7 @@ export class PageStore implements ReplayStore {
 
   private forgetDatabase(database: StoredDatabase): void {
     const staging = database.drop()
-    if (staging !== undefined) rmSync(join(this.path, staging), { recursive: true, force: true })
+    if (staging !== undefined) this.files.apply({ op: 'remove-directory', path: staging })
     this.indexes.removeDirectory(database)
   }
 
@@ -330,24 +329,5 @@ export class PageStore implements ReplayStore {
       stored.drop()
     }
     return found
-  }
-}
-
-/** Applies a journal that was checked or just written. @returns false without a journal */
-export function applyJournal(root: string, files: StoreFiles): boolean {
-  const found = readJournal(root, (op, data) => files.apply(op, data))
-  if (!found) return false
-  files.sync()
-  removeJournal(root)
-  return true
-}
-
-/** Empties the place of copied database directories. @throws EnvironmentError file.* */
-export function removeStaging(root: string): void {
-  const path = join(root, STAGING)
-  try {
-    rmSync(path, { recursive: true, force: true })
-  } catch (error) {
-    throw fileError(error, path)
   }
 }

@@ -1,7 +1,7 @@
 import { CorruptionError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
-import { utf8Encode } from '../../common/utf8.ts'
+import { byteText, utf8Encode } from '../../common/utf8.ts'
 import type { DatabaseDirectory } from '../../common/relpath.ts'
 
 /* ltap/indexes: `<spcOid>/<dbOid>/<relNumber>` in lines, sorted. Its CRC is in the state. */
@@ -51,7 +51,8 @@ export class IndexList {
    */
   static parse(bytes: Uint8Array): IndexList {
     const list = new IndexList()
-    const text = asciiText(bytes)
+    // What is not ASCII is no digit.
+    const text = byteText(bytes)
     for (const line of text.split('\n').slice(0, -1)) {
       const [spcOid, dbOid, relNumber] = /^\d{1,10}\/\d{1,10}\/\d{1,10}$/.test(line) ? line.split('/').map(Number) : []
       if (!isOid(spcOid) || !isOid(dbOid) || !isOid(relNumber)) throw damaged(`'${line.slice(0, 40)}' is no relation`)
@@ -61,11 +62,6 @@ export class IndexList {
     list.changed = false
     return list
   }
-}
-
-/** One character per byte: what is not ASCII is no digit. */
-function asciiText(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 }
 
 function isOid(value: number | undefined): value is Oid {
