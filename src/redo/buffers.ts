@@ -12,19 +12,20 @@ import { type InvalidPage, InvalidPages } from './invalidpages.ts'
 import { Relations } from './relations.ts'
 import type { RedoPage, RedoStore } from './store.ts'
 
-/** What is to be done with a block (XLogRedoAction, xlogutils.h). */
+/** What redo has to do with a block of a record: XLogRedoAction (xlogutils.h). The page is older than the record, which must change it. */
 export const BLK_NEEDS_REDO = 0
-/** The page is newer already. */
+/** pd_lsn is the record's end or later: the page was written after this record, so its change is in the page already. */
 const BLK_DONE = 1
-/** The page is now the record's image. */
+/** The page is now the record's full-page image, which contains the change. */
 const BLK_RESTORED = 2
-/** There is no such page, which a later truncate or drop must explain. */
+/** The block is past the end of its fork or all zero. A later truncate or drop of the relation must explain that. */
 const BLK_NOTFOUND = 3
 export type RedoAction = typeof BLK_NEEDS_REDO | typeof BLK_DONE | typeof BLK_RESTORED | typeof BLK_NOTFOUND
 
+/** InvalidBlockNumber (block.h): no page of a relation has this number. */
 const INVALID_BLOCK_NUMBER = 0xffffffff
 
-/** Looks on while pages change: what reads row versions that are about to vanish. Nothing is called when absent. */
+/** An observer reads row versions before redo removes them. Redo leaves out a call whose method the observer does not have. */
 export interface RedoObserver {
   /**
    * The page of a main fork is about to lose row versions or to be replaced as a whole: a prune, vacuum or freeze record, an image,
@@ -36,26 +37,27 @@ export interface RedoObserver {
    */
   beforeDamagedIsReplaced?(block: BlockReference): void
   /**
-   * A main fork is about to be cut or dropped.
-   * @returns undefined, or who sees the pages that go, as they are before the record; each is valid during the call only
+    * A main fork is about to be truncated or dropped.
+     * @returns a function that gets each page of the blocks to be removed, as it is before the record; a page is valid during the call only.
+     *   Undefined: the observer does not want to see them
    */
   beforeCut?(locator: RelFileLocator, record: WalRecord): ((page: RedoPage, block: BlockNumber) => void) | undefined
-  /** The record is applied: the pages of its {@link beforeRemove} are as it leaves them. */
+  /** The record is applied: the pages that {@link beforeRemove} got now have the content that the record gave them. */
   afterRecord?(record: WalRecord): void
-  /** The pages are those of one LSN from here on. */
+  /** From this record on all pages of the cluster belong to one LSN. */
   reachedConsistency?(): void
 }
 
-/** Pages for the record at hand, by the rules of XLogReadBufferForRedo: image, LSN interlock, missing pages. */
+/** Gets the pages that a record changes, by the rules of XLogReadBufferForRedoExtended (xlogutils.c): images, LSN interlock, missing pages. */
 export class RedoBuffers {
   readonly relations: Relations
   readonly invalid: InvalidPages
-  /** Page of the last {@link read}, {@link init} or {@link readOrZero}; that of an earlier one if the answer was BLK_NOTFOUND. */
+  /** The page that the last {@link read}, {@link init} or {@link readOrZero} found. A call that answers BLK_NOTFOUND leaves it unchanged. */
   page!: RedoPage
-  /** The block asked for last: where an error happened. */
+  /** The block that was asked for last. An error that happens now is reported with it. */
   block: BlockReference | undefined = undefined
   readonly observer: RedoObserver
-  /** End of the record at hand. */
+  /** End of the record that is being applied (XLogReaderState.EndRecPtr): the LSN that redo gives to the pages it changes. */
   private lsn: WalPosition = 0
 
   private readonly checksums: boolean
@@ -72,23 +74,32 @@ export class RedoBuffers {
     this.block = undefined
   }
 
-  /** The block with its content, in {@link page}. */
+  /** XLogReadBufferForRedo (xlogutils.c) with RBM_NORMAL: finds the block and puts it into {@link page}. */
   read(record: WalRecord, block: BlockReference): RedoAction {
     this.block = block
+    // Postgres panics here too: a redo function that does not rewrite the whole page would keep bytes that the primary's page does not have.
     if (block.willInit) throw new CorruptionError('redo.block', 'the record has BKPBLOCK_WILL_INIT, but its type does not initialise the page')
     const fork = this.fork(block)
+    // The image replaces the page even if the page's LSN is newer: a crash may have torn the page, while a CRC covers the record. The WAL that
+    // follows repeats the later changes.
     if (block.applyImage) return this.restore(record, block)
     const page = fork.page(block.block)
+    // A page that was read from disk is checked before its LSN is believed: a damaged pd_lsn would decide that the change is done.
     if (page?.unverified === true) this.verify(page, block.block)
+    // A missing or zero block means that the relation was truncated or dropped after this record and before the copy (log_invalid_page).
     if (page === undefined || isNewPage(page)) {
       this.invalid.add(block, block.fork, block.block, page !== undefined, record.startLsn)
       return BLK_NOTFOUND
     }
     this.page = page
+    // The LSN interlock: each change moves pd_lsn, so a page whose LSN is not older has this change and must not get it twice.
     return this.lsn <= pageLsn(page) ? BLK_DONE : BLK_NEEDS_REDO
   }
 
-  /** As {@link read}, but the fork is extended if the block is not there, and a zero page is as good as any (RBM_ZERO_ON_ERROR). */
+  /**
+   * As {@link read} with RBM_ZERO_ON_ERROR, for pages of the visibility map: a block that is not there is added to the fork, and a zero or
+   * damaged page is taken as zeros. The map holds hints that VACUUM sets again, so a lost bit costs time and never correctness.
+   */
   readOrZero(record: WalRecord, block: BlockReference): RedoAction {
     this.block = block
     const fork = this.fork(block)
@@ -98,9 +109,13 @@ export class RedoBuffers {
     return this.lsn <= pageLsn(this.page) ? BLK_DONE : BLK_NEEDS_REDO
   }
 
-  /** The block, to be written from scratch whatever its LSN is; its bytes are as they were. */
+  /**
+   * XLogInitBufferForRedo (xlogutils.c): gets the block for a record that rewrites all of it, so its LSN does not matter. The old bytes are still
+   * in {@link page}; the caller overwrites them with initPage.
+   */
   init(record: WalRecord, block: BlockReference): void {
     this.block = block
+    // The flag tells readers of the WAL which records need no older page. Postgres panics if the flag and the redo function disagree.
     if (!block.willInit) throw new CorruptionError('redo.block', 'the record initialises the page without BKPBLOCK_WILL_INIT')
     if (block.applyImage) throw new CorruptionError('redo.block', 'the record initialises the page and has a full-page image to apply')
     this.page = this.take(record, block)
@@ -115,13 +130,13 @@ export class RedoBuffers {
     const page = this.take(record, block)
     page.dirty = true
     restoreImage(record, block, page.bytes)
-    // A page without content has no LSN either.
+    // An image may be an all-zero page. An LSN in it would make it a page with a damaged header (XLogReadBufferForRedoExtended).
     if (!isNewPage(page)) setPageLsn(page, this.lsn)
     this.page = page
     return BLK_RESTORED
   }
 
-  /** {@link page} was changed by the record. */
+  /** PageSetLSN and MarkBufferDirty: every redo function ends with both for the page that it changed. */
   changed(): void {
     setPageLsn(this.page, this.lsn)
     this.page.dirty = true
@@ -132,14 +147,17 @@ export class RedoBuffers {
     if (this.observer.beforeRemove !== undefined && block.fork === MAIN_FORK) this.observer.beforeRemove(this.page, block, record)
   }
 
-  /** RBM_ZERO_ON_ERROR: a page of the visibility map that is damaged becomes zeros. */
+  /** RBM_ZERO_ON_ERROR (bufmgr.h): a page of the visibility map whose header or checksum is wrong becomes zeros. */
   zeroOnError(page: RedoPage, block: BlockNumber): void {
     if (page.unverified !== true) return
     if (!this.isValid(page, block)) page.bytes.fill(0)
     page.unverified = false
   }
 
-  /** PageIsVerified (bufpage.c): redo must not give a damaged page an LSN, and with it a checksum that hides the damage. */
+  /**
+   * PageIsVerifiedExtended (bufpage.c; PageIsVerified since 18): redo must not give a damaged page an LSN, and with it a checksum that hides
+   * the damage.
+   */
   private verify(page: RedoPage, block: BlockNumber): void {
     if (!isZeroPage(page.bytes)) {
       checkPageHeader(page.bytes)
@@ -158,7 +176,7 @@ export class RedoBuffers {
     }
   }
 
-  /** @throws CorruptionError redo.block if pages of the relation are not kept */
+  /** @throws CorruptionError redo.block for InvalidBlockNumber, and for a relation whose pages the store does not keep (an index) */
   private fork(block: BlockReference): NonNullable<ReturnType<Relations['fork']>> {
     if (block.block === INVALID_BLOCK_NUMBER) throw new CorruptionError('redo.block', 'no block has this number')
     const fork = this.relations.fork(block, block.fork)
@@ -166,12 +184,13 @@ export class RedoBuffers {
     return fork
   }
 
+  /** The page that an image or an INIT record is about to replace (RBM_ZERO_AND_LOCK). The observer sees it first. */
   private take(record: WalRecord, block: BlockReference): RedoPage {
     const fork = this.fork(block)
     const page = fork.page(block.block)
     if (page === undefined) return fork.extend(block.block)
     if (this.observer.beforeRemove !== undefined && block.fork === MAIN_FORK) {
-      // What is replaced may be torn.
+      // The record does not need the old page, so a torn one is no error. Its row versions cannot be read, and the observer is told that.
       if (page.unverified === true && !this.isValid(page, block.block)) this.observer.beforeDamagedIsReplaced?.(block)
       else if (!isNewPage(page)) this.observer.beforeRemove(page, block, record)
     }
@@ -180,7 +199,7 @@ export class RedoBuffers {
   }
 }
 
-/** The page is one of an index. */
+/** Whether the page has the special area of an index (see page/specialarea.ts). A zero page says nothing about its relation. */
 export function isIndexPage(page: RedoPage, block: BlockNumber): boolean {
   return !isNewPage(page) && isIndexArea(page.bytes, pageSpecial(page), block)
 }

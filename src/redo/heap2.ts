@@ -24,7 +24,7 @@ import type { RedoPage } from './store.ts'
 import { replaceXmaxBits, setInfomasks, setXmax, setXvac, tupleInfomask } from './tuplechange.ts'
 import type { VisibilityMap } from './visibilitymap.ts'
 
-/** RM_HEAP2_ID: heap2_redo (heapam_xlog.c). */
+/** RM_HEAP2_ID: heap2_redo. The C functions named here are in heapam_xlog.c since 18, before in heapam.c. */
 export class Heap2Redo {
   /** Whether VISIBLE moves the LSN of the heap page (XLogHintBitIsNeeded): with data checksums or wal_log_hints. */
   hintsAreLogged: boolean
@@ -53,13 +53,14 @@ export class Heap2Redo {
       case XLOG_HEAP2_VISIBLE: return this.visible(record)
       case XLOG_HEAP2_MULTI_INSERT: return this.multiInsert(record)
       case XLOG_HEAP2_LOCK_UPDATED: return this.lockUpdated(record)
-      // For logical decoding: files and facts that no page shows.
+      // Both are for logical decoding: combo command ids, and mapping files in pg_logical. No page of a relation changes.
       case XLOG_HEAP2_NEW_CID: return void decodeHeapNewCid(record)
       case XLOG_HEAP2_REWRITE: return void decodeHeapRewrite(record)
       default: throw new UnsupportedError('redo.heap2', `unknown heap record, info 0x${record.info.toString(16)}`)
     }
   }
 
+  /** heap_xlog_multi_insert: COPY, and a batch of catalog rows. */
   private multiInsert(record: WalRecord): void {
     const { buffers, insertion } = this
     insertion.read(record)
@@ -68,12 +69,16 @@ export class Heap2Redo {
     if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
     if (this.heap.readOrInit(record, block) !== BLK_NEEDS_REDO) return
     while (insertion.next(record)) this.heap.addTuple(record, block, insertion.offset, insertion.headerStart, insertion.dataLength)
+    // The two flags exclude each other: COPY FREEZE makes the page all-visible, any other insertion ends that.
     if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) clearAllVisible(buffers.page)
     if (flags & XLH_INSERT_ALL_FROZEN_SET) setAllVisible(buffers.page)
     buffers.changed()
   }
 
-  /** As LOCK, but the version is one that was updated already: its ctid goes on pointing to the next, and its command id stays. */
+  /**
+   * heap_xlog_lock_updated: locks a version that was updated already, to lock all later versions of a row. It differs from LOCK in two places: t_ctid
+   * goes on pointing to the next version, and the command id stays.
+   */
   private lockUpdated(record: WalRecord): void {
     const { buffers, locking } = this
     locking.readLock(record)
@@ -86,6 +91,7 @@ export class Heap2Redo {
     buffers.changed()
   }
 
+  /** heap_xlog_visible: VACUUM found that every row of the heap page is visible to all. Block 0 is the map's page, block 1 the heap page. */
   private visible(record: WalRecord): void {
     const { buffers, visibility } = this
     visibility.read(record, this.major)
@@ -94,17 +100,25 @@ export class Heap2Redo {
     if (map.fork !== VISIBILITYMAP_FORK || heap === undefined || heap.fork !== MAIN_FORK) throw corruptHeapRecord(record, 'not a map page and a heap page')
     if (buffers.read(record, heap) === BLK_NEEDS_REDO) {
       setAllVisible(buffers.page)
+      // Without checksums and wal_log_hints the primary leaves pd_lsn alone here (XLogHintBitIsNeeded), because the record has no image of the
+      // heap page then. With either the flag change is logged like any other, and a torn page would fail its checksum.
       if (this.hintsAreLogged) buffers.changed()
       else buffers.page.dirty = true
     }
+    // The map is set even if the heap page is newer: a record that clears the bit again does so whatever the page's LSN is.
     this.map.set(record, map, heap.block, visibility.flags & VISIBILITYMAP_VALID_BITS)
   }
 
+  /**
+   * Until 16 heap_xlog_prune, heap_xlog_vacuum and heap_xlog_freeze_page, since 17 heap_xlog_prune_freeze. HeapPrune reads all four alike. The page's
+   * pd_prune_xid stays as it is: it is a hint, and its worst effect is one prune too many.
+   */
   private prune(record: WalRecord): void {
     const { buffers, pruning } = this
     pruning.read(record, this.major)
     const block = heapBlock(record)
     if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
+    // The lists are block data, which only a full-page image replaces. An image was applied above, so this page needs them.
     if (!pruning.hasLists) throw corruptHeapRecord(record, 'a page to prune, and nothing about it')
     buffers.beforeRemove(record, block)
     const { page } = buffers
@@ -113,18 +127,23 @@ export class Heap2Redo {
     buffers.changed()
   }
 
-  /** heap_page_prune_execute. */
+  /** heap_page_prune_execute (pruneheap.c). The order is redirect, dead, unused, as there. */
   private setLinePointers({ view }: WalRecord, page: RedoPage): void {
     const { pruning } = this
     if (pruning.redirectedCount > 0) redirectItems(page, view, pruning.redirectedStart, pruning.redirectedCount)
     if (pruning.deadCount > 0) releaseItems(page, LP_DEAD, view, pruning.deadStart, pruning.deadCount)
     if (pruning.unusedCount > 0) releaseItems(page, LP_UNUSED, view, pruning.unusedStart, pruning.unusedCount)
-    // 14 leaves unused line pointers at the end where they are.
+    // With a cleanup lock nobody else has a pointer into the page, so tuples may move. VACUUM's second pass holds an ordinary lock, and turns
+    // only dead line pointers into unused ones: then the array of line pointers is shortened and no tuple moves. PageRepairFragmentation
+    // shortens that array since 15; 14 leaves unused line pointers at the end.
     if (pruning.flags & XLHP_CLEANUP_LOCK) repairFragmentation(page, this.major >= 15)
     else truncateLinePointers(page)
   }
 
-  /** heap_execute_freeze_tuple: the infomasks say that xmin is frozen, its bytes stay. */
+  /**
+    * heap_execute_freeze_tuple (heapam.c; heapam.h since 17): the infomasks say that xmin is frozen. The bytes of xmin stay (since 9.4), so that
+    * one can still see who inserted the row. A plan has the final infomasks: redo sets them and computes nothing.
+   */
   private freeze(record: WalRecord, page: RedoPage): void {
     const { pruning } = this
     let tuple = 0

@@ -37,21 +37,23 @@ export function maskHeapPage(page: Uint8Array, block: BlockNumber): void {
 
 function maskTuple(view: DataView, start: number, block: BlockNumber, offset: number): void {
   const infomask = view.getUint16(start + T_INFOMASK, true)
+  // A backend sets hint bits without WAL, but FREEZE is logged: the xmin bits of a frozen tuple are compared.
   const frozen = (infomask & HEAP_XMIN_FROZEN) === HEAP_XMIN_FROZEN
   view.setUint16(start + T_INFOMASK, infomask & ~(frozen ? HEAP_XMAX_COMMITTED | HEAP_XMAX_INVALID : HEAP_XACT_MASK), true)
   view.setUint32(start + T_CID, 0, true)
+  // The token of a speculative insertion is not in the WAL: redo has the tuple's own place in t_ctid.
   if (view.getUint16(start + T_CTID + 4, true) !== SPEC_TOKEN_OFFSET) return
   view.setUint16(start + T_CTID, block >>> 16, true)
   view.setUint16(start + T_CTID + 2, block & 0xffff, true)
   view.setUint16(start + T_CTID + 4, offset, true)
 }
 
-/** seq_mask, in place. @throws CorruptionError page.header */
+/** seq_mask (sequence.c), in place. @throws CorruptionError page.header */
 export function maskSequencePage(page: Uint8Array): void {
   maskHeader(page, dataView(page))
 }
 
-/** mask_page_lsn_and_checksum and mask_unused_space. */
+/** mask_page_lsn_and_checksum and mask_unused_space (bufmask.c). */
 function maskHeader(page: Uint8Array, view: DataView): void {
   const lower = view.getUint16(PD_LOWER, true)
   const upper = view.getUint16(PD_UPPER, true)

@@ -26,6 +26,7 @@ import { INVALID_PAGE, type InvalidPage } from './invalidpages.ts'
 import type { RedoPage, RedoStore } from './store.ts'
 import { VisibilityMap } from './visibilitymap.ts'
 
+/** What redo must know of the cluster before the first record. */
 export interface RedoSettings {
   major: PgMajor
   /**
@@ -35,23 +36,24 @@ export interface RedoSettings {
   checksums: boolean
   /** wal_log_hints (pg_control); a PARAMETER_CHANGE record changes it. */
   walLogHints: boolean
-  /** Where redo that was interrupted goes on, its {@link RedoState}'s. */
+  /** Blocks that an earlier redo of the same pages found missing: `invalidPages` of its {@link RedoState}. */
   invalidPages?: readonly InvalidPage[]
 }
 
 /** What redo knows beside the pages. Plain data: JSON and back is the same. */
 export interface RedoState {
   walLogHints: boolean
-  /** Blocks that records changed and that were not there; none once the pages are consistent. */
+  /** Blocks that records changed and that were not there. The list is empty once the pages are consistent. */
   invalidPages: InvalidPage[]
 }
 
-/** What is read as a RedoState. */
+/** The check of a RedoState that was stored as JSON. */
 export const REDO_STATE: Schema<RedoState> = v.strictObject({ walLogHints: flag, invalidPages: v.array(INVALID_PAGE) })
 
 /**
- * Applies WAL records to pages, relation files, database directories and relation maps, and leaves what recovery of a real server leaves,
- * byte for byte, pd_checksum apart. What is not kept: index pages and free space maps. The status of transactions is not its business.
+  * Applies WAL records to pages, relation files, database directories and relation maps: what RmgrTable's rm_redo functions do (rmgrlist.h). The
+  * result equals, byte for byte but for pd_checksum, what recovery of a real server leaves. Index pages and free space maps are not kept. The
+  * status of transactions is kept by TransactionLog (xact/transactionlog.ts).
  */
 export class Redo {
   private readonly store: RedoStore
@@ -93,13 +95,13 @@ export class Redo {
     this.store.endRecord()
   }
 
-  /** A copy. */
+  /** A copy of what redo knows beside the pages, to be stored with them. */
   state(): RedoState {
     return { walLogHints: this.walLogHints, invalidPages: this.buffers.invalid.list() }
   }
 
   /**
-   * The pages are those of one LSN from here on (end of a base backup, or none needed): a record for a missing block is an error now.
+    * CheckRecoveryConsistency (xlogrecovery.c): from this record on all pages belong to one LSN. A record for a missing block is damage from now on.
    * @throws CorruptionError redo.invalid-page if records changed blocks that were missing, and no truncate or drop explained them
    */
   reachedConsistency(): void {
@@ -124,7 +126,7 @@ export class Redo {
       case RM_DBASE_ID: return this.storage.dbase(record)
       case RM_TBLSPC_ID: return this.storage.tblspc(record)
       case RM_RELMAP_ID: return this.storage.relmap(record)
-      // Transaction status, locks, invalidations, messages: no pages.
+      // These records concern transaction status, locks, caches and messages. They change no page of a relation.
       case RM_CLOG_ID:
       case RM_MULTIXACT_ID:
       case RM_STANDBY_ID:
@@ -133,12 +135,13 @@ export class Redo {
       case RM_LOGICALMSG_ID: return
       case RM_GENERIC_ID: return this.foreign(record)
       default:
+        // Since 15 extensions may register resource managers with ids from 128 on. Another id without a case above is damage.
         if (record.rmgr < RM_MIN_CUSTOM_ID || this.major < 15) throw new CorruptionError('redo.rmgr', `unknown resource manager ${record.rmgr}`)
         this.foreign(record)
     }
   }
 
-  /** RM_XLOG_ID: xlog_redo (xlog.c). */
+  /** RM_XLOG_ID: the parts of xlog_redo (xlog.c) that concern pages or say whether the WAL has all changes. */
   private xlog(record: WalRecord): void {
     switch (record.op) {
       case XLOG_FPI:
@@ -147,6 +150,7 @@ export class Redo {
         const { walLevel, walLogHints } = decodeParameterChange(record)
         refuseMinimal(walLevel)
         this.walLogHints = walLogHints
+        // XLogHintBitIsNeeded (xlog.h). The setting changes at the server's start, and this record is the only word about it in the WAL.
         this.heap2.hintsAreLogged = this.checksums || walLogHints
         return
       }
@@ -154,6 +158,7 @@ export class Redo {
       case XLOG_CHECKPOINT_ONLINE: return refuseMinimal(decodeCheckPoint(record, this.major).walLevel)
       case XLOG_END_OF_RECOVERY: return refuseMinimal(decodeEndOfRecovery(record, this.major).walLevel)
       case XLOG_CHECKPOINT_REDO:
+        // 17 added this record at the redo point of an online checkpoint. In older WAL the opcode is damage.
         if (this.major < 17) break
         return refuseMinimal(decodeCheckpointRedo(record))
       case XLOG_NOOP:
@@ -167,7 +172,10 @@ export class Redo {
     throw new UnsupportedError('redo.xlog', `unknown record, info 0x${record.info.toString(16)}`)
   }
 
-  /** Full-page images. FPI_FOR_HINT may name a block without one (full_page_writes off): nothing to do then. */
+  /**
+    * Full-page images. An FPI record without an image is damage. FPI_FOR_HINT may name a block without one if full_page_writes is off (xlog_redo):
+    * the hint that it is for does not matter to redo.
+   */
   private images(record: WalRecord): void {
     const { buffers } = this
     for (let i = 0; i < record.blockCount; i++) {
@@ -178,6 +186,7 @@ export class Redo {
         continue
       }
       if (block.fork === FSM_FORK || buffers.relations.fork(block, block.fork) === undefined) continue
+      // CREATE INDEX writes its pages as images: an index shows itself this way before the first record of its resource manager.
       buffers.restore(record, block)
       if (block.fork !== VISIBILITYMAP_FORK && isIndexPage(buffers.page, block.block)) buffers.relations.disown(block)
     }
@@ -189,8 +198,8 @@ export class Redo {
   }
 
   /**
-   * GENERIC, and resource managers of extensions. Their pages are usually those of indexes; on a relation that is kept they would change
-   * pages in a way that nobody here knows.
+    * GENERIC records, and records of an extension's resource manager. They usually change index pages, which are not kept. A change of a kept
+    * relation would follow rules that only the extension knows, so it is refused.
    */
   private foreign(record: WalRecord): void {
     const { buffers, scratch } = this
@@ -211,7 +220,7 @@ export class Redo {
 
   private locate(error: unknown, record: WalRecord): unknown {
     const { block } = this.buffers
-    // A read past the record's bytes: its lengths lie.
+    // A DataView throws RangeError for a read past the record's bytes: a length in the record is wrong.
     const known = error instanceof RangeError ? new CorruptionError('redo.record', `the record ends too early (${error.message})`) : error
     if (!isPositioned(known)) return known
     return known.at({
@@ -228,7 +237,7 @@ function newPage(): RedoPage {
   return { bytes, words: new Int32Array(bytes.buffer), dirty: false }
 }
 
-/** With wal_level minimal, tables that a transaction made itself are written without WAL. */
+/** With wal_level minimal a server does not log the rows of a table that the same transaction created (RelationNeedsWAL, rel.h). */
 function refuseMinimal(walLevel: number | undefined): void {
   if (walLevel === WAL_LEVEL_MINIMAL) throw new UnsupportedError('redo.wal-level', 'the server ran with wal_level minimal: not all changes are in its WAL')
 }

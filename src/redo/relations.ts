@@ -2,7 +2,7 @@ import type { RelFileLocator } from '../common/rel.ts'
 import type { BlockReference } from '../wal/record.ts'
 import type { RedoFork, RedoStore } from './store.ts'
 
-/** Slots of the caches: relations that a workload changes alternately do not push each other out. */
+/** Number of cache slots: enough for the relations that a workload changes in turn to have a slot each. */
 const SLOTS = 1024
 
 class ForkSlot {
@@ -13,7 +13,7 @@ class ForkSlot {
   found: RedoFork | undefined = undefined
 }
 
-/** Forks of the store by block reference, remembered: a record costs a few comparisons, not a search. */
+/** A cache of the store's forks by block reference: a record costs a few comparisons and no search. Postgres has its SMgrRelation hash (smgr.c). */
 export class Relations {
   private readonly store: RedoStore
   private readonly slots = Array.from({ length: SLOTS }, () => new ForkSlot())
@@ -36,18 +36,19 @@ export class Relations {
     return found
   }
 
-  /** The relation of this block is an index: the store is told, once. */
+  /** Tells the store, once, that the relation of this block is an index. */
   disown({ spcOid, dbOid, relNumber }: BlockReference): void {
     const slot = this.indexes[relNumber & (SLOTS - 1)]!
     if (slot.relNumber === relNumber && slot.dbOid === dbOid && slot.spcOid === spcOid) return
     this.store.disown({ spcOid, dbOid, relNumber })
+    // The store forgets the index's pages, so a fork that this cache found before must not be used again.
     for (let fork = 0; fork < 4; fork++) this.slots[(relNumber * 4 + fork) & (SLOTS - 1)]!.spcOid = -1
     slot.spcOid = spcOid
     slot.dbOid = dbOid
     slot.relNumber = relNumber
   }
 
-  /** Relations were created or dropped: all that is remembered may be wrong. */
+  /** Empties the cache: a record created or dropped relations, and a file number may now mean another file. */
   forget(): void {
     for (let i = 0; i < SLOTS; i++) this.slots[i]!.spcOid = this.indexes[i]!.spcOid = -1
   }

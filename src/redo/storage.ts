@@ -20,7 +20,7 @@ import type { RedoBuffers } from './buffers.ts'
 import type { DatabaseDirectory } from '../common/relpath.ts'
 import type { RedoStore } from './store.ts'
 
-/** Pages held at once while they are only looked at. */
+/** How many pages the observer sees before the store may write and reuse their memory. */
 const PAGES_AT_ONCE = 32
 
 /** Files and directories as records make and remove them: relations, databases, tablespaces, relation maps. */
@@ -40,7 +40,7 @@ export class StorageRedo {
   smgr(record: WalRecord): void {
     if (record.op === XLOG_SMGR_CREATE) {
       const { locator, fork } = decodeSmgrCreate(record)
-      // Free space maps are not kept.
+      // Free space maps are not kept: they are not WAL-logged, and a server makes them as VACUUM finds space.
       if (fork === FSM_FORK) return
       this.store.create(locator, fork)
       this.buffers.relations.forget()
@@ -51,19 +51,25 @@ export class StorageRedo {
     }
   }
 
+  /** The XLOG_SMGR_TRUNCATE part of smgr_redo: VACUUM cuts empty pages off the end, and TRUNCATE a table of the same transaction to 0 blocks. */
   private truncate({ locator, blocks, flags }: SmgrTruncate, record: WalRecord): void {
     const { store, buffers } = this
-    // The relation is made if it is not there: it may be dropped later on. Of an index there is nothing to cut.
+    // smgr_redo creates a relation that is missing (smgrcreate): a later record may drop it, so its absence is no error. The store keeps no
+    // pages of an index, so there is nothing to truncate.
     if (buffers.relations.fork(locator, MAIN_FORK) === undefined) return
     if (flags & SMGR_TRUNCATE_HEAP) {
       this.showPages(locator, blocks, record)
       store.truncate(locator, MAIN_FORK, blocks)
+      // XLogTruncateRelation (xlogutils.c): the copy was taken after this truncation if blocks beyond the new end were missing.
       buffers.invalid.truncated(locator, MAIN_FORK, blocks)
     }
     if (flags & SMGR_TRUNCATE_VM && store.exists(locator, VISIBILITYMAP_FORK)) this.truncateMap(locator, blocks)
   }
 
-  /** visibilitymap_prepare_truncate: bits behind the end are cleared where the page stays. Its LSN stays too. */
+  /**
+   * visibilitymap_prepare_truncate (visibilitymap.c): the bits of removed heap blocks are cleared on the map page that stays. A block that is added
+   * later would be taken for all-visible otherwise. The page's LSN stays.
+   */
   private truncateMap(locator: RelFileLocator, blocks: number): void {
     const { store, buffers } = this
     const whole = blocks % HEAP_BLOCKS_PER_MAP_PAGE === 0
@@ -78,7 +84,10 @@ export class StorageRedo {
     store.truncate(locator, VISIBILITYMAP_FORK, mapBlock(blocks) + (whole ? 0 : 1))
   }
 
-  /** RM_XACT_ID: files of relations that the transaction dropped, or made and then failed. */
+  /**
+   * RM_XACT_ID: the part of xact_redo (xact.c) that removes files (DropRelationFiles, md.c): of relations that a committed transaction dropped,
+   * or that an aborted one created. TransactionLog does the rest.
+   */
   xact(record: WalRecord): void {
     switch (record.info & XLOG_XACT_OPMASK) {
       case XLOG_XACT_COMMIT:
@@ -93,12 +102,13 @@ export class StorageRedo {
   }
 
   private dropRelations(record: WalRecord): void {
-    // Most say nothing about files; those are checked by whoever keeps the status of transactions.
+    // Most records name no files. TransactionLog decodes and checks every one of them, so a shortcut here loses no check.
     if (!dropsRelfiles(record)) return
     const { end } = this
     end.decode(record, this.major)
     for (let i = 0; i < end.relfileCount; i++) {
       const locator = end.relfile(i)
+      // The observer sees the rows before they are gone. InvalidPages learns why blocks of this relation were missing.
       this.showPages(locator, 0, record)
       this.buffers.invalid.dropped(locator)
       this.store.drop(locator)
@@ -106,7 +116,10 @@ export class StorageRedo {
     this.buffers.relations.forget()
   }
 
-  /** Shows an observer the pages that go. They may be more than memory takes: it may have a few at a time, before the record changes any. */
+  /**
+   * Shows the observer the pages from block `first` on, before the record removes them. A relation may be larger than the memory, so the store may
+   * release pages after every {@link PAGES_AT_ONCE}: the record has changed no page so far.
+   */
   private showPages(locator: RelFileLocator, first: number, record: WalRecord): void {
     const { store, buffers } = this
     const see = buffers.observer.beforeCut?.(locator, record)
@@ -120,7 +133,7 @@ export class StorageRedo {
     }
   }
 
-  /** RM_DBASE_ID: dbase_redo (dbcommands.c). */
+  /** RM_DBASE_ID: dbase_redo (dbcommands.c). 15 added CREATE DATABASE by WAL: one record for the directory, then the pages as images. */
   dbase(record: WalRecord): void {
     const { store, buffers } = this
     const decoded = decodeDbase(record, this.major)
@@ -137,8 +150,8 @@ export class StorageRedo {
   }
 
   /**
-   * Before the pages are consistent a missing source counts as empty: it was dropped before it was copied, by a record still to come.
-   * Later it is damage (recovery_create_dbdir, dbcommands.c).
+    * Before the pages are consistent a missing source directory counts as empty: a later record drops the source database, and that happened before
+    * it was copied. Once they are consistent a missing source is damage (recovery_create_dbdir, dbcommands.c).
    */
   private copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
     if (this.buffers.invalid.consistent && !this.store.directoryExists(from)) {
@@ -147,7 +160,7 @@ export class StorageRedo {
     this.store.copyDatabase(from, to)
   }
 
-  /** RM_TBLSPC_ID: tblspc_redo (tablespace.c). Where the primary has it does not matter. */
+  /** RM_TBLSPC_ID: tblspc_redo (tablespace.c). The path that CREATE names is one of the primary's machine, and is not used. */
   tblspc(record: WalRecord): void {
     if (record.op === XLOG_TBLSPC_CREATE) this.store.createTablespace(decodeTblspcCreate(record).oid)
     else if (record.op === XLOG_TBLSPC_DROP) this.store.dropTablespace(decodeTblspcDrop(record))
@@ -155,7 +168,7 @@ export class StorageRedo {
     this.buffers.relations.forget()
   }
 
-  /** RM_RELMAP_ID: relmap_redo (relmapper.c). */
+  /** RM_RELMAP_ID: relmap_redo (relmapper.c). The record is a whole pg_filenode.map; its own CRC is checked before it replaces the file. */
   relmap(record: WalRecord): void {
     if (record.op !== XLOG_RELMAP_UPDATE) throw unknown('redo.relmap', record)
     const { dbOid, spcOid, bytes } = decodeRelmapUpdate(record)
@@ -166,6 +179,7 @@ export class StorageRedo {
     } catch (error) {
       throw error instanceof CorruptionError ? new CorruptionError('redo.relmap', error.reason) : error
     }
+    // The map of shared catalogs is the one of database 0, and lies in pg_global. Any other pairing would write a file where no server has one.
     if ((dbOid === 0) !== (spcOid === GLOBAL_TABLESPACE)) {
       throw new CorruptionError('redo.relmap', `a relation map for database ${dbOid} in tablespace ${spcOid}`)
     }

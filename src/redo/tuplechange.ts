@@ -23,9 +23,10 @@ const INFOMASK2 = 4
 const INFOMASK = 5
 
 const HEAP_MOVED = HEAP_MOVED_OFF | HEAP_MOVED_IN
+/** HEAP_XMAX_BITS (htup_details.h): all bits of t_infomask that say what xmax is. */
 const HEAP_XMAX_BITS = HEAP_XMAX_COMMITTED | HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI | HEAP_XMAX_KEYSHR_LOCK | HEAP_XMAX_EXCL_LOCK | HEAP_XMAX_LOCK_ONLY
 
-/** HeapTupleHeaderSetMovedPartitions: the row went to another partition. */
+/** MovedPartitionsBlockNumber and MovedPartitionsOffsetNumber (itemptr.h): a t_ctid that names no tuple, because the row is in another table now. */
 const MOVED_PARTITIONS_BLOCK = 0xffffffff
 const MOVED_PARTITIONS_OFFSET = 0xfffd
 
@@ -37,7 +38,7 @@ export function tupleHoff({ words }: PageViews, start: number): number {
   return (words[(start >> 2) + INFOMASK]! >>> 16) & 0xff
 }
 
-/** Both infomasks, as given. */
+/** Sets both infomasks to these values; the bytes beside them in the same words stay. */
 export function setInfomasks({ words }: PageViews, start: number, infomask: number, infomask2: number): void {
   const word = start >> 2
   words[word + INFOMASK] = (words[word + INFOMASK]! & ~0xffff) | infomask
@@ -52,31 +53,36 @@ export function setXmax({ words }: PageViews, start: number, xid: Xid): void {
   words[(start >> 2) + XMAX] = xid
 }
 
-/** HeapTupleHeaderSetXvac: in the place of the command id. */
+/** HeapTupleHeaderSetXvac (htup_details.h): VACUUM FULL before 9.0 kept its xid in the place of the command id. */
 export function setXvac({ words }: PageViews, start: number, xid: Xid): void {
   words[(start >> 2) + CID] = xid
 }
 
-/** HeapTupleHeaderSetCmin and SetCmax with FirstCommandId: the WAL does not know command ids. */
+/**
+ * HeapTupleHeaderSetCmin and SetCmax (htup_details.h) with FirstCommandId: no record of the heap has command ids, which matter only while the
+ * transaction runs.
+ */
 export function setFirstCommandId({ words }: PageViews, start: number): void {
   const word = start >> 2
   words[word + CID] = 0
   words[word + INFOMASK] = words[word + INFOMASK]! & ~HEAP_COMBOCID
 }
 
-/** t_ctid, of whose block the high half comes first. */
+/** Sets t_ctid. BlockIdData (block.h) has the high half of the block number first. */
 export function setCtid({ words }: PageViews, start: number, block: BlockNumber, offset: OffsetNumber): void {
   const word = start >> 2
   words[word + CTID] = (block >>> 16) | (block << 16)
   words[word + INFOMASK2] = (words[word + INFOMASK2]! & ~0xffff) | offset
 }
 
+/** HeapTupleHeaderSetMovedPartitions (htup_details.h). */
 export function setMovedPartitions(page: PageViews, start: number): void {
   setCtid(page, start, MOVED_PARTITIONS_BLOCK, MOVED_PARTITIONS_OFFSET)
 }
 
 /**
- * The infomasks of a tuple whose xmax is being replaced: old xmax bits go, fix_infomask_from_infobits sets the new ones.
+  * The infomasks of a tuple whose xmax is being replaced: the old xmax bits are cleared, and fix_infomask_from_infobits (heapam_xlog.c) sets the
+  * new ones. HEAP_MOVED goes too: a tuple that is deleted or locked today was left by a VACUUM FULL that ended long ago.
  * @param keep2 bits of infomask2 to keep
  * @param set2 bits of infomask2 to set
  */
@@ -95,14 +101,15 @@ export function replaceXmaxBits({ words }: PageViews, start: number, infobits: n
 /** All bits of infomask2 but HEAP_HOT_UPDATED. */
 export const NOT_HOT_UPDATED: number = 0xffff & ~HEAP_HOT_UPDATED
 
-/** The version is not HOT-updated any more. */
+/** HeapTupleHeaderClearHotUpdated (htup_details.h): the tuple has no next version on its page. */
 export function clearHotUpdated({ words }: PageViews, start: number): void {
   const word = (start >> 2) + INFOMASK2
   words[word] = words[word]! & ~(HEAP_HOT_UPDATED << 16)
 }
 
 /**
- * Writes the header of a new tuple from the xl_heap_header at `headerStart` of a record. Command id 0, and so no combo command id.
+  * Writes the header of a new tuple from the xl_heap_header at `headerStart` of a record. The command id is FirstCommandId, so HEAP_COMBOCID must
+  * be clear.
  */
 export function writeNewHeader(
   { words }: PageViews, start: number, record: DataView, headerStart: number, xmin: Xid, xmax: Xid, block: BlockNumber, offset: OffsetNumber,
@@ -154,7 +161,7 @@ function getByte(words: Int32Array, at: number): number {
   return (words[at >> 2]! >>> ((at & 3) * 8)) & 0xff
 }
 
-/** Where the bytes behind the fixed header begin, of a tuple at `start`. */
+/** Where t_bits, the first byte after the fixed header, lies for a tuple at `start`. */
 export function bitmapStart(start: number): number {
   return start + SIZE_OF_TUPLE_HEADER
 }

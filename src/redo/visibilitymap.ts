@@ -8,8 +8,9 @@ import { BLK_NEEDS_REDO, type RedoBuffers } from './buffers.ts'
 import type { RedoPage } from './store.ts'
 
 /**
- * Bits of the visibility map. Records that clear them did not name the page of the map until 17.11 and 18.6; then its LSN stays as it
- * is. Those that do follow the usual rules for the page. Either way the bits go even if the heap page is newer already.
+  * Changes the visibility map (visibilitymap.c). Records that clear bits name the page of the map only since 17.11 and 18.6; the LSN of a page that
+  * is not named stays as it is, as visibilitymap_clear leaves it. A page that is named follows the usual rules. In both cases the bits are cleared
+  * even if the heap page is newer: a bit that stays set would hide a change from VACUUM and from index-only scans.
  */
 export class VisibilityMap {
   private readonly buffers: RedoBuffers
@@ -20,11 +21,12 @@ export class VisibilityMap {
     this.major = major
   }
 
-  /** VISIBLE: block 0 of the record. */
+  /** visibilitymap_set, for a VISIBLE record, whose block 0 is the map's page. The LSN moves only if a bit changed. */
   set(record: WalRecord, block: BlockReference, heapBlock: BlockNumber, bits: number): void {
     const { buffers } = this
     if (buffers.readOrZero(record, block) !== BLK_NEEDS_REDO) return
     const { page } = buffers
+    // A page that was added to the file, or that was damaged and became zeros: heap_xlog_visible calls PageInit for it.
     if (isNewPage(page)) {
       initPage(page)
       page.dirty = true
@@ -42,7 +44,10 @@ export class VisibilityMap {
     else this.clearNamed(record, reference, heap.block, -1, bits)
   }
 
-  /** UPDATE: the old row version's block, the new one's, or both. Both may be on one page of the map, which is then named once. */
+  /**
+   * Clears the bits for an UPDATE: of the old version's heap block, the new version's, or both. Both may have their bits on one page of the map,
+   * which the record then names once, under the id of the new one. That page must be read once, since the first change moves its LSN.
+   */
   clearForUpdate(record: WalRecord, old: BlockReference | undefined, fresh: BlockReference | undefined, newId: number, oldId: number): void {
     const newReference = fresh && this.reference(record, fresh.block, newId)
     const oldReference = old && (this.reference(record, old.block, oldId) ?? this.reference(record, old.block, newId))
@@ -60,6 +65,7 @@ export class VisibilityMap {
     }
   }
 
+  /** The record's reference to the map page of `heapBlock`; undefined if the record does not name it, as records of older servers do not. */
   private reference(record: WalRecord, heapBlock: BlockNumber, id: number): BlockReference | undefined {
     const block = record.block(id)
     return block !== undefined && block.fork === VISIBILITYMAP_FORK && block.block === mapBlock(heapBlock) ? block : undefined
@@ -79,7 +85,10 @@ export class VisibilityMap {
     if (page !== undefined && clearMapBits(page.bytes, heap.block, bits)) page.dirty = true
   }
 
-  /** visibilitymap_pin: the map is extended to the block. Until 15 new pages get a header, since 16 they are zeros. */
+  /**
+   * visibilitymap_pin: the map is extended up to the block's page. Until 15 vm_extend gives the new pages a header (PageInit); since 16 they are
+   * zeros, and get a header with the first bit that is set. A server that replays leaves the same difference.
+   */
   private mapPage(heap: BlockReference): RedoPage | undefined {
     this.buffers.block = heap
     const fork = this.buffers.relations.fork(heap, VISIBILITYMAP_FORK)
@@ -101,5 +110,5 @@ export class VisibilityMap {
   }
 }
 
-/** VISIBILITYMAP_VALID_BITS. */
+/** VISIBILITYMAP_VALID_BITS (visibilitymapdefs.h): ALL_VISIBLE and ALL_FROZEN. */
 const ALL_BITS = 3
