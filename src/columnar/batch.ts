@@ -1,6 +1,6 @@
 import { newVector } from '../vector/columntype.ts'
-import { BytesVector, type StructVector, type Vector } from '../vector/vector.ts'
-import { dataBytes } from '../vector/databytes.ts'
+import { BytesVector, ListVector, type StructVector, type Vector, WordVector } from '../vector/vector.ts'
+import { dataBytes, listElements } from '../vector/databytes.ts'
 import { KEPT_BYTES_MAX } from '../parquet/ipc.ts'
 import { PhysicalColumns } from './physical.ts'
 import type { RelationSchema } from './schema.ts'
@@ -39,7 +39,7 @@ export class Batch {
 
   /** Gives back memory that only a huge value needed; all rows must be forgotten before. */
   release(): void {
-    for (const vector of this.everyVector()) releaseBytes(vector)
+    for (const vector of this.everyVector()) releaseLarge(vector)
   }
 
   /** Pads what has trailing nulls, so that all vectors have `rows` rows; one vector per schema field. */
@@ -69,6 +69,11 @@ export class Batch {
     return total + this.physical.rawBytes.data.length + this.physical.tuple.data.length + this.physical.pageImage.data.length
   }
 
+  /** Elements of the column whose lists have most of them, nulls included. */
+  listElements(): number {
+    return this.columns.reduce((most, vector) => Math.max(most, listElements(vector)), 0)
+  }
+
   private *everyVector(): Iterable<Vector> {
     yield* this.columns
     yield* this.overflow
@@ -76,8 +81,10 @@ export class Batch {
   }
 }
 
-function releaseBytes(vector: Vector): void {
+function releaseLarge(vector: Vector): void {
   if (vector instanceof BytesVector && vector.data.bytes.length > KEPT_BYTES_MAX) vector.data.bytes = new Uint8Array(0)
-  if ('child' in vector) releaseBytes(vector.child as Vector)
-  if ('children' in vector) for (const child of vector.children as readonly Vector[]) releaseBytes(child)
+  if ((vector instanceof BytesVector || vector instanceof ListVector) && vector.offsets.byteLength > KEPT_BYTES_MAX) vector.offsets = new Int32Array(1)
+  if (vector instanceof WordVector && vector.words.byteLength > KEPT_BYTES_MAX) vector.words = new Int32Array(0)
+  if ('child' in vector) releaseLarge(vector.child as Vector)
+  if ('children' in vector) for (const child of vector.children as readonly Vector[]) releaseLarge(child)
 }

@@ -2,7 +2,8 @@ import { ByteWriter, hexDecode } from '../common/bytes.ts'
 import { assert, CorruptionError, isPositioned, UnsupportedError } from '../common/errors.ts'
 import { ParseError } from '../datum/codec.ts'
 import { hexText } from '../datum/text/hextext.ts'
-import { BytesVector } from '../vector/vector.ts'
+import { nestedBytes } from '../vector/databytes.ts'
+import { BytesVector, ListVector, StructVector } from '../vector/vector.ts'
 import { ATTR_ABSENT, ATTR_NULL, checkTupleHeader, type DeformedTuple, deformTuple, newDeformedTuple } from '../tuple/deform.ts'
 import { SIZE_OF_TUPLE_HEADER, T_HOFF, T_INFOMASK, T_INFOMASK2 } from '../tuple/header.ts'
 import { HEAP_HASNULL, HEAP_NATTS_MASK } from '../tuple/infomask.ts'
@@ -17,11 +18,17 @@ import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefault
 
 /**
  * Out-of-line values of one page that are read into columns: more than any single value has. A page never spans two row groups, so they
- * are in one row group, and a column has at most 2 GiB there. Those of columns with children go through wasm, whose memory takes eight
- * times their size of 4 GiB (measured: it panics between 420 and 520 MB).
+ * are in one row group, and a column has at most 2 GiB there. Those of columns with children go through wasm, which has 4 GiB.
  */
 const PAGE_VALUES_MAX = 1_200_000_000
 const PAGE_NESTED_VALUES_MAX = 256_000_000
+/**
+ * What the values of one page in columns with children, and its texts of `_overflow`, may ask of wasm ({@link nestedBytes}). It panics between 840 and
+ * 1,040 MB of that (strings of 420 and 520 MB). Decoded values may be far larger than stored ones: a null of an array is one bit, and a uuid's text 36 bytes.
+ */
+const PAGE_ENCODED_MAX = 512 << 20
+/** A payload up to this size has few elements: it is not counted. */
+const UNCOUNTED_PAYLOAD_MAX = 1024
 /**
  * Out-of-line values of one page that are in memory together, unless one alone is larger; those after them are fetched again when they are
  * written.
@@ -59,6 +66,8 @@ export class TupleDecoder {
   /** Bytes of out-of-line values fetched for the current page, and of those for columns with children. */
   private outOfLineBytes = 0
   private nestedBytes = 0
+  /** What the current page asks of wasm so far. */
+  private encodedBytes = 0
   /** Of those for columns without children, the ones that stay in the vectors. */
   private keptBytes = 0
   /** One value that is fetched again. */
@@ -77,7 +86,7 @@ export class TupleDecoder {
 
   /** Begins a page: resets the bytes that its values may take together, and the counts of its faulty values. */
   beginPage(): void {
-    this.outOfLineBytes = this.nestedBytes = this.keptBytes = 0
+    this.outOfLineBytes = this.nestedBytes = this.encodedBytes = this.keptBytes = 0
     clearValueFaults(this.faults)
   }
 
@@ -222,18 +231,26 @@ export class TupleDecoder {
   private coded(plan: AttributePlan, column: ColumnPlan, source: Uint8Array, start: number, end: number, row: number): boolean {
     const { codec, numeric, index, overflow } = column
     const vector = this.batch.columns[index]!
+    const counted = end - start > UNCOUNTED_PAYLOAD_MAX && (vector instanceof ListVector || vector instanceof StructVector)
+    const before = counted ? nestedBytes(vector) : 0
     if (codec.decode(source, start, end, vector)) {
+      if (counted) this.countEncoded(nestedBytes(vector) - before)
       if (numeric) this.scale(plan, numeric.displayScale(source, start, end), numeric.predictScale(vector, row), row)
       return codec.encode !== undefined
     }
     this.text.length = 0
     codec.text(source, start, end, this.text)
-    // `_overflow` goes through wasm.
-    if (this.text.length > PAGE_NESTED_VALUES_MAX) throw new UnsupportedError('vector.size', `a text of ${this.text.length} bytes for _overflow`)
+    this.countEncoded(this.text.length * 2)
     const text = this.batch.overflow[overflow]!
     text.padTo(row)
     text.push(this.text.bytes, 0, this.text.length)
     return codec.parse !== undefined
+  }
+
+  /** @throws UnsupportedError vector.size: the value that asks for so much is not shown */
+  private countEncoded(bytes: number): void {
+    if (this.encodedBytes + bytes > PAGE_ENCODED_MAX) throw new UnsupportedError('vector.size', 'the lists, structs and texts of one page exceed 512 MiB')
+    this.encodedBytes += bytes
   }
 
   private scale(plan: AttributePlan, stored: number, predicted: number, row: number): void {

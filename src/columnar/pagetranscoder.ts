@@ -82,6 +82,11 @@ export class PageTranscoder {
     return this.taken ? 0 : this.batch.dataBytes()
   }
 
+  /** Elements of the column of the current batch whose lists have most of them. */
+  listElements(): number {
+    return this.taken ? 0 : this.batch.listElements()
+  }
+
   /**
    * Adds one page.
    * @param words memory that holds the page from word `base` on

@@ -12,6 +12,8 @@ import { relationSchema, type RelationSchema } from './schema.ts'
 /** A row group is full at this many rows or bytes of values, at the next page border. Whoever reads one holds it several times over. */
 const ROW_GROUP_ROWS = 131_072
 const ROW_GROUP_BYTES = 24 << 20
+/** Or elements of lists: nulls, booleans and empty strings have no bytes, but the encoder holds levels of each. */
+const ROW_GROUP_ELEMENTS = 1 << 25
 
 /** Compiling code for a TupleDesc takes about as long as interpreting this many pages. */
 const GENERATE_BLOCKS_MIN = 64
@@ -83,5 +85,5 @@ export function pageWords(page: Uint8Array): Int32Array {
 
 /** True when the transcoder holds enough for a row group: ask between pages. */
 export function rowGroupIsFull(transcoder: PageTranscoder): boolean {
-  return transcoder.rows >= ROW_GROUP_ROWS || transcoder.dataBytes() >= ROW_GROUP_BYTES
+  return transcoder.rows >= ROW_GROUP_ROWS || transcoder.dataBytes() >= ROW_GROUP_BYTES || transcoder.listElements() >= ROW_GROUP_ELEMENTS
 }

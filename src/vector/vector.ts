@@ -3,6 +3,8 @@ import { UnsupportedError } from '../common/errors.ts'
 
 /** Arrow's offsets and the sizes of Parquet's pages are signed 32-bit; a page has some bytes more than its value. */
 const OFFSET_MAX = 0x7fffff00
+/** Rows of one vector: only the elements of lists are ever that many, and the Parquet encoder could not take more of them. */
+const ROWS_MAX = 1 << 26
 
 /**
  * The columnar form of datums, in Apache Arrow's memory layout, so that a batch goes to Arrow without copying:
@@ -37,11 +39,12 @@ export abstract class Vector {
     this.length = kept
   }
 
-  /** Makes room for `count` more rows. */
+  /** Makes room for `count` more rows. @throws UnsupportedError vector.size */
   reserve(count: number): void {
     const rows = this.length + count
     if (rows > this.validity.length * 8) {
-      const grown = new Uint8Array(Math.max((rows + 63) >> 3, this.validity.length * 2))
+      if (rows > ROWS_MAX) throw new UnsupportedError('vector.size', 'the lists of one page and column have more than 67,108,864 elements')
+      const grown = new Uint8Array(Math.min(ROWS_MAX >> 3, Math.max((rows + 63) >> 3, this.validity.length * 2)))
       grown.set(this.validity)
       this.validity = grown
     }

@@ -1,0 +1,73 @@
+/** Options of the library that nobody gives are those of the command line: with paths alone, both do the same. */
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
+import { transcodeLake } from '../../src/jobs/transcodelake.ts'
+import { verifyLake } from '../../src/jobs/verifylake.ts'
+import { ltap } from '../cli/streams.ts'
+import { heapFile, whilePage } from '../support/badinput.ts'
+import { withFolder } from '../support/lakes.ts'
+import { closeSessions, majors, withCluster } from '../support/oracle.ts'
+
+/** Paths and bytes of all files. */
+function contents(folder: string): Map<string, string> {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  return new Map(files.map(({ parentPath, name }) => [join(parentPath, name).slice(folder.length), readFileSync(join(parentPath, name), 'latin1')]))
+}
+
+function differing(a: string, b: string): string[] {
+  const [left, right] = [contents(a), contents(b)]
+  return [...new Set([...left.keys(), ...right.keys()])].filter((path) => left.get(path) !== right.get(path))
+}
+
+/** What the command line prints with --json. */
+async function printed(...argv: string[]): Promise<unknown> {
+  const { code, stdout, stderr } = await ltap([...argv, '--json'])
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
+  return JSON.parse(stdout)
+}
+
+/** The library's refusal is the command line's. */
+async function sameRefusal(job: Promise<unknown>, ...argv: string[]): Promise<string> {
+  const error = await job.then(() => undefined, (reason: unknown) => reason as { code: string; reason: string })
+  const { code, stderr } = await ltap(argv)
+  expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining(`${error!.code}: `) as string })
+  expect(stderr).toContain(error!.reason)
+  return error!.code
+}
+
+test('transcodeLake, verifyLake and rebuildLake with paths alone', () => withFolder((folder) => withCluster(Math.max(...majors()), {}, async (server, sql) => {
+  // Less to transcode.
+  for (const name of ['template0', 'template1']) await sql.script(`ALTER DATABASE ${name} IS_TEMPLATE false; DROP DATABASE ${name}`)
+  await sql.script(`
+    CREATE TABLE t (id uuid, at time, v text, n numeric); ALTER TABLE t ALTER v SET STORAGE EXTERNAL;
+    INSERT INTO t SELECT md5(i::text)::uuid, '12:00', repeat(md5(i::text), i), i / 7.0 FROM generate_series(1, 300) i; DELETE FROM t WHERE n < 10; CHECKPOINT`)
+  await closeSessions(server)
+  await server.stop()
+  const pgdata = server.dataDir
+  const [lake, cliLake, other] = ['lake', 'cli', 'other'].map((name) => join(folder, name)) as [string, string, string]
+  await transcodeLake({ pgdata, lake })
+  await printed('transcode', pgdata, '--lake', cliLake)
+  expect(differing(lake, cliLake)).toEqual([])
+  // A planted fault: another default.
+  await transcodeLake({ pgdata, lake: other, compression: 'snappy', filter: { databases: ['postgres'], tables: ['public.t'] } })
+  expect(differing(lake, other).filter((path) => path.includes('/public.t-') && path.endsWith('0.parquet'))).toHaveLength(1)
+
+  expect(await verifyLake({ lake, pgdata })).toEqual(await printed('verify', pgdata, '--lake', lake))
+  expect(await verifyLake({ lake })).toEqual(await printed('verify', '--lake', lake))
+
+  const [copy, cliCopy] = [join(folder, 'copy'), join(folder, 'clicopy')]
+  for (const made of [copy, cliCopy]) {
+    await server.copyDataDir(made)
+    rmSync(heapFile(made, 'postgres', 'public.t'))
+  }
+  expect(await rebuildLake({ lake, pgdata: copy })).toEqual(await printed('rebuild', '--lake', lake, '--pgdata', cliCopy))
+  expect(differing(join(copy, 'base'), join(cliCopy, 'base'))).toEqual([])
+  expect(await sameRefusal(rebuildLake({ lake, pgdata }), 'rebuild', '--lake', lake, '--pgdata', pgdata)).toBe('rebuild.source')
+
+  await whilePage(heapFile(pgdata, 'postgres', 'public.t'), 0, (page) => page.fill(0xff, 12, 18), async () => {
+    const again = join(folder, 'again')
+    expect(await sameRefusal(transcodeLake({ pgdata, lake: again }), 'transcode', pgdata, '--lake', again)).toMatch(/^page\./)
+  })
+})))
