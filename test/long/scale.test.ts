@@ -5,6 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { segmentFile } from '../../src/io/datadir/rebuildtarget.ts'
@@ -60,6 +61,10 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
           execute format('create table t%s (id int primary key, v text)', i); execute format('insert into t%s values (%s, %L)', i, i, i); end loop; end $$`)
       }
       await closeSessions(server)
+      // A crash: all that made the tables is in the WAL alone, or may be.
+      await server.kill()
+      await checkReplay(server.dataDir, folder)
+      await server.start()
       await server.stop()
       const lake = join(folder, 'lake')
       const listed = json(ltap('inspect', 'relations', server.dataDir, '--database', 'postgres', '--json')) as { schema: string; kind: string }[]
@@ -147,6 +152,19 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
     }))
   }, 7_200_000)
 })
+
+/** Replay of WAL that makes many relations. */
+async function checkReplay(source: string, folder: string): Promise<void> {
+  const out = join(folder, 'replayed')
+  const { records } = json(ltap('replay', source, '--out', out, '--json')) as { records: number }
+  expect(records).toBeGreaterThan(TABLES * 10)
+  const listed = json(ltap('inspect', 'relations', out, '--database', 'postgres', '--json')) as { schema: string; kind: string }[]
+  expect(listed.filter(({ schema, kind }) => schema === 'public' && kind === 'table')).toHaveLength(TABLES)
+  for (const n of [1, TABLES]) {
+    expect(json(ltap('inspect', 'table', out, `public.t${n}`, '--json'))).toMatchObject([{ columns: { id: String(n), v: String(n) } }])
+  }
+  await rm(out, { recursive: true })
+}
 
 /** Tuples are formed in memory of at most 1 GB, their header included. */
 async function insertLargest(sql: Session): Promise<number> {
