@@ -6,17 +6,17 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 import { type BlockReference, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_PLAIN, IMAGE_ZSTD, type WalRecord } from './record.ts'
 import { zstdDecompressInto } from './zstd.ts'
 
-/** What a compressed image holds, before the hole is put back. Nothing here outlives a call. */
+/** The decompressed image, before the hole is put back. Each call overwrites it. */
 const scratch = new Uint8Array(BLOCK_SIZE)
 
 /**
- * RestoreBlockImage (xlogreader.c): writes the full-page image of `block` over the 8192 bytes of `page`; the hole, which is not stored,
- * becomes zeros. LSN and checksum are those of the image: neither is that of the page after redo.
+  * RestoreBlockImage (xlogreader.c): writes the full-page image of `block` over the 8192 bytes of `page`. The hole between pd_lower and pd_upper
+  * is not stored, because nothing reads it; it becomes zeros. LSN and checksum are those of the page before the record, and redo sets the LSN.
  *
  *     image in the record    | before the hole | after the hole |
  *     page                   | before the hole | 0 0 0 0 0 0 0 0 | after the hole |
  *
- * On an error `page` is as it was.
+ * An error leaves `page` unchanged, so a damaged image costs no page that was sound.
  * @throws CorruptionError wal.image, compression.*
  */
 export function restoreImage(record: WalRecord, block: BlockReference, page: Uint8Array): void {

@@ -3,12 +3,12 @@ import type { PgMajor } from '../common/pgversion.ts'
 import { MainData } from './maindata.ts'
 import type { WalRecord } from './record.ts'
 
-/* RM_CLOG_ID (clog.h). Page numbers are i32 up to 16, i64 since 17. */
+/* RM_CLOG_ID (clog.h). A page number is an int up to 16 and an int64 since 17, which widened the page numbers of every SLRU (slru.c). */
 export const CLOG_ZEROPAGE = 0x00
 export const CLOG_TRUNCATE = 0x10
 
 export interface ClogTruncate {
-  /** Segments before the one of this page go. */
+  /** The server removes the segments before this page (TruncateCLOG, clog.c). */
   page: number
   oldestXid: Xid
   oldestXidDb: Oid

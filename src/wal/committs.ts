@@ -4,7 +4,7 @@ import { takeSlruPage } from './clog.ts'
 import { MainData } from './maindata.ts'
 import type { WalRecord } from './record.ts'
 
-/* RM_COMMIT_TS_ID (commit_ts.h). The times themselves come from the commit records. */
+/* RM_COMMIT_TS_ID (commit_ts.h). The timestamps themselves are in the commit records (xact_redo_commit writes them to pg_commit_ts). */
 export const COMMIT_TS_ZEROPAGE = 0x00
 export const COMMIT_TS_TRUNCATE = 0x10
 

@@ -5,7 +5,7 @@ import type { PgMajor } from '../common/pgversion.ts'
 import { MainData } from './maindata.ts'
 import type { WalRecord } from './record.ts'
 
-/* RM_DBASE_ID (dbcommands_xlog.h). 0x10 is DROP in 14, CREATE_WAL_LOG since 15. */
+/* RM_DBASE_ID (dbcommands_xlog.h). Opcode 0x10 is DROP in 14; 15 gave it to CREATE_WAL_LOG and moved DROP to 0x20. */
 const XLOG_DBASE_CREATE_FILE_COPY = 0x00
 const XLOG_DBASE_CREATE_WAL_LOG = 0x10
 const XLOG_DBASE_DROP = 0x20

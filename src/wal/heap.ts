@@ -31,7 +31,7 @@ export const XLOG_HEAP_LOCK = 0x60
 export const XLOG_HEAP_INPLACE = 0x70
 /** The opcode's bits of xl_info, without {@link XLOG_HEAP_INIT_PAGE}. */
 export const XLOG_HEAP_OPMASK = 0x70
-/** Redo begins with an empty page. */
+/** The tuples of the record are the first ones on the page: redo begins with an empty page, and needs no full-page image. */
 export const XLOG_HEAP_INIT_PAGE = 0x80
 
 export const XLH_INSERT_ALL_VISIBLE_CLEARED = 0x01
@@ -47,7 +47,9 @@ export const XLH_UPDATE_SUFFIX_FROM_OLD = 0x40
 export const XLH_DELETE_ALL_VISIBLE_CLEARED = 0x01
 const XLH_DELETE_CONTAINS_OLD_TUPLE = 0x02
 const XLH_DELETE_CONTAINS_OLD_KEY = 0x04
+/** heap_abort_speculative takes back a row of INSERT ... ON CONFLICT. */
 export const XLH_DELETE_IS_SUPER = 0x08
+/** The delete half of an UPDATE that moves the row to another partition. */
 export const XLH_DELETE_IS_PARTITION_MOVE = 0x10
 
 export const XLH_LOCK_ALL_FROZEN_CLEARED = 0x01
@@ -62,6 +64,7 @@ export const XLHL_KEYS_UPDATED = 0x10
 export const XLH_TRUNCATE_CASCADE = 0x01
 export const XLH_TRUNCATE_RESTART_SEQS = 0x02
 
+// Sizes as heapam_xlog.h defines them: offsetof the last field plus its size, so the padding at the end of a C struct is not in the WAL.
 /** SizeOfHeapHeader: infomask2, infomask, hoff. */
 export const SIZE_OF_HEAP_HEADER = 5
 const SIZE_OF_HEAP_INSERT = 3
@@ -82,12 +85,13 @@ export function heapBlock(record: WalRecord): BlockReference {
   return block
 }
 
+/** Postgres trusts the length of main data. Here a record of another length is refused: its fields would be read from other data. */
 function checkLength(record: WalRecord, length: number): void {
   if (record.mainLength !== length) throw corruptHeapRecord(record, `main data of ${record.mainLength} bytes, ${length} expected`)
 }
 
 /*
- * The classes below are refilled, one object for any number of records: redo makes no garbage.
+  * Redo refills one object of each class below for every record, so that it allocates nothing per record.
  */
 
 /** xl_heap_insert. */
@@ -157,7 +161,10 @@ export class HeapUpdate {
   }
 }
 
-/** wal_level logical adds the old tuple or its key: only if a flag says so, and then more than its header. */
+/**
+ * wal_level logical adds the old tuple, or its replica identity key, to the main data. A flag must say so, and there must be more than its
+ * header.
+ */
 function checkOldTuple(record: WalRecord, present: boolean, flags: number, fixed: number): void {
   if (present !== (flags !== 0) || (present && record.mainLength < fixed + SIZE_OF_HEAP_HEADER)) {
     throw corruptHeapRecord(record, `main data of ${record.mainLength} bytes with flags 0x${flags.toString(16)} for the old tuple`)
@@ -170,7 +177,7 @@ export function decodeHeapConfirm(record: WalRecord): OffsetNumber {
   return record.view.getUint16(record.mainStart, true)
 }
 
-/** xl_heap_inplace. What follows the offset is 18+. */
+/** xl_heap_inplace. 18 added the invalidation messages. */
 export interface HeapInplace {
   offset: OffsetNumber
   invalidations: { dbOid: Oid; spcOid: Oid; relcacheInitFileInval: boolean; /** SharedInvalidationMessage, 16 bytes each. */ messages: Uint8Array } | undefined
@@ -197,7 +204,7 @@ export function decodeHeapInplace(record: WalRecord, major: PgMajor): HeapInplac
   return { offset, invalidations: { dbOid, spcOid, relcacheInitFileInval, messages } }
 }
 
-/** xl_heap_truncate: for logical decoding only. */
+/** xl_heap_truncate: read by logical decoding alone. */
 export interface HeapTruncate {
   dbOid: Oid
   flags: number

@@ -6,7 +6,8 @@ import { MainData } from './maindata.ts'
 import type { WalRecord } from './record.ts'
 
 /*
- * RM_HEAP2_ID (heapam_xlog.h). 10, 20 and 30 are three record types until 16 and one since 17; see heapprune.ts.
+  * RM_HEAP2_ID (heapam_xlog.h). The opcodes 0x10, 0x20 and 0x30 are three record types until 16, and three names of one type since 17: see
+  * heapprune.ts.
  *
  *   MULTI_INSERT  flags u8, garbage u8, ntuples u16, offsets u16[ntuples] unless INIT_PAGE; block data: xl_multi_insert_tuple[],
  *                 each at an even position of the block data:
@@ -18,12 +19,11 @@ import type { WalRecord } from './record.ts'
  *   REWRITE       mapped_xid u32, mapped_db u32, mapped_rel u32, pad 4, offset i64, num_mappings u32, pad 4, start_lsn u64, mappings of 36
  */
 export const XLOG_HEAP2_REWRITE = 0x00
-/** Until 16. */
-/** 17+: PRUNE_ON_ACCESS. */
+/** PRUNE until 16, PRUNE_ON_ACCESS since 17. */
 export const XLOG_HEAP2_PRUNE = 0x10
-/** Until 16; 17+: PRUNE_VACUUM_SCAN. */
+/** VACUUM until 16, PRUNE_VACUUM_SCAN since 17. */
 export const XLOG_HEAP2_VACUUM = 0x20
-/** Until 16; 17+: PRUNE_VACUUM_CLEANUP. */
+/** FREEZE_PAGE until 16, PRUNE_VACUUM_CLEANUP since 17. */
 export const XLOG_HEAP2_FREEZE_PAGE = 0x30
 export const XLOG_HEAP2_VISIBLE = 0x40
 export const XLOG_HEAP2_MULTI_INSERT = 0x50
@@ -32,7 +32,7 @@ export const XLOG_HEAP2_NEW_CID = 0x70
 
 export const VISIBILITYMAP_ALL_FROZEN = 0x02
 export const VISIBILITYMAP_VALID_BITS = 0x03
-/** 16+. */
+/** 16 added it for logical decoding on standbys: catalog rows vanish. Redo of pages does not use it. */
 const VISIBILITYMAP_XLOG_CATALOG_REL = 0x04
 
 const SIZE_OF_MULTI_INSERT = 4
@@ -40,7 +40,7 @@ const SIZE_OF_MULTI_INSERT = 4
 const SIZE_OF_MULTI_INSERT_TUPLE = 2 + SIZE_OF_HEAP_HEADER
 const SIZE_OF_HEAP_VISIBLE = 5
 
-/** xl_heap_multi_insert; refilled. A block that was restored from an image has no tuples to read. */
+/** xl_heap_multi_insert; refilled. A record whose block has a full-page image may have no block data, so {@link read} does not look at it. */
 export class HeapMultiInsert {
   flags = 0
   count = 0
@@ -83,6 +83,7 @@ export class HeapMultiInsert {
       if (this.at !== end) throw corruptHeapRecord(record, `${end - this.at} bytes behind the last tuple`)
       return false
     }
+    // xl_multi_insert_tuple begins at an even address (SHORTALIGN): heap_multi_insert aligned it in a buffer whose beginning is the block data's.
     const at = this.at + ((this.at - dataStart) & 1)
     if (at + SIZE_OF_MULTI_INSERT_TUPLE > end) throw corruptHeapRecord(record, `tuple ${this.index + 1} of ${this.count} is cut short`)
     this.headerStart = at + 2
@@ -97,7 +98,7 @@ export class HeapMultiInsert {
 
 /** xl_heap_visible; refilled. Block 0 is the page of the visibility map, block 1 the heap page. */
 export class HeapVisible {
-  /** Of rows that may be on the page: standbys cancel queries that could not see them. */
+  /** snapshotConflictHorizon: a standby cancels queries whose snapshot is older than this xid. Redo of pages does not use it. */
   conflictHorizon: Xid = 0
   flags = 0
 
@@ -111,7 +112,7 @@ export class HeapVisible {
   }
 }
 
-/** xl_heap_new_cid: for logical decoding only. */
+/** xl_heap_new_cid: read by logical decoding alone. */
 export interface HeapNewCid {
   topXid: Xid
   cmin: number
@@ -140,7 +141,7 @@ export function decodeHeapNewCid(record: WalRecord): HeapNewCid {
   return { topXid, cmin, cmax, comboCid, locator, block, offset }
 }
 
-/** xl_heap_rewrite_mapping: a file that logical decoding needs. */
+/** xl_heap_rewrite_mapping: the part of a file in pg_logical/mappings that logical decoding needs after a table was rewritten. */
 export interface HeapRewrite {
   mappedXid: Xid
   mappedDbOid: Oid

@@ -5,7 +5,7 @@ import { XLOG_HEAP2_FREEZE_PAGE, XLOG_HEAP2_PRUNE, XLOG_HEAP2_VACUUM } from './h
 import type { WalRecord } from './record.ts'
 
 /*
- * What removes row versions from a page, and freezes them (heapam_xlog.h). Until 16 three records:
+ * Records that remove row versions from a page, and freeze row versions (heapam_xlog.h). Until 16 there are three:
  *
  *   PRUNE         xid u32, nredirected u16, ndead u16, 16: isCatalogRel u8
  *                 block data: redirected (from u16, to u16)[], dead u16[], unused u16[] to the end
@@ -13,7 +13,7 @@ import type { WalRecord } from './record.ts'
  *   FREEZE_PAGE   14, 15: cutoff xid u32, ntuples u16; block data: {xmax u32, offset u16, infomask2 u16, infomask u16, frzflags u8, pad}[]
  *                 16: horizon u32, nplans u16, isCatalogRel u8; block data: plans, then the plans' offsets u16[]
  *
- * Since 17 one, with three names for its occasion:
+ * Since 17 there is one (xl_heap_prune), with three opcodes that say on which occasion it was written:
  *
  *   main data     reason u8 (garbage), flags u8, [conflict xid u32]
  *   block data    [nplans u16, garbage u16, plans], [n u16, (from, to)[n]], [n u16, dead[n]], [n u16, unused[n]], offsets of the plans u16[]
@@ -21,7 +21,7 @@ import type { WalRecord } from './record.ts'
  *   plan, 12 bytes: xmax u32, infomask2 u16, infomask u16, frzflags u8, pad u8, ntuples u16
  */
 export const XLHP_IS_CATALOG_REL = 0x02
-/** Tuples are moved; without it line pointers alone change. */
+/** The server held a cleanup lock, so redo may move tuples. Without it only line pointers change (lp_truncate_only of heap_page_prune_execute). */
 export const XLHP_CLEANUP_LOCK = 0x04
 export const XLHP_HAS_CONFLICT_HORIZON = 0x08
 const XLHP_HAS_FREEZE_PLANS = 0x10
@@ -38,11 +38,11 @@ export const XLH_INVALID_XVAC = 0x04
 const SIZE_OF_FREEZE_PLAN = 12
 
 /**
- * A PRUNE, VACUUM, FREEZE_PAGE or unified prune record of any major; refilled. Lists are positions in the record's bytes and counts;
- * a block restored from an image has none of them (`hasLists`), whatever the main data says.
+  * A PRUNE, VACUUM, FREEZE_PAGE or unified prune record of any major; refilled. Lists are positions in the record's bytes and counts. A record
+  * whose block has a full-page image may leave out the block data, and with it all lists (`hasLists`), whatever the main data says.
  */
 export class HeapPrune {
-  /** XLHP_ bits: as stored since 17, as they would be before. */
+  /** XLHP_ bits: as stored since 17; for older records the bits that say the same. */
   flags = 0
   conflictHorizon: Xid = 0
   hasLists = false
@@ -59,12 +59,12 @@ export class HeapPrune {
   /** Offset numbers of the plans' tuples, plan by plan; 16+. */
   freezeOffsetsStart = 0
   freezeOffsetCount = 0
-  /** Until 15: each plan is of one tuple and holds its offset, its fields in another order. */
+  /** Until 15: xl_heap_freeze_tuple, a plan for one tuple that holds the tuple's offset number, with its fields in another order. */
   perTuple = false
-  /** As the main data of PRUNE until 16 tells them. */
+  /** Counts in the main data of PRUNE (until 16), which are there even if the lists are not. */
   announcedRedirected = 0
   announcedDead = 0
-  /** As the main data of VACUUM and FREEZE_PAGE until 16 tells it: tuples, plans. */
+  /** The count in the main data of VACUUM (tuples) and FREEZE_PAGE (plans), until 16. */
   announced = 0
   private at = 0
   private end = 0
@@ -118,6 +118,7 @@ export class HeapPrune {
     return record.view.getUint16(this.perTuple ? this.plansStart + index * SIZE_OF_FREEZE_PLAN + 4 : this.freezeOffsetsStart + index * 2, true)
   }
 
+  /** heap_xlog_deserialize_prune_and_freeze (heapdesc.c): the flags say which lists follow, in this order; the plans' offsets come last. */
   private readUnified(record: WalRecord): void {
     const { view, mainStart, mainLength } = record
     if (mainLength < 2) throw corruptHeapRecord(record, `main data of ${mainLength} bytes`)
@@ -159,6 +160,7 @@ export class HeapPrune {
     this.redirectedStart = this.take(record, this.redirectedCount * 4)
     this.deadCount = this.announcedDead
     this.deadStart = this.take(record, this.deadCount * 2)
+    // The main data has no count of unused items: they are the rest of the block data.
     this.unusedCount = (this.end - this.at) >> 1
     this.unusedStart = this.take(record, this.unusedCount * 2)
     this.flags |= (this.redirectedCount > 0 ? XLHP_HAS_REDIRECTIONS : 0) | (this.deadCount > 0 ? XLHP_HAS_DEAD_ITEMS : 0) |

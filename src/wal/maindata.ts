@@ -2,7 +2,10 @@ import { CorruptionError } from '../common/errors.ts'
 import { formatWalPosition } from '../common/ids.ts'
 import type { BlockReference, WalRecord } from './record.ts'
 
-/** Reads the main data of one record from front to end; it must be consumed exactly. Reused: {@link open} begins a new record. */
+/**
+ * Reads the main data of one record from front to end. All of it must be read: bytes that are left mean that the record is of another type or
+ * major than was assumed. One object serves all records: {@link open} begins a new one.
+ */
 export class MainData {
   /** Next byte, a position in the record's bytes. */
   at = 0

@@ -27,7 +27,7 @@ export interface MultiXactCreate {
   /** Number of its first member. */
   memberOffset: number
   memberCount: number
-  /** Position of the first member in the record's bytes. */
+  /** Position of the first member in the record's bytes; a MultiXactMember (multixact.h) is an xid and a status of 4 bytes each. */
   membersStart: number
 }
 

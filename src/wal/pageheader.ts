@@ -29,7 +29,10 @@ export const XLP_FIRST_IS_OVERWRITE_CONTRECORD = 0x0008
 /** XLP_BKP_REMOVABLE, 0x4, is a hint to backup tools. */
 const XLP_ALL_FLAGS = 0x000f
 
-/** XLOG_PAGE_MAGIC of each major. It does not pin the layout of records: minor releases added block references. */
+/**
+ * XLOG_PAGE_MAGIC of each major (xlog_internal.h). It does not fix the layout of records: 17.11 and 18.6 added block references under the
+ * same magic.
+ */
 const XLOG_PAGE_MAGIC: Readonly<Record<PgMajor, number>> = { 14: 0xd10d, 15: 0xd110, 16: 0xd113, 17: 0xd116, 18: 0xd118 }
 
 export interface WalPageHeader {
@@ -37,17 +40,17 @@ export interface WalPageHeader {
   info: number
   timeline: number
   pageAddress: WalPosition
-  /** xlp_rem_len: bytes of a record that began on an earlier page, from this page on. */
+  /** xlp_rem_len: how many bytes of a record that began on an earlier page are still to come, from this page on. */
   remaining: number
-  /** What only a long header has. */
+  /** The fields of a long header; undefined for a short one. */
   long: { systemIdentifier: bigint; segmentSize: number; pageSize: number } | undefined
 }
 
-/** What a page's header must say. */
+/** The values that a page's header is compared with. */
 export interface ExpectedPage {
   major: PgMajor
   segmentSize: number
-  /** Highest timeline that pages here may be of. */
+  /** The highest timeline that a page may have: a page that an ancestor wrote keeps the ancestor's number. */
   timeline: number
   systemIdentifier: bigint | undefined
 }
@@ -122,8 +125,8 @@ export function pageRemaining(view: DataView, start: number): number {
 }
 
 /**
- * XLogReaderValidatePageHeader (xlogreader.c) for the header at `start` of `view`, all of it there; stricter in that no page but the
- * first of a segment has a long header.
+  * XLogReaderValidatePageHeader (xlogreader.c) for the header at `start` of `view`, which must be there in full. It is stricter than Postgres in one
+  * point: only the first page of a segment has a long header.
  * @param lastTimeline of the page before, 0 if that is not known
  */
 export function checkPageHeader(view: DataView, start: number, pageAddress: WalPosition, lastTimeline: number, expected: ExpectedPage): PageFault | undefined {

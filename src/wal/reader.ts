@@ -17,7 +17,7 @@ import { isPageOf, type TimelineHistory } from './timelinehistory.ts'
 import { type WalEnd, walCorruption } from './walend.ts'
 import { XLOG_OVERWRITE_CONTRECORD, XLOG_SWITCH } from './xlog.ts'
 
-/** Before 16 nothing but palloc limited a record (MaxAllocSize). */
+/** Before 16 only palloc limited the length of a record (MaxAllocSize, memutils.h); 16 added XLogRecordMaxSize. */
 const RECORD_SIZE_MAX_15 = 0x3fffffff
 
 const EMPTY = new Uint8Array(0)
@@ -25,35 +25,35 @@ const EMPTY = new Uint8Array(0)
 export interface WalReaderOptions {
   major: PgMajor
   /**
-   * Where to begin: the first record that begins here or later. Any position will do: reading begins at the start of its page. For the
-   * record at this very place or none, see {@link exact}.
+     * Where to begin: with the first record that begins here or later. Any position will do, because reading begins at the start of its page. To
+     * demand a record at exactly this place, see {@link exact}.
    */
   start: WalPosition
-  /** Of the file that the bytes come from: pages may be of this timeline or an older one. */
+  /** Timeline in the name of the file that the bytes come from: its pages may be of this timeline or an older one. */
   timeline: number
   /** The timeline that is followed, and its ancestors: each page must be of the one that has its place. Without it any older timeline will do. */
   history?: TimelineHistory | undefined
   segmentSize: number
   /** Checked against long page headers. */
   systemIdentifier?: bigint | undefined
-  /** A record begins or the one before ends at `start`: anything else there is the end. */
+  /** A record must begin, or the one before must end, at `start`. Anything else there is the end of the WAL. */
   exact?: boolean | undefined
   /** The first bytes fed are those at `start` itself, not those of its page's beginning. `start` is then exact, too. */
   startsMidPage?: boolean | undefined
-  /** Where the record before the first one begins, if that is known: the first one must be linked to it. */
+  /** Where the record before the first one begins, if that is known: xl_prev of the first one must name it. */
   previous?: WalPosition | undefined
-  /** Pieces that lie in it are checked faster; it is this reader's alone. */
+  /** Pieces that lie in this memory are checked faster. No other reader may use it. */
   memory?: RecordMemory | undefined
 }
 
 /**
- * Takes records out of the WAL's bytes: feed, ask for records until no record is left, feed more. It checks what recovery checks
- * (xlogreader.c), ends where recovery ends, and never returns a record beyond that.
+  * Takes records out of the WAL's bytes: feed it bytes, ask for records until no record is left, feed more. It makes the checks of recovery
+  * (xlogreader.c), ends where recovery ends, and never returns a record beyond that.
  *
  *     page header | record | record | first part of a record ‖ page header | the rest of it | pad to 8 | record …
  *
- * The bytes fed are read in place until they are used up, so they must not change before {@link next} has returned undefined; only a
- * record that crosses pages or pieces is copied. All indexes count from the start of the piece; one past it is in bytes yet to come.
+  * The bytes fed are read in place, so they must not change before {@link next} has returned undefined. Only a record that crosses pages or pieces
+  * is copied. All indexes count from the start of the piece; an index past it names a byte that has not been fed yet.
  */
 export class WalReader {
   private readonly options: WalReaderOptions
@@ -66,7 +66,7 @@ export class WalReader {
   private size = 0
   /** WAL position of the piece. */
   private base: WalPosition
-  /** The next byte to look at, and where its page ends. Equal: a page header comes. */
+  /** The next byte to look at, and where its page ends. If both are equal, a page header follows. */
   private at = 0
   private pageEnd = 0
   /** Where WebAssembly checks records, if the piece lies there; it has checked those that begin before `soundUpTo`. */
@@ -83,11 +83,11 @@ export class WalReader {
   private total = 0
   /** Where the record in `scratch` begins. */
   private startLsn: WalPosition = 0
-  /** No record seen yet, and where one begins is to be found out. */
+  /** The reader has returned no record yet, and must find out where one begins. */
   private searching: boolean
-  /** Of the last record, -1 before the first one. */
+  /** Where the last record begins; -1 before the first one. */
   private previousStart: WalPosition
-  /** Where the record began that was given up; -1 if the next one is a usual one. */
+  /** Where the record begins that a page with XLP_FIRST_IS_OVERWRITE_CONTRECORD gave up; -1 without such a page. */
   private overwritten: WalPosition = -1
   private ended: WalEnd | undefined
   private endOfLast: WalPosition
@@ -251,7 +251,7 @@ export class WalReader {
     return this.accept(scratch.bytes, scratch.view, 0, this.startLsn)
   }
 
-  /** ValidXLogRecordHeader (xlogreader.c), first half. */
+  /** ValidXLogRecordHeader (xlogreader.c), xl_tot_len. Zeros are the usual end: servers reuse segments, and fill new ones with zeros. */
   private checkLength(length: number, startLsn: WalPosition): boolean {
     if (length >= SIZE_OF_RECORD_HEADER && length <= this.recordSizeMax) return true
     if (length === 0) this.fail(startLsn, 'wal.zero', 'zeros where a record would begin')
@@ -259,7 +259,10 @@ export class WalReader {
     return false
   }
 
-  /** ValidXLogRecordHeader (xlogreader.c), second half. */
+  /**
+   * ValidXLogRecordHeader (xlogreader.c), xl_rmid and xl_prev. The link catches what a CRC cannot: a reused segment has old records, each with a
+   * right CRC, but their links name older positions.
+   */
   private checkHeader(view: DataView, start: number, startLsn: WalPosition): boolean {
     const rmgr = view.getUint8(start + XL_RMID)
     if (!isRmgrValid(rmgr, this.expected.major)) {
@@ -281,6 +284,7 @@ export class WalReader {
     return this.soundUpTo > this.at
   }
 
+  /** ValidXLogRecord (xlogreader.c): the CRC covers the payload first and the header last, without xl_crc itself. */
   private checkCrc(view: DataView, start: number, length: number, startLsn: WalPosition): boolean {
     const payload = crc32cUpdate(-1, view, start + SIZE_OF_RECORD_HEADER, start + length)
     if ((crc32cUpdate(payload, view, start, start + XL_CRC) ^ -1) === view.getInt32(start + XL_CRC, true)) return true
@@ -303,7 +307,7 @@ export class WalReader {
     return true
   }
 
-  /** XLOG_SWITCH: the rest of the segment is not looked at, and belongs to the record. */
+  /** XLOG_SWITCH (pg_switch_wal): the rest of the segment has no records. It belongs to the switch, so the next record begins in the next segment. */
   private endSegment(): void {
     const { segmentSize } = this.expected
     const endLsn = Math.ceil((this.base + this.at) / segmentSize) * segmentSize
@@ -312,7 +316,10 @@ export class WalReader {
     this.record.endLsn = endLsn
   }
 
-  /** VerifyOverwriteContrecord (xlogrecovery.c): what follows a record given up says which one that was. */
+  /**
+   * VerifyOverwriteContrecord (xlogrecovery.c): a crash may leave a record without its end on the next segment. The server then writes this record
+   * there, which names the one it gave up. Without that name, a missing page could pass for a crash.
+   */
   private checkOverwrite(): void {
     const { record, overwritten } = this
     this.overwritten = -1
@@ -338,7 +345,7 @@ export class WalReader {
     return this.gatherPageHeader(Math.min(available, headerSize), headerSize, address)
   }
 
-  /** A header that lies in several pieces. While it is incomplete `at` and `pageEnd` move on together. */
+  /** Collects a page header that lies in several pieces. While it is incomplete, `at` and `pageEnd` move on together. */
   private gatherPageHeader(count: number, wanted: number, address: WalPosition): boolean {
     this.headerBytes.set(this.bytes.subarray(this.at, this.at + count), this.headerLength)
     this.headerLength += count
@@ -350,7 +357,7 @@ export class WalReader {
     return this.beginPage(this.headerView, 0, address)
   }
 
-  /** `at` is behind the page's header, which is at `start` of `view`. */
+  /** Checks the header of a page, at `start` of `view`, and decides what its first bytes are; `at` is already after the header. */
   private beginPage(view: DataView, start: number, address: WalPosition): boolean {
     const fault = checkPageHeader(view, start, address, this.lastTimeline, this.expected)
     if (fault !== undefined) {
@@ -381,6 +388,7 @@ export class WalReader {
     return false
   }
 
+  /** The page must go on with the record that was begun, by as many bytes as are missing: XLogDecodeNextRecord (xlogreader.c) compares both. */
   private checkContinuation(info: number, remaining: number, address: WalPosition): boolean {
     if ((info & XLP_FIRST_IS_CONTRECORD) === 0) {
       this.failPage(address, 'wal.contrecord', 'a page that does not begin with the rest of the record')

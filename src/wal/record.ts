@@ -15,6 +15,7 @@ export const XLR_CHECK_CONSISTENCY = 0x02
 /** XLogRecordMaxSize: no record is longer (1020 MiB). */
 export const RECORD_SIZE_MAX: number = 1020 * 1024 * 1024
 
+// Ids of the headers in a record (xlogrecord.h): up to 32 a block, from 252 on other things.
 /** XLR_MAX_BLOCK_ID. */
 const MAX_BLOCK_ID = 32
 const XLR_BLOCK_ID_DATA_SHORT = 255
@@ -30,7 +31,7 @@ const BKPBLOCK_SAME_REL = 0x80
 
 const BKPIMAGE_HAS_HOLE = 0x01
 
-/** How the bytes of an image are stored. */
+/** How the bytes of a full-page image are stored. 15 added lz4 and zstd to pglz. */
 export const IMAGE_PLAIN = 0
 export const IMAGE_PGLZ = 1
 export const IMAGE_LZ4 = 2
@@ -62,7 +63,7 @@ export class BlockReference {
   /** BKPBLOCK_WILL_INIT: redo begins with an empty page. */
   willInit = false
   hasImage = false
-  /** The image replaces the page; one that does not is there for wal_consistency_checking alone. */
+  /** The image replaces the page (BKPIMAGE_APPLY). An image without that flag was added for wal_consistency_checking alone. */
   applyImage = false
   imageStart = 0
   imageLength = 0
@@ -83,7 +84,7 @@ export class BlockReference {
 export class WalRecord {
   bytes: Uint8Array = new Uint8Array(0)
   view: DataView = new DataView(this.bytes.buffer)
-  /** Of the header in {@link bytes}. */
+  /** Position of the record's header in {@link bytes}. */
   start = 0
   /** xl_tot_len. */
   length = 0
@@ -91,7 +92,7 @@ export class WalRecord {
   startLsn: WalPosition = 0
   /** Where it ends, padding included: the LSN that redo puts on pages, and the one that decides whether it belongs to a state. */
   endLsn: WalPosition = 0
-  /** xl_xid: of the subtransaction inside one; 0 if none. */
+  /** xl_xid: the xid of the subtransaction, if one wrote the record; 0 if no transaction did. */
   xid: Xid = 0
   /** xl_info, all eight bits. */
   info = 0
@@ -147,6 +148,10 @@ export class WalRecord {
     this.decodeHeaders(major)
   }
 
+  /**
+   * DecodeXLogRecord (xlogreader.c): headers come first, payloads after them in the same order. Nothing marks the end of the headers: it is where the
+   * bytes left are as many as the payloads announced so far.
+   */
   private decodeHeaders(major: PgMajor): void {
     const { bytes, view, start } = this
     const end = start + this.length
@@ -202,6 +207,7 @@ export class WalRecord {
   private decodeBlock(id: number, start: number, end: number, major: PgMajor): number {
     const { view, bytes } = this
     const previous = this.blockCount > 0 ? this.blocks[this.blockCount - 1] : undefined
+    // "out-of-order block_id" of DecodeXLogRecord: ids ascend, so no block is referenced twice.
     if (previous !== undefined && id <= previous.id) throw this.corrupt(`block id ${id} after ${previous.id}`)
     if (start + SIZE_OF_BLOCK_HEADER > end) throw this.corrupt('block header cut short')
     const flags = bytes[start + BLOCK_FORK_FLAGS]!
@@ -213,6 +219,7 @@ export class WalRecord {
     block.hasImage = (flags & BKPBLOCK_HAS_IMAGE) !== 0
     block.dataLength = view.getUint16(start + BLOCK_DATA_LENGTH, true)
     if (block.fork > INIT_FORK) throw this.corrupt(`block ${id} in fork ${block.fork}`)
+    // "BKPBLOCK_HAS_DATA set, but no data included" of DecodeXLogRecord, and its opposite.
     if (block.hasData !== block.dataLength > 0) throw this.corrupt(`block ${id} with data flag ${block.hasData} and ${block.dataLength} bytes`)
     let at = start + SIZE_OF_BLOCK_HEADER
     if (block.hasImage) {
@@ -251,6 +258,7 @@ export class WalRecord {
     block.holeOffset = view.getUint16(start + BLOCK_IMAGE_HOLE_OFFSET, true)
     block.applyImage = (info & bits.apply) !== 0
     block.imageCompression = info & bits.pglz ? IMAGE_PGLZ : info & bits.lz4 ? IMAGE_LZ4 : info & bits.zstd ? IMAGE_ZSTD : IMAGE_PLAIN
+    // Unknown bits would mean a compression that this code would take for a plain image.
     const compression = info & ~(BKPIMAGE_HAS_HOLE | bits.apply)
     // One bit or none: the name of the format was set from it, above.
     if ((compression & (compression - 1)) !== 0 || (compression & ~(bits.pglz | bits.lz4 | bits.zstd)) !== 0) {
@@ -258,6 +266,7 @@ export class WalRecord {
     }
     let at = start + SIZE_OF_BLOCK_IMAGE_HEADER
     if (block.imageCompression === IMAGE_PLAIN) {
+      // A plain image stores no hole length: it is what the image lacks of a page. A compressed one must store it.
       block.holeLength = hasHole ? BLOCK_SIZE - block.imageLength : 0
     } else if (hasHole) {
       if (at + SIZE_OF_BLOCK_COMPRESS_HEADER > end) throw this.corrupt('hole length cut short')
@@ -270,6 +279,7 @@ export class WalRecord {
     return at
   }
 
+  /** The cross-checks of DecodeXLogRecord: with a hole the offset and length say where; without one the image is a page, or smaller if compressed. */
   private checkImage({ imageLength, imageCompression, holeOffset, holeLength }: BlockReference, hasHole: boolean): void {
     const sound = hasHole
       ? holeOffset > 0 && holeLength > 0 && holeOffset + holeLength <= BLOCK_SIZE && imageLength < BLOCK_SIZE

@@ -6,7 +6,7 @@
  *  | xl_tot_len | xl_xid | xl_prev | xl_info | xl_rmid| pad | xl_crc  | blocks, main  | images, data…  |
  *  +------------+--------+---------+---------+--------+-----+---------+---------------+----------------+
  *
- * The headers end where the bytes left are as many as the payloads announced so far. Per block: its image, then its data; main data last.
+ * The headers end where the bytes left are as many as the payloads announced so far. A block's image comes before its data; main data is last.
  * Nothing is aligned, and padding inside C structs is garbage.
  */
 export const SIZE_OF_RECORD_HEADER = 24

@@ -2,13 +2,13 @@ import { CRC32C_TABLES } from '../common/crc32c.ts'
 import { RECORD_CRC_WASM } from './recordcrcwasm.ts'
 
 const WASM_PAGE_SIZE = 65536
-/** Records that cross pages are mostly shorter. */
+/** Room for a record that crosses pages; nearly all are shorter, and a longer one gets a buffer of its own. */
 const SCRATCH_SIZE = 64 * 1024
 
 /** soundUpTo of native/recordcrc.wat; addresses in its memory. */
 type SoundUpTo = (at: number, limit: number) => number
 
-/** As much of the language's own library as is needed here. */
+/** The part of WebAssembly's interface that is used here: the pure floors have no types of the DOM or of Node. */
 declare const WebAssembly: undefined | {
   Memory: new (limits: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
   Module: new (bytes: Uint8Array) => object

@@ -5,7 +5,7 @@ import type { RecordMemory } from './recordmemory.ts'
 const KEPT_MAX = 4 * 1024 * 1024
 const SIZE = 64 * 1024
 
-/** Where a record is put together that does not lie in one piece. */
+/** The buffer in which the parts of a record that crosses pages or pieces are joined. */
 export class RecordScratch {
   bytes: Uint8Array
   view: DataView
@@ -19,7 +19,7 @@ export class RecordScratch {
     this.view = dataView(this.first)
   }
 
-  /** Puts more bytes behind those that are here; `total` is what the record's header says, which may be a lie. */
+  /** Appends bytes of the record. `total` is the length in its header, which is not believed: memory grows as bytes arrive. */
   append(bytes: Uint8Array, total: number): void {
     if (this.length === 0 && this.bytes.length > KEPT_MAX) this.adopt(this.first)
     const length = this.length + bytes.length

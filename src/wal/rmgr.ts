@@ -24,7 +24,7 @@ export const RM_REPLORIGIN_ID = 19
 export const RM_GENERIC_ID = 20
 export const RM_LOGICALMSG_ID = 21
 export const RM_MAX_BUILTIN_ID: 21 = RM_LOGICALMSG_ID
-/** Extensions' own, since 15. */
+/** RM_MIN_CUSTOM_ID (rmgr.h, since 15): ids from here on belong to extensions. */
 export const RM_MIN_CUSTOM_ID = 128
 export const RM_MAX_CUSTOM_ID = 255
 

@@ -40,6 +40,7 @@ export function decodeSmgrCreate(record: WalRecord): SmgrCreate {
   data.open(record)
   const decoded = { locator: locator(), fork: data.i32() }
   data.finish()
+  // The fork becomes a part of a file name.
   if (decoded.fork < 0 || decoded.fork > INIT_FORK) throw data.corrupt(`fork ${decoded.fork}`)
   return decoded
 }

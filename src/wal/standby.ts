@@ -21,7 +21,7 @@ export interface RunningXacts {
   nextXid: Xid
   oldestRunningXid: Xid
   latestCompletedXid: Xid
-  /** Some subtransactions are missing. */
+  /** The list has not all subtransactions (subxid_overflow): a standby looks them up in pg_subtrans. */
   subxidOverflow: boolean
   xids: Xid[]
   subxids: Xid[]

@@ -8,7 +8,7 @@ export const XLOG_TBLSPC_DROP = 0x10
 
 const data = new MainData('wal.tblspc')
 
-/** `path` is where it is on the primary; empty for one in place. @throws CorruptionError wal.tblspc */
+/** `path` is the tablespace's directory on the primary, empty for an in-place tablespace. @throws CorruptionError wal.tblspc */
 export function decodeTblspcCreate(record: WalRecord): { oid: Oid; path: Uint8Array } {
   data.open(record)
   const oid = data.u32()

@@ -21,7 +21,7 @@ export interface TimelineEntry {
 /** A timeline and its ancestors, oldest first, without gaps. */
 export type TimelineHistory = readonly TimelineEntry[]
 
-/** The history of a timeline without history file: of the first one. */
+/** The history of a timeline that has no history file: it is the first one. */
 export function firstHistory(timeline: number): TimelineHistory {
   return [{ timeline, begin: 0, end: Infinity }]
 }

@@ -1,9 +1,9 @@
 import { CorruptionError } from '../common/errors.ts'
 import { formatWalPosition, type WalPosition } from '../common/ids.ts'
 
-/** Why no record can follow. At the end of the WAL that is normal; whoever knows that it goes on throws {@link walCorruption}. */
+/** Why no record can follow. At the end of the WAL that is normal. Code that knows that the WAL goes on throws {@link walCorruption}. */
 export interface WalEnd {
-  /** Where the next record would begin; of a bad page with no record begun, its address. */
+  /** Where the next record would begin, or the address of a bad page on which no record has begun. */
   lsn: WalPosition
   /** The test that failed, `wal.crc`; `wal.zero` for zeros where a record would begin. */
   code: string

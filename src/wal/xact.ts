@@ -29,7 +29,7 @@ export const XLOG_XACT_INVALIDATIONS = 0x60
 export const XLOG_XACT_OPMASK = 0x70
 /** Of xl_info: the record has a xinfo word. */
 const XLOG_XACT_HAS_INFO = 0x80
-/** Where that is in the main data: behind the time. */
+/** Position of xinfo in the main data: after xact_time. */
 const XINFO = 8
 
 const XACT_XINFO_HAS_DBINFO = 0x001
@@ -45,7 +45,7 @@ export const XACT_COMPLETION_APPLY_FEEDBACK = 0x20000000
 export const XACT_COMPLETION_UPDATE_RELCACHE_FILE = 0x40000000
 export const XACT_COMPLETION_FORCE_SYNC_COMMIT = 0x80000000
 
-/** As a signed 32-bit number, for `&`. */
+/** All bits of xinfo in 14, as a signed 32-bit number, as `&` gives it. */
 const XINFO_KNOWN = (
   XACT_XINFO_HAS_DBINFO | XACT_XINFO_HAS_SUBXACTS | XACT_XINFO_HAS_RELFILELOCATORS | XACT_XINFO_HAS_INVALS | XACT_XINFO_HAS_TWOPHASE |
   XACT_XINFO_HAS_ORIGIN | XACT_XINFO_HAS_AE_LOCKS | XACT_XINFO_HAS_GID |
@@ -55,7 +55,7 @@ const XINFO_KNOWN = (
 const RELFILE_SIZE = 12
 const INVALIDATION_MESSAGE_SIZE = 16
 
-/** Size of xl_xact_stats_item: kind, database, object id; that is a 64-bit one since 18. 14 has none. */
+/** Size of xl_xact_stats_item: kind, database, object id. The object id has 32 bits until 17 and 64 since 18. 14 has no such items. */
 function statsItemSize(major: PgMajor): number {
   return major >= 18 ? 16 : 12
 }
@@ -70,8 +70,8 @@ export interface DroppedStats {
 const data = new MainData('wal.xact')
 
 /**
- * Whether a commit or abort says that relation files go, found without decoding it: most do not. One too short for xinfo has none here; who
- * decodes it finds the damage.
+  * Whether a commit or abort names relation files to remove. It is found without decoding the record, because most name none. A record that is too
+  * short for xinfo answers false; decoding it reports the damage.
  */
 export function dropsRelfiles({ info, view, mainStart, mainLength }: WalRecord): boolean {
   if ((info & XLOG_XACT_HAS_INFO) === 0 || mainLength < XINFO + 4) return false
@@ -134,12 +134,12 @@ export class XactEnd {
     return this.record!.view.getBigInt64(this.timeStart, true)
   }
 
-  /** Committed, or aborted, with it. */
+  /** A subtransaction that committed, or aborted, with the transaction. */
   subxact(i: number): Xid {
     return this.record!.view.getUint32(this.subxactsStart + i * 4, true)
   }
 
-  /** A relation whose files go now. */
+  /** A relation whose files the server removes now. */
   relfile(i: number): RelFileLocator {
     return relfileAt(this.record!, this.relfilesStart, i)
   }
@@ -160,6 +160,7 @@ export class XactEnd {
     return (this.xinfo & bit) !== 0
   }
 
+  /** Bits that no server of the major writes, or that contradict the opcode: the parts after them could not be found. */
   private checkXinfo(prepared: boolean, major: PgMajor): void {
     const known = XINFO_KNOWN | (major >= 15 ? XACT_XINFO_HAS_DROPPED_STATS : 0)
     if ((this.xinfo & ~known) !== 0 || this.has(XACT_XINFO_HAS_TWOPHASE) !== prepared ||
@@ -168,6 +169,7 @@ export class XactEnd {
     }
   }
 
+  /** ParseCommitRecord and ParseAbortRecord (xactdesc.c): each part is present if its bit of xinfo is set, in this order. */
   private decodeParts(major: PgMajor): void {
     const hasDb = this.has(XACT_XINFO_HAS_DBINFO)
     this.dbOid = hasDb ? data.u32() : 0
@@ -232,7 +234,7 @@ export interface Prepare {
   owner: Oid
   gid: Uint8Array
   subxacts: Xid[]
-  /** Their files go if it commits, or aborts. */
+  /** Relations whose files are removed if the transaction commits, or if it aborts. */
   commitRelfiles: RelFileLocator[]
   abortRelfiles: RelFileLocator[]
   commitStats: DroppedStats[]

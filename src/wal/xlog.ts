@@ -15,7 +15,7 @@ import type { WalRecord } from './record.ts'
  *  | oldestXid | …DB       | oldestMulti| …DB         | pad| time | oldest…Ts| newest…Ts| oldest   | pad|
  *  |           |           |            |             |    |      |          |          | ActiveXid|    |
  *
- * The time is in seconds since 1970, unlike all other times of the WAL. nextXid is a full xid.
+ * The time is a pg_time_t, in seconds since 1970; all other times of the WAL are TimestampTz, in microseconds since 2000. nextXid is a full xid.
  */
 export const XLOG_CHECKPOINT_SHUTDOWN = 0x00
 export const XLOG_CHECKPOINT_ONLINE = 0x10

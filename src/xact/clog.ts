@@ -8,8 +8,8 @@ import { requirePage, type SlruPages } from './slru.ts'
  *   byte of xid x: x / 4      bits:  7 6   5 4   3 2   1 0
  *                             xid:   x|3   x|2   x|1   x|0     (x a multiple of 4)
  *
- * 32768 xids per page. Xids 0 to 2 are permanent and mean nothing here. 0 is in progress or crashed, 3 a subtransaction whose
- * parent's fate is open: neither is committed.
+  * 32768 xids per page (CLOG_XACTS_PER_PAGE). Xids 0 to 2 are permanent and have no status here. Status 0 is in progress, or crashed; status 3 is a
+  * subtransaction that committed into a parent which has not ended. Neither is committed.
  */
 export const TRANSACTION_STATUS_COMMITTED = 1
 export const TRANSACTION_STATUS_ABORTED = 2
@@ -29,11 +29,12 @@ export function transactionStatus(pages: SlruPages, xid: Xid): number {
   return statusBits(page, xid)
 }
 
-/** How a transaction ended; open: not at all, or with its server (status 0), or into a parent whose fate is open (3). */
+/** How a transaction ended. `open`: it is running, it went down with its server (status 0), or its parent has not ended (status 3). */
 export type TransactionOutcome = 'committed' | 'aborted' | 'open'
 
 /**
- * How a transaction ended, permanent ids too (TransactionIdDidCommit and DidAbort, transam.c). xid 0 is an insertion that was taken back.
+  * How a transaction ended, for permanent ids too (TransactionIdDidCommit and DidAbort, transam.c). xmin 0 is an insertion that
+  * heap_abort_speculative took back (heapam.c).
  * @throws as {@link transactionStatus}
  */
 export function transactionOutcome(pages: SlruPages, xid: Xid): TransactionOutcome {
@@ -49,7 +50,8 @@ export function statusBits(page: Uint8Array, xid: Xid): number {
 }
 
 /**
- * Writes the two bits of a normal xid into its page (TransactionIdSetStatusBit). Written again they stay the same.
+  * Writes the two bits of a normal xid into its page (TransactionIdSetStatusBit, clog.c). A repeated record writes the same bits: pages of a base
+  * backup may be ahead of the WAL.
  * @throws CorruptionError xact.clog-conflict for a transaction that ended the other way
  */
 export function setTransactionStatus(page: Uint8Array, xid: Xid, status: number): void {
@@ -57,25 +59,29 @@ export function setTransactionStatus(page: Uint8Array, xid: Xid, status: number)
   const shift = (xid & 3) * 2
   const byte = page[at]!
   const current = (byte >> shift) & 3
+  // A transaction ends once. Another end means that page and WAL are of different servers or timelines.
   if (current !== status && (current === TRANSACTION_STATUS_COMMITTED || current === TRANSACTION_STATUS_ABORTED)) {
     throw new CorruptionError('xact.clog-conflict', `xid ${xid} ends with status ${status}, CLOG has ${current} for it`)
   }
   page[at] = (byte & ~(3 << shift)) | (status << shift)
 }
 
-/** Clears the statuses from `nextXid` to the end of its page, as a server does when it starts (TrimCLOG). */
+/**
+ * TrimCLOG (clog.c): clears the statuses from `nextXid` to the end of its page, as a server does when it starts. Transactions that were not logged
+ * before the crash may have left bits there, and their xids are assigned again.
+ */
 export function trimClogPage(page: Uint8Array, nextXid: Xid): void {
   const at = (nextXid % CLOG_XACTS_PER_PAGE) >> 2
   page[at] = page[at]! & ((1 << ((nextXid & 3) * 2)) - 1)
   page.fill(0, at + 1)
 }
 
-/** False for the first xid of a page: the page comes to be with it. */
+/** False for the first xid of a page: its ZEROPAGE record has not been written, so the page does not exist yet (ExtendCLOG, clog.c). */
 export function isInsideClogPage(xid: Xid): boolean {
   return xid % CLOG_XACTS_PER_PAGE !== 0
 }
 
-/** CLOGPagePrecedes: the order of pages in the circle of xids. */
+/** CLOGPagePrecedes (clog.c): the order of pages, modulo 2^32. Both ends of the other page are compared, since a page is no single xid. */
 export function clogPagePrecedes(page: number, other: number): boolean {
   const first = (page * CLOG_XACTS_PER_PAGE + FIRST_NORMAL_XID + 1) >>> 0
   const otherFirst = (other * CLOG_XACTS_PER_PAGE + FIRST_NORMAL_XID + 1) >>> 0

@@ -3,15 +3,19 @@ import type { XactEnd } from '../wal/xact.ts'
 import type { TransactionObserver } from './transactionlog.ts'
 import { type FullXid, fullXidNumber } from './transactionstate.ts'
 
+/** The commit or abort record of a transaction. */
 export interface TransactionEnd {
   committed: boolean
-  /** End of its record: it belongs to L if this is at most L. */
+  /** End of its record: the transaction has ended at L if this is at most L. */
   endLsn: WalPosition
   /** Microseconds since 2000. */
   time: bigint
 }
 
-/** How, where and when the transactions of a range of WAL ended, subtransactions too. Grows with the range. */
+/**
+ * Collects how, where and when the transactions and subtransactions of a range of WAL ended. It holds all of them, so its memory grows with the
+ * range.
+ */
 export class CommitLog implements TransactionObserver {
   private readonly ends = new Map<number, TransactionEnd>()
 

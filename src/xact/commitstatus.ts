@@ -4,15 +4,15 @@ import { CLOG_XACTS_PER_PAGE, clogPageOf, statusBits } from './clog.ts'
 import { slruPageName } from './segments.ts'
 import type { SlruPages } from './slru.ts'
 
-/** In place of the two bits of an xid whose CLOG page is gone. */
+/** The answer for an xid whose CLOG page is lost; the two bits of a status are 0 to 3. */
 export const STATUS_LOST = 4
 
 /**
- * So many settled transactions on a page of zeros, and the page is lost. A transaction that was open when its server crashed keeps
- * status 0 for ever, so single zeros are normal life, and a page that has just begun may well hold nothing else. But a page holds 32,768
- * transactions, and every one that ended left a bit there: a whole page of zeros says that not one of them ended before a crash. A server
- * has about a hundred open at once. One exception remains: a transaction with as many subtransactions that crashed. A server takes the
- * page at its word and marks the rows dead for ever; here they are kept and said to be unknown, which loses nothing.
+  * A page of zeros counts as lost if so many of its transactions are settled. A transaction that was open when its server crashed keeps status 0
+  * for ever, so a few zeros are normal, and a page that has just begun may hold nothing else. But a page holds 32,768 transactions, and every one
+  * that ended left a bit there: a whole page of zeros says that not one of them ended before a crash, while a server has about a hundred open
+  * at once. One exception remains: a transaction with as many subtransactions that crashed. A server believes the page and marks the rows
+  * dead for ever; ltap keeps the rows and calls them unknown, which loses nothing.
  */
 const LOST_XIDS_MIN = 1024
 
@@ -23,7 +23,7 @@ export interface XidRange {
 }
 
 /**
- * pg_xact with its losses: a page that is missing, that is cut short before the xid, or that is nothing but zeros although
+ * pg_xact, with its losses: a page is lost if it is missing, if it is cut short before the xid, or if it is nothing but zeros although
  * {@link LOST_XIDS_MIN} of its transactions are settled.
  */
 export class CommitStatus {
@@ -35,7 +35,7 @@ export class CommitStatus {
 
   /**
    * @param settled transactions that have ended, or that ended with their server
-   * @param prepared those among them that are still open
+   * @param prepared prepared transactions among the settled ones: they are still open
    */
   constructor(pages: SlruPages, settled: XidRange, prepared: ReadonlySet<Xid>) {
     this.pages = pages
@@ -54,12 +54,12 @@ export class CommitStatus {
     return bits
   }
 
-  /** What of pg_xact was asked for and is gone, a sentence for each page. */
+  /** The pages of pg_xact that were asked for and are lost, one sentence for each. */
   get losses(): string[] {
     return [...this.found.values()]
   }
 
-  /** What is wrong with the page of `xid`, for which {@link bits} said STATUS_LOST. */
+  /** What is wrong with the page of `xid`, after {@link bits} answered STATUS_LOST. */
   lossOf(xid: Xid): string {
     return this.found.get(clogPageOf(xid)) ?? ''
   }
@@ -87,7 +87,7 @@ export class CommitStatus {
     const length = (end - start) >>> 0
     const from = (n * CLOG_XACTS_PER_PAGE - start) >>> 0
     const to = from + CLOG_XACTS_PER_PAGE
-    // The page may hold the beginning of the range behind its end, in the circle.
+    // Xids wrap: the page may hold the beginning of the range after its end.
     const wrapped = to > 0x100000000 ? Math.min(to - 0x100000000, length) : 0
     let count = Math.max(0, Math.min(to, length) - from) + wrapped
     for (const xid of this.prepared) if (clogPageOf(xid) === n) count--

@@ -14,11 +14,10 @@ const MEMBERS_FOLDER = 'pg_multixact/members'
 const MULTIXACT_STATUS_NO_KEY_UPDATE = 4
 const MULTIXACT_STATUS_UPDATE = 5
 
-/** MultiXactStatus, by its number. */
-/** MultiXactStatus (multixact.h): the first four lock the row. */
+/** MultiXactStatus (multixact.h): the first four lock the row, the last two update or delete it. */
 export type MultiXactStatus = 'for key share' | 'for share' | 'for no key update' | 'for update' | 'no key update' | 'update'
 
-/** By number. */
+/** The names, indexed by MultiXactStatus. */
 const STATUS_NAMES: readonly MultiXactStatus[] = ['for key share', 'for share', 'for no key update', 'for update', 'no key update', 'update']
 
 export interface MultiXactMember {
@@ -29,15 +28,15 @@ export interface MultiXactMember {
 export interface MultiXactSources {
   offsets: SlruPages
   members: SlruPages
-  /** From pg_control's checkpoint. */
+  /** The counters of the same LSN as the pages: from pg_control's checkpoint, or from replay. */
   oldestMulti: number
   nextMulti: number
   nextMultiOffset: number
 }
 
 /**
- * Members of multixacts between oldestMulti and nextMulti. Every method throws CorruptionError: xact.multixact on others,
- * xact.multixact-lost where pg_multixact is damaged.
+  * Reads members of the multixacts between oldestMulti and nextMulti, as GetMultiXactIdMembers does (multixact.c). Every method throws
+  * CorruptionError: xact.multixact for a multixact outside of that range, xact.multixact-lost where pg_multixact is damaged.
  */
 export class MultiXacts {
   private readonly sources: MultiXactSources
@@ -57,6 +56,7 @@ export class MultiXacts {
     let updater = 0
     this.forEachMember(multi, (xid, flag) => {
       if (flag !== MULTIXACT_STATUS_NO_KEY_UPDATE && flag !== MULTIXACT_STATUS_UPDATE) return
+      // MultiXactIdGetUpdateXid (heapam.c) takes the first updater and asserts that there is no second one.
       if (updater !== 0) throw lost(`multixact ${multi} has two updaters, ${updater} and ${xid}`)
       updater = xid
     })
@@ -69,7 +69,7 @@ export class MultiXacts {
       throw new CorruptionError('xact.multixact', `multixact ${multi} is not between the oldest ${oldestMulti} and the next ${nextMulti}`)
     }
     const end = this.end(multi)
-    // A count that lies runs into a missing page or into an invalid member.
+    // If the offsets are damaged the loop ends at a missing page or at an invalid member.
     for (let at = this.start(multi); at !== end; at = (at + 1) >>> 0) this.visitMember(multi, at, visit)
   }
 
@@ -78,7 +78,7 @@ export class MultiXacts {
     const page = multiPage(this.sources.members, MEMBERS_FOLDER, n, multi)
     const xid = readU32(page, memberXidStart(member))
     const flag = page[memberFlagStart(member)]!
-    // Slot 0 is left empty when the counter wraps.
+    // The counter of members skips 0 when it wraps, because offset 0 means "not written": slot 0 stays empty (GetMultiXactIdMembers).
     if (member === 0 && xid === 0) return
     if (xid === 0 || flag > MULTIXACT_STATUS_UPDATE) {
       throw lost(`multixact ${multi} has member ${xid} with status ${flag} on ${slruPageName(MEMBERS_FOLDER, n)}`)
@@ -93,7 +93,10 @@ export class MultiXacts {
     return start
   }
 
-  /** Older minor releases write the entry of m + 1 only when m + 1 is made: for the last multixact the counter tells. */
+  /**
+   * Where the members of `multi` end: where those of the next multixact begin. Older minor releases write the next entry only when
+   * that multixact is created; for the last multixact the end is the counter.
+   */
   private end(multi: number): number {
     const next = nextMultiAfter(multi)
     // The counter is 0 between its wrap and the next multixact.

@@ -49,7 +49,7 @@ export function memberGroupStart(member: number): number {
   return ((member % MEMBERS_PER_PAGE) >> 2) * GROUP_SIZE
 }
 
-/** MultiXact ids skip 0. */
+/** NextMultiXactId (multixact.h): 0 is InvalidMultiXactId, which the counter skips. */
 export function nextMultiAfter(multi: number): number {
   return multi === 0xffffffff ? FIRST_MULTIXACT_ID : multi + 1
 }
@@ -59,7 +59,7 @@ export function memberSegment(member: number): number {
   return Math.floor(memberPage(member) / SLRU_PAGES_PER_SEGMENT)
 }
 
-/** In [start, end) of numbers that go round. */
+/** Whether `n` lies in [start, end), of numbers that wrap. */
 export function isInCircle(n: number, start: number, end: number): boolean {
   return start <= end ? n >= start && n < end : n >= start || n < end
 }
@@ -69,7 +69,7 @@ export function multiPrecedes(a: number, b: number): boolean {
   return ((a - b) | 0) < 0
 }
 
-/** MultiXactOffsetPagePrecedes: the order of pages in the circle of multixacts. */
+/** MultiXactOffsetPagePrecedes (multixact.c): the order of pages, modulo 2^32. */
 export function multiOffsetPagePrecedes(page: number, other: number): boolean {
   const first = page * OFFSETS_PER_PAGE + FIRST_MULTIXACT_ID + 1
   const otherFirst = other * OFFSETS_PER_PAGE + FIRST_MULTIXACT_ID + 1

@@ -8,7 +8,7 @@ import {
 import { truncateSegments } from './segments.ts'
 import type { SlruStore } from './store.ts'
 
-/** What is kept from one record to the next: whose turn it is to make a page of offsets. */
+/** What replay of multixacts remembers from one record to the next: which pages of offsets exist already. */
 export interface OffsetsPages {
   /** The last page of offsets that a record of this WAL made; -1 before the first. */
   lastOffsetsPage: number
@@ -20,9 +20,9 @@ export interface OffsetsPages {
 type Change = (store: SlruStore, n: number) => Uint8Array
 
 /**
- * RecordNewMultiXact (multixact.c): the offset of the new multixact, its members, and the offset of the next one, which newer
- * minor releases write at once. WAL of older ones makes the page for the next one only later: here it is made now, and the record
- * that comes later must not clear it again.
+  * RecordNewMultiXact (multixact.c): writes the offset of the new multixact, its members, and the offset of the next multixact. Newer minor
+  * releases write that last one at once. WAL of older ones creates the page of the next one later, so redo creates it now, and the ZERO_OFF_PAGE
+  * record that follows must not clear it again.
  */
 export function recordNewMultiXact(
   offsets: SlruStore, members: SlruStore, pages: OffsetsPages, record: WalRecord, create: MultiXactCreate, change: Change,
@@ -38,7 +38,7 @@ export function recordNewMultiXact(
     pages.lastOffsetsPage = nextPage
   }
   writeU32(change(offsets, page), multiOffsetStart(multi), memberOffset)
-  // Member 0 is never the first one.
+  // Offset 0 means "not written", so the counter skips 0.
   writeU32(change(offsets, nextPage), multiOffsetStart(next), ((memberOffset + memberCount) >>> 0) || 1)
   let current = -1
   let bytes: Uint8Array | undefined
@@ -53,7 +53,7 @@ export function recordNewMultiXact(
   }
 }
 
-/** XLOG_MULTIXACT_ZERO_OFF_PAGE. */
+/** XLOG_MULTIXACT_ZERO_OFF_PAGE (multixact_redo): creates the page, unless a CREATE_ID record of older WAL did so before. */
 export function zeroOffsetsPage(offsets: SlruStore, pages: OffsetsPages, page: number): void {
   if (pages.aheadOffsetsPage !== page) {
     offsets.zero(page)
@@ -62,19 +62,22 @@ export function zeroOffsetsPage(offsets: SlruStore, pages: OffsetsPages, page: n
   pages.aheadOffsetsPage = -1
 }
 
-/** PerformOffsetsTruncation: the page before `endMulti` may be the last one there is. */
+/**
+ * PerformOffsetsTruncation (multixact.c). The cutoff is the page of the multixact before `endMulti`: `endMulti` may be the next multixact, and its
+ * page may not exist yet.
+ */
 export function truncateOffsets(offsets: SlruStore, endMulti: number): void {
   const previous = endMulti === FIRST_MULTIXACT_ID ? 0xffffffff : endMulti - 1
   truncateSegments(offsets, multiOffsetPage(previous), multiOffsetPagePrecedes)
 }
 
-/** PerformMembersTruncation: members may fill nearly the whole circle, so there is no "before" among them, only a range. */
+/** PerformMembersTruncation (multixact.c): members may fill nearly all 2^32 numbers, so "before" has no meaning, and the record names both ends. */
 export function truncateMembers(members: SlruStore, startMember: number, endMember: number): void {
   const [start, end] = [memberSegment(startMember), memberSegment(endMember)]
   for (const segment of Array.from(members.segments())) if (isInCircle(segment, start, end)) members.dropSegment(segment)
 }
 
-/** What a server does when it starts (TrimMultiXact): nothing may lie beyond the counters but the offset of the next multixact. */
+/** TrimMultiXact (multixact.c), which a server calls when it starts: zeros lie beyond the counters, but for the offset of the next multixact. */
 export function trimMultiXact(offsets: SlruStore, members: SlruStore, nextMulti: number, nextMember: number, change: Change): void {
   const page = multiOffsetPage(nextMulti)
   const at = multiOffsetStart(nextMulti)

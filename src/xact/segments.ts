@@ -8,12 +8,12 @@ export function segmentFileName(segment: number): string {
   return segment.toString(16).toUpperCase().padStart(4, '0')
 }
 
-/** A page as a person finds it: `page 3 of pg_xact/0000`. */
+/** Where a person finds a page: `page 3 of pg_xact/0000`. */
 export function slruPageName(folder: string, n: number): string {
   return `page ${n % SLRU_PAGES_PER_SEGMENT} of ${folder}/${segmentFileName(Math.floor(n / SLRU_PAGES_PER_SEGMENT))}`
 }
 
-/** Drops the segments that lie before page `cutoff` in the order of `precedes` (SimpleLruTruncate). */
+/** SimpleLruTruncate (slru.c): drops the segments of which every page comes before page `cutoff` in the order of `precedes`. */
 export function truncateSegments(store: SlruStore, cutoff: number, precedes: (page: number, other: number) => boolean): void {
   for (const segment of Array.from(store.segments())) {
     const first = segment * SLRU_PAGES_PER_SEGMENT

@@ -8,7 +8,7 @@ export interface SlruPages {
    * its file ends inside it.
    */
   page(n: number): Uint8Array | undefined
-  /** Why page `n` is not there although it has a place: `cannot be read: …`; undefined if there is nothing to say. */
+  /** Why page `n` is missing although its file has a place for it: `cannot be read: …`; undefined without such a reason. */
   problem?(n: number): string | undefined
 }
 

@@ -19,9 +19,9 @@ export type XmaxStatus = XidStatus | 'none' | 'locked'
 export interface SnapshotSources {
   clog: SlruPages
   multixacts: MultiXacts
-  /** Next full xid at L, in two halves. */
+  /** The next full xid at L, in two halves. An xid from here on was never assigned. */
   nextXid: { low: number; epoch: number }
-  /** Older statuses may be truncated away. */
+  /** CLOG has statuses from here on; VACUUM froze all older xids and may have truncated their pages. */
   oldestXid: Xid
   /** Prepared transactions and their subtransactions: the only ones still in progress in a clean cluster. */
   prepared: ReadonlySet<Xid>
@@ -49,11 +49,11 @@ const STATUS_NAMES = ['', 'committed', 'aborted', 'in-progress', 'unknown'] as c
 const LOST_UPDATER = -1
 
 /**
- * What every transaction that begins at L sees, L being the end of a cleanly shut down cluster or of replay: committed is what CLOG
- * says. What CLOG leaves open is in progress if it is prepared or may still run, else dead; so is a subtransaction that committed
- * into an open parent (status 3). A page's hint bits are no newer than L; they decide only where CLOG is truncated, and a COMMITTED
- * hint that CLOG contradicts is an error, never a vote. Where CLOG is damaged, and `unknown` says to go on, the hints are believed;
- * what they leave open is unknown.
+  * What every transaction that begins at L sees. L is the end of a cleanly shut down cluster, or the end of replay. CLOG says what committed. A
+  * transaction that CLOG leaves open is in progress if it is prepared or may still run, else it is dead; so is a subtransaction that committed
+  * into an open parent (status 3). Hint bits on pages are no newer than L. They decide only where CLOG is truncated. A COMMITTED hint that CLOG
+  * contradicts is an error and no vote. Where CLOG is damaged, and `unknown` says to go on, the hints are believed, and a status without a
+  * hint is unknown.
  *
  * `xvac` is t_cid, needed only for tuples with HEAP_MOVED_OFF or HEAP_MOVED_IN (VACUUM FULL before 9.0) and no xmin hint.
  */
@@ -82,7 +82,7 @@ export class Snapshot {
     this.commitStatus = new CommitStatus(sources.clog, { start: this.oldestXid, end: this.unresolvedFrom.low }, sources.prepared)
   }
 
-  /** What of pg_xact and pg_multixact was asked for and is lost or wrong, a sentence for each page or multixact. */
+  /** The pages of pg_xact and the multixacts that were asked for and are lost or wrong, one sentence for each. */
   get losses(): string[] {
     return [...this.commitStatus.losses, ...this.otherLosses]
   }
@@ -126,7 +126,10 @@ export class Snapshot {
     return statusName(this.status(xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0))
   }
 
-  /** Who deletes or updates this row version, however that ended: xmax or a multixact's updater; 0 if nobody does, or is known to have failed. */
+  /**
+   * The transaction that deletes or updates this row version, whether it committed or not; 0 if there is no such transaction, or if a hint says
+   * that it failed.
+   */
   deleter(xmax: Xid, infomask: number): Xid {
     if (xmax === INVALID_XID || (infomask & HEAP_XMAX_INVALID) !== 0 || xmaxIsLockedOnly(infomask)) return INVALID_XID
     return infomask & HEAP_XMAX_IS_MULTI ? Math.max(this.updater(xmax), INVALID_XID) : xmax
@@ -143,7 +146,7 @@ export class Snapshot {
       // COPY FREEZE and REFRESH freeze rows of a relation that no other transaction sees before the commit.
       if (problem && !(hint === HEAP_XMIN_FROZEN && this.lookUp(xmin) === CACHE_IN_PROGRESS)) return problem
     }
-    // XMAX_INVALID on a locker says only that the lock is gone.
+    // HEAP_XMAX_INVALID on a locker says that the lock has ended, not that its transaction aborted.
     if (xmaxIsLockedOnly(infomask) || infomask & HEAP_XMAX_IS_MULTI) return undefined
     return this.contradiction('xmax', xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0, (infomask & HEAP_XMAX_INVALID) !== 0)
   }
@@ -157,7 +160,7 @@ export class Snapshot {
     return undefined
   }
 
-  /** What became of the inserter. */
+  /** How the inserting transaction ended: the first half of HeapTupleSatisfiesMVCC. Frozen means committed, whatever xmin is. */
   private insertion(xmin: Xid, infomask: number, xvac: Xid | undefined): number {
     const hint = infomask & HEAP_XMIN_FROZEN
     if (hint === HEAP_XMIN_FROZEN) return CACHE_COMMITTED
@@ -166,13 +169,16 @@ export class Snapshot {
     return this.status(xmin, hint !== 0)
   }
 
-  /** What became of the deleter; aborted without one. */
+  /** How the deleting transaction ended, the second half of HeapTupleSatisfiesMVCC. "Aborted" stands for "nothing deletes the row" too. */
   private deletion(xmax: Xid, infomask: number): number {
     if ((infomask & HEAP_XMAX_INVALID) !== 0 || xmax === INVALID_XID || xmaxIsLockedOnly(infomask)) return CACHE_ABORTED
     return infomask & HEAP_XMAX_IS_MULTI ? this.updaterStatus(xmax) : this.status(xmax, (infomask & HEAP_XMAX_COMMITTED) !== 0)
   }
 
-  /** Moved off: gone if the move committed. Moved in: here if it did. The inserter itself committed long before. */
+  /**
+   * A tuple that VACUUM FULL before 9.0 moved: the MOVED_OFF copy is gone if the move (xvac) committed, the MOVED_IN copy is valid if it did. The
+   * inserter itself committed long before.
+   */
   private moved(infomask: number, xvac: Xid | undefined): number {
     if (xvac === undefined) throw new UnsupportedError('xact.moved', 'a tuple moved by VACUUM FULL before 9.0, without its t_xvac')
     const move = xvac === INVALID_XID ? CACHE_ABORTED : this.status(xvac, false)
@@ -180,7 +186,7 @@ export class Snapshot {
     return (move === CACHE_COMMITTED) === ((infomask & HEAP_MOVED_OFF) === 0) ? CACHE_COMMITTED : CACHE_ABORTED
   }
 
-  /** Of a multixact that is no mere lock. */
+  /** How the updater in a multixact ended; a multixact of lockers only deletes nothing. */
   private updaterStatus(multi: number): number {
     const updater = this.updater(multi)
     if (updater === LOST_UPDATER) return CACHE_UNKNOWN
@@ -211,7 +217,7 @@ export class Snapshot {
     return hintedCommitted && status !== CACHE_COMMITTED ? this.hintedStatus(xid, status) : status
   }
 
-  /** Of a xid that a hint says is committed, and CLOG does not. A server looks at the hint alone. */
+  /** Decides between a hint that says "committed" and a CLOG that does not. A server looks at the hint alone. */
   private hintedStatus(xid: Xid, status: number): number {
     if (!this.isInClog(xid)) return status
     const page = slruPageName('pg_xact', clogPageOf(xid))
@@ -222,7 +228,7 @@ export class Snapshot {
 
   private statusUncached(xid: Xid, hintedCommitted: boolean): number {
     if (xid === BOOTSTRAP_XID || xid === FROZEN_XID) return CACHE_COMMITTED
-    // xmin 0 is an insertion that was taken back (heap_abort_speculative).
+    // heap_abort_speculative (heapam.c) sets xmin to 0 when INSERT ... ON CONFLICT takes its row back.
     if (xid === INVALID_XID) return CACHE_ABORTED
     if (this.isInClog(xid)) return this.lookUp(xid)
     const { low } = this.nextXid
@@ -250,7 +256,7 @@ export class Snapshot {
     let status = CACHE_ABORTED
     if (bits === TRANSACTION_STATUS_COMMITTED) status = CACHE_COMMITTED
     else if (bits === STATUS_LOST) status = this.lost(xid)
-    // Neither committed nor aborted, prepared nor running: its server crashed.
+    // A transaction that neither ended, nor is prepared, nor may run any more went down with its server: TransactionIdIsInProgress says no.
     else if (bits !== TRANSACTION_STATUS_ABORTED && (this.sources.prepared.has(xid) || this.mayRun(xid))) status = CACHE_IN_PROGRESS
     this.cacheXids[slot] = xid
     this.cacheStatus[slot] = status

@@ -7,9 +7,9 @@ export interface SlruStore extends SlruPages {
   change(n: number): Uint8Array
   /** Page `n` becomes zeros. */
   zero(n: number): void
-  /** Numbers of the segments (files of 32 pages) that have a page, in any order. Which of them are old is not the store's business. */
+  /** Numbers of the segments (files of 32 pages) that have a page, in any order. The caller decides which of them are old. */
   segments(): Iterable<number>
-  /** Removes all pages of a segment; one that is not there is no error. */
+  /** Removes all pages of a segment. A segment that does not exist is no error. */
   dropSegment(segment: number): void
 }
 
@@ -20,6 +20,6 @@ export interface TransactionStore {
   readonly multiMembers: SlruStore
   /** A prepared transaction's state file, CRC included. `epoch` is the high half of its full xid, part of the file's name since 17. */
   savePrepared(xid: Xid, bytes: Uint8Array, epoch: number): void
-  /** The file is gone, if it was there. */
+  /** Removes the state file. A file that does not exist is no error. */
   removePrepared(xid: Xid, epoch: number): void
 }

@@ -28,7 +28,7 @@ import { SLRU_PAGES_PER_SEGMENT, truncateSegments } from './segments.ts'
 import type { SlruStore, TransactionStore } from './store.ts'
 import { type FullXid, type TransactionState, widenXid } from './transactionstate.ts'
 
-/** Sees every end of a transaction, and of a subtransaction that aborts on its own. */
+/** Sees every end of a transaction, and of a subtransaction that aborts without its parent. */
 export interface TransactionObserver {
   /**
    * @param end valid during the call
@@ -39,9 +39,9 @@ export interface TransactionObserver {
 }
 
 /**
- * Replays what WAL says about transactions, as the startup process of a standby does (xact_redo, clog_redo, multixact_redo,
- * xlog_redo, standby_redo): statuses, multixacts, prepared transactions, counters. Applied from the same state over pages that are
- * ahead of it, as a base backup has them, the end is the same.
+  * Replays what WAL says about transactions, as the startup process of a standby does: statuses, multixacts, prepared transactions, counters
+  * (xact_redo, clog_redo, multixact_redo, xlog_redo, standby_redo). All changes are idempotent: pages that are ahead of the state, as in a base
+  * backup, give the same result.
  */
 export class TransactionLog {
   /** Changes with every record; copy it to keep it. */
@@ -65,6 +65,7 @@ export class TransactionLog {
   apply(record: WalRecord): void {
     this.advancePast(record.xid)
     const { rmgr } = record
+    // ApplyWalRecord (xlogrecovery.c) advances nextXid for every record before it calls the resource manager.
     // Most records do not concern transactions.
     if (rmgr > RM_STANDBY_ID) return
     try {
@@ -98,6 +99,7 @@ export class TransactionLog {
     trimMultiXact(multiOffsets, multiMembers, nextMulti, nextMultiOffset, this.change)
   }
 
+  /** xact_redo (xact.c), without the files of relations: StorageRedo removes those. */
   private applyXact(record: WalRecord): void {
     switch (record.info & XLOG_XACT_OPMASK) {
       case XLOG_XACT_COMMIT:
@@ -107,7 +109,7 @@ export class TransactionLog {
         return this.endTransaction(record)
       case XLOG_XACT_PREPARE:
         return this.prepare(record)
-      // Parents are known when the transaction ends; messages concern caches.
+      // A commit or abort lists its subtransactions, so ASSIGNMENT adds nothing. Invalidation messages concern caches of a running server.
       case XLOG_XACT_ASSIGNMENT:
       case XLOG_XACT_INVALIDATIONS:
         return
@@ -116,6 +118,7 @@ export class TransactionLog {
     }
   }
 
+  /** xact_redo_commit and xact_redo_abort (xact.c). The tree's highest xid is past nextXid if the subtransaction wrote no record of its own. */
   private endTransaction(record: WalRecord): void {
     const { end } = this
     end.decode(record, this.major)
@@ -126,7 +129,10 @@ export class TransactionLog {
     this.observer?.transactionEnded(end, this.state.nextXid, record.endLsn)
   }
 
-  /** TransactionIdCommitTree, TransactionIdAbortTree. */
+  /**
+   * TransactionIdCommitTree and TransactionIdAbortTree (transam.c). A server sets "subcommitted" first where the tree spans several pages, so that
+   * readers see it end at once; redo has no readers.
+   */
   private setTreeStatus(status: number): void {
     const { end } = this
     let current = clogPageOf(end.xid)
@@ -142,6 +148,7 @@ export class TransactionLog {
     }
   }
 
+  /** PrepareRedoAdd (twophase.c), and the file of RecreateTwoPhaseFile: the record's main data with a CRC behind it. */
   private prepare(record: WalRecord): void {
     const { xid, dbOid, subxacts } = decodePrepare(record, this.major)
     this.advancePast(xid)
@@ -155,6 +162,7 @@ export class TransactionLog {
     this.store.savePrepared(xid, file.take(), this.epochOf(xid))
   }
 
+  /** PrepareRedoRemove (twophase.c). */
   private forgetPrepared(xid: Xid): void {
     const { prepared } = this.state
     const at = prepared.findIndex((transaction) => transaction.xid === xid)
@@ -162,17 +170,20 @@ export class TransactionLog {
     this.store.removePrepared(xid, this.epochOf(xid))
   }
 
+  /** clog_redo (clog.c). */
   private applyClog(record: WalRecord): void {
     const { clog } = this.store
     if (record.op === CLOG_ZEROPAGE) return clog.zero(decodeClogZeroPage(record, this.major))
     if (record.op !== CLOG_TRUNCATE) throw unsupported(record)
     const { page, oldestXid } = decodeClogTruncate(record, this.major)
+    // The statuses of the present would be lost. No server truncates CLOG there.
     if (clogPagePrecedes(clogPageOf(this.state.nextXid.low), page)) throw corrupt(`CLOG is truncated before page ${page}, beyond the next xid`)
     if (xidPrecedes(this.state.oldestClogXid, oldestXid)) this.state.oldestClogXid = oldestXid
     truncateSegments(clog, page, clogPagePrecedes)
     this.explainMissing('clog', (missing) => clogPagePrecedes(missing, page))
   }
 
+  /** multixact_redo (multixact.c). */
   private applyMultiXact(record: WalRecord): void {
     const { multiOffsets, multiMembers } = this.store
     switch (record.op) {
@@ -196,6 +207,7 @@ export class TransactionLog {
     for (let i = 0; i < create.memberCount; i++) this.advancePast(multiXactMemberXid(record, create, i))
   }
 
+  /** The TRUNCATE_ID part of multixact_redo. The oldest multixact moves first, so that no reader asks for members that are being removed. */
   private truncateMultiXacts(record: WalRecord): void {
     const { startMember, endMember, endMulti } = decodeMultiXactTruncate(record)
     if (multiPrecedes(this.state.nextMulti, endMulti)) throw corrupt(`multixacts are truncated up to ${endMulti}, beyond the next one`)
@@ -207,6 +219,7 @@ export class TransactionLog {
     this.explainMissing('multixact offsets', (page) => multiOffsetPagePrecedes(page, multiOffsetPage(endMulti)))
   }
 
+  /** The parts of xlog_redo (xlog.c) that concern counters and timelines. */
   private applyXlog(record: WalRecord): void {
     switch (record.op) {
       case XLOG_CHECKPOINT_SHUTDOWN:
@@ -221,12 +234,15 @@ export class TransactionLog {
         this.switchTimeline(thisTimeline, prevTimeline)
         return this.serverStarted()
       }
-      // The others say nothing about transactions.
+      // The other records of RM_XLOG_ID say nothing about transactions.
       default:
     }
   }
 
-  /** The server went down here, in order or by the end of its recovery: the counters are exact. */
+  /**
+   * CHECKPOINT_SHUTDOWN: the server went down in order, or ended its recovery here. No transaction ran, so xlog_redo takes the record's counters as
+   * they are, even if its own are ahead.
+   */
   private shutdownCheckpoint(checkPoint: CheckPoint): void {
     const { state } = this
     this.switchTimeline(checkPoint.thisTimeline, checkPoint.prevTimeline)
@@ -239,7 +255,10 @@ export class TransactionLog {
     this.serverStarted()
   }
 
-  /** Its nextOid is not used: NEXTOID records are ahead of it. */
+  /**
+   * CHECKPOINT_ONLINE: transactions ran on while it was made, so the counters only move forward. Its nextOid is not used: NEXTOID records log OIDs
+   * ahead of their use (xlog_redo says the same).
+   */
   private onlineCheckpoint(checkPoint: CheckPoint): void {
     const { nextXid } = this.state
     if (checkPoint.thisTimeline !== this.state.timeline) {
@@ -261,13 +280,13 @@ export class TransactionLog {
     if (multiPrecedes(state.oldestMulti, oldestMulti)) state.oldestMulti = oldestMulti
   }
 
-  /** No transaction of before runs any more, save the prepared ones. */
+  /** A server started here: transactions that were open before are dead, except prepared ones. StartupXLOG (xlog.c) trims the SLRUs. */
   private serverStarted(): void {
     this.state.unresolvedFrom = { ...this.state.nextXid }
     this.trim()
   }
 
-  /** checkTimeLineSwitch (xlogrecovery.c). */
+  /** checkTimeLineSwitch (xlogrecovery.c): a timeline number grows, and the record names the timeline that it left. */
   private switchTimeline(to: number, from: number): void {
     const { state } = this
     if (to === state.timeline) return
@@ -275,7 +294,10 @@ export class TransactionLog {
     state.timeline = to
   }
 
-  /** Nothing older than the oldest running transaction runs: what a crash left open before the replay began is dead. */
+  /**
+   * standby_redo (standby.c), of which RUNNING_XACTS matters: no transaction older than its oldest one runs, so what an earlier crash left
+   * open is dead.
+   */
   private applyStandby(record: WalRecord): void {
     const { op } = record
     if (op === XLOG_STANDBY_LOCK || op === XLOG_INVALIDATIONS) return
@@ -288,7 +310,7 @@ export class TransactionLog {
     }
   }
 
-  /** AdvanceNextFullTransactionIdPastXid (varsup.c). */
+  /** AdvanceNextFullTransactionIdPastXid (varsup.c): no record says that an xid was assigned, except the first one that uses it. */
   private advancePast(xid: Xid): void {
     const { nextXid } = this.state
     if (xid < FIRST_NORMAL_XID || ((xid - nextXid.low) | 0) < 0) return
@@ -297,7 +319,7 @@ export class TransactionLog {
     nextXid.low = next
   }
 
-  /** MultiXactAdvanceNextMXact. */
+  /** MultiXactAdvanceNextMXact (multixact.c). */
   private advanceMulti(multi: number, memberOffset: number): void {
     const { state } = this
     if (multiPrecedes(state.nextMulti, multi)) state.nextMulti = multi
@@ -308,7 +330,10 @@ export class TransactionLog {
     return xidEpoch(xid, this.state.nextXid.low, this.state.nextXid.epoch)
   }
 
-  /** A page is never made by writing to it, but a base backup may have lost it to a truncation that replay will meet. */
+  /**
+   * A page exists before a record changes it, since ZEROPAGE creates it. A base backup may miss a page that was truncated during the backup: the WAL
+   * up to its end must then have that truncation.
+   */
   private pageToChange(store: SlruStore, n: number): Uint8Array {
     if (store.page(n) === undefined) {
       const name = `${this.nameOf(store)} ${n}`

@@ -12,7 +12,7 @@ export interface FullXid {
   epoch: number
 }
 
-/** What replay of transactions knows beside the SLRUs. Plain data: JSON and back is the same. */
+/** What replay of transactions knows beside the SLRUs: the counters of varsup.c and multixact.c, and pg_twophase. Plain data, for JSON. */
 export interface TransactionState extends OffsetsPages {
   timeline: number
   nextXid: FullXid
@@ -20,17 +20,17 @@ export interface TransactionState extends OffsetsPages {
   nextMulti: number
   nextMultiOffset: number
   oldestXid: Xid
-  /** From here on CLOG has every status; ahead of {@link oldestXid} between a truncation and the next checkpoint. */
+  /** From here on CLOG has every status. A CLOG_TRUNCATE record moves it past {@link oldestXid} until the next checkpoint. */
   oldestClogXid: Xid
   oldestMulti: number
   /**
-   * Xids before this one that CLOG leaves open, and that are not prepared, are dead: their server went down. Those from here on may
-   * still be running.
+    * A transaction before this xid that CLOG leaves open, and that is not prepared, is dead: its server went down. A transaction from here on may
+    * still be running.
    */
   unresolvedFrom: FullXid
   /** Prepared transactions, in the order of their PREPARE. */
   prepared: PreparedTransaction[]
-  /** Pages that had to be made of nothing, `clog 12`: before consistency a later truncation must explain them. */
+  /** Pages that were missing and that redo created, `clog 12`. A truncation before the point of consistency must explain each. */
   missingPages: string[]
   consistent: boolean
 }
@@ -38,7 +38,7 @@ export interface TransactionState extends OffsetsPages {
 const FULL_XID = v.strictObject({ low: unsigned32, epoch: unsigned32 })
 const OFFSETS_PAGE = integer(-1, 0xffffffff)
 
-/** What is read as a TransactionState. */
+/** The check of a TransactionState that was stored as JSON. */
 export const TRANSACTION_STATE: Schema<TransactionState> = v.strictObject({
   timeline: integer(1, 0xffffffff), nextXid: FULL_XID, nextOid: unsigned32, nextMulti: unsigned32, nextMultiOffset: unsigned32, oldestXid: unsigned32,
   oldestClogXid: unsigned32, oldestMulti: unsigned32, unresolvedFrom: FULL_XID, prepared: v.array(PREPARED_TRANSACTION),
@@ -47,8 +47,8 @@ export const TRANSACTION_STATE: Schema<TransactionState> = v.strictObject({
 })
 
 /**
- * Of a checkpoint: its record, or pg_control. For a base backup it is the record at backup_label's CHECKPOINT LOCATION: the backup's
- * pg_control may be of a later one.
+  * What a checkpoint says of transactions: from its record, or from pg_control. A base backup needs the record at backup_label's CHECKPOINT
+  * LOCATION, because its pg_control may be of a later checkpoint.
  */
 export interface StartPoint {
   timeline: number
@@ -64,7 +64,7 @@ export interface StartPoint {
 
 /**
  * The state at a checkpoint.
- * @param prepared what pg_twophase holds: a file may be stale, its transaction ended, or from the future of a base backup
+  * @param prepared the state files in pg_twophase. A file may be stale (its transaction has ended), or newer than the checkpoint in a base backup
  */
 export function startState(from: StartPoint, prepared: readonly PreparedTransaction[], clog: SlruPages): TransactionState {
   const { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid } = from
@@ -76,7 +76,7 @@ export function startState(from: StartPoint, prepared: readonly PreparedTransact
   }
 }
 
-/** As ProcessTwoPhaseBuffer (twophase.c) asks. */
+/** The test of ProcessTwoPhaseBuffer (twophase.c) for a stale state file: CLOG says that its transaction has ended. */
 function hasEnded(clog: SlruPages, xid: Xid): boolean {
   return transactionOutcome(clog, xid) !== 'open'
 }
@@ -86,7 +86,7 @@ export function preparedXidsOf({ prepared }: Pick<TransactionState, 'prepared'>)
   return new Set(prepared.flatMap(({ xid, subxacts }) => [xid, ...subxacts]))
 }
 
-/** The full xid of one that was assigned before `next`. */
+/** The full xid of an xid that was assigned before `next`, less than 2^32 xids ago. */
 export function widenXid(xid: Xid, next: FullXid): FullXid {
   return { low: xid, epoch: xid > next.low ? next.epoch - 1 : next.epoch }
 }

@@ -9,7 +9,7 @@ import type { Snapshot } from './snapshot.ts'
  */
 export type TupleState = 'live' | 'deleting' | 'inserting' | 'aborted' | 'updated' | 'moved' | 'deleted' | 'unknown'
 
-/** MovedPartitionsOffsetNumber (itemptr.h), with an invalid block. */
+/** MovedPartitionsOffsetNumber (itemptr.h): an UPDATE moved the row to another partition. */
 const MOVED_PARTITIONS_OFFSET = 0xfffd
 
 /** @throws CorruptionError xact.* */
