@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { lineOf, nodesOf, parseSource, readSources, type SourceFile } from './sources.ts'
 
 const FLOORS: Record<string, number> = {
-  common: 0, page: 1, tuple: 1, wal: 1, vector: 1, datum: 2, parquet: 2, redo: 3, xact: 3, catalog: 4, replay: 4, columnar: 5, history: 6, lake: 6,
+  common: 0, page: 1, tuple: 1, wal: 1, vector: 1, datum: 2, parquet: 2, redo: 3, xact: 3, catalog: 4, replay: 4, columnar: 5, history: 6, lake: 6, engine: 7,
   io: 8, server: 8.5, jobs: 9, cli: 10,
 }
 /** The order inside io: a folder imports itself or lower ones. */

@@ -1,0 +1,78 @@
+/** Bytes of an object: from start to before end, or so many of the last. What lies behind the end of the object is left out. */
+export type ByteRange = { readonly start: number, readonly end: number } | { readonly last: number }
+
+export interface ObjectInfo {
+  readonly key: string
+  /** Bytes of the whole object. */
+  readonly size: number
+  /** Stands for the content, in the store's own words. */
+  readonly etag: string
+  /** Milliseconds since 1970 by the store's clock: for reports. */
+  readonly modified: number
+}
+
+export interface StoredObject extends ObjectInfo {
+  /** Of the range that was asked for. */
+  readonly bytes: Uint8Array
+}
+
+/** At most one of the two. */
+export interface PutOptions {
+  /** Only where no object has the key. */
+  ifNoneMatch?: true | undefined
+  /** Only where the object of this key has this etag. */
+  ifMatch?: string | undefined
+}
+
+/**
+ * `written` is certain. `refused`: the condition did not hold, so somebody else's write is there. `unknown`: no answer, or one that does not tell: it
+ * may have been written, or be written later.
+ */
+export type PutOutcome =
+  | { readonly outcome: 'written', readonly etag: string }
+  | { readonly outcome: 'refused' }
+  | { readonly outcome: 'unknown', readonly reason: string }
+
+/** One object, piece by piece. No reader sees a part of it. */
+export interface ObjectUpload {
+  /** The bytes are taken before the promise is fulfilled: the caller may use their memory again. */
+  write(bytes: Uint8Array): Promise<void>
+  finish(): Promise<{ etag: string, size: number }>
+  /** Leaves nothing behind. After finish, or a second time, it does nothing. */
+  abort(): Promise<void>
+}
+
+export type RequestKind = 'get' | 'head' | 'put' | 'upload' | 'delete' | 'list'
+
+/** What a store was asked for since it was opened. */
+export interface StoreCounters {
+  /** Requests that were sent, those of another attempt too; of `upload` one for each part and for its begin and end. */
+  readonly requests: Readonly<Record<RequestKind, number>>
+  readonly bytesUp: number
+  readonly bytesDown: number
+  readonly retries: number
+}
+
+/**
+ * Immutable objects, and one mutable HEAD for each branch, below one prefix. {@link checkKey} says what a key is. No key is also a prefix of others: a
+ * folder cannot hold both. Every method throws EnvironmentError `store.*` when the store cannot be reached or refuses, in the end.
+ */
+export interface ObjectStore {
+  /** For people: `s3://bucket/prefix`, a path, `memory:`. */
+  readonly url: string
+  readonly counters: StoreCounters
+  /** @returns undefined where no object has the key */
+  get(key: string, range?: ByteRange): Promise<StoredObject | undefined>
+  head(key: string): Promise<ObjectInfo | undefined>
+  /**
+   * One request. An unconditional one is sent again until it succeeds; one with a condition never is.
+   * @throws UnsupportedError store.condition if the store knows no such condition
+   */
+  put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<PutOutcome>
+  /** An object of any size, without a condition. */
+  upload(key: string): ObjectUpload
+  /** A key that no object has is no error. */
+  delete(keys: readonly string[]): Promise<void>
+  /** In the order of the keys' bytes. @param prefix of the text of the keys @param after only keys behind this one */
+  list(prefix: string, after?: string): AsyncIterable<ObjectInfo>
+}
