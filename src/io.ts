@@ -5,7 +5,7 @@ export {
 export type { RelationFork } from './io/datadir/segments.ts'
 export type { Json, ReplayState, StoreIdentity } from './replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from './replay/pagestore/frame.ts'
-export type { ForkName, RelationFiles } from './io/datadir/relationfiles.ts'
+export type { ForkName, RelationFiles } from './common/relationfiles.ts'
 export type { StoredFork } from './replay/pagestore/storedfork.ts'
 export type { StoredSlru } from './replay/pagestore/storedslru.ts'
 export { type ControlItems, readControlItems } from './jobs/inspect/controltext.ts'

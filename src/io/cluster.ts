@@ -10,7 +10,7 @@ import type { Snapshot } from '../xact/snapshot.ts'
 import { openClusterFiles } from './datadir/clusterfiles.ts'
 import { listDatabaseDirectories } from './datadir/datadir.ts'
 import { DirectorySource } from './datadir/directorysource.ts'
-import type { ForkName, RelationDirectory, RelationFiles } from './datadir/relationfiles.ts'
+import type { ForkName, RelationDirectory, RelationFiles } from '../common/relationfiles.ts'
 import { RelationFork } from './datadir/segments.ts'
 
 /** Files in a database directory that belong to no relation a catalog names, or to a temporary one. */

@@ -3,7 +3,7 @@ export { DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot, typ
 export type { RelationFork } from './datadir/segments.ts'
 export type { Json, ReplayState, StoreIdentity } from '../replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from '../replay/pagestore/frame.ts'
-export type { ForkName, RelationFiles } from './datadir/relationfiles.ts'
+export type { ForkName, RelationFiles } from '../common/relationfiles.ts'
 export type { StoredFork } from '../replay/pagestore/storedfork.ts'
 export type { StoredSlru } from '../replay/pagestore/storedslru.ts'
 export { openPageStore } from './pagestore/openstore.ts'

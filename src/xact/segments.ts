@@ -8,6 +8,11 @@ export function segmentFileName(segment: number): string {
   return segment.toString(16).toUpperCase().padStart(4, '0')
 }
 
+/** Numbers of the segments in the folder of an SLRU. */
+export function segmentNumbers(names: readonly string[]): number[] {
+  return names.filter((name) => /^[0-9A-F]{4,6}$/.test(name)).map((name) => Number.parseInt(name, 16))
+}
+
 /** Where a person finds a page: `page 3 of pg_xact/0000`. */
 export function slruPageName(folder: string, n: number): string {
   return `page ${n % SLRU_PAGES_PER_SEGMENT} of ${folder}/${segmentFileName(Math.floor(n / SLRU_PAGES_PER_SEGMENT))}`

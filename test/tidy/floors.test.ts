@@ -13,7 +13,7 @@ const IO_FLOORS: Record<string, number> = { process: 0, compression: 0, disk: 1,
 /** Floors from here on may do I/O. */
 const IO_FLOOR = 8
 /** npm packages that a floor below io may import, and where. */
-const PURE_PACKAGES: Record<string, RegExp> = { 'apache-arrow': /^src\/parquet\//, 'parquet-wasm': /^src\/parquet\//, fzstd: /^src\/wal\//, valibot: /./ }
+const PURE_PACKAGES: Record<string, RegExp> = { 'apache-arrow': /^src\/parquet\//, 'parquet-wasm': /^src\/parquet\//, fzstd: /^src\/(?:wal|common\/compression)\//, valibot: /./ }
 /** What is another at another time, on another machine, or by chance. */
 const IMPURE = new Set(['process', 'Buffer', 'Date', 'performance', 'setTimeout', 'setInterval', 'setImmediate', 'Intl', 'fetch', 'crypto'])
 
@@ -67,11 +67,11 @@ describe('floors', () => {
   test('a file imports its own folder or lower floors', () => expect(files.flatMap(wrongImports)).toEqual([]))
   test('no I/O, clock, environment or chance below io', () => expect(files.filter(({ path }) => floorOf(path) < IO_FLOOR).flatMap(impurities)).toEqual([]))
   test('no circles', () => expect(circles(files)).toEqual([]))
-  test('io is under 16 % of the lines', () => {
+  test('io is under 12 % of the lines', () => {
     const lines = (list: readonly SourceFile[]): number => list.reduce((sum, { text }) => sum + text.split('\n').length, 0)
     const share = lines(files.filter(({ path }) => folderOf(path) === 'io')) / lines(files)
     console.info(`io has ${(share * 100).toFixed(1)} % of the lines`)
-    expect(share).toBeLessThan(0.16)
+    expect(share).toBeLessThan(0.12)
   })
   test('code is compiled in one place, from source text', () => {
     const compilers = /\bnew Function\b|\bFunction\(|\beval\(|\bGeneratorFunction\b|\bnode:vm\b|constructor\.constructor/

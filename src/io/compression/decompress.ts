@@ -5,8 +5,9 @@ import type { Decoder, Emit } from '../../common/compression/decoder.ts'
 import type { Compression } from '../../common/compression/format.ts'
 import { lz4FrameDecompress } from '../../common/compression/lz4frame.ts'
 import { LzmaAloneDecoder } from '../../common/compression/lzmaalone.ts'
-import { XzDecoder } from './xz.ts'
-import { ZstdDecoder } from './zstd.ts'
+import { XzDecoder } from '../../common/compression/xz.ts'
+import { ZstdDecoder } from '../../common/compression/zstd.ts'
+import { XZ_SUMS } from './xzsums.ts'
 
 /** How much of a compressed file is looked at, at first, for the beginning of its content. */
 const HEAD_PIECE = 1 << 16
@@ -81,7 +82,7 @@ function decoderOf(compression: '.zst' | '.bz2' | '.xz' | '.lzma', emit: Emit, s
   switch (compression) {
     case '.zst': return new ZstdDecoder(emit, sizeMax)
     case '.bz2': return new Bzip2Decoder(emit)
-    case '.xz': return new XzDecoder(emit, sizeMax)
+    case '.xz': return new XzDecoder(emit, XZ_SUMS, sizeMax)
     case '.lzma': return new LzmaAloneDecoder(emit, sizeMax)
   }
 }

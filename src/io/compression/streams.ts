@@ -6,8 +6,9 @@ import type { Decoder, Emit } from '../../common/compression/decoder.ts'
 import type { Compression } from '../../common/compression/format.ts'
 import { Lz4Decoder } from '../../common/compression/lz4decoder.ts'
 import { LzmaAloneDecoder } from '../../common/compression/lzmaalone.ts'
-import { XzDecoder } from './xz.ts'
-import { ZstdDecoder } from './zstd.ts'
+import { XzDecoder } from '../../common/compression/xz.ts'
+import { ZstdDecoder } from '../../common/compression/zstd.ts'
+import { XZ_SUMS } from './xzsums.ts'
 
 /** Of compressed bytes, and what may come of them at once. */
 const PIECE = 1 << 10
@@ -22,7 +23,7 @@ export function decompressors(compression: Compression, chunkSize: number): Dupl
     case '.lz4': return [decoderStream((emit) => new Lz4Decoder(emit))]
     case '.zst': return [decoderStream((emit) => new ZstdDecoder(emit))]
     case '.bz2': return [decoderStream((emit) => new Bzip2Decoder(emit))]
-    case '.xz': return [decoderStream((emit) => new XzDecoder(emit))]
+    case '.xz': return [decoderStream((emit) => new XzDecoder(emit, XZ_SUMS))]
     case '.lzma': return [decoderStream((emit) => new LzmaAloneDecoder(emit))]
   }
 }

@@ -13,7 +13,7 @@ import {
   type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
 } from './datadir.ts'
 import { readFile } from '../disk/files.ts'
-import { guessControl } from './guesscontrol.ts'
+import { guessControlFile } from './guesscontrol.ts'
 
 /** A checkpoint record of 14 to 18: header, main data header, CheckPoint. */
 const CHECKPOINT_RECORD_LENGTH = 24 + 2 + 88
@@ -67,7 +67,7 @@ function openDamaged(path: string, given: PgMajor | undefined, damage: string[])
     const isGone = error instanceof EnvironmentError && error.code === 'file.missing'
     if (!isGone && !(error instanceof CorruptionError)) throw error
     refuseUnsettled(path)
-    const { control, lsn, how } = guessControl(path, major)
+    const { control, lsn, how } = guessControlFile(path, major)
     damage.push(`${join(path, 'global/pg_control')} ${isGone ? 'is missing' : `is damaged (${error.reason})`}; what it would say is guessed: ${how}`)
     return { datadir: { path, major, control, tablespaces: listTablespaces(path) }, lsn, guessed: true }
   }

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
-import type { SlruPages } from '../../xact/slru.ts'
-import { readPart } from '../disk/files.ts'
+import type { SegmentedSlru } from '../../catalog/guesstransactions.ts'
+import { segmentFileName, segmentNumbers, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
+import { listDir, readPart } from '../disk/files.ts'
 
 /** pg_xact, pg_multixact/offsets or pg_multixact/members: files of 32 pages named by segment number in hex. Keeps no file open. */
-export class FileSlru implements SlruPages {
+export class FileSlru implements SegmentedSlru {
   private readonly dir: string
   private readonly maxPages: number
   private readonly onUnreadable: 'fail' | 'lost'
@@ -31,6 +31,10 @@ export class FileSlru implements SlruPages {
     if (this.cache.size >= this.maxPages) this.cache.delete(this.cache.keys().next().value!)
     this.cache.set(n, page)
     return page
+  }
+
+  segments(): number[] {
+    return segmentNumbers(listDir(this.dir))
   }
 
   private read(n: number): Uint8Array | undefined {

@@ -2,10 +2,11 @@ import { rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCK_SIZE, type RelFileLocator, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { type DatabaseDirectory, segmentPath } from '../../common/relpath.ts'
-import { type ForkName, listRelationFiles, type RelationFiles } from '../datadir/relationfiles.ts'
+import type { ForkName, RelationFiles } from '../../common/relationfiles.ts'
+import { listRelationFiles } from '../datadir/listrelationfiles.ts'
 import { fileError, readPart } from '../disk/files.ts'
 import { copyFile } from '../disk/create.ts'
-import { tellRelationKind } from './indexpage.ts'
+import { tellRelationKind } from '../../page/indexpage.ts'
 
 /** How far to look for a page that is not all zero, in a relation whose first ones are. */
 const LOOK_BLOCKS = 1024

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
 import { fileError } from '../disk/files.ts'
-import { parseArchiveName } from './archivename.ts'
+import { parseArchiveName } from '../../wal/archivename.ts'
 
 /** Folders of segments inside an archive: a log id of pgBackRest and Barman. */
 const LOG_FOLDER = /^[0-9A-F]{16}$/

@@ -7,7 +7,7 @@ import { COMPRESSIONS, compressionOf } from '../../common/compression/format.ts'
 import { decompressFile } from '../compression/decompress.ts'
 import { readFile, readPart } from '../disk/files.ts'
 import { archiveFiles, isFolder, whyNoWal } from './archivefolders.ts'
-import { type ArchiveHistory, type ArchiveSegment, parseArchiveName } from './archivename.ts'
+import { type ArchiveHistory, type ArchiveSegment, parseArchiveName } from '../../wal/archivename.ts'
 
 /** History files grow by a line per promotion. */
 const HISTORY_SIZE_MAX = 1 << 24

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import type { FollowedFile, KnownStatus, RemovedVersion, VersionSink } from '../../history/versionhistory.ts'
 import { readToastChunk } from '../../tuple/toastchunk.ts'
-import { NumberRows, Spill } from '../../io/disk/spill.ts'
+import { NumberRows } from '../../history/numberrows.ts'
+import { Spill } from '../../io/disk/spill.ts'
 
 /*
  * A version in the temporary file:

@@ -1,6 +1,6 @@
 import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import { segmentFileName, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
+import { segmentFileName, segmentNumbers, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruStore } from '../../xact/store.ts'
 import type { OpSink } from './ops.ts'
 import type { StoreFiles } from './storefiles.ts'
@@ -48,8 +48,7 @@ export class StoredSlru implements SlruStore {
   }
 
   segments(): Set<number> {
-    const found = new Set<number>()
-    for (const name of this.files.list(this.dir)) if (/^[0-9A-F]{4,6}$/.test(name)) found.add(Number.parseInt(name, 16))
+    const found = new Set(segmentNumbers(this.files.list(this.dir)))
     for (const segment of this.removed) found.delete(segment)
     for (const n of this.pages.keys()) found.add(segmentOf(n))
     return found

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BlockSet } from '../../../src/common/blockset.ts'
-import { listRelationFiles } from '../../../src/io/datadir/relationfiles.ts'
+import { listRelationFiles } from '../../../src/io/datadir/listrelationfiles.ts'
 import { RelationFork } from '../../../src/io/datadir/segments.ts'
 import { FileSlru } from '../../../src/io/datadir/slru.ts'
 

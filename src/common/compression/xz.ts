@@ -1,11 +1,9 @@
-import { createHash, type Hash } from 'node:crypto'
-import { crc32 } from 'node:zlib'
-import { bytesEqual, readU32 } from '../../common/bytes.ts'
-import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
-import { Crc64 } from '../../common/compression/crc64.ts'
-import { type Emit, StepDecoder } from '../../common/compression/decoder.ts'
-import { LzmaDecoder } from '../../common/compression/lzma.ts'
-import { DICTIONARY_MAX, DICTIONARY_MIN } from '../../common/compression/lzmaalone.ts'
+import { bytesEqual, readU32 } from '../bytes.ts'
+import { CorruptionError, UnsupportedError } from '../errors.ts'
+import { Crc64 } from './crc64.ts'
+import { type Emit, StepDecoder } from './decoder.ts'
+import { LzmaDecoder } from './lzma.ts'
+import { DICTIONARY_MAX, DICTIONARY_MIN } from './lzmaalone.ts'
 
 /*
  * xz (xz-file-format.txt), streams one after another:
@@ -25,6 +23,19 @@ const CHECK_SHA256 = 10
 
 type Place = 'stream' | 'block' | 'chunk' | 'check' | 'index' | 'footer'
 
+/** Sums that a platform computes faster than we would. */
+export interface XzSums {
+  /** CRC-32 as zlib's. @param before of the bytes before these */
+  crc32(bytes: Uint8Array, before?: number): number
+  /** A new SHA-256. */
+  sha256(): Sha256
+}
+
+interface Sha256 {
+  update(bytes: Uint8Array): unknown
+  digest(): Uint8Array
+}
+
 export class XzDecoder extends StepDecoder {
   private readonly emit: Emit
   private readonly contentMax: number
@@ -39,12 +50,14 @@ export class XzDecoder extends StepDecoder {
   private blocks = 0
   private crc = 0
   private crc64 = new Crc64()
-  private sha256: Hash | undefined
+  private sha256: Sha256 | undefined
+  private readonly sums: XzSums
 
   /** @param contentMax no match reaches further back than there is content */
-  constructor(emit: Emit, contentMax: number = Infinity) {
+  constructor(emit: Emit, sums: XzSums, contentMax: number = Infinity) {
     super()
     this.emit = emit
+    this.sums = sums
     this.contentMax = contentMax
   }
 
@@ -68,7 +81,7 @@ export class XzDecoder extends StepDecoder {
     if (this.streams > 0 && input.length - at >= 4 && readU32(input, at) === 0) return 4
     if (input.length - at < STREAM_HEADER) return 0
     if (!bytesEqual(input.subarray(at, at + 6), Uint8Array.from(MAGIC))) throw corrupt('no xz stream begins here')
-    if (crc32(input.subarray(at + 6, at + 8)) !== readU32(input, at + 8)) throw corrupt('wrong CRC of the stream header')
+    if (this.sums.crc32(input.subarray(at + 6, at + 8)) !== readU32(input, at + 8)) throw corrupt('wrong CRC of the stream header')
     if (input[at + 6] !== 0 || input[at + 7]! > 15) throw new UnsupportedError('compression.xz', 'xz: unknown stream flags')
     this.flags = input[at + 7]!
     this.streams++
@@ -86,7 +99,7 @@ export class XzDecoder extends StepDecoder {
     }
     const length = (input[at]! + 1) * 4
     if (input.length - at < length) return 0
-    if (crc32(input.subarray(at, at + length - 4)) !== readU32(input, at + length - 4)) throw corrupt('wrong CRC of a block header')
+    if (this.sums.crc32(input.subarray(at, at + length - 4)) !== readU32(input, at + length - 4)) throw corrupt('wrong CRC of a block header')
     const flags = input[at + 1]!
     const reader = new Varints(input, at + 2, at + length - 4)
     if (flags & 0x40) reader.next()
@@ -108,12 +121,12 @@ export class XzDecoder extends StepDecoder {
     this.blocks++
     this.crc = 0
     this.crc64 = new Crc64()
-    this.sha256 = this.flags === CHECK_SHA256 ? createHash('sha256') : undefined
+    this.sha256 = this.flags === CHECK_SHA256 ? this.sums.sha256() : undefined
     this.place = 'chunk'
   }
 
   private take(bytes: Uint8Array): void {
-    if (this.flags === CHECK_CRC32) this.crc = crc32(bytes, this.crc)
+    if (this.flags === CHECK_CRC32) this.crc = this.sums.crc32(bytes, this.crc)
     else if (this.flags === CHECK_CRC64) this.crc64.update(bytes)
     else this.sha256?.update(bytes)
     this.emit(bytes)
@@ -188,7 +201,7 @@ export class XzDecoder extends StepDecoder {
     for (let i = 0; i < records * 2; i++) if (reader.tryNext() === undefined) return 0
     const length = Math.ceil((reader.at - at) / 4) * 4
     if (input.length - at < length + 4) return 0
-    if (crc32(input.subarray(at, at + length)) !== readU32(input, at + length)) throw corrupt('wrong CRC of the index')
+    if (this.sums.crc32(input.subarray(at, at + length)) !== readU32(input, at + length)) throw corrupt('wrong CRC of the index')
     this.place = 'footer'
     return length + 4
   }
@@ -196,7 +209,7 @@ export class XzDecoder extends StepDecoder {
   private takeFooter(at: number): number {
     const { input } = this
     if (input.length - at < STREAM_HEADER) return 0
-    const sound = crc32(input.subarray(at + 4, at + 10)) === readU32(input, at)
+    const sound = this.sums.crc32(input.subarray(at + 4, at + 10)) === readU32(input, at)
       && input[at + 9] === this.flags && input[at + 10] === 0x59 && input[at + 11] === 0x5a
     if (!sound) throw corrupt('a damaged stream footer')
     this.place = 'stream'

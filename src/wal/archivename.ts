@@ -1,5 +1,5 @@
-import { parseHistoryName, parseSegmentName, type SegmentName } from '../../wal/segment.ts'
-import { type Compression, splitCompression, splitUnread } from '../../common/compression/format.ts'
+import { parseHistoryName, parseSegmentName, type SegmentName } from './segment.ts'
+import { type Compression, splitCompression, splitUnread } from '../common/compression/format.ts'
 
 /*
  * How tools name the files of an archive:

@@ -1,5 +1,3 @@
-import { listDir } from '../disk/files.ts'
-
 /*
  * File names of relations (relpath.c), relNumber decimal:
  *
@@ -28,11 +26,14 @@ export interface RelationDirectory {
 const NO_FORKS: RelationFiles['forks'] = new Map()
 const ONE_SEGMENT: RelationFiles['forks'] = new Map([['main', [0]]])
 
-/** Groups the files of one database directory by relation; PG_VERSION, pg_filenode.map, pg_internal.init and the like are no relations. */
-export function listRelationFiles(dir: string): RelationDirectory {
+/**
+ * Groups the files of one database directory by relation; PG_VERSION, pg_filenode.map, pg_internal.init and the like are no relations.
+ * @param dir the directory, for the answer @param names of its files
+ */
+export function groupRelationFiles(dir: string, names: readonly string[]): RelationDirectory {
   const relations = new Map<number, RelationFiles>()
   const temp = new Map<string, RelationFiles>()
-  for (const name of listDir(dir)) {
+  for (const name of names) {
     const match = RELATION_FILE.exec(name)
     if (match === null) continue
     const [, backend, digits, fork, segment] = match

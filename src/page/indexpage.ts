@@ -1,6 +1,6 @@
-import { dataView } from '../../common/bytes.ts'
-import { areSoundBounds, isZeroPage, PAGESIZE_VERSION, readPageHeader } from '../../page/header.ts'
-import { isIndexArea } from '../../page/specialarea.ts'
+import { dataView } from '../common/bytes.ts'
+import { areSoundBounds, isZeroPage, PAGESIZE_VERSION, readPageHeader } from './header.ts'
+import { isIndexArea } from './specialarea.ts'
 
 /** What the page of a main fork tells about its relation, by its special area. A page that is all zero or damaged tells nothing. */
 export function tellRelationKind(page: Uint8Array, block: number): 'index' | 'no index' | 'unknown' {

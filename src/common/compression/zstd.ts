@@ -1,6 +1,6 @@
 import { Decompress } from 'fzstd'
-import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
-import type { Decoder, Emit } from '../../common/compression/decoder.ts'
+import { CorruptionError, UnsupportedError } from '../errors.ts'
+import type { Decoder, Emit } from './decoder.ts'
 
 /** Largest window that `zstd` itself accepts without being asked to. */
 const ZSTD_WINDOW_MAX = 1 << 27
@@ -25,7 +25,9 @@ export class ZstdDecoder implements Decoder {
       this.decoder.push(bytes)
       return
     }
-    const head = Buffer.concat([this.head, bytes])
+    const head = new Uint8Array(this.head.length + bytes.length)
+    head.set(this.head)
+    head.set(bytes, this.head.length)
     this.head = head
     if (head.length < HEADER_MAX) return
     this.begin(head)

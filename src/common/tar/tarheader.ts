@@ -1,4 +1,4 @@
-import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
+import { CorruptionError, UnsupportedError } from '../errors.ts'
 
 /*
  * A tar header (POSIX ustar; GNU tar differs in the magic and has no prefix), one block of 512 bytes:
