@@ -4,6 +4,8 @@ export {
   type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, type FormatVersion, parseFileDescriptor, type RelationDescriptor,
 } from './filedescriptor.ts'
 export type { AllocatedField, ColumnFields } from './columnfields.ts'
+export type { ColumnBounds } from './columnbounds.ts'
+export type { FileSummary, PageStates, RowSet, TransactionStates, UnresolvedRun } from './filesummary.ts'
 export type { LaneCounts } from './lanes.ts'
 export type { LakeField } from '../parquet/lakefield.ts'
 export { type ParquetReader, readParquet } from '../parquet/parquetreader.ts'

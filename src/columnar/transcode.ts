@@ -4,6 +4,7 @@ import { MemoryPages, type PageSource, READ_BLOCKS } from '../page/pagesource.ts
 import { encodeParquet, ParquetEncoder, type RowGroupInput } from '../parquet/parquetwriter.ts'
 import { encodeHidden } from './encodehidden.ts'
 import type { ClusterDescriptor, RelationDescriptor } from './filedescriptor.ts'
+import { FileSummarizer, type FileSummary, type TransactionStates } from './filesummary.ts'
 import type { LaneCounts } from './lanes.ts'
 import { type DamagedPage, PageTranscoder, type PageTranscoderOptions } from './pagetranscoder.ts'
 import { type Compression, pageWords, planFile, planPrepared, rowGroupIsFull, worthGenerating } from './planfile.ts'
@@ -12,6 +13,8 @@ import { toastPointers } from './toastpointers.ts'
 export interface TranscodeOptions extends PageTranscoderOptions {
   cluster: ClusterDescriptor
   compression: Compression
+  /** For the summary of a file of a layer: xact's Snapshot. */
+  transactions?: TransactionStates
 }
 
 /** A file that was written. */
@@ -22,6 +25,8 @@ export interface WrittenFile {
   rows: number
   lanes: LaneCounts
   damaged: readonly DamagedPage[]
+  /** If the options name `transactions`. */
+  summary?: FileSummary
 }
 
 export interface TranscodedFile extends WrittenFile {
@@ -48,12 +53,14 @@ export async function transcodeFile(
   const plan = await planFile(options.cluster, relation, blocks, options.compression, pages)
   const transcoder = new PageTranscoder(plan.schema, { generate: worthGenerating(blocks.size), ...options })
   const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, deliver)
+  const summarizer = options.transactions && new FileSummarizer(plan.schema, options.transactions)
   let rows = 0
   try {
     for (const step of steps(pages, blocks, transcoder, options)) {
       if ('prepare' in step) await pages.prepare(step.prepare)
       else if ('toastOf' in step) await options.toast!.prepare!(toastPointers(step.toastOf, relation.desc.attributes))
       else {
+        summarizer?.add(step.columns, transcoder.hidden)
         await encoder.rowGroup(step.columns, step.rows)
         rows += step.rows
       }
@@ -64,7 +71,8 @@ export async function transcodeFile(
     await encoder.abort()
     throw error
   }
-  return resultOf(transcoder, rows, options)
+  const result = resultOf(transcoder, rows, options)
+  return summarizer && !('wanted' in result) ? { ...result, summary: summarizer.finish() } : result
 }
 
 /**

@@ -13,4 +13,5 @@ export {
   type DatabaseDirectory, databasePath, FORK_NAMES, forkFileName, FSM_FORK, INIT_FORK, MAIN_FORK, segmentPath, tablespacePath,
   type TablespaceVersion, tablespaceVersionName, VISIBILITYMAP_FORK,
 } from './relpath.ts'
+export type { Persisted } from './validate.ts'
 export { utf8Decode, utf8Encode } from './utf8.ts'

@@ -5,3 +5,7 @@ export {
 } from './manifest.ts'
 export { isUnasked, type NotRead, notReadText, type NotReadWhy } from './notread.ts'
 export type { NotShown } from './notshown.ts'
+export { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from './blockindex.ts'
+export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './changedblocks.ts'
+export { type FileVisibility, hiddenRows, type TransactionOutcome, type TransactionOutcomes } from './hiddenrows.ts'
+export { type LayerFile, layerFile, layerFileJson, type ObjectReference, parseLayerFile } from './layer.ts'

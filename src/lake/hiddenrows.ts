@@ -1,0 +1,51 @@
+import { BlockSet } from '../common/blockset.ts'
+import { UnsupportedError } from '../common/errors.ts'
+import { formatWalPosition, type WalPosition } from '../common/ids.ts'
+import type { FileSummary, RowSet, UnresolvedRun } from '../columnar/filesummary.ts'
+
+/** How a transaction ended. */
+export interface TransactionOutcome {
+  committed: boolean
+  /** End of its commit or abort record: the end belongs to L if this is at most L. */
+  endLsn: WalPosition
+  /**
+   * From a source without WAL: the record is not known, but that it lies behind this LSN and ends at `endLsn` at the latest. Absent: `endLsn` is
+   * the end of the record.
+   */
+  after?: WalPosition
+}
+
+/** Transactions by full xid, subtransactions too; one that is not found has not ended. */
+export interface TransactionOutcomes {
+  find(xid: number): TransactionOutcome | undefined
+}
+
+/** What is asked of a file: its summary, or the parts of it that a layer keeps. */
+export type FileVisibility = Pick<FileSummary, 'hidden' | 'unresolved'>
+
+/**
+ * Rows of a file that no reader may see at L, L being at or behind the LSN that the file was written at: structure rows and dead ones, for good, and of
+ * the unresolved ones those whose inserter has not committed at L, or whose deleter has. Rows of superseded blocks are not among them.
+ * Committed means: by a record that ends at or before L (HeapTupleSatisfiesMVCC with the snapshot of a standby that replayed to L).
+ * @throws UnsupportedError lake.status where L lies in a range without WAL in which one of the transactions ended
+ */
+export function hiddenRows({ hidden, unresolved }: FileVisibility, outcomes: TransactionOutcomes, lsn: WalPosition): RowSet {
+  const committed = unresolved.filter(({ xid }) => isCommitted(xid, outcomes, lsn))
+  return hidden.subtract(rowsOf(committed, 'xmin')).union(rowsOf(committed, 'xmax'))
+}
+
+function isCommitted(xid: number, outcomes: TransactionOutcomes, lsn: WalPosition): boolean {
+  const outcome = outcomes.find(xid)
+  // What has not ended and what has aborted leave a row as it was.
+  if (!outcome?.committed) return false
+  const { endLsn, after = endLsn } = outcome
+  if (after < lsn && lsn < endLsn) {
+    const range = `${formatWalPosition(after)} and ${formatWalPosition(endLsn)}`
+    throw new UnsupportedError('lake.status', `transaction ${xid} committed between ${range}, without WAL it is not known where: ask for one of these LSNs`)
+  }
+  return endLsn <= lsn
+}
+
+function rowsOf(runs: readonly UnresolvedRun[], which: UnresolvedRun['which']): RowSet {
+  return BlockSet.ofRuns(runs.filter((run) => run.which === which))
+}
