@@ -3,11 +3,14 @@ import { type BlockNumber, formatWalPosition, type Oid, type WalPosition, type X
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { INIT_FORK } from '../common/relpath.ts'
-import {
+import * as header from './recordheader.ts'
+
+// V8 folds a module's own constants into compiled code, and looks up those of other modules: records are decoded by the million.
+const {
   BLOCK_IMAGE_HOLE_OFFSET, BLOCK_IMAGE_INFO, BLOCK_IMAGE_LENGTH, BLOCK_DATA_LENGTH, BLOCK_FORK_FLAGS, LOCATOR_DB_OID, LOCATOR_REL_NUMBER, LOCATOR_SPC_OID,
   SIZE_OF_BLOCK_COMPRESS_HEADER, SIZE_OF_BLOCK_HEADER, SIZE_OF_BLOCK_IMAGE_HEADER, SIZE_OF_LOCATOR, SIZE_OF_RECORD_HEADER,
   XL_CRC, XL_INFO, XL_PREV, XL_RMID, XL_TOT_LEN, XL_XID,
-} from './recordheader.ts'
+} = header
 
 /** XLR_INFO_MASK: bits of xl_info that are not the resource manager's. */
 export const XLR_SPECIAL_REL_UPDATE = 0x01
