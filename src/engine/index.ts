@@ -7,4 +7,6 @@ export { isKey } from './objectkey.ts'
 export type {
   ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
 } from './objectstore.ts'
+export { type CasKind, openCas, probeCas } from './probecas.ts'
 export type { Random } from './random.ts'
+export { SequencedCas, type SequencedCasOptions } from './sequencedcas.ts'

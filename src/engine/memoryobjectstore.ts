@@ -1,4 +1,5 @@
 import { assert } from '../common/errors.ts'
+import { rangeWithin } from './byterange.ts'
 import type { Clock } from './clock.ts'
 import { checkKey, checkPrefix } from './objectkey.ts'
 import type { ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject } from './objectstore.ts'
@@ -110,18 +111,6 @@ export class MemoryObjectStore implements ObjectStore {
       else this.prefixes.set(parent, count)
     }
   }
-}
-
-/** The bytes of a range that an object of this size has; all of them without a range. */
-function rangeWithin(size: number, range: ByteRange | undefined): { start: number, end: number } {
-  if (range === undefined) return { start: 0, end: size }
-  if ('last' in range) {
-    assert(Number.isSafeInteger(range.last) && range.last > 0, `the last ${range.last} bytes are no range`)
-    return { start: Math.max(0, size - range.last), end: size }
-  }
-  const { start, end } = range
-  assert(Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && end > start, `${start} to ${end} is no range of bytes`)
-  return { start: Math.min(start, size), end: Math.min(end, size) }
 }
 
 function infoOf(key: string, { bytes, etag, modified }: Content): ObjectInfo {

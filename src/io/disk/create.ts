@@ -8,7 +8,7 @@ import {
   unlinkSync, writeSync,
 } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
-import { EnvironmentError } from '../../common/errors.ts'
+import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import { fileError, isMissing } from './files.ts'
 import { openRegular, statRegular } from './regularfile.ts'
 
@@ -162,6 +162,23 @@ export function createWhole(path: string, draft: string, content: string): boole
     throw error instanceof EnvironmentError ? error : fileError(error, path)
   } finally {
     guarded(draft, () => removeIfThere(draft))
+  }
+}
+
+/**
+ * Gives a whole file a second name, unless that is taken.
+ * @returns whether the name was free
+ * @throws UnsupportedError store.condition where the file system has no hard links; EnvironmentError file.*
+ */
+export function linkFile(draft: string, path: string): boolean {
+  try {
+    linkSync(draft, path)
+    return true
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false
+    if (!NO_LINKS.some((errno) => isErrno(error, errno))) throw fileError(error, path)
+    const advice = 'so it cannot create a file only if absent: name a folder on another file system'
+    throw new UnsupportedError('store.condition', `this file system has no hard links, ${advice}`, { file: path })
   }
 }
 

@@ -5,7 +5,7 @@ import type { OpSink, StoreOp } from '../../replay/pagestore/ops.ts'
 import { fileError, isMissing, readFully } from '../disk/files.ts'
 import { openRegular } from '../disk/regularfile.ts'
 import { createFile, writeFully } from '../disk/create.ts'
-import { syncDirectory } from './syncpath.ts'
+import { syncDirectory } from '../disk/syncpath.ts'
 
 /** The file gets its name only when it is complete and durable. So a file of that name that does not check is damage. */
 export const JOURNAL = 'ltap/journal'

@@ -9,7 +9,7 @@ import { fileError, isMissing, listDir, readFile, readFully } from '../disk/file
 import { copyFile, createFile, createFolder, openForWriting, refuseLinks, writeFile, writeFully } from '../disk/create.ts'
 import type { FolderLock } from '../disk/folderlock.ts'
 import { JournalWriter, readJournal, removeJournal, removeUnfinishedJournal } from './journal.ts'
-import { syncDirectory, syncPath } from './syncpath.ts'
+import { syncDirectory, syncPath } from '../disk/syncpath.ts'
 
 const SEGMENT_BYTES = SEGMENT_BLOCKS * BLOCK_SIZE
 const MAX_OPEN_FILES = 64

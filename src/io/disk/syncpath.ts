@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { fileError } from '../disk/files.ts'
+import { fileError } from './files.ts'
 
 /** Names made, changed and removed in a directory are on the disk when this returns. */
 export function syncDirectory(directory: string): void {

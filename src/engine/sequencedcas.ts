@@ -1,0 +1,143 @@
+import { CorruptionError, EnvironmentError } from '../common/errors.ts'
+import { utf8Decode, utf8Encode } from '../common/utf8.ts'
+import type { Cas, CasOutcome, CasToken, CasValue } from './cas.ts'
+import type { ObjectStore } from './objectstore.ts'
+
+/** How many old values stay, and after how many new ones old ones go. */
+const KEPT = 64
+/** After so many values the hint is replaced: a reader who begins there asks for at most so many names. */
+const HINT_EVERY = 16
+const ATTEMPTS = 100
+const NUMBER = /^\d{1,15}$/
+
+export interface SequencedCasOptions {
+  /** Values that stay besides the newest; as many new ones are written until others go. */
+  kept?: number | undefined
+}
+
+/**
+ * A value kept under names that are created only if absent: `<key>/<sequence>`, from 1 on; the highest is the value. For stores without If-Match, and
+ * folders.
+ *
+ * A writer who stalls could create a name that others created and deleted meanwhile: no condition tells it. So there is a boundary, at or above each
+ * name that was ever deleted. It is raised before names are deleted; a writer looks at it after it created a name and before it says so, a reader
+ * after it found the highest name. What was created at or below the boundary does not exist. The boundary is itself a sequence of names created if
+ * absent, `<key>/boundary/<n>`, none of which is ever deleted; the highest counts. `<key>/hint` says where to begin to ask, and is never believed.
+ * SlateDB's RFC 0026 has the hazard and the cure.
+ */
+export class SequencedCas implements Cas {
+  private readonly store: ObjectStore
+  private readonly key: string
+  private readonly kept: number
+  /** A value that was once there; the highest boundary that was seen. Both only grow. */
+  private sequence = 0
+  private boundary = { name: 0, value: 0 }
+  private hintRead = false
+
+  constructor(store: ObjectStore, key: string, { kept = KEPT }: SequencedCasOptions = {}) {
+    this.store = store
+    this.key = key
+    this.kept = kept
+  }
+
+  async read(): Promise<CasValue | undefined> {
+    if (!this.hintRead) await this.readHint()
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      await this.readBoundary()
+      const before = this.boundary.value
+      const highest = await this.highest(Math.max(this.sequence, before + 1))
+      const object = highest === undefined ? undefined : await this.store.get(this.valueKey(highest))
+      await this.readBoundary()
+      if (object !== undefined && highest !== undefined && highest > this.boundary.value) {
+        this.sequence = highest
+        return { value: object.bytes, token: String(highest) }
+      }
+      if (this.boundary.value !== before) continue
+      if (highest === undefined && this.sequence === 0 && before === 0) return undefined
+      throw new CorruptionError('store.value-lost', `${this.key} has had a value, number ${Math.max(this.sequence, before + 1)}, which nobody may delete, `
+        + 'and it is gone: put that object back, from a version or a backup of the store', { file: this.key })
+    }
+    throw new EnvironmentError('store.unavailable', `${this.key} was replaced ${ATTEMPTS} times while it was read: try again`, { file: this.key })
+  }
+
+  async write(value: Uint8Array, token: CasToken | undefined): Promise<CasOutcome> {
+    const sequence = token === undefined ? 1 : Number(token) + 1
+    const { outcome } = await this.store.put(this.valueKey(sequence), value, { ifNoneMatch: true })
+    if (outcome !== 'written') return outcome
+    try {
+      await this.readBoundary()
+    } catch (error) {
+      if (error instanceof EnvironmentError) return 'unknown'
+      throw error
+    }
+    if (this.boundary.value >= sequence) return 'refused'
+    this.sequence = Math.max(this.sequence, sequence)
+    // The value is written, whatever becomes of this.
+    await unlessInTheWay(() => this.tidy(sequence))
+    return 'written'
+  }
+
+  /** The highest name from `from` on, which is there or no name at all is. */
+  private async highest(from: number): Promise<number | undefined> {
+    let found: number | undefined
+    for (let next = from; await this.store.head(this.valueKey(next)) !== undefined; next++) found = next
+    return found
+  }
+
+  private async readBoundary(): Promise<void> {
+    for (;;) {
+      const name = this.boundary.name + 1
+      const object = await this.store.get(this.boundaryKey(name))
+      if (object === undefined) return
+      const value = utf8Decode(object.bytes)
+      if (!NUMBER.test(value)) throw new CorruptionError('store.boundary', 'a boundary of deleted names is no number', { file: this.boundaryKey(name) })
+      this.boundary = { name, value: Math.max(this.boundary.value, Number(value)) }
+    }
+  }
+
+  private async readHint(): Promise<void> {
+    const hint = await this.store.get(`${this.key}/hint`)
+    const [sequence, name] = hint === undefined ? [] : utf8Decode(hint.bytes).split(' ')
+    this.hintRead = true
+    if (!NUMBER.test(sequence ?? '') || !NUMBER.test(name ?? '')) return
+    // That boundary is read again, for its value.
+    this.boundary = { name: Math.max(0, Number(name) - 1), value: 0 }
+    this.sequence = Number(sequence)
+  }
+
+  /** Old names go, and the hint follows. */
+  private async tidy(sequence: number): Promise<void> {
+    if (sequence % this.kept === 0 && sequence > this.kept) await this.deleteUpTo(sequence - this.kept)
+    if (sequence % HINT_EVERY === 0) await this.store.put(`${this.key}/hint`, utf8Encode(`${sequence} ${this.boundary.name}`))
+  }
+
+  private async deleteUpTo(last: number): Promise<void> {
+    const { name, value } = this.boundary
+    const raised = await this.store.put(this.boundaryKey(name + 1), utf8Encode(String(Math.max(last, value))), { ifNoneMatch: true })
+    if (raised.outcome !== 'written') return
+    this.boundary = { name: name + 1, value: Math.max(last, value) }
+    // From before the last boundary on: a deletion may have failed.
+    const first = Math.max(1, value - this.kept + 1)
+    await this.store.delete(Array.from({ length: last - first + 1 }, (_, i) => this.valueKey(first + i)))
+  }
+
+  private valueKey(sequence: number): string {
+    return `${this.key}/${numbered(sequence)}`
+  }
+
+  private boundaryKey(name: number): string {
+    return `${this.key}/boundary/${numbered(name)}`
+  }
+}
+
+async function unlessInTheWay(body: () => Promise<void>): Promise<void> {
+  try {
+    await body()
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error
+  }
+}
+
+function numbered(number: number): string {
+  return String(number).padStart(20, '0')
+}
