@@ -9,3 +9,8 @@ export { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from
 export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './changedblocks.ts'
 export { type FileVisibility, hiddenRows, type TransactionOutcome, type TransactionOutcomes } from './hiddenrows.ts'
 export { type LayerFile, layerFile, layerFileJson, type ObjectReference, parseLayerFile } from './layer.ts'
+export { CurrentRelation, type CurrentFile, type Layer } from './layerorder.ts'
+export {
+  encodePack, mergePacks, type OpenPack, PACK_TAIL_LENGTH, type PackDirectory, packDirectoryRange, type PackedRelation, packKey, packRanges, type PackRelation,
+  parsePackDirectory, type RelationPages, unpackPage,
+} from './pack.ts'
