@@ -16,8 +16,8 @@ import type { FileSummary, PageStates, RowSet, UnresolvedRun } from '../columnar
  *
  * Numbers are varints, sets as in common/blocksetcodec.ts. A block takes some 9 bytes.
  */
-const MAGIC = 0x6962746c
-const VERSION = 1
+const BLOCK_INDEX_MAGIC = 0x6962746c
+const BLOCK_INDEX_VERSION = 1
 const CRC_LENGTH = 4
 /** Line pointers of a page, or the one row of a page without (MaxHeapTuplesPerPage does not bound what damage may claim). */
 const PAGE_ROWS_MAX = 2042
@@ -31,8 +31,8 @@ export interface BlockIndex extends Omit<FileSummary, 'columns'> {
 
 export function encodeBlockIndex({ blocks, pages, damaged, hidden, unresolved }: BlockIndex): Uint8Array {
   const out = new ByteWriter(64 + blocks.size * 10)
-  out.u32(MAGIC)
-  out.u8(VERSION)
+  out.u32(BLOCK_INDEX_MAGIC)
+  out.u8(BLOCK_INDEX_VERSION)
   writeBlockSet(blocks, out)
   for (const rows of pages.rows) writeVarint(rows, out)
   writeLsns(pages.lsns, out)
@@ -68,14 +68,14 @@ function writeLsns(lsns: Uint32Array, out: ByteWriter): void {
 /** @throws CorruptionError lake.block-index, UnsupportedError lake.block-index for a newer version */
 export function parseBlockIndex(bytes: Uint8Array): BlockIndex {
   const length = bytes.length - CRC_LENGTH
-  if (length < 5 || readU32(bytes, 0) !== MAGIC) throw new CorruptionError(PERSISTED.code, `${bytes.length} bytes are no block index`)
+  if (length < 5 || readU32(bytes, 0) !== BLOCK_INDEX_MAGIC) throw new CorruptionError(PERSISTED.code, `${bytes.length} bytes are no block index`)
   if (readU32(bytes, length) !== crc32c(bytes.subarray(0, length))) {
     throw new CorruptionError(PERSISTED.code, 'the block index of a layer file is not what was written')
   }
   const reader = new ByteReader(bytes.subarray(0, length), PERSISTED)
   reader.take(4)
   const version = reader.u8()
-  if (version !== VERSION) throw new UnsupportedError(PERSISTED.code, `a block index of version ${version}, this ltap reads ${VERSION}`)
+  if (version !== BLOCK_INDEX_VERSION) throw new UnsupportedError(PERSISTED.code, `a block index of version ${version}, this ltap reads ${BLOCK_INDEX_VERSION}`)
   const blocks = readBlockSet(reader)
   if (blocks.size > reader.left) throw reader.fault(`has ${blocks.size} blocks`)
   const pages = readPages(reader, blocks.size)

@@ -22,8 +22,8 @@ import type { Compressor } from '../parquet/compressor.ts'
  *
  * Pages lie in the order of the directory, without gaps. Numbers are varints, sets as in common/blocksetcodec.ts.
  */
-const MAGIC = 0x6b70746c
-const VERSION = 1
+const PACK_MAGIC = 0x6b70746c
+const PACK_VERSION = 1
 const HEAD_LENGTH = 4
 /** So many bytes at the end of a pack say where its directory is. */
 export const PACK_TAIL_LENGTH = 12
@@ -81,10 +81,10 @@ export function encodePack(relations: readonly RelationPages[], compressor: Comp
 
 function writePack(compressor: string, relations: readonly StoredRelation[]): Uint8Array {
   const out = new ByteWriter(1 << 16)
-  out.u32(MAGIC)
+  out.u32(PACK_MAGIC)
   for (const { pages } of relations) for (const { bytes } of pages) out.copy(bytes)
   const directory = new ByteWriter()
-  directory.u8(VERSION)
+  directory.u8(PACK_VERSION)
   const name = utf8Encode(compressor)
   writeVarint(name.length, directory)
   directory.copy(name)
@@ -93,7 +93,7 @@ function writePack(compressor: string, relations: readonly StoredRelation[]): Ui
   out.copy(directory.bytes, 0, directory.length)
   out.u32(directory.length)
   out.u32(crc32c(directory.bytes.subarray(0, directory.length)))
-  out.u32(MAGIC)
+  out.u32(PACK_MAGIC)
   return out.take()
 }
 
@@ -112,7 +112,7 @@ function writeRelation({ spcOid, dbOid, relNumber, created, smallest, length, bl
  * @throws CorruptionError lake.pack
  */
 export function packDirectoryRange(tail: Uint8Array, size: number): { start: number; end: number } {
-  if (tail.length !== PACK_TAIL_LENGTH || readU32(tail, 8) !== MAGIC) throw new CorruptionError(PERSISTED.code, `an object of ${size} bytes is no pack`)
+  if (tail.length !== PACK_TAIL_LENGTH || readU32(tail, 8) !== PACK_MAGIC) throw new CorruptionError(PERSISTED.code, `an object of ${size} bytes is no pack`)
   const end = size - PACK_TAIL_LENGTH
   const start = end - readU32(tail, 0)
   if (start < HEAD_LENGTH) throw new CorruptionError(PERSISTED.code, `a directory of ${readU32(tail, 0)} bytes in a pack of ${size}`)
@@ -131,7 +131,7 @@ export function parsePackDirectory(bytes: Uint8Array, start: number): PackDirect
   }
   const reader = new ByteReader(bytes.subarray(0, tail), PERSISTED)
   const version = reader.u8()
-  if (version !== VERSION) throw new UnsupportedError(PERSISTED.code, `a pack of version ${version}, this ltap reads ${VERSION}`)
+  if (version !== PACK_VERSION) throw new UnsupportedError(PERSISTED.code, `a pack of version ${version}, this ltap reads ${PACK_VERSION}`)
   const compressor = reader.text()
   const relations: PackedRelation[] = []
   const names = new Set<string>()
