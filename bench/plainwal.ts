@@ -41,7 +41,7 @@ export class PlainBlock {
   dataLength = 0
 }
 
-/** The record at hand, after {@link next}. */
+/** The record that {@link next} found. */
 export class PlainWal {
   bytes: Uint8Array
   view: DataView

@@ -8,7 +8,7 @@ import type { Side } from './measure.ts'
 /** The only major whose WAL it reads. */
 export const WALDUMP_MAJOR = 15
 
-/** Reads and counts all records of a range with `pg_waldump --stats`; undefined, and said so, if there is none. */
+/** Reads and counts all records of a range with `pg_waldump --stats`; undefined, with a line on stderr, without a pg_waldump. */
 export function waldumpSide(dir: string, from: number, to: number): Side | undefined {
   const program = join(process.env['LTAP_SYSTEM_POSTGRES'] ?? '/usr/lib/postgresql/15/bin', 'pg_waldump')
   if (!existsSync(program)) {

@@ -135,7 +135,7 @@ export interface OidName {
 
 type Reader<T> = (tuple: CatalogTuple) => T
 
-/** Names of databases are in the encoding of whoever made them, which is not recorded: UTF-8 or hex. */
+/** A database's name is in the encoding of the session that created it, which no catalog records: it is shown as UTF-8, else as hex. */
 export function pgDatabaseReader(layout: CatalogLayout): Reader<PgDatabase> {
   const at = columns(layout, 'oid', 'datname', 'encoding', 'dattablespace', 'datconnlimit', 'datallowconn', 'datistemplate')
   return (tuple) => ({

@@ -18,7 +18,7 @@ interface RangedFields {
 const TIME_MAX = 253_402_300_799
 
 /**
- * Values that no server writes. An LSN may have any value: who needs it below 2^53 says so.
+ * Values that no server writes. An LSN may have any value: a caller that needs it below 2^53 checks that.
  * @throws CorruptionError control.range with the field
  */
 export function checkControlRanges(control: RangedFields): void {

@@ -10,7 +10,7 @@ import { MAIN_FORK } from '../common/relpath.ts'
 
 /**
  * The cluster of a source whose pages have to be prepared: fetches the catalogs, about 3 MB of each small database, and keeps
- * their pages in memory as long as it. What of pg_xact and pg_multixact it asks for must be at hand.
+ * their pages in memory as long as it. What of pg_xact and pg_multixact it asks for must need no preparation.
  * @param dbOids databases to read; default: all of them. The shared relations come along; those of other databases are
  *   not there, and to ask for them is a bug.
  * @throws CorruptionError page.*, tuple.*, catalog.*, relmap; EnvironmentError file.missing; as the source does

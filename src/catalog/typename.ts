@@ -34,7 +34,7 @@ export function parseTypeName(tokens: ColumnTokens): TypeName {
   return { oid: array, typmod, layout: { len: -1, align: Math.max(type.align, 4), plain: false } }
 }
 
-/** Any number of `[]`, `[3]`, or `array`: the number of dimensions is the value's business. */
+/** Any number of `[]`, `[3]`, or `array`: as in Postgres, each value has its own number of dimensions. */
 function takesBrackets(tokens: ColumnTokens): boolean {
   let found = tokens.takeWord('array')
   while (tokens.take('[')) {

@@ -108,7 +108,7 @@ export class PageDecoder {
   }
 
   /**
-   * False if the descriptor does not describe the tuple. That is normal life where its own transaction had changed the table and did
+   * False if the descriptor does not describe the tuple. That is normal where its own transaction had changed the table and did
    * not commit: nobody sees such a tuple, and its bytes mean what no catalog says any more; its TOAST relation, too, may be one that no
    * catalog names.
    */

@@ -351,7 +351,7 @@ export class TupleDecoder {
     throw new CorruptionError('toast.value', `${what} of value ${valueId} in TOAST relation ${toastRelId}; ${CARRY}`)
   }
 
-  /** The column is NULL, the text lane shows bytes in hex: a payload, or a datum whose payload is not to be had. */
+  /** The column is NULL, the text lane shows bytes in hex: a payload, or a datum whose payload cannot be read. */
   private hexOnly(
     { attribute }: AttributePlan, column: ColumnPlan, bytes: Uint8Array, start: number, end: number, row: number, live: number,
   ): void {

@@ -137,7 +137,7 @@ function checksumOf(text: string): string {
 }
 
 /**
- * The descriptor, each member checked: whoever writes a file also writes its checksum.
+ * The descriptor, each member checked: a stranger who writes a file also writes its checksum.
  * @throws CorruptionError lake.footer with the member, UnsupportedError lake.format
  */
 export function parseFileDescriptor(entry: string | undefined): FileDescriptor {

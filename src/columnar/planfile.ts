@@ -9,7 +9,7 @@ import type { PageTranscoder } from './pagetranscoder.ts'
 import { sampleBlocks, samplePages } from './sample.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 
-/** A row group is full at this many rows or bytes of values, at the next page border. Whoever reads one holds it several times over. */
+/** A row group is full at this many rows or bytes of values, at the next page border. A reader holds a row group several times over in memory. */
 const ROW_GROUP_ROWS = 131_072
 const ROW_GROUP_BYTES = 24 << 20
 /** Or elements of lists: nulls, booleans and empty strings have no bytes, but the encoder holds levels of each. */
@@ -57,7 +57,7 @@ export async function planFile(
   return planPrepared(cluster, relation, blocks, compression, pages)
 }
 
-/** {@link planFile} of pages that are at hand. */
+/** {@link planFile} of pages that need no preparation. */
 export function planPrepared(
   cluster: ClusterDescriptor, relation: RelationDescriptor, blocks: BlockSet, compression: Compression, pages: PageSource,
 ): TranscodePlan {

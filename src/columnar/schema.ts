@@ -28,7 +28,8 @@ export interface SchemaContext {
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
   pageFlags: number
   /**
-   * Codecs from outside, see CodecContext. They are not pinned in a footer: who reads vectors or files that were made with them must give the same ones.
+    * Codecs from outside, see CodecContext. They are not pinned in a footer: a reader of vectors or files that were made with them must give the
+    * same ones.
    */
   extensions?: CodecContext['extensions']
 }

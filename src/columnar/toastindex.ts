@@ -31,7 +31,7 @@ export interface ToastIndex {
 const PART_RUNS = 1 << 20
 
 /**
- * Indexes the live and dead chunks of a TOAST relation whose inserter did not abort. Damaged pages are passed over: whoever transcodes the TOAST
+ * Indexes the live and dead chunks of a TOAST relation whose inserter did not abort. Damaged pages are passed over: transcoding the TOAST
  * relation itself reports them, and a value that misses their chunks is found missing.
  * @param pages its main fork, which is read from end to end, 1 MiB at a time
  * @returns of a value's chunks 28 bytes for each run of them
@@ -45,7 +45,7 @@ export async function indexToast(pages: PageSource, snapshot: Snapshot): Promise
   return { parts: runs.finish() }
 }
 
-/** {@link indexToast} of pages that are at hand. */
+/** {@link indexToast} of pages that need no preparation. */
 export function buildToastIndex(pages: PageSource, snapshot: Snapshot): ToastIndex {
   const runs = new RunCollector()
   for (let block = 0; block < pages.blocks; block++) indexPage(pages.read(block), block, snapshot, runs)

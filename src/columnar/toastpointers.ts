@@ -10,7 +10,7 @@ import { isExternal } from '../tuple/varlena.ts'
 
 /**
  * The TOAST pointers in the tuples of a page, dead ones too: what to prepare before the page is decoded. Damaged pages and tuples have
- * none: who decodes them finds the damage.
+ * none here: decoding them reports the damage.
  */
 export function toastPointers(page: Uint8Array, attributes: readonly AttributeLayout[]): ToastPointer[] {
   const found: ToastPointer[] = []

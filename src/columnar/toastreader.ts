@@ -132,7 +132,7 @@ export class ToastReader implements ToastSource {
   }
 }
 
-/** Of a TOAST relation whose pages have to be fetched: whoever is about to decode tuples gives the pointers in them to {@link prepare}. */
+/** Reads a TOAST relation whose pages have to be fetched. Before tuples are decoded, the pointers in them must be given to {@link prepare}. */
 export class PreparedToastReader extends ToastReader {
   async prepare(pointers: readonly ToastPointer[]): Promise<void> {
     await this.pages.prepare(this.blocksOf(pointers))

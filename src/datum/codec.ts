@@ -11,7 +11,7 @@ import type { Vector } from '../vector/vector.ts'
  *
  * Laws, tested for every codec over arbitrary payloads:
  *  1. decode returns true  → encode(column value) either is the payload, or the file carries the payload in the raw lane
- *     (whoever calls compares; a codec need not promise canonical input).
+ *     (the caller compares; a codec need not promise canonical input).
  *  2. decode returns false → the column cannot hold the value exactly; it appended null (or, for numerics of undeclared scale, the
  *     rounded value). The caller stores text(payload) in `_overflow`; parse(text) gives the payload or the raw lane carries it.
  *  3. Nothing is ever invented: a payload that is no value of the type throws CorruptionError from decode and text.

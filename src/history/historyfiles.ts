@@ -25,7 +25,7 @@ interface ClassHistory {
 
 const KINDS = 'rtm'
 
-/** Of the copy or backup that replay began with. */
+/** The error for a damaged page of the copy or backup that replay began with. */
 export function damagedPage(): CorruptionError {
   return new CorruptionError('history.page', 'a damaged page is about to be replaced: row versions on it are lost')
 }
@@ -39,7 +39,7 @@ export class FileHistory implements RedoObserver {
   private readonly classes = new Map<string, ClassHistory>()
   private readonly tuple: CatalogTuple
   private readonly columns: { oid: number; relfilenode: number; tablespace: number; toast: number; kind: number; persistence: number }
-  /** What is wrong with a page is a matter of the copy that it is from, until then. */
+  /** Until the pages are consistent, a damaged page may be one that was copied while it was written, and is no error. */
   private consistent = false
 
   constructor(major: PgMajor) {
@@ -75,7 +75,7 @@ export class FileHistory implements RedoObserver {
 
   /**
    * A page of a database's pg_class.
-   * @param mayBeTorn damage is passed over
+   * @param mayBeTorn the page may have been copied while it was written: its damage is no error
    * @throws CorruptionError page.*, tuple.*, catalog.*
    */
   addPage(dbOid: Oid, page: Uint8Array, mayBeTorn = false): void {

@@ -70,7 +70,7 @@ export interface VersionHistoryOptions {
   files: readonly FollowedFile[]
   sink: VersionSink
   store: TransactionStore
-  /** As of the record at hand. */
+  /** The state of transactions after the record that is being applied. */
   state: () => Readonly<TransactionState>
   ends: TransactionEnds
   checksums: boolean

@@ -152,7 +152,7 @@ class WorkerThreads implements Threads {
     await (await this.piscina)?.destroy()
   }
 
-  /** Loads piscina: who imports the library and starts no thread needs none of it. */
+  /** Loads piscina when the first thread starts: a program that imports the library and starts no thread does not load it. */
   private started(): Promise<Piscina> {
     assert(!this.closed, 'a task for threads that were ended')
     return this.piscina ??= import('piscina').then((piscina) => new piscina.Piscina(this.options))

@@ -17,7 +17,7 @@ export interface NotRead {
   reason: string
 }
 
-/** Whoever asked for the lake did not ask for this to be left out. */
+/** The user's options did not ask for this relation to be left out. */
 export function isUnasked({ why }: NotRead): boolean {
   return why !== 'excluded' && why !== 'secrets'
 }

@@ -6,7 +6,7 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 /**
  * The pages of one fork of a relation, to be read: a port, since they come from segment files, from a page store, from memory or from
  * elsewhere. Getting pages may take time, so it is asynchronous and in batches; reading what is there is not. A source never creates
- * anything: who has none for a fork says so before.
+ * anything: a function that opens a source reports a missing fork before there is a source.
  */
 export interface PageSource {
   /** Length of the fork (RelationGetNumberOfBlocks). */
@@ -14,8 +14,8 @@ export interface PageSource {
   /** Where the pages are, for error messages: the path of segment 0, the name of an object. */
   readonly file?: string
   /**
-   * Makes the pages of these blocks ready for {@link read}. It ends what an earlier call prepared: who reads at random prepares all it needs
-   * in one call.
+    * Makes the pages of these blocks ready for {@link read}. It ends what an earlier call prepared: a caller that reads at random prepares all it
+    * needs in one call.
    * @throws CorruptionError relation.* where pages that must be there are not, EnvironmentError
    */
   prepare(set: BlockSet): Promise<void>

@@ -87,7 +87,7 @@ export interface ChunkSource {
   read(start: number, end: number): Uint8Array
 }
 
-/** A chunk of pages as {@link plainChunk} writes them, whoever wrote it. */
+/** A column chunk whose pages have the form that {@link plainChunk} writes; another writer may have made it. */
 export interface PlainPages {
   source: ChunkSource
   rows: number

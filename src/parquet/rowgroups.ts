@@ -82,7 +82,7 @@ function groupWith(fields: readonly Field[], columns: readonly ColumnChunk[]): F
   return withField(group, GROUP_FILE_OFFSET, integerField(GROUP_FILE_OFFSET, I64, Math.min(...columns.map(({ start }) => start))))
 }
 
-/** The chunk in another place. Its indexes and filters are not: whoever moves chunks leaves them behind. */
+/** The metadata of the chunk at another place in a file. It names no indexes and filters, since only the chunk's own bytes are moved. */
 export function movedChunk({ fields, meta, start, end }: ColumnChunk, to: number): ColumnChunk {
   const move = (moved: Field[], id: number): Field[] => {
     const offset = integerOf(fieldOf(moved, id))

@@ -123,7 +123,7 @@ export class Replay {
     return this.lsn
   }
 
-  /** As of the record at hand; changes with each. */
+  /** The state of transactions after the last record. The object changes with each record. */
   get transactionState(): Readonly<TransactionState> {
     return this.transactions.state
   }

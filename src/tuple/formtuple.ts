@@ -5,8 +5,8 @@ import { HEAP_HASEXTERNAL, HEAP_HASNULL, HEAP_HASVARWIDTH, HEAP_NATTS_MASK } fro
 import { isExternal } from './varlena.ts'
 
 /*
- * heap_form_tuple and heap_fill_tuple (heaptuple.c): attributes → bytes, the inverse of deform.ts. Piece by piece for who has columns:
- * beginTuple, appendDatum for every attribute that is not NULL, in order, writeTupleHeader. All at once for who has datums: formTuple.
+  * heap_form_tuple and heap_fill_tuple (heaptuple.c): attributes → bytes, the inverse of deform.ts. A caller that has columns works piece by piece:
+  * beginTuple, appendDatum for every attribute that is not NULL, in order, writeTupleHeader. A caller that has datums calls formTuple.
  */
 
 /** Header fields that heap_form_tuple does not make itself. */

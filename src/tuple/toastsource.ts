@@ -4,9 +4,9 @@ import type { ToastPointer } from './toast.ts'
 export interface ToastSource {
   /**
    * The stored bytes of the value, all chunks joined, `pointer.extSize` bytes; undefined if chunks are missing or inconsistent,
-   * which is normal life for a dead tuple and corruption for a live one.
+   * which is normal for a dead tuple and corruption for a live one.
    */
   fetch(pointer: ToastPointer): Uint8Array | undefined
-  /** Gets ready what {@link fetch} needs for these. A source whose chunks are at hand has no such method. It ends what an earlier call got ready. */
+  /** Makes the chunks of these values ready for {@link fetch}, and forgets those of an earlier call. A source in memory has no such method. */
   prepare?(pointers: readonly ToastPointer[]): Promise<void>
 }

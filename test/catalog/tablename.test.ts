@@ -34,7 +34,7 @@ describe('names', () => {
     ['A.C', ['a|c']],
     ['"Sales"."order ""x"""', ['Sales|order "x"']],
     ['public.GRÖßE', []],
-    // These are none.
+    // These are no patterns.
     ['public.items', []],
     ['"public.orders"', []],
     ['orders', []],

@@ -63,7 +63,7 @@ test.skipIf(!canMount)('a full disk leaves no lake, and later a way on', async (
     expectRefusal(ran, /file.full: no space left on the disk; make room or name a folder on another one \(file .*disk\/lake\//)
     expect(ran.stdout).toBe('')
   }
-  // What a transcode leaves that failed in the middle is begun anew.
+  // After a transcode that failed in the middle the next one begins from the start.
   const lake = join(folder, 'again')
   mkdirSync(join(lake, 'data/old'), { recursive: true })
   execFileSync('touch', [join(lake, '.unfinished')])

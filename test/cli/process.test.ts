@@ -125,7 +125,7 @@ describe('a signal removes what is unfinished, and says so in one line', () => {
 })
 
 describe('kill -9 leaves what the next start finds', () => {
-  test('an unfinished lake is begun anew, and that is said', async () => {
+  test('an unfinished lake is written from the beginning, and that is said', async () => {
     const place = newPlace()
     const args = ltap('transcode', data, '--lake', join(place.work, 'lake'), '--table', 'public.t')
     const killed = start(place, args)

@@ -247,7 +247,7 @@ describe.each(fewerMajors('majors of the verb replay'))('Postgres %i', (major) =
     const past = new RegExp(`^ltap: replay.past: the pages are those of [0-9A-F/]+ and some moment in the second that begins at ${second}Z; ${second}.500Z is before that; `)
     await fails(past, clean, '--wal', wal, '--to', `${second}.5Z`)
     await fails(/^ltap: replay.inconsistent: .*as new as/, crashed, '--to', points[2]!.lsn)
-    // Without its own pg_wal nobody knows.
+    // Without the backup's own pg_wal the position is not known.
     const bare = fresh()
     cpSync(crashed, bare, { recursive: true, filter: (name) => !name.endsWith('pg_wal') })
     await fails(/^ltap: replay.wal: the server crashed/, bare, '--wal', wal)

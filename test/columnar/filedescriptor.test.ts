@@ -23,7 +23,7 @@ describe('file descriptor', () => {
     expect(JSON.parse(text)).toMatchObject({ ...rest, firstBlock: 0, blockCount: blocks.size })
   })
 
-  test('a set of blocks is written as one run, and refused if it is none', () => {
+  test('a set of blocks is written as one run, and refused if it has a gap', () => {
     for (const blocks of [BlockSet.EMPTY, BlockSet.range(3, 1), BlockSet.of([7, 5, 6])]) {
       const text = encodeFileDescriptor({ ...descriptor, blocks })
       expect(parseFileDescriptor(text).blocks).toEqual(blocks)

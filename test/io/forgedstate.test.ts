@@ -108,7 +108,7 @@ describe('the journal', () => {
     }
   })
 
-  test('pages that are none, or beyond a segment', () => {
+  test('bytes that are no pages, and pages beyond a segment', () => {
     for (const [first, length] of [[0, 100], [131071, 16384]] as const) {
       mkdirSync(join(root, 'ltap'), { recursive: true })
       const writer = new JournalWriter(root)

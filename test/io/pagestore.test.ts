@@ -137,7 +137,7 @@ describe('opening', () => {
     expect(() => openPageStore(path(''))).toThrow(/pagestore\.indexes/)
   })
 
-  test('a folder that is none, and one that another process has', () => {
+  test('a folder that is no page store, and one that another process has', () => {
     expect(() => openPageStore(root)).toThrow(/pagestore\.missing/)
     const store = openPageStore(path(''))
     expect(() => openPageStore(path(''))).toThrow(/folder\.locked: this process works on the folder/)

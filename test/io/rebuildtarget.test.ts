@@ -125,7 +125,7 @@ describe('a lake that is not as it was written', () => {
     changed()
     const error: Error = await rebuild(copy, other).then(() => new Error('no error'), (thrown: Error) => thrown)
     expect(error.message).toMatch(message)
-    // A manifest that is none is refused before anything begins.
+    // A file that is no manifest is refused before anything begins.
     if (!error.message.startsWith('lake.manifest')) expect(error.message).toContain('; nothing was overwritten')
     expect(changed()).toEqual([])
   })

@@ -162,7 +162,7 @@ describe.each([
     })
   })
 
-  test('of a dead row is normal life', async () => {
+  test('of a dead row is normal', async () => {
     await damage(DEAD, async () => {
       const { lake, big } = await transcodeBig()
       expect(big.files[0]!.damaged).toEqual([])

@@ -94,7 +94,7 @@ describe('a limit of time', () => {
       .rejects.toMatchObject({ code: 'query.timeout', message: expect.stringMatching(/was ended after 0.3 s: give it more with --timeout/) as string })
   })
 
-  it('counts the time of who reads the rows', async () => {
+  it('counts the time that the reader of the rows takes', async () => {
     const slow = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60))
     await expect(queryLake({ lake, sql: 'SELECT id FROM many', format: 'csv', timeoutSeconds: 0.2 }, slow)).rejects.toMatchObject({ code: 'query.timeout' })
   })
@@ -171,7 +171,7 @@ describe('refusals, one line each', () => {
     expect(failure).toMatchObject({ name: 'EnvironmentError', message: expect.stringMatching(message) })
   })
 
-  it('a lake that is none, a database that is not there, a choice to make', async () => {
+  it('a folder that is no lake, a database that is not there, a choice to make', async () => {
     await expect(query('SELECT 1', 'csv', { lake: directory })).rejects.toThrow(/the folder is not a lake: it has no ltap.json/)
     await expect(query('SELECT 1', 'csv', { database: 'x' })).rejects.toThrow(/no database 'x', it has: template1, shop, postgres/)
     const two = join(directory, 'two')

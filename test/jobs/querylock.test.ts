@@ -60,7 +60,7 @@ async function query(sql: string): Promise<string> {
   return text
 }
 
-/** Paths that a text may name: `$data` a file of the lake, `$out` a new file, `$secret` a file that is none of the lake's. */
+/** Paths that a text may name: `$data` a file of the lake, `$out` a new file, `$secret` a file outside of the lake. */
 function filled(sql: string): string {
   return sql.replaceAll('$data', data).replaceAll('$pattern', data.replace(/[[*?]/g, '[$&]')).replaceAll('$out', join(places.outside, 'out'))
     .replaceAll('$secret', secret).replaceAll('$outside', places.outside).replaceAll('$lake', lake).replaceAll('$tmp', places.tmp)
@@ -231,7 +231,7 @@ async function open(files: readonly string[] | undefined): Promise<{ connection:
 }
 
 describe('with a layer less, something gets through: this test can fail', () => {
-  it('without the lock, a file that is none of the lake is read', async () => {
+  it('without the lock, a file outside of the lake is read', async () => {
     const { connection, close } = await open(undefined)
     const statements = await extractReading(duck, connection, filled("SELECT * FROM '$secret'"))
     expect(await (await (await statements.prepare(0)).run()).getRows()).toEqual([['secret']])

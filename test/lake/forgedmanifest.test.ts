@@ -38,7 +38,7 @@ describe('a forged manifest', () => {
       try {
         const found = parseManifest(mutant.json)
         const wanted = { ...JSON.parse(mutant.json) as Manifest }
-        // An optional member may be missing; members that nobody knows are left out.
+        // An optional member may be missing; unknown members are left out.
         if (mutant.canary !== 'missing') expect(wanted).toMatchObject(found)
       } catch (error) {
         const problem = refusalProblem(error, mutant)

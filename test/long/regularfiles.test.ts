@@ -12,7 +12,7 @@ import { closeSessions, majors, withCluster } from '../support/oracle.ts'
 import { ltap } from '../cli/streams.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../dist/cli/main.js')
-/** Far more than any of these commands takes: whoever waits longer waits for ever. */
+/** Far more than any of these commands takes: a command that runs longer waits for ever. */
 const WATCHDOG_MS = 60_000
 
 let root: string

@@ -178,7 +178,7 @@ async function insertLargest(sql: Session): Promise<number> {
   }
 }
 
-/** Byte for byte: the server wrote each page anew and pruned none, so that canonical(page) leaves nothing out. */
+/** Byte for byte: the server filled each page once and pruned no page, so canonical(page) leaves nothing out. */
 function expectSameHeap(file: string, rebuilt: string): void {
   expect({ file, status: spawnSync('cmp', [file, rebuilt], { encoding: 'utf8' }).stdout }).toEqual({ file, status: '' })
 }

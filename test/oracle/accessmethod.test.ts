@@ -45,7 +45,7 @@ const OTHERS = `
 const NO_CATALOGS = ['--exclude', 'pg_catalog.*', '--exclude', 'information_schema.*', '--workers', '1']
 
 describe.each(fewerMajors('majors of access methods'))('access methods, Postgres %i', (major) => {
-  test('the handler decides what is a heap; what is none costs nothing but itself', async () => {
+  test('the handler decides what is a heap; another table costs nothing but itself', async () => {
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
       await sql.script(HEAPS)
       const expected = [await sql.value('select sum(a) + sum(length(b)) from second'), await sql.value('select sum(a) + sum(length(b)) from third')]

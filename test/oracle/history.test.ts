@@ -227,7 +227,7 @@ async function withAuditedBackup(
   }
 }
 
-/** All of what lived when the pages became those of one moment, or later; of what was gone by then, some, and nothing that never was. */
+/** The history has every version that lived when the pages became consistent, or later; some of those that were gone by then; and no other. */
 async function checkBackup(audit: Audit, { base, wal }: Place, { start, consistentAt }: { start: number; consistentAt: number }): Promise<void> {
   const history = await openHistory({ source: base, wal, table: 'audit.rows', database: 'postgres' })
   const rows = [...history.rows()].filter(({ problem }) => problem === undefined)
@@ -334,7 +334,7 @@ function compareVersions(rows: readonly HistoryRow[], versions: readonly Version
   for (const state of ['live', 'updated', 'deleted', 'aborted', 'removed', 'inserting', 'deleting']) expect(states, state).toContain(state)
 }
 
-/** Transactions that begin and end the validity of a version; undefined if there is none. */
+/** Transactions that begin and end the validity of a version; undefined without one. */
 function endsOf({ inserter, deleters, removedBy, since }: Version): { from: Tx | 'before' | undefined; to: Tx | undefined } {
   if (inserter !== undefined && inserter.fate !== 'committed') return { from: undefined, to: undefined }
   if (since !== undefined && since.fate !== 'committed') return { from: undefined, to: undefined }

@@ -1,5 +1,5 @@
 /**
- * The public face changes on purpose only: face.txt has what each entry exports, as the compiler declares it. To write it anew:
+ * The public face changes on purpose only: face.txt has what each entry exports, as the compiler declares it. To rewrite it:
  * `npx vitest run test/package/face.test.ts -u`, and add the change to CHANGELOG.md.
  */
 import { join } from 'node:path'

@@ -161,7 +161,7 @@ describe('items', () => {
     expect(() => placeItem(full, 292, 8)).toThrow(/page.item/)
   })
 
-  test('are refused as tuples if they are none', () => {
+  test('are refused as tuples if they do not point to one', () => {
     const page = new MemoryPage()
     initPage(page)
     placeItem(page, 1, 24)

@@ -261,7 +261,7 @@ describe('what is kept', () => {
     expect(store.fork(RELATION.spcOid, RELATION.dbOid, RELATION.relNumber, MAIN) !== undefined).toBe(kept)
   })
 
-  test('records of index access methods disown, again after the number was used anew', () => {
+  test('records of index access methods disown, again after the number was reused', () => {
     const { store, apply } = setup()
     emptyPage(store, 0)
     apply({ rmgr: RM_BTREE, info: 0, blocks: [{}] })
@@ -332,7 +332,7 @@ describe('refused', () => {
   }
   const crc = crc32c(relationMap, 0, 520)
 
-  test('a relation map that is none', () => {
+  test('bytes that are no relation map', () => {
     const { store, apply } = setup()
     expect(() => apply({ rmgr: RM_RELMAP, info: 0, main: map(crc + 1) })).toThrow(/redo.relmap: .*wrong CRC/)
     expect(() => apply({ rmgr: RM_RELMAP, info: 0, main: map(crc, '00000000') })).toThrow(/for database 0 in tablespace 1663/)
@@ -374,7 +374,7 @@ describe('refused', () => {
     ['a prune list cut short', { rmgr: RM_HEAP2, info: 0x10, blocks: [{ data: '0200 0100' }], main: '00 44' }],
     ['a prune list too long', { rmgr: RM_HEAP2, info: 0x10, blocks: [{ data: '0100 0100 0100' }], main: '00 44' }],
     ['a multi-insert cut short', { rmgr: RM_HEAP2, info: 0x50, blocks: [{ data: '0900 0100 0008 18 00' }], main: '00 00 0100 0200' }],
-    ['a full-page image that is none', { rmgr: RM_XLOG, info: 0xb0, blocks: [{}] }],
+    ['an FPI record without a full-page image', { rmgr: RM_XLOG, info: 0xb0, blocks: [{}] }],
     ['in-place bytes of another length', { rmgr: RM_HEAP, info: 0x70, blocks: [{ data: '00' }], main: '0100' }],
   ])('%s', (_, parts) => {
     const { store, apply } = setup()

@@ -1,4 +1,4 @@
-/** WAL of another timeline is refused before its first record: by its history, and by the links between records where nobody knows the history. */
+/** WAL of another timeline is refused before its first record: by its history, and by the links between records where the history is not known. */
 import { createHash } from 'node:crypto'
 import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

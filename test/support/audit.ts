@@ -252,7 +252,7 @@ export async function runAudit(audit: Audit, actor: Actor, seed: number, rounds:
 
 /**
  * A base backup that is copied while `busy` goes on: most pages are ahead of where its WAL begins.
- * @returns where the WAL begins, and where the pages become those of one moment
+ * @returns where the WAL begins, and where the pages become consistent
  */
 export async function backUp(cluster: PostgresCluster, to: string, busy: () => Promise<void>): Promise<{ start: WalPosition; consistentAt: WalPosition }> {
   const sql = await connect(cluster)

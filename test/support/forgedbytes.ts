@@ -45,7 +45,7 @@ export interface TupleChange {
   words?: Uint8Array
 }
 
-/** Changes a tuple of a heap page, its header now and then. @returns undefined if there is none */
+/** Changes a tuple of a heap page, its header now and then. @returns undefined for a page without a tuple */
 export function changeTuple(page: Uint8Array, block: number, dice: Random, { offset = 0, reach = BLOCK_SIZE, words }: TupleChange = {}): ChangedTuple | undefined {
   const count = linePointerCount(page)
   if (count === 0 || count > 2000) return undefined

@@ -145,7 +145,7 @@ export class ForgedWal {
       const current = record
       visit(current, () => applyWatched(current, this.major, store, () => replay.apply(current)))
     }
-    // The rest is lost with a record that is none: whoever knows that the WAL goes on says so.
+    // Bytes that are no record end the WAL: only a caller that knows that the WAL goes on can call that damage.
     if (reader.end !== undefined && reader.end.lsn < end) throw new CorruptionError(reader.end.code, reader.end.reason)
     return replay.progress
   }

@@ -32,7 +32,7 @@ export interface RecoveryOptions extends ServerVariant {
   binDir?: string
   /** Ends at this share of the WAL instead, between any two records. */
   share?: number
-  /** False: nothing is recovered, for who needs the WAL only. */
+  /** False: no server recovers a copy, for tests that need the WAL only. */
   recover?: boolean
 }
 
@@ -46,7 +46,7 @@ export interface RecoveryCase {
   /** Where redo begins, and the position that ends it: records that end there or before belong to it. After a crash: infinity, the end of the WAL. */
   start: WalPosition
   end: WalPosition
-  /** From where on the base's pages are those of one LSN: `start` of a clean copy. */
+  /** The position from which on the base's pages are consistent: `start` for a clean copy. */
   consistentAt: WalPosition
   /** After a crash: where the last record begins, as the server says. */
   last?: WalPosition

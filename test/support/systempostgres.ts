@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 /**
  * The bin folder of an installed Postgres 15, LTAP_SYSTEM_POSTGRES: the npm binaries have no pg_waldump, no pg_basebackup and no lz4. Undefined if
- * there is none; what then goes untested is said on stderr.
+ * no server is installed; a line on stderr says what is not tested then.
  */
 export function systemPostgres(): string | undefined {
   const dir = process.env['LTAP_SYSTEM_POSTGRES']

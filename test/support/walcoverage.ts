@@ -112,7 +112,7 @@ export function coverageTable(byMajor: ReadonlyMap<number, Coverage>): string {
 /** Records that no workload here can make, and why. */
 const IMPOSSIBLE: Readonly<Record<string, string>> = {
   'XLOG NOOP': 'no server writes it',
-  'Heap HOT_UPDATE+INIT': 'the page of a HOT update holds the old version: it is never made anew',
+  'Heap HOT_UPDATE+INIT': 'the page of a HOT update holds the old version: it is never initialised',
 }
 /** Records that take too long for the quick suite. */
 const SLOW: Readonly<Record<string, string>> = {

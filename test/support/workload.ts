@@ -40,7 +40,7 @@ const LOCKED = [
 export async function startWaiting(cluster: PostgresCluster, session: Session, statement: string): Promise<{ done: Promise<void> }> {
   const pid = await session.value('SELECT pg_backend_pid()')
   const done = session.exec(statement)
-  // Failing while we look at the other session must not end the process; whoever awaits `done` sees it.
+  // Failing while we look at the other session must not end the process; the test that awaits `done` sees it.
   done.catch(() => {})
   const watcher = await connect(cluster)
   for (let tries = 0; ; tries++) {

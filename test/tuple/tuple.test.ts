@@ -110,7 +110,7 @@ describe('varlena', () => {
   })
 
   const IN_MEMORY = ['0101', '0102', '0103'].map((tag) => tag + '00'.repeat(16))
-  test.each([...IN_MEMORY, '00000000', '0c000000', '0e000000', 'fcffffff', '1000'])('%s is none', (text) => {
+  test.each([...IN_MEMORY, '00000000', '0c000000', '0e000000', 'fcffffff', '1000'])('%s is no varlena', (text) => {
     const bytes = hex(text)
     expect(codeOf(() => varlenaLength(bytes, 0, bytes.length))).toBe('tuple.varlena')
   })

@@ -139,7 +139,7 @@ describe('multixacts', () => {
     expect(log.state).toMatchObject({ nextMulti: 2049, nextMultiOffset: 5006 })
   })
 
-  test('a page of offsets that was zeroed once is zeroed again when its record comes again', () => {
+  test('a page of offsets that was zeroed once is zeroed again by a second record for it', () => {
     store.multiOffsets.change(1)[0] = 9
     log.apply(zeroOffsets(1))
     expect(offset(2048)).toBe(0)

@@ -19,7 +19,7 @@ export class Lz4Decoder extends StepDecoder {
   private blockMax = 0
   private inFrame = false
   private frames = 0
-  /** The last 64 KiB of what was made, then the block at hand. */
+  /** The last 64 KiB of the output, then the block that is being decoded. */
   private out = new Uint8Array(0)
   private made = 0
 

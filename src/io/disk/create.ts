@@ -205,7 +205,7 @@ export function copyFile(from: string, to: string): void {
 }
 
 /**
- * Whoever can put a symbolic link into a folder that we write to could have us write elsewhere.
+ * A stranger who can put a symbolic link into a folder that we write to could have us write elsewhere.
  * @param root its own path may lead through links: its owner named it @param path below it
  * @throws EnvironmentError file.link if the path, or a folder on the way, is a symbolic link
  */

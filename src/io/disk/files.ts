@@ -2,7 +2,7 @@ import { closeSync, readdirSync, readSync } from 'node:fs'
 import { EnvironmentError } from '../../common/errors.ts'
 import { openRegular, readRegular } from './regularfile.ts'
 
-/** What some errors of system calls mean to whoever called us, by errno's name. */
+/** What some errors of system calls mean to the user, by errno's name. */
 const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>> = {
   EACCES: ['file.permission', 'permission denied; run ltap as a user who may, such as the owner of the folder'],
   EPERM: ['file.permission', 'permission denied; run ltap as a user who may, such as the owner of the folder'],

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib'
 import { createFile, writeFully } from './create.ts'
 import { fileError } from './files.ts'
 
-/** A file written front to back. Not yet on disk when closed: whoever writes the manifest syncs all files first. */
+/** A file written front to back. Not yet on disk when closed: the code that writes the manifest syncs all files first. */
 export class OutputFile {
   bytes = 0
   /** Of all bytes so far. */

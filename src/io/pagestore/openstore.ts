@@ -12,7 +12,7 @@ import { StoreFolder } from './storefolder.ts'
 
 /** This file exists while a folder is not yet a page store: the content of the folder may be deleted. */
 export const SEEDING_FILE = 'ltap/seeding'
-/** There while a process works on the store. */
+/** This file exists while a process works on the store. */
 export const LOCK_FILE = 'ltap/lock'
 
 /** Whether a folder is a page store that can be opened; a seeding that was interrupted left none. */

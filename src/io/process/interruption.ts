@@ -1,7 +1,7 @@
 /**
  * What must be undone when the process is told to end (Ctrl-C, SIGTERM) in the middle of a job: temporary folders, unfinished files, locks,
- * threads, servers. Who makes one says here how it goes away. A program that wants signals to do this calls {@link handleSignals}; a library
- * touches no signals.
+  * threads, servers. Code that makes one registers here how it is removed. A program that wants signals to do this calls {@link handleSignals}; a
+  * library touches no signals.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 

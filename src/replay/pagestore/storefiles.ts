@@ -2,7 +2,7 @@ import type { OpSink, StoreOp } from './ops.ts'
 
 /** The files below one folder, as a page store needs them. A port. Paths are relative to the folder; a disk that fails is an EnvironmentError file.*. */
 export interface StoreFiles {
-  /** The folder, for whoever asks the store where it is. */
+  /** Path of the folder, for error messages and for callers that ask the store where it is. */
   readonly root: string
   /** What messages call a file. */
   nameOf(path: string): string
