@@ -14,7 +14,7 @@ export interface TarEntry {
 
 /**
  * Goes through the bytes of a tar file, with bounded memory. What `each` does not read is skipped. A header is believed only if all of it makes
- * sense: a reader of its own, since whoever checks headers before a library reads them must find the same ones.
+ * sense: ltap's own reader, since a check of headers before a library reads them must find the same headers.
  */
 export class TarReader {
   private readonly rooted: boolean
