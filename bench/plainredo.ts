@@ -16,7 +16,7 @@ const HOT_UPDATE = 0x40
 const LOCK = 0x60
 const PRUNE = 0x10
 
-/** Of a page: flags, lower, upper, special, prune xid; line pointer 1 is at 24. Of a tuple: xmax, cid, ctid, infomask2, infomask, hoff. */
+/** Byte positions in a page (line pointer 1 is at 24) and in a tuple. */
 const PD = { flags: 10, lower: 12, upper: 14, special: 16, version: 18, pruneXid: 20, beforeItems: 20 }
 const T = { xmax: 4, cid: 8, block: 12, offset: 16, infomask2: 18, infomask: 20, hoff: 22, data: 23 }
 

@@ -73,7 +73,7 @@ function loadPlain(): PlainRedo {
   return loaded
 }
 
-/** Of the tables that TPC-B writes; catalogs change by records that plain redo does not know. */
+/** Compares the tables that TPC-B writes; catalogs change by records that plain redo does not know. */
 function comparePages(store: MemoryReplayStore, plain: PlainRedo): void {
   for (const { dbOid, relNumber, forks } of store.relations.values()) {
     if (relNumber < FIRST_NORMAL_OBJECT_ID) continue

@@ -27,7 +27,7 @@ export interface BenchTable {
   name: TableName
   main: BenchRelation
   toast: BenchRelation | undefined
-  /** Of both. */
+  /** Bytes of both heaps together. */
   heapBytes: number
 }
 

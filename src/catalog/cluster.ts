@@ -56,7 +56,7 @@ export class Cluster {
   protected readonly source: ClusterSource
   private readonly sources: CatalogSources
   private readonly lists = new RecentlyUsed<Oid, RelationList>(LISTS_KEPT)
-  /** Of every database that was read: the numbers of the files that its catalogs name, by their folder. */
+  /** For every database that was read: the numbers of the files that its catalogs name, by their folder. */
   private readonly named = new Map<Oid, ReadonlyMap<string, ReadonlySet<number>>>()
   /** With `carry`: what of the catalogs is damaged. */
   private readonly catalogDamage = new Set<string>()

@@ -31,7 +31,7 @@ export interface ClusterTransactions {
   prepared: ReadonlySet<Xid>
 }
 
-/** Those of a replay, at the end of its last record. */
+/** The transactions of a replay, at the end of its last record. */
 export function transactionsOf(state: TransactionState): ClusterTransactions {
   const { nextXid, oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset } = state
   return { nextXid, oldestXid: oldestClogXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared: preparedXidsOf(state) }

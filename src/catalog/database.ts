@@ -60,7 +60,7 @@ export interface DatabaseCatalog {
   accessMethods: () => catalogs.PgAm[]
   /** Visible rows of any catalog of the database; its out-of-line values are read from its TOAST relation. */
   read: <T>(oid: Oid, reader: (layout: CatalogLayout) => (tuple: CatalogTuple) => T) => T[]
-  /** Those of the functions that are written in C. Reads pg_proc. */
+  /** The rows of functions that are written in C. Reads pg_proc. */
   functions: (oids: ReadonlySet<Oid>) => catalogs.PgProc[]
   /** Every type of an extension, with the extension's name. Reads pg_depend and pg_extension. */
   extensionTypes: () => Map<Oid, string>

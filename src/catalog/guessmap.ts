@@ -55,7 +55,7 @@ export function guessRelationMap(major: PgMajor, shared: boolean, relNumbers: It
 }
 
 const FIRST_NORMAL_OBJECT_ID = 16384
-/** Of pg_type and pg_database only the first attributes are known without catalogs. */
+/** Without catalogs only the first attributes of pg_type and pg_database are known. */
 const MORE_ATTRIBUTES = 8
 
 /** False, too, for a file that cannot be opened. */

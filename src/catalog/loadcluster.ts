@@ -48,7 +48,7 @@ class HeldCatalogs {
     }
   }
 
-  /** Those that are there: of the others the reader says that they are missing. */
+  /** The forks that exist. Reading another one reports that it is missing. */
   async fetch(locators: Iterable<RelFileLocator>): Promise<void> {
     for (const locator of locators) {
       const key = keyOf(locator)

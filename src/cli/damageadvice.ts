@@ -3,7 +3,7 @@ import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 
 /** Damage of a data directory, or of one of its files that every reader needs. */
 const DAMAGED = /^(?:catalog|compression|control|datum|page|relation|relmap|toast|tuple|xact)\./
-/** Of these, what verify and rebuild meet in the data directory and not in the lake. */
+/** The codes of damage that verify and rebuild find in the data directory, not in the lake. */
 const DAMAGED_FILES = /^(?:catalog|control|relation|relmap|xact)\./
 const NEEDED_FILES = /(?:^|\/)(?:pg_control|pg_filenode\.map)$/
 /** Tables of the user: others cannot be left out. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { addNamed, type LoadVerb, type Run } from './verb.ts'
 
-/** In the order the help lists them. */
+/** The verbs of `ltap inspect`, in the order of its help. */
 const VERBS = new Map<string, LoadVerb>([
   ['page', async () => (await import('./inspectpage.ts')).addInspectPage],
   ['control', async () => (await import('./inspectcontrol.ts')).addInspectControl],

@@ -29,7 +29,7 @@ export interface ManifestSummary {
     /** Relations with bytes behind their last whole block. */
     partialBlocks: { relation: string; bytes: number }[]
   }
-  /** As in the manifest. */
+  /** The manifest's member of this name. */
   unknownTransactions: Manifest['unknownTransactions']
   damage: readonly string[]
   /** Generated columns that no file has. */

@@ -13,9 +13,9 @@ const BATCH_CHARACTERS = 1 << 20
 export interface RowShape<T> {
   /** Names of the cells before the columns. */
   physical: readonly string[]
-  /** Those of them that stand at the right of their column. */
+  /** The extra columns whose values are printed at the right of their column. */
   right: readonly string[]
-  /** Those of them that are numbers in JSON. */
+  /** The extra columns whose values are numbers in JSON. */
   numbers: readonly string[]
   columns: readonly string[]
   /** Names of what only JSON has, after the columns. */
@@ -25,7 +25,7 @@ export interface RowShape<T> {
   extraOf: (row: T) => unknown[]
 }
 
-/** Of every verb that prints rows. */
+/** Adds the option --format, which every verb that prints rows has. */
 export function addFormatOption(command: Command): Command {
   return command.addOption(new Option('--format <format>', 'how rows are printed (default: table; with --json: json)').choices(['table', 'csv', 'json']))
 }

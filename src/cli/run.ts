@@ -9,7 +9,7 @@ import type { Streams } from './output.ts'
 import { checkFormat } from './rowprinter.ts'
 import { addNamed, type LoadVerb, type Run } from './verb.ts'
 
-/** In the order the help lists them. */
+/** The verbs of ltap, in the order of its help. */
 const VERBS = new Map<string, LoadVerb>([
   ['transcode', async () => (await import('./transcode.ts')).addTranscode],
   ['verify', async () => (await import('./verify.ts')).addVerify],

@@ -11,7 +11,7 @@ const WORD_MAX = 0xffffffff
 export interface WalFilter {
   rmgr: readonly number[]
   xid?: Xid
-  /** Of one block reference, together: */
+  /** The relation, fork and block that one block reference must have together. */
   relation?: RelFileLocator
   fork?: number
   block?: number

@@ -68,7 +68,7 @@ export class TupleDecoder {
   private nestedBytes = 0
   /** What the current page asks of wasm so far. */
   private encodedBytes = 0
-  /** Of those for columns without children, the ones that stay in the vectors. */
+  /** Bytes of out-of-line values of columns without children that stay in the vectors. */
   private keptBytes = 0
   /** One value that is fetched again. */
   private readonly fetched = new BytesVector()

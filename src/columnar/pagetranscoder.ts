@@ -112,7 +112,7 @@ export class PageTranscoder {
     this.counts.pages++
   }
 
-  /** Of a page that is in the batch to stay. */
+  /** Counts the faulty values of a page that will not be decoded again. */
   private countFaults({ dangling, missingToast, unreadable, oversized, wanted }: ValueFaults): void {
     const { counts } = this
     counts.dangling += dangling

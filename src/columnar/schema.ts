@@ -28,8 +28,8 @@ export interface SchemaContext {
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
   pageFlags: number
   /**
-    * Codecs from outside, see CodecContext. They are not pinned in a footer: a reader of vectors or files that were made with them must give the
-    * same ones.
+   * Codecs from outside, see CodecContext. They are not pinned in a footer: a reader of vectors or files that were made with them must give the
+   * same ones.
    */
   extensions?: CodecContext['extensions']
 }
@@ -88,7 +88,7 @@ export function newColumnFields(context: SchemaContext): ColumnFields[] {
   return allocateFields([...codecsOf(context)].map(([{ attnum, name }, codec]) => ({ attnum, name, type: codec.column })))
 }
 
-/** Of the attributes that have a column, in order. */
+/** The codecs of the attributes that have a column, in order of attnums. */
 function codecsOf(context: SchemaContext): Map<Attribute, Codec> {
   const types = new Map(context.desc.types.map((type) => [type.oid, type]))
   const live = context.desc.attributes.filter(({ dropped, virtual }) => !dropped && !virtual)

@@ -16,7 +16,7 @@ export class BlockSet implements Iterable<BlockNumber> {
   /** How many blocks are in it. */
   readonly size: number
 
-  /** Of each run: how many blocks are in those before it. */
+  /** For each run: how many blocks are in the runs before it. */
   private readonly starts: readonly number[]
 
   private constructor(runs: readonly BlockRun[]) {
@@ -39,13 +39,13 @@ export class BlockSet implements Iterable<BlockNumber> {
     return count === 0 ? BlockSet.EMPTY : new BlockSet([{ first, count }])
   }
 
-  /** In any order; a block may be named twice. */
+  /** The set of these blocks, given in any order; a block may be named twice. */
   static of(blocks: Iterable<BlockNumber>): BlockSet {
     const sorted = [...blocks].sort((a, b) => a - b)
     return BlockSet.merge(sorted.map((first) => ({ first, count: 1 })))
   }
 
-  /** In any order; they may overlap. */
+  /** The set of the blocks in these runs, given in any order; runs may overlap. */
   static ofRuns(runs: Iterable<BlockRun>): BlockSet {
     return BlockSet.merge([...runs].filter(({ count }) => count > 0).sort((a, b) => a.first - b.first))
   }

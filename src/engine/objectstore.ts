@@ -12,7 +12,7 @@ export interface ObjectInfo {
 }
 
 export interface StoredObject extends ObjectInfo {
-  /** Of the range that was asked for. */
+  /** The bytes of the range that was asked for. */
   readonly bytes: Uint8Array
 }
 

@@ -30,7 +30,7 @@ export class AttributeHistory {
     this.read = pgAttributeReader(pgAttribute, encoding, (relId) => relId === oid)
   }
 
-  /** A page of pg_attribute. @throws CorruptionError page.*, tuple.*, catalog.* */
+  /** Adds the rows on a page of pg_attribute. @throws CorruptionError page.*, tuple.*, catalog.* */
   addPage(page: Uint8Array, next: FullXid, mayBeTorn = false): void {
     forEachTuple(page, mayBeTorn, (start, length) => {
       this.tuple.load(page, start, length, () => true)
@@ -61,7 +61,7 @@ export class AttributeHistory {
     // A column of an aborted ADD COLUMN: tuples with it have more attributes than the table, which tells.
     if (attribute === undefined) return true
     const { type, len, align, dropped } = attribute
-    // A dropped one keeps its form, and says its type no longer.
+    // RemoveAttributeById (heap.c) sets atttypid to 0 and leaves attlen and attalign, since old tuples must still be readable.
     return dropped ? form.endsWith(` ${len} ${align}`) : form === `${type.oid} ${len} ${align}`
   }
 
@@ -76,7 +76,7 @@ export class AttributeHistory {
   }
 }
 
-/** The version of the row never counted, or no longer when the table had the file first. */
+/** Whether this version of the pg_attribute row was never valid, or no longer valid when the table got the file. */
 function isOver({ inserter, deleter }: StoredForm, ends: TransactionEnds, since: WalPosition | undefined): boolean {
   if (since === undefined) return false
   if (ends.find(inserter)?.committed === false) return true

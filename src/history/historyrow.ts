@@ -20,7 +20,7 @@ export interface Life {
   state: VersionState
   /** When it was committed, or came into the table with a rewrite's file; undefined if it never was valid. */
   from: Moment | undefined
-  /** When its end was committed; undefined if it has none. */
+  /** When the deletion or update was committed; undefined for a version that nothing ended. */
   to: Moment | undefined
 }
 
@@ -34,7 +34,7 @@ export interface TableFile extends FollowedFile {
 
 interface Fate {
   status: KnownStatus
-  /** Of a commit. */
+  /** When the transaction committed; undefined if it did not. */
   at: Moment | undefined
 }
 
@@ -54,7 +54,7 @@ export class LifeJudge {
     this.start = nearestFullXid(start.low, start)
   }
 
-  /** A version that vanished in the range. */
+  /** The life of a version that was removed from its page in the range. */
   ofRemoved(removed: RemovedVersion, file: TableFile, header: TupleHeader): Life {
     const { inserter, inserterStatus, deleter, deleterStatus, block, offset, how, lsn } = removed
     const born = this.fateOf(inserter, inserterStatus, header.xmin === INVALID_XID)
@@ -67,7 +67,7 @@ export class LifeJudge {
     return { state: 'removed', from: life.from, to: { lsn, time: undefined } }
   }
 
-  /** A version that is there at the end. @throws CorruptionError xact.* */
+  /** The life of a version that is on its page at the end of the range. @throws CorruptionError xact.* */
   ofPresent(file: TableFile, header: TupleHeader, block: number, offset: number): Life {
     const { snapshot } = this
     const { xmin, xmax, infomask, cid } = header
@@ -102,14 +102,14 @@ export class LifeJudge {
     return status === 'committed' ? { status, at: 'before' } : status === 'open' ? OPEN : ABORTED
   }
 
-  /** Of a transaction that did not end in the range. */
+  /** The status of a transaction that did not end in the range: CLOG at its end knows. */
   private statusAtEnd(xid: number): KnownStatus {
     try {
       const status = this.snapshot.xminStatus(xid % 0x100000000, 0)
       if (status !== 'committed') return status === 'in-progress' ? 'open' : 'aborted'
     } catch (error) {
       if (!(error instanceof CorruptionError) || error.code !== 'xact.clog-truncated') throw error
-      // Older than every transaction that may run, and never ended: its server went down.
+      // The transaction is older than every one that may run, and did not end in the range: it went down with its server.
       return 'aborted'
     }
     if (xid >= this.start) throw new CorruptionError('history.commit', `transaction ${xid} is committed, but the WAL has no commit record of it`)

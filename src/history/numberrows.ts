@@ -32,7 +32,7 @@ export class NumberRows {
     })
   }
 
-  /** Of the sorted rows. */
+  /** The number in a column of a row; rows count in sorted order. */
   cell(row: number, column: number): number {
     return this.cells[this.order![row]! * this.width + column]!
   }

@@ -18,7 +18,7 @@ export class TransactionEnds implements TransactionObserver {
   private readonly wanted = new Set<number>()
   private readonly start: number
   private readonly all: boolean
-  /** The end of the last transaction that ended. */
+  /** End of the commit or abort record that came last, and its time. */
   lastEnd: WalPosition = 0
   lastTime = 0n
 

@@ -29,13 +29,13 @@ export interface RelationStorage {
   segments: readonly number[]
   /** Blocks of every fork that has a file. */
   forks: Partial<Record<ForkName, number>>
-  /** Of the main fork, see {@link RelationFork}. */
+  /** Bytes after the last whole block of the main fork, see {@link RelationFork}. */
   trailingBytes: number
 }
 
 /** How a data directory is read that may be damaged. */
 export interface DirectoryOptions extends ClusterOptions {
-  /** With `carry`: of a data directory that has lost PG_VERSION. */
+  /** With `carry`: the major version of a data directory that has lost PG_VERSION. */
   major?: PgMajor
 }
 

@@ -28,7 +28,7 @@ export interface ExpectedFile {
   spcOid: number
   dbOid: number
   relNumber: number
-  /** Of the whole relation. */
+  /** Blocks of the whole relation, not of one file. */
   blocks: number
   firstBlock: number
   blockCount: number

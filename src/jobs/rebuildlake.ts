@@ -25,7 +25,7 @@ export interface RebuildLakeOptions {
   table?: string
   /** Overwrite even the data directory that the lake was read from; default false. */
   force?: boolean
-  /** As for transcodeLake. */
+  /** Number of worker threads, or threads that the caller started, as for transcodeLake. */
   workers?: number | Workers
   onProgress?: OnProgress
 }

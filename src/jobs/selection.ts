@@ -51,7 +51,7 @@ export class Selection {
     this.chosen = { relations: indexesByDatabase(relations), parents: indexesByDatabase(parents) }
   }
 
-  /** In the order of the catalogs. */
+  /** The chosen relations of a database, in the order of its catalogs. */
   relations(dbOid: Oid): Relation[] {
     const chosen = this.chosen.relations.get(dbOid)
     return chosen === undefined ? [] : this.cluster.relations(dbOid).filter((_, i) => chosen.has(i))

@@ -50,14 +50,14 @@ export interface TranscodeLakeOptions {
    * faster.
    */
   workers?: number | Workers
-  /** Of the Parquet files; default zstd. */
+  /** Compression of the Parquet files; default zstd. */
   compression?: Compression
   /** Default portable. */
   profile?: TypeProfile
   /** On damage: throw an error, which is the default, or carry the damaged bytes and continue; see {@link DirectoryOptions}. */
   onCorrupt?: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
-  /** With `carry`: of a data directory that has lost PG_VERSION. */
+  /** With `carry`: the major version of a data directory that has lost PG_VERSION. */
   major?: PgMajor
   onProgress?: OnProgress
   /** Told what the user should know, as a sentence. */
@@ -132,7 +132,7 @@ interface Planned {
 /** The relations of one database to write: how large the heap of each is, in the order of the catalogs. */
 interface DatabasePlan {
   dbOid: Oid
-  /** Of those before it. */
+  /** How many relations come before it. */
   firstIndex: number
   /** Blocks; -1: damaged and left out. */
   blocks: number[]
@@ -224,7 +224,7 @@ class TranscodeJob {
     }
   }
 
-  /** Of the tables that were asked for. */
+  /** The error if the tables that were asked for have no relation that can be read. */
   private nothingToRead(): EnvironmentError {
     const parents = this.selection.databases.flatMap((dbOid) => this.selection.parents(dbOid))
     const texts = [

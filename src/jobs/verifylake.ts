@@ -23,7 +23,7 @@ export interface VerifyLakeOptions {
   pgdata?: string
   /** Patterns of tables to leave out, as in {@link RelationFilter}. */
   exclude?: readonly string[]
-  /** As for transcodeLake. */
+  /** Number of worker threads, or threads that the caller started, as for transcodeLake. */
   workers?: number | Workers
   onProgress?: OnProgress
 }
@@ -111,7 +111,7 @@ function withoutExcluded({ relations, notRead }: Manifest, patterns: readonly st
   }
 }
 
-/** Those of one database that are listed as not read, and their TOAST relations. */
+/** The relations of one database that the manifest lists as not read, and their TOAST relations. */
 function leftOutRelations(relations: readonly Relation[], notRead: ReadonlySet<string>): Set<Relation> {
   const own = relations.filter(({ database, oid }) => notRead.has(notReadKey(databaseName(database), oid)))
   const toast = new Set(own.map(({ toastRelId }) => toastRelId))
@@ -135,7 +135,7 @@ function byPlace(a: LakeDifference, b: LakeDifference): number {
 class VerifyJob {
   private readonly options: VerifyLakeOptions
   private readonly manifest: Manifest
-  /** Those to verify. */
+  /** The relations of the lake that are to be verified. */
   private readonly stored: readonly LakeRelation[]
   private readonly pool: Pool
   private readonly cluster: DirectoryCluster | undefined

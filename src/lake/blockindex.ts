@@ -133,7 +133,7 @@ export function rowsOfBlocks({ blocks: all, pages }: Pick<BlockIndex, 'blocks' |
   }))
 }
 
-/** Of each page the position of its first row, and the number of rows. */
+/** The position of each page's first row, and at the end the number of rows. */
 function startsOf(rows: Uint32Array): Float64Array {
   const starts = new Float64Array(rows.length + 1)
   for (let i = 0; i < rows.length; i++) starts[i + 1] = starts[i]! + rows[i]!

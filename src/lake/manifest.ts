@@ -227,7 +227,7 @@ function checkRelation({ path, spcOid, dbOid, relNumber, forks, files }: LakeRel
   if (next !== main) throw faulty(PERSISTED, `${at}.forks.main`, `is ${main}, but the files end at block ${next}`)
 }
 
-/** Of 255 bytes that file systems take; two names of 63 bytes can need 379. */
+/** File systems take names of 255 bytes; a schema's and a table's name of 63 bytes each can need 379 when they are escaped. */
 const FOLDER_NAME_MAX = 240
 
 /**

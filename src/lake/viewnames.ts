@@ -30,9 +30,9 @@ export interface DatabaseNames {
   schemas: ReadonlyMap<string, string>
   /** Visible relations of the database and shared ones, in the order of the manifest. */
   relations: readonly NamedRelation[]
-  /** Of each parent, partitioned or not, by its oid: in the order of the manifest. */
+  /** The children of each parent, partitioned or not, by the parent's oid, in the order of the manifest. */
   children: ReadonlyMap<number, readonly LakeRelation[]>
-  /** Of the database, and shared ones. */
+  /** Relations of the database, and shared relations, that the lake does not have. */
   notRead: readonly NotRead[]
 }
 

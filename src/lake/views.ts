@@ -29,7 +29,7 @@ export type ViewText = { sql: string; members: readonly LakeRelation[]; lacking:
 
 const PARQUET_SUFFIX = '.parquet'
 const HIDDEN_SUFFIX = '.hidden.parquet'
-/** Of a data file's name without `.parquet` (dataFileName). */
+/** Length of a data file's name without `.parquet` (dataFileName). */
 const DATA_NAME_LENGTH = 10
 
 /**
@@ -62,7 +62,7 @@ function lackingRows({ schema, name }: LakeRelation, family: readonly LakeRelati
     .map((entry) => `${schema}.${name} lacks the rows of ${notReadText(entry)}`)
 }
 
-/** As a server says it. */
+/** The message for a materialized view that was never filled, in a server's words. */
 function unpopulated({ schema, name }: LakeRelation): string {
   return `materialized view ${quoteName(schema)}.${quoteName(name)} has not been populated: use REFRESH MATERIALIZED VIEW on the server, then transcode again`
 }
@@ -197,7 +197,7 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
-/** Of a column that no file has. */
+/** How the views name a virtual generated column, which no file has. */
 export function virtualColumnText({ name, type, expression }: VirtualColumn): string {
   return `generated column ${quoteName(name)} ${type} is not stored; Postgres computes it as ${expression.replace(/\s+/g, ' ').trim()}`
 }

@@ -31,6 +31,7 @@ function alignedWords(page: Uint8Array): Int32Array {
   return new Int32Array(page.slice().buffer, 0, WORDS)
 }
 
+/** CHECKSUM_COMP (checksum_impl.h): FNV-1a with a shift, since a multiplication alone moves no high bit down. */
 function mix(sum: number, value: number): number {
   const t = sum ^ value
   return Math.imul(t, FNV_PRIME) ^ (t >>> 17)
@@ -64,6 +65,7 @@ function eightLanes(words: Int32Array, lane: number): number {
     g = mix(g, words[at + 6]!)
     h = mix(h, words[at + 7]!)
   }
+  // Two rounds of zeros mix the last words as well as the first ones (pg_checksum_block).
   for (let round = 0; round < 2; round++) {
     a = mix(a, 0)
     b = mix(b, 0)

@@ -25,6 +25,7 @@ export const SIZE_OF_PAGE_HEADER = 24
 
 /** PageSetPageSizeAndVersion: 8192 | PG_PAGE_LAYOUT_VERSION 4. */
 export const PAGESIZE_VERSION: number = BLOCK_SIZE | 4
+/** PD_VALID_FLAG_BITS (bufpage.h): PD_HAS_FREE_LINES, PD_PAGE_FULL, PD_ALL_VISIBLE. */
 export const PD_VALID_FLAG_BITS = 0x0007
 
 export interface PageHeader {
@@ -63,8 +64,8 @@ export function isZeroPage(page: Uint8Array): boolean {
 }
 
 /**
- * PageIsVerifiedExtended's header test (bufpage.c), made stricter by the layout version and by
- * pd_lower >= 24: every heap page of 8.3 and later passes. Call it for pages that are not all zero.
+ * The header test of PageIsVerifiedExtended (bufpage.c), stricter in two points: the layout version is 4, as it is since 8.3, and pd_lower is at
+ * least 24, as PageInit sets it. Call it for pages that are not all zero.
  * @throws CorruptionError page.header
  */
 export function checkPageHeader(page: Uint8Array): void {

@@ -6,8 +6,8 @@ import { checkPageBounds, PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE
 import { LP_FLAGS, LP_NORMAL, LP_OFF, LP_REDIRECT, LP_UNUSED } from './linepointer.ts'
 
 /*
- * Changes of a heap page (bufpage.c). Bytes that Postgres would not write are not written either, so that the hole and the padding end
- * up as they do in recovery. What is hot uses the 32-bit words alone: most pages are cold, and each further view is a cache miss.
+ * Changes of a heap page (bufpage.c). This code writes the bytes that Postgres writes and no others, so that the hole and the padding are as
+ * recovery leaves them. Hot paths use the 32-bit words alone: most pages are not in the processor's cache, and each further view costs a cache miss.
  *
  *   word 0        1        2               3               4                  5              6 …
  *   +--------+--------+---------------+---------------+------------------+--------------+-----------------
@@ -83,6 +83,7 @@ export function clearAllVisible({ words }: PageViews): void {
 /** PageSetPrunable: the oldest transaction that may have left a version to remove. */
 export function setPrunable({ words }: PageViews, xid: Xid): void {
   const prune = words[PRUNE_XID]! >>> 0
+  // The older xid wins: pruning looks at the page as soon as the first of the transactions is dead to all.
   if (prune === 0 || xidPrecedes(xid, prune)) words[PRUNE_XID] = xid
 }
 
@@ -123,6 +124,7 @@ export function placeItem(page: PageViews, offset: OffsetNumber, length: number)
     words[BOUNDS] = (lower + 4) | (start << 16)
   } else {
     const word = words[LINE_POINTERS + offset]!
+    // PageAddItemExtended (bufpage.c) reuses a line pointer that a prune or VACUUM set free.
     // LP_UNUSED without storage: what else the word holds does not matter (ItemIdIsUsed, ItemIdHasStorage).
     if (((word >>> 15) & 3) !== LP_UNUSED || word >>> 17 !== 0) throw new CorruptionError('page.item', 'a new item where one is', { offset })
     if (start < lower) throw noRoom(offset, length)
@@ -171,7 +173,7 @@ const before = new Int32Array(WORDS)
 
 /**
  * PageRepairFragmentation: packs the items against pd_special in the order of their line pointers, the first one highest, and counts
- * unused line pointers. The result depends on nothing but line pointers and tuples, so items that already lie right stay untouched.
+ * unused line pointers. The result depends only on line pointers and tuples, so items that are at their places are not copied.
  * @param truncates 15+: unused line pointers at the end are dropped
  * @throws CorruptionError page.item, page.header
  */
@@ -186,7 +188,7 @@ export function repairFragmentation(page: PageViews, truncates: boolean): void {
   let lastUsed = 0
   let target = special
   let firstMoved = 0
-  // Most items are where they belong already.
+  // Most items are at their places: only those after the first gap move.
   for (let offset = 1; offset <= count; offset++) {
     const word = words[LINE_POINTERS + offset]!
     if ((word & LP_FLAGS) === 0) {

@@ -13,7 +13,7 @@ export const LP_NORMAL = 1
 export const LP_REDIRECT = 2
 export const LP_DEAD = 3
 
-/** Bits of the word: lp_off, and lp_flags where they are. */
+/** Masks of lp_off and lp_flags in the word. */
 export const LP_OFF = 0x7fff
 export const LP_FLAGS = 0x18000
 

@@ -14,8 +14,8 @@ export interface PageSource {
   /** Where the pages are, for error messages: the path of segment 0, the name of an object. */
   readonly file?: string
   /**
-    * Makes the pages of these blocks ready for {@link read}. It ends what an earlier call prepared: a caller that reads at random prepares all it
-    * needs in one call.
+   * Makes the pages of these blocks ready for {@link read}. It ends what an earlier call prepared: a caller that reads at random prepares all it
+   * needs in one call.
    * @throws CorruptionError relation.* where pages that must be there are not, EnvironmentError
    */
   prepare(set: BlockSet): Promise<void>

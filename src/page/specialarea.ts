@@ -7,7 +7,7 @@ export const SEQ_MAGIC = 0x1717
 /** MAXALIGN(sizeof(sequence_magic)): the magic, then 4 bytes of zeros. */
 export const SIZE_OF_SEQUENCE_SPECIAL = 8
 
-/** Where the zeros are. */
+/** Position of the 4 bytes of alignment after the magic. */
 const SEQ_PADDING = 4
 
 /**

@@ -14,7 +14,7 @@ import { SIZE_OF_PAGE_HEADER } from './header.ts'
  */
 const BLOCKS_PER_BYTE = 4
 const MAPSIZE = BLOCK_SIZE - SIZE_OF_PAGE_HEADER
-/** HEAPBLOCKS_PER_PAGE. */
+/** HEAPBLOCKS_PER_PAGE (visibilitymap.c): 32,672 heap blocks. */
 export const HEAP_BLOCKS_PER_MAP_PAGE: number = MAPSIZE * BLOCKS_PER_BYTE
 
 /** The block of the map that holds the bits of a heap block. */

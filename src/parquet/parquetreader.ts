@@ -35,7 +35,7 @@ export interface ParquetReader {
   readRowGroup(index: number, chooseRead?: ChooseRead): RowGroup
 }
 
-/** Of column `field`; `columns` are all that are not large. */
+/** Chooses the rows for which a large column `field` is read; `columns` are the columns that are not large. */
 export type ChooseRead = (field: number, columns: readonly Vector[]) => (row: number) => boolean
 
 /** Where a file's bytes are. */

@@ -29,7 +29,7 @@ const BLOOM_FILTER = [14, 15]
 
 /** A column chunk of a row group: what its ColumnMetaData says, and where it lies in the file. */
 export interface ColumnChunk {
-  /** Of ColumnChunk; `meta` of its ColumnMetaData. */
+  /** Thrift fields of ColumnChunk (parquet.thrift); `meta` has the fields of its ColumnMetaData. */
   fields: Field[]
   meta: Field[]
   start: number

@@ -137,7 +137,7 @@ export class SplicedOutput {
     this.taken = 0
   }
 
-  /** After the last file. */
+  /** Ends the output; call it after the last file. */
   async finish(): Promise<void> {
     if (!this.footer && this.large.length === 0) {
       if (this.held) await this.write(this.held)

@@ -37,9 +37,9 @@ export interface RedoObserver {
    */
   beforeDamagedIsReplaced?(block: BlockReference): void
   /**
-    * A main fork is about to be truncated or dropped.
-     * @returns a function that gets each page of the blocks to be removed, as it is before the record; a page is valid during the call only.
-     *   Undefined: the observer does not want to see them
+   * A main fork is about to be truncated or dropped.
+   * @returns a function that gets each page of the blocks to be removed, as it is before the record; a page is valid during the call only.
+   *   Undefined: the observer does not want to see them
    */
   beforeCut?(locator: RelFileLocator, record: WalRecord): ((page: RedoPage, block: BlockNumber) => void) | undefined
   /** The record is applied: the pages that {@link beforeRemove} got now have the content that the record gave them. */

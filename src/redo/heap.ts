@@ -31,8 +31,8 @@ export const BLKREF_VM = 1
 const UPDATE_BLKREF_VM_NEW = 2
 const UPDATE_BLKREF_VM_OLD = 3
 /**
-  * The id of the old version's heap page in an UPDATE that puts the new version on another page. An UPDATE registers its map pages under the ids
-  * 2 and 3, so its block 1 is always a heap page.
+ * The id of the old version's heap page in an UPDATE that puts the new version on another page. An UPDATE registers its map pages under the ids
+ * 2 and 3, so its block 1 is always a heap page.
  */
 const UPDATE_BLKREF_HEAP_OLD = 1
 
@@ -193,9 +193,9 @@ export class HeapRedo {
   }
 
   /**
-     * The part of heap_xlog_update that makes the new version. Block data: [prefix length u16], [suffix length u16], xl_heap_header, bitmap and
-     * padding up to hoff, changed bytes. The primary leaves out what equals the old version's beginning and end if both versions are on one page.
-    * @param oldWord line pointer of the old version on the same page, 0 if it is on another
+   * The part of heap_xlog_update that makes the new version. Block data: [prefix length u16], [suffix length u16], xl_heap_header, bitmap and
+   * padding up to hoff, changed bytes. The primary leaves out what equals the old version's beginning and end if both versions are on one page.
+   * @param oldWord line pointer of the old version on the same page, 0 if it is on another
    */
   private addNewVersion(record: WalRecord, block: BlockReference, oldWord: number): void {
     const { change } = this
@@ -268,8 +268,8 @@ export class HeapRedo {
   }
 
   /**
-    * heap_xlog_confirm: a speculative insertion (INSERT ... ON CONFLICT) is now a row. The primary replaces the token in t_ctid. Redo of the
-    * INSERT put the tuple's own place there, so this changes t_ctid only on pages that the primary wrote: in a copy, or as an image.
+   * heap_xlog_confirm: a speculative insertion (INSERT ... ON CONFLICT) is now a row. The primary replaces the token in t_ctid. Redo of the
+   * INSERT put the tuple's own place there, so this changes t_ctid only on pages that the primary wrote: in a copy, or as an image.
    */
   private confirm(record: WalRecord): void {
     const { buffers } = this

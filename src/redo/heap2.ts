@@ -141,8 +141,8 @@ export class Heap2Redo {
   }
 
   /**
-    * heap_execute_freeze_tuple (heapam.c; heapam.h since 17): the infomasks say that xmin is frozen. The bytes of xmin stay (since 9.4), so that
-    * one can still see who inserted the row. A plan has the final infomasks: redo sets them and computes nothing.
+   * heap_execute_freeze_tuple (heapam.c; heapam.h since 17): the infomasks say that xmin is frozen. The bytes of xmin stay (since 9.4), so that
+   * one can still see who inserted the row. A plan has the final infomasks: redo sets them and computes nothing.
    */
   private freeze(record: WalRecord, page: RedoPage): void {
     const { pruning } = this

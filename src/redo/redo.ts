@@ -51,9 +51,9 @@ export interface RedoState {
 export const REDO_STATE: Schema<RedoState> = v.strictObject({ walLogHints: flag, invalidPages: v.array(INVALID_PAGE) })
 
 /**
-  * Applies WAL records to pages, relation files, database directories and relation maps: what RmgrTable's rm_redo functions do (rmgrlist.h). The
-  * result equals, byte for byte but for pd_checksum, what recovery of a real server leaves. Index pages and free space maps are not kept. The
-  * status of transactions is kept by TransactionLog (xact/transactionlog.ts).
+ * Applies WAL records to pages, relation files, database directories and relation maps: what RmgrTable's rm_redo functions do (rmgrlist.h). The
+ * result equals, byte for byte but for pd_checksum, what recovery of a real server leaves. Index pages and free space maps are not kept. The
+ * status of transactions is kept by TransactionLog (xact/transactionlog.ts).
  */
 export class Redo {
   private readonly store: RedoStore
@@ -101,7 +101,7 @@ export class Redo {
   }
 
   /**
-    * CheckRecoveryConsistency (xlogrecovery.c): from this record on all pages belong to one LSN. A record for a missing block is damage from now on.
+   * CheckRecoveryConsistency (xlogrecovery.c): from this record on all pages belong to one LSN. A record for a missing block is damage from now on.
    * @throws CorruptionError redo.invalid-page if records changed blocks that were missing, and no truncate or drop explained them
    */
   reachedConsistency(): void {
@@ -173,8 +173,8 @@ export class Redo {
   }
 
   /**
-    * Full-page images. An FPI record without an image is damage. FPI_FOR_HINT may name a block without one if full_page_writes is off (xlog_redo):
-    * the hint that it is for does not matter to redo.
+   * Full-page images. An FPI record without an image is damage. FPI_FOR_HINT may name a block without one if full_page_writes is off (xlog_redo):
+   * the hint that it is for does not matter to redo.
    */
   private images(record: WalRecord): void {
     const { buffers } = this
@@ -198,8 +198,8 @@ export class Redo {
   }
 
   /**
-    * GENERIC records, and records of an extension's resource manager. They usually change index pages, which are not kept. A change of a kept
-    * relation would follow rules that only the extension knows, so it is refused.
+   * GENERIC records, and records of an extension's resource manager. They usually change index pages, which are not kept. A change of a kept
+   * relation would follow rules that only the extension knows, so it is refused.
    */
   private foreign(record: WalRecord): void {
     const { buffers, scratch } = this

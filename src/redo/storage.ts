@@ -150,8 +150,8 @@ export class StorageRedo {
   }
 
   /**
-    * Before the pages are consistent a missing source directory counts as empty: a later record drops the source database, and that happened before
-    * it was copied. Once they are consistent a missing source is damage (recovery_create_dbdir, dbcommands.c).
+   * Before the pages are consistent a missing source directory counts as empty: a later record drops the source database, and that happened before
+   * it was copied. Once they are consistent a missing source is damage (recovery_create_dbdir, dbcommands.c).
    */
   private copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
     if (this.buffers.invalid.consistent && !this.store.directoryExists(from)) {

@@ -22,8 +22,8 @@ export interface RedoFork {
 }
 
 /**
-  * Where redo finds and changes pages: a port. Pages stay valid until {@link endRecord}, since a record may touch several of them. Redo decides what
-  * pages contain, LSNs included. The store decides what is durable, and when.
+ * Where redo finds and changes pages: a port. Pages stay valid until {@link endRecord}, since a record may touch several of them. Redo decides what
+ * pages contain, LSNs included. The store decides what is durable, and when.
  */
 export interface RedoStore {
   /**

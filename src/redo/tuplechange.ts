@@ -81,8 +81,8 @@ export function setMovedPartitions(page: PageViews, start: number): void {
 }
 
 /**
-  * The infomasks of a tuple whose xmax is being replaced: the old xmax bits are cleared, and fix_infomask_from_infobits (heapam_xlog.c) sets the
-  * new ones. HEAP_MOVED goes too: a tuple that is deleted or locked today was left by a VACUUM FULL that ended long ago.
+ * The infomasks of a tuple whose xmax is being replaced: the old xmax bits are cleared, and fix_infomask_from_infobits (heapam_xlog.c) sets the
+ * new ones. HEAP_MOVED goes too: a tuple that is deleted or locked today was left by a VACUUM FULL that ended long ago.
  * @param keep2 bits of infomask2 to keep
  * @param set2 bits of infomask2 to set
  */
@@ -108,8 +108,8 @@ export function clearHotUpdated({ words }: PageViews, start: number): void {
 }
 
 /**
-  * Writes the header of a new tuple from the xl_heap_header at `headerStart` of a record. The command id is FirstCommandId, so HEAP_COMBOCID must
-  * be clear.
+ * Writes the header of a new tuple from the xl_heap_header at `headerStart` of a record. The command id is FirstCommandId, so HEAP_COMBOCID must
+ * be clear.
  */
 export function writeNewHeader(
   { words }: PageViews, start: number, record: DataView, headerStart: number, xmin: Xid, xmax: Xid, block: BlockNumber, offset: OffsetNumber,

@@ -31,11 +31,13 @@ export function parseBackupLabel(text: string): BackupLabel {
     const match = /^([A-Z ]+): (.*?)\r?$/.exec(line)
     if (match) fields.set(match[1]!, match[2]!)
   }
+  // Files of an incremental backup hold only changed blocks, in a format of their own (INCREMENTAL.<name>).
   if (fields.has('INCREMENTAL FROM LSN')) {
     throw new UnsupportedError('backup.incremental', 'an incremental backup; combine it with the ones before it (pg_combinebackup)')
   }
   const from = fields.get('BACKUP FROM')
   if (from !== 'primary' && from !== 'standby') throw damaged('BACKUP FROM', from)
+  // Since 11 the label names the timeline; before, only the name of the first segment has it, in hexadecimal.
   const timeline = fields.get('START TIMELINE') ?? /\(file ([0-9A-F]{8})[0-9A-F]{16}\)/.exec(fields.get('START WAL LOCATION') ?? '')?.[1]
   const timelineNumber = fields.has('START TIMELINE') ? decimal(timeline) : Number.parseInt(timeline ?? '', 16)
   if (!Number.isInteger(timelineNumber) || timelineNumber < 1 || timelineNumber > 0xffffffff) throw damaged('START TIMELINE', timeline)

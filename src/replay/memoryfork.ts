@@ -1,7 +1,7 @@
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { RedoFork, RedoPage } from '../redo/store.ts'
 
-/** Pages lie side by side in pieces of memory that grow with the fork up to so many pages. */
+/** A fork's pages lie side by side in pieces of memory. A piece has as many pages as the fork had before, and at most so many. */
 const ARENA_PAGES_MAX = 4096
 
 export class MemoryPage implements RedoPage {
@@ -14,7 +14,7 @@ export class MemoryPage implements RedoPage {
     if (source !== undefined) this.bytes.set(source)
   }
 
-  // Views that redo hardly needs: made each time, so that a hundred thousand pages take less of the processor's caches.
+  // Redo seldom needs these views. They are made for each call, so that the objects of a hundred thousand pages stay small.
   get bytes(): Uint8Array {
     return new Uint8Array(this.words.buffer, this.words.byteOffset, BLOCK_SIZE)
   }
@@ -24,10 +24,10 @@ export class MemoryPage implements RedoPage {
   }
 }
 
-/** A fork in memory. Its pages stay where they are. */
+/** A fork in memory. A page keeps its memory as long as the fork has it. */
 export class MemoryFork implements RedoFork {
   readonly pages: MemoryPage[] = []
-  /** Its length or existence changed since the last {@link settled}. */
+  /** True if the fork was created, or its length changed, since the last {@link settled}. */
   changed = true
   private arena = new ArrayBuffer(0)
   private used = 0
@@ -56,7 +56,7 @@ export class MemoryFork implements RedoFork {
     this.changed = true
   }
 
-  /** Longer than it is already is no change. */
+  /** Cuts the fork to `blocks` blocks. A fork that has fewer stays as it is. */
   truncate(blocks: number): void {
     if (blocks >= this.pages.length) return
     this.pages.length = blocks
@@ -69,7 +69,7 @@ export class MemoryFork implements RedoFork {
     return copy
   }
 
-  /** Whether it, or a page of it, changed since the last {@link settled}. */
+  /** Whether the fork's length or one of its pages changed since the last {@link settled}. */
   isChanged(): boolean {
     return this.changed || this.pages.some(({ dirty }) => dirty)
   }

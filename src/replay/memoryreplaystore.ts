@@ -26,11 +26,11 @@ export class MemoryReplayStore extends MemoryTransactionStore implements ReplayS
   readonly directories: Set<string> = new Set([`${GLOBAL_TABLESPACE}/0`])
 
   beginRecord(_endLsn: WalPosition): void {
-    // Nothing here is noted by LSN.
+    // A store in memory keeps no list of events.
   }
 
   endRecord(): void {
-    // Pages stay where they are.
+    // Pages stay in memory: none is written or reused.
   }
 
   fork(spcOid: Oid, dbOid: Oid, relNumber: number, fork: number): MemoryFork | undefined {
@@ -54,7 +54,7 @@ export class MemoryReplayStore extends MemoryTransactionStore implements ReplayS
   }
 
   create(locator: RelFileLocator, fork: number): void {
-    // A relation begins with its main fork, an unlogged one in the WAL with its init fork: the number was reused.
+    // A new relation begins with its main fork, or in the WAL, if it is unlogged, with its init fork. The number was an index's, and is reused.
     if (fork === MAIN_FORK || fork === INIT_FORK) this.disowned.delete(relationKey(locator))
     this.fork(locator.spcOid, locator.dbOid, locator.relNumber, fork)
   }
@@ -75,7 +75,7 @@ export class MemoryReplayStore extends MemoryTransactionStore implements ReplayS
   copyDatabase(from: DatabaseDirectory, to: DatabaseDirectory): void {
     this.dropDatabase(to)
     this.createDatabase(to)
-    // As it will be; the source itself follows at its own time.
+    // A server copies the files after its main forks of unlogged relations were reset; here the copy resets those of the source first.
     this.followInitForks(from)
     for (const relation of Array.from(this.relations.values())) {
       if (directoryKey(relation) !== directoryKey(from)) continue
@@ -102,7 +102,7 @@ export class MemoryReplayStore extends MemoryTransactionStore implements ReplayS
   }
 
   createTablespace(_oid: Oid): void {
-    // Its directory says nothing that is not known from those of databases in it.
+    // The directories of the databases in the tablespace say all that replay needs to know of it.
   }
 
   dropTablespace(oid: Oid): void {

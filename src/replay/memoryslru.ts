@@ -26,7 +26,7 @@ export class MemorySlru implements SlruStore {
     for (let n = segment * SLRU_PAGES_PER_SEGMENT; n < (segment + 1) * SLRU_PAGES_PER_SEGMENT; n++) this.pages.delete(n)
   }
 
-  /** A file has all pages of its segment before one that it has. */
+  /** Adds page `n` and the pages before it in its segment: a file that is written at page n has all pages before (SlruPhysicalWritePage). */
   private make(n: number): Uint8Array {
     for (let before = n - (n % SLRU_PAGES_PER_SEGMENT); before <= n; before++) if (!this.pages.has(before)) this.pages.set(before, new Uint8Array(BLOCK_SIZE))
     return this.pages.get(n)!

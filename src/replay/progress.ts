@@ -10,11 +10,11 @@ import { REPLAY_PROGRESS, type ReplayProgress } from './replay.ts'
 
 /** What pg_control (ControlFileData, pg_control.h) says of a shutdown: a ControlFile is one. */
 export interface ShutdownPoint extends StartPoint {
-  /** DBState as text. */
+  /** DBState (pg_control.h) as pg_controldata prints it: `shut down`. */
   state: string
   /** LSN where the last checkpoint record begins. */
   redo: Lsn
-  /** When it began; seconds since 1970. */
+  /** When the last checkpoint began; seconds since 1970. */
   checkpointTime: number
   walLogHints: boolean
 }
@@ -32,7 +32,7 @@ export function shutdownProgress(control: ShutdownPoint, clog: SlruPages, prepar
   const lsn = walPosition(control.redo)
   return {
     lsn,
-    // Nothing in the pages ended later than the checkpoint, whose time is in whole seconds.
+    // No transaction in the pages ended after the checkpoint began. Its time is in whole seconds, so the end of that second is the bound.
     time: (control.checkpointTime - POSTGRES_EPOCH_SECONDS + 1) * 1_000_000 - 1,
     consistency: { at: lsn, reached: false }, transactions: startState(control, prepared, clog),
     redo: { walLogHints: control.walLogHints, invalidPages: [] },

@@ -16,17 +16,17 @@ import { TransactionLog, type TransactionObserver } from '../xact/transactionlog
 import { TRANSACTION_STATE, type TransactionState } from '../xact/transactionstate.ts'
 import { type Ancestor, ANCESTORS, ancestorsOf, refuseOtherTimeline } from './timelines.ts'
 
-/** Pages, files and transaction status of a cluster, to be moved along the WAL. A port. */
+/** The pages, files and transaction status of a cluster, which replay moves along the WAL. A port. */
 export interface ReplayStore extends RedoStore, TransactionStore {
   /** The changes that follow belong to the record that ends here. */
   beginRecord(endLsn: WalPosition): void
 }
 
-/** When the pages become consistent: those of a base backup are of many LSNs at first. */
+/** When the pages become consistent. The pages of a base backup belong to many LSNs, since a server wrote them during the backup. */
 export interface Consistency {
-  /** Not before this position. */
+  /** The pages are not consistent before this position. */
   at: WalPosition
-  /** Nor before the BACKUP_END record that names this position as the backup's start. */
+  /** The pages are not consistent before the BACKUP_END record that names this position as the backup's start. */
   backupEndOf?: WalPosition
   reached: boolean
 }
@@ -37,7 +37,7 @@ export interface ReplayProgress {
   lsn: WalPosition
   /** Where the last record begins that was applied: the next one must be linked to it. Absent before the first one. */
   previous?: WalPosition
-  /** Of the timeline; absent where no history was given. */
+  /** The ancestors of the timeline; absent where no history was given. */
   ancestors?: readonly Ancestor[]
   /** Once consistent: no transaction in the pages ended later; microseconds since 2000. */
   time: number
@@ -46,7 +46,7 @@ export interface ReplayProgress {
   redo: RedoState
 }
 
-/** What is read as a ReplayProgress, whose `lsn` is elsewhere. */
+/** The check of a ReplayProgress that was stored as JSON; its `lsn` is stored elsewhere. */
 export const REPLAY_PROGRESS: Schema<Omit<ReplayProgress, 'lsn'>> = v.strictObject({
   previous: v.exactOptional(count), ancestors: v.exactOptional(ANCESTORS),
   time: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
@@ -54,9 +54,9 @@ export const REPLAY_PROGRESS: Schema<Omit<ReplayProgress, 'lsn'>> = v.strictObje
   transactions: TRANSACTION_STATE, redo: REDO_STATE,
 })
 
-/** How far to go: the first limit that is met. None: to the end of the WAL. */
+/** How far to go: to the first limit that is met. Without limits: to the end of the WAL. */
 export interface ReplayTarget {
-  /** An end position: records that end later do not belong. */
+  /** An end position: a record that ends later is not applied. */
   lsn?: WalPosition
   /** Stop before the first commit or abort later than this; microseconds since 2000. */
   time?: bigint
@@ -66,7 +66,7 @@ export interface ReplayOptions {
   major: PgMajor
   checksums: boolean
   target?: ReplayTarget
-  /** Of the WAL that will be given: the pages must be on it. Without it only the links between records tell other WAL. */
+  /** The timeline history of the WAL; the pages must be on it. Without it only xl_prev of the first record can show that the WAL is another's. */
   history?: TimelineHistory
   pages?: RedoObserver
   transactions?: TransactionObserver
@@ -82,7 +82,7 @@ export class Replay {
   private readonly consistency: Consistency
   private readonly end = new XactEnd()
   private lsn: WalPosition
-  /** Of the last record, -1 before the first one. */
+  /** Where the last record begins; -1 before the first one. */
   private previous: WalPosition
   private time: number
   private readonly history: TimelineHistory | undefined
@@ -143,7 +143,7 @@ export class Replay {
     if (this.previous >= 0 ? prev !== this.previous : prev >= this.lsn || record.startLsn < this.lsn) throw this.notNext(record)
     if (this.stopsBefore(record)) return false
     this.store.beginRecord(record.endLsn)
-    // Status first: redo ends the record, and with it the pages that were handed out.
+    // Transaction status is first, because redo calls endRecord, after which pages may be reused.
     this.transactions.apply(record)
     this.redo.apply(record)
     this.lsn = record.endLsn
@@ -163,7 +163,7 @@ export class Replay {
     if (endOfWal && target.lsn !== undefined && target.lsn > this.lsn) {
       throw new EnvironmentError('replay.target', `the WAL ends at ${this.text(this.lsn)}, before the target ${this.text(target.lsn)}`)
     }
-    // A server that recovers fails likewise: the WAL that is missing may have commits before that time.
+    // A server with recovery_target_time fails here, too: the missing WAL may have commits before that time.
     if (endOfWal && target.time !== undefined) {
       const reason = `the WAL ends at ${this.text(this.lsn)} with no transaction that ended after the target; --to latest is the end of the WAL`
       throw new EnvironmentError('replay.target', reason)
@@ -192,6 +192,7 @@ export class Replay {
     return `they may be as new as ${this.text(at)}, so an earlier point cannot be had from them`
   }
 
+  /** recoveryStopsBefore (xlogrecovery.c): a time is compared with commit and abort records alone, since no other record has a time. */
   private stopsBefore(record: WalRecord): boolean {
     const { lsn, time } = this.target
     if (lsn !== undefined && record.endLsn > lsn) return true
@@ -201,6 +202,7 @@ export class Replay {
     return this.end.time > time
   }
 
+  /** CheckRecoveryConsistency (xlogrecovery.c): a backup is consistent after its BACKUP_END record, a crashed directory at the end of its WAL. */
   private approachConsistency(record: WalRecord): void {
     const { consistency } = this
     if (record.rmgr === RM_XLOG_ID && record.op === XLOG_BACKUP_END && decodeBackupEnd(record) === consistency.backupEndOf) delete consistency.backupEndOf

@@ -4,7 +4,7 @@ import { formatWalPosition, type WalPosition } from '../common/ids.ts'
 import { count, integer, type Schema } from '../common/validate.ts'
 import type { TimelineHistory } from '../wal/timelinehistory.ts'
 
-/** A timeline that the pages were on before the one they are on now, and where it ended for them: the next one begins there. */
+/** A timeline that the pages were on before their present one, and the position where it ended for them and the next one began. */
 export interface Ancestor {
   timeline: number
   end: WalPosition

@@ -38,6 +38,7 @@ export function deformTuple(
       out.starts[i] = ATTR_ABSENT
       continue
     }
+    // att_isnull (tupmacs.h): a bit of 0 means NULL, and a NULL takes no bytes.
     if (bits >= 0 && (bytes[bits + (i >> 3)]! & (1 << (i & 7))) === 0) {
       out.starts[i] = ATTR_NULL
       continue
@@ -53,6 +54,7 @@ export function deformTuple(
 }
 
 function attributeStart(bytes: Uint8Array, tupleStart: number, at: number, tupleEnd: number, len: number, align: number): number {
+  // A cstring (attlen -2) is never aligned in a tuple: att_align_nominal gives it alignment 1.
   if (len === -2) return at
   // att_align_pointer: padding bytes are zero and a 1-byte header never is, so a non-zero byte begins an unaligned value.
   if (len === -1 && at < tupleEnd && bytes[at] !== 0) return at
@@ -68,7 +70,7 @@ function attributeEnd(bytes: Uint8Array, at: number, tupleEnd: number, len: numb
 }
 
 /**
- * Checks t_hoff against the attribute count, as amcheck does.
+ * Checks t_hoff against the attribute count, as amcheck does (check_tuple_header, verify_heapam.c): the data must begin after the null bitmap.
  * @throws CorruptionError tuple.header
  */
 export function checkTupleHeader(hoff: number, natts: number, hasNull: boolean, length: number): void {

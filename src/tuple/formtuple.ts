@@ -5,8 +5,8 @@ import { HEAP_HASEXTERNAL, HEAP_HASNULL, HEAP_HASVARWIDTH, HEAP_NATTS_MASK } fro
 import { isExternal } from './varlena.ts'
 
 /*
-  * heap_form_tuple and heap_fill_tuple (heaptuple.c): attributes → bytes, the inverse of deform.ts. A caller that has columns works piece by piece:
-  * beginTuple, appendDatum for every attribute that is not NULL, in order, writeTupleHeader. A caller that has datums calls formTuple.
+ * heap_form_tuple and heap_fill_tuple (heaptuple.c): attributes → bytes, the inverse of deform.ts. A caller that has columns works piece by piece:
+ * beginTuple, appendDatum for every attribute that is not NULL, in order, writeTupleHeader. A caller that has datums calls formTuple.
  */
 
 /** Header fields that heap_form_tuple does not make itself. */
@@ -35,6 +35,7 @@ export function appendDatum(
   bytes: Uint8Array, from: number, to: number, i: number, { len, align }: AttributeLayout, hasNull: boolean, start: number, out: ByteWriter,
 ): number {
   const first = bytes[from]!
+  // A 1-byte header is odd and never aligned. A 4-byte header is even, and a cstring has no alignment (att_datum_alignby, att_align_datum).
   if (len > 0 || (len === -1 && (first & 1) === 0)) out.alignFrom(start, align)
   out.copy(bytes, from, to)
   if (hasNull) out.bytes[start + SIZE_OF_TUPLE_HEADER + (i >> 3)]! |= 1 << (i & 7)

@@ -2,6 +2,7 @@
 export const HEAP_HASNULL = 0x0001
 export const HEAP_HASVARWIDTH = 0x0002
 export const HEAP_HASEXTERNAL = 0x0004
+/** Tables WITH OIDS ended with 12; the bit may be set in no tuple of 14 and later. */
 export const HEAP_HASOID_OLD = 0x0008
 export const HEAP_XMAX_KEYSHR_LOCK = 0x0010
 export const HEAP_COMBOCID = 0x0020
@@ -9,11 +10,13 @@ export const HEAP_XMAX_EXCL_LOCK = 0x0040
 export const HEAP_XMAX_LOCK_ONLY = 0x0080
 export const HEAP_XMIN_COMMITTED = 0x0100
 export const HEAP_XMIN_INVALID = 0x0200
+/** Both hint bits at once: VACUUM froze the tuple (since 9.4), and xmin says only who inserted it. */
 export const HEAP_XMIN_FROZEN = 0x0300
 export const HEAP_XMAX_COMMITTED = 0x0400
 export const HEAP_XMAX_INVALID = 0x0800
 export const HEAP_XMAX_IS_MULTI = 0x1000
 export const HEAP_UPDATED = 0x2000
+/** VACUUM FULL before 9.0 moved the tuple to another place, or here; pg_upgrade may have carried such tuples over. */
 export const HEAP_MOVED_OFF = 0x4000
 export const HEAP_MOVED_IN = 0x8000
 

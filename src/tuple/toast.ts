@@ -7,7 +7,7 @@ import { METHOD_LZ4, METHOD_PGLZ } from './varlena.ts'
 
 /** TOAST_MAX_CHUNK_SIZE: payload bytes of every chunk but the last (heaptoast.h). */
 export const TOAST_MAX_CHUNK_SIZE = 1996
-/** MaxAllocSize bounds every varlena: a larger size in a header is a lie. */
+/** VARLENA_EXTSIZE_MASK (varatt.h): 30 bits, since MaxAllocSize bounds every varlena. The 2 bits above are the compression method. */
 const MAX_RAW_SIZE = 0x3fffffff
 
 /** varatt_external (varatt.h): where an out-of-line value lives. */
@@ -27,6 +27,7 @@ export function readToastPointer(bytes: Uint8Array, at: number): ToastPointer {
   const rawSize = readI32(bytes, at + 2) - 4
   const extSize = readU32(bytes, at + 6) & MAX_RAW_SIZE
   if (rawSize < 0) throw new CorruptionError('toast.pointer', `va_rawsize ${rawSize + 4}`)
+  // VARATT_EXTERNAL_IS_COMPRESSED (varatt.h): the sizes decide, not the method bits, which are those of pglz in an uncompressed value.
   return { rawSize, extSize, compressed: extSize < rawSize, valueId: readU32(bytes, at + 10), toastRelId: readU32(bytes, at + 14) }
 }
 

@@ -23,6 +23,7 @@ export function readToastChunk(page: Uint8Array, off: number, len: number): Toas
   const tupleEnd = off + len
   if (at + 9 > tupleEnd) return undefined
   const first = page[at + 8]!
+  // toast_save_datum stores chunk_data plain: another form would need a TOAST relation of the TOAST relation.
   if (isExternal(first) || isCompressed(first)) return undefined
   if ((first & 3) === 0 && at + 12 > tupleEnd) return undefined
   const length = varlenaLength(page, at + 8, tupleEnd)

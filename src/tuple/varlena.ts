@@ -30,6 +30,7 @@ export function varlenaLength(bytes: Uint8Array, at: number, end: number): numbe
 
 function externalLength(bytes: Uint8Array, at: number): number {
   const tag = bytes[at + 1]
+  // VARTAG_INDIRECT and the expanded tags point into the memory of a server and never reach a page.
   if (tag !== VARTAG_ONDISK) throw new CorruptionError('tuple.varlena', `external value with unknown tag ${tag}`)
   return SIZE_OF_TOAST_POINTER
 }
@@ -37,6 +38,7 @@ function externalLength(bytes: Uint8Array, at: number): number {
 function longLength(bytes: Uint8Array, at: number, end: number): number {
   if (at + 4 > end) throw new CorruptionError('tuple.varlena', `a length word where ${end - at} bytes are left`)
   const length = readU32(bytes, at) >>> 2
+  // The length counts its own 4 bytes.
   if (length < 4) throw new CorruptionError('tuple.varlena', `a value of ${length} bytes`)
   return length
 }

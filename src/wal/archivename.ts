@@ -16,7 +16,7 @@ export interface ArchiveSegment extends SegmentName {
   /** The 24 digits. */
   name: string
   compression: Compression
-  /** Of the segment, as pgBackRest has it in the name. */
+  /** SHA-1 of the segment, which pgBackRest puts into the name. */
   sha1: string | undefined
   /** Why ltap cannot read it. */
   unread: string | undefined

@@ -10,8 +10,8 @@ import { zstdDecompressInto } from './zstd.ts'
 const scratch = new Uint8Array(BLOCK_SIZE)
 
 /**
-  * RestoreBlockImage (xlogreader.c): writes the full-page image of `block` over the 8192 bytes of `page`. The hole between pd_lower and pd_upper
-  * is not stored, because nothing reads it; it becomes zeros. LSN and checksum are those of the page before the record, and redo sets the LSN.
+ * RestoreBlockImage (xlogreader.c): writes the full-page image of `block` over the 8192 bytes of `page`. The hole between pd_lower and pd_upper
+ * is not stored, because nothing reads it; it becomes zeros. LSN and checksum are those of the page before the record, and redo sets the LSN.
  *
  *     image in the record    | before the hole | after the hole |
  *     page                   | before the hole | 0 0 0 0 0 0 0 0 | after the hole |

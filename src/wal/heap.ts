@@ -91,7 +91,7 @@ function checkLength(record: WalRecord, length: number): void {
 }
 
 /*
-  * Redo refills one object of each class below for every record, so that it allocates nothing per record.
+ * Redo refills one object of each class below for every record, so that it allocates nothing per record.
  */
 
 /** xl_heap_insert. */

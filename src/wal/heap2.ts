@@ -6,8 +6,8 @@ import { MainData } from './maindata.ts'
 import type { WalRecord } from './record.ts'
 
 /*
-  * RM_HEAP2_ID (heapam_xlog.h). The opcodes 0x10, 0x20 and 0x30 are three record types until 16, and three names of one type since 17: see
-  * heapprune.ts.
+ * RM_HEAP2_ID (heapam_xlog.h). The opcodes 0x10, 0x20 and 0x30 are three record types until 16, and three names of one type since 17: see
+ * heapprune.ts.
  *
  *   MULTI_INSERT  flags u8, garbage u8, ntuples u16, offsets u16[ntuples] unless INIT_PAGE; block data: xl_multi_insert_tuple[],
  *                 each at an even position of the block data:

@@ -38,8 +38,8 @@ export const XLH_INVALID_XVAC = 0x04
 const SIZE_OF_FREEZE_PLAN = 12
 
 /**
-  * A PRUNE, VACUUM, FREEZE_PAGE or unified prune record of any major; refilled. Lists are positions in the record's bytes and counts. A record
-  * whose block has a full-page image may leave out the block data, and with it all lists (`hasLists`), whatever the main data says.
+ * A PRUNE, VACUUM, FREEZE_PAGE or unified prune record of any major; refilled. Lists are positions in the record's bytes and counts. A record
+ * whose block has a full-page image may leave out the block data, and with it all lists (`hasLists`), whatever the main data says.
  */
 export class HeapPrune {
   /** XLHP_ bits: as stored since 17; for older records the bits that say the same. */

@@ -125,8 +125,8 @@ export function pageRemaining(view: DataView, start: number): number {
 }
 
 /**
-  * XLogReaderValidatePageHeader (xlogreader.c) for the header at `start` of `view`, which must be there in full. It is stricter than Postgres in one
-  * point: only the first page of a segment has a long header.
+ * XLogReaderValidatePageHeader (xlogreader.c) for the header at `start` of `view`, which must be there in full. It is stricter than Postgres in one
+ * point: only the first page of a segment has a long header.
  * @param lastTimeline of the page before, 0 if that is not known
  */
 export function checkPageHeader(view: DataView, start: number, pageAddress: WalPosition, lastTimeline: number, expected: ExpectedPage): PageFault | undefined {

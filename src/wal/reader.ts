@@ -25,8 +25,8 @@ const EMPTY = new Uint8Array(0)
 export interface WalReaderOptions {
   major: PgMajor
   /**
-     * Where to begin: with the first record that begins here or later. Any position will do, because reading begins at the start of its page. To
-     * demand a record at exactly this place, see {@link exact}.
+   * Where to begin: with the first record that begins here or later. Any position will do, because reading begins at the start of its page. To
+   * demand a record at exactly this place, see {@link exact}.
    */
   start: WalPosition
   /** Timeline in the name of the file that the bytes come from: its pages may be of this timeline or an older one. */
@@ -47,13 +47,13 @@ export interface WalReaderOptions {
 }
 
 /**
-  * Takes records out of the WAL's bytes: feed it bytes, ask for records until no record is left, feed more. It makes the checks of recovery
-  * (xlogreader.c), ends where recovery ends, and never returns a record beyond that.
+ * Takes records out of the WAL's bytes: feed it bytes, ask for records until no record is left, feed more. It makes the checks of recovery
+ * (xlogreader.c), ends where recovery ends, and never returns a record beyond that.
  *
  *     page header | record | record | first part of a record ‖ page header | the rest of it | pad to 8 | record …
  *
-  * The bytes fed are read in place, so they must not change before {@link next} has returned undefined. Only a record that crosses pages or pieces
-  * is copied. All indexes count from the start of the piece; an index past it names a byte that has not been fed yet.
+ * The bytes fed are read in place, so they must not change before {@link next} has returned undefined. Only a record that crosses pages or pieces
+ * is copied. All indexes count from the start of the piece; an index past it names a byte that has not been fed yet.
  */
 export class WalReader {
   private readonly options: WalReaderOptions

@@ -25,9 +25,9 @@ export const XLOG_XACT_COMMIT_PREPARED = 0x30
 export const XLOG_XACT_ABORT_PREPARED = 0x40
 export const XLOG_XACT_ASSIGNMENT = 0x50
 export const XLOG_XACT_INVALIDATIONS = 0x60
-/** Of xl_info: the opcode. */
+/** The bits of xl_info that are the opcode. */
 export const XLOG_XACT_OPMASK = 0x70
-/** Of xl_info: the record has a xinfo word. */
+/** The bit of xl_info that says that the record has an xinfo word. */
 const XLOG_XACT_HAS_INFO = 0x80
 /** Position of xinfo in the main data: after xact_time. */
 const XINFO = 8
@@ -70,8 +70,8 @@ export interface DroppedStats {
 const data = new MainData('wal.xact')
 
 /**
-  * Whether a commit or abort names relation files to remove. It is found without decoding the record, because most name none. A record that is too
-  * short for xinfo answers false; decoding it reports the damage.
+ * Whether a commit or abort names relation files to remove. It is found without decoding the record, because most name none. A record that is too
+ * short for xinfo answers false; decoding it reports the damage.
  */
 export function dropsRelfiles({ info, view, mainStart, mainLength }: WalRecord): boolean {
   if ((info & XLOG_XACT_HAS_INFO) === 0 || mainLength < XINFO + 4) return false

@@ -8,8 +8,8 @@ import { requirePage, type SlruPages } from './slru.ts'
  *   byte of xid x: x / 4      bits:  7 6   5 4   3 2   1 0
  *                             xid:   x|3   x|2   x|1   x|0     (x a multiple of 4)
  *
-  * 32768 xids per page (CLOG_XACTS_PER_PAGE). Xids 0 to 2 are permanent and have no status here. Status 0 is in progress, or crashed; status 3 is a
-  * subtransaction that committed into a parent which has not ended. Neither is committed.
+ * 32768 xids per page (CLOG_XACTS_PER_PAGE). Xids 0 to 2 are permanent and have no status here. Status 0 is in progress, or crashed; status 3 is a
+ * subtransaction that committed into a parent which has not ended. Neither is committed.
  */
 export const TRANSACTION_STATUS_COMMITTED = 1
 export const TRANSACTION_STATUS_ABORTED = 2
@@ -33,8 +33,8 @@ export function transactionStatus(pages: SlruPages, xid: Xid): number {
 export type TransactionOutcome = 'committed' | 'aborted' | 'open'
 
 /**
-  * How a transaction ended, for permanent ids too (TransactionIdDidCommit and DidAbort, transam.c). xmin 0 is an insertion that
-  * heap_abort_speculative took back (heapam.c).
+ * How a transaction ended, for permanent ids too (TransactionIdDidCommit and DidAbort, transam.c). xmin 0 is an insertion that
+ * heap_abort_speculative took back (heapam.c).
  * @throws as {@link transactionStatus}
  */
 export function transactionOutcome(pages: SlruPages, xid: Xid): TransactionOutcome {
@@ -50,8 +50,8 @@ export function statusBits(page: Uint8Array, xid: Xid): number {
 }
 
 /**
-  * Writes the two bits of a normal xid into its page (TransactionIdSetStatusBit, clog.c). A repeated record writes the same bits: pages of a base
-  * backup may be ahead of the WAL.
+ * Writes the two bits of a normal xid into its page (TransactionIdSetStatusBit, clog.c). A repeated record writes the same bits: pages of a base
+ * backup may be ahead of the WAL.
  * @throws CorruptionError xact.clog-conflict for a transaction that ended the other way
  */
 export function setTransactionStatus(page: Uint8Array, xid: Xid, status: number): void {

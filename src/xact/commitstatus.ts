@@ -8,11 +8,11 @@ import type { SlruPages } from './slru.ts'
 export const STATUS_LOST = 4
 
 /**
-  * A page of zeros counts as lost if so many of its transactions are settled. A transaction that was open when its server crashed keeps status 0
-  * for ever, so a few zeros are normal, and a page that has just begun may hold nothing else. But a page holds 32,768 transactions, and every one
-  * that ended left a bit there: a whole page of zeros says that not one of them ended before a crash, while a server has about a hundred open
-  * at once. One exception remains: a transaction with as many subtransactions that crashed. A server believes the page and marks the rows
-  * dead for ever; ltap keeps the rows and calls them unknown, which loses nothing.
+ * A page of zeros counts as lost if so many of its transactions are settled. A transaction that was open when its server crashed keeps status 0
+ * for ever, so a few zeros are normal, and a page that has just begun may hold nothing else. But a page holds 32,768 transactions, and every one
+ * that ended left a bit there: a whole page of zeros says that not one of them ended before a crash, while a server has about a hundred open
+ * at once. One exception remains: a transaction with as many subtransactions that crashed. A server believes the page and marks the rows
+ * dead for ever; ltap keeps the rows and calls them unknown, which loses nothing.
  */
 const LOST_XIDS_MIN = 1024
 

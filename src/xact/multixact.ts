@@ -35,8 +35,8 @@ export interface MultiXactSources {
 }
 
 /**
-  * Reads members of the multixacts between oldestMulti and nextMulti, as GetMultiXactIdMembers does (multixact.c). Every method throws
-  * CorruptionError: xact.multixact for a multixact outside of that range, xact.multixact-lost where pg_multixact is damaged.
+ * Reads members of the multixacts between oldestMulti and nextMulti, as GetMultiXactIdMembers does (multixact.c). Every method throws
+ * CorruptionError: xact.multixact for a multixact outside of that range, xact.multixact-lost where pg_multixact is damaged.
  */
 export class MultiXacts {
   private readonly sources: MultiXactSources

@@ -20,9 +20,9 @@ export interface OffsetsPages {
 type Change = (store: SlruStore, n: number) => Uint8Array
 
 /**
-  * RecordNewMultiXact (multixact.c): writes the offset of the new multixact, its members, and the offset of the next multixact. Newer minor
-  * releases write that last one at once. WAL of older ones creates the page of the next one later, so redo creates it now, and the ZERO_OFF_PAGE
-  * record that follows must not clear it again.
+ * RecordNewMultiXact (multixact.c): writes the offset of the new multixact, its members, and the offset of the next multixact. Newer minor
+ * releases write that last one at once. WAL of older ones creates the page of the next one later, so redo creates it now, and the ZERO_OFF_PAGE
+ * record that follows must not clear it again.
  */
 export function recordNewMultiXact(
   offsets: SlruStore, members: SlruStore, pages: OffsetsPages, record: WalRecord, create: MultiXactCreate, change: Change,

@@ -49,11 +49,11 @@ const STATUS_NAMES = ['', 'committed', 'aborted', 'in-progress', 'unknown'] as c
 const LOST_UPDATER = -1
 
 /**
-  * What every transaction that begins at L sees. L is the end of a cleanly shut down cluster, or the end of replay. CLOG says what committed. A
-  * transaction that CLOG leaves open is in progress if it is prepared or may still run, else it is dead; so is a subtransaction that committed
-  * into an open parent (status 3). Hint bits on pages are no newer than L. They decide only where CLOG is truncated. A COMMITTED hint that CLOG
-  * contradicts is an error and no vote. Where CLOG is damaged, and `unknown` says to go on, the hints are believed, and a status without a
-  * hint is unknown.
+ * What every transaction that begins at L sees. L is the end of a cleanly shut down cluster, or the end of replay. CLOG says what committed. A
+ * transaction that CLOG leaves open is in progress if it is prepared or may still run, else it is dead; so is a subtransaction that committed
+ * into an open parent (status 3). Hint bits on pages are no newer than L. They decide only where CLOG is truncated. A COMMITTED hint that CLOG
+ * contradicts is an error and no vote. Where CLOG is damaged, and `unknown` says to go on, the hints are believed, and a status without a
+ * hint is unknown.
  *
  * `xvac` is t_cid, needed only for tuples with HEAP_MOVED_OFF or HEAP_MOVED_IN (VACUUM FULL before 9.0) and no xmin hint.
  */

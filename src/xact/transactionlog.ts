@@ -39,9 +39,9 @@ export interface TransactionObserver {
 }
 
 /**
-  * Replays what WAL says about transactions, as the startup process of a standby does: statuses, multixacts, prepared transactions, counters
-  * (xact_redo, clog_redo, multixact_redo, xlog_redo, standby_redo). All changes are idempotent: pages that are ahead of the state, as in a base
-  * backup, give the same result.
+ * Replays what WAL says about transactions, as the startup process of a standby does: statuses, multixacts, prepared transactions, counters
+ * (xact_redo, clog_redo, multixact_redo, xlog_redo, standby_redo). All changes are idempotent: pages that are ahead of the state, as in a base
+ * backup, give the same result.
  */
 export class TransactionLog {
   /** Changes with every record; copy it to keep it. */

@@ -24,8 +24,8 @@ export interface TransactionState extends OffsetsPages {
   oldestClogXid: Xid
   oldestMulti: number
   /**
-    * A transaction before this xid that CLOG leaves open, and that is not prepared, is dead: its server went down. A transaction from here on may
-    * still be running.
+   * A transaction before this xid that CLOG leaves open, and that is not prepared, is dead: its server went down. A transaction from here on may
+   * still be running.
    */
   unresolvedFrom: FullXid
   /** Prepared transactions, in the order of their PREPARE. */
@@ -47,8 +47,8 @@ export const TRANSACTION_STATE: Schema<TransactionState> = v.strictObject({
 })
 
 /**
-  * What a checkpoint says of transactions: from its record, or from pg_control. A base backup needs the record at backup_label's CHECKPOINT
-  * LOCATION, because its pg_control may be of a later checkpoint.
+ * What a checkpoint says of transactions: from its record, or from pg_control. A base backup needs the record at backup_label's CHECKPOINT
+ * LOCATION, because its pg_control may be of a later checkpoint.
  */
 export interface StartPoint {
   timeline: number
@@ -64,7 +64,7 @@ export interface StartPoint {
 
 /**
  * The state at a checkpoint.
-  * @param prepared the state files in pg_twophase. A file may be stale (its transaction has ended), or newer than the checkpoint in a base backup
+ * @param prepared the state files in pg_twophase. A file may be stale (its transaction has ended), or newer than the checkpoint in a base backup
  */
 export function startState(from: StartPoint, prepared: readonly PreparedTransaction[], clog: SlruPages): TransactionState {
   const { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid } = from

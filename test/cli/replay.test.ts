@@ -37,7 +37,7 @@ interface Made {
   backupStart: string
   /** After kill -9, with its pg_wal. */
   crashed: string
-  /** Of the table's file. */
+  /** Path of the table's file. */
   path: string
   /** Ascending, after the clean copy; the third is after the backup. */
   points: Point[]
@@ -341,7 +341,7 @@ describe.each(fewerMajors('majors of the verb replay'))('Postgres %i', (major) =
     expect(await ltap(['replay', made.crashed, '--out', out])).toMatchObject({ code: 0 })
   }))
 
-  /** Of the segment that holds this LSN; segments of 1 MiB. */
+  /** Name of the segment that holds this LSN; segments have 1 MiB. */
   function segmentName(lsn: string): string {
     const number = Math.floor(Number(parseLsn(lsn)!) / SEGMENT_SIZE)
     return `0000000100000000${number.toString(16).toUpperCase().padStart(8, '0')}`

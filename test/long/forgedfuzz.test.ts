@@ -9,7 +9,7 @@ import { majors, withCluster } from '../support/oracle.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
-/** Of all majors together. */
+/** Number of inputs of all majors together. */
 const INPUTS = amount({ sample: 200, all: 100_000 })
 
 test.each(majors())(`forged inputs of Postgres %i, seed ${TEST_SEED}`, { timeout: 12 * 3_600_000 }, async (major) => {

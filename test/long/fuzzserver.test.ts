@@ -11,7 +11,7 @@ import { amount } from '../support/scope.ts'
 import { loadZoo } from '../support/zoo.ts'
 
 const DAMAGED = amount({ sample: 4_000, all: 20_000 })
-/** Of large relations some pages will do. */
+/** How many pages of a large relation are damaged. */
 const PAGES_MAX = 40
 
 function sourcesOf(pgdata: string, database: string): FuzzSource[] {

@@ -45,7 +45,7 @@ describe.each(fewerMajors('majors of bad values'))('bad values on Postgres %i', 
   let folder: string
   let lakes = 0
   let zoo: string[]
-  /** Of the undamaged server: ctid and the columns of public.docs. */
+  /** Rows of the undamaged server: ctid and the columns of public.docs. */
   let docsRows: (string | null)[][]
 
   beforeAll(async () => {

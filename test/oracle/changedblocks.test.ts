@@ -73,7 +73,7 @@ describe.each(drawn(majors(), 1, 'majors of changed blocks'))('changed blocks on
     const after = [await pagesOf(cluster, table), await pagesOf(cluster, unlogged)] as const
     for (const [i, pages] of after.entries()) {
       const expected = differing(before[i]!, pages)
-      // Whoever looks at pd_lsn alone misses these.
+      // A test of pd_lsn alone misses these.
       expect(expected.sameLsn.length).toBeGreaterThan(0)
       expect(expected.blocks.length).toBeLessThan(pages.length / 8192)
       expect(changed(indexes[i]!, pages)).toEqual(expected.blocks)

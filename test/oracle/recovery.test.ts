@@ -52,7 +52,7 @@ test('a difference is found', async () => {
 
 interface Redone {
   store: ReturnType<typeof redoCase>['store']
-  /** Of table t. */
+  /** The key of table t in the store. */
   key: string
   fork(number: number): NonNullable<ReturnType<Redone['store']['fork']>>
 }

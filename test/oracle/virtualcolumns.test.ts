@@ -33,7 +33,7 @@ const EXPRESSIONS: readonly (readonly [type: string, expression: string])[] = [
   ['boolean', '(a, b) < (1, vc)'], ['text', 'normalize(b)'], ['boolean', 'b IS NORMALIZED'], ['boolean', "(b, vc) IS NULL"], ['text', "(j #>> '{a,b}')"],
 ]
 
-/** Of these a part is not written as SQL: the stored tree is given. */
+/** Expressions with a part that ltap does not write as SQL: it gives the stored tree. */
 const AS_TREE = ['((ROW(a, b)).f1)::text', '(ROW(a, b) < ROW(1, (vc)::text))', 'NORMALIZE(b)', '(b IS NORMALIZED)', '(ROW(b, vc) IS NULL)']
 
 let folder: string

@@ -61,7 +61,7 @@ test.each(fewerMajors('majors of other timelines'))('pages of one timeline and W
   }
 })
 
-/** Of each file: comparing megabytes of numbers takes minutes. */
+/** A hash for each file, because comparing megabytes of numbers takes minutes. */
 function hashOf(folder: string): string[] {
   return [...folderContent(folder)].map(([name, bytes]) => `${name} ${createHash('sha256').update(bytes).digest('hex')}`)
 }

@@ -370,7 +370,7 @@ export class DdlWorkload {
 
 const RELATIONS = "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'ddl'::regnamespace"
 
-/** Of attributes that composite `pair` gets. */
+/** Types of the attributes that composite `pair` gets. */
 const FIELD_TYPES = ['int', 'text', 'numeric', 'timestamp', 'label', 'int[]', 'float8']
 
 interface Shapes {

@@ -176,7 +176,7 @@ export class ForgedCluster {
     }
   }
 
-  /** Of a relation or a type of a table, or the number of its file. */
+  /** The oid of a table or of one of its types, or the number of its file. */
   private someOid(dice: Random): Uint8Array {
     const { relation: { oid, toastRelId, locator, desc } } = dice.pick(this.tables)
     const { type } = dice.pick(desc!.attributes)

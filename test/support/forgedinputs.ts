@@ -25,7 +25,7 @@ import { Random } from './random.ts'
 export const KINDS = ['descriptor', 'manifest', 'footer', 'hidden', 'catalog', 'control', 'twophase', 'slru', 'toast', 'wal'] as const
 export type Kind = (typeof KINDS)[number]
 
-/** Of a hundred inputs. */
+/** How many of a hundred inputs are of each kind. */
 const SHARES: Readonly<Record<Kind, number>> = {
   descriptor: 18, manifest: 8, footer: 9, hidden: 6, catalog: 15, control: 6, twophase: 4, slru: 9, toast: 9, wal: 16,
 }

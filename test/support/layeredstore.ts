@@ -80,7 +80,7 @@ export class LayeredStore extends MemoryTransactionStore implements ReplayStore 
   watcher: PageWatcher | undefined
   /** What was made, cut or removed, as `spc/db/rel`, `spc/db` or `spc`; indexes that became known, too. */
   readonly restructured = new Set<string>()
-  /** Of this layer; undefined: it is gone. */
+  /** The relations of this layer; undefined for one that was dropped in it. */
   readonly own = new Map<string, LayeredRelation | undefined>()
   private readonly disowned: Set<string>
   private readonly directories: Set<string>
@@ -96,7 +96,7 @@ export class LayeredStore extends MemoryTransactionStore implements ReplayStore 
     this.maps = new Map(below?.maps)
   }
 
-  /** Of a data directory: its indexes are disowned, its free space maps left out. */
+  /** The store of a data directory: its indexes are disowned, its free space maps left out. */
   static read(dataDir: string, major: number): LayeredStore {
     const store = new LayeredStore(major as PgMajor, readTransactionStore(dataDir, major))
     for (const { dir, spcOid, dbOid } of databaseDirectories(dataDir)) {
@@ -240,7 +240,7 @@ export class LayeredStore extends MemoryTransactionStore implements ReplayStore 
     }
   }
 
-  /** Of all layers. */
+  /** The keys of all layers. */
   private keys(prefix: string): Set<string> {
     const keys = this.below?.keys(prefix) ?? new Set<string>()
     for (const key of [...this.own.keys(), ...this.disowned]) if (key.startsWith(prefix)) keys.add(key)

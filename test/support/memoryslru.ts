@@ -8,7 +8,7 @@ import type { MemorySlru } from '../../src/replay/memoryslru.ts'
 const PAGE = 8192
 const PAGES_PER_SEGMENT = 32
 
-/** Of a stopped or crashed server. */
+/** Reads the transaction status of a stopped or crashed server. */
 export function readTransactionStore(dataDir: string, major: number): MemoryReplayStore {
   const store = new MemoryReplayStore(major as PgMajor)
   readSlru(store.clog, join(dataDir, 'pg_xact'))

@@ -34,7 +34,10 @@ export function majors(): number[] {
   return wantedMajors
 }
 
-/** Of a file that would take long on two: in a quick run one of them, by the seed. Other runs have all of theirs. @param what `majors of history` */
+/**
+ * The majors of a test file that would take long on two: in a quick run one of them, by the seed. Other runs have all of theirs.
+ * @param what `majors of history`
+ */
 export function fewerMajors(what: string): number[] {
   return SCOPE === 'quick' ? drawn(majors(), 1, what) : majors()
 }

@@ -26,7 +26,7 @@ export function checkBusyBackup(major: number): Promise<void> {
   }, inFolder)
 }
 
-/** Of a standby, or its data directory; it says so in standby.signal, pg_control and backup_label. */
+/** Checks a replay of a standby's backup or data directory; standby.signal, pg_control and backup_label say that it is one. */
 export function checkStandby(major: number, kind: StandbyBase): Promise<void> {
   return withStandby(major, { ...CHECKED, settings: EAGER_SETTINGS }, kind, {
     prepare: prepareCrash, busy: (cluster) => concurrently(cluster, 1, false), run: (cluster) => runUntilCrash(cluster),

@@ -17,7 +17,7 @@ export interface ReplayedComparison {
   pages: number
   /** Pages whose checksum is right; 0 if the cluster has none. */
   checksums: number
-  /** Of pg_xact and pg_multixact. */
+  /** Number of pages of pg_xact and pg_multixact. */
   statusPages: number
   prepared: number
   /** Empty if replay is right. */

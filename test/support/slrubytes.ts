@@ -31,7 +31,7 @@ function startsOf(offsets: Uint8Array): [multi: number, start: number][] {
   return starts
 }
 
-/** Of its xid. */
+/** Byte position of the member's xid. */
 function memberPlace(member: number): number {
   const inPage = member % MEMBERS_PER_PAGE
   return Math.floor(member / MEMBERS_PER_PAGE) * PAGE + Math.floor(inPage / 4) * GROUP_SIZE + 4 + (inPage % 4) * 4

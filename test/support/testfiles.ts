@@ -5,9 +5,9 @@ import { drawnIndexes } from './scope.ts'
 import type { Scope } from './scopename.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-/** Of test/long, in a sample. With what test/support/scope.ts says of each file, they end in time however many files there are. */
+/** Number of files of test/long in a sample. With what test/support/scope.ts says of each file, they end in time however many files there are. */
 const LONG_FILES = 16
-/** Of the other files that need a server, in a sample: on its majors. */
+/** Number of the other files that need a server in a sample; they run on its majors. */
 const SERVER_FILES = 5
 
 /** Quick: none of test/long. Sample: some of test/long, and some others on the sample's majors. All: all. */

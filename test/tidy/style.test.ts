@@ -8,7 +8,7 @@ const FUNCTION_LINES_MAX = 70
 /** A test that drives a server tells a story. */
 const TEST_FUNCTION_LINES_MAX = 100
 const LINE_LENGTH_MAX = 160
-/** Of texts that are compared. */
+/** The limit for lines with texts that are compared. */
 const TEST_LINE_LENGTH_MAX = 240
 /** A value in hex cannot be wrapped. */
 const BYTES = /'[0-9a-f]{200,}'/

@@ -25,6 +25,7 @@ const PHRASES: readonly [RegExp, string][] = [
   [/(?:'s|s') business\b/i, 'say what decides, or does, it'],
   [/\bwhat is not one\b/i, 'name the thing'],
   [/\bthere while\b/i, 'say what happens in the meantime'],
+  [/\/\*\* Of\b/, 'begin with what the declaration is: "Number of …", "The path of …"'],
 ]
 /** Documents that a reader of the repository does not have. */
 const ELSEWHERE = /\bdesign\.md\b|\bstyle\.md\b|\b(?:heap|WAL) format reference\b|\bspec \d|\bissue \d/i
@@ -65,6 +66,7 @@ describe('words', () => {
       '/** Damage is a matter of the copy. */', '/** The page comes to be with its first xid. */', "// What is durable is the store's business.",
       '/** A map, or what is not one. */', '/** The file was there while it was read. */', '/** The pages are\n * those of one\n * LSN. */',
     ]
+    riddles.push('/** Of both. */', '/**\n * Of the first file.\n */')
     for (const riddle of riddles) expect(oddWords(riddle), riddle).toHaveLength(1)
     expect(oddWords('Each record initialises the page.')).toEqual([])
     expect(ELSEWHERE.test('see design.md 3.2')).toBe(true)

@@ -10,7 +10,7 @@ export interface DemoNeeds {
   pg: PgModule
 }
 
-/** In this order: 17 is the one that exists for the most platforms. */
+/** The majors to try, in this order: 17 exists for the most platforms. */
 const MAJORS = [17, 16, 15, 14, 18]
 const PACKAGE_VERSION = '17.10.0-beta.17'
 const PLATFORMS = ['linux-x64', 'linux-arm64', 'darwin-arm64', 'darwin-x64']

@@ -4,7 +4,7 @@ import type { Decoder, Emit } from './decoder.ts'
 
 /** Largest window that `zstd` itself accepts without being asked to. */
 const ZSTD_WINDOW_MAX = 1 << 27
-/** Of a frame's header (RFC 8878, 3.1.1). */
+/** The longest frame header, in bytes (RFC 8878, 3.1.1). */
 const HEADER_MAX = 18
 
 /** zstd frames. The decoder checks no checksum of the content: pages and WAL records have their own. */

@@ -28,7 +28,7 @@ export class RangeBounds {
   readonly #layout: AttributeLayout
   readonly #slot = newValueSlot()
   readonly #reader = new QuotedReader(RANGE_QUOTING)
-  /** Of the range parsed last. */
+  /** The flags of the range that was parsed last. */
   flags = 0
 
   constructor(subtype: Codec, layout: AttributeLayout) {

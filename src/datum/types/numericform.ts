@@ -1,4 +1,4 @@
-/* Unscaled 128-bit integers to numeric payloads (layout: numeric-text.ts), always in Postgres's canonical form (numeric.c, make_result). */
+/* Unscaled 128-bit integers to numeric payloads (layout: text/numerictext.ts), always in Postgres's canonical form (numeric.c, make_result). */
 import type { ByteWriter } from '../../common/bytes.ts'
 import { CorruptionError } from '../../common/errors.ts'
 

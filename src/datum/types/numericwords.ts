@@ -1,7 +1,7 @@
 import { CorruptionError } from '../../common/errors.ts'
 
 /*
- * numeric payloads (layout: numeric-text.ts) to unscaled 128-bit integers, value * 10^scale, in two's complement as four words, low first.
+ * numeric payloads (layout: text/numerictext.ts) to unscaled 128-bit integers, value * 10^scale, in two's complement as four words, low first.
  *
  * A digit of weight w counts 10000^w, so in the unscaled integer it counts 10^e, e = 4 w + scale:
  *

@@ -10,7 +10,7 @@ import { XzDecoder } from '../../common/compression/xz.ts'
 import { ZstdDecoder } from '../../common/compression/zstd.ts'
 import { XZ_SUMS } from './xzsums.ts'
 
-/** Of compressed bytes, and what may come of them at once. */
+/** How many compressed bytes are decoded at once, so that their output stays bounded, too. */
 const PIECE = 1 << 10
 const AT_ONCE_MAX = 1 << 29
 

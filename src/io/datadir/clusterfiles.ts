@@ -73,7 +73,7 @@ function openDamaged(path: string, given: PgMajor | undefined, damage: string[])
   }
 }
 
-/** That of PG_VERSION, or the given one where that is lost. */
+/** The major version that PG_VERSION names, or the given one if that file is lost. */
 function majorOf(path: string, given: PgMajor | undefined, damage: string[]): PgMajor {
   try {
     return readMajor(path)

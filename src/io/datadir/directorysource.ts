@@ -15,7 +15,7 @@ import { FileSlru } from './slru.ts'
 
 /** A whole clog of the default 200 million xids has 6,100 pages; the hot end is what matters. */
 const CLOG_PAGES = 512
-/** Of one database in a few tablespaces, and global/. */
+/** How many directory listings are kept: those of one database in a few tablespaces, and of global/. */
 const DIRECTORIES_KEPT = 4
 
 /** The files of a data directory as a cluster. Folders are listed when they are asked for; no file stays open but those of forks that are not closed. */

@@ -35,7 +35,7 @@ const BEAT_EVERY_MS = 5_000
 const DEAD_AFTER_MS = 60_000
 /** The end of the name of a lock that is not in its place yet: its nonce. */
 const UNFINISHED = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-/** Of a folder that is no page store. */
+/** Name of the lock file in a folder that is no page store. */
 export const LOCK_NAME = '.ltap-lock'
 
 type Verdict = 'alive' | 'gone'
@@ -155,7 +155,7 @@ function judgeProcess({ pid, start, boot, namespace, host }: Holder): Verdict | 
   return isAlive(pid) ? undefined : 'gone'
 }
 
-/** By the clock of the file system that both are in. */
+/** Judges a lock by the age of its file, on the clock of the file system that both files are in. */
 function judgeAge(file: string, guard: string): Verdict {
   const [written, now] = [file, guard].map(modified)
   return written === undefined || now === undefined || now - written <= DEAD_AFTER_MS ? 'alive' : 'gone'

@@ -6,7 +6,7 @@ import { fileError } from './files.ts'
 /** A file written front to back. Not yet on disk when closed: the code that writes the manifest syncs all files first. */
 export class OutputFile {
   bytes = 0
-  /** Of all bytes so far. */
+  /** CRC-32 of all bytes that were written so far. */
   crc32 = 0
   private readonly path: string
   private fd: number | undefined

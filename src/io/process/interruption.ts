@@ -1,7 +1,7 @@
 /**
  * What must be undone when the process is told to end (Ctrl-C, SIGTERM) in the middle of a job: temporary folders, unfinished files, locks,
-  * threads, servers. Code that makes one registers here how it is removed. A program that wants signals to do this calls {@link handleSignals}; a
-  * library touches no signals.
+ * threads, servers. Code that makes one registers here how it is removed. A program that wants signals to do this calls {@link handleSignals}; a
+ * library touches no signals.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
@@ -68,7 +68,7 @@ export async function breathe(): Promise<void> {
   await stopIfEnding()
 }
 
-/** Until it is taken back, Ctrl-C calls `finish` and undoes nothing. */
+/** From here on Ctrl-C calls `finish` and undoes nothing. @returns a function that ends this */
 export function onInterrupt(finish: () => void): () => void {
   finishers.add(finish)
   return () => void finishers.delete(finish)

@@ -7,7 +7,7 @@ import { COMPRESSIONS, type Compression, splitCompression, splitUnread } from '.
 import { fileError, isMissing, listDir } from '../disk/files.ts'
 import { isTar, readTar } from './tarfile.ts'
 
-/** Of a folder with more files than these, only those are looked into that are called `.tar`. */
+/** In a folder with more files than these, ltap looks only into files that are called `.tar`. */
 const PROBED_FILES_MAX = 100
 /** Entries of a tar file that are looked at for what it is. */
 const PROBED_ENTRIES_MAX = 1000
@@ -16,7 +16,7 @@ const TABLESPACE_NAME = /^PG_\d+_\d+(?:\/|$)/
 
 /** The tar files of a base backup. */
 export interface BackupTars {
-  /** Of the data directory: one, or several that make it up together. */
+  /** Tar files of the data directory: one, or several that together have all its files. */
   parts: string[]
   /** Their names begin with a slash that means the data directory (WAL-G). */
   rooted: boolean

@@ -49,7 +49,7 @@ export interface Seed {
   walDirectory: string | undefined
   /** Relations not kept because they are indexes. */
   indexes: RelFileLocator[]
-  /** Of relations: no server reads them, and they are not kept. */
+  /** Bytes after the last whole block of relation files: no server reads them, and the store does not keep them. */
   trailingBytes: number
   /** Copied. */
   files: number

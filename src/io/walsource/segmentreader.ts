@@ -91,7 +91,7 @@ function open(file: SegmentFile): number {
   }
 }
 
-/** By the first bytes: Barman compresses without an end of the name. */
+/** Finds the compression by the first bytes: Barman gives a compressed file no ending. */
 function compressionOfFile(fd: number, { compression }: SegmentFile): Compression {
   const head = new Uint8Array(HEAD_LENGTH)
   return compressionOf(head.subarray(0, readFully(fd, head, 0, head.length, 0)), compression)

@@ -17,7 +17,7 @@ import { readSegmentHead, SegmentReader } from './segmentreader.ts'
 const CHUNK_SIZE = 1 << 20
 
 export interface WalSourceOptions {
-  /** As for {@link WalReader}; default: the oldest segment there is. */
+  /** Where to begin, as for {@link WalReader}; default: the oldest segment. */
   start?: WalPosition | undefined
   exact?: boolean | undefined
   /** Which timeline to follow, through its ancestors. Default: the newest one there is. */
@@ -46,7 +46,7 @@ export class WalSource {
   readonly major: PgMajor
   readonly segmentSize: number
   readonly systemIdentifier: bigint
-  /** Of the timeline that is followed. */
+  /** The history of the timeline that is followed. */
   readonly history: TimelineHistory
   private readonly path: WalPlace
   private readonly memory = RecordMemory.create(CHUNK_SIZE)
@@ -103,7 +103,7 @@ export class WalSource {
     return undefined
   }
 
-  /** After the end: looks again, for what was written since. */
+  /** Call this after the end: it looks for WAL that was written since. */
   resume(): void {
     this.close()
     this.inventory = new WalInventory(this.path)
@@ -228,7 +228,7 @@ function firstPage(file: SegmentFile): DataView | undefined {
 }
 
 /**
- * Of the first file that says so: servers keep files of zeros for segments to come.
+ * Taken from the first file that says it: servers keep files of zeros for segments to come.
  * @throws EnvironmentError wal.identity if no file is WAL that ltap reads; wal.major, wal.system if it is not what is wanted
  */
 function identify(inventory: WalInventory, wanted: WalSourceOptions): WalIdentity {

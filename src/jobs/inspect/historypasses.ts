@@ -21,7 +21,7 @@ export type ReplaySource = Omit<ReplayClusterOptions, 'out' | 'observe' | 'cache
 /** What a first replay tells about a table: who it is, and which files to watch in a second one. */
 export interface WatchList {
   oid: Oid
-  /** Of its files; 0 for a shared catalog. */
+  /** The database whose folder has the table's files; 0 for a shared catalog. */
   dbOid: Oid
   encoding: number
   files: FollowedFile[]

@@ -94,7 +94,7 @@ export class TableHistory {
   readonly columns: readonly string[]
   /** Values that their type's codec did not accept, shown as bytes, so far. */
   unreadableValues = 0
-  /** With `carry`, of row versions that may count: values that were shown as TOAST pointers, so far. */
+  /** With `carry`: how many values of row versions that may count were shown as TOAST pointers so far. */
   missingValues = 0
   /** False for a materialized view that a server refuses to read at the end of the range. */
   readonly populated: boolean
@@ -105,7 +105,7 @@ export class TableHistory {
   private readonly judge: LifeJudge
   private readonly files: readonly TableFile[]
   private readonly present: TupleValues
-  /** Of other files than the present one; undefined if a column had another type. */
+  /** Readers of the values in files before the present one; undefined for a file in which a column had another type. */
   private readonly others = new Map<TableFile, TupleValues | undefined>()
   private readonly toastIds: WatchList['toast']
   private toastFork: RelationFork | undefined

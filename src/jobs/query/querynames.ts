@@ -8,7 +8,7 @@ import { quoteText } from '../../lake/views.ts'
  */
 
 interface AskedTable {
-  /** As it is written; '' for none. */
+  /** The schema as the query writes it; '' without one. */
   schema: string
   name: string
   /** Argument of a function: with quotes or without, each letter counts. */

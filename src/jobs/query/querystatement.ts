@@ -154,7 +154,7 @@ function refusedFunction(name: string): EnvironmentError {
   return new EnvironmentError('query.sql', `function ${name} is refused: a query reads the lake and nothing else`)
 }
 
-/** Of the first statement that does more than read; of one that DuckDB does not even prepare, by its first word if that is known. */
+/** The kind of the first statement that does more than read. A statement that DuckDB does not prepare has the kind of its first word, if known. */
 async function kindOf(duck: Duck, connection: DuckDBConnection, sql: string, word: string): Promise<string> {
   const extracted = await extract(connection, sql)
   for (let i = 0; i < extracted.count; i++) {

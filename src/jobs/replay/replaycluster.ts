@@ -28,7 +28,7 @@ export interface ReplayClusterOptions {
   timeline?: number | 'latest'
   /** Memory for pages, default 256 MiB. */
   cacheBytes?: number
-  /** Of WAL bytes. */
+  /** Called with the number of WAL bytes that were replayed. */
   onProgress?: OnProgress
   /**
    * Makes the observers, see {@link Replay}; `state` returns the state of the transactions at the current record.

@@ -29,7 +29,7 @@ export interface StartedReplay {
   progress: ReplayProgress
   /** It was there already, from a replay before this one. */
   resumed: boolean
-  /** Of relations, found when the source was copied: no server reads them, and they are not kept. 0 if `resumed`. */
+  /** Bytes after the last whole block of relation files of the source: no server reads them, and they are not kept. 0 if `resumed`. */
   trailingBytes: number
 }
 

@@ -9,7 +9,7 @@ export interface SnapshotKey {
   options: DirectoryOptions
 }
 
-/** Of the jobs that share this thread. */
+/** The snapshots of the jobs that share this thread, by job. */
 const snapshots = new RecentlyUsed<number, Snapshot>(4)
 
 /** The job's snapshot, opened once per thread: it caches CLOG pages. */

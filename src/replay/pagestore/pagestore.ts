@@ -267,7 +267,7 @@ export class PageStore implements ReplayStore {
     }
   }
 
-  /** Of the databases of a tablespace. */
+  /** The folder in which a tablespace has the folders of its databases. */
   private tablespaceFolder(oid: Oid): string {
     const database = databasePath({ spcOid: oid, dbOid: 0 }, this.identity)
     return database.slice(0, database.lastIndexOf('/'))

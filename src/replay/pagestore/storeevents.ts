@@ -18,7 +18,7 @@ export const EVENTS_FILE = 'ltap/events.ndjson'
 
 /** Events since the last flush. */
 export class StoreEvents {
-  /** Of the record that is being applied: where it ends. */
+  /** End of the record that is being applied. */
   lsn: WalPosition = 0
   private lines: string[] = []
 
