@@ -51,9 +51,9 @@ function bound(target: MemoryObjectStore, name: string | symbol): unknown {
 
 const PLANTED: Record<string, [ObjectStore, string[]]> = {
   'ignores If-None-Match': [broken((store) => ({ put: (key, bytes, { ifMatch } = {}) => store.put(key, bytes, { ifMatch }) })),
-    ['create only if absent', 'two writers, one winner', 'a probe says which conditions it honours, and cleans up', 'a value is replaced by whoever read it last']],
+    ['create only if absent', 'two writers, one winner', 'a probe says which conditions it honours, and cleans up', 'a value is replaced by the one who read it last']],
   'ignores If-Match': [broken((store) => ({ put: (key, bytes, { ifNoneMatch } = {}) => store.put(key, bytes, { ifNoneMatch }) })),
-    ['replace only if the same', 'two writers, one winner', 'a probe says which conditions it honours, and cleans up', 'a value is replaced by whoever read it last']],
+    ['replace only if the same', 'two writers, one winner', 'a probe says which conditions it honours, and cleans up', 'a value is replaced by the one who read it last']],
   'checks first and writes later': [broken((store) => ({
     put: async (key, bytes, { ifNoneMatch, ifMatch } = {}) => {
       const found = await store.head(key)

@@ -154,7 +154,7 @@ export const CHECKS: Record<string, Check> = {
     expect(await keysOf(store, `${prefix}/probe`)).toEqual([])
   },
 
-  'a value is replaced by whoever read it last': async ({ store, prefix, hasIfMatch }) => {
+  'a value is replaced by the one who read it last': async ({ store, prefix, hasIfMatch }) => {
     for (const kind of hasIfMatch ? ['if-match', 'if-none-match'] as const : ['if-none-match'] as const) {
       const [a, b] = [openCas(store, `${prefix}/cas-${kind}`, kind), openCas(store, `${prefix}/cas-${kind}`, kind)]
       expect(await a.read()).toBeUndefined()
