@@ -1,18 +1,37 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import type { DirectoryOptions } from '../io/cluster.ts'
+import type { FullXid } from '../xact/transactionstate.ts'
 import { counted } from './count.ts'
 import type { Output } from './output.ts'
 
-export interface CorruptOptions {
+/** What the user knows of a data directory that does not say it any more. */
+export interface KnownOptions {
+  major?: PgMajor
+  systemIdentifier?: bigint
+  nextXid?: FullXid
+}
+
+export interface CorruptOptions extends KnownOptions {
   onCorrupt: 'fail' | 'carry'
   unknownTransactions: 'hide' | 'show'
-  major?: PgMajor
 }
 
 /** The options of verbs that read a data directory that may be damaged. */
 export function addCorruptOptions(command: Command): Command {
-  return addUnknownOption(addOnCorruptOption(command)).option('--major <number>', 'with carry: the major version, if PG_VERSION is lost', parseMajor)
+  return addKnownOptions(addUnknownOption(addOnCorruptOption(command)))
+}
+
+/** Those of {@link KnownOptions}. */
+export function addKnownOptions(command: Command): Command {
+  return command
+    .option('--major <number>', 'with carry: the major version, if PG_VERSION is lost', parseMajor)
+    .option('--system-identifier <number>', "with carry: the cluster's, if pg_control is lost and pg_wal does not tell it", parseSystemIdentifier)
+    .option('--next-xid <epoch:xid>', 'with carry: NextXID as pg_controldata prints it, if pg_control is lost and transaction ids went round', parseNextXid)
+}
+
+export function knownOf({ major, systemIdentifier, nextXid }: KnownOptions): KnownOptions {
+  return { ...(major !== undefined && { major }), ...(systemIdentifier !== undefined && { systemIdentifier }), ...(nextXid !== undefined && { nextXid }) }
 }
 
 export function addOnCorruptOption(command: Command): Command {
@@ -26,14 +45,28 @@ export function addUnknownOption(command: Command): Command {
     .choices(['hide', 'show']).default('hide'))
 }
 
-export function clusterOptionsOf({ onCorrupt, unknownTransactions, major }: CorruptOptions): DirectoryOptions {
-  return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
+export function clusterOptionsOf({ onCorrupt, unknownTransactions, ...known }: CorruptOptions): DirectoryOptions {
+  return { onCorrupt, unknownTransactions, ...knownOf(known) }
 }
 
 export function parseMajor(text: string): PgMajor {
   const major = PG_MAJORS.find((known) => String(known) === text)
   if (major === undefined) throw new InvalidArgumentError('a major from 14 to 18 is needed.')
   return major
+}
+
+function parseSystemIdentifier(text: string): bigint {
+  if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 1n << 64n) throw new InvalidArgumentError('a decimal number of 64 bits is needed.')
+  return BigInt(text)
+}
+
+/** `1:734`, or the same as one number. */
+function parseNextXid(text: string): FullXid {
+  const [, epoch, low] = /^(\d{1,10}):(\d{1,10})$/.exec(text) ?? []
+  const full = low === undefined ? /^\d{1,20}$/.test(text) ? BigInt(text) : undefined : (BigInt(epoch!) << 32n) + BigInt(low)
+  const isFull = full !== undefined && full < 1n << 53n && Number(low ?? 0) < 2 ** 32
+  if (!isFull || full % (1n << 32n) < 3n) throw new InvalidArgumentError('write it as epoch:xid, such as 1:734.')
+  return { low: Number(full % (1n << 32n)), epoch: Number(full >> 32n) }
 }
 
 /** What is damaged goes to stderr. */

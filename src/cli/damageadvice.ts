@@ -15,16 +15,19 @@ export function damageAdvice(verb: Command | undefined, error: unknown): string 
   const { code, message, position: { file = '', relation = '' } } = error
   const isCatalog = SYSTEM_TABLE.test(relation)
   const isFile = (code === 'file.missing' && NEEDED_FILES.test(file)) || DAMAGED_FILES.test(code) || (DAMAGED.test(code) && isCatalog)
+  const isControl = code.startsWith('control.') || (code === 'file.missing' && file.endsWith('pg_control'))
+  const isCarried = verb.opts()['onCorrupt'] === 'carry'
+  if (isControl && !isCarried && /^(?:verify|rebuild)$/.test(verb.name())) return 'restore it from a backup, or go on without it: --on-corrupt carry'
   if (verb.name() === 'verify') {
-    return isFile ? 'restore it from a backup: verify goes on at damage only where transcode did; without a data directory it checks the lake alone' : undefined
+    const carry = isCarried ? '' : ', or compare what is readable with --on-corrupt carry'
+    return isFile ? `restore it from a backup${carry}; without a data directory verify checks the lake alone` : undefined
   }
   if (verb.name() === 'rebuild') return isFile ? 'rebuild needs a whole copy of the data directory: make it again, then rebuild into it' : undefined
   const options = verb.options.map(({ long }) => long)
   if (!options.includes('--on-corrupt')) return undefined
-  const isCarry = verb.opts()['onCorrupt'] === 'carry'
-  if (isCarry && code === 'selection.table') return `if its rows in the catalogs are damaged, 'ltap inspect file' with --columns reads its file`
+  if (isCarried && code === 'selection.table') return `if its rows in the catalogs are damaged, 'ltap inspect file' with --columns reads its file`
   if (!(isFile || DAMAGED.test(code)) || message.includes('--on-corrupt')) return undefined
-  if (isCarry) return 'restore it from a backup: nothing can be read without it'
+  if (isCarried) return 'restore it from a backup: nothing can be read without it'
   if (message.includes('from a backup')) return 'or read what is there with --on-corrupt carry'
   const leaveOut = relation !== '' && !isCatalog && options.includes('--exclude') ? ', or leave the table out with --exclude' : ''
   return `restore it from a backup, or read what is there with --on-corrupt carry${leaveOut}`

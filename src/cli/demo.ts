@@ -39,7 +39,7 @@ export function addDemo(program: Command, run: Run): void {
       const folder = new LakeFolder(lake)
       const narrator = new Narrator(output)
       const workers = new Workers(count)
-      const report = await new Workspace(folder).use((workspace) => runTour({ needs, workspace, folder, narrator, rows, workers }))
+      const report = await new Workspace(folder, output.notice).use((workspace) => runTour({ needs, workspace, folder, narrator, rows, workers }))
         .finally(() => workers.close())
       if (!report.equal) run.exitCode = EXIT_NO
       await narrator.say(...closing(report, narrator, relative(process.cwd(), folder.path) || '.'))

@@ -2,11 +2,13 @@ import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { rebuildLake } from '../jobs/rebuildlake.ts'
 import { counted, megabytes } from './count.ts'
+import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLosses } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
 import { parseTable, parseWorkers } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface RebuildOptions {
+interface RebuildOptions extends KnownOptions {
+  onCorrupt: 'fail' | 'carry'
   lake: string
   pgdata: string
   database?: string
@@ -22,25 +24,29 @@ const TEXT = {
   examples: [
     'cp -a ./data ./copy && ltap rebuild --lake ./lake --pgdata ./copy && pg_ctl -D ./copy start',
     'ltap rebuild --lake ./lake --pgdata ./copy --database shop --table public.orders',
+    'ltap rebuild --lake ./lake --pgdata ./copy --on-corrupt carry   # into a copy that has lost pg_control',
   ],
 }
 
 /** `ltap rebuild`. */
 export function addRebuild(program: Command, run: Run): void {
-  addVerb(program, 'rebuild', TEXT)
+  addKnownOptions(addOnCorruptOption(addVerb(program, 'rebuild', TEXT)))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .requiredOption('--pgdata <dir>', 'a stopped copy of the data directory; its heap files are overwritten')
     .option('--database <name>', 'only this database')
     .option('--table <schema.name>', 'only this table and its TOAST relation', parseTable)
     .option('--force', 'overwrite also the data directory that the lake was read from, and tablespaces outside the copy')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async ({ lake, pgdata, database, table, force = false, workers, ...options }: RebuildOptions) => {
+    .action(async ({ lake, pgdata, database, table, force = false, workers, onCorrupt, ...options }: RebuildOptions) => {
       const output = begin(run, options)
       const choice = { ...(database !== undefined && { database }), ...(table !== undefined && { table }) }
-      const report = await withProgress(output, 'rebuild', (onProgress) => rebuildLake({ lake, pgdata, force, workers, onProgress, ...choice }))
+      const report = await withProgress(output, 'rebuild', (onProgress) => rebuildLake({
+        lake, pgdata, force, workers, onCorrupt, onProgress, ...choice, ...knownOf(options),
+      }))
       await output.result(report, () => {
         const { relations, pages, bytes } = report
         return `${counted(relations, 'relation')} rebuilt in ${pgdata}: ${counted(pages, 'page')}, ${megabytes(bytes)}\n`
       })
+      await tellLosses(output, report.damage)
     })
 }

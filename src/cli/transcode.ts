@@ -1,14 +1,13 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
 import type { Compression } from '../columnar/planfile.ts'
-import type { PgMajor } from '../common/pgversion.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import { transcodeLake } from '../jobs/transcodelake.ts'
 import { virtualColumnText } from '../lake/views.ts'
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
-import { addCorruptOptions } from './corruptoptions.ts'
+import { addCorruptOptions, type CorruptOptions, knownOf } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
@@ -16,7 +15,7 @@ import { addExcludeOption, collect, collectTable, parseWorkers } from './options
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface TranscodeOptions extends ReplayFirstOptions {
+interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   lake: string
   database: string[]
   table: string[]
@@ -25,9 +24,6 @@ interface TranscodeOptions extends ReplayFirstOptions {
   workers: number
   compression: Compression
   types: TypeProfile
-  onCorrupt: 'fail' | 'carry'
-  unknownTransactions: 'hide' | 'show'
-  major?: PgMajor
   strict?: boolean
   json?: boolean
   verbose?: boolean
@@ -60,15 +56,14 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .action(async (pgdata: string, given: TranscodeOptions) => {
-      const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, major, strict, ...options } =
-        given
+      const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, strict, ...options } = given
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({
           pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions,
-          ...(major !== undefined && { major }), onProgress,
+          ...knownOf(given), onProgress,
           onNotice: output.notice,
         })))
       const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)

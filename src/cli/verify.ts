@@ -8,6 +8,7 @@ import { type LakeDifference, type LakeReport, verifyLake } from '../jobs/verify
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, thousands } from './count.ts'
+import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLosses } from './corruptoptions.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
@@ -15,7 +16,8 @@ import { addExcludeOption, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface VerifyOptions extends ReplayFirstOptions {
+interface VerifyOptions extends ReplayFirstOptions, KnownOptions {
+  onCorrupt: 'fail' | 'carry'
   lake: string
   exclude: string[]
   workers: number
@@ -39,18 +41,19 @@ const NOT_READ_SHOWN = 20
 
 /** `ltap verify`. */
 export function addVerify(program: Command, run: Run): void {
-  addStrictOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT))))
+  addStrictOption(addKnownOptions(addOnCorruptOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT))))))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async (pgdata: string | undefined, { lake, exclude, workers, strict, ...options }: VerifyOptions) => {
+    .action(async (pgdata: string | undefined, { lake, exclude, workers, strict, onCorrupt, ...options }: VerifyOptions) => {
       const output = begin(run, options)
       const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
-        verifyLake({ lake, exclude, workers, onProgress, ...(files === undefined ? {} : { pgdata: files }) }))
+        verifyLake({ lake, exclude, workers, onCorrupt, onProgress, ...knownOf(options), ...(files === undefined ? {} : { pgdata: files }) }))
       // The source, not the folder that it was replayed into.
       const report = pgdata === undefined ? await verify()
         : { ...await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify), comparedWith: pgdata }
       if (!report.equal) run.exitCode = EXIT_NO
       await output.result(report, () => reportText(report))
+      await tellLosses(output, report.damage)
       await warnNotRead(run, output, report.notRead, strict)
     })
 }

@@ -7,7 +7,8 @@ import type { Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { MAIN_FORK } from '../common/relpath.ts'
 import type { Snapshot } from '../xact/snapshot.ts'
-import { openClusterFiles } from './datadir/clusterfiles.ts'
+import type { FullXid } from '../xact/transactionstate.ts'
+import { type Guess, openClusterFiles } from './datadir/clusterfiles.ts'
 import { listDatabaseDirectories } from './datadir/datadir.ts'
 import { DirectorySource } from './datadir/directorysource.ts'
 import type { ForkName, RelationDirectory, RelationFiles } from '../common/relationfiles.ts'
@@ -37,6 +38,10 @@ export interface RelationStorage {
 export interface DirectoryOptions extends ClusterOptions {
   /** With `carry`: the major version of a data directory that has lost PG_VERSION. */
   major?: PgMajor
+  /** With `carry`: of one that has lost pg_control, if its pg_wal does not tell. */
+  systemIdentifier?: bigint
+  /** With `carry`: of one that has lost pg_control; the next full transaction id, if nothing tells how often ids went round. */
+  nextXid?: FullXid
 }
 
 /** A cluster of files: a data directory that was shut down cleanly, or what replay made. */
@@ -54,6 +59,11 @@ export class DirectoryCluster extends Cluster {
   /** pg_control is lost: identity, LSN, checksums and transaction counters are guessed. */
   get guessed(): boolean {
     return this.directory.files.guessed
+  }
+
+  /** How well the state is known then. */
+  get guess(): Guess | undefined {
+    return this.directory.files.guess
   }
 
   override get losses(): string[] {
@@ -123,6 +133,6 @@ export function openSnapshot(pgdata: string, options: DirectoryOptions = {}): Sn
   return snapshotOf(openDirectory(pgdata, options), options)
 }
 
-function openDirectory(pgdata: string, { onCorrupt, major }: DirectoryOptions): DirectorySource {
-  return new DirectorySource(openClusterFiles(pgdata, onCorrupt, major), onCorrupt)
+function openDirectory(pgdata: string, { onCorrupt, major, systemIdentifier, nextXid }: DirectoryOptions): DirectorySource {
+  return new DirectorySource(openClusterFiles(pgdata, onCorrupt, { major, systemIdentifier, nextXid }), onCorrupt)
 }

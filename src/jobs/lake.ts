@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { type FileDescriptor, fileRange } from '../columnar/filedescriptor.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
+import { formatLsn, type Lsn, parseLsn } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
 import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
-import type { DirectoryCluster } from '../io/cluster.ts'
+import type { Guess } from '../io/datadir/clusterfiles.ts'
 import { readIfThere } from '../io/disk/files.ts'
 import { refuseScheme } from '../io/disk/localpath.ts'
 
@@ -52,11 +54,36 @@ export function checkFileDescriptor(descriptor: FileDescriptor, expected: Expect
   }
 }
 
-/** @throws EnvironmentError lake.other-cluster, lake.other-lsn unless the lake was read from this cluster in this state */
-export function checkSameState(manifest: Manifest, cluster: Pick<DirectoryCluster, 'systemIdentifier'>, lsn: string): void {
-  if (String(cluster.systemIdentifier) !== manifest.systemIdentifier) {
-    const reason = `the data directory has system identifier ${cluster.systemIdentifier}, the lake ${manifest.systemIdentifier}`
+/** Whose state is compared with a lake's: of a data directory, or what is guessed of one that has lost pg_control. */
+export interface FoundState {
+  systemIdentifier: bigint
+  major: PgMajor
+  lsn: Lsn
+  guess?: Guess | undefined
+}
+
+/**
+ * Without pg_control, the system identifier comes from pg_wal or from who knows it, and the state from the last checkpoint in pg_wal. Without that
+ * too, pages tell only that they are not newer than the lake.
+ * @throws EnvironmentError lake.other-cluster, lake.other-lsn unless the lake was read from this cluster in this state
+ */
+export function checkSameState(manifest: Manifest, { systemIdentifier, major, lsn, guess }: FoundState): void {
+  if (guess !== undefined && systemIdentifier === 0n && manifest.systemIdentifier !== '0') {
+    const reason = 'without pg_control and WAL, nothing in the data directory tells which cluster it is of; if it is of the one that the lake was read ' +
+      `from, say --system-identifier ${manifest.systemIdentifier}`
     throw new EnvironmentError('lake.other-cluster', reason)
   }
-  if (lsn !== manifest.lsn) throw new EnvironmentError('lake.other-lsn', `the data directory is at ${lsn}, the lake at ${manifest.lsn}`)
+  if (String(systemIdentifier) !== manifest.systemIdentifier) {
+    const reason = `the data directory has system identifier ${systemIdentifier}, the lake ${manifest.systemIdentifier}`
+    throw new EnvironmentError('lake.other-cluster', reason)
+  }
+  if (major !== manifest.major) throw new EnvironmentError('lake.other-cluster', `the data directory is of Postgres ${major}, the lake of ${manifest.major}`)
+  const [here, there] = [formatLsn(lsn), manifest.lsn]
+  // A lake of an ltap that did not look for checkpoints has the highest LSN of a page.
+  const isGuessedAlike = guess !== undefined && manifest.guessed === true && formatLsn(guess.pageLsn) === there
+  if (here === there || isGuessedAlike) return
+  if (guess === undefined || guess.clean) throw new EnvironmentError('lake.other-lsn', `the data directory is at ${here}, the lake at ${there}`)
+  if (guess.pageLsn > parseLsn(there)!) {
+    throw new EnvironmentError('lake.other-lsn', `the data directory has a page of ${formatLsn(guess.pageLsn)}, the lake is at ${there}, which is older`)
+  }
 }

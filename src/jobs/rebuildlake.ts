@@ -2,11 +2,11 @@ import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { forEachAtMost } from '../common/atonce.ts'
 import { type CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
-import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
-import { openClusterFiles } from '../io/datadir/clusterfiles.ts'
-import { openDataDirectory } from '../io/datadir/datadir.ts'
+import type { DirectoryOptions } from '../io/cluster.ts'
+import { type ClusterFiles, openClusterFiles } from '../io/datadir/clusterfiles.ts'
+import { openDataDirectory, refuseUnsettled } from '../io/datadir/datadir.ts'
 import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
 import { breathe, remarkOnEnd, stopIfEnding } from '../io/process/interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
@@ -15,7 +15,7 @@ import { Pool, type Workers } from './pool.ts'
 import { oneTable } from './selection.ts'
 import { RebuildTarget } from '../io/datadir/rebuildtarget.ts'
 
-export interface RebuildLakeOptions {
+export interface RebuildLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
   lake: string
   /** A copy of the data directory; its heap files are overwritten. */
   pgdata: string
@@ -34,6 +34,8 @@ export interface RebuildReport {
   relations: number
   pages: number
   bytes: number
+  /** What of the data directory is damaged as a whole, and what was done instead; with `carry`. */
+  damage: readonly string[]
 }
 
 /**
@@ -43,8 +45,7 @@ export interface RebuildReport {
  */
 export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildReport> {
   const manifest = readManifest(options.lake)
-  const { control } = openDataDirectory(options.pgdata)
-  checkSameState(manifest, control, formatLsn(openClusterFiles(options.pgdata).lsn))
+  const { damage } = openTarget(manifest, options)
   const pgdata = realpathSync(options.pgdata)
   if (pgdata === manifest.source && !options.force) {
     throw new EnvironmentError('rebuild.source', 'this is the data directory the lake was read from; rebuild into a copy, or say --force', { file: pgdata })
@@ -52,11 +53,26 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
   const relations = chooseRelations(manifest, options)
   const lock = new FolderLock(pgdata, join(pgdata, LOCK_NAME))
   try {
-    return await new RebuildJob(options, manifest, pgdata, relations).run()
+    return { ...await new RebuildJob(options, manifest, pgdata, relations).run(), damage }
   } finally {
     await stopIfEnding()
     lock.release()
   }
+}
+
+/**
+ * The data directory, if it is that of the lake. One that has lost pg_control has to prove it by its pg_wal: the system identifier, and a shutdown
+ * checkpoint at the lake's LSN with nothing behind it. What pg_wal does not tell, the caller has to say.
+ */
+function openTarget(manifest: Manifest, { pgdata, onCorrupt = 'fail', systemIdentifier, nextXid, major = manifest.major }: RebuildLakeOptions): ClusterFiles {
+  if (onCorrupt === 'fail') openDataDirectory(pgdata)
+  refuseUnsettled(pgdata)
+  const files = openClusterFiles(pgdata, onCorrupt, { major, systemIdentifier, nextXid })
+  checkSameState(manifest, { ...files, ...files.control })
+  if (files.guess === undefined || files.guess.clean || systemIdentifier !== undefined) return files
+  const reason = 'without pg_control, and without a pg_wal that ends with a shutdown checkpoint, nothing proves that the data directory is of the moment of ' +
+    `the lake; if it is a copy of the data directory that the lake was read from, say --system-identifier ${manifest.systemIdentifier}`
+  throw new EnvironmentError('rebuild.unproven', reason, { file: pgdata })
 }
 
 const HALF_OVERWRITTEN = 'the data directory is half overwritten: start no server on it, make a new copy'
@@ -77,7 +93,7 @@ class RebuildJob {
     this.relations = relations.map((relation) => ({ relation, target: new RebuildTarget(pgdata, relation, options.force ?? false) }))
   }
 
-  async run(): Promise<RebuildReport> {
+  async run(): Promise<Omit<RebuildReport, 'damage'>> {
     const pool = new Pool(this.options.workers)
     try {
       await this.checkAll(pool)
@@ -103,7 +119,7 @@ class RebuildJob {
     }
   }
 
-  private async overwrite(pool: Pool): Promise<RebuildReport> {
+  private async overwrite(pool: Pool): Promise<Omit<RebuildReport, 'damage'>> {
     const { lake, onProgress, force = false } = this.options
     const pages = this.relations.reduce((sum, { relation: { forks } }) => sum + (forks.main ?? 0), 0)
     let done = 0

@@ -22,6 +22,7 @@ import { formatManifest } from '../lake/manifestjson.ts'
 import { type NotRead, notReadText } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
 import type { UnknownTransactions } from '../xact/snapshot.ts'
+import type { FullXid } from '../xact/transactionstate.ts'
 import { type DirectoryCluster, type DirectoryOptions, openCluster, type RelationStorage } from '../io/cluster.ts'
 import { fileError } from '../io/disk/files.ts'
 import type { OnProgress } from './jobprogress.ts'
@@ -59,6 +60,9 @@ export interface TranscodeLakeOptions {
   unknownTransactions?: UnknownTransactions
   /** With `carry`: the major version of a data directory that has lost PG_VERSION. */
   major?: PgMajor
+  /** With `carry`: of one that has lost pg_control; see {@link DirectoryOptions}. */
+  systemIdentifier?: bigint
+  nextXid?: FullXid
   onProgress?: OnProgress
   /** Told what the user should know, as a sentence. */
   onNotice?: (text: string) => void
@@ -88,8 +92,11 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   }
 }
 
-function clusterOptions({ onCorrupt = 'fail', unknownTransactions = 'hide', major }: TranscodeLakeOptions): DirectoryOptions {
-  return { onCorrupt, unknownTransactions, ...(major !== undefined && { major }) }
+function clusterOptions({ onCorrupt = 'fail', unknownTransactions = 'hide', major, systemIdentifier, nextXid }: TranscodeLakeOptions): DirectoryOptions {
+  return {
+    onCorrupt, unknownTransactions, ...(major !== undefined && { major }), ...(systemIdentifier !== undefined && { systemIdentifier }),
+    ...(nextXid !== undefined && { nextXid }),
+  }
 }
 
 /** Every data file on disk: from then on the manifest may name them. */

@@ -4,7 +4,6 @@ import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes
 import type { Relation } from '../catalog/relations.ts'
 import { forEachAtMost } from '../common/atonce.ts'
 import { CorruptionError } from '../common/errors.ts'
-import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
@@ -17,7 +16,7 @@ import { checkSameState, expectedFile, lakeRelationName, readManifest } from './
 import { Pool, type Workers } from './pool.ts'
 import type { ForkFiles } from './tasks/transcodetask.ts'
 
-export interface VerifyLakeOptions {
+export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
   lake: string
   /** Without it the lake is audited alone: every page forms back to the CRC it had. */
   pgdata?: string
@@ -66,6 +65,8 @@ export interface LakeReport {
   notRead: readonly NotRead[]
   /** Values that are in no column, by relation. */
   notShown: readonly NotShown[]
+  /** What of the data directory is damaged as a whole, and what was done instead; with `carry`. */
+  damage: readonly string[]
   /** Blocks, files and relations that differ. */
   differing: number
   /** The first differences of each file. */
@@ -75,8 +76,8 @@ export interface LakeReport {
 /** @throws EnvironmentError if there is no lake, or the data directory is another cluster's or in another state */
 export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport> {
   const manifest = readManifest(options.lake)
-  const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata, readAs(manifest))
-  if (cluster) checkSameState(manifest, cluster, formatLsn(cluster.lsn))
+  const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata, readAs(manifest, options))
+  if (cluster) checkSameState(manifest, cluster)
   const pool = new Pool(options.workers)
   try {
     return await new VerifyJob(options, manifest, cluster, pool).run()
@@ -86,8 +87,12 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
 }
 
 /** A lake that was read from a damaged data directory is compared with it as it was read. */
-function readAs({ unknownTransactions, major }: Manifest): DirectoryOptions {
-  return unknownTransactions ? { onCorrupt: 'carry', unknownTransactions: unknownTransactions.policy, major } : {}
+function readAs({ unknownTransactions, major }: Manifest, { onCorrupt, systemIdentifier, nextXid, ...given }: VerifyLakeOptions): DirectoryOptions {
+  if (unknownTransactions === undefined && onCorrupt !== 'carry') return {}
+  return {
+    onCorrupt: 'carry', unknownTransactions: unknownTransactions?.policy ?? 'hide', major: given.major ?? major,
+    ...(systemIdentifier !== undefined && { systemIdentifier }), ...(nextXid !== undefined && { nextXid }),
+  }
 }
 
 function isThere(path: string): boolean {
@@ -157,7 +162,7 @@ class VerifyJob {
         deadTuples: 0, dangling: 0, orphanFiles: manifest.orphans, temporaryFiles: manifest.temporaryFiles, hintContradictions: 0, damagedPages: 0,
         trailingBytes: 0,
       },
-      notRead, notShown: valuesNotShown(manifest.relations), differing: 0, differences: [],
+      notRead, notShown: valuesNotShown(manifest.relations), damage: [], differing: 0, differences: [],
     }
   }
 
@@ -169,6 +174,7 @@ class VerifyJob {
     report.forensic.dangling = report.lanes.dangling
     report.differences.sort(byPlace)
     report.equal = report.differing === 0
+    report.damage = this.cluster?.losses ?? []
     return report
   }
 
@@ -249,7 +255,7 @@ class VerifyJob {
       if (!isThere(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
     }
     const { pgdata } = options
-    const source = fork && pgdata !== undefined ? { snapshot: { pgdata, job: this.pool.job, options: readAs(this.manifest) }, fork } : undefined
+    const source = fork && pgdata !== undefined ? { snapshot: { pgdata, job: this.pool.job, options: readAs(this.manifest, options) }, fork } : undefined
     const { checksums } = this.manifest
     const result = await this.pool.run('verify', {
       lake: options.lake, file, expected: expectedFile(this.manifest, relation, file), checksums, visible: relation.visible, source,

@@ -7,7 +7,7 @@
  *       server.log
  *       programs/                       only if the installed ones cannot be used where they are
  *
- * Servers are our children, never daemons: they are stopped when this process exits or is interrupted.
+ * Servers are our children, never daemons: they are stopped when this process exits or is interrupted, and when it is killed (parentwatch.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, readFileSync, rmSync } from 'node:fs'
@@ -17,6 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EnvironmentError } from '../common/errors.ts'
 import { appendText, createFolder, createScratchFolder, openForAppending } from '../io/disk/create.ts'
 import { handleSignals, stopOnEnd } from '../io/process/interruption.ts'
+import { ParentWatch } from './parentwatch.ts'
 import { type ServerUser, findPostgres, preparePostgres, program, serverSpawnOptions, serverUser } from './postgresbinaries.ts'
 import { copyDataDir, giveTo, handOver, isReady, readMajor } from './postgresdatadir.ts'
 
@@ -211,8 +212,10 @@ export class PostgresCluster {
 
   #watch(server: ChildProcess): void {
     server.stdout?.resume()
+    const watch = server.pid === undefined ? undefined : new ParentWatch(this.dataDir, server.pid)
     this.#gone = new Promise(resolve => {
       const forget = (): void => {
+        watch?.end()
         if (this.#server === server) this.#server = undefined
         untrack(this)
         resolve()

@@ -81,8 +81,9 @@ interface Damage {
 
 const DONE: Expected = [0]
 const CARRY: Expected = [3, /--on-corrupt carry/]
-const AUDIT: Expected = [3, /verify goes on at damage only where transcode did; without a data directory it checks the lake alone/]
+const AUDIT: Expected = [3, /or compare what is readable with --on-corrupt carry; without a data directory verify checks the lake alone/]
 const NEW_COPY: Expected = [3, /rebuild needs a whole copy of the data directory: make it again, then rebuild into it/]
+const WITHOUT: Expected = [3, /restore it from a backup, or go on without it: --on-corrupt carry/]
 /** Without the catalogs' rows no table has a name. */
 const BY_FILE: Expected = [3, /there is no table 'public\.\w+'.*'ltap inspect file' with --columns reads its file/]
 
@@ -125,7 +126,7 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
   },
   'no pg_control': {
     file: () => 'global/pg_control', says: [/the file is missing: the data directory is damaged, or an incomplete copy \(file [^ ]*global\/pg_control\)/],
-    transcode: [CARRY, DONE], verify: AUDIT, table: [CARRY, DONE], relations: [CARRY, DONE], rebuild: NEW_COPY,
+    transcode: [CARRY, DONE], verify: WITHOUT, table: [CARRY, DONE], relations: [CARRY, DONE], rebuild: WITHOUT,
   },
   'no PG_VERSION': {
     file: () => 'PG_VERSION', says: [/not a Postgres data directory: it has no file PG_VERSION; write the major version into one|PG_VERSION is missing/],

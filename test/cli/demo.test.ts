@@ -1,7 +1,8 @@
-import { execFile, type ExecFileException } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, execFile, type ExecFileException, spawn } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { LakeFolder } from '../../src/cli/demo/lakefolder.ts'
 import { noPostgres } from '../../src/cli/demo/needs.ts'
@@ -52,7 +53,86 @@ describe.runIf(findPostgres() !== undefined)('ltap demo', () => {
     expect(existsSync(stopped)).toBe(false)
     expect(readdirSync(temporary)).toEqual([])
   })
+
+  it.runIf(existsSync(MAIN) && existsSync('/proc/self/task')).each([
+    ['its server ends with it', false],
+    // The planted fault: nothing watches. The next demo finds the server.
+    ['whose watcher was killed, too: the next one ends its server', true],
+  ])('killed with SIGKILL: %s', async (_, unwatched) => {
+    const temporary = join(directory, `killed${unwatched}`)
+    mkdirSync(temporary)
+    for (const folder of [directory, temporary]) chmodSync(folder, 0o755)
+    const start = (): ChildProcess => spawn(process.execPath, [MAIN, 'demo', '--rows', '10000', '--lake', join(temporary, 'lake')], {
+      env: { ...process.env, TMPDIR: temporary }, stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    const demo = start()
+    const server = await until(() => serversIn(temporary).find(isServer))
+    if (unwatched) for (const pid of childrenOf(demo.pid!)) if (nameOf(pid) === 'sh') process.kill(pid, 'SIGKILL')
+    demo.kill('SIGKILL')
+    await new Promise((resolve) => demo.once('close', resolve))
+    const folder = readdirSync(temporary).find((name) => name.startsWith('ltap-demo-'))!
+    if (!unwatched) await until(() => serversIn(temporary).length === 0 || undefined)
+    else expect(serversIn(temporary)).toContain(server)
+    const next = start()
+    let said = ''
+    next.stderr!.on('data', (piece) => (said += String(piece)))
+    await until(() => said.includes(`removed ${join(temporary, folder)}, which an ltap left that was killed`) || undefined)
+    expect(existsSync(join(temporary, folder))).toBe(false)
+    expect(isGone(server)).toBe(true)
+    const ended = new Promise((resolve) => next.once('close', resolve))
+    next.kill('SIGTERM')
+    await ended
+    await until(() => serversIn(temporary).length === 0 || undefined)
+    expect(readdirSync(temporary)).toEqual([])
+  })
 })
+
+/** Waits for something that comes; what never comes ends the test by its own time limit. */
+async function until<T>(look: () => T | undefined): Promise<T> {
+  for (;;) {
+    const found = look()
+    if (found !== undefined) return found
+    await sleep(20)
+  }
+}
+
+/** Servers whose data directory is somewhere below a folder. */
+function serversIn(folder: string): number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => nameOf(pid) === 'postgres' && (workingIn(pid) ?? '').startsWith(folder))
+}
+
+/** One that accepts sessions; initdb runs the same program. */
+function isServer(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cwd/postmaster.pid`, 'utf8').startsWith(`${pid}\n`) && readFileSync(`/proc/${pid}/cwd/postmaster.pid`, 'utf8').includes('ready')
+  } catch {
+    return false
+  }
+}
+
+function workingIn(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return undefined
+  }
+}
+
+function nameOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}
+
+function isGone(pid: number): boolean {
+  return nameOf(pid) !== 'postgres'
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter((text) => text !== '').map(Number)
+}
 
 describe('the folder of the lake', () => {
   it("is another's: nothing is touched", async () => {

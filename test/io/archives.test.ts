@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
@@ -286,6 +286,63 @@ describe('backups', () => {
     expect(await seeded(dir)).toEqual(whole)
     renameSync(join(dir, `${oid}.tar${ending}`), join(dir, `space.tar${ending}`))
     await expect(seeded(dir)).rejects.toThrow(new RegExp(`backup.tablespace: the tar file of tablespace ${oid} is missing; put it beside this one, under the name ${oid}.tar`))
+  })
+
+  test('tar files in pieces of split, of the data directory, a tablespace and WAL', async () => {
+    const whole = await seeded(backup)
+    const packed = gzip(base)
+    const place = (): string => {
+      const dir = fresh()
+      writeFileSync(join(dir, `${oid}.tar`), space)
+      return dir
+    }
+    const ways: readonly [name: string, options: string[], bytes: Uint8Array][] = [
+      ['base.tar.gz.', ['-b', '150000'], packed], ['base.tar.', ['-d', '-a', '3', '-b', String(3 << 20)], base], ['base.tar.gz.part', ['-n', '4'], packed],
+      ['base.tgz', ['--numeric-suffixes=1', '-a', '3', '-b', '300000'], packed],
+      // Two letters run out: behind yz comes zaaa.
+      ['base.tar.gz.', ['-b', String(Math.ceil(packed.length / 700))], packed],
+    ]
+    for (const [name, options, bytes] of ways) {
+      const dir = place()
+      writeFileSync(join(root, 'whole'), bytes)
+      execFileSync('split', [...options, join(root, 'whole'), join(dir, name)])
+      expect(await seeded(dir), name).toEqual(whole)
+      const pieces = readdirSync(dir).filter((file) => file.startsWith(name)).sort()
+      expect(pieces.length).toBeGreaterThan(3)
+      // Each piece stands for the whole.
+      for (const piece of [pieces[0]!, pieces[2]!]) expect(await seeded(join(dir, piece)), piece).toEqual(whole)
+    }
+    const dir = place()
+    execFileSync('split', ['-b', '150000', '-', join(dir, 'base.tar.gz.')], { input: packed })
+    const last = readdirSync(dir).filter((name) => name.startsWith('base')).sort().at(-1)!
+    for (const [name, message] of [
+      ['base.tar.gz.aa', /backup.pieces: a piece of the tar file is missing: the first one here is base.tar.gz.ab/],
+      ['base.tar.gz.ac', /backup.pieces: .*base.tar.gz.ad does not follow base.tar.gz.ab; copy all pieces into one folder/],
+      [last, /cut short|unexpected end|ends.*; these are \d+ pieces up to base.tar.gz.[a-z]+, behind which one may be missing/],
+    ] as const) {
+      renameSync(join(dir, name), join(root, 'aside'))
+      await expect(seeded(dir), name).rejects.toThrow(message)
+      renameSync(join(root, 'aside'), join(dir, name))
+    }
+    // A piece that is cut short, and pieces in another order: what they hold does not fit together.
+    truncateSync(join(dir, 'base.tar.gz.ab'), 149_999)
+    await expect(seeded(dir)).rejects.toThrow(/backup.pieces: base.tar.gz.ab, a piece of a tar file, has 149999 bytes, and the first one, base.tar.gz.aa, 150000/)
+    writeFileSync(join(dir, 'base.tar.gz.ab'), readFileSync(join(dir, 'base.tar.gz.ac')))
+    await expect(seeded(dir)).rejects.toThrow(/CorruptionError|compression|backup.tar/)
+    // Other files whose names end in letters are no pieces.
+    const plain = place()
+    writeFileSync(join(plain, 'base.tar.gz'), packed)
+    for (const name of ['base.tar.bak', 'base.tar.old', `${oid}.tar.orig`]) writeFileSync(join(plain, name), 'something else')
+    expect(await seeded(plain)).toEqual(whole)
+
+    const wals = fresh()
+    execFileSync('split', ['-b', '100000', '-', join(wals, 'pg_wal.tar.gz.')], { input: gzip(tarball(wal)) })
+    expect(readdirSync(wals).length).toBeGreaterThan(1)
+    for (const given of [wals, join(wals, 'pg_wal.tar.gz.aa')]) {
+      const out = join(root, `out${++folders}`)
+      expect(await ltap(['replay', backup, '--wal', given, '--out', out])).toMatchObject({ code: 0, stderr: '' })
+      rmSync(out, { recursive: true })
+    }
   })
 
   test('WAL-G: parts whose names begin with a slash', async () => {

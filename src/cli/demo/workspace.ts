@@ -1,6 +1,10 @@
+import { chmodSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { ScratchFolder } from '../../io/disk/scratchfolder.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { FAST_SETTINGS, PostgresCluster } from '../../server/postgres.ts'
+import { endServersIn } from '../../server/leftovers.ts'
 import type { LakeFolder } from './lakefolder.ts'
 
 /** Nothing happens to the data but what the demo does: no vacuum in the background, no waiting for the disk. */
@@ -17,23 +21,28 @@ export class Workspace {
   /** What is being made right now must be finished before it can be removed. */
   private making: Promise<unknown> = Promise.resolve()
   private readonly lake: LakeFolder
+  private readonly scratch: ScratchFolder
   private closing: Promise<void> | undefined
   private readonly forget: () => void
 
-  constructor(lake: LakeFolder) {
+  /** @param onNotice told of what a demo left that was killed: it is removed, its servers are ended */
+  constructor(lake: LakeFolder, onNotice: (text: string) => void) {
     this.lake = lake
+    this.scratch = new ScratchFolder(join(tmpdir(), 'ltap-demo-'), onNotice, endServersIn)
+    // As root, servers run as another user.
+    if (process.getuid?.() === 0) chmodSync(this.scratch.path, 0o711)
     this.forget = onEnd(() => this.close())
   }
 
   /** A new server, not started. */
   async create(major: number): Promise<PostgresCluster> {
     // 18 has checksums by default.
-    return await this.make(() => PostgresCluster.create({ major, settings: SETTINGS, ...(major < 18 ? { initdbArgs: ['-k'] } : {}) }))
+    return await this.make(() => PostgresCluster.create({ major, parentDir: this.scratch.path, settings: SETTINGS, ...(major < 18 ? { initdbArgs: ['-k'] } : {}) }))
   }
 
   /** A server on a copied data directory, not started. */
   async adopt(dataDir: string): Promise<PostgresCluster> {
-    return await this.make(() => PostgresCluster.adopt({ dataDir }))
+    return await this.make(() => PostgresCluster.adopt({ dataDir, parentDir: this.scratch.path }))
   }
 
   /** Copies the stopped server's data directory into its own temporary folder. */
@@ -80,6 +89,7 @@ export class Workspace {
     await this.making.catch(() => {})
     // The first one's folder holds the copy that the others run on.
     for (const cluster of this.clusters.reverse()) await cluster.remove()
+    this.scratch.remove()
     this.lake.removeUnfinished()
   }
 }

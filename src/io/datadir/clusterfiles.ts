@@ -13,6 +13,7 @@ import {
   type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
 } from './datadir.ts'
 import { readFile } from '../disk/files.ts'
+import type { KnownControl } from '../../catalog/guesscontrol.ts'
 import { guessControlFile } from './guesscontrol.ts'
 
 /** A checkpoint record of 14 to 18: header, main data header, CheckPoint. */
@@ -26,40 +27,62 @@ export interface ClusterFiles extends DataDirectory {
   damage: readonly string[]
   /** pg_control is lost: identity, LSN, checksums and counters are guessed. */
   guessed: boolean
+  /** Of such a cluster: how the guess was made. */
+  guess?: Guess
   timeline: number
   transactions: ClusterTransactions
+}
+
+/** How well a state is known whose pg_control is lost. */
+export interface Guess {
+  /** The highest LSN of a page. */
+  pageLsn: Lsn
+  /** pg_wal ends with a shutdown checkpoint. */
+  clean: boolean
+}
+
+/** How a damaged data directory is opened. */
+export interface CarryOptions extends KnownControl {
+  /** Of one that has lost PG_VERSION. */
+  major?: PgMajor | undefined
 }
 
 /**
  * @throws EnvironmentError datadir.* for the data directory of a server that was not shut down cleanly; replay.unfinished
  * @throws CorruptionError, UnsupportedError control.*, cluster.version, pagestore.*
  */
-/** @param major for a directory without PG_VERSION, with `carry` */
-export function openClusterFiles(path: string, onCorrupt: 'fail' | 'carry' = 'fail', major?: PgMajor): ClusterFiles {
-  return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path, onCorrupt, major)
+/** @param known with `carry` */
+export function openClusterFiles(path: string, onCorrupt: 'fail' | 'carry' = 'fail', known: CarryOptions = {}): ClusterFiles {
+  return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path, onCorrupt, known)
 }
 
-function openClean(path: string, onCorrupt: 'fail' | 'carry', given: PgMajor | undefined): ClusterFiles {
+function openClean(path: string, onCorrupt: 'fail' | 'carry', known: CarryOptions): ClusterFiles {
   const damage: string[] = []
-  const { datadir, lsn, guessed } = onCorrupt === 'carry' ? openDamaged(path, given, damage) : openWhole(path)
+  const { datadir, lsn, guess } = onCorrupt === 'carry' ? openDamaged(path, known, damage) : openWhole(path)
   const { timeline, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
   const onDamaged = onCorrupt === 'fail' ? undefined : (error: CorruptionError) => void damage.push(`${error.message}; its transaction is taken as prepared`)
   const prepared = preparedXidsOf({ prepared: readPrepared(datadir, onDamaged) })
   return {
-    ...datadir, lsn, damage, guessed, timeline,
+    ...datadir, lsn, damage, guessed: guess !== undefined, ...(guess && { guess }), timeline,
     transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared },
   }
 }
 
-function openWhole(path: string, major?: PgMajor): { datadir: DataDirectory; lsn: Lsn; guessed: boolean } {
+interface Opened {
+  datadir: DataDirectory
+  lsn: Lsn
+  guess?: Guess
+}
+
+function openWhole(path: string, major?: PgMajor): Opened {
   const datadir = openDataDirectory(path, major)
   const { checkpoint, walSegmentSize } = datadir.control
-  return { datadir, lsn: BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize)), guessed: false }
+  return { datadir, lsn: BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize)) }
 }
 
 /** Without pg_control, or with a damaged one, its content is guessed. */
-function openDamaged(path: string, given: PgMajor | undefined, damage: string[]): { datadir: DataDirectory; lsn: Lsn; guessed: boolean } {
-  const major = majorOf(path, given, damage)
+function openDamaged(path: string, known: CarryOptions, damage: string[]): Opened {
+  const major = majorOf(path, known.major, damage)
   try {
     readControlFile(path, major)
     return openWhole(path, major)
@@ -67,9 +90,9 @@ function openDamaged(path: string, given: PgMajor | undefined, damage: string[])
     const isGone = error instanceof EnvironmentError && error.code === 'file.missing'
     if (!isGone && !(error instanceof CorruptionError)) throw error
     refuseUnsettled(path)
-    const { control, lsn, how } = guessControlFile(path, major)
+    const { control, lsn, pageLsn, clean, how } = guessControlFile(path, major, known)
     damage.push(`${join(path, 'global/pg_control')} ${isGone ? 'is missing' : `is damaged (${error.reason})`}; what it would say is guessed: ${how}`)
-    return { datadir: { path, major, control, tablespaces: listTablespaces(path) }, lsn, guessed: true }
+    return { datadir: { path, major, control, tablespaces: listTablespaces(path) }, lsn, guess: { pageLsn, clean } }
   }
 }
 

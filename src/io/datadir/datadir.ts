@@ -65,7 +65,7 @@ export function readMajor(path: string): PgMajor {
   const file = join(path, 'PG_VERSION')
   const version = readIfThere(file)
   if (version === undefined) {
-    const next = 'write the major version into one, or name it to transcode or inspect: --on-corrupt carry --major <number>'
+    const next = 'write the major version into one, or name it: --on-corrupt carry --major <number>'
     const advice = exists(join(path, 'base')) ? `; ${next}` : ''
     throw refusal('missing', `not a Postgres data directory: it has no file PG_VERSION${advice}`, path)
   }

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
-import { type GuessedControl, guessControl, PageSurvey, type WalServer, walServerOf } from '../../catalog/guesscontrol.ts'
+import { type GuessedControl, guessControl, type KnownControl, PageSurvey, type WalServer, walServerOf } from '../../catalog/guesscontrol.ts'
 import { guessTransactions } from '../../catalog/guesstransactions.ts'
-import { EnvironmentError } from '../../common/errors.ts'
+import { EnvironmentError, withPosition } from '../../common/errors.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 import { listDir, readPart } from '../disk/files.ts'
+import { findLastCheckpoint } from './lastcheckpoint.ts'
 import { listRelationFiles } from './listrelationfiles.ts'
 import { RelationFork } from './segments.ts'
 import { FileSlru } from './slru.ts'
@@ -12,11 +13,15 @@ import { FileSlru } from './slru.ts'
 const WAL_SEGMENT = /^[0-9A-F]{24}$/
 const DATABASE = /^\d+$/
 
-/** {@link guessControl} of a data directory. @throws EnvironmentError file.* */
-export function guessControlFile(path: string, major: PgMajor): GuessedControl {
+/** {@link guessControl} of a data directory. @throws EnvironmentError file.*, datadir.next-xid, datadir.system-identifier */
+export function guessControlFile(path: string, major: PgMajor, known: KnownControl = {}): GuessedControl {
   const slru = (folder: string): FileSlru => new FileSlru(join(path, folder), undefined, 'lost')
-  const transactions = guessTransactions(slru('pg_xact'), slru('pg_multixact/offsets'), slru('pg_multixact/members'))
-  return guessControl(major, newestSegment(join(path, 'pg_wal')), lookAtPages(path), transactions)
+  const counters = guessTransactions(slru('pg_xact'), slru('pg_multixact/offsets'), slru('pg_multixact/members'))
+  const pgWal = join(path, 'pg_wal')
+  const evidence = {
+    checkpoint: findLastCheckpoint(pgWal, major), wal: newestSegment(pgWal), survey: lookAtPages(path), counters, twophase: listDir(join(path, 'pg_twophase')),
+  }
+  return withPosition({ file: path }, () => guessControl(major, evidence, known))
 }
 
 function newestSegment(folder: string): WalServer | undefined {

@@ -14,10 +14,11 @@ export class ScratchFolder {
   /**
    * A new folder `<prefix>XXXXXX`. Those beside it that a process left which is certainly gone are removed.
    * @param onNotice told of them
+   * @param clear called before one of them is removed
    * @throws EnvironmentError file.*
    */
-  constructor(prefix: string, onNotice: (text: string) => void = () => {}) {
-    removeLeftovers(prefix, onNotice)
+  constructor(prefix: string, onNotice: (text: string) => void = () => {}, clear: (path: string) => void = () => {}) {
+    removeLeftovers(prefix, onNotice, clear)
     this.path = createScratchFolder(prefix)
     this.lock = new FolderLock(this.path, join(this.path, LOCK_NAME))
     this.forget = onEnd(() => this.remove())
@@ -35,7 +36,7 @@ export class ScratchFolder {
   }
 }
 
-function removeLeftovers(prefix: string, onNotice: (text: string) => void): void {
+function removeLeftovers(prefix: string, onNotice: (text: string) => void, clear: (path: string) => void): void {
   const parent = dirname(prefix)
   for (const name of listDir(parent)) {
     if (!name.startsWith(basename(prefix))) continue
@@ -46,6 +47,7 @@ function removeLeftovers(prefix: string, onNotice: (text: string) => void): void
       if (!stat.isDirectory() || stat.uid !== (process.getuid?.() ?? stat.uid)) continue
       const holder = lockHolder(join(path, LOCK_NAME))
       if (holder === 'gone') {
+        clear(path)
         rmSync(path, { recursive: true, force: true })
         onNotice(`removed ${path}, which an ltap left that was killed`)
       } else if (holder === 'unknown') {

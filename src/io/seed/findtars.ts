@@ -4,6 +4,7 @@ import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import { parseHistoryName, parseSegmentName } from '../../wal/segment.ts'
 import { COMPRESSIONS, type Compression, splitCompression, splitUnread } from '../../common/compression/format.ts'
+import { wholeTarName, withoutLaterPieces } from '../../common/tar/tarpieces.ts'
 import { fileError, isMissing, listDir } from '../disk/files.ts'
 import { isTar, readTar } from './tarfile.ts'
 
@@ -36,7 +37,7 @@ export async function findTars(source: string): Promise<BackupTars | undefined> 
   const kind = kindOf(source)
   if (kind === undefined) return undefined
   const folder = kind === 'file' ? dirname(source) : source
-  const names = listDir(folder)
+  const names = tarNames(folder)
   refuseOtherBackups(folder, names)
   if (kind === 'folder' && names.includes('PG_VERSION')) return undefined
   const parts = walGParts(folder, names)
@@ -50,7 +51,7 @@ export async function findTars(source: string): Promise<BackupTars | undefined> 
 export async function findWalTar(path: string): Promise<string | undefined> {
   const kind = kindOf(path)
   if (kind === 'folder') {
-    const names = listDir(path)
+    const names = tarNames(path)
     if (names.some((name) => parseSegmentName(splitCompression(name)[0]) !== undefined)) return undefined
     const found = named(names, 'pg_wal')
     return found === undefined ? undefined : join(path, found)
@@ -103,7 +104,7 @@ async function findOthers(folder: string, names: readonly string[], base: string
 function walGParts(folder: string, names: readonly string[]): string[] | undefined {
   const inside = basename(folder) === 'tar_partitions'
   const dir = inside ? folder : join(folder, 'tar_partitions')
-  const found = inside ? names : names.includes('tar_partitions') ? listDir(dir) : []
+  const found = inside ? names : names.includes('tar_partitions') ? tarNames(dir) : []
   const parts = found.filter((name) => tarStem(name)[1])
   if (parts.length === 0) return undefined
   const backup = basename(inside ? dirname(folder) : folder)
@@ -154,11 +155,17 @@ async function tarKind(path: string): Promise<TarKind> {
 /** The file of this name as a tar file, whatever its compression. */
 function named(names: readonly string[], stem: string): string | undefined {
   const all = COMPRESSIONS.map((compression: Compression) => `${stem}.tar${compression}`)
-  return [...all, `${stem}.tgz`].find((name) => names.includes(name))
+  return [...all, `${stem}.tgz`].map((whole) => names.find((name) => name === whole) ?? names.find((name) => wholeTarName(name) === whole))
+    .find((name) => name !== undefined)
+}
+
+/** Of a tar file in pieces only the first one. */
+function tarNames(folder: string): string[] {
+  return withoutLaterPieces(listDir(folder))
 }
 
 function tarStem(name: string): [stem: string, tar: boolean] {
-  const [stem] = splitCompression(name.replace(/\.tgz$/, '.tar.gz').replace(/\.tbz2?$/, '.tar.bz2').replace(/\.txz$/, '.tar.xz'))
+  const [stem] = splitCompression(wholeTarName(name).replace(/\.tgz$/, '.tar.gz').replace(/\.tbz2?$/, '.tar.bz2').replace(/\.txz$/, '.tar.xz'))
   return stem.endsWith('.tar') ? [stem.slice(0, -'.tar'.length), true] : [name, false]
 }
 

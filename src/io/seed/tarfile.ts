@@ -1,13 +1,15 @@
-import { closeSync, createReadStream } from 'node:fs'
-import { PassThrough } from 'node:stream'
+import { closeSync, createReadStream, type ReadStream } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { CorruptionError, isPositioned } from '../../common/errors.ts'
+import { CorruptionError, isPositioned, withPosition } from '../../common/errors.ts'
 import { decompressHead } from '../compression/decompress.ts'
 import { type Compression, compressionOf, refuseOpenPgp, splitCompression } from '../../common/compression/format.ts'
 import { decompressors } from '../compression/streams.ts'
-import { fileError, readFully } from '../disk/files.ts'
-import { openRegular } from '../disk/regularfile.ts'
+import { fileError, listDir, readFully } from '../disk/files.ts'
+import { openRegular, statRegular } from '../disk/regularfile.ts'
 import { corrupt, isTarHeader, TAR_BLOCK } from '../../common/tar/tarheader.ts'
+import { checkPieces, isPieceName, piecesWith, wholeTarName } from '../../common/tar/tarpieces.ts'
 import { type TarEntry, TarReader } from '../../common/tar/tarreader.ts'
 
 const READ_BYTES = 1 << 18
@@ -27,9 +29,9 @@ export interface TarOptions {
  * @throws CorruptionError, UnsupportedError backup.tar, compression.* with file and byte; EnvironmentError file.*
  */
 export async function readTar(path: string, each: (entry: TarEntry) => Promise<boolean | void>, options: TarOptions = {}): Promise<void> {
-  const { fd, compression, head } = openTar(path)
+  const { pieces, compression, head } = openTar(path)
   if (compression === '' && !isTarHeader(head)) refuseOpenPgp(head)
-  const input = createReadStream('', { fd, highWaterMark: READ_BYTES })
+  const input = pieces.length === 1 ? streamOf(path) : Readable.from(joined(pieces), { objectMode: false })
   const entries = new TarReader(options.rooted === true, each)
   const [decompressor = new PassThrough()] = decompressors(compression, READ_BYTES)
   try {
@@ -39,14 +41,27 @@ export async function readTar(path: string, each: (entry: TarEntry) => Promise<b
     })
   } catch (error) {
     if (error === STOPPED) return
-    throw tarError(error, path)
+    throw tarError(error, path, pieces)
+  }
+}
+
+function streamOf(path: string): ReadStream {
+  return createReadStream('', { fd: openRegular(path), highWaterMark: READ_BYTES })
+}
+
+async function * joined(pieces: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const piece of pieces) {
+    try {
+      yield* streamOf(piece) as AsyncIterable<Uint8Array>
+    } catch (error) {
+      throw fileError(error, piece)
+    }
   }
 }
 
 /** Whether a file is a tar file, compressed or not, as its content says. @throws EnvironmentError file.*; UnsupportedError archive.encrypted */
 export function isTar(path: string): boolean {
-  const { fd, compression, head } = openTar(path)
-  closeSync(fd)
+  const { compression, head } = openTar(path)
   try {
     return isTarHeader(decompressHead(head, compression, TAR_BLOCK, PROBE_CONTENT_MAX))
   } catch (error) {
@@ -55,20 +70,47 @@ export function isTar(path: string): boolean {
   }
 }
 
-function openTar(path: string): { fd: number; compression: Compression; head: Uint8Array } {
-  let fd: number | undefined
+function openTar(path: string): { pieces: string[]; compression: Compression; head: Uint8Array } {
   try {
-    fd = openRegular(path)
-    const bytes = new Uint8Array(PROBE_BYTES)
-    const head = bytes.subarray(0, readFully(fd, bytes, 0, bytes.length, 0))
-    return { fd, head, compression: compressionOf(head, splitCompression(path)[1]) }
+    const pieces = piecesOf(path)
+    const head = headOf(pieces)
+    return { pieces, head, compression: compressionOf(head, splitCompression(wholeTarName(path))[1]) }
   } catch (error) {
-    if (fd !== undefined) closeSync(fd)
     throw isPositioned(error) ? error.at({ file: path }) : fileError(error, path)
   }
 }
 
-function tarError(error: unknown, path: string): Error {
+/** The files that make up a tar file, in order: this one, or all its pieces if it is one. @throws EnvironmentError, CorruptionError backup.pieces */
+function piecesOf(path: string): string[] {
+  if (!isPieceName(basename(path))) return [path]
+  const folder = dirname(path)
+  const inFolder = (name: string): string => join(folder, name)
+  const pieces = piecesWith(basename(path), listDir(folder))
+  if (pieces === undefined) return [path]
+  withPosition({ file: folder }, () => checkPieces(pieces, (name) => statRegular(inFolder(name)).size))
+  return pieces.map(inFolder)
+}
+
+function headOf(pieces: readonly string[]): Uint8Array {
+  const bytes = new Uint8Array(PROBE_BYTES)
+  let length = 0
+  for (const piece of pieces) {
+    if (length === bytes.length) break
+    const fd = openRegular(piece)
+    try {
+      length += readFully(fd, bytes, length, bytes.length - length, 0)
+    } finally {
+      closeSync(fd)
+    }
+  }
+  return bytes.subarray(0, length)
+}
+
+function tarError(error: unknown, path: string, pieces: readonly string[]): Error {
+  if (pieces.length > 1 && error instanceof CorruptionError) {
+    const reason = `${error.reason}; these are ${pieces.length} pieces up to ${basename(pieces.at(-1)!)}, behind which one may be missing`
+    return new CorruptionError(error.code, reason, error.position).at({ file: path })
+  }
   if (isPositioned(error)) return error.at({ file: path })
   if (error instanceof Error && 'syscall' in error) return fileError(error, path)
   return corrupt(error instanceof Error ? error.message : String(error)).at({ file: path })
