@@ -2,6 +2,7 @@
 export {
   DirectoryCluster as Cluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles,
 } from './io/cluster.ts'
+export type { Guess } from './io/datadir/clusterfiles.ts'
 export type { RelationFork } from './io/datadir/segments.ts'
 export type { Json, ReplayState, StoreIdentity } from './replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from './replay/pagestore/frame.ts'

@@ -74,7 +74,8 @@ export interface ControlEvidence {
  * server was shut down cleanly.
  * @throws EnvironmentError datadir.next-xid, datadir.system-identifier
  */
-export function guessControl(major: PgMajor, { checkpoint, survey, counters, twophase, ...evidence }: ControlEvidence, known: KnownControl = {}): GuessedControl {
+export function guessControl(major: PgMajor, evidence: ControlEvidence, known: KnownControl = {}): GuessedControl {
+  const { checkpoint, survey, counters, twophase } = evidence
   const wal: WalServer | undefined = checkpoint ?? evidence.wal
   const { checkPoint } = checkpoint ?? {}
   // WAL may have been lost behind a checkpoint.

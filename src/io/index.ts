@@ -1,5 +1,6 @@
 /** Adapters that touch files: data directories, WAL, page stores. */
 export { DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles } from './cluster.ts'
+export type { Guess } from './datadir/clusterfiles.ts'
 export type { RelationFork } from './datadir/segments.ts'
 export type { Json, ReplayState, StoreIdentity } from '../replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from '../replay/pagestore/frame.ts'

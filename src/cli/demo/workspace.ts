@@ -37,7 +37,8 @@ export class Workspace {
   /** A new server, not started. */
   async create(major: number): Promise<PostgresCluster> {
     // 18 has checksums by default.
-    return await this.make(() => PostgresCluster.create({ major, parentDir: this.scratch.path, settings: SETTINGS, ...(major < 18 ? { initdbArgs: ['-k'] } : {}) }))
+    const initdbArgs = major < 18 ? { initdbArgs: ['-k'] } : {}
+    return await this.make(() => PostgresCluster.create({ major, parentDir: this.scratch.path, settings: SETTINGS, ...initdbArgs }))
   }
 
   /** A server on a copied data directory, not started. */

@@ -35,7 +35,7 @@ export function isPieceName(name: string): boolean {
   return parse(name) !== undefined
 }
 
-/** All pieces of the tar file that `name` is a piece of, in order; undefined if it is none. */
+/** All pieces of the tar file that `name` is a piece of, in order; undefined for another file. */
 export function piecesWith(name: string, names: readonly string[]): string[] | undefined {
   const piece = parse(name)
   const pieces = piece && groups(names).get(key(piece))
@@ -57,8 +57,8 @@ export function checkPieces(pieces: readonly string[], sizeOf: (name: string) =>
   for (const name of pieces.slice(1, -1)) {
     const found = sizeOf(name)
     if (found === size) continue
-    const reason = `${name}, a piece of a tar file, has ${found} bytes, and the first one, ${first}, ${size}: all but the last have the same size; copy it again`
-    throw new CorruptionError('backup.pieces', reason)
+    const reason = `${name}, a piece of a tar file, has ${found} bytes, and the first one, ${first}, ${size}: all but the last have the same size`
+    throw new CorruptionError('backup.pieces', `${reason}; copy it again`)
   }
 }
 

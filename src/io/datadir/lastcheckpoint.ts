@@ -25,7 +25,8 @@ export function findLastCheckpoint(pgWal: string, major: PgMajor): LastCheckpoin
     const { checkpoint, behind, latestXid } = found
     if (checkpoint === undefined) return undefined
     const { checkPoint, start, end, shutdown } = checkpoint
-    return { checkPoint, start, end, clean: shutdown && behind === 0, latestXid, systemIdentifier: wal.systemIdentifier, segmentSize, timeline: checkPoint.thisTimeline }
+    const { systemIdentifier } = wal
+    return { checkPoint, start, end, clean: shutdown && behind === 0, latestXid, systemIdentifier, segmentSize, timeline: checkPoint.thisTimeline }
   } catch (error) {
     if (error instanceof CorruptionError || error instanceof UnsupportedError) return undefined
     // No WAL, another major's, a gap: it tells nothing.
