@@ -31,8 +31,8 @@ export interface GuessedControl {
   lsn: Lsn
   /** The highest pd_lsn: where the last record ends that changed a page. */
   pageLsn: Lsn
-  /** pg_wal says that the server was shut down cleanly: it ends with a shutdown checkpoint. */
-  clean: boolean
+  /** pg_wal says that the server was shut down cleanly: it ends with a shutdown checkpoint. Undefined: there is no WAL that tells. */
+  clean: boolean | undefined
   /** How each part was found, for people. */
   how: string
 }
@@ -58,9 +58,9 @@ export interface WalServer {
 
 /** What a data directory without pg_control has. */
 export interface ControlEvidence {
-  /** Of pg_wal, if it has one that can be read. */
+  /** The last one in pg_wal, if it has one that can be read. */
   checkpoint: LastCheckpoint | undefined
-  /** Of the newest segment of pg_wal, if there is one. */
+  /** What the newest segment of pg_wal says, if there is one. */
   wal: WalServer | undefined
   survey: PageSurvey
   /** What pg_xact and pg_multixact say. */
@@ -98,9 +98,9 @@ export function guessControl(major: PgMajor, evidence: ControlEvidence, known: K
       : 'no WAL tells the system identifier, 0 stands for it (--system-identifier)'
   const sums = `data checksums ${checksums ? 'on' : 'off'}: ${survey.right} pages have the right one, ${survey.wrong} another`
   const state = clean ? 'pg_wal ends with a shutdown checkpoint'
-    : checkpoint !== undefined ? 'pg_wal goes on behind its last checkpoint, so the server was not shut down cleanly and pages may be older than their WAL'
+    : checkpoint !== undefined ? 'the WAL goes on behind the last checkpoint in pg_wal, so the server was not shut down cleanly and pages may be older than their WAL'
       : 'whether the server was shut down cleanly is not known'
-  return { control, lsn: clean ? BigInt(checkpoint.end) : survey.lsn, pageLsn: survey.lsn, clean, how: `${identity}; ${sums}; ${how}; ${state}` }
+  return { control, lsn: clean ? BigInt(checkpoint.end) : survey.lsn, pageLsn: survey.lsn, clean: checkpoint === undefined ? undefined : clean, how: `${identity}; ${sums}; ${how}; ${state}` }
 }
 
 function identifierOf(found: bigint | undefined, given: bigint | undefined): bigint {

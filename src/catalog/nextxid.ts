@@ -10,7 +10,7 @@ const HALF = 0x80000000
 export interface XidEvidence {
   /** Somebody who knows says it. */
   given?: FullXid | undefined
-  /** Of the last checkpoint record in pg_wal. */
+  /** The next xid in the last checkpoint record of pg_wal. */
   checkpoint?: FullXid | undefined
   /** Nothing came after that checkpoint. */
   isLast: boolean

@@ -69,8 +69,13 @@ function openTarget(manifest: Manifest, { pgdata, onCorrupt = 'fail', systemIden
   refuseUnsettled(pgdata)
   const files = openClusterFiles(pgdata, onCorrupt, { major, systemIdentifier, nextXid })
   checkSameState(manifest, { ...files, ...files.control })
-  if (files.guess === undefined || files.guess.clean || systemIdentifier !== undefined) return files
-  const reason = 'without pg_control, and without a pg_wal that ends with a shutdown checkpoint, nothing proves that the data directory is of the moment of ' +
+  const { guess } = files
+  if (guess?.clean === false) {
+    const reason = 'its WAL goes on behind the last checkpoint in pg_wal, so it is of a later moment than the lake: make a new copy of the data directory'
+    throw new EnvironmentError('rebuild.unproven', reason, { file: pgdata })
+  }
+  if (guess === undefined || guess.clean || systemIdentifier !== undefined) return files
+  const reason = 'without pg_control and pg_wal nothing proves that the data directory is of the moment of ' +
     `the lake; if it is a copy of the data directory that the lake was read from, say --system-identifier ${manifest.systemIdentifier}`
   throw new EnvironmentError('rebuild.unproven', reason, { file: pgdata })
 }

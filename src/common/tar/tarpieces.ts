@@ -8,12 +8,12 @@ import { CorruptionError, EnvironmentError } from '../errors.ts'
 const COMPRESSED = COMPRESSIONS.map((suffix) => suffix.replace('.', '\\.')).join('|')
 const PIECE = new RegExp(`^(.*\\.(?:tar(?:${COMPRESSED})|tgz|tbz2?|txz)[._-]?(?:part[._-]?)?)([a-z]{2,6}|\\d{2,6})$`)
 const FIRST = /^(?:a+|0+|0+1)$/
-/** Of the first pieces: no other file of a tar file's name ends so. */
+/** Ends of the first pieces: no other file of a tar file's name ends so. */
 const EARLY = /^(?:a+[a-z]|0+\d)$/
 
 /** A file that is a piece of a tar file, or may be one. */
 interface Piece {
-  /** Of the whole, with what is between its name and the end. */
+  /** The name of the whole, with what is between its name and the end. */
   whole: string
   end: string
 }

@@ -27,7 +27,7 @@ export interface ClusterFiles extends DataDirectory {
   damage: readonly string[]
   /** pg_control is lost: identity, LSN, checksums and counters are guessed. */
   guessed: boolean
-  /** Of such a cluster: how the guess was made. */
+  /** How well the guess is founded; absent if nothing is guessed. */
   guess?: Guess
   timeline: number
   transactions: ClusterTransactions
@@ -37,13 +37,13 @@ export interface ClusterFiles extends DataDirectory {
 export interface Guess {
   /** The highest LSN of a page. */
   pageLsn: Lsn
-  /** pg_wal ends with a shutdown checkpoint. */
-  clean: boolean
+  /** pg_wal ends with a shutdown checkpoint. Undefined: there is no WAL that tells. */
+  clean: boolean | undefined
 }
 
 /** How a damaged data directory is opened. */
 export interface CarryOptions extends KnownControl {
-  /** Of one that has lost PG_VERSION. */
+  /** The major of one that has lost PG_VERSION. */
   major?: PgMajor | undefined
 }
 

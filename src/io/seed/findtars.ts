@@ -159,7 +159,7 @@ function named(names: readonly string[], stem: string): string | undefined {
     .find((name) => name !== undefined)
 }
 
-/** Of a tar file in pieces only the first one. */
+/** Names in a folder; a tar file in pieces has only its first one. */
 function tarNames(folder: string): string[] {
   return withoutLaterPieces(listDir(folder))
 }
