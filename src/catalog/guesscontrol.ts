@@ -17,6 +17,7 @@ import { catalogVersionOf, type ControlFile } from './controlfile.ts'
 import type { GuessedCounters } from './guesstransactions.ts'
 import { findNextXid } from './nextxid.ts'
 
+const UNCLEAN = 'the WAL goes on behind the last checkpoint in pg_wal, so the server was not shut down cleanly and pages may be older than their WAL'
 const FULL_XID_NAME = /^[0-9A-F]{16}$/
 
 /** What somebody knows of a cluster whose pg_control is lost. */
@@ -97,10 +98,9 @@ export function guessControl(major: PgMajor, evidence: ControlEvidence, known: K
     : known.systemIdentifier !== undefined ? `system identifier ${known.systemIdentifier} as it was given`
       : 'no WAL tells the system identifier, 0 stands for it (--system-identifier)'
   const sums = `data checksums ${checksums ? 'on' : 'off'}: ${survey.right} pages have the right one, ${survey.wrong} another`
-  const state = clean ? 'pg_wal ends with a shutdown checkpoint'
-    : checkpoint !== undefined ? 'the WAL goes on behind the last checkpoint in pg_wal, so the server was not shut down cleanly and pages may be older than their WAL'
-      : 'whether the server was shut down cleanly is not known'
-  return { control, lsn: clean ? BigInt(checkpoint.end) : survey.lsn, pageLsn: survey.lsn, clean: checkpoint === undefined ? undefined : clean, how: `${identity}; ${sums}; ${how}; ${state}` }
+  const state = clean ? 'pg_wal ends with a shutdown checkpoint' : checkpoint === undefined ? 'whether the server was shut down cleanly is not known' : UNCLEAN
+  const found = `${identity}; ${sums}; ${how}; ${state}`
+  return { control, lsn: clean ? BigInt(checkpoint.end) : survey.lsn, pageLsn: survey.lsn, clean: checkpoint && clean, how: found }
 }
 
 function identifierOf(found: bigint | undefined, given: bigint | undefined): bigint {
