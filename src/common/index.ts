@@ -1,6 +1,7 @@
 /** Ids, versions, errors, bytes: what every floor speaks in. Pure; no I/O. */
 export { type BlockRun, BlockSet } from './blockset.ts'
 export { alignUp, ByteWriter, maxAlign } from './bytes.ts'
+export type { Clock } from './clock.ts'
 export { crc32c, crc32cUpdate } from './crc32c.ts'
 export { CorruptionError, EnvironmentError, isPositioned, type Position, PositionedError, UnsupportedError, withPosition } from './errors.ts'
 export {

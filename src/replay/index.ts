@@ -1,5 +1,9 @@
 /** Moves pages and transaction status along the WAL. Pure; storage comes through ports. */
 export { type Consistency, Replay, type ReplayOptions, type ReplayProgress, type ReplayStore, type ReplayTarget } from './replay.ts'
+export {
+  type DriveEnd, type DriveOptions, type FlushedStore, type RecordSource, ReplayDriver, type ReplayDriverOptions, type StepBudget,
+} from './replaydriver.ts'
+export { WalStream } from './walstream.ts'
 export { type MemoryRelation, MemoryReplayStore } from './memoryreplaystore.ts'
 export { MemoryTransactionStore } from './memorytransactionstore.ts'
 export { MemorySlru } from './memoryslru.ts'

@@ -47,7 +47,7 @@ const files = readSources('src', 'test', 'bench', 'fixtures')
 
 /** What programs and vitest load by name. */
 const isLoaded = (path: string): boolean =>
-  !/^src\/.*\//.test(path) || path.endsWith('/index.ts') || path.endsWith('.test.ts') || ['src/cli/main.ts', 'src/jobs/worker.ts'].includes(path)
+  !/^src\/.*\//.test(path) || path.endsWith('/index.ts') || path.endsWith('.test.ts') || ['src/cli/main.ts', 'src/jobs/worker.ts', 'src/jobs/replay/replayworker.ts'].includes(path)
 /** They go by themselves or by vitest's config; text inside a test names some. */
 const NAMED_IN_TEXT = /\.bench\.ts$|^test\/support\/(?:forgedinputs|globalsetup|sequencer|slowtests|testfiles|pagestoremodel)\.ts$|^fixtures\/|^test\/package\/consumer\//
 

@@ -1,4 +1,6 @@
 import { join } from 'node:path'
+import { flushed } from './flushedstore.ts'
+import { ReplayDriver } from '../../replay/replaydriver.ts'
 import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } from '../../replay/replay.ts'
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
@@ -8,6 +10,7 @@ import type { WalRecord } from '../../wal/record.ts'
 import type { TransactionState } from '../../xact/transactionstate.ts'
 import { readControlFile } from '../../io/datadir/datadir.ts'
 import type { OnProgress } from '../jobprogress.ts'
+import { systemClock } from '../../io/process/clock.ts'
 import { breathe, onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { refuseInside, refuseScheme } from '../../io/disk/localpath.ts'
 import { writeFile } from '../../io/disk/create.ts'
@@ -52,9 +55,6 @@ export interface ReplayReport {
   /** Why it ended: the target, or why the WAL has no next record. */
   end: string
 }
-
-/** Records between two looks at the clock-free progress. */
-const PROGRESS_EVERY = 1 << 14
 
 /**
  * Makes `out` what the source's relations and transaction status were at the target. After an interruption, however rude, the same call
@@ -111,36 +111,43 @@ function timeText(microseconds: number): string {
   return new Date(Math.floor(microseconds / 1000) + POSTGRES_EPOCH_SECONDS * 1000).toISOString()
 }
 
+/** Records between two reports of progress: the same ones in each run, whatever the clock says. */
+const PROGRESS_EVERY = 1 << 14
+
+/** Drives the replay of one folder of WAL into a page store. */
 class ReplayJob {
-  records = 0
   private readonly replay: Replay
   private readonly store: PageStore
   private readonly wal: WalSource
+  private readonly driver: ReplayDriver
 
   constructor(replay: Replay, store: PageStore, wal: WalSource) {
     this.replay = replay
     this.store = store
     this.wal = wal
+    this.driver = new ReplayDriver(replay, wal, {
+      clock: { ...systemClock, sleep: breathe }, budget: { records: PROGRESS_EVERY }, store: flushed(store),
+      failed: (record, error) => this.withDump(record, error),
+    })
+  }
+
+  get records(): number {
+    return this.driver.records
   }
 
   /** @returns why it ended */
   async run(place: WalPlace, target: ReplayTarget, onProgress: OnProgress | undefined): Promise<string> {
-    const { replay, store, wal } = this
+    const { replay, wal } = this
     const from = replay.position
     const total = onProgress === undefined ? 0 : Math.max((target.lsn ?? this.lastByte(place)) - from, 1)
     onProgress?.(0, total, '')
     try {
-      for (let record = wal.read(); ; record = wal.read()) {
-        if (record === undefined || !this.apply(record)) {
-          this.finish(record === undefined)
-          onProgress?.(total, total, '')
-          return record === undefined ? wal.end!.reason : 'the target is reached'
-        }
-        if (store.needsFlush) store.flush(replayState(replay.progress))
-        if (++this.records % PROGRESS_EVERY !== 0) continue
-        onProgress?.(Math.min(replay.position - from, total), total, formatWalPosition(replay.position))
-        await breathe()
-      }
+      const end = await this.driver.run({
+        onStep: () => onProgress?.(Math.min(replay.position - from, total), total, formatWalPosition(replay.position)),
+      })
+      this.finish(end === 'end')
+      onProgress?.(total, total, '')
+      return end === 'end' ? wal.end!.reason : 'the target is reached'
     } finally {
       wal.close()
     }
@@ -158,14 +165,9 @@ class ReplayJob {
     store.flush(replayState(replay.progress))
   }
 
-  private apply(record: WalRecord): boolean {
-    try {
-      return this.replay.apply(record)
-    } catch (error) {
-      // An EnvironmentError is not the record's fault: another WAL, a full disk.
-      if (!isPositioned(error) || error instanceof EnvironmentError) throw error
-      throw error.at({ file: this.dump(record, error.message) })
-    }
+  /** An EnvironmentError is not the record's fault: another WAL, a full disk. */
+  private withDump(record: WalRecord, error: unknown): unknown {
+    return !isPositioned(error) || error instanceof EnvironmentError ? error : error.at({ file: this.dump(record, error.message) })
   }
 
   /** The record and the pages it names, as they were when the error was found. @returns the file of the record */
