@@ -1,13 +1,11 @@
 import { EnvironmentError, UnsupportedError } from '../common/errors.ts'
+import type { CasKind } from '../lake/state/format.ts'
 import { utf8Decode, utf8Encode } from '../common/utf8.ts'
 import type { Cas } from './cas.ts'
 import { EtagCas } from './etagcas.ts'
 import type { ObjectStore, PutOptions, PutOutcome } from './objectstore.ts'
 import type { Random } from './random.ts'
 import { SequencedCas } from './sequencedcas.ts'
-
-/** How a store does compare-and-set: it replaces by If-Match ({@link EtagCas}), or only creates by If-None-Match ({@link SequencedCas}). */
-export type CasKind = 'if-match' | 'if-none-match'
 
 /** Two writers at once, so many times. A server that checks first and writes later lets 4 to 80 of 100 such races have two winners. */
 const RACES = 24

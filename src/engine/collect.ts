@@ -1,0 +1,76 @@
+import type { Head } from '../lake/state/head.ts'
+import { MAIN_BRANCH, parseObjectName } from '../lake/state/names.ts'
+import { isDead, reachableObjects, Visited } from '../lake/state/reachable.ts'
+import type { Lake } from './lake.ts'
+
+/** Keys of one request that deletes. */
+const DELETED_AT_ONCE = 1000
+
+export interface Collected {
+  /** Objects of the lake that were listed, but for HEADs and the like. */
+  readonly objects: number
+  readonly bytes: number
+  /** What no root refers to, and nobody will. */
+  readonly dead: number
+  readonly deadBytes: number
+}
+
+/**
+ * Deletes what no root refers to and nobody will ever refer to. The order matters: first it lists, then it reads the HEADs, then it deletes. What is
+ * retained must have shrunk before ({@link keepStates}).
+ * @param isDryRun only counts
+ */
+export async function collectGarbage(lake: Lake, isDryRun = false): Promise<Collected> {
+  const candidates = new Map<string, number>()
+  for await (const { key, size } of lake.ports.store.list('')) if (parseObjectName(key)) candidates.set(key, size)
+  const [objects, bytes] = [candidates.size, total(candidates)]
+  const heads = await reachAll(lake, (key) => candidates.delete(key))
+  for (const key of candidates.keys()) if (!isDead(key, heads)) candidates.delete(key)
+  if (!isDryRun) {
+    const dead = [...candidates.keys()]
+    for (let start = 0; start < dead.length; start += DELETED_AT_ONCE) await lake.ports.store.delete(dead.slice(start, start + DELETED_AT_ONCE))
+  }
+  return { objects, bytes, dead: candidates.size, deadBytes: total(candidates) }
+}
+
+/**
+ * Calls `reach` with each object that a root of the lake refers to: with all of them, and perhaps with more that roots referred to a moment before.
+ * @returns the HEADs by which it went
+ */
+export async function reachAll(lake: Lake, reach: (key: string) => void): Promise<Map<string, Head | undefined>> {
+  for (;;) {
+    const heads = await registeredHeads(lake)
+    const visited = new Visited()
+    let outdated = false
+    for (const head of heads.values()) {
+      if (!head || outdated) continue
+      try {
+        await lake.pages.run(reachableObjects(head, visited, reach))
+      } catch (error) {
+        // What it no longer refers to may be deleted meanwhile.
+        if (!await lake.isOutdated(error, head)) throw error
+        outdated = true
+      }
+    }
+    if (!outdated) return heads
+  }
+}
+
+/** HEADs of all branches by id, by following registrations from `main`; undefined for a branch that is registered and has no HEAD yet. */
+export async function registeredHeads(lake: Lake): Promise<Map<string, Head | undefined>> {
+  const main = await lake.head(MAIN_BRANCH)
+  const heads = new Map<string, Head | undefined>([[main.branch.id, main]])
+  for (const head of heads.values()) {
+    for (const { id, name } of head?.branches ?? []) {
+      const found = await lake.readHead(name)
+      heads.set(id, found?.head.branch.id === id ? found.head : undefined)
+    }
+  }
+  return heads
+}
+
+function total(sizes: ReadonlyMap<string, number>): number {
+  let sum = 0
+  for (const size of sizes.values()) sum += size
+  return sum
+}

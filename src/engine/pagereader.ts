@@ -1,0 +1,79 @@
+import { CorruptionError } from '../common/errors.ts'
+import { decodePage, type Page } from '../lake/state/page.ts'
+import type { Stage, StagedObject, WantedPage } from '../lake/state/stage.ts'
+import type { ObjectStore } from './objectstore.ts'
+
+/** Bytes of pages that a reader keeps: they never change. */
+const KEPT_BYTES_MAX = 16 << 20
+/** A store that gives fewer bytes than were asked for is asked again so often. */
+const READS_MAX = 4
+
+/** Runs stages of states over a store: gets the pages they want. */
+export class PageReader {
+  private readonly store: ObjectStore
+  /** The last used one last. */
+  private readonly kept = new Map<string, Page>()
+  private keptBytes = 0
+  private readonly sizes = new Map<string, number>()
+
+  constructor(store: ObjectStore) {
+    this.store = store
+  }
+
+  /** @throws CorruptionError lake.page for damaged pages, lake.missing-object */
+  async run<T>(stage: Stage<T>): Promise<T> {
+    let step = stage.next()
+    while (!step.done) step = stage.next(await Promise.all(step.value.map((wanted) => this.page(wanted))))
+    return step.value
+  }
+
+  private async page(wanted: WantedPage): Promise<Page> {
+    const { ref, tree, level } = wanted
+    const id = `${ref.key}:${ref.start}`
+    const kept = this.kept.get(id)
+    if (kept !== undefined) {
+      this.keep(id, kept, ref.length)
+      return kept
+    }
+    const bytes = await this.fetch(wanted)
+    const page = decodePage(bytes, ref, { tree, ...level !== undefined && { level } })
+    this.keep(id, page, ref.length)
+    return page
+  }
+
+  private async fetch({ ref: { key, start, length } }: WantedPage): Promise<Uint8Array> {
+    let bytes = new Uint8Array(0)
+    for (let reads = 0; reads < READS_MAX && bytes.length !== length; reads++) {
+      const found = await this.store.get(key, { start, end: start + length })
+      if (found === undefined) throw missingObject(this.store, key)
+      bytes = new Uint8Array(found.bytes)
+    }
+    return bytes
+  }
+
+  private keep(id: string, page: Page, bytes: number): void {
+    if (this.kept.delete(id)) this.keptBytes -= this.sizes.get(id)!
+    this.kept.set(id, page)
+    this.sizes.set(id, bytes)
+    this.keptBytes += bytes
+    for (const oldest of this.kept.keys()) {
+      if (this.keptBytes <= KEPT_BYTES_MAX) break
+      this.kept.delete(oldest)
+      this.keptBytes -= this.sizes.get(oldest)!
+      this.sizes.delete(oldest)
+    }
+  }
+}
+
+/** Code of the error for an object that the lake refers to and the store does not have. */
+export const MISSING_OBJECT = 'lake.missing-object'
+
+function missingObject(store: ObjectStore, key: string): CorruptionError {
+  return new CorruptionError(MISSING_OBJECT,
+    `the lake refers to ${key}, which is not in ${store.url}: somebody deleted it by hand, or it belongs to a state that is no longer retained`)
+}
+
+/** Objects of new names: nobody refers to them yet. */
+export async function putObjects(store: ObjectStore, objects: readonly StagedObject[]): Promise<void> {
+  await Promise.all(objects.map(({ key, bytes }) => store.put(key, bytes)))
+}

@@ -1,0 +1,135 @@
+import { assert, EnvironmentError, isPositioned, type PositionedError } from '../../common/errors.ts'
+import { parseLsn } from '../../common/ids.ts'
+import { type EntryKey, entryId, stateEntries } from './entries.ts'
+import { fold } from './fold.ts'
+import type { Head, LogEdit, OpenJob } from './head.ts'
+import { parseObjectName } from './names.ts'
+import { objectsOf } from './objects.ts'
+import { PagePacker, type Stage, type StagedObject } from './stage.ts'
+import type { StateRoot } from './stateroot.ts'
+
+/** A position of a cluster. */
+export interface StatePosition {
+  readonly timeline: number
+  /** End position, `16/B374D848`. */
+  readonly lsn: string
+  /** Microseconds since 1970; absent where the source does not say. */
+  readonly time?: number
+}
+
+/** What a change makes of a state. */
+export interface Transition {
+  /** Absent: the state stays where it is, as with a merge. */
+  readonly position?: StatePosition
+  /** Without a value the entry is removed. */
+  readonly edits: readonly (EntryKey & { readonly value?: unknown })[]
+  /** The job whose results these are: it ends with the commit. */
+  readonly job?: string
+  readonly published?: string
+  readonly archived?: string
+}
+
+/** The state that a change is applied to. */
+export interface StateView {
+  readonly state: StatePosition & { readonly sequence: number }
+  readonly jobs: readonly OpenJob[]
+  /** Of an entry that {@link Change.reads} names. */
+  get(entry: EntryKey): unknown
+}
+
+/**
+ * A function of the state: it is applied again, to the state that is there then, as often as another commit comes first. It looks at nothing else.
+ */
+export interface Change {
+  readonly reads: readonly EntryKey[]
+  /** @throws EnvironmentError if the change no longer fits the state: it alone is refused */
+  apply(view: StateView): Transition
+}
+
+/** Whose commit it is. */
+export interface CommitAs {
+  readonly sequence: number
+  /** The lowest sequence of any other work in flight, or the one behind the commit's. */
+  readonly low: number
+  /** Nonce of the HEAD that is made. */
+  readonly commit: string
+  /** Sequences under which the changes' objects were named: no other object becomes part of the lake by this commit. */
+  readonly works: readonly number[]
+  /** Key of a new object. */
+  readonly mint: () => string
+}
+
+export interface StagedCommit {
+  /** To put before HEAD is written. */
+  readonly objects: readonly StagedObject[]
+  /** Undefined if every change was refused: then nothing is written. */
+  readonly head: Head | undefined
+  /** For each change why it was refused; undefined if it is in. */
+  readonly refused: readonly (PositionedError | undefined)[]
+}
+
+/** Several changes as one commit, in their order: all that are not refused are in, or none of them. */
+export function* stageCommit(head: Head, changes: readonly Change[], as: CommitAs): Stage<StagedCommit> {
+  const entries = yield* stateEntries(head, head.state, changes.flatMap(({ reads }) => reads))
+  let next: Head = head
+  const edits: LogEdit[] = []
+  const refused = changes.map((change): PositionedError | undefined => {
+    try {
+      const view = { state: next.state, jobs: next.jobs, get: (entry: EntryKey): unknown => entries.get(entryId(entry)) }
+      const transition = change.apply(view)
+      next = applied(next, transition)
+      for (const edit of transition.edits) {
+        checkReferences(edit, entries.get(entryId(edit)), head, as.works, transition.job)
+        entries.set(entryId(edit), edit.value)
+        edits.push({ sequence: as.sequence, ...edit })
+      }
+      return undefined
+    } catch (error) {
+      if (isPositioned(error)) return error
+      throw error
+    }
+  })
+  if (refused.every((error) => error !== undefined)) return { objects: [], head: undefined, refused }
+  const packer = new PagePacker(as.mint)
+  const { log: _, ...state } = next.state
+  const committed: Head = {
+    ...next, commit: as.commit, low: as.low, state: { ...state, sequence: as.sequence }, inline: [...head.inline, ...edits],
+    epochs: [...head.epochs.slice(0, -1), { ...head.epochs.at(-1)!, sequence: as.sequence }], retained: withState(head),
+  }
+  const folded = yield* fold(committed, packer)
+  return { objects: packer.objects(), head: folded, refused }
+}
+
+/** A commit refers to objects of the state that it replaces, and to those that its own epoch or its job named: any other may be deleted at any time. */
+function checkReferences(edit: EntryKey & { readonly value?: unknown }, before: unknown, head: Head, works: readonly number[], job: string | undefined): void {
+  const known = new Set(objectsOf(edit, before))
+  for (const key of objectsOf(edit, edit.value)) {
+    const name = parseObjectName(key)
+    const isOwn = name !== undefined && name.branch === head.branch.id
+      && ('job' in name ? name.job === job : name.epoch === head.epoch && works.includes(name.sequence))
+    assert(isOwn || known.has(key), `a commit to branch ${head.branch.name} refers to ${key}, which its epoch did not name`)
+  }
+}
+
+/** The state before the first commit is not worth keeping. */
+function withState({ retained, state, keepFrom }: Head): readonly StateRoot[] {
+  return state.sequence === 0 || state.sequence < keepFrom ? retained : [...retained, state]
+}
+
+function applied(head: Head, { position, job, published, archived }: Transition): Head {
+  if (position !== undefined) checkForward(head.state, position)
+  if (job !== undefined && !head.jobs.some(({ id }) => id === job)) {
+    throw new EnvironmentError('commit.job-gone', `job ${job} is no longer open in branch ${head.branch.name}: plan it again`)
+  }
+  const { time: _, ...state } = head.state
+  return {
+    ...head, state: position === undefined ? head.state : { ...state, ...position }, jobs: head.jobs.filter(({ id }) => id !== job),
+    ...published !== undefined && { published }, ...archived !== undefined && { archived },
+  }
+}
+
+/** @throws EnvironmentError commit.past */
+function checkForward(state: StatePosition, { timeline, lsn }: StatePosition): void {
+  if (timeline >= state.timeline && parseLsn(lsn)! >= parseLsn(state.lsn)!) return
+  throw new EnvironmentError('commit.past', `the lake is at LSN ${state.lsn} of timeline ${state.timeline}; LSN ${lsn} of timeline ${timeline} is before that`)
+}

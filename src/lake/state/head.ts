@@ -1,0 +1,141 @@
+import * as v from 'valibot'
+import { UnsupportedError } from '../../common/errors.ts'
+import { utf8Encode } from '../../common/utf8.ts'
+import { faulty, integer, lsnText, matching, oneOf, type Persisted, type Schema, systemIdentifierText, validate } from '../../common/validate.ts'
+import { NONCE, REFERENCE_NAME } from './names.ts'
+import { PAGE_REF, type PageRef, parseText, refuseNewer, shortText, STATE_FORMAT, type TreeName } from './page.ts'
+import { sequenceNumber, STATE_ROOT, type StateRoot, type TreeRoots } from './stateroot.ts'
+
+/** Whatever the lake's size. */
+const HEAD_BYTES_MAX = 256 << 10
+/** How many epochs HEAD remembers: a writer that was fenced longer ago cannot learn whether its last commit is in the lake. */
+export const EPOCHS_MAX = 64
+
+/** An epoch of a branch: the time of one writer. */
+export interface Epoch {
+  readonly epoch: number
+  /** Nonce of the writer that raised it: two writers may try the same number. */
+  readonly writer: string
+  /** The last sequence that it committed; 0 for nothing. */
+  readonly sequence: number
+}
+
+/** A key's new value at one commit; without a value the key is removed. */
+export interface LogEdit {
+  readonly sequence: number
+  readonly tree: keyof TreeRoots
+  readonly key: string
+  readonly value?: unknown
+}
+
+/** A root of objects besides the states that HEAD retains. Its id is a nonce, never reused. */
+export interface Registration {
+  readonly id: string
+  readonly name: string
+  readonly state: StateRoot
+}
+
+/** Work that several processes do for one later commit. */
+export interface OpenJob extends Registration {
+  /** What it reads: a data directory's identity and LSN. */
+  readonly source: { readonly systemIdentifier: string; readonly lsn: string }
+}
+
+/** The only mutable object of a branch: a root of bounded size. */
+export interface Head {
+  readonly branch: { readonly id: string; readonly name: string }
+  /** Fresh for each HEAD that is written, so that no two have equal bytes. */
+  readonly commit: string
+  /** Of the writer of layers. */
+  readonly epoch: number
+  /** By epoch, the current one last. */
+  readonly epochs: readonly Epoch[]
+  /** The lowest sequence that an object of the current epoch may have and not be referred to yet. */
+  readonly low: number
+  /** The branch was deleted: nobody writes it. */
+  readonly dropped?: true
+  readonly state: StateRoot
+  /** Edits of the newest commits: of `state` and of each state here without a log of its own. In the order of sequences. */
+  readonly inline: readonly LogEdit[]
+  /** LSNs that other things than layers have reached; absent: nothing yet. */
+  readonly published?: string
+  readonly archived?: string
+  /** Earlier states, by sequence: the newest of them here, older ones in a tree. */
+  readonly retained: readonly StateRoot[]
+  readonly states?: PageRef
+  /** States below this sequence are not retained, whatever the tree still has. */
+  readonly keepFrom: number
+  readonly branches: readonly Registration[]
+  readonly tags: readonly Registration[]
+  readonly leases: readonly Registration[]
+  readonly jobs: readonly OpenJob[]
+}
+
+const nonce: Schema<string> = matching(NONCE, 'a nonce of 20 characters [0-9a-z]')
+const referenceName: Schema<string> = matching(REFERENCE_NAME, 'a name of [a-z0-9_-], at most 63 characters')
+
+const REGISTRATION = { id: nonce, name: shortText, state: STATE_ROOT }
+const BRANCH = v.strictObject({ ...REGISTRATION, name: referenceName })
+const HEAD = v.strictObject({
+  format: integer(STATE_FORMAT, STATE_FORMAT), branch: v.strictObject({ id: nonce, name: referenceName }), commit: nonce, epoch: sequenceNumber,
+  epochs: v.pipe(
+    v.array(v.strictObject({ epoch: sequenceNumber, writer: nonce, sequence: sequenceNumber })), v.maxLength(EPOCHS_MAX, `at most ${EPOCHS_MAX} epochs`)),
+  low: sequenceNumber, dropped: v.exactOptional(v.literal(true, 'true')), state: STATE_ROOT,
+  inline: v.array(v.strictObject({
+    sequence: sequenceNumber, tree: oneOf(['layers', 'status', 'files'] as const), key: matching(/^[\x21-\x7e]{1,200}$/, 'a key'),
+    value: v.exactOptional(v.unknown()),
+  })),
+  published: v.exactOptional(lsnText), archived: v.exactOptional(lsnText), retained: v.array(STATE_ROOT), states: v.exactOptional(PAGE_REF),
+  keepFrom: sequenceNumber, branches: v.array(BRANCH), tags: v.array(BRANCH), leases: v.array(v.strictObject(REGISTRATION)),
+  jobs: v.array(v.strictObject({ ...REGISTRATION, source: v.strictObject({ systemIdentifier: systemIdentifierText, lsn: lsnText }) })),
+})
+
+/** How errors speak of the HEAD of a branch. */
+function headOf(branch: string): Persisted {
+  return { code: 'lake.head', name: `HEAD of branch ${branch}` }
+}
+
+/** @throws UnsupportedError lake.head-size if it has more than HEAD may have */
+export function encodeHead(head: Head): Uint8Array {
+  const bytes = utf8Encode(JSON.stringify({ format: STATE_FORMAT, ...head }))
+  if (bytes.length <= HEAD_BYTES_MAX) return bytes
+  const { branches, tags, leases, jobs } = head
+  throw new UnsupportedError('lake.head-size',
+    `HEAD of branch ${head.branch.name} would have ${bytes.length} bytes, above ${HEAD_BYTES_MAX}, with ${branches.length} branches, ${tags.length} tags, `
+    + `${leases.length} leases and ${jobs.length} open jobs: delete some of them`)
+}
+
+/**
+ * @throws CorruptionError lake.head with the member; UnsupportedError lake.format for what a newer ltap wrote, lake.head for a member that this ltap
+ * does not know
+ */
+export function decodeHead(bytes: Uint8Array, branch: string): Head {
+  const persisted = headOf(branch)
+  const { format: _, ...head } = validate(HEAD, refuseNewer(parseText(bytes, persisted), persisted.name), persisted)
+  checkHead(head, persisted)
+  return head
+}
+
+/** What must fit together. */
+function checkHead(head: Head, persisted: Persisted): void {
+  const { epochs, epoch, state, retained, inline, low } = head
+  const last = epochs.at(-1)
+  if (epoch !== (last?.epoch ?? 0)) throw faulty(persisted, 'epoch', `is ${epoch}, but the last one of epochs is ${last?.epoch ?? 'missing'}`)
+  const back = epochs.findIndex((at, i) => i > 0 && epochs[i - 1]!.epoch >= at.epoch)
+  if (back >= 0) throw faulty(persisted, `epochs[${back}].epoch`, `is ${epochs[back]!.epoch}, not above the one before it`)
+  if ((last?.sequence ?? 0) > state.sequence) throw faulty(persisted, 'state.sequence', `is ${state.sequence}, but the epoch committed ${last?.sequence}`)
+  if (low > state.sequence + 1) throw faulty(persisted, 'low', `is ${low}, above the next sequence`)
+  if (state.log !== undefined) throw faulty(persisted, 'state.log', 'is there, but edits of the newest state are inline')
+  const unsorted = retained.findIndex(({ sequence }, i) => sequence >= (retained[i + 1] ?? state).sequence)
+  if (unsorted >= 0) throw faulty(persisted, `retained[${unsorted}].sequence`, 'is not below the next one')
+  const edit = inline.findIndex(({ sequence }, i) => sequence > (inline[i + 1]?.sequence ?? state.sequence))
+  if (edit >= 0) throw faulty(persisted, `inline[${edit}].sequence`, 'is above the next one')
+}
+
+/** The tree of the states that HEAD has no room for. */
+export const STATES_TREE: TreeName = 'states'
+
+/** Key of a state in that tree: keys sort as sequences do. */
+export function stateKey(sequence: number): string {
+  return String(sequence).padStart(15, '0')
+}

@@ -1,0 +1,50 @@
+import { assert } from '../../common/errors.ts'
+
+/*
+ * Names of a lake's objects. The last segment of a key, up to its first dot, is the name:
+ *
+ *     <branch id>-<epoch>-<sequence>-<nonce>       of the writer of that branch in that epoch
+ *     <branch id>-job-<job id>-<nonce>             of an attempt at a unit of an open job
+ *
+ * A name says who may still refer to the object: nothing else may, so it alone decides, with the HEADs, whether the object is dead.
+ */
+
+/** A nonce: of branches, jobs, commits, objects. */
+export const NONCE: RegExp = /^[0-9a-z]{20}$/
+
+/** By whom an object was named. */
+export type ObjectName = { readonly branch: string; readonly epoch: number; readonly sequence: number } | { readonly branch: string; readonly job: string }
+
+/** `nonce` is a new one for each object. */
+export function formatObjectName(name: ObjectName, nonce: string): string {
+  assert(NONCE.test(nonce) && NONCE.test(name.branch), `an object name of ${name.branch} with ${nonce}`)
+  return 'job' in name ? `${name.branch}-job-${name.job}-${nonce}` : `${name.branch}-${name.epoch}-${name.sequence}-${nonce}`
+}
+
+const WRITERS = /^([0-9a-z]{20})-(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})-[0-9a-z]{20}$/
+const JOBS = /^([0-9a-z]{20})-job-([0-9a-z]{20})-[0-9a-z]{20}$/
+
+/** @returns undefined for a key that no writer and no job of a lake has made: such an object is nobody's to delete */
+export function parseObjectName(key: string): ObjectName | undefined {
+  const [name] = key.slice(key.lastIndexOf('/') + 1).split('.') as [string]
+  const written = WRITERS.exec(name)
+  if (written) return { branch: written[1]!, epoch: Number(written[2]), sequence: Number(written[3]) }
+  const job = JOBS.exec(name)
+  return job ? { branch: job[1]!, job: job[2]! } : undefined
+}
+
+/** What the lake is, written once. */
+export const FORMAT_KEY = 'ltap/format.json'
+export const MAIN_BRANCH = 'main'
+/** Of branches, tags, leases: one segment of a key. */
+export const REFERENCE_NAME: RegExp = /^[a-z0-9][a-z0-9_-]{0,62}$/
+
+/** The mutable object of a branch. */
+export function headKey(branch: string): string {
+  return `ltap/branches/${branch}/HEAD`
+}
+
+/** Immutable parts of states. */
+export function partKey(name: string): string {
+  return `ltap/parts/${name}`
+}

@@ -1,0 +1,105 @@
+import * as v from 'valibot'
+import { crc32c } from '../../common/crc32c.ts'
+import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
+import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
+import { count, integer, matching, oneOf, parseJson, type Persisted, type Schema, text, unsigned32, validate } from '../../common/validate.ts'
+
+/*
+ * Pages of a state: sorted entries of one tree, as JSON. Several pages of one commit lie in one object behind each other.
+ *
+ *     { "format": 2, "tree": "layers", "level": 0, "entries": [ ["<key>", <value>], … ] }
+ *
+ * Above level 0 a value is the reference of the page whose first key the entry has.
+ */
+
+/** Format of states, of their pages and of HEAD. */
+export const STATE_FORMAT = 2
+
+/** What the trees of a lake hold: layers by relation, transaction status by full xid, small files of the cluster by path; retained states by sequence. */
+export type TreeName = 'layers' | 'status' | 'files' | 'states'
+const TREES = ['layers', 'status', 'files', 'states'] as const satisfies readonly TreeName[]
+
+/** Where a page lies. */
+export interface PageRef {
+  /** Of the object, relative to the lake. */
+  readonly key: string
+  readonly start: number
+  readonly length: number
+  /** CRC-32C of its bytes. */
+  readonly crc: number
+}
+
+export type Entry = readonly [key: string, value: unknown]
+
+export interface Page {
+  readonly tree: TreeName | 'log'
+  /** 0: its entries are the tree's; else references of pages one level below. */
+  readonly level: number
+  /** By key, in the order of its UTF-16 code units; keys are ASCII. */
+  readonly entries: readonly Entry[]
+}
+
+/** A key of an object: what ltap itself names. */
+export const objectKey: Schema<string> = matching(
+  /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._=-]{1,255}(?:\/[A-Za-z0-9._=-]{1,255})*$/, 'a key of an object')
+
+export const PAGE_REF: Schema<PageRef> = v.object({ key: objectKey, start: count, length: count, crc: unsigned32 })
+
+const KEY = matching(/^[\x21-\x7e]{1,200}$/, 'a key of 1 to 200 ASCII characters')
+const LEVELS_MAX = 8
+const PAGE = v.strictObject({
+  format: integer(STATE_FORMAT, STATE_FORMAT), tree: oneOf([...TREES, 'log'] as const), level: integer(0, LEVELS_MAX),
+  entries: v.array(v.strictTuple([KEY, v.unknown()])),
+})
+
+export function encodePage({ tree, level, entries }: Page): Uint8Array {
+  return utf8Encode(JSON.stringify({ format: STATE_FORMAT, tree, level, entries }))
+}
+
+/** How its errors speak of a page. */
+export function pageOf({ key, start }: PageRef): Persisted {
+  return { code: 'lake.page', name: `the page at byte ${start} of ${key}` }
+}
+
+/**
+ * @param bytes of the page alone
+ * @param expected what the reference's holder says is there
+ * @throws CorruptionError lake.page with the member; UnsupportedError lake.format
+ */
+export function decodePage(bytes: Uint8Array, ref: PageRef, expected: { tree: Page['tree']; level?: number }): Page {
+  const persisted = pageOf(ref)
+  if (bytes.length !== ref.length || crc32c(bytes) !== ref.crc) {
+    throw new CorruptionError(persisted.code, `${persisted.name} is damaged: its ${bytes.length} bytes do not have the CRC of its reference`)
+  }
+  const page = validate(PAGE, refuseNewer(parseText(bytes, persisted), persisted.name), persisted)
+  if (page.tree !== expected.tree) throw new CorruptionError(persisted.code, `${persisted.name} is damaged: tree is ${page.tree}, not ${expected.tree}`)
+  if (expected.level !== undefined && page.level !== expected.level) {
+    throw new CorruptionError(persisted.code, `${persisted.name} is damaged: level is ${page.level}, not ${expected.level}`)
+  }
+  // The log has its edits in the order of their commits; a key may have several.
+  const unsorted = page.tree === 'log' ? -1 : page.entries.findIndex(([key], i) => i > 0 && page.entries[i - 1]![0] >= key)
+  if (unsorted >= 0) throw new CorruptionError(persisted.code, `${persisted.name} is damaged: entries[${unsorted}] is not above the one before it`)
+  return page
+}
+
+/** @throws CorruptionError if `bytes` are not JSON in UTF-8 */
+export function parseText(bytes: Uint8Array, persisted: Persisted): unknown {
+  let decoded: string
+  try {
+    decoded = utf8Decode(bytes)
+  } catch {
+    throw new CorruptionError(persisted.code, `${persisted.name} is not UTF-8`)
+  }
+  return parseJson(decoded, persisted)
+}
+
+const NEWER = v.object({ format: integer(STATE_FORMAT + 1, Number.MAX_SAFE_INTEGER) })
+
+/** @throws UnsupportedError lake.format for what a newer ltap wrote */
+export function refuseNewer(found: unknown, name: string): unknown {
+  if (!v.is(NEWER, found)) return found
+  throw new UnsupportedError('lake.format', `${name} has format version ${found.format}, this ltap reads ${STATE_FORMAT}: use a newer ltap`)
+}
+
+/** Of one member that {@link text} describes, for values that trees hold. */
+export const shortText: Schema<string> = v.pipe(text, v.maxLength(1024, 'a text of at most 1024 characters'))

@@ -1,0 +1,65 @@
+import { editsOf, STATE_TREES } from './entries.ts'
+import type { Head } from './head.ts'
+import { parseObjectName } from './names.ts'
+import { objectsOf } from './objects.ts'
+import type { PageRef } from './page.ts'
+import { olderStates, registeredStates } from './registrations.ts'
+import type { Stage } from './stage.ts'
+import type { StateRoot } from './stateroot.ts'
+import { scanTree } from './tree.ts'
+
+/** Pages that were visited, so that what states share is read once. One for all branches of a lake. */
+export class Visited {
+  private readonly pages = new Set<string>()
+
+  /** True the first time. */
+  add({ key, start }: PageRef): boolean {
+    const id = `${key}:${start}`
+    if (this.pages.has(id)) return false
+    this.pages.add(id)
+    return true
+  }
+}
+
+/** Calls `reach` with each object that a root in `head` refers to, once or more often. */
+export function* reachableObjects(head: Head, visited: Visited, reach: (key: string) => void): Stage<void> {
+  const enter = (ref: PageRef): boolean => {
+    reach(ref.key)
+    return visited.add(ref)
+  }
+  const older = yield* olderStates(head, (ref) => {
+    reach(ref.key)
+    return true
+  })
+  for (const { tree, key, value } of head.inline) for (const object of objectsOf({ tree, key }, value)) reach(object)
+  for (const state of [...registeredStates(head), ...older]) yield* reachState(head, state, enter, reach)
+}
+
+function* reachState(head: Head, state: StateRoot, enter: (ref: PageRef) => boolean, reach: (key: string) => void): Stage<void> {
+  if (state.log !== undefined && enter(state.log)) {
+    // All its edits: states share the page, and what one of them refers to is not dead.
+    const edits = yield* editsOf(head, { ...state, sequence: Infinity })
+    for (const { tree, key, value } of edits) for (const object of objectsOf({ tree, key }, value)) reach(object)
+  }
+  for (const tree of STATE_TREES) {
+    yield* scanTree(tree, state.roots[tree], (entries) => {
+      for (const [key, value] of entries) for (const object of objectsOf({ tree, key }, value)) reach(object)
+    }, enter)
+  }
+}
+
+/**
+ * Whether nobody will ever refer to an object that no root of `heads` refers to. Its name alone says so, with the HEAD of the branch it was made for: no
+ * clock. An object whose name no lake has given is never dead.
+ * @param heads by branch id, read after the object was listed; undefined for a branch whose HEAD is not made yet
+ */
+export function isDead(key: string, heads: ReadonlyMap<string, Head | undefined>): boolean {
+  const name = parseObjectName(key)
+  if (name === undefined) return false
+  // An object is made for a registered branch: one that is not registered now was deleted, and its id does not come back.
+  if (!heads.has(name.branch)) return true
+  const head = heads.get(name.branch)
+  if (head === undefined) return false
+  if ('job' in name) return !head.jobs.some(({ id }) => id === name.job)
+  return name.epoch < head.epoch || name.epoch === head.epoch && name.sequence < head.low
+}

@@ -1,0 +1,37 @@
+import * as v from 'valibot'
+import { integer, lsnText, type Schema, unsigned32 } from '../../common/validate.ts'
+import { PAGE_REF, type PageRef } from './page.ts'
+
+/** Roots of the trees of one state; a tree without entries has no root. */
+export interface TreeRoots {
+  readonly layers?: PageRef
+  readonly status?: PageRef
+  readonly files?: PageRef
+}
+
+/**
+ * One state of a branch: what a commit made. Its entries are those of its roots, with the edits of its log up to its own sequence applied.
+ * Immutable but for `log`, which moves from HEAD into a page.
+ */
+export interface StateRoot {
+  /** Of the commit. Within a branch it only grows. */
+  readonly sequence: number
+  /** TimeLineID of Postgres. */
+  readonly timeline: number
+  /** Everything up to this end position, `16/B374D848`. */
+  readonly lsn: string
+  /** When the source was at `lsn`, in microseconds since 1970; absent where the source does not say. */
+  readonly time?: number
+  readonly roots: TreeRoots
+  /** The page with its newest edits; absent: they are inline in the HEAD that has this state. */
+  readonly log?: PageRef
+}
+
+/** Of sequences and epochs: what names of objects have. */
+export const sequenceNumber: Schema<number> = integer(0, 999_999_999_999_999)
+
+export const STATE_ROOT: Schema<StateRoot> = v.strictObject({
+  sequence: sequenceNumber, timeline: unsigned32, lsn: lsnText, time: v.exactOptional(integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
+  roots: v.strictObject({ layers: v.exactOptional(PAGE_REF), status: v.exactOptional(PAGE_REF), files: v.exactOptional(PAGE_REF) }),
+  log: v.exactOptional(PAGE_REF),
+})

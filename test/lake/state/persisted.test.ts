@@ -1,0 +1,117 @@
+/** What is read from outside: each member of a HEAD, a page and a format file is checked, whoever wrote it. */
+import { describe, expect, test } from 'vitest'
+import { CorruptionError, UnsupportedError } from '../../../src/common/errors.ts'
+import { decodeFormat, encodeFormat } from '../../../src/lake/state/format.ts'
+import { decodeHead, encodeHead, type Head } from '../../../src/lake/state/head.ts'
+import { formatObjectName, parseObjectName } from '../../../src/lake/state/names.ts'
+import { decodePage, encodePage } from '../../../src/lake/state/page.ts'
+import { emptyHead } from '../../../src/lake/state/registrations.ts'
+import { parseRelation } from '../../../src/lake/state/relationlayers.ts'
+import { parseStatus, statusKey } from '../../../src/lake/state/status.ts'
+import { refOf } from './states.ts'
+
+const NONCE = 'abcdefghij0123456789'
+const REF = { key: `ltap/parts/${NONCE}-1-2-${NONCE}`, start: 0, length: 10, crc: 7 }
+
+const HEAD: Head = {
+  ...emptyHead({ id: NONCE, name: 'main' }, NONCE), epoch: 2, epochs: [{ epoch: 1, writer: NONCE, sequence: 3 }, { epoch: 2, writer: NONCE, sequence: 5 }], low: 6,
+  state: { sequence: 5, timeline: 1, lsn: '0/50', time: 17, roots: { layers: REF } },
+  inline: [{ sequence: 4, tree: 'layers', key: '5/1/1663@0/8', value: { layers: [] } }, { sequence: 5, tree: 'status', key: '0001' }],
+  retained: [{ sequence: 4, timeline: 1, lsn: '0/40', roots: {}, log: REF }],
+  tags: [{ id: NONCE, name: 'release', state: { sequence: 4, timeline: 1, lsn: '0/40', roots: {}, log: REF } }],
+  jobs: [{ id: NONCE, name: 'job', state: { sequence: 4, timeline: 1, lsn: '0/40', roots: {}, log: REF }, source: { systemIdentifier: '7', lsn: '0/60' } }],
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value))
+}
+
+/** HEAD with one member changed. */
+function forged(change: (head: Record<string, never>) => void): Uint8Array {
+  const head = JSON.parse(new TextDecoder().decode(encodeHead(HEAD))) as Record<string, never>
+  change(head)
+  return bytesOf(head)
+}
+
+describe('HEAD', () => {
+  test('is what was written', () => expect(decodeHead(encodeHead(HEAD), 'main')).toEqual(HEAD))
+
+  test.each<[string, (head: Record<string, Record<string, unknown> & unknown[]>) => void]>([
+    ['branch.id is "x"', (head) => { head['branch']!['id'] = 'x' }],
+    ['epoch is 3', (head) => { head['epoch'] = 3 as never }],
+    ['epochs[1].epoch is 1', (head) => { head['epochs']!.reverse(); head['epoch'] = 1 as never }],
+    ['low is 99', (head) => { head['low'] = 99 as never }],
+    ['state.lsn is "5"', (head) => { head['state']!['lsn'] = '5' }],
+    ['state.roots.layers.key is "../x"', (head) => { (head['state']!['roots'] as { layers: { key: string } }).layers.key = '../x' }],
+    ['state.sequence is 2', (head) => { head['state']!['sequence'] = 2; head['low'] = 3 as never }],
+    ['retained[0].sequence is not below', (head) => { (head['retained']![0] as { sequence: number }).sequence = 5 }],
+    ['inline[1].sequence is above', (head) => { (head['inline']![1] as { sequence: number }).sequence = 9 }],
+    ['tags[0].name is "a/b"', (head) => { (head['tags']![0] as { name: string }).name = 'a/b' }],
+    ['jobs[0].source.systemIdentifier is "x"', (head) => { (head['jobs']![0] as { source: { systemIdentifier: string } }).source.systemIdentifier = 'x' }],
+    ['leases is missing', (head) => { delete head['leases'] }],
+  ])('%s', (message, change) => {
+    expect(() => decodeHead(forged(change as never), 'main')).toThrow(CorruptionError)
+    expect(() => decodeHead(forged(change as never), 'main')).toThrow(message)
+  })
+
+  test('of a newer ltap is refused as such', () => {
+    expect(() => decodeHead(forged((head) => { head['format'] = 3 as never }), 'main')).toThrow(new UnsupportedError('lake.format', 'HEAD of branch main has format version 3, this ltap reads 2: use a newer ltap'))
+    expect(() => decodeHead(forged((head) => { head['surprise'] = 3 as never }), 'main')).toThrow(UnsupportedError)
+  })
+
+  test('never has more than 256 KB', () => {
+    const tags = Array.from({ length: 3000 }, () => HEAD.tags[0]!)
+    expect(() => encodeHead({ ...HEAD, tags })).toThrow(/above 262144, with 0 branches, 3000 tags.*delete some of them/)
+  })
+
+  test.each(['', '{', 'null', '[]', '"x"', '\xff'])('%j is no HEAD', (text) => expect(() => decodeHead(Buffer.from(text, 'latin1'), 'main')).toThrow(CorruptionError))
+})
+
+describe('pages', () => {
+  const page = { tree: 'layers', level: 0, entries: [['a', 1], ['b', { x: 2 }]] } as const
+  test('are what was written', () => {
+    const bytes = encodePage(page)
+    expect(decodePage(bytes, refOf(bytes), { tree: 'layers', level: 0 })).toMatchObject(page)
+  })
+  test('with another byte do not pass', () => {
+    const bytes = encodePage(page)
+    const ref = refOf(bytes)
+    for (let i = 0; i < bytes.length; i++) {
+      const damaged = bytes.slice()
+      damaged[i]! ^= 1
+      expect(() => decodePage(damaged, ref, { tree: 'layers' })).toThrow('CRC')
+    }
+    expect(() => decodePage(bytes.subarray(1), ref, { tree: 'layers' })).toThrow('CRC')
+  })
+  test.each<[string, unknown]>([
+    ['tree is status, not layers', { format: 2, tree: 'status', level: 0, entries: [] }], ['level is 1, not 0', { format: 2, tree: 'layers', level: 1, entries: [] }],
+    ['entries[1] is not above', { format: 2, tree: 'layers', level: 0, entries: [['b', 1], ['a', 1]] }], ['entries[0][0]', { format: 2, tree: 'layers', level: 0, entries: [['a b', 1]] }],
+    ['level', { format: 2, tree: 'layers', level: 99, entries: [] }], ['format version 3', { format: 3 }],
+  ])('of a forger: %s', (message, value) => {
+    const bytes = bytesOf(value)
+    expect(() => decodePage(bytes, refOf(bytes), { tree: 'layers', level: 0 })).toThrow(message)
+  })
+})
+
+test('the format of a lake', () => {
+  const format = { systemIdentifier: '7000000000000000001', profile: 'portable', cas: 'if-match', main: NONCE } as const
+  expect(decodeFormat(encodeFormat(format))).toEqual(format)
+  expect(() => decodeFormat(bytesOf({ ...format, format: 2, cas: 'hope' }))).toThrow('cas is "hope"')
+  expect(() => decodeFormat(bytesOf({ format: 9 }))).toThrow('format version 9, this ltap reads 2')
+})
+
+test('entries of a state', () => {
+  const relation = { tree: 'layers', key: '5/1/1663@0/8' } as const
+  expect(() => parseRelation({ layers: [{ lsn: '0/8', smallest: 0, length: 1, files: [{ key: '/etc/passwd' }] }] }, relation)).toThrow('the entry 5/1/1663@0/8 of layers is damaged: layers[0].files[0].key is "/etc/passwd"')
+  expect(() => parseRelation({ layers: [{ lsn: '0/8', smallest: -1, length: 1, files: [] }] }, relation)).toThrow('layers[0].smallest is -1')
+  expect(() => parseStatus({ ended: 'maybe', lsn: '0/8', time: 1 }, statusKey(745n))).toThrow('the entry 00000000000000000745 of status is damaged')
+  expect(parseStatus({ ended: 'committed', after: '0/8', until: '0/10' }, statusKey(745n))).toEqual({ ended: 'committed', after: '0/8', until: '0/10' })
+})
+
+describe('names of objects', () => {
+  test.each([{ branch: NONCE, epoch: 3, sequence: 17 }, { branch: NONCE, job: NONCE }])('%o', (name) => {
+    expect(parseObjectName(`shop/public.t-5/data/${formatObjectName(name, NONCE)}.parquet`)).toEqual(name)
+  })
+  test.each(['ltap/format.json', 'ltap/branches/main/HEAD', 'x.parquet', `${NONCE}-1-${NONCE}`, `${NONCE}-01-1-${NONCE}`, `${NONCE}-1-1-${NONCE}x`, `${NONCE}-1-9999999999999999-${NONCE}`, ''])(
+    '%j is no name of a lake', (key) => expect(parseObjectName(key)).toBeUndefined())
+})

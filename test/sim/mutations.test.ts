@@ -1,0 +1,23 @@
+/** Faults that are planted in the protocol: the simulator finds each, within a number of seeds. */
+import { expect, test } from 'vitest'
+import { bundleSimulator } from './bundle.ts'
+import { FEW_KEPT, MUTATIONS } from './mutations.ts'
+
+test.each(MUTATIONS)('$name: found within $within seeds', async ({ name, within, mutations }) => {
+  const { simulate } = await (await bundleSimulator(mutations)).load()
+  let found: string | undefined
+  for (let seed = 1; seed <= within && found === undefined; seed++) {
+    await simulate(seed).catch((error: unknown) => { found = (error as Error).message })
+  }
+  console.info(`${name}: ${found}`)
+  expect(found).toBeDefined()
+})
+
+test('a mutation whose place is gone is an error', async () => {
+  await expect(bundleSimulator([{ file: 'src/engine/writer.ts', replace: [['no such text', '']] }])).rejects.toThrow('has 0 times')
+})
+
+test('the change that makes deleted names frequent is no fault', async () => {
+  const { simulate } = await (await bundleSimulator([FEW_KEPT])).load()
+  for (let seed = 1; seed <= 20; seed++) await simulate(seed)
+})

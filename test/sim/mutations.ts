@@ -1,0 +1,70 @@
+import type { Mutation } from './bundle.ts'
+
+/** Old names of HEAD go after two new ones, so that short runs delete some. No fault: the simulator must find nothing. */
+export const FEW_KEPT: Mutation = { file: 'src/engine/sequencedcas.ts', replace: [['const KEPT = 64', 'const KEPT = 2']] }
+
+/** Faults of the protocol that the simulator must find, and in how many seeds. */
+export const MUTATIONS: readonly { name: string; within: number; mutations: readonly Mutation[] }[] = [
+  {
+    name: 'no epoch check', within: 10,
+    mutations: [{ file: 'src/engine/writer.ts', replace: [['if (head.epoch !== this.epoch) throw this.failure = this.fenced(head)', '']] }],
+  },
+  {
+    name: 'a layer below sends HEAD again when it is refused or lost', within: 60,
+    mutations: [{
+      file: 'src/engine/etagcas.ts',
+      replace: [['    return outcome\n', `    for (let again = 0; outcome !== 'written' && again < 3; again++) {
+      const found = await this.store.get(this.key)
+      if ((await this.store.put(this.key, value, found === undefined ? { ifNoneMatch: true } : { ifMatch: found.etag })).outcome === 'written') return 'written'
+    }
+    return outcome\n`]],
+    }],
+  },
+  {
+    name: 'status not carried', within: 10,
+    mutations: [{ file: 'src/lake/state/changes.ts', replace: [['edits: [...edits, ...others]', 'edits: [...edits, ...(relations.length > 0 ? others : [])]']] }],
+  },
+  {
+    name: 'gc by age', within: 60,
+    mutations: [{
+      file: 'src/engine/collect.ts',
+      replace: [
+        ['for await (const { key, size } of lake.ports.store.list(\'\')) if (parseObjectName(key)) candidates.set(key, size)',
+          'const ages = new Map<string, number>()\n  for await (const { key, size, modified } of lake.ports.store.list(\'\')) {\n    if (parseObjectName(key)) candidates.set(key, size)\n    ages.set(key, modified)\n  }'],
+        ['if (!isDead(key, heads)) candidates.delete(key)', 'if (lake.ports.clock.now() - ages.get(key)! < 5000) candidates.delete(key)'],
+      ],
+    }],
+  },
+  {
+    name: 'gc reads HEADs before it lists', within: 200,
+    mutations: [{
+      file: 'src/engine/collect.ts',
+      replace: [
+        ['  const candidates = new Map<string, number>()\n', '  const reached = new Set<string>()\n  const heads = await reachAll(lake, (key) => reached.add(key))\n  const candidates = new Map<string, number>()\n'],
+        ['  const heads = await reachAll(lake, (key) => candidates.delete(key))\n', '  for (const key of reached) candidates.delete(key)\n'],
+      ],
+    }],
+  },
+  {
+    name: 'a merge holds nothing back', within: 40,
+    mutations: [{ file: 'src/engine/writer.ts', replace: [['const low = Math.min(sequence + 1, ...others)', 'const low = Math.min(sequence + 1, ...others.slice(0, 0))']] }],
+  },
+  {
+    name: 'a refused commit is applied again without a look at HEAD\'s sequence', within: 40,
+    mutations: [{ file: 'src/engine/writer.ts', replace: [['if (own !== undefined && own.sequence >= sequence) {', 'if (own !== undefined && own.sequence > sequence) {']] }],
+  },
+  {
+    name: 'names of HEAD are deleted before the boundary is raised', within: 60,
+    mutations: [{
+      file: 'src/engine/sequencedcas.ts',
+      replace: [
+        ...FEW_KEPT.replace,
+        ['    const raised = await this.store.put(', '    await this.store.delete(Array.from({ length: last }, (_, i) => this.valueKey(1 + i)))\n    const raised = await this.store.put('],
+      ],
+    }],
+  },
+  {
+    name: 'a branch is used before it is registered', within: 60,
+    mutations: [{ file: 'src/lake/state/reachable.ts', replace: [['...registeredStates(head), ...older', '...registeredStates({ ...head, branches: [], tags: [], leases: [] }), ...older']] }],
+  },
+]

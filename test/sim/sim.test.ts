@@ -1,0 +1,39 @@
+/**
+ * The commit protocol under a deterministic simulation: crashes, lost replies, late writes, two writers, gc at any time. A failure names its seed:
+ * `LTAP_SIM_SEED=<n> npx vitest run test/sim/sim.test.ts` runs that one alone and prints its trace.
+ */
+import { expect, test } from 'vitest'
+import { TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
+import { simulate, Simulation } from './simulate.ts'
+
+const SECONDS = amount({ quick: 10, sample: 30, all: 60 })
+const ONE = process.env['LTAP_SIM_SEED']
+
+test.runIf(ONE !== undefined)('one seed, traced', async () => {
+  const simulation = new Simulation(Number(ONE), true)
+  try {
+    console.info(await simulation.run())
+  } catch (error) {
+    console.info(simulation.world.trace!.slice(-400).join('\n'))
+    throw error
+  }
+})
+
+test('what was reported is never lost, readers see whole snapshots, gc takes nothing that is needed', async () => {
+  const end = performance.now() + SECONDS * 1000
+  const first = (TEST_SEED * 100_003) >>> 0
+  const sums: Record<string, number> = {}
+  let seeds = 0
+  do {
+    const result = await simulate(first + seeds)
+    for (const [name, count] of Object.entries(result)) if (name !== 'next' && name !== 'clock') sums[name] = (sums[name] ?? 0) + count
+    seeds++
+  } while (performance.now() < end)
+  console.info(`${seeds} seeds from ${first} on: ${Object.entries(sums).map(([name, count]) => `${count} ${name}`).join(', ')}`)
+  expect(sums['commits']).toBeGreaterThan(0)
+})
+
+test.each([1, 2, 3, 5].map((n) => TEST_SEED * 7 + n))('seed %i gives the same run each time', async (seed) => {
+  expect(await simulate(seed)).toEqual(await simulate(seed))
+})

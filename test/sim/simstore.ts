@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto'
+import { EnvironmentError } from '../../src/common/errors.ts'
+import type { ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoredObject } from '../../src/engine/objectstore.ts'
+import type { Random } from '../support/random.ts'
+import type { Machine, World } from './world.ts'
+
+export interface Faults {
+  /** Of a hundred requests: how many fail in some way. */
+  readonly percent: number
+  /** Milliseconds that a request usually takes. */
+  readonly latency: number
+}
+
+export const NO_FAULTS: Faults = { percent: 0, latency: 10 }
+
+/** What happens at a request of a machine, for runs in which each case is enumerated. */
+export type Judge = (machine: Machine, kind: string, key: string) => 'go' | 'kill-before' | 'kill-after'
+
+const RETRIES_MAX = 12
+const LISTED_AT_ONCE = 40
+
+/** Objects in memory, as a store has them that is strongly consistent. Each machine reaches them through a handle of its own, over a bad network. */
+export class SimStore {
+  readonly objects = new Map<string, { bytes: Uint8Array; etag: string; modified: number }>()
+  readonly world: World
+  faults: Faults
+  judge: Judge = () => 'go'
+  requests = 0
+
+  constructor(world: World, faults: Faults) {
+    this.world = world
+    this.faults = faults
+  }
+
+  handle(machine: Machine): ObjectStore {
+    return new Handle(this, machine)
+  }
+
+  put(key: string, bytes: Uint8Array, { ifMatch, ifNoneMatch }: PutOptions = {}): PutOutcome {
+    const found = this.objects.get(key)
+    if (ifNoneMatch && found || ifMatch !== undefined && found?.etag !== ifMatch) return { outcome: 'refused' }
+    const etag = createHash('md5').update(bytes).digest('hex')
+    this.objects.set(key, { bytes: bytes.slice(), etag, modified: this.world.now })
+    return { outcome: 'written', etag }
+  }
+
+  info(key: string): ObjectInfo | undefined {
+    const found = this.objects.get(key)
+    return found && { key, size: found.bytes.length, etag: found.etag, modified: found.modified }
+  }
+}
+
+type Reply<T> = { reply: T } | 'lost'
+
+class Handle implements ObjectStore {
+  readonly url = 'memory:'
+  readonly counters = { requests: { get: 0, head: 0, put: 0, upload: 0, delete: 0, list: 0 }, bytesUp: 0, bytesDown: 0, retries: 0 }
+  private readonly store: SimStore
+  private readonly machine: Machine
+  private readonly faults: Random
+
+  constructor(store: SimStore, machine: Machine) {
+    this.store = store
+    this.machine = machine
+    this.faults = machine.world.random(`${machine.name} network`)
+  }
+
+  async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
+    const found = await this.repeated('get', key, () => {
+      const object = this.store.objects.get(key)
+      return object && { ...this.store.info(key)!, bytes: object.bytes }
+    })
+    if (found === undefined || range === undefined) return found
+    const [start, end] = 'last' in range ? [Math.max(0, found.size - range.last), found.size] : [range.start, range.end]
+    const isShort = this.faults.chance(this.store.faults.percent / 4)
+    return { ...found, bytes: found.bytes.slice(start, isShort ? start + this.faults.int(end - start) : end) }
+  }
+
+  head(key: string): Promise<ObjectInfo | undefined> {
+    return this.repeated('head', key, () => this.store.info(key))
+  }
+
+  async put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<PutOutcome> {
+    const apply = (): PutOutcome => this.store.put(key, bytes, options)
+    if (options === undefined) return await this.repeated('put', key, apply)
+    const reply = await this.request('put', key, apply)
+    return reply === 'lost' ? { outcome: 'unknown', reason: 'lost' } : reply.reply
+  }
+
+  upload(key: string): ObjectUpload {
+    const pieces: Uint8Array[] = []
+    return {
+      write: async (bytes) => void pieces.push(bytes.slice()),
+      finish: async () => {
+        const bytes = Buffer.concat(pieces)
+        await this.put(key, bytes)
+        return { etag: '', size: bytes.length }
+      },
+      abort: async () => undefined,
+    }
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    await this.repeated('delete', keys.join(), () => {
+      for (const key of keys) this.store.objects.delete(key)
+    })
+  }
+
+  async *list(prefix: string, after = ''): AsyncIterable<ObjectInfo> {
+    for (let last = after; ;) {
+      const from = last
+      const page = await this.repeated('list', prefix, () => [...this.store.objects.keys()].filter((key) => key.startsWith(prefix) && key > from).sort()
+        .slice(0, LISTED_AT_ONCE).map((key) => this.store.info(key)!))
+      yield* page
+      if (page.length < LISTED_AT_ONCE) return
+      last = page.at(-1)!.key
+    }
+  }
+
+  /** An adapter repeats what has no condition. */
+  private async repeated<T>(kind: string, key: string, apply: () => T): Promise<T> {
+    for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
+      const reply = await this.request(kind, key, apply)
+      if (reply !== 'lost') return reply.reply
+      await this.machine.clock.sleep(100 * 2 ** Math.min(attempt, 4))
+    }
+    throw new EnvironmentError('store.unavailable', `${this.url} does not answer`)
+  }
+
+  private request<T>(kind: string, key: string, apply: () => T): Promise<Reply<T>> {
+    const { store, machine } = this
+    const { world } = machine
+    store.requests++
+    const verdict = store.judge(machine, kind, key)
+    world.note(() => `${machine.name} ${kind} ${key} ${verdict === 'go' ? '' : verdict}`)
+    if (verdict === 'kill-before') machine.crash()
+    // A process that was killed does not send.
+    if (!machine.alive) return new Promise(() => undefined)
+    if (verdict === 'kill-after') {
+      apply()
+      machine.crash()
+      return new Promise(() => undefined)
+    }
+    const { latency, percent } = store.faults
+    const way = (): number => latency * (0.3 + this.faults.int(1000) / 1000)
+    const there = way()
+    if (!this.faults.chance(percent)) return this.answered(there, way(), apply)
+    switch (this.faults.int(5)) {
+      // Refused before it began: a 503, a 409, no connection.
+      case 0: return machine.later(there, () => 'lost')
+      // Applied, and nobody hears of it.
+      case 1: {
+        world.at(there, apply)
+        return machine.later(there + 20 * latency, () => 'lost')
+      }
+      // Given up, and applied later: after others, perhaps.
+      case 2: {
+        world.at(there + (20 + this.faults.int(400)) * latency, apply)
+        return machine.later(20 * latency, () => 'lost')
+      }
+      default: return this.answered(there + this.faults.int(100) * latency, way(), apply)
+    }
+  }
+
+  private answered<T>(there: number, back: number, apply: () => T): Promise<Reply<T>> {
+    const { world } = this.machine
+    return new Promise((resolve) => {
+      world.at(there, () => {
+        const reply = apply()
+        world.at(back, () => this.machine.alive && resolve({ reply }))
+      }, true)
+    })
+  }
+}

@@ -1,0 +1,94 @@
+import { isPositioned } from '../../src/common/errors.ts'
+import type { Lake } from '../../src/engine/lake.ts'
+import { jobObjectName } from '../../src/engine/references.ts'
+import { Snapshot } from '../../src/engine/snapshot.ts'
+import type { BranchWriter } from '../../src/engine/writer.ts'
+import { materialize, mergeLayers, type RelationChange } from '../../src/lake/state/changes.ts'
+import type { Head } from '../../src/lake/state/head.ts'
+import { parseRelation } from '../../src/lake/state/relationlayers.ts'
+import type { StateRoot } from '../../src/lake/state/stateroot.ts'
+import { statusEdit } from '../../src/lake/state/status.ts'
+import type { Random } from '../support/random.ts'
+import { lsnNumber, lsnText, type SimBlock, type SimCluster } from './simcluster.ts'
+import { readBlocks } from './simreader.ts'
+
+/** What ends a process, or a piece of its work, in a world of faults: everything else is a failure of the protocol. */
+export function isExpected(error: unknown): boolean {
+  return isPositioned(error) && ['commit.fenced', 'commit.unknown', 'store.unavailable', 'lake.branch-dropped', 'lake.no-branch'].includes(error.code)
+}
+
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return isPositioned(error) && codes.includes(error.code)
+}
+
+/** What changed in the cluster, as layers. @param name of a new object @param padding characters in each entry, so that small lakes have large states */
+async function makeLayers(
+  lake: Lake, cluster: SimCluster, from: number, to: number, name: () => string, padding: number,
+): Promise<RelationChange[]> {
+  const changes: RelationChange[] = []
+  const now = cluster.relationsAt(to)
+  for (const relation of now) {
+    const blocks = cluster.changedBlocks(relation, from, to)
+    const isKnown = from > 0 && cluster.relationsAt(from).some(({ key }) => key === relation.key)
+    const smallest = isKnown ? cluster.smallestBetween(relation, from, to) : 0
+    const length = cluster.lengthAt(relation, to)
+    if (isKnown && blocks.length === 0 && smallest === cluster.lengthAt(relation, from) && length === smallest) continue
+    const key = `shop/public.t-${relation.key.split('/')[1]}/data/${name()}.json`
+    const content = { blocks: blocks.map((block): [number, SimBlock] => [block, cluster.blockAt(relation, block, to)]) }
+    await lake.ports.store.put(key, Buffer.from(JSON.stringify(content)))
+    changes.push({ relation, layer: { lsn: lsnText(to), smallest, length, files: [{ key, bounds: 'x'.repeat(padding) }] } })
+  }
+  const gone = from === 0 ? [] : cluster.relationsAt(from).filter(({ key }) => !now.some((other) => other.key === key))
+  return [...changes, ...gone.map((relation) => ({ relation }))]
+}
+
+/** Brings a branch to where its cluster is. @returns HEAD with it; undefined if there is nothing to do */
+export async function materializeOnce(lake: Lake, writer: BranchWriter, cluster: SimCluster, padding: number): Promise<Head | undefined> {
+  const base = writer.head.state
+  const from = lsnNumber(base.lsn)
+  const to = cluster.lsn
+  if (to === from) return undefined
+  const work = writer.begin()
+  const relations = await makeLayers(lake, cluster, from, to, () => work.name(), padding)
+  const others = cluster.endsBetween(from, to).map(({ xid, status }) => statusEdit(BigInt(xid), status))
+  const position = { timeline: cluster.timeline, lsn: lsnText(to), time: to }
+  return await writer.commit(materialize({ from: base, position, relations, others }), work)
+}
+
+/** Merges some neighbours among the layers of some relation. @returns HEAD with it; undefined if there is nothing to merge, or no longer */
+export async function mergeOnce(lake: Lake, writer: BranchWriter, random: Random, padding: number): Promise<Head | undefined> {
+  const { head } = writer
+  const snapshot = Snapshot.of(lake, head, head.state)
+  const found: [string, unknown][] = []
+  await snapshot.scan('layers', (key, value) => found.push([key, value]))
+  const relations = found.map(([key, value]) => ({ relation: { tree: 'layers', key } as const, layers: parseRelation(value, { tree: 'layers', key }).layers }))
+  const several = relations.filter(({ layers }) => layers.length > 1)
+  if (several.length === 0) return undefined
+  const { relation, layers } = random.pick(several)
+  const first = random.int(layers.length - 1)
+  const run = layers.slice(first, first + 2 + random.int(layers.length - first - 1))
+  const work = writer.begin()
+  const blocks = await readBlocks(lake.ports.store, run)
+  if (blocks === undefined) {
+    work.end()
+    return undefined
+  }
+  const key = `shop/public.t-${relation.key.split('/')[1]}/data/${work.name()}.json`
+  await lake.ports.store.put(key, Buffer.from(JSON.stringify({ blocks: [...blocks].sort(([a], [b]) => a - b) })))
+  // The commit may come long after: what was committed since goes first, and gc meets the object.
+  if (random.chance(30)) await lake.ports.clock.sleep(random.int(20_000))
+  const output = {
+    lsn: head.state.lsn, smallest: Math.min(...run.map(({ smallest }) => smallest)), length: run.at(-1)!.length, files: [{ key, bounds: 'm'.repeat(padding) }],
+  }
+  try {
+    return await writer.commit(mergeLayers({ relation, inputs: run.flatMap(({ files }) => files.map((file) => file.key)), output }), work)
+  } catch (error) {
+    if (hasCode(error, 'commit.stale')) return undefined
+    throw error
+  }
+}
+
+/** The results of a job's units, in as many attempts as it takes. */
+export async function makeUnits(lake: Lake, cluster: SimCluster, job: { branch: string; id: string; base: StateRoot }, to: number, padding: number): Promise<RelationChange[]> {
+  return await makeLayers(lake, cluster, lsnNumber(job.base.lsn), to, () => jobObjectName(lake, job.branch, job.id), padding)
+}
