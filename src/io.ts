@@ -25,3 +25,6 @@ export { transcodeLake, type TranscodeLakeOptions } from './jobs/transcodelake.t
 export { type LakeReport, verifyLake, type VerifyLakeOptions } from './jobs/verifylake.ts'
 export { openWal, WalSource, type WalSourceOptions } from './io/walsource/walsource.ts'
 export type { WalPlace } from './io/walsource/inventory.ts'
+export { type ObjectStoreOptions, openObjectStore } from './io/objectstore/openobjectstore.ts'
+export type { RetryPolicy } from './io/objectstore/retry.ts'
+export type { S3Options, StoreEncryption } from './io/objectstore/s3settings.ts'

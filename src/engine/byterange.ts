@@ -10,7 +10,7 @@ export function rangeWithin(size: number, range: ByteRange | undefined): { start
 }
 
 /** A range has at least one byte. */
-function checkRange(range: ByteRange): void {
+export function checkRange(range: ByteRange): void {
   const [start, end] = 'last' in range ? [0, range.last] : [range.start, range.end]
   assert(Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && end > start, `${JSON.stringify(range)} is no range of bytes`)
 }

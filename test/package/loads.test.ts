@@ -12,10 +12,11 @@ export async function load(url, context, next) {
 }`
 
 /** Names of the packages, in order. */
-function loadedBy(entry: string): string[] {
+function loadedBy(entry: string, then = ''): string[] {
   const script = `import { register } from 'node:module'
     register('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(HOOK))})
-    await import(${JSON.stringify(entry)})`
+    const module = await import(${JSON.stringify(entry)})
+    ${then}`
   const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, encoding: 'utf8' })
   return [...new Set(printed.split('\n').flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []))].sort()
 }
@@ -35,4 +36,9 @@ test('ltap loads Arrow and Parquet, as transcodePages and rebuildPages are synch
   const loaded = loadedBy('ltap')
   expect(loaded).toContain('apache-arrow')
   expect(loaded.filter((name) => ['piscina', 'commander', 'cli-progress', '@duckdb/node-api', 'pg'].includes(name))).toEqual([])
+})
+
+test('ltap/io loads the AWS SDK when an s3:// store is opened, and no sooner', () => {
+  expect(loadedBy('ltap/io').filter((name) => name.startsWith('@aws-sdk') || name.startsWith('@smithy'))).toEqual([])
+  expect(loadedBy('ltap/io', "await module.openObjectStore('s3://lake/x', { endpoint: 'http://localhost:1' })")).toContain('@aws-sdk/client-s3')
 })

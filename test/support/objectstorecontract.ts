@@ -181,7 +181,7 @@ export const CHECKS: Record<string, Check> = {
 }
 
 /** Races of two for one name, and of two for one replacement. @returns those that had not exactly one winner whose bytes stay */
-async function oneWinner(store: ObjectStore, prefix: string, races: number, hasIfMatch: boolean): Promise<string[]> {
+export async function oneWinner(store: ObjectStore, prefix: string, races: number, hasIfMatch: boolean): Promise<string[]> {
   const failed: string[] = []
   let etag = ''
   if (hasIfMatch) {

@@ -1,19 +1,38 @@
 import { fileURLToPath } from 'node:url'
 import { UnsupportedError } from '../../common/errors.ts'
+import type { Clock } from '../../engine/clock.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
+import type { Random } from '../../engine/random.ts'
+import { systemClock } from '../process/clock.ts'
+import { systemRandom } from '../process/systemrandom.ts'
 import { DirectoryObjectStore } from './directoryobjectstore.ts'
+import { DEFAULT_RETRIES, type RetryPolicy } from './retry.ts'
+import { type S3Options, s3Settings } from './s3settings.ts'
+
+export interface ObjectStoreOptions extends S3Options {
+  clock?: Clock | undefined
+  random?: Random | undefined
+  retries?: RetryPolicy | undefined
+  /** @default the process's */
+  environment?: Readonly<Record<string, string | undefined>> | undefined
+}
 
 const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]*):/
 
 /**
- * The objects below a folder, named by its path or a `file:` URL.
- * @throws UnsupportedError path.scheme
+ * The objects below `s3://bucket/prefix`, or of a folder, named by its path or a `file:` URL. Nothing is asked of it yet.
+ * @throws EnvironmentError store.url, store.endpoint; UnsupportedError path.scheme
  */
-export async function openObjectStore(url: string): Promise<ObjectStore> {
+export async function openObjectStore(url: string, options: ObjectStoreOptions = {}): Promise<ObjectStore> {
+  const { clock = systemClock, random = systemRandom, retries = DEFAULT_RETRIES, environment = process.env } = options
   const scheme = SCHEME.exec(url)?.[1]?.toLowerCase()
-  if (scheme === undefined) return new DirectoryObjectStore(url)
-  if (scheme === 'file') return new DirectoryObjectStore(localPath(url))
-  throw new UnsupportedError('path.scheme', `${scheme}: is not supported; name a folder`, { file: url })
+  if (scheme === undefined) return new DirectoryObjectStore(url, random)
+  if (scheme === 'file') return new DirectoryObjectStore(localPath(url), random)
+  if (scheme !== 's3') throw new UnsupportedError('path.scheme', `${scheme}: is not supported; name a folder or s3://bucket/prefix`, { file: url })
+  const settings = s3Settings(url, options, environment)
+  // The SDK takes longer to load than all of ltap.
+  const { S3ObjectStore } = await import('./s3objectstore.ts')
+  return new S3ObjectStore(settings, { clock, random, retries })
 }
 
 function localPath(url: string): string {

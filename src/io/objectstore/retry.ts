@@ -1,0 +1,32 @@
+import type { Clock } from '../../engine/clock.ts'
+import type { Random } from '../../engine/random.ts'
+
+export interface RetryPolicy {
+  /** In all. */
+  readonly attempts: number
+  /** At most so long before the second attempt; twice as long before each further one, up to the longest. */
+  readonly firstMs: number
+  readonly longestMs: number
+}
+
+export const DEFAULT_RETRIES: RetryPolicy = { attempts: 8, firstMs: 100, longestMs: 10_000 }
+
+/**
+ * Tries again as long as `passes` says that the failure may pass, and waits a random part of a time that doubles ("full jitter"), so that many clients do
+ * not come back at once.
+ * @throws the last error
+ */
+export async function retrying<T>(
+  body: () => Promise<T>, passes: (error: unknown) => boolean, policy: RetryPolicy,
+  ports: { clock: Pick<Clock, 'sleep'>, random: Pick<Random, 'fraction'>, onRetry: () => void },
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await body()
+    } catch (error) {
+      if (attempt >= policy.attempts || !passes(error)) throw error
+      ports.onRetry()
+      await ports.clock.sleep(ports.random.fraction() * Math.min(policy.longestMs, policy.firstMs * 2 ** (attempt - 1)))
+    }
+  }
+}

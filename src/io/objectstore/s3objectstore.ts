@@ -1,0 +1,252 @@
+import {
+  DeleteObjectsCommand, GetObjectCommand, type GetObjectCommandOutput, HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { assert, EnvironmentError } from '../../common/errors.ts'
+import { checkRange, rangeWithin } from '../../engine/byterange.ts'
+import type { Clock } from '../../engine/clock.ts'
+import { checkKey, checkPrefix, isKey } from '../../engine/objectkey.ts'
+import type {
+  ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
+} from '../../engine/objectstore.ts'
+import type { Random } from '../../engine/random.ts'
+import { RequestCounters } from '../../engine/requestcounters.ts'
+import { retrying, type RetryPolicy } from './retry.ts'
+import { isPassing, isRefusal, replyOf, s3Error, type S3Request } from './s3error.ts'
+import type { S3Settings } from './s3settings.ts'
+import { type S3Sender, S3Upload } from './s3upload.ts'
+
+/** DeleteObjects takes so many. */
+const DELETE_MAX = 1000
+
+export interface S3Ports {
+  readonly clock: Clock
+  readonly random: Random
+  readonly retries: RetryPolicy
+}
+
+/**
+ * Objects of a bucket below a prefix, by the AWS SDK. The SDK tries nothing twice: an unconditional request is repeated here, a conditional write
+ * never, since the first attempt may have succeeded and only its reply be lost.
+ */
+export class S3ObjectStore implements ObjectStore, S3Sender {
+  readonly url: string
+  readonly client: S3Client
+  readonly bucket: string
+  readonly encryption: S3Settings['encryption']
+  private readonly prefix: string
+  private readonly ports: S3Ports
+  private readonly partSize: number
+  private readonly timeoutMs: number
+  private readonly counted = new RequestCounters()
+  /** HEAD has no body: it does not tell a missing bucket from a missing object. */
+  private bucketSeen = false
+
+  constructor(settings: S3Settings, ports: S3Ports) {
+    const { bucket, prefix, endpoint, region, pathStyle, credentials, timeoutMs } = settings
+    this.bucket = bucket
+    this.prefix = prefix === '' ? '' : `${prefix}/`
+    this.url = `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`
+    this.encryption = settings.encryption
+    this.partSize = settings.partSize
+    this.timeoutMs = timeoutMs
+    this.ports = ports
+    this.client = new S3Client({
+      maxAttempts: 1, forcePathStyle: pathStyle,
+      ...(endpoint !== undefined && { endpoint }), ...(region !== undefined && { region }), ...(credentials && { credentials }),
+      requestHandler: { connectionTimeout: Math.min(10_000, timeoutMs), requestTimeout: timeoutMs, socketTimeout: timeoutMs, throwOnRequestTimeout: true },
+    })
+  }
+
+  get counters(): StoreCounters {
+    return this.counted
+  }
+
+  async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
+    checkKey(key)
+    if (range !== undefined) checkRange(range)
+    const Range = range && ('last' in range ? `bytes=-${range.last}` : `bytes=${range.start}-${range.end - 1}`)
+    const found = await this.often('get', key, 0, async () => {
+      try {
+        const reply = await this.client.send(new GetObjectCommand({ Bucket: this.bucket, Key: this.nameOf(key), Range }))
+        const bytes = await reply.Body!.transformToByteArray()
+        this.counted.received(bytes.length)
+        return { ...infoOf(key, { ...reply, Size: sizeIn(reply.ContentRange) ?? reply.ContentLength }), bytes: partOf(bytes, reply, range) }
+      } catch (error) {
+        if (this.isMissing(error)) return undefined
+        if (replyOf(error).status === 416) return 'beyond'
+        throw error
+      }
+    })
+    if (found !== 'beyond') return found
+    const info = await this.head(key)
+    return info && { ...info, bytes: new Uint8Array(0) }
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    checkKey(key)
+    return this.often('head', key, 0, async () => {
+      try {
+        const reply = await this.client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: this.nameOf(key) }))
+        this.bucketSeen = true
+        return infoOf(key, { ...reply, Size: reply.ContentLength })
+      } catch (error) {
+        if (replyOf(error).status !== 404) throw error
+        await this.seeBucket()
+        return undefined
+      }
+    })
+  }
+
+  async put(key: string, bytes: Uint8Array, { ifNoneMatch, ifMatch }: PutOptions = {}): Promise<PutOutcome> {
+    checkKey(key)
+    assert(ifNoneMatch === undefined || ifMatch === undefined, 'a put has one condition')
+    const command = { ...this.target(key), Body: bytes, ...(ifNoneMatch && { IfNoneMatch: '*' }), ...(ifMatch !== undefined && { IfMatch: ifMatch }) }
+    const send = async (): Promise<PutOutcome> => ({ outcome: 'written', etag: (await this.client.send(new PutObjectCommand(command))).ETag ?? '' })
+    if (ifNoneMatch === undefined && ifMatch === undefined) return this.often('put', key, bytes.length, send)
+    try {
+      return await this.once('put', bytes.length, send)
+    } catch (error) {
+      const { name, status, message } = replyOf(error)
+      if (status === 412 || status === 404 && ifMatch !== undefined && name !== 'NoSuchBucket') return { outcome: 'refused' }
+      if (isRefusal(error)) throw s3Error(error, this.request('put', key, true))
+      return { outcome: 'unknown', reason: `${status ?? ''} ${name}: ${message}`.trim() }
+    }
+  }
+
+  upload(key: string): ObjectUpload {
+    checkKey(key)
+    return new S3Upload(this, key, this.target(key), this.partSize)
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    keys.forEach(checkKey)
+    for (let at = 0; at < keys.length; at += DELETE_MAX) {
+      let left = keys.slice(at, at + DELETE_MAX).map((key) => ({ Key: this.nameOf(key) }))
+      await this.often('delete', undefined, 0, async () => {
+        const { Errors: errors = [] } = await this.client.send(new DeleteObjectsCommand({ Bucket: this.bucket, Delete: { Objects: left, Quiet: true } }))
+        const failed = errors.filter(({ Code: code }) => code !== 'NoSuchKey')
+        if (failed.length === 0) return
+        left = failed.map(({ Key }) => ({ Key: Key! }))
+        const { Code: name = 'Error', Message: message = '' } = failed[0]!
+        throw Object.assign(new Error(message), { name, $metadata: { httpStatusCode: name === 'AccessDenied' ? 403 : 500 } })
+      })
+    }
+  }
+
+  async *list(prefix: string, after?: string): AsyncGenerator<ObjectInfo> {
+    checkPrefix(prefix)
+    let last = after ?? ''
+    let token: string | undefined
+    do {
+      const start = last === '' ? undefined : `${this.prefix}${last}`
+      const page = { Bucket: this.bucket, Prefix: `${this.prefix}${prefix}`, StartAfter: start, ContinuationToken: token }
+      const reply = await this.often('list', undefined, 0, () => this.client.send(new ListObjectsV2Command(page)))
+      for (const object of reply.Contents ?? []) {
+        const key = object.Key!.slice(this.prefix.length)
+        // Somebody else's, such as the folders that consoles make.
+        if (!isKey(key)) continue
+        if (key <= last) throw new EnvironmentError('store.inconsistent', `${this.url} does not list in the order of names: it is no store for a lake`)
+        last = key
+        yield infoOf(key, object)
+      }
+      token = reply.IsTruncated ? reply.NextContinuationToken : undefined
+    } while (token !== undefined)
+  }
+
+  async once<T>(kind: RequestKind, bytes: number, send: () => Promise<T>): Promise<T> {
+    this.counted.sent(kind, bytes)
+    return inTime(send(), this.timeoutMs)
+  }
+
+  async often<T>(kind: RequestKind, key: string | undefined, bytes: number, send: () => Promise<T>): Promise<T> {
+    const { clock, random, retries } = this.ports
+    try {
+      return await retrying(() => this.once(kind, bytes, send), isPassing, retries, { clock, random, onRetry: () => this.counted.retries++ })
+    } catch (error) {
+      throw s3Error(error, this.request(kind, key, false))
+    }
+  }
+
+  private target(key: string): { Bucket: string, Key: string } & ReturnType<typeof encryptionOf> {
+    return { Bucket: this.bucket, Key: this.nameOf(key), ...encryptionOf(this.encryption) }
+  }
+
+  private nameOf(key: string): string {
+    return `${this.prefix}${key}`
+  }
+
+  private request(kind: RequestKind, key: string | undefined, isConditional: boolean): S3Request {
+    const isRead = kind === 'get' || kind === 'head' || kind === 'list'
+    return { kind: isRead ? 'read' : 'write', url: this.url, bucket: this.bucket, key: key && this.nameOf(key), isConditional }
+  }
+
+  private isMissing(error: unknown): boolean {
+    const { name, status } = replyOf(error)
+    if (status !== 404 || name === 'NoSuchBucket') return false
+    this.bucketSeen = true
+    return true
+  }
+
+  private async seeBucket(): Promise<void> {
+    if (this.bucketSeen) return
+    try {
+      await this.once('head', 0, () => this.client.send(new HeadBucketCommand({ Bucket: this.bucket })))
+    } catch (error) {
+      const { status } = replyOf(error)
+      if (status === 404) throw Object.assign(new Error('no such bucket'), { name: 'NoSuchBucket', $metadata: { httpStatusCode: 404 } })
+      // Who may read objects may be forbidden to ask for the bucket.
+      if (status !== 403) throw error
+    }
+    this.bucketSeen = true
+  }
+}
+
+/** The SDK waits for ever for the rest of a reply whose connection was cut in the middle, whatever its own limits say. */
+async function inTime<T>(reply: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error(`no whole reply in ${ms} ms`), { name: 'TimeoutError' })), ms)
+  })
+  try {
+    return await Promise.race([reply, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function encryptionOf(encryption: S3Settings['encryption']): { ServerSideEncryption?: 'AES256' | 'aws:kms', SSEKMSKeyId?: string } {
+  if (encryption === undefined) return {}
+  if (encryption.type === 's3') return { ServerSideEncryption: 'AES256' }
+  return { ServerSideEncryption: 'aws:kms', ...(encryption.key !== undefined && { SSEKMSKeyId: encryption.key }) }
+}
+
+interface ReplyOfObject {
+  Size?: number | undefined
+  ETag?: string | undefined
+  LastModified?: Date | undefined
+}
+
+function infoOf(key: string, { Size, ETag, LastModified }: ReplyOfObject): ObjectInfo {
+  return { key, size: Size ?? 0, etag: ETag ?? '', modified: LastModified?.getTime() ?? 0 }
+}
+
+/** `bytes 0-3/256` */
+function sizeIn(contentRange: string | undefined): number | undefined {
+  const size = /^bytes \d+-\d+\/(\d+)$/.exec(contentRange ?? '')?.[1]
+  return size === undefined ? undefined : Number(size)
+}
+
+/** What was asked for, from what came: a server may send all of it; one that sends less, or something else, is asked again. */
+function partOf(bytes: Uint8Array, reply: Pick<GetObjectCommandOutput, 'ContentLength' | 'ContentRange'>, range: ByteRange | undefined): Uint8Array {
+  const { ContentLength, ContentRange } = reply
+  const size = sizeIn(ContentRange)
+  const { start, end } = rangeWithin(size ?? bytes.length, range)
+  const isRight = size === undefined ? bytes.length === (ContentLength ?? bytes.length)
+    : ContentRange === `bytes ${start}-${end - 1}/${size}` && bytes.length === end - start
+  if (!isRight) {
+    const announced = ContentRange ?? `${ContentLength} were announced`
+    throw Object.assign(new Error(`the reply has ${bytes.length} bytes, ${announced}`), { name: 'ShortReply' })
+  }
+  return size === undefined && range !== undefined ? bytes.subarray(start, end) : bytes
+}

@@ -1,0 +1,144 @@
+import {
+  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, PutObjectCommand, type PutObjectCommandInput, type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { assert, EnvironmentError } from '../../common/errors.ts'
+import type { ObjectInfo, ObjectUpload, RequestKind } from '../../engine/objectstore.ts'
+import { replyOf } from './s3error.ts'
+
+/** Parts under way at once: memory is so many parts and the one that is filled. */
+const AT_ONCE = 3
+/** S3 takes 10,000 parts: after so many each is twice as large, so that 5 TB fit. */
+const DOUBLE_AFTER = 1_000
+
+type Target = Pick<PutObjectCommandInput, 'Bucket' | 'Key' | 'ServerSideEncryption' | 'SSEKMSKeyId'>
+
+/** Sends requests, and counts them. */
+export interface S3Sender {
+  readonly client: S3Client
+  /** Again and again while that may help. @throws EnvironmentError store.* */
+  often<T>(kind: RequestKind, key: string | undefined, bytes: number, send: () => Promise<T>): Promise<T>
+  head(key: string): Promise<ObjectInfo | undefined>
+}
+
+/** A multipart upload; an object that fits into one part is put in one request. */
+export class S3Upload implements ObjectUpload {
+  private readonly sender: S3Sender
+  private readonly key: string
+  private readonly target: Target
+  private partSize: number
+  private part: Uint8Array
+  private filled = 0
+  private size = 0
+  private uploadId: string | undefined
+  private readonly parts: { PartNumber: number, ETag: string | undefined }[] = []
+  private readonly underWay = new Set<Promise<void>>()
+  private failure: unknown
+  private hasEnded = false
+
+  constructor(sender: S3Sender, key: string, target: Target, partSize: number) {
+    this.sender = sender
+    this.key = key
+    this.target = target
+    this.partSize = partSize
+    this.part = new Uint8Array(0)
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    assert(!this.hasEnded, 'a write to an upload that ended')
+    this.size += bytes.length
+    for (let at = 0; at < bytes.length;) {
+      // Only a full part is sent: the last one, which may be small, waits for the end.
+      if (this.filled === this.partSize) await this.sendPart()
+      const count = Math.min(bytes.length - at, this.partSize - this.filled)
+      this.fill(bytes.subarray(at, at + count))
+      at += count
+    }
+  }
+
+  async finish(): Promise<{ etag: string, size: number }> {
+    assert(!this.hasEnded, 'an upload ends once')
+    const { client } = this.sender
+    if (this.uploadId === undefined) {
+      const Body = this.part.subarray(0, this.filled)
+      const { ETag } = await this.sender.often('upload', this.key, Body.length, () => client.send(new PutObjectCommand({ ...this.target, Body })))
+      this.hasEnded = true
+      return { etag: ETag ?? '', size: this.size }
+    }
+    await this.sendPart()
+    await Promise.all(this.underWay)
+    this.throwFailure()
+    const etag = await this.complete()
+    this.hasEnded = true
+    return { etag, size: this.size }
+  }
+
+  async abort(): Promise<void> {
+    if (this.hasEnded) return
+    this.hasEnded = true
+    this.part = new Uint8Array(0)
+    await Promise.all(this.underWay)
+    if (this.uploadId === undefined) return
+    const { Bucket, Key } = this.target
+    try {
+      await this.sender.often('upload', this.key, 0, () => this.sender.client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId: this.uploadId })))
+    } catch (error) {
+      // Its parts are no object; a rule of the bucket removes them (AbortIncompleteMultipartUpload).
+      if (!(error instanceof EnvironmentError)) throw error
+    }
+  }
+
+  private fill(bytes: Uint8Array): void {
+    if (this.filled + bytes.length > this.part.length) {
+      const larger = new Uint8Array(Math.min(this.partSize, Math.max(this.filled + bytes.length, this.part.length * 2, 1 << 16)))
+      larger.set(this.part.subarray(0, this.filled))
+      this.part = larger
+    }
+    this.part.set(bytes, this.filled)
+    this.filled += bytes.length
+  }
+
+  private async sendPart(): Promise<void> {
+    const { client } = this.sender
+    const { Bucket, Key } = this.target
+    this.uploadId ??= (await this.sender.often('upload', this.key, 0, () => client.send(new CreateMultipartUploadCommand(this.target)))).UploadId
+    while (this.underWay.size >= AT_ONCE) await Promise.race(this.underWay)
+    this.throwFailure()
+    const Body = this.part.subarray(0, this.filled)
+    const PartNumber = this.parts.length + 1
+    const part = { PartNumber, ETag: undefined as string | undefined }
+    this.parts.push(part)
+    const command = { Bucket, Key, UploadId: this.uploadId, PartNumber, Body }
+    const sending = this.sender.often('upload', this.key, Body.length, () => client.send(new UploadPartCommand(command)))
+      .then(({ ETag }) => { part.ETag = ETag }, (error: unknown) => { this.failure ??= error })
+      .finally(() => this.underWay.delete(sending))
+    this.underWay.add(sending)
+    if (PartNumber % DOUBLE_AFTER === 0) this.partSize *= 2
+    this.part = new Uint8Array(0)
+    this.filled = 0
+  }
+
+  private async complete(): Promise<string> {
+    const { Bucket, Key } = this.target
+    let attempts = 0
+    const etag = await this.sender.often('upload', this.key, 0, async () => {
+      attempts++
+      try {
+        const command = { Bucket, Key, UploadId: this.uploadId, MultipartUpload: { Parts: this.parts } }
+        return (await this.sender.client.send(new CompleteMultipartUploadCommand(command))).ETag ?? ''
+      } catch (error) {
+        // The attempt before was done, and its reply lost.
+        if (attempts > 1 && replyOf(error).name === 'NoSuchUpload') return undefined
+        throw error
+      }
+    })
+    if (etag !== undefined) return etag
+    const info = await this.sender.head(this.key)
+    if (info?.size === this.size) return info.etag
+    throw new EnvironmentError('store.unavailable', 'an upload was given up by the store: start again', { file: `s3://${Bucket}/${Key}` })
+  }
+
+  private throwFailure(): void {
+    if (this.failure !== undefined) throw this.failure
+  }
+}
