@@ -1,9 +1,8 @@
 import { addLog, entryId, STATE_TREES } from './entries.ts'
 import { type Head, type LogEdit, stateKey, STATES_TREE } from './head.ts'
-import type { Page } from './page.ts'
 import type { PagePacker, Stage } from './stage.ts'
 import type { StateRoot, TreeRoots } from './stateroot.ts'
-import { leavesOf, type TreeEdit, updateTree } from './tree.ts'
+import { firstLeafKeys, leavesOf, type TreeEdit, updateTree } from './tree.ts'
 
 /*
  * HEAD has the newest edits inline, and the newest retained states. What it has no room for goes into pages: a few leaves at a time, so that no
@@ -47,21 +46,10 @@ function giveLogs(head: Head, packer: PagePacker): Head {
 function* foldStates(head: Head, packer: PagePacker): Stage<Head> {
   const count = RETAINED_MAX / 2
   const edits: TreeEdit[] = head.retained.slice(0, count).map((state) => [stateKey(state.sequence), state])
-  for (const key of yield* firstKeys(head)) if (key < stateKey(head.keepFrom)) edits.unshift([key, undefined])
+  for (const key of yield* firstLeafKeys(STATES_TREE, head.states)) if (key < stateKey(head.keepFrom)) edits.unshift([key, undefined])
   const states = yield* updateTree(STATES_TREE, head.states, edits, packer)
   const { states: _, ...rest } = head
   return { ...rest, retained: head.retained.slice(count), ...states !== undefined && { states } }
-}
-
-/** Keys of the first leaf of the tree of states. */
-function* firstKeys({ states }: Head): Stage<readonly string[]> {
-  let ref = states
-  while (ref !== undefined) {
-    const [page] = (yield [{ ref, tree: STATES_TREE }]) as [Page]
-    if (page.level === 0) return page.entries.map(([key]) => key)
-    ref = page.entries[0]?.[1] as typeof ref
-  }
-  return []
 }
 
 /** Edits of one leaf. */

@@ -51,6 +51,17 @@ export function* scanTree(
   }
 }
 
+/** Keys of the first leaf; of a tree without entries no key. */
+export function* firstLeafKeys(tree: TreeName, root: PageRef | undefined): Stage<readonly string[]> {
+  let at: { ref: PageRef; level?: number } | undefined = root && { ref: root }
+  while (at !== undefined) {
+    const [page] = (yield [{ tree, ...at }]) as [Page]
+    if (page.level === 0) return page.entries.map(([key]) => key)
+    at = { ref: childrenOf(page, at.ref)[0]!.ref, level: page.level - 1 }
+  }
+  return []
+}
+
 /** Which leaf would take each of `keys`: the first key of that leaf ('' for the first), and its bytes (0 without a tree). */
 export function* leavesOf(tree: TreeName, root: PageRef | undefined, keys: readonly string[]): Stage<Map<string, { leaf: string; bytes: number }>> {
   const leaves = new Map<string, { leaf: string; bytes: number }>()
@@ -102,7 +113,7 @@ export function* updateTree(tree: TreeName, root: PageRef | undefined, edits: It
     const pages = cut(draft)
     // A root with one page below it is not needed.
     if (pages.length === 1 && draft.level > 0 && draft.entries.length === 1) return childrenOf({ tree, ...draft }, root!)[0]!.ref
-    const entries = pages.map((page): Entry => [page.entries[0]![0], packer.add({ tree, ...page })])
+    const entries = pages.map((part): Entry => [part.entries[0]![0], packer.add({ tree, ...part })])
     if (entries.length === 1) return entries[0]![1] as PageRef
     draft = { level: draft.level + 1, entries }
   }
