@@ -259,8 +259,11 @@ export function missingFork(file: string): CorruptionError {
   return new CorruptionError('relation.missing-file', 'the relation has no file: its rows are lost, or the copy of the data directory is incomplete', { file })
 }
 
+/** What tells the status of transactions. */
+export type TransactionSource = Pick<ClusterSource, 'transactions' | 'clog' | 'multiOffsets' | 'multiMembers'>
+
 /** What a reader sees at the LSN of `source`. */
-export function snapshotOf(source: ClusterSource, { onCorrupt, unknownTransactions = 'hide' }: ClusterOptions = {}): Snapshot {
+export function snapshotOf(source: TransactionSource, { onCorrupt, unknownTransactions = 'hide' }: ClusterOptions = {}): Snapshot {
   const { nextXid, oldestXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared } = source.transactions
   const multixacts = new MultiXacts({ offsets: source.multiOffsets, members: source.multiMembers, oldestMulti, nextMulti, nextMultiOffset })
   const unknown = onCorrupt === 'carry' ? unknownTransactions : 'fail'

@@ -4,8 +4,10 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { assert, EnvironmentError } from '../common/errors.ts'
 import { stopIfEnding, stopOnEnd } from '../io/process/interruption.ts'
+import type { WantedOverflow } from '../columnar/transcode.ts'
 import type { Outcome } from './tasks/remote.ts'
 import { valueOf } from './tasks/remote.ts'
+import type { TranscodedPages, TranscodePagesTask } from './tasks/transcodepagestask.ts'
 import * as worker from './worker.ts'
 
 type Tasks = typeof worker
@@ -26,9 +28,28 @@ export const THREAD_OPTIONS: NonNullable<ConstructorParameters<typeof Piscina>[0
   execArgv: ['--no-experimental-require-module'],
 }
 
-/** Runs tasks in order of submission. */
-interface Threads {
-  run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>>
+/**
+ * Where tasks run: a port. {@link Workers} are worker threads; a service that has threads, processes or machines of its own gives those, and
+ * they call {@link runTask}.
+ */
+export interface Pool {
+  /** Tasks at a time. */
+  readonly count: number
+  /**
+   * Begins tasks in order of submission.
+   * @param name of the task @param input what structured cloning takes @param transfer buffers in it that may move to where the task runs
+   * @returns what {@link runTask} returns there; it rejects with an error with a position if the task could not run to its end
+   */
+  run(name: string, input: unknown, transfer?: readonly ArrayBuffer[]): Promise<unknown>
+}
+
+/** Does one task of a {@link Pool}, here. Errors of the task are in what it returns, as structured cloning keeps them. */
+export async function runTask(name: string, input: unknown): Promise<unknown> {
+  assert(Object.hasOwn(worker, name), `no task is called ${name}`)
+  return (worker[name as TaskName] as (input: unknown) => Promise<unknown>)(input)
+}
+
+interface Threads extends Omit<Pool, 'count'> {
   close(): Promise<void>
 }
 
@@ -36,8 +57,7 @@ interface Threads {
  * Worker threads that are kept between jobs. A job that is given a number instead starts threads and stops them at its end. Kept threads have their
  * code optimised, so the second job runs faster than the first. Each job reads the data directory itself; nothing of an earlier job is kept.
  */
-export class Workers {
-  /** Tasks at a time. */
+export class Workers implements Pool {
   readonly count: number
   private readonly threads: Threads
 
@@ -50,9 +70,9 @@ export class Workers {
     this.threads = inline ? new ThisThread() : new WorkerThreads(script, count)
   }
 
-  /** For {@link Pool}. @internal */
-  run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
-    return this.threads.run(name, task)
+  /** @throws EnvironmentError worker.* for a thread that ended by itself */
+  run(name: string, input: unknown, transfer?: readonly ArrayBuffer[]): Promise<unknown> {
+    return this.threads.run(name, input, transfer)
   }
 
   /** Ends the threads, and with them what still runs. */
@@ -64,24 +84,34 @@ export class Workers {
 let jobs = 0
 
 /**
+ * Pages in memory → the bytes of a lake file, in a pool. The task's pages move there.
+ * @returns the file, or which attnums its relation's descriptor needs in `overflow`: begin again then, with the pages, as {@link withOverflow} says
+ * @throws CorruptionError with relation, block, offset and attribute; EnvironmentError worker.*
+ */
+export async function transcodeInPool(pool: Pool, task: TranscodePagesTask): Promise<TranscodedPages | WantedOverflow> {
+  const transfer = task.toast === undefined ? [task.pages] : [task.pages, task.toast.pages]
+  return valueOf(await pool.run('transcodePages', task, transfer) as Outcome<TranscodedPages | WantedOverflow>)
+}
+
+/**
  * The tasks of one job, at most as many at a time as there are workers. After a failure those that wait fail with the same error: on a
  * full disk, or at the first damaged page, hours of queued work would only delay the message.
  */
-export class Pool {
+export class JobTasks {
   readonly workers: number
   /** Tells what one job knows of a data directory from what another did. */
   readonly job: number = ++jobs
-  private readonly threads: Workers
-  private readonly owned: boolean
+  private readonly pool: Pool
+  private readonly owned: Workers | undefined
   private readonly waiting: (() => void)[] = []
   private places: number
   private failure: { error: unknown } | undefined
 
-  /** @param workers threads to start for this job alone, or those to use; default: one for each core */
-  constructor(workers: number | Workers = availableParallelism()) {
-    this.owned = typeof workers === 'number'
-    this.threads = typeof workers === 'number' ? new Workers(workers) : workers
-    this.workers = this.threads.count
+  /** @param workers threads to start for this job alone, or where its tasks run; default: one thread for each core */
+  constructor(workers: number | Pool = availableParallelism()) {
+    this.owned = typeof workers === 'number' ? new Workers(workers) : undefined
+    this.pool = typeof workers === 'number' ? this.owned! : workers
+    this.workers = this.pool.count
     // One more than can run, so that no worker waits for this thread.
     this.places = this.workers + 1
   }
@@ -92,7 +122,7 @@ export class Pool {
     try {
       await stopIfEnding()
       if (this.failure) throw this.failure.error
-      return await this.threads.run(name, task)
+      return valueOf(await this.pool.run(name, task) as Outcome<TaskResult<Name>>)
     } catch (error) {
       this.failure ??= { error }
       throw error
@@ -105,16 +135,15 @@ export class Pool {
 
   /** Ends the threads that were started for this job. */
   async close(): Promise<void> {
-    if (this.owned) await this.threads.close()
+    await this.owned?.close()
   }
 }
 
 class ThisThread implements Threads {
   private last: Promise<unknown> = Promise.resolve()
 
-  run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
-    const run = worker[name] as (input: TaskInput<Name>) => Promise<Outcome<TaskResult<Name>>>
-    const result = this.last.then(() => run(task)).then(valueOf)
+  run(name: string, input: unknown): Promise<unknown> {
+    const result = this.last.then(() => runTask(name, input))
     this.last = result.catch(() => {})
     return result
   }
@@ -136,14 +165,12 @@ class WorkerThreads implements Threads {
     this.forget = stopOnEnd(() => this.close())
   }
 
-  async run<Name extends TaskName>(name: Name, task: TaskInput<Name>): Promise<TaskResult<Name>> {
-    let outcome: Outcome<TaskResult<Name>>
+  async run(name: string, input: unknown, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
     try {
-      outcome = (await (await this.started()).run(task, { name })) as Outcome<TaskResult<Name>>
+      return await (await this.started()).run(input, { name, transferList: [...transfer] })
     } catch (error) {
       throw threadError(error)
     }
-    return valueOf(outcome)
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,7 @@ import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
 import { breathe, remarkOnEnd, stopIfEnding } from '../io/process/interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
-import { Pool, type Workers } from './pool.ts'
+import { JobTasks, type Pool } from './pool.ts'
 import { oneTable } from './selection.ts'
 import { RebuildTarget } from '../io/datadir/rebuildtarget.ts'
 
@@ -26,7 +26,7 @@ export interface RebuildLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' |
   /** Overwrite even the data directory that the lake was read from; default false. */
   force?: boolean
   /** Number of worker threads, or threads that the caller started, as for transcodeLake. */
-  workers?: number | Workers
+  workers?: number | Pool
   onProgress?: OnProgress
 }
 
@@ -99,7 +99,7 @@ class RebuildJob {
   }
 
   async run(): Promise<Omit<RebuildReport, 'damage'>> {
-    const pool = new Pool(this.options.workers)
+    const pool = new JobTasks(this.options.workers)
     try {
       await this.checkAll(pool)
       return await this.overwrite(pool)
@@ -109,7 +109,7 @@ class RebuildJob {
   }
 
   /** Every file of the lake and every place in the data directory, before the first byte is overwritten. */
-  private async checkAll(pool: Pool): Promise<void> {
+  private async checkAll(pool: JobTasks): Promise<void> {
     const { lake } = this.options
     try {
       for (const { target } of this.relations) {
@@ -124,7 +124,7 @@ class RebuildJob {
     }
   }
 
-  private async overwrite(pool: Pool): Promise<Omit<RebuildReport, 'damage'>> {
+  private async overwrite(pool: JobTasks): Promise<Omit<RebuildReport, 'damage'>> {
     const { lake, onProgress, force = false } = this.options
     const pages = this.relations.reduce((sum, { relation: { forks } }) => sum + (forks.main ?? 0), 0)
     let done = 0
@@ -154,7 +154,7 @@ class RebuildJob {
   }
 
   /** After a failure the rest is waited for: no task may still write when the caller says what happened. */
-  private async forEachFile(pool: Pool, body: (rebuilt: Rebuilt, file: LakeFile) => Promise<void>): Promise<void> {
+  private async forEachFile(pool: JobTasks, body: (rebuilt: Rebuilt, file: LakeFile) => Promise<void>): Promise<void> {
     const { relations } = this
     function* files(): Generator<[Rebuilt, LakeFile]> {
       for (const rebuilt of relations) for (const file of rebuilt.relation.files) yield [rebuilt, file]

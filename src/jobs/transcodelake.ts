@@ -30,7 +30,7 @@ import { lakeRelationName } from './lake.ts'
 import { refuseInside, refuseScheme } from '../io/disk/localpath.ts'
 import { createFolder } from '../io/disk/create.ts'
 import { stopIfEnding } from '../io/process/interruption.ts'
-import { Pool, type Workers } from './pool.ts'
+import { JobTasks, type Pool } from './pool.ts'
 import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { ForkFiles, TranscodeResult, TranscodeTask } from './tasks/transcodetask.ts'
@@ -50,7 +50,7 @@ export interface TranscodeLakeOptions {
    * Worker threads to start, default one for each core; 0 runs everything on this thread. {@link Workers} serve several jobs, and the later ones
    * faster.
    */
-  workers?: number | Workers
+  workers?: number | Pool
   /** Compression of the Parquet files; default zstd. */
   compression?: Compression
   /** Default portable. */
@@ -151,7 +151,7 @@ class TranscodeJob {
   private readonly cluster: DirectoryCluster
   private readonly options: TranscodeLakeOptions
   private readonly descriptor: ClusterDescriptor
-  private readonly pool: Pool
+  private readonly pool: JobTasks
   private readonly snapshot: SnapshotKey
   private readonly selection: Selection
   /** Whatever leaves a relation out says so here. */
@@ -164,7 +164,7 @@ class TranscodeJob {
     this.cluster = cluster
     this.options = options
     this.selection = selectRelations(cluster, options.filter)
-    this.pool = new Pool(options.workers)
+    this.pool = new JobTasks(options.workers)
     this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,

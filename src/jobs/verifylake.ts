@@ -13,7 +13,7 @@ import { fileError } from '../io/disk/files.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
-import { Pool, type Workers } from './pool.ts'
+import { JobTasks, type Pool } from './pool.ts'
 import type { ForkFiles } from './tasks/transcodetask.ts'
 
 export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
@@ -23,7 +23,7 @@ export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 
   /** Patterns of tables to leave out, as in {@link RelationFilter}. */
   exclude?: readonly string[]
   /** Number of worker threads, or threads that the caller started, as for transcodeLake. */
-  workers?: number | Workers
+  workers?: number | Pool
   onProgress?: OnProgress
 }
 
@@ -78,7 +78,7 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
   const manifest = readManifest(options.lake)
   const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata, readAs(manifest, options))
   if (cluster) checkSameState(manifest, cluster)
-  const pool = new Pool(options.workers)
+  const pool = new JobTasks(options.workers)
   try {
     return await new VerifyJob(options, manifest, cluster, pool).run()
   } finally {
@@ -142,13 +142,13 @@ class VerifyJob {
   private readonly manifest: Manifest
   /** The relations of the lake that are to be verified. */
   private readonly stored: readonly LakeRelation[]
-  private readonly pool: Pool
+  private readonly pool: JobTasks
   private readonly cluster: DirectoryCluster | undefined
   private readonly report: LakeReport
   private doneBytes = 0
   private totalBytes = 0
 
-  constructor(options: VerifyLakeOptions, manifest: Manifest, cluster: DirectoryCluster | undefined, pool: Pool) {
+  constructor(options: VerifyLakeOptions, manifest: Manifest, cluster: DirectoryCluster | undefined, pool: JobTasks) {
     this.options = options
     this.manifest = manifest
     this.cluster = cluster

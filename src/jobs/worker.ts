@@ -5,11 +5,16 @@ import { type Outcome, outcomeOf } from './tasks/remote.ts'
 import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
 import type { WantedOverflow } from '../columnar/transcode.ts'
 import { transcode as runTranscode, type TranscodeResult, type TranscodeTask } from './tasks/transcodetask.ts'
+import { transcodePagesOf, type TranscodedPages, type TranscodePagesTask } from './tasks/transcodepagestask.ts'
 import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
 import type { ToastIndex } from '../columnar/toastindex.ts'
 
 export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult | WantedOverflow>> {
   return outcomeOf(() => runTranscode(task))
+}
+
+export function transcodePages(task: TranscodePagesTask): Promise<Outcome<TranscodedPages | WantedOverflow>> {
+  return outcomeOf(() => transcodePagesOf(task))
 }
 
 export function toastIndex(task: ToastIndexTask): Promise<Outcome<ToastIndex>> {
