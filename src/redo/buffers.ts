@@ -19,7 +19,7 @@ const BLK_DONE = 1
 /** The page is now the record's full-page image, which contains the change. */
 const BLK_RESTORED = 2
 /** The block is past the end of its fork or all zero. A later truncate or drop of the relation must explain that. */
-const BLK_NOTFOUND = 3
+export const BLK_NOTFOUND = 3
 export type RedoAction = typeof BLK_NEEDS_REDO | typeof BLK_DONE | typeof BLK_RESTORED | typeof BLK_NOTFOUND
 
 /** InvalidBlockNumber (block.h): no page of a relation has this number. */

@@ -18,6 +18,7 @@ import {
   XLOG_NEXTOID, XLOG_NOOP, XLOG_OVERWRITE_CONTRECORD, XLOG_PARAMETER_CHANGE, XLOG_RESTORE_POINT, XLOG_SWITCH,
 } from '../wal/xlog.ts'
 import { isIndexPage, RedoBuffers, type RedoObserver } from './buffers.ts'
+import { redoGeneric } from './generic.ts'
 import { HeapRedo } from './heap.ts'
 import { Heap2Redo } from './heap2.ts'
 import { redoSequence } from './sequence.ts'
@@ -133,7 +134,7 @@ export class Redo {
       case RM_COMMIT_TS_ID:
       case RM_REPLORIGIN_ID:
       case RM_LOGICALMSG_ID: return
-      case RM_GENERIC_ID: return this.foreign(record)
+      case RM_GENERIC_ID: return redoGeneric(this.buffers, record)
       default:
         // Since 15 extensions may register resource managers with ids from 128 on. Another id without a case above is damage.
         if (record.rmgr < RM_MIN_CUSTOM_ID || this.major < 15) throw new CorruptionError('redo.rmgr', `unknown resource manager ${record.rmgr}`)
@@ -198,8 +199,8 @@ export class Redo {
   }
 
   /**
-   * GENERIC records, and records of an extension's resource manager. They usually change index pages, which are not kept. A change of a kept
-   * relation would follow rules that only the extension knows, so it is refused.
+   * Records of an extension's resource manager. They usually change index pages, which are not kept. A change of a kept relation would follow
+   * rules that only the extension knows, so it is refused.
    */
   private foreign(record: WalRecord): void {
     const { buffers, scratch } = this

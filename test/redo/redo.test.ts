@@ -274,16 +274,26 @@ describe('what is kept', () => {
     expect(store.fork(RELATION.spcOid, RELATION.dbOid, RELATION.relNumber, MAIN)).toBeUndefined()
   })
 
-  test('GENERIC and custom records pass on indexes, and are refused on tables', () => {
-    for (const rmgr of [RM_GENERIC, 128]) {
-      const { store, apply } = setup()
-      apply({ rmgr, info: 0, blocks: [{ image: special(8, 3) }] })
-      apply({ rmgr, info: 0, blocks: [{ data: '0000' }] })
-      expect(store.disowned.size).toBe(1)
-      const other = setup()
-      expect(() => other.apply({ rmgr, info: 0, blocks: [{ data: '0000' }] })).toThrow(expect.objectContaining({ name: 'UnsupportedError' }))
-      expect(() => other.apply({ rmgr, info: 0, blocks: [{ image: special(0) }] })).toThrow(expect.objectContaining({ name: 'UnsupportedError' }))
-    }
+  test('records of a custom resource manager pass on indexes, and are refused on tables', () => {
+    const rmgr = 128
+    const { store, apply } = setup()
+    apply({ rmgr, info: 0, blocks: [{ image: special(8, 3) }] })
+    apply({ rmgr, info: 0, blocks: [{ data: '0000' }] })
+    expect(store.disowned.size).toBe(1)
+    const other = setup()
+    expect(() => other.apply({ rmgr, info: 0, blocks: [{ data: '0000' }] })).toThrow(expect.objectContaining({ name: 'UnsupportedError', code: 'redo.rmgr' }))
+    expect(() => other.apply({ rmgr, info: 0, blocks: [{ image: special(0) }] })).toThrow(expect.objectContaining({ name: 'UnsupportedError' }))
+  })
+
+  test('GENERIC records disown indexes, by image and by delta, and later ones pass', () => {
+    const { store, apply } = setup()
+    apply({ rmgr: RM_GENERIC, info: 0, blocks: [{ image: special(8, 3) }] })
+    apply({ rmgr: RM_GENERIC, info: 0, blocks: [{ data: 'ff1f ff00' }] })
+    expect(store.disowned.size).toBe(1)
+    const other = setup()
+    initPage(pageOf(other.store), 8)
+    other.apply({ rmgr: RM_GENERIC, info: 0, blocks: [{ data: '1800 0100 aa' }] })
+    expect(other.store.disowned.size).toBe(1)
   })
 
   test('a free space map is not', () => {
