@@ -90,6 +90,7 @@ describe('the process dies at every change of a file', () => {
     states.set(SECOND_LSN, model(states.get(FIRST_LSN)!, after))
 
     const seen = new Set<number>()
+    const changes = new Set<string>()
     let calls = 0
     for (let died = true; died; calls++) {
       const path = join(root, String(calls))
@@ -111,10 +112,13 @@ describe('the process dies at every change of a file', () => {
       expect(events.every((event) => Number.parseInt(event.lsn.slice(2), 16) <= lsn)).toBe(true)
       if (lsn === FIRST_LSN) apply(store, after, SECOND_LSN)
       expect(fileParts(modelOfFiles(path))).toEqual(fileParts(states.get(SECOND_LSN)!))
+      changes.add(JSON.stringify(store.changedSince(FIRST_LSN)))
       store.close()
       rmSync(path, { recursive: true })
     }
     expect([...seen].sort()).toEqual([FIRST_LSN, SECOND_LSN])
+    // Whenever it died, the second flush changed the same.
+    expect(changes.size).toBe(1)
     expect(calls).toBeGreaterThan(20)
   })
 })

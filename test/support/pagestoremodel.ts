@@ -10,9 +10,9 @@ import { BLOCK_SIZE } from '../../src/common/rel.ts'
 export const IDENTITY: StoreIdentity = { systemIdentifier: 7425000000000000001n, major: 17, catalogVersion: 202406281, checksums: false }
 
 /** Two databases and a tablespace are enough to meet every case. */
-const DIRECTORIES = [{ spcOid: 1663, dbOid: 1 }, { spcOid: 1663, dbOid: 5 }, { spcOid: 16390, dbOid: 5 }, { spcOid: 1664, dbOid: 0 }] as const
-const RELATIONS = [1249, 16384, 16385]
-const FORKS = [0, 2, 3]
+export const DIRECTORIES = [{ spcOid: 1663, dbOid: 1 }, { spcOid: 1663, dbOid: 5 }, { spcOid: 16390, dbOid: 5 }, { spcOid: 1664, dbOid: 0 }] as const
+export const RELATIONS = [1249, 16384, 16385]
+export const FORKS = [0, 2, 3]
 const SLRUS = ['clog', 'multiOffsets', 'multiMembers'] as const
 const SLRU_DIRS = { clog: 'pg_xact', multiOffsets: 'pg_multixact/offsets', multiMembers: 'pg_multixact/members' }
 const XIDS = [3, 700, 0xfffffff0]

@@ -1,5 +1,5 @@
 import { crc32c } from '../../common/crc32c.ts'
-import { assert } from '../../common/errors.ts'
+import { assert, withPosition } from '../../common/errors.ts'
 import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
@@ -11,7 +11,8 @@ import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
 import type { OpSink } from './ops.ts'
 import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
-import { EVENTS_FILE, StoreEvents } from './storeevents.ts'
+import { changesSince, type StoreChanges } from './storechanges.ts'
+import { EVENTS_FILE, type FlushedFork, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
 import type { StoredFork } from './storedfork.ts'
 import { StoredPages } from './storedpages.ts'
@@ -233,12 +234,12 @@ export class PageStore implements ReplayStore {
     this.failed = true
     this.endRecord()
     for (const database of this.databases.values()) database.resetUnlogged()
-    const events = this.events.bytes()
     const indexes = this.indexes.changed ? this.indexes.format() : undefined
     const indexesCrc = indexes === undefined ? this.state.indexesCrc : crc32c(indexes)
-    const state = { identity: this.identity, replay, eventsLength: this.state.eventsLength + events.length, indexesCrc }
+    const state = { identity: this.identity, replay, eventsLength: this.state.eventsLength, indexesCrc }
     this.files.commit((add) => {
-      this.collect(add)
+      const events = this.events.bytes(this.state.replay.lsn, replay.lsn, this.collect(add))
+      state.eventsLength += events.length
       add({ op: 'write-part', path: EVENTS_FILE, at: this.state.eventsLength }, events)
       if (indexes !== undefined) add({ op: 'write-file', path: INDEXES_FILE }, indexes)
       add({ op: 'write-file', path: STATE_FILE }, formatState(state))
@@ -253,18 +254,33 @@ export class PageStore implements ReplayStore {
     this.failed = true
   }
 
-  private collect(add: OpSink): void {
+  /**
+   * What changed after a mark, up to the last flush. It is kept with the pages: a store that was closed, or whose process was killed, knows it as before.
+   * @param mark an LSN. That of a flush is exact; for another one the changes since the last flush before it are given
+   * @throws EnvironmentError pagestore.mark for an LSN before or after those that changes are known for: take all blocks then
+   * @throws CorruptionError pagestore.events
+   */
+  changedSince(mark: WalPosition): StoreChanges {
+    assert(!this.failed, 'page store: read after it was closed')
+    const file = this.files.nameOf(EVENTS_FILE)
+    return withPosition({ file }, () => changesSince(this.files.readFile(EVENTS_FILE), mark, this.flushed.lsn))
+  }
+
+  /** @returns what changes of forks */
+  private collect(add: OpSink): FlushedFork[] {
+    const forks: FlushedFork[] = []
     for (const database of this.databases.values()) database.directoryOps(add)
     for (const [oid, made] of this.tablespaces) {
       if (made) add({ op: 'make-directory', path: this.tablespaceFolder(oid) })
       else add({ op: 'remove-directory', path: tablespacePath(oid) })
     }
-    for (const database of this.databases.values()) if (database.exists) database.contentOps(database.path, add)
+    for (const database of this.databases.values()) if (database.exists) database.contentOps(database.path, add, (fork) => forks.push(fork))
     for (const slru of [this.clog, this.multiOffsets, this.multiMembers]) slru.flushOps(add)
     for (const [path, bytes] of this.prepared) {
       if (bytes === undefined) add({ op: 'remove-file', path })
       else add({ op: 'write-file', path }, bytes)
     }
+    return forks
   }
 
   /** The folder in which a tablespace has the folders of its databases. */

@@ -1,16 +1,19 @@
 import type { BlockNumber, Oid } from '../../common/ids.ts'
 import { pageChecksum } from '../../page/checksum.ts'
 import { PD_CHECKSUM, PD_UPPER } from '../../page/header.ts'
-import { type DatabaseDirectory, forkFileName, INIT_FORK, MAIN_FORK } from '../../common/relpath.ts'
+import { type DatabaseDirectory, FORK_NAMES, forkFileName, INIT_FORK, MAIN_FORK } from '../../common/relpath.ts'
 import type { Frame, FramePool } from './frame.ts'
 import type { OpSink } from './ops.ts'
 import { StoredFork } from './storedfork.ts'
+import type { FlushedFork } from './storeevents.ts'
 import type { StoreFiles } from './storefiles.ts'
 
 /** Relation numbers have 32 bits, forks two: one number for both. */
 const FORKS = 4
 /** Blocks per write: consecutive dirty pages go together. */
 const RUN_BLOCKS = 128
+/** Of a fork that is kept. */
+const FIRST_SEGMENT = /^(\d+)(?:_(vm|init))?$/
 
 /**
  * A database directory: forks that were looked at, files that are to be replaced, and what has to happen to the directory itself.
@@ -130,16 +133,29 @@ export class StoredDatabase implements DatabaseDirectory {
   /**
    * The operations after which the directory at `target`, a copy of {@link origin} as it is on disk, has the pages of {@link origin} as they are in
    * memory.
+   * @param note takes what changes of each fork
    */
-  contentOps(target: string, sink: OpSink): void {
+  contentOps(target: string, sink: OpSink, note?: (fork: FlushedFork) => void): void {
+    if (note !== undefined) this.findCopies()
     for (const fork of this.forks.values()) {
       const path = `${target}/${fork.name}`
       fork.resizeInto(path, sink)
       const frames = fork.dirtyFrames()
+      const changes = note === undefined ? undefined : fork.changes(frames, this.staging !== undefined)
+      if (changes !== undefined) note!(changes)
       if (this.checksums) for (const { bytes, block } of frames) setChecksum(bytes, block)
       writeRuns(frames, path, sink)
     }
     for (const [name, bytes] of this.pending) sink({ op: 'write-file', path: `${target}/${name}` }, bytes)
+  }
+
+  /** The forks whose files came with the directory since the last flush. */
+  private findCopies(): void {
+    if (this.staging === undefined) return
+    for (const name of this.files.list(this.staging)) {
+      const [, relNumber, suffix] = FIRST_SEGMENT.exec(name) ?? []
+      if (relNumber !== undefined) this.fork(Number(relNumber), suffix === undefined ? MAIN_FORK : FORK_NAMES.indexOf(suffix))
+    }
   }
 
   flushed(): void {

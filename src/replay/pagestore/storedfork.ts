@@ -1,8 +1,10 @@
+import { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import type { BlockNumber, Oid } from '../../common/ids.ts'
 import type { RedoFork } from '../../redo/store.ts'
 import type { Frame, FrameOwner, FramePool } from './frame.ts'
 import type { OpSink } from './ops.ts'
+import type { FlushedFork } from './storeevents.ts'
 import type { StoreFiles } from './storefiles.ts'
 
 /** MaxBlockNumber (block.h). */
@@ -139,6 +141,18 @@ export class StoredFork implements RedoFork, FrameOwner {
     const found: Frame[] = []
     for (const chunk of this.chunks) if (chunk !== undefined) for (const frame of chunk) if (frame?.dirty) found.push(frame)
     return found
+  }
+
+  /**
+   * What the next flush changes of it; undefined for nothing, and for a fork that is not there.
+   * @param frames its {@link dirtyFrames} @param isCopy its file came with its directory @internal
+   */
+  changes(frames: readonly Frame[], isCopy: boolean): FlushedFork | undefined {
+    if (!this.exists || !(this.changed || isCopy || frames.length > 0)) return undefined
+    const { spcOid, dbOid, relNumber, fork, blocks } = this
+    const smallest = isCopy ? 0 : this.diskBlocks
+    const set = BlockSet.of(frames.map(({ block }) => block)).union(BlockSet.range(smallest, blocks - smallest))
+    return { spcOid, dbOid, relNumber, fork, smallest, blocks, set }
   }
 
   /** The file is now as the fork is. */

@@ -1,3 +1,6 @@
+import type { BlockSet } from '../../common/blockset.ts'
+import { blockSetText } from '../../common/blocksetcodec.ts'
+import { crc32c } from '../../common/crc32c.ts'
 import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
@@ -13,8 +16,24 @@ import { FORK_NAMES } from '../../common/relpath.ts'
  *   {"lsn":"0/1A2B4D8","event":"disown","relation":"1663/5/16385"}
  *   {"lsn":"0/1A2B500","event":"copy-database","directory":"1663/16390","from":"1663/1"}
  *   {"lsn":"0/1A2B580","event":"drop-database","directory":"1663/16390"}
+ *
+ * Each flush ends its lines with one that names the forks that changed since the flush before it. `smallest` is the smallest length in that time, 0 for a
+ * fork that was not there; `set` is the blocks below `blocks` that are new or were changed (common/blocksetcodec.ts):
+ *
+ *   {"lsn":"0/1A2B580","event":"flush","from":"0/1A2B300","forks":[
+ *     {"relation":"1663/5/16384","fork":"main","smallest":7,"blocks":9,"set":"AQ8A"}],"lines":120,"crc":305419896}
+ *
+ * `crc` is the CRC-32C of the `lines` bytes before this line, which the same flush wrote, and of this line up to `,"crc"`.
  */
 export const EVENTS_FILE = 'ltap/events.ndjson'
+
+/** What a flush changes of a fork that is there after it. */
+export interface FlushedFork extends RelFileLocator {
+  fork: number
+  smallest: number
+  blocks: number
+  set: BlockSet
+}
 
 /** Events since the last flush. */
 export class StoreEvents {
@@ -51,9 +70,17 @@ export class StoreEvents {
     this.add('drop-database', { directory: directoryText(directory) })
   }
 
-  /** The lines to be appended to the file. */
-  bytes(): Uint8Array {
-    return utf8Encode(this.lines.join(''))
+  /** The lines to be appended to the file by a flush that goes from one LSN to another. */
+  bytes(from: WalPosition, lsn: WalPosition, forks: readonly FlushedFork[]): Uint8Array {
+    const events = this.lines.join('')
+    const line = JSON.stringify({
+      lsn: formatWalPosition(lsn), event: 'flush', from: formatWalPosition(from),
+      forks: forks.map((fork) => ({
+        relation: relationText(fork), fork: FORK_NAMES[fork.fork], smallest: fork.smallest, blocks: fork.blocks, set: blockSetText(fork.set),
+      })),
+      lines: events.length,
+    }).slice(0, -1)
+    return utf8Encode(`${events}${line},"crc":${crc32c(utf8Encode(events + line))}}\n`)
   }
 
   flushed(): void {
