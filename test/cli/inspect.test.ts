@@ -5,11 +5,11 @@ import { findTable } from '../../src/jobs/inspect/findtable.ts'
 import type { ListedRelation } from '../../src/jobs/inspect/relationlist.ts'
 import { TableReader } from '../../src/jobs/inspect/tablereader.ts'
 import type { PostgresCluster } from '../../src/server/postgres.ts'
-import { closeSessions, majors, type Session, withCluster } from '../support/oracle.ts'
+import { closeSessions, fewerMajors, type Session, withCluster } from '../support/oracle.ts'
 import { loadZoo, readFixture } from '../support/zoo.ts'
 import { ltap } from './streams.ts'
 
-describe.each(majors())('Postgres %i', (major) => {
+describe.each(fewerMajors('majors of inspect'))('Postgres %i', (major) => {
   test('inspect relations and table', async () => {
     await withCluster(major, {}, async (cluster, sql) => {
       await loadZoo(major, sql)

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Relation, UnstoredRelation } from '../../src/catalog/relations.ts'
 import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
 import type { PostgresCluster } from '../../src/server/postgres.ts'
-import { closeSessions, connect, majors, type Row, type Session, withCluster } from '../support/oracle.ts'
+import { closeSessions, connect, fewerMajors, type Row, type Session, withCluster } from '../support/oracle.ts'
 
 const RELATIONS = `
   select c.oid, n.nspname as schema, c.relname as name, c.relkind, c.relpersistence as persistence, pg_relation_filepath(c.oid) as path,
@@ -147,7 +147,7 @@ const WORKLOAD = `
   create table zero ();
   drop table base2 cascade;`
 
-describe.each(majors())('catalogs of Postgres %i', (major) => {
+describe.each(fewerMajors('majors of catalogs'))('catalogs of Postgres %i', (major) => {
   test('fresh cluster', async () => {
     await withCluster(major, {}, async (server, sql) => {
       const cluster = await compareAll(server, sql)

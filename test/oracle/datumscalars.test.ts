@@ -20,11 +20,11 @@ import { uuidCodec } from '../../src/datum/types/uuid.ts'
 import { xid8Codec } from '../../src/datum/types/xid8.ts'
 import { expectNative, roundTrip } from '../datum/codeclaws.ts'
 import { expectPair } from '../datum/textlaws.ts'
-import { closeSessions, connect, createCluster, majors, type Session } from '../support/oracle.ts'
+import { closeSessions, connect, createCluster, fewerMajors, type Session } from '../support/oracle.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { store } from './stored.ts'
 
-const MAJORS = majors()
+const MAJORS = fewerMajors('majors of scalars')
 
 /** The values of an SQL query with one column `v`, stored: payload on the page, text by the output function. */
 async function storedBy(sql: Session, type: string, query: string): Promise<{ payload: Uint8Array; text: string }[]> {

@@ -10,7 +10,7 @@ import { nameCodec } from '../../src/datum/types/name.ts'
 import { stringCodec } from '../../src/datum/types/text.ts'
 import type { TypeDef } from '../../src/datum/typedef.ts'
 import { parseOf, payloadOf, textOf } from '../datum/textlaws.ts'
-import { type Session, connect, majors, withCluster } from '../support/oracle.ts'
+import { fewerMajors, type Session, connect, withCluster } from '../support/oracle.ts'
 
 const SCHEMA = `
 CREATE EXTENSION pageinspect;
@@ -80,7 +80,7 @@ async function fill(sql: Session, texts: readonly string[]): Promise<void> {
   await sql.exec('VACUUM FULL t')
 }
 
-describe.each(majors())('Postgres %i', (major) => {
+describe.each(fewerMajors('majors of strings'))('Postgres %i', (major) => {
   it('string types in databases of several encodings', async () => {
     await withCluster(major, {}, async (cluster, postgres) => {
       for (const [name, texts] of Object.entries(TEXTS)) {

@@ -6,11 +6,11 @@ import { FileSlru } from '../../src/io/datadir/slru.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpOff } from '../../src/page/linepointer.ts'
 import { readTupleHeader } from '../../src/tuple/header.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
-import { connect, closeSessions, majors, withCluster } from '../support/oracle.ts'
+import { connect, closeSessions, fewerMajors, withCluster } from '../support/oracle.ts'
 
 const TABLES = ['t', 'hot', 'locked', 'frozen', 'subs']
 
-describe.each(majors())('visibility on Postgres %i', (major) => {
+describe.each(fewerMajors('majors of visibility'))('visibility on Postgres %i', (major) => {
   test('locks, multixacts, subtransactions, prepared and crashed transactions', async () => {
     await withCluster(major, {}, async (server, sql) => {
       await sql.script(`create table t (a int primary key, b text); insert into t select g, 'x' from generate_series(1, 500) g;
