@@ -8,6 +8,8 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, sta
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseLsn, walPosition } from '../../src/common/ids.ts'
+import { changesSince } from '../../src/replay/pagestore/storechanges.ts'
 import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
@@ -107,9 +109,17 @@ async function callsOf(args: readonly string[]): Promise<Map<string, number>> {
   return counts
 }
 
+/** Of every file its hash. How often a page store was flushed differs after a kill: of its list of flushes the answer to what changed since the seed. */
 function content(folder: string): Map<string, string> {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(folder, name)).isFile())
-  return new Map(names.sort().map((name) => [name, createHash('sha256').update(readFileSync(join(folder, name))).digest('hex')]))
+  const hash = (bytes: string | Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+  const files = new Map(names.sort().map((name) => [name, hash(readFileSync(join(folder, name)))]))
+  if (!files.has('ltap/events.ndjson')) return files
+  const { eventsLength: _, ...state } = JSON.parse(readFileSync(join(folder, 'ltap/state'), 'utf8').split('\n')[0]!) as { eventsLength: number; lsn: string }
+  const events = readFileSync(join(folder, 'ltap/events.ndjson'))
+  const first = events.toString().split('\n').find((line) => line.includes('"event":"flush"'))!
+  const [from, to] = [(JSON.parse(first) as { from: string }).from, state.lsn].map((text) => walPosition(parseLsn(text)!)) as [number, number]
+  return files.set('ltap/state', JSON.stringify(state)).set('ltap/events.ndjson', hash(JSON.stringify(changesSince(events, from, to))))
 }
 
 interface Work {
