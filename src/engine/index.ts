@@ -1,6 +1,6 @@
 /** A lake that grows: the ports that it is kept through, and what is told over them. Pure; storage, time and chance come through ports. */
 export type { Cas, CasOutcome, CasToken, CasValue } from './cas.ts'
-export type { Clock } from './clock.ts'
+export type { Clock } from '../common/clock.ts'
 export { type Collected, collectGarbage, reachAll, registeredHeads } from './collect.ts'
 export { EtagCas } from './etagcas.ts'
 export { Lake, type LakePorts, type ReadHead } from './lake.ts'

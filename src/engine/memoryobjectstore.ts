@@ -1,6 +1,6 @@
 import { assert } from '../common/errors.ts'
 import { rangeWithin } from './byterange.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../common/clock.ts'
 import { checkKey, checkPrefix } from './objectkey.ts'
 import type { ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject } from './objectstore.ts'
 import { RequestCounters } from './requestcounters.ts'

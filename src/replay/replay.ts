@@ -128,6 +128,11 @@ export class Replay {
     return this.transactions.state
   }
 
+  /** Pages and transaction status are of one LSN: before that they must not be read. */
+  get isConsistent(): boolean {
+    return this.consistency.reached
+  }
+
   get timeline(): number {
     return this.transactions.state.timeline
   }

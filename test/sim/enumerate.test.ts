@@ -63,22 +63,27 @@ const OPERATIONS: Record<string, Operation> = {
   },
 }
 
+/** Runs a machine that is killed before or after its request `n`. @returns whether it came to that request */
+async function runKilled(small: SmallWorld, verdict: 'kill-before' | 'kill-after', n: number, body: (subject: Machine) => Promise<void>): Promise<boolean> {
+  const subject = new Machine(small.world, 'subject')
+  let requests = 0
+  small.store.judge = (machine) => machine === subject && ++requests === n ? verdict : 'go'
+  let isDone = false
+  subject.onCrash = () => { isDone = true }
+  subject.spawn(async () => {
+    await body(subject)
+    isDone = true
+  })
+  await small.world.run(() => !isDone)
+  return !subject.alive
+}
+
 test.each(CAS_KINDS.flatMap((cas) => Object.keys(OPERATIONS).map((name) => [name, cas] as const)))('%s, killed before and after every request (%s)', async (name, cas) => {
   let kills = 0
   for (const verdict of ['kill-before', 'kill-after'] as const) {
     for (let n = 1, isKilled = true; isKilled; n++) {
       const { small } = await SmallWorld.make(cas)
-      const subject = new Machine(small.world, 'subject')
-      let requests = 0
-      small.store.judge = (machine) => machine === subject && ++requests === n ? verdict : 'go'
-      let isDone = false
-      subject.onCrash = () => { isDone = true }
-      subject.spawn(async () => {
-        await OPERATIONS[name]!(small, subject)
-        isDone = true
-      })
-      await small.world.run(() => !isDone)
-      isKilled = !subject.alive
+      isKilled = await runKilled(small, verdict, n, (subject) => OPERATIONS[name]!(small, subject))
       if (isKilled) kills++
       await small.recover()
     }
@@ -93,17 +98,7 @@ test.each([['kill-before', 0], ['kill-after', 0], ['kill-before', 1], ['kill-aft
     const create = async (machine: Machine): Promise<void> => {
       await Lake.create(small.ports(machine), { systemIdentifier: '7000000000000000001', profile: 'portable', cas: CAS_KINDS[first]! })
     }
-    const subject = new Machine(small.world, 'subject')
-    let requests = 0
-    small.store.judge = (machine) => machine === subject && ++requests === n ? verdict : 'go'
-    let isDone = false
-    subject.onCrash = () => { isDone = true }
-    subject.spawn(async () => {
-      await create(subject)
-      isDone = true
-    })
-    await small.world.run(() => !isDone)
-    isKilled = !subject.alive
+    isKilled = await runKilled(small, verdict, n, create)
     const again = new Machine(small.world, 'again')
     await small.finish(again, () => create(again).catch((error: unknown) => {
       expect(isPositioned(error) && error.code).toBe('lake.exists')

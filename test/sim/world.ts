@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/engine/clock.ts'
+import type { Clock } from '../../src/common/clock.ts'
 import type { Random as RandomPort } from '../../src/engine/random.ts'
 import { Random } from '../support/random.ts'
 

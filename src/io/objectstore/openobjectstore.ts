@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { UnsupportedError } from '../../common/errors.ts'
-import type { Clock } from '../../engine/clock.ts'
+import type { Clock } from '../../common/clock.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { Random } from '../../engine/random.ts'
 import { systemClock } from '../process/clock.ts'

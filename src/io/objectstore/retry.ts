@@ -1,4 +1,4 @@
-import type { Clock } from '../../engine/clock.ts'
+import type { Clock } from '../../common/clock.ts'
 import type { Random } from '../../engine/random.ts'
 
 export interface RetryPolicy {

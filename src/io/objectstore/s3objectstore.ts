@@ -4,7 +4,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { assert, EnvironmentError } from '../../common/errors.ts'
 import { checkRange, rangeWithin } from '../../engine/byterange.ts'
-import type { Clock } from '../../engine/clock.ts'
+import type { Clock } from '../../common/clock.ts'
 import { checkKey, checkPrefix, isKey } from '../../engine/objectkey.ts'
 import type {
   ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,

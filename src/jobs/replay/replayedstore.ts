@@ -148,9 +148,9 @@ export class ReplayedStore implements Handlers {
 
   private checkReadable(): void {
     this.checkSound()
-    const { consistency, lsn } = this.replay.progress
-    if (!consistency.reached) {
-      throw new EnvironmentError('replay.inconsistent', `at ${formatWalPosition(lsn)} the pages are not yet consistent: push more WAL`)
+    const { isConsistent, position } = this.replay
+    if (!isConsistent) {
+      throw new EnvironmentError('replay.inconsistent', `at ${formatWalPosition(position)} the pages are not yet consistent: push more WAL`)
     }
   }
 }
