@@ -78,11 +78,12 @@ async function copyText({ files }: Report): Promise<string> {
 }
 
 /** What the server says before it stops. */
-async function askServer(sql: Session): Promise<{ copies: Map<string, string>; badges: (number | null)[]; lsn: number }> {
+async function askServer(sql: Session): Promise<{ copies: Map<string, string>; badges: (number | null)[]; lsn: number; database: number }> {
   const copies = new Map<string, string>()
   for (const name of TABLES) copies.set(name, (await sql.copyOut(`(SELECT * FROM ${name} ORDER BY ctid)`)).toString())
   const badges = (await sql.rows('SELECT b::text FROM (SELECT b::text FROM badges ORDER BY ctid) s')).map(([b]) => (b === null ? null : Number(b)))
-  return { copies, badges, lsn: Number(await sql.value("SELECT pg_current_wal_insert_lsn() - '0/0'")) }
+  const database = Number(await sql.value('SELECT oid FROM pg_database WHERE datname = current_database()'))
+  return { copies, badges, lsn: Number(await sql.value("SELECT pg_current_wal_insert_lsn() - '0/0'")), database }
 }
 
 async function prepare(server: PostgresCluster, sql: Session, base: string): Promise<Awaited<ReturnType<typeof askServer>>> {
@@ -100,6 +101,7 @@ async function prepare(server: PostgresCluster, sql: Session, base: string): Pro
   return said
 }
 
+/** @param database oid of the server's database `postgres`: 5 since Postgres 15, before that what initdb counted */
 function fileOf(dataDir: string, { relNumber }: Report, database: number): Buffer {
   return readFileSync(join(dataDir, 'base', String(database), String(relNumber)))
 }
@@ -121,7 +123,7 @@ async function checkService(folder: string, server: PostgresCluster, sql: Sessio
     expect(found.has('dropped')).toBe(false)
     for (const [name, copy] of said.copies) expect(await copyText(found.get(name)!), name).toBe(copy)
     expect(result.badges).toEqual(said.badges)
-    checkPages(result, base, server.dataDir, out)
+    checkPages(result, { base, server: server.dataDir, out, database: said.database })
   } finally {
     rmSync(files, { recursive: true, force: true })
   }
@@ -137,12 +139,11 @@ test('a service on the public face', () => withInstalled(async (folder) => {
 }))
 
 /** Every page is the server's, and what is not called changed has not changed. */
-function checkPages(result: Result, base: string, dataDir: string, out: string): void {
-  const database = 5
+function checkPages(result: Result, { base, server, out, database }: { base: string; server: string; out: string; database: number }): void {
   let [pages, unchanged] = [0, 0]
   for (const report of result.relations.filter(({ relkind }) => relkind !== 'S')) {
     const ours = readFileSync(join(out, `${report.relNumber}.pages`))
-    expect(differing(ours, fileOf(dataDir, report, database)), report.name).toEqual([])
+    expect(differing(ours, fileOf(server, report, database)), report.name).toEqual([])
     pages += report.blocks
     const changed = new Set(report.changed)
     if (changed.size === report.blocks) continue
