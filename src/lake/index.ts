@@ -7,6 +7,7 @@ export { isUnasked, type NotRead, notReadText, type NotReadWhy } from './notread
 export type { NotShown } from './notshown.ts'
 export { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from './blockindex.ts'
 export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './changedblocks.ts'
+export { catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, parseCatalogEntry, type PartitionedTable } from './clusterinfo.ts'
 export { type FileVisibility, hiddenRows, type TransactionOutcome, type TransactionOutcomes } from './hiddenrows.ts'
 export { type LayerFile, layerFile, layerFileJson, type ObjectReference, parseLayerFile } from './layer.ts'
 export { CurrentRelation, type CurrentFile, type Layer } from './layerorder.ts'
@@ -14,16 +15,19 @@ export {
   encodePack, mergePacks, type OpenPack, PACK_TAIL_LENGTH, type PackDirectory, packDirectoryRange, type PackedRelation, packKey, packRanges, type PackRelation,
   parsePackDirectory, type RelationPages, unpackPage,
 } from './pack.ts'
+export {
+  decodeDescription, type DescriptionRef, encodeDescription, parseRelationInfo, type RelationInfo, relationInfoJson, type TableDescription,
+} from './relationinfo.ts'
 export { type Materialized, materialize, type Merge, mergeLayers, type RelationChange } from './state/changes.ts'
 export type { Change, StatePosition, StateView, Transition } from './state/commit.ts'
 export type { EntryKey } from './state/entries.ts'
-export { type ClusterFile, fileKey, parseFile } from './state/files.ts'
+export { type ClusterFile, fileKey, filePath, parseFile } from './state/files.ts'
 export type { LakeFormat } from './state/format.ts'
 export type { Epoch, Head, LogEdit, OpenJob, Registration } from './state/head.ts'
 export { MAIN_BRANCH, type ObjectName, parseObjectName } from './state/names.ts'
 export type { Entry, Page, PageRef, TreeName } from './state/page.ts'
 export { type NewRegistration, type RegistrationKind, retainedStates, type StateWish } from './state/registrations.ts'
-export { parseRelation, relationKey, type RelationLayers, type StateFile, type StateLayer } from './state/relationlayers.ts'
+export { parseRelation, parseRelationKey, relationKey, type RelationLayers, type StateFile, type StateInfo, type StateLayer } from './state/relationlayers.ts'
 export type { Stage, WantedPage } from './state/stage.ts'
 export type { StateRoot, TreeRoots } from './state/stateroot.ts'
-export { parseStatus, statusEdit, statusKey, type TransactionStatus } from './state/status.ts'
+export { parseStatus, statusEdit, statusKey, statusXid, type TransactionStatus } from './state/status.ts'

@@ -5,7 +5,9 @@ import { crc32c } from '../common/crc32c.ts'
 import { count, faulty, integer, matching, type Persisted, type Schema, unsigned32, validate } from '../common/validate.ts'
 import type { ColumnBounds } from '../columnar/columnbounds.ts'
 import type { FileSummary, UnresolvedRun } from '../columnar/filesummary.ts'
+import { type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { encodeBlockIndex } from './blockindex.ts'
+import type { StateFile } from './state/relationlayers.ts'
 
 /** An object of the lake and how to know that it is the one that was written. */
 export interface ObjectReference {
@@ -25,8 +27,10 @@ export interface LayerFile extends ObjectReference {
   blocks: BlockSet
   /** Structure rows, too. */
   rows: number
-  /** Bounds of the user columns. */
+  /** Bounds of the user columns, as many as have room in an entry: of a very wide table the first ones. */
   columns: readonly ColumnBounds[]
+  /** How its values and tuples travelled: counts that are not 0. */
+  lanes: Partial<LaneCounts>
   /** Rows whose visibility was open; absent if they are many: then the block index alone has them. */
   unresolved?: readonly UnresolvedRun[]
   /** The object beside it: states of its pages, hidden rows, and the unresolved ones again. */
@@ -35,29 +39,47 @@ export interface LayerFile extends ObjectReference {
 
 /** So many characters of unresolved rows are part of an entry. */
 const UNRESOLVED_TEXT_MAX = 4096
+/** And of bounds: readers go without those of further columns, as Iceberg does without metrics behind column 100. */
+const BOUNDS_TEXT_MAX = 8192
 const KEY_MAX = 1024
 
 /** The entry of a file that was written, and the object that goes beside it, to be put before the entry is committed. */
-export function layerFile(file: ObjectReference, indexKey: string, blocks: BlockSet, summary: FileSummary): { file: LayerFile; index: Uint8Array } {
+export function layerFile(
+  file: ObjectReference, indexKey: string, blocks: BlockSet, { summary, lanes = {} }: { summary: FileSummary; lanes?: Partial<LaneCounts> },
+): { file: LayerFile; index: Uint8Array } {
   const { columns, ...rest } = summary
   const index = encodeBlockIndex({ blocks, ...rest })
   const few = JSON.stringify(unresolvedJson(summary.unresolved)).length <= UNRESOLVED_TEXT_MAX
   return {
     file: {
-      ...file, blocks, rows: summary.pages.rows.reduce((sum, rows) => sum + rows, 0), columns, ...(few && { unresolved: summary.unresolved }),
+      ...file, blocks, rows: summary.pages.rows.reduce((sum, rows) => sum + rows, 0), columns: firstColumns(columns),
+      lanes: nonZero(lanes), ...(few && { unresolved: summary.unresolved }),
       index: { key: indexKey, bytes: index.length, crc: crc32c(index) },
     },
     index,
   }
 }
 
-/** An entry as JSON: what {@link parseLayerFile} reads. */
-export function layerFileJson({ blocks, columns, unresolved, ...rest }: LayerFile): object {
+function firstColumns(columns: readonly ColumnBounds[]): readonly ColumnBounds[] {
+  let left = BOUNDS_TEXT_MAX
+  const end = columns.findIndex((column) => (left -= JSON.stringify(boundsJson(column)).length + 1) < 0)
+  return end < 0 ? columns : columns.slice(0, end)
+}
+
+function nonZero(lanes: Partial<LaneCounts>): Partial<LaneCounts> {
+  return Object.fromEntries(Object.entries(lanes).filter(([, number]) => number > 0))
+}
+
+/** An entry as JSON, a StateFile of a state: what {@link parseLayerFile} reads. */
+export function layerFileJson({ key, blocks, columns, unresolved, index: { key: indexKey, ...index }, ...rest }: LayerFile): StateFile {
   return {
-    ...rest, blocks: blockSetText(blocks),
-    columns: columns.map(({ lower, upper, ...column }) => ({ ...column, ...(lower && { lower: base64(lower) }), ...(upper && { upper: base64(upper) }) })),
+    key, objects: [indexKey], ...rest, index, blocks: blockSetText(blocks), columns: columns.map(boundsJson),
     ...(unresolved && { unresolved: unresolvedJson(unresolved) }),
   }
+}
+
+function boundsJson({ lower, upper, ...column }: ColumnBounds): object {
+  return { ...column, ...(lower && { lower: base64(lower) }), ...(upper && { upper: base64(upper) }) }
 }
 
 function unresolvedJson(runs: readonly UnresolvedRun[]): [number, number, number, string][] {
@@ -90,9 +112,12 @@ const UNRESOLVED: Schema<UnresolvedRun> = v.pipe(
   v.strictTuple([count, integer(1, Number.MAX_SAFE_INTEGER), count, matching(/^xm(?:in|ax)$/, 'xmin or xmax')]),
   v.transform(([first, rows, xid, which]) => ({ first, count: rows, xid, which: which as UnresolvedRun['which'] })))
 
+const LANES: Schema<Partial<LaneCounts>> = v.strictObject(
+  Object.fromEntries(Object.keys(newLaneCounts()).map((lane) => [lane, v.exactOptional(count)]))) as Schema<Partial<LaneCounts>>
+
 const LAYER_FILE = v.strictObject({
-  ...REFERENCE_ENTRIES, blocks: blockSet, rows: count, columns: v.array(COLUMN), unresolved: v.exactOptional(v.array(UNRESOLVED)),
-  index: v.strictObject(REFERENCE_ENTRIES),
+  ...REFERENCE_ENTRIES, objects: v.strictTuple([objectKey]), blocks: blockSet, rows: count, columns: v.array(COLUMN), lanes: LANES,
+  unresolved: v.exactOptional(v.array(UNRESOLVED)), index: v.strictObject({ bytes: count, crc: unsigned32 }),
 })
 
 /**
@@ -100,7 +125,8 @@ const LAYER_FILE = v.strictObject({
  * @throws CorruptionError of `persisted.code` with the member, UnsupportedError for a member that this ltap does not know
  */
 export function parseLayerFile(found: unknown, persisted: Persisted, at: string): LayerFile {
-  const file = validate(LAYER_FILE, found, persisted, at)
+  const { objects: [indexKey], index, ...rest } = validate(LAYER_FILE, found, persisted, at)
+  const file: LayerFile = { ...rest, index: { key: indexKey, ...index } }
   const wrong = (path: string, problem: string): Error => faulty(persisted, `${at}.${path}`, problem)
   if (file.rows < file.blocks.size) throw wrong('rows', `is ${file.rows}, but it has ${file.blocks.size} blocks`)
   for (const [i, { nulls, nans = 0, lower, upper }] of file.columns.entries()) {

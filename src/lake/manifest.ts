@@ -11,7 +11,7 @@ import { FORMAT_VERSION } from '../columnar/filedescriptor.ts'
 import type { LaneCounts } from '../columnar/lanes.ts'
 import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
 import { RELATIONS_ELSEWHERE, splitManifest } from './manifestjson.ts'
-import type { NotRead } from './notread.ts'
+import { NOT_READ, type NotRead } from './notread.ts'
 
 /** `<lake>/ltap.json`: what the lake holds. Written last and atomically, so that a lake half written is never taken for a whole one. */
 export interface Manifest {
@@ -137,11 +137,6 @@ const RELATION = v.object({
   forks: v.object({ main: BLOCKS, fsm: BLOCKS, vm: BLOCKS, init: BLOCKS }), visible: flag, toastRelId: unsigned32, parents: v.array(unsigned32),
   columns: v.array(text), overflow: flag, files: v.array(FILE), lanes: LANES, trailingBytes: v.exactOptional(count),
   populated: v.exactOptional(exactly(false)), virtualColumns: v.exactOptional(v.array(v.object({ name: text, type: text, expression: text }))),
-})
-
-const NOT_READ = v.object({
-  database: v.nullable(text), schema: text, name: text, oid: unsigned32, relkind: text, parents: v.exactOptional(v.array(unsigned32)),
-  why: oneOf(['access-method', 'foreign-table', 'excluded', 'secrets', 'damaged']), reason: text,
 })
 
 /** Members that are not named here are left out: what a newer ltap adds to format 1 does not change what the others mean. */

@@ -33,7 +33,10 @@ const summary: fc.Arbitrary<{ blocks: BlockSet; summary: FileSummary }> = fc.arr
   }))
 })
 
-const entryOf = (blocks: BlockSet, of: FileSummary): ReturnType<typeof layerFile> => layerFile({ key: 'shop/public.orders-16385/data/b1-1-7-x.parquet', bytes: 1000, crc: 5 }, 'shop/b1-1-8-x.blocks', blocks, of)
+const entryOf = (blocks: BlockSet, of: FileSummary): ReturnType<typeof layerFile> =>
+  layerFile({ key: 'shop/public.orders-16385/data/b1-1-7-x.parquet', bytes: 1000, crc: 5 }, 'shop/b1-1-8-x.blocks', blocks, {
+    summary: of, lanes: { pages: blocks.size, raw: 0 },
+  })
 
 function example(): { file: LayerFile; index: Uint8Array; summary: FileSummary; blocks: BlockSet } {
   const [made] = fc.sample(summary.filter((found) => found.blocks.size > 5 && found.summary.unresolved.length > 2 && found.summary.hidden.size > 2), { numRuns: 1, seed: 5 })
@@ -70,7 +73,7 @@ describe('the entry of a file', () => {
       [{ columns: [{ id: 1, nulls: 0 }, { id: 1, nulls: 0 }] }, 'has a field twice'], [{ columns: [{ id: 1, nulls: 0, nans: 1, lower: '' }] }, 'has bounds beside NaN'],
       [{ columns: [{ id: 1, nulls: 0, lower: 'A' }] }, 'files[3].columns[0].lower'], [{ columns: [{ id: 1, nulls: 0, lower: 'A'.repeat(400) }] }, 'files[3].columns[0].lower'],
       [{ unresolved: [[0, 1e9, 5, 'xmin']] }, 'files[3].unresolved[0] is not among the'], [{ unresolved: [[0, 1, 5, 'cmin']] }, 'files[3].unresolved[0][3] is "cmin", not xmin or xmax'],
-      [{ index: { key: 'a' } }, 'files[3].index.bytes is missing'],
+      [{ index: {} }, 'files[3].index.bytes is missing'], [{ objects: ['../x'] }, 'files[3].objects[0] is "../x"'],
     ]
     for (const [more, message] of bad) expect(given(more), message).toThrow(message)
     expect(given({ later: 1 })).toThrow(expect.objectContaining({ name: 'UnsupportedError', code: 'lake.state' }))

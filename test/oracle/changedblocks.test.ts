@@ -35,7 +35,7 @@ async function indexOf(pages: Uint8Array): Promise<BlockIndex> {
   const blocks = BlockSet.range(0, pages.length / 8192)
   const found = await transcodeFile({ ...relation, fields }, new MemoryPages(pages), blocks, transcodeOptions({ transactions }), () => {})
   if ('wanted' in found) throw new Error('an overflow child is wanted')
-  return parseBlockIndex(layerFile({ key: 'a', bytes: 1, crc: 1 }, 'b', blocks, found.summary!).index)
+  return parseBlockIndex(layerFile({ key: 'a', bytes: 1, crc: 1 }, 'b', blocks, { summary: found.summary! }).index)
 }
 
 function changed(index: BlockIndex, pages: Uint8Array, current: BlockSet = index.blocks): number[] {

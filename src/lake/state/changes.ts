@@ -1,11 +1,13 @@
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Change, StatePosition } from './commit.ts'
 import type { EntryKey } from './entries.ts'
-import { parseRelation, type StateLayer } from './relationlayers.ts'
+import { parseRelation, type RelationLayers, type StateInfo, type StateLayer } from './relationlayers.ts'
 
-/** A layer of one relation; without a layer the relation is gone. */
+/** What becomes of one relation: a layer more, other information, or both; without either the relation is gone. */
 export interface RelationChange {
   readonly relation: EntryKey
+  /** Absent: as before. */
+  readonly info?: StateInfo
   readonly layer?: StateLayer
 }
 
@@ -28,11 +30,12 @@ export function materialize({ from, position, relations, others, job }: Material
     apply: ({ state, get }) => {
       if (!isAt(state, from)) throw stale(`it was at LSN ${from.lsn} of timeline ${from.timeline} and is at LSN ${state.lsn} of timeline ${state.timeline}`)
       if (isAt(state, position) && relations.length > 0) throw stale(`it has LSN ${state.lsn} already`)
-      const edits = relations.map(({ relation, layer }) => {
-        if (layer === undefined) return relation
+      const edits = relations.map(({ relation, info: newInfo, layer }) => {
+        if (layer === undefined && newInfo === undefined) return relation
         const before = get(relation)
-        const layers = before === undefined ? [] : parseRelation(before, relation).layers
-        return { ...relation, value: { layers: [...layers, layer] } }
+        const { info: oldInfo, layers }: RelationLayers = before === undefined ? { layers: [] } : parseRelation(before, relation)
+        const info = newInfo ?? oldInfo
+        return { ...relation, value: { ...info && { info }, layers: layer === undefined ? layers : [...layers, layer] } }
       })
       return { position, edits: [...edits, ...others], ...job !== undefined && { job } }
     },
@@ -54,7 +57,7 @@ export function mergeLayers({ relation, inputs, output }: Merge): Change {
     apply: ({ get }) => {
       const value = get(relation)
       if (value === undefined) throw stale(`relation ${relation.key} is gone`)
-      const { layers } = parseRelation(value, relation)
+      const { info, layers } = parseRelation(value, relation)
       const wanted = new Set(inputs)
       const isInput = ({ files }: StateLayer): boolean => files.some(({ key }) => wanted.has(key))
       const first = layers.findIndex(isInput)
@@ -64,7 +67,7 @@ export function mergeLayers({ relation, inputs, output }: Merge): Change {
       if (first < 0 || found.length !== inputs.length || !found.every((key) => wanted.has(key))) {
         throw stale(`layers of relation ${relation.key} that the merge read are no longer in it`)
       }
-      return { edits: [{ ...relation, value: { layers: [...layers.slice(0, first), output, ...layers.slice(last + 1)] } }] }
+      return { edits: [{ ...relation, value: { ...info && { info }, layers: [...layers.slice(0, first), output, ...layers.slice(last + 1)] } }] }
     },
   }
 }

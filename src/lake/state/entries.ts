@@ -3,7 +3,7 @@ import { oneOf, type Persisted, validate } from '../../common/validate.ts'
 import type { Head, LogEdit } from './head.ts'
 import { type Page, pageOf, type PageRef } from './page.ts'
 import type { PagePacker, Stage } from './stage.ts'
-import { sequenceNumber, type StateRoot, type TreeRoots } from './stateroot.ts'
+import { sequenceNumber, STATE_TREES, type StateRoot, type TreeRoots } from './stateroot.ts'
 import { findEntries, scanTree } from './tree.ts'
 
 /** Names one entry of a state. */
@@ -12,15 +12,13 @@ export interface EntryKey {
   readonly key: string
 }
 
-export const STATE_TREES: readonly (keyof TreeRoots)[] = ['layers', 'status', 'files']
-
 /** One text for both parts of it; keys have no blank. */
 export function entryId({ tree, key }: EntryKey): string {
   return `${tree} ${key}`
 }
 
 const LOG_VALUE = v.strictObject({
-  sequence: sequenceNumber, tree: oneOf(STATE_TREES as readonly ['layers', 'status', 'files']), value: v.exactOptional(v.unknown()),
+  sequence: sequenceNumber, tree: oneOf(STATE_TREES), value: v.exactOptional(v.unknown()),
 })
 
 /** Puts edits into a page: `["<key>", { "sequence": 7, "tree": "layers", "value": … }]`, in their order. */

@@ -1,21 +1,32 @@
 import * as v from 'valibot'
-import { count, type Schema, unsigned32 } from '../../common/validate.ts'
+import { exactly, integer, type Schema } from '../../common/validate.ts'
 import { type EntryKey, parseEntry } from './entries.ts'
-import { objectKey } from './page.ts'
+import { PAGE_REF, type PageRef, shortText } from './page.ts'
 
-/** A small file of the cluster: pg_control, relation maps, configuration, … as it was found. */
-export interface ClusterFile {
-  readonly key: string
-  readonly bytes: number
-  /** CRC-32C. */
-  readonly crc: number
-}
+/**
+ * What stands at a path of the data directory and is no relation's pages: pg_control, pg_xact, relation maps, configuration, … as it was found.
+ * A folder has an entry of its own, since a server needs empty ones, too.
+ */
+export type ClusterFile =
+  | { readonly kind: 'file', /** Permission bits. */ readonly mode: number, /** Its bytes; absent for a file without any. */ readonly content?: PageRef }
+  | { readonly kind: 'link', readonly target: string }
+  | { readonly kind: 'folder', readonly mode: number }
 
-const FILE: Schema<ClusterFile> = v.strictObject({ key: objectKey, bytes: count, crc: unsigned32 })
+const mode = integer(0, 0o7777)
+const FILE: Schema<ClusterFile> = v.variant('kind', [
+  v.strictObject({ kind: exactly('file'), mode, content: v.exactOptional(PAGE_REF) }),
+  v.strictObject({ kind: exactly('link'), target: shortText }),
+  v.strictObject({ kind: exactly('folder'), mode }),
+])
 
-/** @param path relative to the data directory, any bytes of it beyond plain ones as %XX */
+/** @param path relative to the data directory, `/` between names; any bytes of it beyond plain ones are %XX in the key */
 export function fileKey(path: string): EntryKey {
   return { tree: 'files', key: encodeURIComponent(path).replaceAll('%2F', '/') }
+}
+
+/** The path that {@link fileKey} was given. */
+export function filePath({ key }: Pick<EntryKey, 'key'>): string {
+  return decodeURIComponent(key)
 }
 
 /** @throws CorruptionError lake.state with the member */

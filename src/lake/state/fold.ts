@@ -1,7 +1,7 @@
-import { addLog, entryId, STATE_TREES } from './entries.ts'
+import { addLog, entryId } from './entries.ts'
 import { type Head, type LogEdit, stateKey, STATES_TREE } from './head.ts'
 import type { PagePacker, Stage } from './stage.ts'
-import type { StateRoot, TreeRoots } from './stateroot.ts'
+import { STATE_TREES, type StateRoot, type TreeRoots } from './stateroot.ts'
 import { firstLeafKeys, leavesOf, type TreeEdit, updateTree } from './tree.ts'
 
 /*

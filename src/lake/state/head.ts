@@ -4,7 +4,7 @@ import { utf8Encode } from '../../common/utf8.ts'
 import { faulty, integer, lsnText, matching, oneOf, type Persisted, type Schema, systemIdentifierText, validate } from '../../common/validate.ts'
 import { NONCE, REFERENCE_NAME } from './names.ts'
 import { PAGE_REF, type PageRef, parseText, refuseNewer, shortText, STATE_FORMAT, type TreeName } from './page.ts'
-import { sequenceNumber, STATE_ROOT, type StateRoot, type TreeRoots } from './stateroot.ts'
+import { sequenceNumber, STATE_ROOT, STATE_TREES, type StateRoot, type TreeRoots } from './stateroot.ts'
 
 /** Whatever the lake's size. */
 const HEAD_BYTES_MAX = 256 << 10
@@ -82,7 +82,7 @@ const HEAD = v.strictObject({
     v.array(v.strictObject({ epoch: sequenceNumber, writer: nonce, sequence: sequenceNumber })), v.maxLength(EPOCHS_MAX, `at most ${EPOCHS_MAX} epochs`)),
   low: sequenceNumber, dropped: v.exactOptional(v.literal(true, 'true')), state: STATE_ROOT,
   inline: v.array(v.strictObject({
-    sequence: sequenceNumber, tree: oneOf(['layers', 'status', 'files'] as const), key: matching(/^[\x21-\x7e]{1,200}$/, 'a key'),
+    sequence: sequenceNumber, tree: oneOf(STATE_TREES), key: matching(/^[\x21-\x7e]{1,200}$/, 'a key'),
     value: v.exactOptional(v.unknown()),
   })),
   published: v.exactOptional(lsnText), archived: v.exactOptional(lsnText), retained: v.array(STATE_ROOT), states: v.exactOptional(PAGE_REF),

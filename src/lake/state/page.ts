@@ -15,9 +15,10 @@ import { count, integer, matching, oneOf, parseJson, type Persisted, type Schema
 /** Format of states, of their pages and of HEAD. */
 export const STATE_FORMAT = 2
 
-/** What the trees of a lake hold: layers by relation, transaction status by full xid, small files of the cluster by path; retained states by sequence. */
-export type TreeName = 'layers' | 'status' | 'files' | 'states'
-const TREES = ['layers', 'status', 'files', 'states'] as const satisfies readonly TreeName[]
+/** What the trees of a lake hold: layers by relation, transaction status by full xid, small files of the cluster by path; databases, tables without pages
+ * and what is not read; retained states by sequence. */
+export type TreeName = 'layers' | 'status' | 'files' | 'catalog' | 'states'
+const TREES = ['layers', 'status', 'files', 'catalog', 'states'] as const satisfies readonly TreeName[]
 
 /** Where a page lies. */
 export interface PageRef {

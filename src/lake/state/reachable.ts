@@ -1,11 +1,11 @@
-import { editsOf, STATE_TREES } from './entries.ts'
+import { editsOf } from './entries.ts'
 import type { Head } from './head.ts'
 import { parseObjectName } from './names.ts'
 import { objectsOf } from './objects.ts'
 import type { PageRef } from './page.ts'
 import { olderStates, registeredStates } from './registrations.ts'
 import type { Stage } from './stage.ts'
-import type { StateRoot } from './stateroot.ts'
+import { STATE_TREES, type StateRoot } from './stateroot.ts'
 import { scanTree } from './tree.ts'
 
 /** Pages that were visited, so that what states share is read once. One for all branches of a lake. */

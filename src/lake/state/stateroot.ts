@@ -7,7 +7,10 @@ export interface TreeRoots {
   readonly layers?: PageRef
   readonly status?: PageRef
   readonly files?: PageRef
+  readonly catalog?: PageRef
 }
+
+export const STATE_TREES: readonly ['layers', 'status', 'files', 'catalog'] = ['layers', 'status', 'files', 'catalog']
 
 /**
  * One state of a branch: what a commit made. Its entries are those of its roots, with the edits of its log up to its own sequence applied.
@@ -32,6 +35,8 @@ export const sequenceNumber: Schema<number> = integer(0, 999_999_999_999_999)
 
 export const STATE_ROOT: Schema<StateRoot> = v.strictObject({
   sequence: sequenceNumber, timeline: unsigned32, lsn: lsnText, time: v.exactOptional(integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
-  roots: v.strictObject({ layers: v.exactOptional(PAGE_REF), status: v.exactOptional(PAGE_REF), files: v.exactOptional(PAGE_REF) }),
+  roots: v.strictObject({
+    layers: v.exactOptional(PAGE_REF), status: v.exactOptional(PAGE_REF), files: v.exactOptional(PAGE_REF), catalog: v.exactOptional(PAGE_REF),
+  }),
   log: v.exactOptional(PAGE_REF),
 })

@@ -4,16 +4,18 @@ import { type EntryKey, parseEntry } from './entries.ts'
 
 /**
  * What became of a transaction, by full xid. From WAL its commit or abort record has an LSN (its end position) and a time in microseconds since 1970; a
- * source without WAL only says between which two states it ended.
+ * source without WAL only says between which two states it ended. `open`: it has not ended, and rows of some file depend on it.
  */
 export type TransactionStatus =
   | { readonly ended: 'committed' | 'aborted'; readonly lsn: string; readonly time: number }
   | { readonly ended: 'committed' | 'aborted'; readonly after: string; readonly until: string }
+  | { readonly ended: 'open' }
 
 const ENDED = v.picklist(['committed', 'aborted'], 'committed or aborted')
 const STATUS: Schema<TransactionStatus> = v.union([
   v.strictObject({ ended: ENDED, lsn: lsnText, time: integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER) }),
   v.strictObject({ ended: ENDED, after: lsnText, until: lsnText }),
+  v.strictObject({ ended: v.literal('open', 'open') }),
 ], 'how a transaction ended')
 
 /** @param fullXid 64 bits: epoch and xid */
@@ -23,6 +25,11 @@ export function statusKey(fullXid: bigint): EntryKey {
 
 export function statusEdit(fullXid: bigint, status: TransactionStatus): EntryKey & { readonly value: TransactionStatus } {
   return { ...statusKey(fullXid), value: status }
+}
+
+/** The full xid that {@link statusKey} was given. */
+export function statusXid({ key }: Pick<EntryKey, 'key'>): bigint {
+  return BigInt(key)
 }
 
 /** @throws CorruptionError lake.state with the member */

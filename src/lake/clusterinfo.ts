@@ -1,0 +1,98 @@
+import * as v from 'valibot'
+import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
+import { count, exactly, flag, oneOf, type Schema, text, unsigned32, validate } from '../common/validate.ts'
+import { NOT_READ, type NotRead } from './notread.ts'
+import { DESCRIPTION_REF, type DescriptionRef } from './relationinfo.ts'
+import type { EntryKey } from './state/entries.ts'
+
+/*
+ * The tree `catalog` of a state: what it holds beside relations with pages.
+ *
+ *     cluster                    ClusterInfo
+ *     database/<oid>             DatabaseInfo
+ *     parent/<database>/<oid>    PartitionedTable
+ *     notread/<n>                NotRead
+ */
+
+/** What a state says of its cluster as a whole. */
+export interface ClusterInfo {
+  readonly major: PgMajor
+  /** catalog_version_no. */
+  readonly catalogVersion: number
+  readonly blockSize: number
+  readonly checksums: boolean
+  /** `ltap 0.1.0`, which made the state. */
+  readonly createdBy: string
+  /** False if --database or --table left relations out, which are not listed as not read. */
+  readonly complete: boolean
+  /** Where it was read from: for people, and rebuild must not write there. */
+  readonly source: string
+  /** Relation files that no catalog row names, relative to the data directory; the first 1,000. */
+  readonly orphans: readonly string[]
+  /** Files of temporary relations, which are not read. */
+  readonly temporaryFiles: number
+  /** Read with --on-corrupt carry: what is visible whose transaction's status is lost. */
+  readonly unknownTransactions?: 'hide' | 'show'
+  /** pg_control was lost; absent: it was there. */
+  readonly guessed?: true
+  /** A sentence for each part of the cluster as a whole that is lost. */
+  readonly damage?: readonly string[]
+}
+
+/** A row of pg_database. */
+export interface DatabaseInfo {
+  readonly oid: number
+  readonly name: string
+  /** datistemplate. */
+  readonly template: boolean
+}
+
+/** A partitioned table: it has no pages, but queries ask for it. */
+export interface PartitionedTable {
+  readonly dbOid: number
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  readonly parents: readonly number[]
+  readonly description: DescriptionRef
+}
+
+/** An entry of the tree `catalog`, by what it is of. */
+export type CatalogEntry =
+  | { readonly kind: 'cluster'; readonly cluster: ClusterInfo }
+  | { readonly kind: 'database'; readonly database: DatabaseInfo }
+  | { readonly kind: 'parent'; readonly parent: PartitionedTable }
+  | { readonly kind: 'notread'; readonly notRead: NotRead }
+
+/** An entry of a state. @param index of a relation that is not read: its place in their list */
+export function catalogEdit(entry: CatalogEntry, index = 0): EntryKey & { readonly value: object } {
+  if (entry.kind === 'cluster') return { tree: 'catalog', key: 'cluster', value: entry.cluster }
+  if (entry.kind === 'database') return { tree: 'catalog', key: `database/${entry.database.oid}`, value: entry.database }
+  if (entry.kind === 'notread') return { tree: 'catalog', key: `notread/${String(index).padStart(8, '0')}`, value: entry.notRead }
+  const { description: { key, ...description }, ...parent } = entry.parent
+  return { tree: 'catalog', key: `parent/${parent.dbOid}/${parent.oid}`, value: { ...parent, objects: [key], description } }
+}
+
+const CLUSTER: Schema<ClusterInfo> = v.strictObject({
+  major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, createdBy: text, source: text, complete: flag,
+  orphans: v.array(text), temporaryFiles: count, unknownTransactions: v.exactOptional(oneOf(['hide', 'show'])), guessed: v.exactOptional(exactly(true)),
+  damage: v.exactOptional(v.array(text)),
+})
+const DATABASE: Schema<DatabaseInfo> = v.strictObject({ oid: unsigned32, name: text, template: flag })
+const PARENT = v.strictObject({
+  dbOid: unsigned32, oid: unsigned32, schema: text, name: text, parents: v.array(unsigned32), objects: v.strictTuple([text]), description: DESCRIPTION_REF,
+})
+
+/** @throws CorruptionError lake.state with the member; UnsupportedError lake.state for what this ltap does not know */
+export function parseCatalogEntry(key: string, value: unknown): CatalogEntry {
+  const [kind] = key.split('/', 1) as [string]
+  const persisted = { code: 'lake.state', name: `the entry ${key} of catalog` }
+  if (kind === 'database') return { kind, database: validate(DATABASE, value, persisted) }
+  if (kind === 'notread') return { kind, notRead: validate(NOT_READ, value, persisted) }
+  if (kind === 'parent') {
+    const { objects: [object], description, ...parent } = validate(PARENT, value, persisted)
+    return { kind, parent: { ...parent, description: { key: object, ...description } } }
+  }
+  return { kind: 'cluster', cluster: validate(CLUSTER, kind === 'cluster' ? value : undefined, persisted) }
+}
