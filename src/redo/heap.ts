@@ -99,7 +99,8 @@ export class HeapRedo {
     this.addTuple(record, block, offset, dataStart, dataLength - SIZE_OF_HEAP_HEADER)
     // PD_ALL_VISIBLE must be clear whenever the map's bit is: heap_insert looks at the page flag to know whether to clear the map.
     if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) clearAllVisible(buffers.page)
-    // COPY FREEZE writes frozen rows. heap_xlog_insert of older majors has this statement; 18 asserts that only MULTI_INSERT has the flag.
+    // COPY FREEZE writes frozen rows. heap_xlog_insert has this statement in older minor releases; 15.18 and 18.6 assert that only MULTI_INSERT has
+    // the flag.
     if (flags & XLH_INSERT_ALL_FROZEN_SET) setAllVisible(buffers.page)
     buffers.changed()
   }
@@ -158,8 +159,8 @@ export class HeapRedo {
     const init = (record.info & XLOG_HEAP_INIT_PAGE) !== 0
     // The page has the old version, so it cannot be empty.
     if (init && other === undefined) throw corruptHeapRecord(record, 'an UPDATE within one page that initialises the page')
-    // On one page both versions share the LSN decision. On two pages each page has its own LSN, and each is decided alone.
-    // The old version's line pointer; 0 while the old version is not on the new version's page.
+    // On one page both versions share the LSN decision. On two pages each page has its own LSN, and each is decided alone. `word` is the old
+    // version's line pointer; 0 if the old version is not on the new version's page.
     let word = 0
     let action = buffers.read(record, old)
     if (action === BLK_NEEDS_REDO) {
@@ -176,8 +177,10 @@ export class HeapRedo {
     buffers.changed()
   }
 
-  /** @returns the old version's line pointer */
-  /** The part of heap_xlog_update that ends the old version: xmax, and t_ctid to the new version. */
+  /**
+   * The part of heap_xlog_update that ends the old version: xmax, and t_ctid to the new version.
+   * @returns the old version's line pointer
+   */
   private updateOld(record: WalRecord, fresh: BlockReference, hot: boolean, cleared: boolean): number {
     const { page } = this.buffers
     const { change } = this

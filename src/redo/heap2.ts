@@ -76,8 +76,8 @@ export class Heap2Redo {
   }
 
   /**
-   * heap_xlog_lock_updated: locks a version that was updated already, to lock all later versions of a row. It differs from LOCK in two places: t_ctid
-   * goes on pointing to the next version, and the command id stays.
+   * heap_xlog_lock_updated: locks a version that was updated already, to lock all later versions of a row. It differs from LOCK: t_ctid
+   * and HEAP_HOT_UPDATED stay, since the next version exists, and the command id stays, too.
    */
   private lockUpdated(record: WalRecord): void {
     const { buffers, locking } = this
@@ -141,7 +141,7 @@ export class Heap2Redo {
   }
 
   /**
-   * heap_execute_freeze_tuple (heapam.c; heapam.h since 17): the infomasks say that xmin is frozen. The bytes of xmin stay (since 9.4), so that
+   * heap_execute_freeze_tuple (heapam.c; heapam.h since 18): the infomasks say that xmin is frozen. The bytes of xmin stay (since 9.4), so that
    * one can still see who inserted the row. A plan has the final infomasks: redo sets them and computes nothing.
    */
   private freeze(record: WalRecord, page: RedoPage): void {

@@ -168,7 +168,10 @@ export class StorageRedo {
     this.buffers.relations.forget()
   }
 
-  /** RM_RELMAP_ID: relmap_redo (relmapper.c). The record is a whole pg_filenode.map; its own CRC is checked before it replaces the file. */
+  /**
+   * RM_RELMAP_ID: relmap_redo (relmapper.c). The record is a whole pg_filenode.map. A server does not look at the record's CRC of it, and writes the
+   * file with one of its own; here a map with a wrong CRC is an error.
+   */
   relmap(record: WalRecord): void {
     if (record.op !== XLOG_RELMAP_UPDATE) throw unknown('redo.relmap', record)
     const { dbOid, spcOid, bytes } = decodeRelmapUpdate(record)

@@ -59,8 +59,8 @@ export function setXvac({ words }: PageViews, start: number, xid: Xid): void {
 }
 
 /**
- * HeapTupleHeaderSetCmin and SetCmax (htup_details.h) with FirstCommandId: no record of the heap has command ids, which matter only while the
- * transaction runs.
+ * HeapTupleHeaderSetCmin and SetCmax (htup_details.h) with FirstCommandId: the records that change heap pages have no command ids, which matter
+ * only while the transaction runs.
  */
 export function setFirstCommandId({ words }: PageViews, start: number): void {
   const word = start >> 2

@@ -9,7 +9,8 @@ import type { RedoPage } from './store.ts'
 
 /**
  * Changes the visibility map (visibilitymap.c). Records that clear bits name the page of the map only since 17.11 and 18.6; the LSN of a page that
- * is not named stays as it is, as visibilitymap_clear leaves it. A page that is named follows the usual rules. In both cases the bits are cleared
+ * is not named stays as it is, as visibilitymap_clear leaves it. A page that is named follows the usual rules (heap_xlog_vm_clear,
+ * heapam_xlog.c). In both cases the bits are cleared
  * even if the heap page is newer: a bit that stays set would hide a change from VACUUM and from index-only scans.
  */
 export class VisibilityMap {

@@ -2,7 +2,7 @@ import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { parseLsn, type WalPosition, walPosition } from '../common/ids.ts'
 
 /*
- * backup_label (build_backup_content, xlogbackup.c), text lines:
+ * backup_label (build_backup_content, xlogbackup.c; in 14 and 15 xlog.c), text lines:
  *
  *   START WAL LOCATION: 0/2000028 (file 000000010000000000000002)
  *   CHECKPOINT LOCATION: 0/2000060

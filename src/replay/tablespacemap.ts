@@ -1,7 +1,10 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { Oid } from '../common/ids.ts'
 
-/** tablespace_map: lines `<oid> <path>`, with a backslash before a newline, a return or a backslash in a path (do_pg_backup_start, xlog.c). */
+/**
+ * tablespace_map: lines `<oid> <path>`, with a backslash before a newline, a return or a backslash in a path (do_pg_backup_start, xlog.c; in 14
+ * do_pg_start_backup).
+ */
 export function parseTablespaceMap(text: string): Map<Oid, string> {
   const found = new Map<Oid, string>()
   const line = /((?:\\[^]|[^\\\r\n])*)(?:\r?\n|$)/y

@@ -54,7 +54,7 @@ export function deformTuple(
 }
 
 function attributeStart(bytes: Uint8Array, tupleStart: number, at: number, tupleEnd: number, len: number, align: number): number {
-  // A cstring (attlen -2) is never aligned in a tuple: att_align_nominal gives it alignment 1.
+  // A cstring (attlen -2) is never aligned in a tuple: TypeCreate (pg_type.c) allows it the alignment of a char alone.
   if (len === -2) return at
   // att_align_pointer: padding bytes are zero and a 1-byte header never is, so a non-zero byte begins an unaligned value.
   if (len === -1 && at < tupleEnd && bytes[at] !== 0) return at

@@ -2,7 +2,7 @@ import { readU32 } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 
 /*
- * Variable-length datums (varatt.h), little-endian; the low bits of the first byte tell the form:
+ * Variable-length datums (varatt.h; in 14 and 15 postgres.h), little-endian; the low bits of the first byte tell the form:
  *
  *   xxxxxx00  4B_U  u32 length<<2      payload from byte 4
  *   xxxxxx10  4B_C  u32 length<<2|2    u32 tcinfo (raw size | method<<30), compressed bytes from byte 8

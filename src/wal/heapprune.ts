@@ -34,7 +34,7 @@ const XLHP_VALID_FLAGS = 0xfe
 export const XLH_FREEZE_XVAC = 0x02
 export const XLH_INVALID_XVAC = 0x04
 
-/** xl_heap_freeze_tuple (until 15) and xl_heap_freeze_plan (16+). */
+/** xl_heap_freeze_tuple (until 15), xl_heap_freeze_plan (16), xlhp_freeze_plan (17+). */
 const SIZE_OF_FREEZE_PLAN = 12
 
 /**

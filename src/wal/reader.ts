@@ -317,8 +317,8 @@ export class WalReader {
   }
 
   /**
-   * VerifyOverwriteContrecord (xlogrecovery.c): a crash may leave a record without its end on the next segment. The server then writes this record
-   * there, which names the one it gave up. Without that name, a missing page could pass for a crash.
+   * xlogrecovery_redo (xlogrecovery.c): a crash may leave a record without its end on the next page. The server then writes an OVERWRITE_CONTRECORD
+   * record there, which names the one it gave up. Without that name, a missing page could pass for a crash.
    */
   private checkOverwrite(): void {
     const { record, overwritten } = this

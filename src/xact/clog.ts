@@ -67,8 +67,8 @@ export function setTransactionStatus(page: Uint8Array, xid: Xid, status: number)
 }
 
 /**
- * TrimCLOG (clog.c): clears the statuses from `nextXid` to the end of its page, as a server does when it starts. Transactions that were not logged
- * before the crash may have left bits there, and their xids are assigned again.
+ * TrimCLOG (clog.c): clears the statuses from `nextXid` to the end of its page, as a server does when it starts. A subtransaction's commit writes
+ * pg_xact and no WAL record, so a crash may leave bits of xids that the WAL does not know. The server assigns these xids a second time.
  */
 export function trimClogPage(page: Uint8Array, nextXid: Xid): void {
   const at = (nextXid % CLOG_XACTS_PER_PAGE) >> 2

@@ -49,7 +49,7 @@ export function memberGroupStart(member: number): number {
   return ((member % MEMBERS_PER_PAGE) >> 2) * GROUP_SIZE
 }
 
-/** NextMultiXactId (multixact.h): 0 is InvalidMultiXactId, which the counter skips. */
+/** The multixact after `multi`, as RecordNewMultiXact (multixact.c) counts: 0 is InvalidMultiXactId, which the counter skips. */
 export function nextMultiAfter(multi: number): number {
   return multi === 0xffffffff ? FIRST_MULTIXACT_ID : multi + 1
 }

@@ -77,7 +77,10 @@ export function truncateMembers(members: SlruStore, startMember: number, endMemb
   for (const segment of Array.from(members.segments())) if (isInCircle(segment, start, end)) members.dropSegment(segment)
 }
 
-/** TrimMultiXact (multixact.c), which a server calls when it starts: zeros lie beyond the counters, but for the offset of the next multixact. */
+/**
+ * TrimMultiXact (multixact.c), which a server calls when it starts: zeros lie beyond the counters. The offset of the next multixact is written, as
+ * newer minor releases do (15.18, 18.6); older ones (14.13, 17.4) make it zero, too.
+ */
 export function trimMultiXact(offsets: SlruStore, members: SlruStore, nextMulti: number, nextMember: number, change: Change): void {
   const page = multiOffsetPage(nextMulti)
   const at = multiOffsetStart(nextMulti)
