@@ -1,6 +1,7 @@
 /** Adapters that touch files: data directories, WAL, page stores. */
 export { DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles } from './cluster.ts'
 export type { Guess } from './datadir/clusterfiles.ts'
+export { type ClusterEntry, clusterFilesOf } from './datadir/lakefiles.ts'
 export type { RelationFork } from './datadir/segments.ts'
 export type { Json, ReplayState, StoreIdentity } from '../replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from '../replay/pagestore/frame.ts'
