@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
-import { CorruptionError } from '../common/errors.ts'
+import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { integer, type Schema, text, unsigned32 } from '../common/validate.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
 import type { ColumnType } from '../vector/columntype.ts'
@@ -22,9 +22,9 @@ export interface ColumnFields extends AllocatedField {
 }
 
 /** An attribute's field begins with its attnum as id (MaxHeapAttributeNumber is 1600); nested and re-typed ones are counted from here. */
-const NESTED_FIELD_ID = 10_000
+export const NESTED_FIELD_ID = 10_000
 /** `_ltap` has ids from 1,000,000 on. */
-const FIELD_ID_MAX = 999_999
+export const FIELD_ID_MAX = 999_999
 
 const OWN_NAMES: readonly string[] = ['_ltap', '_overflow']
 
@@ -46,27 +46,68 @@ export interface UnnamedColumn {
 
 /**
  * The fields of a relation that had none: attnums as ids, nested fields counted from 10,000 on. Engines fold case, and some split names at dots: a
- * name that is reserved, or equal to a path that is taken, gets the suffix `_<attnum>`.
+ * name that is reserved, or equal to a path that is taken, gets the suffix `_<attnum>`, once or more: what another column is called is no such name.
  */
 export function allocateFields(columns: readonly UnnamedColumn[]): ColumnFields[] {
-  return allocate(columns, RESERVED_NAMES, pathsOf)
+  const allocator = new FieldAllocator(NESTED_FIELD_ID, columns)
+  return columns.map((column) => allocator.allocate(column))
 }
 
 /** The fields of a file of format 1, which has no list of them. */
 export function fieldsOfFormat1(columns: readonly UnnamedColumn[]): ColumnFields[] {
-  return allocate(columns, OWN_NAMES, (name) => [name.toLowerCase()])
+  const allocator = new FieldAllocator(NESTED_FIELD_ID, [], OWN_NAMES, (name) => [name.toLowerCase()])
+  return columns.map((column) => allocator.allocate(column))
 }
 
-function allocate(columns: readonly UnnamedColumn[], reserved: readonly string[], namesOf: (name: string, type: ColumnType) => string[]): ColumnFields[] {
-  const taken = new Set(reserved)
-  let next = NESTED_FIELD_ID
-  return columns.map(({ attnum, name, type }) => {
+/** Gives columns names and ids that no other field has. */
+export class FieldAllocator {
+  /** The id of the next field that is nested, or that cannot have its attnum. */
+  next: number
+  readonly #names: Set<string>
+  readonly #ids = new Set<number>()
+  /** What the columns are called. */
+  readonly #columns: ReadonlySet<string>
+  readonly #pathsOf: (name: string, type: ColumnType) => string[]
+
+  constructor(
+    next: number, columns: readonly Pick<UnnamedColumn, 'name'>[], reserved: readonly string[] = RESERVED_NAMES,
+    paths: (name: string, type: ColumnType) => string[] = pathsOf,
+  ) {
+    this.next = next
+    this.#columns = new Set(columns.map(({ name }) => name.toLowerCase()))
+    this.#names = new Set(reserved)
+    this.#pathsOf = paths
+  }
+
+  /** A field that is or was there. @param type of a column whose nested fields are there, too, under their names */
+  take({ id, name }: AllocatedField, type?: ColumnType): void {
+    this.#ids.add(id)
+    for (const path of type === undefined ? [name.toLowerCase()] : this.#pathsOf(name, type)) this.#names.add(path)
+  }
+
+  /**
+   * @param inOrder the column's own id is its attnum if no other field has that
+   * @throws UnsupportedError lake.fields after a million of them
+   */
+  allocate({ attnum, name, type }: UnnamedColumn, inOrder = true): ColumnFields {
     let unique = name
-    while (namesOf(unique, type).some((path) => taken.has(path))) unique += `_${attnum}`
-    for (const path of namesOf(unique, type)) taken.add(path)
-    const nested = nestedNames(type).map((child) => ({ id: next++, name: child }))
-    return { attnum, id: attnum, name: unique, ...(nested.length > 0 && { nested }) }
-  })
+    while (this.#isTaken(unique, type) || (unique !== name && this.#columns.has(unique.toLowerCase()))) unique += `_${attnum}`
+    const id = inOrder && !this.#ids.has(attnum) ? attnum : this.#nextId()
+    this.take({ id, name: unique }, type)
+    const nested = nestedNames(type).map((child) => ({ id: this.#nextId(), name: child }))
+    return { attnum, id, name: unique, ...(nested.length > 0 && { nested }) }
+  }
+
+  #isTaken(name: string, type: ColumnType): boolean {
+    return this.#pathsOf(name, type).some((path) => this.#names.has(path))
+  }
+
+  #nextId(): number {
+    if (this.next > FIELD_ID_MAX) {
+      throw new UnsupportedError('lake.fields', `the columns of this table had ${FIELD_ID_MAX} fields, and no id is given twice: copy it to a new table`)
+    }
+    return this.next++
+  }
 }
 
 function pathsOf(name: string, type: ColumnType): string[] {
@@ -114,11 +155,14 @@ function renamed(type: ColumnType, children: readonly LakeField[]): ColumnType {
   return { kind: 'struct', fields: children.map(({ name, type: childType }) => ({ name, type: childType })) }
 }
 
+const NESTED: Schema<AllocatedField[]> = v.array(v.strictObject({ id: integer(NESTED_FIELD_ID, FIELD_ID_MAX), name: text }))
+/** Members of the fields of one column. */
+export const COLUMN_FIELDS_ENTRIES: {
+  attnum: Schema<number>; id: Schema<number>; name: Schema<string>; nested: v.ExactOptionalSchema<Schema<AllocatedField[]>, undefined>
+} = { attnum: unsigned32, id: integer(1, FIELD_ID_MAX), name: text, nested: v.exactOptional(NESTED) }
+
 /** What is read as the fields of a relation's columns; {@link fieldsFault} says whether they fit a descriptor. */
-export const COLUMN_FIELDS: Schema<ColumnFields[]> = v.array(v.strictObject({
-  attnum: unsigned32, id: integer(1, FIELD_ID_MAX), name: text,
-  nested: v.exactOptional(v.array(v.strictObject({ id: integer(NESTED_FIELD_ID, FIELD_ID_MAX), name: text }))),
-}))
+export const COLUMN_FIELDS: Schema<ColumnFields[]> = v.array(v.strictObject(COLUMN_FIELDS_ENTRIES))
 
 /** Where fields are not those of a descriptor's columns: each column has one, in order of attnums; ids and, but for case, names are there once. */
 export function fieldsFault(fields: readonly ColumnFields[], { attributes }: TupleDesc): { path: string; problem: string } | undefined {

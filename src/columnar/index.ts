@@ -4,6 +4,9 @@ export {
   type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, type FormatVersion, parseFileDescriptor, type RelationDescriptor,
 } from './filedescriptor.ts'
 export type { AllocatedField, ColumnFields } from './columnfields.ts'
+export {
+  columnFields, type FieldHistory, type GrownColumn, grownColumnFields, type GrownFields, grownLeafFields, parseFieldHistory,
+} from './fieldhistory.ts'
 export type { ColumnBounds } from './columnbounds.ts'
 export type { FileSummary, PageStates, RowSet, TransactionStates, UnresolvedRun } from './filesummary.ts'
 export type { LaneCounts } from './lanes.ts'

@@ -6,7 +6,7 @@ import { isNumericCodec, type NumericCodec } from '../datum/types/numeric.ts'
 import { codecFor } from '../datum/registry.ts'
 import type { CodecContext, TypeProfile } from '../datum/typedef.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
-import { allocateFields, type ColumnFields, fieldsOfFormat1, lakeFieldOf } from './columnfields.ts'
+import { allocateFields, type ColumnFields, fieldsOfFormat1, lakeFieldOf, type UnnamedColumn } from './columnfields.ts'
 import { LTAP_FIELD } from './physical.ts'
 
 /** Field id of `_overflow`; its children have this and the ids of their columns. */
@@ -62,7 +62,7 @@ export interface RelationSchema {
 /** @throws CorruptionError lake.fields if the context's fields are those of other types */
 export function relationSchema(context: SchemaContext): RelationSchema {
   const codecs = codecsOf(context)
-  const given = context.fields ?? fieldsOfFormat1([...codecs].map(([{ attnum, name }, codec]) => ({ attnum, name, type: codec.column })))
+  const given = context.fields ?? fieldsOfFormat1(unnamedColumns(context))
   const fieldsOf = new Map(given.map((field) => [field.attnum, field]))
   const columns: LakeField[] = []
   const overflow: LakeField[] = []
@@ -85,7 +85,12 @@ export function relationSchema(context: SchemaContext): RelationSchema {
 
 /** The fields that the columns of a relation get which has none yet. */
 export function newColumnFields(context: SchemaContext): ColumnFields[] {
-  return allocateFields([...codecsOf(context)].map(([{ attnum, name }, codec]) => ({ attnum, name, type: codec.column })))
+  return allocateFields(unnamedColumns(context))
+}
+
+/** The columns of a relation before they have fields, in order of attnums. */
+export function unnamedColumns(context: SchemaContext): UnnamedColumn[] {
+  return [...codecsOf(context)].map(([{ attnum, name }, codec]) => ({ attnum, name, type: codec.column }))
 }
 
 /** The codecs of the attributes that have a column, in order of attnums. */

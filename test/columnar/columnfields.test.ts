@@ -14,7 +14,7 @@ const names = (...list: [name: string, type?: ColumnType][]): string[] => alloca
 describe('names of columns', () => {
   test('reserved ones, and those that differ by case alone, get the attnum', () => {
     expect(names(['_ltap'], ['_OVERFLOW'], ['_pos'], ['_Change_Type'], ['pos'], ['Pos'], ['pos_6'])).toEqual(
-      ['_ltap_1', '_OVERFLOW_2', '_pos_3', '_Change_Type_4', 'pos', 'Pos_6', 'pos_6_7'])
+      ['_ltap_1', '_OVERFLOW_2', '_pos_3', '_Change_Type_4', 'pos', 'Pos_6_6', 'pos_6'])
   })
 
   test('a name that equals the path of a nested field', () => {
