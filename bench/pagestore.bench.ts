@@ -11,6 +11,7 @@ import { benchDir } from './data.ts'
 import { compare, type Side } from './measure.ts'
 import { printResult } from './report.ts'
 import { base, control, MemorySide, replay, size, start, table } from './tpcbredo.ts'
+import { progressAt } from '../test/support/replayprogress.ts'
 
 /** It takes at most a fifth more time, while nothing is flushed. */
 const WANTED = 0.83
@@ -37,13 +38,13 @@ async function prepare(): Promise<void> {
   close()
   seeded = mkdtempSync(join(benchDir(), 'pagestore-'))
   const { identity, indexes } = await seed(base, seeded)
-  createPageStore(seeded, identity, { lsn: start, timeline, rest: null }, indexes)
+  createPageStore(seeded, identity, progressAt(start, timeline), indexes)
   onDisk = openPageStore(seeded, { cacheBytes: CACHE_BYTES })
 }
 
 function replayOnDisk(flushed: boolean): void {
   const lsn = start + replay(onDisk!, (endLsn) => onDisk!.beginRecord(endLsn))
-  if (flushed) onDisk!.flush({ lsn, timeline, rest: null })
+  if (flushed) onDisk!.flush(progressAt(lsn, timeline))
 }
 
 function close(): void {

@@ -4,7 +4,7 @@ export {
 } from './io/cluster.ts'
 export type { Guess } from './io/datadir/clusterfiles.ts'
 export type { RelationFork } from './io/datadir/segments.ts'
-export type { Json, ReplayState, StoreIdentity } from './replay/pagestore/statefile.ts'
+export type { StoreIdentity } from './replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from './replay/pagestore/frame.ts'
 export type { ForkName, RelationFiles } from './common/relationfiles.ts'
 export type { StoredFork } from './replay/pagestore/storedfork.ts'

@@ -3,7 +3,7 @@ export { DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot, typ
 export type { Guess } from './datadir/clusterfiles.ts'
 export { type ClusterEntry, clusterFilesOf } from './datadir/lakefiles.ts'
 export type { RelationFork } from './datadir/segments.ts'
-export type { Json, ReplayState, StoreIdentity } from '../replay/pagestore/statefile.ts'
+export type { StoreIdentity } from '../replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from '../replay/pagestore/frame.ts'
 export type { ForkName, RelationFiles } from '../common/relationfiles.ts'
 export type { StoredFork } from '../replay/pagestore/storedfork.ts'

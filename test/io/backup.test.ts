@@ -13,6 +13,7 @@ import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore
 import type { PostgresCluster } from '../../src/server/postgres.ts'
 import { closeSessions, fewerMajors, type Row, type Session, withCluster } from '../support/oracle.ts'
 import { systemPostgres } from '../support/systempostgres.ts'
+import { progressAt } from '../support/replayprogress.ts'
 
 const DEBIAN = systemPostgres()
 /** Every kind of file that is kept, and every kind that is not. */
@@ -89,7 +90,7 @@ function tree(folder: string): Map<string, string> {
 }
 
 function openSeed(seeded: Seed): void {
-  createPageStore(out, seeded.identity, { lsn: seeded.start, timeline: seeded.timeline, rest: null }, seeded.indexes)
+  createPageStore(out, seeded.identity, progressAt(seeded.start, seeded.timeline), seeded.indexes)
   const store = openPageStore(out)
   expect(store.flushed.lsn).toBe(seeded.start)
   for (const locator of seeded.indexes) expect(store.fork(locator.spcOid, locator.dbOid, locator.relNumber, 0)).toBeUndefined()
@@ -140,7 +141,6 @@ describe.each(fewerMajors('majors of backups'))('Postgres %i', (major) => {
       const found = openCluster(out)
       expect([...found.allRelations()].map(({ schema, name }) => `${schema}.${name}`)).toContain('public.in_space')
       openSeed(clean)
-      expect(() => openCluster(out)).toThrow(/replay.state/)
       await expect(seed(cluster.dataDir, out)).rejects.toThrow(/pagestore.exists/)
     })
   })

@@ -8,6 +8,7 @@ import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore
 import { StoredFork } from '../../src/replay/pagestore/storedfork.ts'
 import type { PageStore } from '../../src/replay/pagestore/pagestore.ts'
 import { applyToModel, applyToStore, arbitraryOp, DIRECTORIES, emptyModel, FORKS, IDENTITY, type Model, type Op, RELATIONS, settleModel } from '../support/pagestoremodel.ts'
+import { progressAt } from '../support/replayprogress.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
@@ -117,7 +118,7 @@ function foundChanges(store: PageStore, mark: number, { forks }: Model): Record<
 }
 
 function run(ops: readonly Op[], path: string): void {
-  createPageStore(path, IDENTITY, { lsn: START, timeline: 1, rest: null })
+  createPageStore(path, IDENTITY, progressAt(START))
   let store = openPageStore(path, SMALL_CACHE)
   const model = new MarkedModel()
   let lsn = START
@@ -127,7 +128,7 @@ function run(ops: readonly Op[], path: string): void {
   for (const op of [...ops, { op: 'flush' } as const, { op: 'reopen' } as const]) {
     lsn += 8
     if (op.op === 'flush') {
-      store.flush({ lsn, timeline: 1, rest: null })
+      store.flush(progressAt(lsn))
       model.flush(lsn)
       check()
     } else if (op.op === 'reopen') {
@@ -170,16 +171,16 @@ test('planted faults are found: blocks that a truncation passed, and a forgotten
 
 test('events come in order; a mark that is not a flush is taken back to one; others are refused', () => {
   const path = join(root, 'store')
-  createPageStore(path, IDENTITY, { lsn: START, timeline: 1, rest: null })
+  createPageStore(path, IDENTITY, progressAt(START))
   const store = openPageStore(path)
   const relation = { spcOid: 1663, dbOid: 5, relNumber: 16384 }
   expect(store.changedSince(START)).toEqual({ from: START, to: START, forks: [], events: [] })
   applyToStore(store, { op: 'write', dir: 1, rel: 1, fork: 0, block: 9, value: 1 }, 108)
-  store.flush({ lsn: 200, timeline: 1, rest: null })
+  store.flush(progressAt(200))
   applyToStore(store, { op: 'truncate', dir: 1, rel: 1, fork: 0, blocks: 4 }, 208)
   applyToStore(store, { op: 'write', dir: 1, rel: 1, fork: 0, block: 5, value: 2 }, 216)
   applyToStore(store, { op: 'copyDatabase', from: 1, dir: 0 }, 224)
-  store.flush({ lsn: 300, timeline: 1, rest: null })
+  store.flush(progressAt(300))
   const changes = store.changedSince(250)
   expect(changes).toMatchObject({
     from: 200, to: 300,
@@ -191,7 +192,7 @@ test('events come in order; a mark that is not a flush is taken back to one; oth
   })
   expect(changes.forks.map(({ changed }) => [...changed])).toEqual([[0, 1, 2, 3, 4, 5], [4, 5]])
   applyToStore(store, { op: 'drop', dir: 1, rel: 1 }, 308)
-  store.flush({ lsn: 400, timeline: 1, rest: null })
+  store.flush(progressAt(400))
   expect(store.changedSince(200).forks.map(({ dbOid }) => dbOid)).toEqual([1])
   expect(store.changedSince(300)).toMatchObject({ forks: [], events: [{ lsn: 308, event: 'drop', relation }] })
   for (const mark of [START - 1, 401]) expect(() => store.changedSince(mark)).toThrow(expect.objectContaining({ name: 'EnvironmentError', code: 'pagestore.mark' }))
@@ -200,10 +201,10 @@ test('events come in order; a mark that is not a flush is taken back to one; oth
 
 test('a store of an older ltap knows changes from its first flush by this one on', () => {
   const path = join(root, 'store')
-  createPageStore(path, IDENTITY, { lsn: START, timeline: 1, rest: null })
+  createPageStore(path, IDENTITY, progressAt(START))
   const older = openPageStore(path)
   applyToStore(older, { op: 'create', dir: 1, rel: 1, fork: 0 }, 108)
-  older.flush({ lsn: 200, timeline: 1, rest: null })
+  older.flush(progressAt(200))
   older.close()
   // As it wrote them: lines of events alone.
   const file = join(path, 'ltap/events.ndjson')
@@ -214,7 +215,7 @@ test('a store of an older ltap knows changes from its first flush by this one on
   expect(() => store.changedSince(START)).toThrow(/changes are known after 0\/C8 and up to 0\/C8, not after 0\/64; take all blocks/)
   expect(store.changedSince(200).events).toEqual([])
   applyToStore(store, { op: 'drop', dir: 1, rel: 1 }, 208)
-  store.flush({ lsn: 300, timeline: 1, rest: null })
+  store.flush(progressAt(300))
   expect(store.changedSince(200).events).toMatchObject([{ event: 'drop' }])
   expect(() => store.changedSince(199)).toThrow(/pagestore\.mark/)
   store.close()
@@ -222,10 +223,10 @@ test('a store of an older ltap knows changes from its first flush by this one on
 
 test('every changed byte of a flush and its events is an error or a mark that is refused, never another answer', () => {
   const path = join(root, 'store')
-  createPageStore(path, IDENTITY, { lsn: START, timeline: 1, rest: null })
+  createPageStore(path, IDENTITY, progressAt(START))
   const store = openPageStore(path)
   applyToStore(store, { op: 'write', dir: 1, rel: 1, fork: 0, block: 9, value: 1 }, 108)
-  store.flush({ lsn: 200, timeline: 1, rest: null })
+  store.flush(progressAt(200))
   const file = join(path, 'ltap/events.ndjson')
   const good = readFileSync(file)
   for (let at = 0; at < good.length; at++) {

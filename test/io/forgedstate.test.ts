@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { crc32c } from '../../src/common/crc32c.ts'
-import { CorruptionError, UnsupportedError } from '../../src/common/errors.ts'
+import { CorruptionError, EnvironmentError, UnsupportedError } from '../../src/common/errors.ts'
 import { IndexList } from '../../src/replay/pagestore/indexlist.ts'
 import { JournalWriter, readJournal } from '../../src/io/pagestore/journal.ts'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import { parseOp, type StoreOp } from '../../src/replay/pagestore/ops.ts'
 import { parseState, type StoreIdentity } from '../../src/replay/pagestore/statefile.ts'
-import { progressOf, replayState } from '../../src/replay/pagestore/replaystate.ts'
+import { formatProgress, parseProgress } from '../../src/replay/progress.ts'
 import { parseBackupLabel } from '../../src/replay/backuplabel.ts'
 import { parseTablespaceMap } from '../../src/replay/tablespacemap.ts'
 import type { ReplayProgress } from '../../src/replay/replay.ts'
@@ -56,22 +56,32 @@ function faultsOf(value: unknown, read: (json: string) => unknown): { faults: st
 
 describe('the state of a page store', () => {
   test('each member with each canary', () => {
-    createPageStore(root, IDENTITY, replayState(PROGRESS))
+    createPageStore(root, IDENTITY, PROGRESS)
     const file = join(root, 'ltap/state')
     const text = readFileSync(file, 'utf8').split('\n')[0]!
-    expect(progressOf(parseState(withCrc(text)).replay)).toEqual(PROGRESS)
+    expect(parseState(withCrc(text)).replay).toEqual(PROGRESS)
     const { faults, refused } = faultsOf(JSON.parse(text), (json) => {
-      const { replay } = parseState(withCrc(json))
-      const { rest } = replay
-      // A store of something else than a replay is another refusal, EnvironmentError.
-      if (rest !== null && typeof rest === 'object' && 'consistency' in rest && 'transactions' in rest && 'redo' in rest) progressOf(replay)
+      const { rest } = JSON.parse(json) as { rest?: unknown }
+      if (rest === undefined || (rest !== null && typeof rest === 'object' && ('transactions' in rest || 'redo' in rest))) return void parseState(withCrc(json))
+      // A store of something else than a replay is another refusal.
+      expect(() => parseState(withCrc(json)), json.slice(0, 400)).toThrow(EnvironmentError)
     })
     expect(faults).toEqual([])
     expect(refused).toBeGreaterThan(400)
     expect(() => parseState(withCrc('{'))).toThrow(CorruptionError)
+    expect(() => parseState(withCrc(text.replace('"timeline":2,"events', '"timeline":3,"events')))).toThrow(/timeline is 3, but that of rest is 2/)
     expect(() => parseState(withCrc(text.replace('"format":1', '"format":2')))).toThrow(UnsupportedError)
     expect(() => parseState(withCrc(text.replace(/"lsn":"[^"]+"/, '"lsn":"FFFFFFFF/0"')))).toThrow(UnsupportedError)
   })
+})
+
+test('the state of a replay as one line: each member with each canary', () => {
+  const text = formatProgress(PROGRESS)
+  expect(text).not.toContain('\n')
+  expect(parseProgress(text)).toEqual(PROGRESS)
+  const { faults, refused } = faultsOf(JSON.parse(text), parseProgress)
+  expect(faults).toEqual([])
+  expect(refused).toBeGreaterThan(400)
 })
 
 describe('the journal', () => {
@@ -93,7 +103,7 @@ describe('the journal', () => {
   test('a forged one is refused before anything of it is applied', () => {
     const outside = mkdtempSync(join(tmpdir(), 'ltap-outside-'))
     try {
-      createPageStore(root, IDENTITY, replayState(PROGRESS))
+      createPageStore(root, IDENTITY, PROGRESS)
       const victim = join(outside, 'victim')
       writeFileSync(victim, 'whole')
       const writer = new JournalWriter(root)

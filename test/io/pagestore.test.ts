@@ -8,6 +8,7 @@ import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore
 import {
   applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, modelOfStore, type Op, settleModel, visibleParts,
 } from '../support/pagestoremodel.ts'
+import { progressAt } from '../support/replayprogress.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
@@ -36,7 +37,7 @@ describe('against a model', () => {
     fc.assert(
       fc.property(fc.array(arbitraryOp, { minLength: 10, maxLength: 120 }), (ops) => {
         const path = join(root, String(runs++))
-        createPageStore(path, IDENTITY, { lsn: 100, timeline: 1, rest: null })
+        createPageStore(path, IDENTITY, progressAt(100))
         let store = openPageStore(path, SMALL_CACHE)
         let model = emptyModel()
         let inits = new Set<string>()
@@ -46,7 +47,7 @@ describe('against a model', () => {
           lsn += 8
           if (op.op === 'flush') {
             settleModel(model, inits)
-            store.flush({ lsn, timeline: 1, rest: { ops: lsn } })
+            store.flush(progressAt(lsn))
             flushed = structuredClone(model)
             expect(fileParts(modelOfFiles(path))).toEqual(fileParts(model))
           } else if (op.op === 'reopen') {
@@ -61,7 +62,7 @@ describe('against a model', () => {
         }
         expect(visibleParts(modelOfStore(store))).toEqual(visibleParts(model))
         settleModel(model, inits)
-        store.flush({ lsn: lsn + 8, timeline: 1, rest: null })
+        store.flush(progressAt(lsn + 8))
         expect(fileParts(modelOfFiles(path))).toEqual(fileParts(model))
         store.close()
         const again = openPageStore(path, SMALL_CACHE)
@@ -80,12 +81,12 @@ describe('opening', () => {
   const state = (): Buffer => readFileSync(path('ltap/state'))
 
   beforeEach(() => {
-    createPageStore(join(root, 'store'), IDENTITY, { lsn: 0x1a2b3c8, timeline: 3, rest: { any: ['thing', 1, null] } }, [{ spcOid: 1663, dbOid: 5, relNumber: 2601 }])
+    createPageStore(join(root, 'store'), IDENTITY, progressAt(0x1a2b3c8, 3), [{ spcOid: 1663, dbOid: 5, relNumber: 2601 }])
   })
 
   test('gives back what was stored', () => {
     const store = openPageStore(path(''))
-    expect(store.flushed).toEqual({ lsn: 0x1a2b3c8, timeline: 3, rest: { any: ['thing', 1, null] } })
+    expect(store.flushed).toEqual(progressAt(0x1a2b3c8, 3))
     expect(store.identity).toEqual(IDENTITY)
     expect(store.fork(1663, 5, 2601, 0)).toBeUndefined()
     store.close()
@@ -150,7 +151,7 @@ describe('opening', () => {
     const page = store.fork(1663, 5, 16384, 0)!.extend(5)
     page.bytes.fill(1)
     page.dirty = true
-    store.flush({ lsn: 0x2000000, timeline: 3, rest: null })
+    store.flush(progressAt(0x2000000, 3))
     store.close()
     const again = openPageStore(path(''))
     const fork = again.fork(1663, 5, 16384, 0)!
@@ -163,7 +164,7 @@ describe('opening', () => {
 })
 
 test('segments of 1 GiB: far blocks, truncation across them, zeros after both', () => {
-  createPageStore(root, IDENTITY, { lsn: 0, timeline: 1, rest: null })
+  createPageStore(root, IDENTITY, progressAt(0))
   const far = 131072 * 2 + 5
   let store = openPageStore(root, SMALL_CACHE)
   const write = (block: number, value: number): void => {
@@ -175,7 +176,7 @@ test('segments of 1 GiB: far blocks, truncation across them, zeros after both', 
   }
   const first = (block: number): number => store.fork(1663, 5, 16384, 0)!.page(block)!.words[0]!
   for (const block of [far, 131071, 131072, 0]) write(block, block + 1)
-  store.flush({ lsn: 8, timeline: 1, rest: null })
+  store.flush(progressAt(8))
   store.close()
   store = openPageStore(root, SMALL_CACHE)
   expect(store.fork(1663, 5, 16384, 0)!.blocks).toBe(far + 1)
@@ -183,7 +184,7 @@ test('segments of 1 GiB: far blocks, truncation across them, zeros after both', 
   store.truncate({ spcOid: 1663, dbOid: 5, relNumber: 16384 }, 0, 131072)
   write(131074, 9)
   expect([131071, 131072, 131074].map(first)).toEqual([131072, 0, 9])
-  store.flush({ lsn: 16, timeline: 1, rest: null })
+  store.flush(progressAt(16))
   store.close()
   store = openPageStore(root, SMALL_CACHE)
   expect(store.fork(1663, 5, 16384, 0)!.blocks).toBe(131075)
@@ -193,7 +194,7 @@ test('segments of 1 GiB: far blocks, truncation across them, zeros after both', 
 })
 
 test('memory stays within the cache while much more is written', () => {
-  createPageStore(root, IDENTITY, { lsn: 0, timeline: 1, rest: null })
+  createPageStore(root, IDENTITY, progressAt(0))
   const store = openPageStore(root, { cacheBytes: 1024 * 8192 })
   let flushes = 0
   for (let n = 0; n < 6000; n++) {
@@ -204,7 +205,7 @@ test('memory stays within the cache while much more is written', () => {
     fork.page((n * 7919) % (n + 1))
     store.endRecord()
     if (!store.needsFlush) continue
-    store.flush({ lsn: n, timeline: 1, rest: null })
+    store.flush(progressAt(n))
     flushes++
   }
   expect(flushes).toBeGreaterThan(5)

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import type { PageStore } from '../../src/replay/pagestore/pagestore.ts'
 import { applyToModel, applyToStore, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, type Model, type Op, settleModel } from '../support/pagestoremodel.ts'
+import { progressAt } from '../support/replayprogress.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
@@ -65,7 +66,7 @@ function dying(calls: number, half: boolean, body: () => void): boolean {
 
 function apply(store: PageStore, ops: readonly Op[], lsn: number): void {
   for (const op of ops) applyToStore(store, op, lsn)
-  store.flush({ lsn, timeline: 1, rest: lsn })
+  store.flush(progressAt(lsn))
 }
 
 function model(from: Model, ops: readonly Op[]): Model {
@@ -82,7 +83,7 @@ describe('the process dies at every change of a file', () => {
   const ops = fc.array(arbitraryOp.filter(({ op }) => op !== 'flush' && op !== 'reopen').map(near), { minLength: 15, maxLength: 40 })
   test.each(fc.sample(fc.tuple(ops, ops), { seed: TEST_SEED, numRuns: WORKLOADS }))(`and the store is as of its last flush, seed ${TEST_SEED}`, (before, after) => {
     const prepared = join(root, 'prepared')
-    createPageStore(prepared, IDENTITY, { lsn: 0, timeline: 1, rest: null })
+    createPageStore(prepared, IDENTITY, progressAt(0))
     const first = openPageStore(prepared)
     apply(first, before, FIRST_LSN)
     first.close()
@@ -125,15 +126,15 @@ describe('the process dies at every change of a file', () => {
 
 test('a full disk is one clear error, and the store stays as of its last flush', () => {
   const path = join(root, 'full')
-  createPageStore(path, IDENTITY, { lsn: 0, timeline: 1, rest: null })
+  createPageStore(path, IDENTITY, progressAt(0))
   const store = openPageStore(path)
   death.errno = 'ENOSPC'
   const write: Op = { op: 'write', dir: 0, rel: 0, fork: 0, block: 3, value: 7 }
   applyToStore(store, write, 8)
   Object.assign(death, { armed: true, left: 1, half: true })
-  expect(() => store.flush({ lsn: 8, timeline: 1, rest: null })).toThrow(/file\.full: no space left/)
+  expect(() => store.flush(progressAt(8))).toThrow(/file\.full: no space left/)
   Object.assign(death, { armed: false, errno: 'EIO' })
-  expect(() => store.flush({ lsn: 8, timeline: 1, rest: null })).toThrow(/flush after one that failed/)
+  expect(() => store.flush(progressAt(8))).toThrow(/flush after one that failed/)
   store.close()
   const again = openPageStore(path)
   expect(again.flushed.lsn).toBe(0)

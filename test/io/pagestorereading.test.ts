@@ -11,6 +11,7 @@ import type { PageStore } from '../../src/replay/pagestore/pagestore.ts'
 import { checkPageChecksum } from '../../src/page/checksum.ts'
 import { readPages } from '../../src/page/pagesource.ts'
 import { IDENTITY } from '../support/pagestoremodel.ts'
+import { progressAt } from '../support/replayprogress.ts'
 
 // Nothing here loses power, and waiting for the disk is most of the time.
 vi.mock('node:fs', async (original) => ({ ...(await original<typeof import('node:fs')>()), fsyncSync: () => {} }))
@@ -24,7 +25,7 @@ let root: string
 let store: PageStore
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'ltap-pagestorereading-'))
-  createPageStore(root, { ...IDENTITY, checksums: true }, { lsn: 100, timeline: 1, rest: null })
+  createPageStore(root, { ...IDENTITY, checksums: true }, progressAt(100))
   store = openPageStore(root, CACHE)
 })
 afterEach(() => {
@@ -46,7 +47,7 @@ function write(block: number, value: number, locator = RELATION, fork = MAIN_FOR
   store.endRecord()
 }
 
-const flush = (): void => store.flush({ lsn: store.flushed.lsn + 8, timeline: 1, rest: null })
+const flush = (): void => store.flush(progressAt(store.flushed.lsn + 8))
 const word = (page: Uint8Array): number => page[4000]! | page[4001]! << 8
 
 test('asking for an unknown relation makes nothing, not at the next flush either', () => {

@@ -9,6 +9,7 @@ import { Redo } from '../../src/redo/redo.ts'
 import { checkPageChecksum } from '../../src/page/checksum.ts'
 import { loadDataDir } from '../support/memorystore.ts'
 import { closeSessions, fewerMajors, withCluster } from '../support/oracle.ts'
+import { progressAt } from '../support/replayprogress.ts'
 
 vi.mock('node:fs', async (original) => ({ ...(await original<typeof import('node:fs')>()), fsyncSync: () => {} }))
 
@@ -29,7 +30,7 @@ test.each(fewerMajors('majors of redo through a page store'))('redo through a sm
       await cluster.kill()
       const seeded = await seed(cluster.dataDir, out)
       const { start, timeline, control } = seeded
-      createPageStore(out, seeded.identity, { lsn: start, timeline, rest: null }, seeded.indexes)
+      createPageStore(out, seeded.identity, progressAt(start, timeline), seeded.indexes)
       const settings = { major: seeded.major, checksums: control.checksums, walLogHints: control.walLogHints }
       const memory = loadDataDir(cluster.dataDir)
       const inMemory = new Redo(memory, settings)
@@ -42,7 +43,7 @@ test.each(fewerMajors('majors of redo through a page store'))('redo through a sm
         store.beginRecord(record.endLsn)
         onDisk.apply(record)
         if (++records % FLUSH_EVERY !== 0 && !store.needsFlush) continue
-        store.flush({ lsn: record.endLsn, timeline, rest: null })
+        store.flush(progressAt(record.endLsn, timeline))
         if (records % FLUSH_EVERY !== 0) continue
         store.close()
         store = openPageStore(out, { cacheBytes: 256 * 8192 })

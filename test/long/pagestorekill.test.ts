@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
 import { compileChild } from '../support/compiledchild.ts'
 import { applyToModel, arbitraryOp, emptyModel, fileParts, IDENTITY, modelOfFiles, type Op, settleModel } from '../support/pagestoremodel.ts'
+import { progressAt } from '../support/replayprogress.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
@@ -17,11 +18,12 @@ const SCRIPT = `
   import { readFileSync } from 'node:fs'
   import { openPageStore } from './src/io/pagestore/openstore.js'
   import { applyToStore } from './test/support/pagestoremodel.js'
+  import { progressAt } from './test/support/replayprogress.js'
   const ops = JSON.parse(readFileSync(process.argv[3], 'utf8'))
   const store = openPageStore(process.argv[2], { cacheBytes: 256 * 8192 })
   for (let n = store.flushed.lsn; n < ops.length; n++) {
     applyToStore(store, ops[n], n + 1)
-    if ((n + 1) % ${FLUSH_EVERY} === 0 || n + 1 === ops.length) store.flush({ lsn: n + 1, timeline: 1, rest: null })
+    if ((n + 1) % ${FLUSH_EVERY} === 0 || n + 1 === ops.length) store.flush(progressAt(n + 1))
   }
   store.close()`
 
@@ -29,7 +31,7 @@ let root: string
 let child: string
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'ltap-pagestorekill-'))
-  child = compileChild(root, ['src/io/pagestore/openstore.ts', 'test/support/pagestoremodel.ts'], SCRIPT)
+  child = compileChild(root, ['src/io/pagestore/openstore.ts', 'test/support/pagestoremodel.ts', 'test/support/replayprogress.ts'], SCRIPT)
 })
 afterAll(() => {
   rmSync(root, { recursive: true, force: true })
@@ -39,7 +41,7 @@ test(`kill -9 at random moments, seed ${TEST_SEED}`, async () => {
   const ops = fc.sample(arbitraryOp.filter(({ op }) => op !== 'flush' && op !== 'reopen'), { seed: TEST_SEED, numRuns: OPS })
   const store = join(root, 'store')
   writeFileSync(join(root, 'ops.json'), JSON.stringify(ops))
-  createPageStore(store, IDENTITY, { lsn: 0, timeline: 1, rest: null })
+  createPageStore(store, IDENTITY, progressAt(0))
   const delays = fc.sample(fc.integer({ min: 60, max: 500 }), { seed: TEST_SEED, numRuns: 10_000 })
   const model = emptyModel()
   const inits = new Set<string>()

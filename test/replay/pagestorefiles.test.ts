@@ -7,6 +7,7 @@ import { createStore, loadStore } from '../../src/replay/pagestore/loadstore.ts'
 import type { OpSink, StoreOp } from '../../src/replay/pagestore/ops.ts'
 import type { StoreFiles } from '../../src/replay/pagestore/storefiles.ts'
 import { applyToModel, applyToStore, arbitraryOp, emptyModel, IDENTITY, modelOfStore, settleModel, visibleParts } from '../support/pagestoremodel.ts'
+import { progressAt } from '../support/replayprogress.ts'
 import { TEST_SEED } from '../support/random.ts'
 
 const SMALL_CACHE = { cacheBytes: 256 * BLOCK_SIZE }
@@ -150,7 +151,7 @@ test(`random operations, flushes that succeed or fail, and reopenings, seed ${TE
   const step = fc.tuple(arbitraryOp, fc.nat(30))
   fc.assert(fc.property(fc.array(step, { minLength: 10, maxLength: 120 }), (steps) => {
     const files = new MemoryFiles()
-    createStore(files, IDENTITY, { lsn: 100, timeline: 1, rest: null })
+    createStore(files, IDENTITY, progressAt(100))
     let store = loadStore(files, SMALL_CACHE)
     let model = emptyModel()
     let flushed = structuredClone(model)
@@ -172,7 +173,7 @@ test(`random operations, flushes that succeed or fail, and reopenings, seed ${TE
       } else {
         files.failAfter = failAfter < 8 ? failAfter : Infinity
         try {
-          store.flush({ lsn, timeline: 1, rest: null })
+          store.flush(progressAt(lsn))
           settleModel(model, inits)
           flushed = structuredClone(model)
         } catch (error) {

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { EnvironmentError } from '../../src/common/errors.ts'
 import { openPageStore } from '../../src/io/pagestore/openstore.ts'
-import { progressOf, replayState } from '../../src/replay/pagestore/replaystate.ts'
 import { openWal } from '../../src/io/walsource/walsource.ts'
 import { replayCluster } from '../../src/jobs/replay/replaycluster.ts'
 import { Replay, type ReplayProgress } from '../../src/replay/replay.ts'
@@ -100,7 +99,7 @@ async function checkHistory({ root, clean, first, second, rival }: Servers): Pro
   const followed = await replayCluster({ source: clean, wal: second, out: two })
   expect(followed).toMatchObject({ timeline: 2, resumed: false })
   const store = openPageStore(two)
-  const progress = progressOf(store.flushed)
+  const progress = store.flushed
   store.close()
   expect(progress.ancestors).toEqual([{ timeline: 1, end: openWal(second).history[0]!.end }])
   expect(progress.previous).toBeLessThan(progress.lsn)
@@ -114,7 +113,7 @@ function checkLinks(out: string, second: string): void {
   const before = hashOf(out)
   const store = openPageStore(out)
   try {
-    const progress = progressOf(store.flushed)
+    const progress = store.flushed
     const { major, checksums } = store.identity
     const wal = openWal(second, { start: progress.lsn, timeline: 2 })
     expect(() => new Replay(store, progress, { major, checksums, history: wal.history })).toThrow(/^replay.timeline: /)
@@ -124,7 +123,7 @@ function checkLinks(out: string, second: string): void {
     expect(() => replay.apply(record)).toThrow(EnvironmentError)
     expect(() => replay.apply(record)).toThrow(/^replay.prev-link: .*name that one, or replay into another folder \(lsn /)
     expect(replay.position).toBe(progress.lsn)
-    store.flush(replayState(replay.progress))
+    store.flush(replay.progress)
     // A planted fault: without the link that the state keeps, the record of the other timeline is applied, wherever that leads.
     const { previous, ...forgetful } = progress
     expect(previous).toBeDefined()

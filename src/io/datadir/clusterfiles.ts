@@ -8,7 +8,6 @@ import { recordEnd } from '../../wal/pageheader.ts'
 import { preparedXidsOf } from '../../xact/transactionstate.ts'
 import { JOURNAL } from '../pagestore/journal.ts'
 import { parseState, STATE_FILE } from '../../replay/pagestore/statefile.ts'
-import { progressOf } from '../../replay/pagestore/replaystate.ts'
 import {
   type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
 } from './datadir.ts'
@@ -112,17 +111,13 @@ function openReplayed(path: string): ClusterFiles {
     throw new EnvironmentError('replay.unfinished', 'a replay into this folder was interrupted; run ltap replay with the folder as --out again', { file: path })
   }
   const file = join(path, STATE_FILE)
-  const { replay, progress } = withPosition({ file }, () => {
-    const { replay } = parseState(readFile(file))
-    return { replay, progress: progressOf(replay) }
-  })
-  const { consistency, transactions } = progress
+  const { lsn, consistency, transactions } = withPosition({ file }, () => parseState(readFile(file))).replay
   if (!consistency.reached) {
     throw new EnvironmentError('replay.unfinished', 'the pages are not yet consistent; run ltap replay with the folder as --out again', { file: path })
   }
   const major = readMajor(path)
   return {
-    path, major, damage: [], guessed: false, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(replay.lsn),
-    timeline: replay.timeline, transactions: transactionsOf(transactions),
+    path, major, damage: [], guessed: false, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(lsn),
+    timeline: transactions.timeline, transactions: transactionsOf(transactions),
   }
 }

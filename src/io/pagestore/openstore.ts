@@ -4,7 +4,8 @@ import { EnvironmentError } from '../../common/errors.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import { createStore, loadStore } from '../../replay/pagestore/loadstore.ts'
 import type { PageStore, PageStoreOptions } from '../../replay/pagestore/pagestore.ts'
-import { type ReplayState, STATE_FILE, type StoreIdentity } from '../../replay/pagestore/statefile.ts'
+import { STATE_FILE, type StoreIdentity } from '../../replay/pagestore/statefile.ts'
+import type { ReplayProgress } from '../../replay/replay.ts'
 import { createFolder, refuseLinks } from '../disk/create.ts'
 import { FolderLock } from '../disk/folderlock.ts'
 import { JOURNAL } from './journal.ts'
@@ -23,7 +24,7 @@ export function isPageStore(path: string): boolean {
 /**
  * Opens a page store at the state of its last flush: one that was interrupted after its journal was complete is finished first, one
  * before that never happened. The store is locked until {@link PageStore.close}.
- * @throws EnvironmentError pagestore.missing, folder.locked, file.*; CorruptionError pagestore.*; UnsupportedError pagestore.format
+ * @throws EnvironmentError pagestore.missing, folder.locked, replay.state, file.*; CorruptionError pagestore.*, replay.state; UnsupportedError pagestore.format
  */
 export function openPageStore(path: string, options?: PageStoreOptions): PageStore
 /** @param held its lock, if the caller has it already @internal */
@@ -55,7 +56,7 @@ export function lockPageStore(path: string): FolderLock {
  * @param indexes relations that are indexes: their files are not there
  * @throws EnvironmentError file.*
  */
-export function createPageStore(path: string, identity: StoreIdentity, replay: ReplayState, indexes: readonly RelFileLocator[] = []): void {
+export function createPageStore(path: string, identity: StoreIdentity, replay: ReplayProgress, indexes: readonly RelFileLocator[] = []): void {
   createFolder(join(path, 'ltap'), path)
   const folder = new StoreFolder(path)
   try {

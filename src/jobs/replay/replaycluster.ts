@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { flushed } from './flushedstore.ts'
 import { ReplayDriver } from '../../replay/replaydriver.ts'
 import { Replay, type ReplayOptions, type ReplayProgress, type ReplayTarget } from '../../replay/replay.ts'
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
@@ -17,7 +16,6 @@ import { writeFile } from '../../io/disk/create.ts'
 import type { PageStore } from '../../replay/pagestore/pagestore.ts'
 import { WalInventory, type WalPlace } from '../../io/walsource/inventory.ts'
 import { openWal, type WalSource } from '../../io/walsource/walsource.ts'
-import { replayState } from '../../replay/pagestore/replaystate.ts'
 import { type StartedReplay, startReplay } from './startreplay.ts'
 
 export interface ReplayClusterOptions {
@@ -126,7 +124,7 @@ class ReplayJob {
     this.store = store
     this.wal = wal
     this.driver = new ReplayDriver(replay, wal, {
-      clock: { ...systemClock, sleep: breathe }, budget: { records: PROGRESS_EVERY }, store: flushed(store),
+      clock: { ...systemClock, sleep: breathe }, budget: { records: PROGRESS_EVERY }, store,
       failed: (record, error) => this.withDump(record, error),
     })
   }
@@ -159,10 +157,10 @@ class ReplayJob {
     try {
       replay.finish(endOfWal)
     } catch (error) {
-      if (error instanceof EnvironmentError) store.flush(replayState(replay.progress))
+      if (error instanceof EnvironmentError) store.flush(replay.progress)
       throw error
     }
-    store.flush(replayState(replay.progress))
+    store.flush(replay.progress)
   }
 
   /** An EnvironmentError is not the record's fault: another WAL, a full disk. */

@@ -5,11 +5,9 @@ import { readControlFile } from '../../io/datadir/datadir.ts'
 import { openPageStore } from '../../io/pagestore/openstore.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import type { PageStore } from '../../replay/pagestore/pagestore.ts'
-import { progressOf, replayState } from '../../replay/pagestore/replaystate.ts'
 import { Replay } from '../../replay/replay.ts'
 import { ReplayDriver } from '../../replay/replaydriver.ts'
 import { WalStream } from '../../replay/walstream.ts'
-import { flushed } from './flushedstore.ts'
 import type { ThreadCalls, ThreadStart, ThreadState } from './threadmessages.ts'
 
 type Handlers = { [Name in keyof ThreadCalls]: (input: ThreadCalls[Name]['takes']) => ThreadCalls[Name]['gives'] | Promise<ThreadCalls[Name]['gives']> }
@@ -39,12 +37,12 @@ export class ReplayedStore implements Handlers {
     try {
       const { major, systemIdentifier } = this.store.identity
       const { checksums, walSegmentSize } = readControlFile(store, major)
-      const progress = progressOf(this.store.flushed)
+      const progress = this.store.flushed
       const { timeline } = progress.transactions
       this.replay = new Replay(this.store, progress, { major, checksums })
       const { lsn: start, previous } = progress
       this.stream = new WalStream({ major, systemIdentifier, timeline, segmentSize: walSegmentSize, start, exact: true, previous })
-      this.driver = new ReplayDriver(this.replay, this.stream, { clock: systemClock, store: flushed(this.store) })
+      this.driver = new ReplayDriver(this.replay, this.stream, { clock: systemClock, store: this.store })
     } catch (error) {
       this.store.close()
       throw error
@@ -88,7 +86,7 @@ export class ReplayedStore implements Handlers {
 
   flush(): WalPosition {
     this.checkSound()
-    this.store.flush(replayState(this.replay.progress))
+    this.store.flush(this.replay.progress)
     return this.replay.position
   }
 
@@ -104,7 +102,7 @@ export class ReplayedStore implements Handlers {
     this.stop.abort()
     await this.running
     try {
-      if (!this.hasFailed) this.store.flush(replayState(this.replay.progress))
+      if (!this.hasFailed) this.store.flush(this.replay.progress)
     } finally {
       this.store.close()
     }

@@ -2,14 +2,13 @@ import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Consistency, ReplayProgress } from '../../replay/replay.ts'
 import { refuseOtherTimeline } from '../../replay/timelines.ts'
-import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
 import { formatWalPosition, walPosition, type WalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { RM_XLOG_ID } from '../../wal/rmgr.ts'
 import type { TimelineHistory } from '../../wal/timelinehistory.ts'
 import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
-import { startState, type StartPoint, type TransactionState } from '../../xact/transactionstate.ts'
+import type { StartPoint } from '../../xact/transactionstate.ts'
 import { isSeedable, type Seed, seed } from '../../io/seed/seed.ts'
 import { findWalTar } from '../../io/seed/findtars.ts'
 import { EXTRACTED_WAL } from '../../io/seed/seedtar.ts'
@@ -21,7 +20,7 @@ import type { PageStore, PageStoreOptions } from '../../replay/pagestore/pagesto
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import { WalInventory, type WalPlace } from '../../io/walsource/inventory.ts'
 import { openWal } from '../../io/walsource/walsource.ts'
-import { progressOf, replayState } from '../../replay/pagestore/replaystate.ts'
+import { shutdownProgress, startProgress } from '../../replay/progress.ts'
 
 /** A page store that is ready to be moved along the WAL. */
 export interface StartedReplay {
@@ -70,9 +69,9 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
     const given = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
     const wal = withOwn(given, seeded.walDirectory)
     refuseOtherTimeline(historyOf(wal, options.timeline), seeded.start, seeded.timeline)
-    createPageStore(out, seeded.identity, replayState(progressOfSeed(seeded, out, wal, options.timeline)), seeded.indexes)
+    createPageStore(out, seeded.identity, progressOfSeed(seeded, out, wal, options.timeline), seeded.indexes)
     const store = openPageStore(out, storeOptions, lock)
-    return { store, progress: progressOf(store.flushed), resumed: false, trailingBytes: seeded.trailingBytes, wal }
+    return { store, progress: store.flushed, resumed: false, trailingBytes: seeded.trailingBytes, wal }
   } catch (error) {
     await stopIfEnding()
     if (isOurs) rmSync(out, { recursive: true, force: true })
@@ -96,7 +95,7 @@ async function resume(named: string, { source, out, timeline }: StartOptions, st
   try {
     const tar = await findWalTar(named)
     const wal = withOwn(tar === undefined ? named : await unpackWal(tar, out), ownWal(source, out))
-    const progress = progressOf(store.flushed)
+    const progress = store.flushed
     refuseOtherTimeline(historyOf(wal, timeline), progress.lsn, progress.transactions.timeline, progress.ancestors)
     return { store, progress, resumed: true, trailingBytes: 0, wal }
   } catch (error) {
@@ -126,22 +125,12 @@ function requireWal(wal: string | undefined, source: string): string {
 }
 
 function progressOfSeed(seeded: Seed, out: string, wal: WalPlace, timeline: StartOptions['timeline']): ReplayProgress {
-  const { major, control, start, checkpoint } = seeded
+  const { kind, major, control, start, checkpoint } = seeded
   const clog = new FileSlru(join(out, 'pg_xact'))
-  const from = walPosition(control.checkpoint) === checkpoint ? startPointOfControl(seeded) : startPointOfRecord(wal, timeline, seeded)
-  const transactions: TransactionState = startState(from, readPrepared({ path: out, major }), clog)
-  return {
-    lsn: start, time: timeOf(seeded), consistency: consistencyOf(seeded), transactions,
-    redo: { walLogHints: control.walLogHints, invalidPages: [] },
-  }
-}
-
-/**
- * In the pages of a clean copy nothing ended after its checkpoint, whose time is in seconds. Of others it need not be known: a target
- * before what is in their pages is one before they are consistent.
- */
-function timeOf({ kind, control }: Seed): number {
-  return kind === 'clean' ? (control.checkpointTime - POSTGRES_EPOCH_SECONDS + 1) * 1_000_000 - 1 : 0
+  const prepared = readPrepared({ path: out, major })
+  if (kind === 'clean') return shutdownProgress(control, clog, prepared)
+  const from = walPosition(control.checkpoint) === checkpoint ? control : startPointOfRecord(wal, timeline, seeded)
+  return startProgress({ lsn: start, consistency: consistencyOf(seeded), from, walLogHints: control.walLogHints }, clog, prepared)
 }
 
 /** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */
@@ -162,11 +151,6 @@ function endOfWal(wal: string, start: WalPosition, major: PgMajor, systemIdentif
   } finally {
     source.close()
   }
-}
-
-function startPointOfControl({ control }: Seed): StartPoint {
-  const { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid } = control
-  return { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid }
 }
 
 /** A base backup's pg_control may be of a later checkpoint than the one that backup_label names. */

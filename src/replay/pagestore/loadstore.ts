@@ -3,7 +3,8 @@ import { CorruptionError, withPosition } from '../../common/errors.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import { IndexList, INDEXES_FILE } from './indexlist.ts'
 import { PageStore, type PageStoreOptions, STAGING } from './pagestore.ts'
-import { formatState, parseState, type ReplayState, STATE_FILE, type StoreIdentity } from './statefile.ts'
+import type { ReplayProgress } from '../replay.ts'
+import { formatState, parseState, STATE_FILE, type StoreIdentity } from './statefile.ts'
 import { EVENTS_FILE } from './storeevents.ts'
 import type { StoreFiles } from './storefiles.ts'
 
@@ -14,7 +15,7 @@ const DIRECTORIES = ['global', 'base', 'pg_xact', 'pg_multixact/offsets', 'pg_mu
  * @param indexes relations that are indexes: their files are not there
  * @throws EnvironmentError file.*
  */
-export function createStore(files: StoreFiles, identity: StoreIdentity, replay: ReplayState, indexes: readonly RelFileLocator[] = []): void {
+export function createStore(files: StoreFiles, identity: StoreIdentity, replay: ReplayProgress, indexes: readonly RelFileLocator[] = []): void {
   const list = new IndexList()
   for (const locator of indexes) list.add(locator)
   for (const path of DIRECTORIES) files.apply({ op: 'make-directory', path })

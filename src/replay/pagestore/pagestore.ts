@@ -4,13 +4,14 @@ import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import type { PageSource } from '../../page/pagesource.ts'
-import type { ReplayStore } from '../replay.ts'
+import type { ReplayProgress, ReplayStore } from '../replay.ts'
+import type { FlushedStore } from '../replaydriver.ts'
 import { databasePath, type DatabaseDirectory, FSM_FORK, INIT_FORK, MAIN_FORK, tablespacePath } from '../../common/relpath.ts'
 import { twoPhaseFileName } from '../../xact/twophase.ts'
 import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
 import type { OpSink } from './ops.ts'
-import { formatState, type ReplayState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
+import { formatState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
 import { changesSince, type StoreChanges } from './storechanges.ts'
 import { EVENTS_FILE, type FlushedFork, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
@@ -41,7 +42,7 @@ export interface PageStoreOptions {
  * {@link flush} makes all of them durable at once, with the state they belong to: whatever happens in between, the files hold exactly
  * one flushed state. Per record: {@link beginRecord}, changes, {@link endRecord}.
  */
-export class PageStore implements ReplayStore {
+export class PageStore implements ReplayStore, FlushedStore {
   readonly identity: StoreIdentity
   readonly clog: StoredSlru
   readonly multiOffsets: StoredSlru
@@ -77,8 +78,8 @@ export class PageStore implements ReplayStore {
     return this.files.root
   }
 
-  /** What the last flush made durable. */
-  get flushed(): ReplayState {
+  /** What the last flush made durable: where a replay goes on. */
+  get flushed(): Readonly<ReplayProgress> {
     return this.state.replay
   }
 
@@ -228,7 +229,7 @@ export class PageStore implements ReplayStore {
    * Makes durable, all or nothing, every change so far and the state they belong to. Call it between records.
    * @throws EnvironmentError file.*: nothing more can be flushed then; open the store again
    */
-  flush(replay: ReplayState): void {
+  flush(replay: ReplayProgress): void {
     assert(!this.failed, 'page store: flush after one that failed')
     assert(replay.lsn >= this.state.replay.lsn, 'page store: flush goes back')
     this.failed = true
@@ -236,7 +237,7 @@ export class PageStore implements ReplayStore {
     for (const database of this.databases.values()) database.resetUnlogged()
     const indexes = this.indexes.changed ? this.indexes.format() : undefined
     const indexesCrc = indexes === undefined ? this.state.indexesCrc : crc32c(indexes)
-    const state = { identity: this.identity, replay, eventsLength: this.state.eventsLength, indexesCrc }
+    const state = { identity: this.identity, replay: structuredClone(replay), eventsLength: this.state.eventsLength, indexesCrc }
     this.files.commit((add) => {
       const events = this.events.bytes(this.state.replay.lsn, replay.lsn, this.collect(add))
       state.eventsLength += events.length
