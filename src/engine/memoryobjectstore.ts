@@ -84,11 +84,10 @@ export class MemoryObjectStore implements ObjectStore {
     for (const key of keys) if (this.objects.delete(key)) this.count(key, -1)
   }
 
-  async *list(prefix: string, after = ''): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string): AsyncGenerator<ObjectInfo> {
     checkPrefix(prefix)
     this.counted.sent('list')
-    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort()
-    const found = keys.map((key) => infoOf(key, this.objects.get(key)!))
+    const found = [...this.objects].filter(([key]) => key.startsWith(prefix)).map(([key, content]) => infoOf(key, content))
     for (const info of found) yield info
   }
 

@@ -73,6 +73,11 @@ export interface ObjectStore {
   upload(key: string): ObjectUpload
   /** A key that no object has is no error. */
   delete(keys: readonly string[]): Promise<void>
-  /** In the order of the keys' bytes. @param prefix of the text of the keys @param after only keys behind this one */
-  list(prefix: string, after?: string): AsyncIterable<ObjectInfo>
+  /**
+   * Each object once, in an order that differs between stores: S3 sorts the bytes of keys, SeaweedFS the names in each folder. Whoever needs an order
+   * sorts.
+   * @param prefix of the text of the keys
+   * @throws EnvironmentError store.inconsistent if the pages of a list do not go on
+   */
+  list(prefix: string): AsyncIterable<ObjectInfo>
 }

@@ -5,7 +5,7 @@ import { type ObjectStoreOptions, openObjectStore } from '../../src/io/index.ts'
 import { CHECKS, keysOf, oneWinner } from '../support/objectstorecontract.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
-import { type S3Call, type S3Fault, S3Server } from '../support/s3server.ts'
+import { LIST_ORDERS, type S3Call, type S3Fault, S3Server } from '../support/s3server.ts'
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 const PART = 5 << 20
@@ -19,6 +19,7 @@ afterAll(() => server.stop())
 beforeEach(() => {
   server.fault = () => undefined
   server.skewMs = 0
+  server.nextToken = (token) => token
   server.objects.clear()
   server.uploads.clear()
   server.calls.length = 0
@@ -45,6 +46,26 @@ describe('contract', () => {
     await store.put('a/b', text('x'))
     expect([...server.objects.keys()]).toEqual(['a/b'])
     expect(await keysOf(store, '')).toEqual(['a/b'])
+  })
+
+  test.each(Object.entries(LIST_ORDERS))('lists in the order %s', async (_, sortBy) => {
+    const other = await S3Server.start({ sortBy })
+    try {
+      const store = await open({ endpoint: other.endpoint })
+      await CHECKS['lists each object once']!({ store, prefix: 'c', random: new Random(TEST_SEED), hasIfMatch: true })
+      await CHECKS['delete']!({ store, prefix: 'c', random: new Random(TEST_SEED), hasIfMatch: true })
+    } finally {
+      await other.stop()
+    }
+  })
+
+  test.each([
+    ['begins again', (): string => ''], ['gives one token twice', (): string => '70'], ['gives no token', (): undefined => undefined],
+  ])('a list that %s ends with an error', async (_, token) => {
+    const store = await open({}, 's3://lake/p')
+    for (let i = 0; i < 12; i++) await store.put(`c/${i}`, text('x'))
+    server.nextToken = token
+    await expect(keysOf(store, '')).rejects.toMatchObject({ code: 'store.inconsistent' })
   })
 
   test('races of two have one winner each', async () => {

@@ -50,6 +50,11 @@ export class SimStore {
   }
 }
 
+/** Lists have the order of this: no other part of the lake has it, so nothing can rely on it. */
+function backwards(key: string): string {
+  return [...key].reverse().join('')
+}
+
 type Reply<T> = { reply: T } | 'lost'
 
 class Handle implements ObjectStore {
@@ -106,14 +111,14 @@ class Handle implements ObjectStore {
     })
   }
 
-  async *list(prefix: string, after = ''): AsyncIterable<ObjectInfo> {
-    for (let last = after; ;) {
+  async *list(prefix: string): AsyncIterable<ObjectInfo> {
+    for (let last = ''; ;) {
       const from = last
-      const page = await this.repeated('list', prefix, () => [...this.store.objects.keys()].filter((key) => key.startsWith(prefix) && key > from).sort()
-        .slice(0, LISTED_AT_ONCE).map((key) => this.store.info(key)!))
+      const page = await this.repeated('list', prefix, () => [...this.store.objects.keys()].filter((key) => key.startsWith(prefix) && backwards(key) > from)
+        .sort((a, b) => backwards(a) < backwards(b) ? -1 : 1).slice(0, LISTED_AT_ONCE).map((key) => this.store.info(key)!))
       yield* page
       if (page.length < LISTED_AT_ONCE) return
-      last = page.at(-1)!.key
+      last = backwards(page.at(-1)!.key)
     }
   }
 

@@ -35,6 +35,15 @@ export interface S3ServerOptions {
   bucket?: string
   /** Keys on one page of a list. */
   pageSize?: number
+  /** What lists are sorted by. @default the key */
+  sortBy?: (key: string) => string
+}
+
+/** Lists as servers have them: S3 by the bytes of keys, SeaweedFS by the names in each folder (`a/x` before `a-b`), S3 directory buckets in no order. */
+export const LIST_ORDERS: Readonly<Record<string, (key: string) => string>> = {
+  'of bytes': (key) => key,
+  'of names in folders': (key) => key.replaceAll('/', '\0'),
+  'of nothing': (key) => md5(Buffer.from(key)),
 }
 
 const LOCAL = '127.0.0.1'
@@ -55,6 +64,8 @@ export class S3Server {
   fault: (call: S3Call) => S3Fault | undefined = () => undefined
   /** What the machine's clock says, plus so much. */
   skewMs = 0
+  /** How a list goes on; '' begins again. */
+  nextToken: (token: string) => string | undefined = (token) => token
   readonly objects = new Map<string, Stored>()
   readonly uploads = new Map<string, { key: string, parts: Map<number, Buffer>, headers: Record<string, string> }>()
   endpoint = ''
@@ -63,7 +74,7 @@ export class S3Server {
   private nextUpload = 1
 
   private constructor(options: S3ServerOptions) {
-    this.options = { accessKey: 'ltapkey', secretKey: 'ltapsecret', region: 'us-east-1', bucket: 'lake', pageSize: 5, ...options }
+    this.options = { accessKey: 'ltapkey', secretKey: 'ltapsecret', region: 'us-east-1', bucket: 'lake', pageSize: 5, sortBy: (key) => key, ...options }
     this.server = createServer((request, response) => void this.serve(request, response))
   }
 
@@ -190,15 +201,17 @@ export class S3Server {
 
   private list(query: URLSearchParams): Reply {
     const prefix = query.get('prefix') ?? ''
-    const after = query.get('continuation-token') ?? query.get('start-after') ?? ''
-    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort()
+    const { sortBy } = this.options
+    const after = Buffer.from(query.get('continuation-token') ?? '', 'hex').toString()
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && sortBy(key) > after).sort((a, b) => sortBy(a) < sortBy(b) ? -1 : 1)
     const page = keys.slice(0, Math.min(this.options.pageSize, Number(query.get('max-keys') ?? 1000)))
     const more = keys.length > page.length
     const contents = page.map((key) => {
       const { etag, bytes, modified } = this.objects.get(key)!
       return `<Contents><Key>${escaped(key)}</Key><LastModified>${modified.toISOString()}</LastModified><ETag>${escaped(etag)}</ETag><Size>${bytes.length}</Size></Contents>`
     })
-    const next = more ? `<NextContinuationToken>${escaped(page.at(-1)!)}</NextContinuationToken>` : ''
+    const token = more ? this.nextToken(Buffer.from(sortBy(page.at(-1)!)).toString('hex')) : undefined
+    const next = token === undefined ? '' : `<NextContinuationToken>${escaped(token)}</NextContinuationToken>`
     return xml(`<ListBucketResult><IsTruncated>${more}</IsTruncated>${next}<KeyCount>${page.length}</KeyCount>${contents.join('')}</ListBucketResult>`)
   }
 

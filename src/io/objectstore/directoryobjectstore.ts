@@ -126,24 +126,23 @@ export class DirectoryObjectStore implements ObjectStore {
     folders.forEach(syncDirectory)
   }
 
-  async *list(prefix: string, after = ''): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string): AsyncGenerator<ObjectInfo> {
     checkPrefix(prefix)
     this.counted.sent('list')
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-    for (const key of this.keysBelow(folder, prefix, after)) {
+    for (const key of this.keysBelow(folder, prefix)) {
       const info = this.reading(undefined, key, (_, found) => found)
       if (info !== undefined) yield info
     }
   }
 
-  /** In the order of their bytes: a folder is sorted with the `/` behind its name. */
-  private *keysBelow(folder: string, prefix: string, after: string): Generator<string> {
+  private *keysBelow(folder: string, prefix: string): Generator<string> {
     for (const name of this.namesIn(folder)) {
       const key = `${folder}${name}`
       const isFolder = name.endsWith('/')
       if (!key.startsWith(prefix) && !(isFolder && prefix.startsWith(key))) continue
-      if (!isFolder && key > after) yield key
-      if (isFolder && (key > after || after.startsWith(key))) yield* this.keysBelow(key, prefix, after)
+      if (isFolder) yield* this.keysBelow(key, prefix)
+      else yield key
     }
   }
 

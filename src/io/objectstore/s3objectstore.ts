@@ -134,23 +134,25 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
     }
   }
 
-  async *list(prefix: string, after?: string): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string): AsyncGenerator<ObjectInfo> {
     checkPrefix(prefix)
-    let last = after ?? ''
     let token: string | undefined
+    let first: string | undefined
     do {
-      const start = last === '' ? undefined : `${this.prefix}${last}`
-      const page = { Bucket: this.bucket, Prefix: `${this.prefix}${prefix}`, StartAfter: start, ContinuationToken: token }
+      // Only by tokens: SeaweedFS takes StartAfter for a place in its own order of folders, and leaves out what is before it there.
+      const page = { Bucket: this.bucket, Prefix: `${this.prefix}${prefix}`, ContinuationToken: token }
       const reply = await this.often('list', undefined, 0, () => this.client.send(new ListObjectsV2Command(page)))
-      for (const object of reply.Contents ?? []) {
-        const key = object.Key!.slice(this.prefix.length)
-        // Somebody else's, such as the folders that consoles make.
-        if (!isKey(key)) continue
-        if (key <= last) throw new EnvironmentError('store.inconsistent', `${this.url} does not list in the order of names: it is no store for a lake`)
-        last = key
-        yield infoOf(key, object)
+      const { Contents = [], IsTruncated, NextContinuationToken } = reply
+      const begins = Contents[0]?.Key
+      if (IsTruncated && (NextContinuationToken === undefined || NextContinuationToken === token) || begins !== undefined && begins === first) {
+        throw new EnvironmentError('store.inconsistent', `${this.url} does not go on with a list where its last page ended: it is no store for a lake`)
       }
-      token = reply.IsTruncated ? reply.NextContinuationToken : undefined
+      for (const object of Contents) {
+        const key = object.Key!.slice(this.prefix.length)
+        // Others are somebody else's, such as the folders that consoles make.
+        if (isKey(key)) yield infoOf(key, object)
+      }
+      [token, first] = [IsTruncated ? NextContinuationToken : undefined, begins]
     } while (token !== undefined)
   }
 
