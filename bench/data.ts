@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import { EnvironmentError } from '../src/common/errors.ts'
 import { type DirectoryCluster, openCluster } from '../src/io/cluster.ts'
-import { PostgresCluster } from '../src/server/postgres.ts'
+import { PostgresServer } from '../src/server/postgres.ts'
 import { withClient } from './server.ts'
 import { type BenchSize, DATA_VERSION, TABLE_NAMES, type TableName, tableStatements } from './tables.ts'
 
@@ -48,7 +48,7 @@ export async function benchDataDir(size: BenchSize): Promise<string> {
   }
   process.stderr.write(`making the ${size} tables in ${benchDir()}\n`)
   mkdirSync(benchDir(), { recursive: true })
-  const server = await PostgresCluster.create({ major: MAJOR, parentDir: benchDir() })
+  const server = await PostgresServer.create({ major: MAJOR, parentDir: benchDir() })
   try {
     // Commits stay synchronous: VACUUM sets no hint bit for a commit whose WAL is not flushed, and the first COPY would change pages.
     await server.start(SETTINGS[size])
@@ -78,7 +78,7 @@ export async function openBenchCluster(dataDir: string, size: BenchSize): Promis
 
 /** A running server on the data directory, stopped at the end. */
 export async function withServer<T>(dataDir: string, size: BenchSize, body: (client: pg.Client) => Promise<T>): Promise<T> {
-  const server = await PostgresCluster.adopt({ dataDir, settings: SETTINGS[size] })
+  const server = await PostgresServer.adopt({ dataDir, settings: SETTINGS[size] })
   try {
     await server.start()
     const result = await withClient(server, body)

@@ -4,7 +4,7 @@
  */
 import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PostgresCluster } from '../src/server/postgres.ts'
+import { PostgresServer } from '../src/server/postgres.ts'
 import { copyDataDir } from '../src/server/postgresdatadir.ts'
 import { parseSegmentName, segmentNumber } from '../src/wal/segment.ts'
 import { loadDataDir } from '../test/support/memorystore.ts'
@@ -92,7 +92,7 @@ async function recover(): Promise<number> {
   for (const name of readdirSync(wal)) cpSync(join(wal, name), join(dataDir, 'pg_wal', name), { recursive: true })
   // Without it a cleanly shut down directory starts where it stopped.
   writeFileSync(join(dataDir, 'recovery.signal'), '')
-  const server = await PostgresCluster.adopt({ dataDir, settings: { ...TPCB_SETTINGS, hot_standby: 'off', restore_command: 'false' } })
+  const server = await PostgresServer.adopt({ dataDir, settings: { ...TPCB_SETTINGS, hot_standby: 'off', restore_command: 'false' } })
   try {
     await server.start()
     const log = readFileSync(server.logFile, 'utf8')

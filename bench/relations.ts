@@ -6,7 +6,7 @@ import type { BlockSet } from '../src/common/blockset.ts'
 import { formatLsn } from '../src/common/ids.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
 import type { DirectoryCluster } from '../src/io/cluster.ts'
-import { RelationFork } from '../src/io/datadir/segments.ts'
+import { SegmentPages } from '../src/io/datadir/segmentpages.ts'
 import { type PageSource, READ_BLOCKS } from '../src/page/pagesource.ts'
 import { buildToastIndex } from '../src/columnar/toastindex.ts'
 import { ToastReader } from '../src/columnar/toastreader.ts'
@@ -16,7 +16,7 @@ import { type TableName } from './tables.ts'
 export interface BenchRelation {
   cluster: ClusterDescriptor
   descriptor: RelationDescriptor
-  fork: RelationFork
+  fork: SegmentPages
   visibility: RowVisibility
   /** Opens the table's TOAST values; part of the work, as it is part of the server's. */
   openToast: () => ToastSource | undefined
@@ -46,7 +46,7 @@ export function openTable(cluster: DirectoryCluster, name: TableName): BenchTabl
 function openRelation(cluster: DirectoryCluster, relation: Relation, toast: BenchRelation | undefined): BenchRelation {
   const { database, schema, name, oid, relkind, locator, desc, toastRelId } = relation
   const { path, segments } = cluster.storage(relation)
-  const fork = new RelationFork(path, segments)
+  const fork = new SegmentPages(path, segments)
   const { snapshot } = cluster
   return {
     cluster: {

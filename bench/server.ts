@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { PostgresCluster } from '../src/server/postgres.ts'
+import type { PostgresServer } from '../src/server/postgres.ts'
 import type { Side } from './measure.ts'
 import type { TableName } from './tables.ts'
 
@@ -9,7 +9,7 @@ export function copyBinary(client: pg.Client, table: TableName): Side {
 }
 
 /** A session on the server's database postgres while `body` runs. */
-export async function withClient<T>(server: PostgresCluster, body: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(server: PostgresServer, body: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ host: server.socketDir, port: server.port, user: 'postgres', database: 'postgres' })
   await client.connect()
   try {

@@ -9,7 +9,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PgMajor } from '../src/common/pgversion.ts'
-import { PostgresCluster } from '../src/server/postgres.ts'
+import { PostgresServer } from '../src/server/postgres.ts'
 import { copyDataDir } from '../src/server/postgresdatadir.ts'
 import { benchDir } from './data.ts'
 import { withClient } from './server.ts'
@@ -46,7 +46,7 @@ export async function tpcbWal(size: BenchSize, major: PgMajor): Promise<TpcbWal>
   mkdirSync(benchDir(), { recursive: true })
   const folder = mkdtempSync(join(benchDir(), 'tpcb-'))
   const made = { base: join(folder, 'base'), wal: join(folder, 'wal'), transactions }
-  const server = await PostgresCluster.create({ major, parentDir: benchDir(), settings: TPCB_SETTINGS })
+  const server = await PostgresServer.create({ major, parentDir: benchDir(), settings: TPCB_SETTINGS })
   try {
     await server.start()
     await withClient(server, (client) => client.query(tables(branches)))

@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, w
 import { join } from 'node:path'
 import { parseLsn, walPosition } from '../src/common/ids.ts'
 import { parseControlFile } from '../src/catalog/controlfile.ts'
-import { PostgresCluster } from '../src/server/postgres.ts'
+import { PostgresServer } from '../src/server/postgres.ts'
 import { openWal } from '../src/io/walsource/walsource.ts'
 import { benchDir, benchSize } from './data.ts'
 import { ResultHash } from './hash.ts'
@@ -90,7 +90,7 @@ async function makeWal(): Promise<BenchWal> {
   mkdirSync(benchDir(), { recursive: true })
   const made: BenchWal = { dir: mkdtempSync(join(benchDir(), 'wal-')), ranges: {} }
   const settings = { autovacuum: 'off', fsync: 'off', max_wal_size: '16GB', wal_keep_size: '16GB', checkpoint_timeout: '1d', jit: 'off' }
-  const server = await PostgresCluster.create({ major: WALDUMP_MAJOR, parentDir: benchDir(), settings })
+  const server = await PostgresServer.create({ major: WALDUMP_MAJOR, parentDir: benchDir(), settings })
   try {
     await server.start()
     await withClient(server, async (client) => {

@@ -2,8 +2,8 @@
 export {
   DirectoryCluster as Cluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles,
 } from './io/cluster.ts'
-export type { Guess } from './io/datadir/clusterfiles.ts'
-export type { RelationFork } from './io/datadir/segments.ts'
+export type { Guess } from './io/datadir/consistentdirectory.ts'
+export type { SegmentPages, SegmentPages as RelationFork } from './io/datadir/segmentpages.ts'
 export type { StoreIdentity } from './replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from './replay/pagestore/frame.ts'
 export type { ForkName, RelationFiles } from './common/relationfiles.ts'

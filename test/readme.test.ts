@@ -4,7 +4,7 @@ import { copyFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { PostgresCluster } from '../src/server/postgres.ts'
+import { PostgresServer } from '../src/server/postgres.ts'
 import { ltap } from './cli/streams.ts'
 import { connect, majors, withCluster } from './support/oracle.ts'
 
@@ -114,7 +114,7 @@ describe.runIf(majors().length > 0 && existsSync(join(ROOT, 'dist/index.js')))('
 
   test('a whole cluster, and a server boots on the copy', async () => {
     expect(run(0)).toMatch(/^0 of [1-9]\d+ pages differ\n$/)
-    const server = await PostgresCluster.adopt({ dataDir: join(folder, 'copy') })
+    const server = await PostgresServer.adopt({ dataDir: join(folder, 'copy') })
     try {
       await server.start()
       await server.stop()

@@ -1,7 +1,7 @@
 import type { OidName, PgDatabase } from './catalogs.ts'
 import type { ClusterSource } from './clustersource.ts'
 import {
-  type CatalogSources, type CatalogVisibility, catalogForks, classFork, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases,
+  type CatalogSources, catalogLocators, classLocator, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases,
 } from './database.ts'
 import { guessRelationMap } from './guessmap.ts'
 import {
@@ -128,15 +128,15 @@ export class Cluster {
   }
 
   /** pg_class of a database. @throws EnvironmentError cluster.database */
-  classFork(dbOid: Oid): RelFileLocator {
+  classLocator(dbOid: Oid): RelFileLocator {
     const database = this.readableDatabase(dbOid)
-    return classFork(database, this.readMap(database.tablespace, dbOid))
+    return classLocator(database, this.readMap(database.tablespace, dbOid))
   }
 
   /** The forks that the relations of a database are read from. Reads pg_class. @throws EnvironmentError cluster.database */
-  catalogForks(dbOid: Oid): RelFileLocator[] {
+  catalogLocators(dbOid: Oid): RelFileLocator[] {
     const database = this.readableDatabase(dbOid)
-    return catalogForks(this.sources, database, this.readMap(database.tablespace, dbOid))
+    return catalogLocators(this.sources, database, this.readMap(database.tablespace, dbOid))
   }
 
   /** The numbers of the files that row versions name, by {@link folderKey}. Reads every database that was not read yet. */
@@ -271,7 +271,7 @@ export function snapshotOf(source: TransactionSource, { onCorrupt, unknownTransa
 }
 
 /** A catalog row whose transaction status is lost counts: the file that it names either exists or does not. */
-function showingUnknown(snapshot: Snapshot): CatalogVisibility {
+function showingUnknown(snapshot: Snapshot): CatalogSources['visibility'] {
   return {
     isVisible: (...tuple) => snapshot.isVisible(...tuple) || snapshot.isUnknown(...tuple),
     xminStatus: (...tuple) => snapshot.xminStatus(...tuple),

@@ -6,18 +6,14 @@ import type { TupleHeader } from '../tuple/header.ts'
 import * as catalogs from './catalogs.ts'
 import type { PgAttribute, PgClass, PgDatabase, PgEnum, PgInherits, PgRange, PgType } from './catalogs.ts'
 import { bootstrapLayouts, CatalogLayout } from './layout.ts'
+import type { Snapshot } from '../xact/snapshot.ts'
 import { type OpenCatalog, type CatalogToast, type CatalogTuple, type OnDamage, orDamage, scanCatalog } from './scan.ts'
 import { chunksByValue, storedValue } from './toastchunks.ts'
 
-/** Decides row versions at L; xact's Snapshot. */
-export interface CatalogVisibility {
-  isVisible(xmin: Xid, xmax: Xid, infomask: number, xvac?: Xid): boolean
-  xminStatus(xmin: Xid, infomask: number, xvac?: Xid): 'committed' | 'frozen' | 'aborted' | 'in-progress' | 'unknown'
-}
-
 export interface CatalogSources {
   major: PgMajor
-  visibility: CatalogVisibility
+  /** Decides row versions at L. */
+  visibility: Pick<Snapshot, 'isVisible' | 'xminStatus'>
   /** pg_filenode.map of global/. */
   sharedMap: ReadonlyMap<Oid, number>
   /** The main fork of a relation. `name` is for its error messages. */
@@ -77,7 +73,7 @@ const STORAGE_KINDS = 'riStm'
 
 /** The rows of pg_database visible at L. */
 export function loadDatabases(sources: CatalogSources): PgDatabase[] {
-  const locator = databaseFork(sources.sharedMap)
+  const locator = databaseLocator(sources.sharedMap)
   const layout = bootstrapLayouts(sources.major).pgDatabase
   return visibleRows({ ...sources, prefix: 'global.pg_catalog.' }, locator, layout, catalogs.pgDatabaseReader(layout))
 }
@@ -148,17 +144,17 @@ const CATALOGS_READ: ReadonlySet<Oid> = new Set([
 ])
 
 /** pg_database. @param map the shared pg_filenode.map */
-export function databaseFork(map: ReadonlyMap<Oid, number>): RelFileLocator {
+export function databaseLocator(map: ReadonlyMap<Oid, number>): RelFileLocator {
   return mappedLocator(map, catalogs.DATABASE_RELATION_ID, GLOBAL_TABLESPACE, 0)
 }
 
 /** pg_class of a database. @param map its pg_filenode.map */
-export function classFork(database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator {
+export function classLocator(database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator {
   return mappedLocator(map, catalogs.RELATION_RELATION_ID, database.tablespace, database.oid)
 }
 
 /** The forks that {@link loadDatabaseCatalog} and what it returns may read, TOAST relations too. Reads pg_class. */
-export function catalogForks(given: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator[] {
+export function catalogLocators(given: CatalogSources, database: PgDatabase, map: ReadonlyMap<Oid, number>): RelFileLocator[] {
   const sources: Scope = { ...given, prefix: `${database.name}.pg_catalog.` }
   const classes = loadClasses(sources, database, map, bootstrapLayouts(sources.major).pgClass)
   const isRead = new Set(CATALOGS_READ)
@@ -182,7 +178,7 @@ function newestOfEach(classes: ClassVersion[]): ClassVersion[] {
 }
 
 function loadClasses(sources: Scope, database: PgDatabase, map: ReadonlyMap<Oid, number>, layout: CatalogLayout): ClassVersion[] {
-  const own = classFork(database, map)
+  const own = classLocator(database, map)
   const readClass = catalogs.pgClassReader(layout, database.encoding)
   return newestOfEach(allRows(sources, own, layout, (tuple) => {
     const row = readClass(tuple)

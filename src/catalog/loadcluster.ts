@@ -1,6 +1,6 @@
 import { Cluster, type ClusterOptions } from './cluster.ts'
 import type { ClusterSource } from './clustersource.ts'
-import { databaseFork } from './database.ts'
+import { databaseLocator } from './database.ts'
 import { BlockSet } from '../common/blockset.ts'
 import type { Oid } from '../common/ids.ts'
 import { GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
@@ -17,14 +17,14 @@ import { MAIN_FORK } from '../common/relpath.ts'
  */
 export async function loadCluster(source: ClusterSource, options: ClusterOptions = {}, dbOids?: readonly Oid[]): Promise<Cluster> {
   const held = new HeldCatalogs(source)
-  await held.fetch([databaseFork(parseRelationMap(source.relationMap(GLOBAL_TABLESPACE, 0), source.identity.major))])
+  await held.fetch([databaseLocator(parseRelationMap(source.relationMap(GLOBAL_TABLESPACE, 0), source.identity.major))])
   const cluster = new Cluster(held.source, options)
   const all = cluster.databases.filter(({ invalid }) => !invalid).map(({ oid }) => oid)
   const wanted = dbOids ?? all
   // The first one describes the shared relations.
   for (const oid of new Set([...all.slice(0, 1), ...wanted])) {
-    await held.fetch([cluster.classFork(oid)])
-    await held.fetch(cluster.catalogForks(oid))
+    await held.fetch([cluster.classLocator(oid)])
+    await held.fetch(cluster.catalogLocators(oid))
   }
   return cluster
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { formatWalPosition } from '../common/ids.ts'
 import { type HistoryRow, openHistory } from '../jobs/inspect/tablehistory.ts'
-import type { Moment } from '../history/historyrow.ts'
+import type { Moment } from '../history/versionlife.ts'
 import { timeText } from '../wal/text/time.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { addOnCorruptOption, tellLosses } from './corruptoptions.ts'

@@ -19,7 +19,7 @@ import { transactionOutcome } from '../xact/clog.ts'
 import { MultiXacts } from '../xact/multixact.ts'
 import type { TransactionStore } from '../xact/store.ts'
 import type { TransactionState } from '../xact/transactionstate.ts'
-import { damagedPage } from './historyfiles.ts'
+import { damagedPage } from './filehistory.ts'
 import { forEachTuple } from './pagetuples.ts'
 import { nearestFullXid, type TransactionEnds } from './transactionends.ts'
 

@@ -8,11 +8,11 @@ import type { PgMajor } from '../common/pgversion.ts'
 import { MAIN_FORK } from '../common/relpath.ts'
 import type { Snapshot } from '../xact/snapshot.ts'
 import type { FullXid } from '../xact/transactionstate.ts'
-import { type Guess, openClusterFiles } from './datadir/clusterfiles.ts'
+import { type Guess, openConsistentDirectory } from './datadir/consistentdirectory.ts'
 import { listDatabaseDirectories } from './datadir/datadir.ts'
 import { DirectorySource } from './datadir/directorysource.ts'
 import type { ForkName, RelationDirectory, RelationFiles } from '../common/relationfiles.ts'
-import { RelationFork } from './datadir/segments.ts'
+import { SegmentPages } from './datadir/segmentpages.ts'
 
 /** Files in a database directory that belong to no relation a catalog names, or to a temporary one. */
 export interface UnnamedFiles extends RelationFiles {
@@ -30,7 +30,7 @@ export interface RelationStorage {
   segments: readonly number[]
   /** Blocks of every fork that has a file. */
   forks: Partial<Record<ForkName, number>>
-  /** Bytes after the last whole block of the main fork, see {@link RelationFork}. */
+  /** Bytes after the last whole block of the main fork, see {@link SegmentPages}. */
   trailingBytes: number
 }
 
@@ -70,7 +70,7 @@ export class DirectoryCluster extends Cluster {
     return [...this.directory.files.damage, ...super.losses]
   }
 
-  override openMain(relation: Relation): RelationFork {
+  override openMain(relation: Relation): SegmentPages {
     const name = `${relation.database.name}.${relation.schema}.${relation.name}`
     return withPosition({ relation: name }, () => {
       const fork = this.directory.fork(relation.locator, MAIN_FORK)
@@ -102,7 +102,7 @@ export class DirectoryCluster extends Cluster {
     withPosition({ relation: `${database.name}.${schema}.${name}` }, () => {
       if (!files?.has('main')) throw missingFork(path)
       for (const [fork, segments] of files ?? []) {
-        const opened = new RelationFork(fork === 'main' ? path : `${path}_${fork}`, segments)
+        const opened = new SegmentPages(fork === 'main' ? path : `${path}_${fork}`, segments)
         forks[fork] = opened.blocks
         if (fork === 'main') trailingBytes = opened.trailingBytes
       }
@@ -134,5 +134,5 @@ export function openSnapshot(pgdata: string, options: DirectoryOptions = {}): Sn
 }
 
 function openDirectory(pgdata: string, { onCorrupt, major, systemIdentifier, nextXid }: DirectoryOptions): DirectorySource {
-  return new DirectorySource(openClusterFiles(pgdata, onCorrupt, { major, systemIdentifier, nextXid }), onCorrupt)
+  return new DirectorySource(openConsistentDirectory(pgdata, onCorrupt, { major, systemIdentifier, nextXid }), onCorrupt)
 }

@@ -1,8 +1,8 @@
 /** Adapters that touch files: data directories, WAL, page stores. */
 export { DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles } from './cluster.ts'
-export type { Guess } from './datadir/clusterfiles.ts'
+export type { Guess } from './datadir/consistentdirectory.ts'
 export { type ClusterEntry, clusterFilesOf } from './datadir/lakefiles.ts'
-export type { RelationFork } from './datadir/segments.ts'
+export type { SegmentPages } from './datadir/segmentpages.ts'
 export type { StoreIdentity } from '../replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from '../replay/pagestore/frame.ts'
 export type { ForkName, RelationFiles } from '../common/relationfiles.ts'

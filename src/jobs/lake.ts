@@ -4,7 +4,7 @@ import { CorruptionError, EnvironmentError, withPosition } from '../common/error
 import { formatLsn, type Lsn, parseLsn } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
-import type { Guess } from '../io/datadir/clusterfiles.ts'
+import type { Guess } from '../io/datadir/consistentdirectory.ts'
 import { readIfThere } from '../io/disk/files.ts'
 import { refuseScheme } from '../io/disk/localpath.ts'
 

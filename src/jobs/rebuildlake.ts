@@ -5,7 +5,7 @@ import { type CorruptionError, EnvironmentError, isPositioned } from '../common/
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { DirectoryOptions } from '../io/cluster.ts'
-import { type ClusterFiles, openClusterFiles } from '../io/datadir/clusterfiles.ts'
+import { type ConsistentDirectory, openConsistentDirectory } from '../io/datadir/consistentdirectory.ts'
 import { openDataDirectory, refuseUnsettled } from '../io/datadir/datadir.ts'
 import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
 import { breathe, remarkOnEnd, stopIfEnding } from '../io/process/interruption.ts'
@@ -64,10 +64,11 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
  * The data directory, if it is that of the lake. One that has lost pg_control has to prove it by its pg_wal: the system identifier, and a shutdown
  * checkpoint at the lake's LSN with nothing behind it. What pg_wal does not tell, the caller has to say.
  */
-function openTarget(manifest: Manifest, { pgdata, onCorrupt = 'fail', systemIdentifier, nextXid, major = manifest.major }: RebuildLakeOptions): ClusterFiles {
+function openTarget(manifest: Manifest, options: RebuildLakeOptions): ConsistentDirectory {
+  const { pgdata, onCorrupt = 'fail', systemIdentifier, nextXid, major = manifest.major } = options
   if (onCorrupt === 'fail') openDataDirectory(pgdata)
   refuseUnsettled(pgdata)
-  const files = openClusterFiles(pgdata, onCorrupt, { major, systemIdentifier, nextXid })
+  const files = openConsistentDirectory(pgdata, onCorrupt, { major, systemIdentifier, nextXid })
   checkSameState(manifest, { ...files, ...files.control })
   const { guess } = files
   if (guess?.clean === false) {

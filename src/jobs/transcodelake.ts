@@ -33,7 +33,7 @@ import { stopIfEnding } from '../io/process/interruption.ts'
 import { JobTasks, type Pool } from './pool.ts'
 import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
-import type { ForkFiles, TranscodeResult, TranscodeTask } from './tasks/transcodetask.ts'
+import type { SegmentFiles, TranscodeResult, TranscodeTask } from './tasks/transcodetask.ts'
 import { keepThreadPoolAwake } from '../io/process/threadpool.ts'
 import { UnfinishedLake } from './unfinishedlake.ts'
 import { LTAP_VERSION } from './version.ts'
@@ -290,7 +290,7 @@ class TranscodeJob {
 
   /** All files of a relation, with the descriptor that is in them: one schema for all, whichever of them met a value that widens it. */
   private async files(
-    relation: Relation, first: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'],
+    relation: Relation, first: RelationDescriptor, fork: SegmentFiles, toast: TranscodeTask['toast'],
   ): Promise<{ descriptor: RelationDescriptor; files: TranscodeResult[] }> {
     const sets = fileSets(first.blocks)
     for (let descriptor = first; ; ) {
@@ -306,7 +306,7 @@ class TranscodeJob {
   }
 
   private async file(
-    relation: Relation, descriptor: RelationDescriptor, fork: ForkFiles, toast: TranscodeTask['toast'], blocks: BlockSet,
+    relation: Relation, descriptor: RelationDescriptor, fork: SegmentFiles, toast: TranscodeTask['toast'], blocks: BlockSet,
   ): Promise<TranscodeResult | WantedOverflow> {
     const folder = relationFolder(descriptor)
     const { lake, compression = 'zstd', onCorrupt = 'fail' } = this.options

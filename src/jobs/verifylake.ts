@@ -14,7 +14,7 @@ import { excludedTables, exclusionReason } from './exclusion.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { JobTasks, type Pool } from './pool.ts'
-import type { ForkFiles } from './tasks/transcodetask.ts'
+import type { SegmentFiles } from './tasks/transcodetask.ts'
 
 export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
   lake: string
@@ -179,7 +179,7 @@ class VerifyJob {
   }
 
   /** The largest database first, and in each the largest relations. The catalogs of a database are read when its turn comes. */
-  private *inOrder(): Generator<[LakeRelation, ForkFiles | undefined]> {
+  private *inOrder(): Generator<[LakeRelation, SegmentFiles | undefined]> {
     const byDatabase = new Map<number, LakeRelation[]>((this.cluster?.readableOids() ?? []).map((oid) => [oid, []]))
     for (const relation of this.stored) {
       const others = byDatabase.get(relation.dbOid)
@@ -195,8 +195,8 @@ class VerifyJob {
   }
 
   /** The files of each relation of the lake in one database, and as differences the relations that only one side has. */
-  private sources(dbOid: number, stored: readonly LakeRelation[], notRead: ReadonlySet<string>): Map<LakeRelation, ForkFiles> {
-    const found = new Map<LakeRelation, ForkFiles>()
+  private sources(dbOid: number, stored: readonly LakeRelation[], notRead: ReadonlySet<string>): Map<LakeRelation, SegmentFiles> {
+    const found = new Map<LakeRelation, SegmentFiles>()
     if (!this.cluster) return found
     const lake = new Map(stored.map((relation) => [relation.path, relation]))
     const relations = this.cluster.readableOids().includes(dbOid) ? this.cluster.relations(dbOid) : []
@@ -217,7 +217,7 @@ class VerifyJob {
   }
 
   /** Undefined if the files of the data directory are damaged: then the lake's file is audited alone. */
-  private source(relation: Relation, twin: LakeRelation): ForkFiles | undefined {
+  private source(relation: Relation, twin: LakeRelation): SegmentFiles | undefined {
     try {
       const { path, segments, forks } = this.cluster!.storage(relation)
       const [here = 0, there = 0] = [forks.main, twin.forks.main]
@@ -230,7 +230,7 @@ class VerifyJob {
     }
   }
 
-  private async relation(relation: LakeRelation, fork: ForkFiles | undefined): Promise<void> {
+  private async relation(relation: LakeRelation, fork: SegmentFiles | undefined): Promise<void> {
     const { report } = this
     report.relations++
     report.forensic.trailingBytes += relation.trailingBytes ?? 0
@@ -246,7 +246,7 @@ class VerifyJob {
     await forEachAtMost(this.pool.workers + 1, relation.files, (file) => this.file(relation, file, fork))
   }
 
-  private async file(relation: LakeRelation, file: LakeFile, fork: ForkFiles | undefined): Promise<void> {
+  private async file(relation: LakeRelation, file: LakeFile, fork: SegmentFiles | undefined): Promise<void> {
     const { report, options } = this
     const where = { relation: lakeRelationName(relation), file: file.path }
     report.files++

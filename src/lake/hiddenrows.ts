@@ -21,7 +21,7 @@ export interface TransactionOutcomes {
 }
 
 /** What is asked of a file: its summary, or the parts of it that a layer keeps. */
-export type FileVisibility = Pick<FileSummary, 'hidden' | 'unresolved'>
+export type HiddenRowsSummary = Pick<FileSummary, 'hidden' | 'unresolved'>
 
 /**
  * Rows of a file that no reader may see at L, L being at or behind the LSN that the file was written at: structure rows and dead ones, for good, and of
@@ -29,7 +29,7 @@ export type FileVisibility = Pick<FileSummary, 'hidden' | 'unresolved'>
  * Committed means: by a record that ends at or before L (HeapTupleSatisfiesMVCC with the snapshot of a standby that replayed to L).
  * @throws UnsupportedError lake.status where L lies in a range without WAL in which one of the transactions ended
  */
-export function hiddenRows({ hidden, unresolved }: FileVisibility, outcomes: TransactionOutcomes, lsn: WalPosition): RowSet {
+export function hiddenRows({ hidden, unresolved }: HiddenRowsSummary, outcomes: TransactionOutcomes, lsn: WalPosition): RowSet {
   const committed = unresolved.filter(({ xid }) => isCommitted(xid, outcomes, lsn))
   return hidden.subtract(rowsOf(committed, 'xmin')).union(rowsOf(committed, 'xmax'))
 }

@@ -26,7 +26,7 @@ const DATABASE = /^base\/\d+$/
 const DATABASE_FILE = /^(?:PG_VERSION|pg_filenode\.map|pg_control|\d+_init(?:\.\d+)?)$/
 const SLRU_FILE = /^(?:pg_xact|pg_multixact\/offsets|pg_multixact\/members|pg_commit_ts)\/[0-9A-F]{4,6}$/
 const TWOPHASE_FILE = /^pg_twophase\/(?:[0-9A-F]{8}){1,2}$/
-const HISTORY_FILE = /^pg_wal\/[0-9A-F]{8}\.history$/
+const TIMELINE_HISTORY_FILE = /^pg_wal\/[0-9A-F]{8}\.history$/
 /** In the data directory itself. */
 const CONFIGURATION_FILE = /^[^/]+\.conf$/
 const TABLESPACE = /^pg_tblspc\/\d+$/
@@ -52,7 +52,7 @@ export function isKeptFile(path: string, version: string): boolean {
   const folder = path.slice(0, Math.max(cut, 0))
   if (folder === 'global' || isDatabaseFolder(folder, version)) return DATABASE_FILE.test(path.slice(cut + 1))
   const others = path === 'PG_VERSION' || path === 'pg_logical/replorigin_checkpoint'
-  return others || [SLRU_FILE, TWOPHASE_FILE, HISTORY_FILE, CONFIGURATION_FILE].some((kept) => kept.test(path))
+  return others || [SLRU_FILE, TWOPHASE_FILE, TIMELINE_HISTORY_FILE, CONFIGURATION_FILE].some((kept) => kept.test(path))
 }
 
 function isVersionFolder(path: string, version: string): boolean {

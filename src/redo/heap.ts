@@ -20,7 +20,7 @@ import {
   bitmapStart, clearHotUpdated, copyFromRecord, copyWithinPage, NOT_HOT_UPDATED, replaceXmaxBits, setCtid, setFirstCommandId,
   setMovedPartitions, setXmax, setXmin, tupleHoff, tupleInfomask, writeNewHeader,
 } from './tuplechange.ts'
-import type { VisibilityMap } from './visibilitymap.ts'
+import type { VisibilityMapRedo } from './visibilitymap.ts'
 
 /**
  * Block ids under which records name pages of the visibility map. 17.11, 18.6 and later register these pages; older servers change the map
@@ -45,15 +45,15 @@ const MAX_TUPLE_SIZE = 8160
  */
 export class HeapRedo {
   private readonly buffers: RedoBuffers
-  private readonly map: VisibilityMap
+  private readonly visibilityMap: VisibilityMapRedo
   private readonly major: PgMajor
   private readonly insertion = new HeapInsert()
   private readonly deletion = new HeapDelete()
   private readonly change = new HeapUpdate()
 
-  constructor(buffers: RedoBuffers, map: VisibilityMap, major: PgMajor) {
+  constructor(buffers: RedoBuffers, visibilityMap: VisibilityMapRedo, major: PgMajor) {
     this.buffers = buffers
-    this.map = map
+    this.visibilityMap = visibilityMap
     this.major = major
   }
 
@@ -91,7 +91,7 @@ export class HeapRedo {
     const block = heapBlock(record)
     const { flags, offset } = insertion
     // The new row is not visible to everyone. The map has an LSN of its own: the heap page may have this change while its map page does not.
-    if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
+    if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) this.visibilityMap.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
     if (this.readOrInit(record, block) !== BLK_NEEDS_REDO) return
     const { dataStart, dataLength } = block
     // Postgres asserts this. A record with a right CRC can still be made by a stranger.
@@ -124,7 +124,7 @@ export class HeapRedo {
     deletion.read(record)
     const block = heapBlock(record)
     const { flags, offset } = deletion
-    if (flags & XLH_DELETE_ALL_VISIBLE_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
+    if (flags & XLH_DELETE_ALL_VISIBLE_CLEARED) this.visibilityMap.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
     if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
     const { page } = buffers
     const start = normalItem(page, offset) & 0x7fff
@@ -154,7 +154,7 @@ export class HeapRedo {
     const oldCleared = (flags & XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0
     const newCleared = (flags & XLH_UPDATE_NEW_ALL_VISIBLE_CLEARED) !== 0
     if (oldCleared || newCleared) {
-      this.map.clearForUpdate(record, oldCleared ? old : undefined, newCleared ? fresh : undefined, UPDATE_BLKREF_VM_NEW, UPDATE_BLKREF_VM_OLD)
+      this.visibilityMap.clearForUpdate(record, oldCleared ? old : undefined, newCleared ? fresh : undefined, UPDATE_BLKREF_VM_NEW, UPDATE_BLKREF_VM_OLD)
     }
     const init = (record.info & XLOG_HEAP_INIT_PAGE) !== 0
     // The page has the old version, so it cannot be empty.
@@ -254,7 +254,7 @@ export class HeapRedo {
     const block = heapBlock(record)
     const { offset } = deletion
     // The row stays visible to all, but xmax is a live xid now, and VACUUM must freeze the page before that xid is too old.
-    if (deletion.flags & XLH_LOCK_ALL_FROZEN_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_ALL_FROZEN)
+    if (deletion.flags & XLH_LOCK_ALL_FROZEN_CLEARED) this.visibilityMap.clear(record, block, BLKREF_VM, VISIBILITYMAP_ALL_FROZEN)
     if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
     const { page } = buffers
     const start = normalItem(page, offset) & 0x7fff

@@ -22,24 +22,24 @@ import { BLK_NEEDS_REDO, type RedoBuffers } from './buffers.ts'
 import { BLKREF_VM, type HeapRedo } from './heap.ts'
 import type { RedoPage } from './store.ts'
 import { replaceXmaxBits, setInfomasks, setXmax, setXvac, tupleInfomask } from './tuplechange.ts'
-import type { VisibilityMap } from './visibilitymap.ts'
+import type { VisibilityMapRedo } from './visibilitymap.ts'
 
 /** RM_HEAP2_ID: heap2_redo. The C functions named here are in heapam_xlog.c since 18, before in heapam.c. */
 export class Heap2Redo {
   /** Whether VISIBLE moves the LSN of the heap page (XLogHintBitIsNeeded): with data checksums or wal_log_hints. */
   hintsAreLogged: boolean
   private readonly buffers: RedoBuffers
-  private readonly map: VisibilityMap
+  private readonly visibilityMap: VisibilityMapRedo
   private readonly heap: HeapRedo
   private readonly major: PgMajor
   private readonly insertion = new HeapMultiInsert()
-  private readonly visibility = new HeapVisible()
+  private readonly heapVisible = new HeapVisible()
   private readonly pruning = new HeapPrune()
   private readonly locking = new HeapDelete()
 
-  constructor(buffers: RedoBuffers, map: VisibilityMap, heap: HeapRedo, major: PgMajor, hintsAreLogged: boolean) {
+  constructor(buffers: RedoBuffers, visibilityMap: VisibilityMapRedo, heap: HeapRedo, major: PgMajor, hintsAreLogged: boolean) {
     this.buffers = buffers
-    this.map = map
+    this.visibilityMap = visibilityMap
     this.heap = heap
     this.major = major
     this.hintsAreLogged = hintsAreLogged
@@ -66,7 +66,7 @@ export class Heap2Redo {
     insertion.read(record)
     const block = heapBlock(record)
     const { flags } = insertion
-    if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
+    if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) this.visibilityMap.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
     if (this.heap.readOrInit(record, block) !== BLK_NEEDS_REDO) return
     while (insertion.next(record)) this.heap.addTuple(record, block, insertion.offset, insertion.headerStart, insertion.dataLength)
     // The two flags exclude each other: COPY FREEZE makes the page all-visible, any other insertion ends that.
@@ -83,7 +83,7 @@ export class Heap2Redo {
     const { buffers, locking } = this
     locking.readLock(record)
     const block = heapBlock(record)
-    if (locking.flags & XLH_LOCK_ALL_FROZEN_CLEARED) this.map.clear(record, block, BLKREF_VM, VISIBILITYMAP_ALL_FROZEN)
+    if (locking.flags & XLH_LOCK_ALL_FROZEN_CLEARED) this.visibilityMap.clear(record, block, BLKREF_VM, VISIBILITYMAP_ALL_FROZEN)
     if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
     const start = normalItem(buffers.page, locking.offset) & 0x7fff
     replaceXmaxBits(buffers.page, start, locking.infobits, 0xffff, 0)
@@ -93,8 +93,8 @@ export class Heap2Redo {
 
   /** heap_xlog_visible: VACUUM found that every row of the heap page is visible to all. Block 0 is the map's page, block 1 the heap page. */
   private visible(record: WalRecord): void {
-    const { buffers, visibility } = this
-    visibility.read(record, this.major)
+    const { buffers, heapVisible } = this
+    heapVisible.read(record, this.major)
     const map = heapBlock(record)
     const heap = record.block(1)
     if (map.fork !== VISIBILITYMAP_FORK || heap === undefined || heap.fork !== MAIN_FORK) throw corruptHeapRecord(record, 'not a map page and a heap page')
@@ -106,7 +106,7 @@ export class Heap2Redo {
       else buffers.page.dirty = true
     }
     // The map is set even if the heap page is newer: a record that clears the bit again does so whatever the page's LSN is.
-    this.map.set(record, map, heap.block, visibility.flags & VISIBILITYMAP_VALID_BITS)
+    this.visibilityMap.set(record, map, heap.block, heapVisible.flags & VISIBILITYMAP_VALID_BITS)
   }
 
   /**

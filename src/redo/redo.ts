@@ -25,7 +25,7 @@ import { redoSequence } from './sequence.ts'
 import { StorageRedo } from './storage.ts'
 import { INVALID_PAGE, type InvalidPage } from './invalidpages.ts'
 import type { RedoPage, RedoStore } from './store.ts'
-import { VisibilityMap } from './visibilitymap.ts'
+import { VisibilityMapRedo } from './visibilitymap.ts'
 
 /** What redo must know of the cluster before the first record. */
 export interface RedoSettings {
@@ -75,9 +75,9 @@ export class Redo {
     this.walLogHints = walLogHints
     this.observer = observer
     this.buffers = new RedoBuffers(store, observer, invalidPages, checksums)
-    const map = new VisibilityMap(this.buffers, major)
-    this.heap = new HeapRedo(this.buffers, map, major)
-    this.heap2 = new Heap2Redo(this.buffers, map, this.heap, major, checksums || walLogHints)
+    const visibilityMap = new VisibilityMapRedo(this.buffers, major)
+    this.heap = new HeapRedo(this.buffers, visibilityMap, major)
+    this.heap2 = new Heap2Redo(this.buffers, visibilityMap, this.heap, major, checksums || walLogHints)
     this.storage = new StorageRedo(store, this.buffers, major)
   }
 

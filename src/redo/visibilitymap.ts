@@ -13,7 +13,7 @@ import type { RedoPage } from './store.ts'
  * heapam_xlog.c). In both cases the bits are cleared
  * even if the heap page is newer: a bit that stays set would hide a change from VACUUM and from index-only scans.
  */
-export class VisibilityMap {
+export class VisibilityMapRedo {
   private readonly buffers: RedoBuffers
   private readonly major: PgMajor
 

@@ -67,7 +67,7 @@ export interface ReplayOptions {
   checksums: boolean
   target?: ReplayTarget
   /** The timeline history of the WAL; the pages must be on it. Without it only xl_prev of the first record can show that the WAL is another's. */
-  history?: TimelineHistory
+  timelineHistory?: TimelineHistory
   pages?: RedoObserver
   transactions?: TransactionObserver
 }
@@ -85,20 +85,20 @@ export class Replay {
   /** Where the last record begins; -1 before the first one. */
   private previous: WalPosition
   private time: number
-  private readonly history: TimelineHistory | undefined
+  private readonly timelineHistory: TimelineHistory | undefined
   private readonly from: Pick<ReplayProgress, 'ancestors'> & { timeline: number }
 
   /**
    * @param from continued, and not changed
    * @throws EnvironmentError replay.timeline
    */
-  constructor(store: ReplayStore, from: ReplayProgress, { major, checksums, target = {}, history, pages, transactions }: ReplayOptions) {
+  constructor(store: ReplayStore, from: ReplayProgress, { major, checksums, target = {}, timelineHistory, pages, transactions }: ReplayOptions) {
     const { timeline } = from.transactions
-    if (history !== undefined) refuseOtherTimeline(history, from.lsn, timeline, from.ancestors)
+    if (timelineHistory !== undefined) refuseOtherTimeline(timelineHistory, from.lsn, timeline, from.ancestors)
     this.store = store
     this.major = major
     this.target = target
-    this.history = history
+    this.timelineHistory = timelineHistory
     this.from = { ...from.ancestors !== undefined && { ancestors: from.ancestors }, timeline }
     this.lsn = from.lsn
     this.previous = from.previous ?? -1
@@ -187,7 +187,7 @@ export class Replay {
 
   /** Undefined where they are not known. */
   private ancestors(): readonly Ancestor[] | undefined {
-    if (this.history !== undefined) return ancestorsOf(this.history, this.timeline)
+    if (this.timelineHistory !== undefined) return ancestorsOf(this.timelineHistory, this.timeline)
     return this.timeline === this.from.timeline ? this.from.ancestors : undefined
   }
 

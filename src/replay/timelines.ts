@@ -13,9 +13,9 @@ export interface Ancestor {
 export const ANCESTORS: Schema<Ancestor[]> = v.array(v.strictObject({ timeline: integer(1, 0xffffffff), end: count }))
 
 /** The ancestors of `timeline`, as the history of the WAL has them; undefined if it has no such timeline. */
-export function ancestorsOf(history: TimelineHistory, timeline: number): Ancestor[] | undefined {
-  const at = history.findIndex((entry) => entry.timeline === timeline)
-  return at < 0 ? undefined : history.slice(0, at).map(({ timeline, end }) => ({ timeline, end }))
+export function ancestorsOf(timelineHistory: TimelineHistory, timeline: number): Ancestor[] | undefined {
+  const at = timelineHistory.findIndex((entry) => entry.timeline === timeline)
+  return at < 0 ? undefined : timelineHistory.slice(0, at).map(({ timeline, end }) => ({ timeline, end }))
 }
 
 /**
@@ -24,18 +24,18 @@ export function ancestorsOf(history: TimelineHistory, timeline: number): Ancesto
  * @param ancestors of the pages, where they are known: two promotions may have given the same number to two timelines
  * @throws EnvironmentError replay.timeline
  */
-export function refuseOtherTimeline(history: TimelineHistory, lsn: WalPosition, timeline: number, ancestors?: readonly Ancestor[]): void {
-  const { timeline: newest } = history.at(-1)!
+export function refuseOtherTimeline(timelineHistory: TimelineHistory, lsn: WalPosition, timeline: number, ancestors?: readonly Ancestor[]): void {
+  const { timeline: newest } = timelineHistory.at(-1)!
   const refuse = (why: string): never => {
     const where = formatWalPosition(lsn)
     throw new EnvironmentError('replay.timeline', `the pages are those of ${where} on timeline ${timeline}, ${why}; see --timeline`, { lsn: where })
   }
-  const entry = history.find((known) => known.timeline === timeline)
+  const entry = timelineHistory.find((known) => known.timeline === timeline)
   if (entry === undefined) return refuse(`which is no ancestor of ${newest}`)
   if (lsn < entry.begin || lsn > entry.end) {
     return refuse(`where ${newest} has it only from ${formatWalPosition(entry.begin)} up to ${formatWalPosition(entry.end)}`)
   }
-  const theirs = ancestorsOf(history, timeline)!
+  const theirs = ancestorsOf(timelineHistory, timeline)!
   for (const { timeline: ancestor, end } of ancestors ?? []) {
     const found = theirs.find((known) => known.timeline === ancestor)?.end
     if (found === end) continue

@@ -1,2 +1,2 @@
 /** Real Postgres servers, for demo, tests and benchmarks. */
-export { type AdoptOptions, type CreateOptions, PostgresCluster, type ServerOptions, type StopMode } from './postgres.ts'
+export { type AdoptOptions, type CreateOptions, PostgresServer, type ServerOptions, type StopMode } from './postgres.ts'

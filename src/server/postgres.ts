@@ -73,7 +73,7 @@ interface Place {
   temporary: boolean
 }
 
-export class PostgresCluster {
+export class PostgresServer {
   readonly major: number
   readonly dataDir: string
   /** The server's host for a client. Everyone may connect as `postgres` without a password. */
@@ -95,20 +95,20 @@ export class PostgresCluster {
   }
 
   /** Runs initdb in a new folder, or copies a template. `settings` go into postgresql.conf. Does not start the server. */
-  static async create(options: CreateOptions = {}): Promise<PostgresCluster> {
+  static async create(options: CreateOptions = {}): Promise<PostgresServer> {
     const { major, binDir } = locateBinaries(options.major, options.binDir)
     const place = await makePlace(major, binDir, options.parentDir)
-    const cluster = new PostgresCluster(major, place, {})
+    const server = new PostgresServer(major, place, {})
     try {
       if (options.template === undefined) await initdb(place, options)
       else await copyTemplate(options.template, place)
       const lines = Object.entries(options.settings ?? {}).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
       appendText(join(place.dataDir, 'postgresql.conf'), lines.join(''))
     } catch (error) {
-      await cluster.remove()
+      await server.remove()
       throw error
     }
-    return cluster
+    return server
   }
 
   /**
@@ -116,11 +116,11 @@ export class PostgresCluster {
    * linked from it, and if we are root the files change owner, so never give it the only copy. `settings` go on the command line.
    * {@link remove} leaves the directory in place.
    */
-  static async adopt(options: AdoptOptions): Promise<PostgresCluster> {
+  static async adopt(options: AdoptOptions): Promise<PostgresServer> {
     const { major, binDir } = locateBinaries(readMajor(options.dataDir), options.binDir)
     const place = await makePlace(major, binDir, options.parentDir, options.dataDir)
     handOver(options.dataDir, place.user)
-    return new PostgresCluster(major, place, options.settings ?? {})
+    return new PostgresServer(major, place, options.settings ?? {})
   }
 
   get isRunning(): boolean {
@@ -347,10 +347,10 @@ function tail(text: string): string {
   return lines.length === 0 ? '' : `: ${lines.slice(-4).join(' | ')}`
 }
 
-const running = new Set<PostgresCluster>()
+const running = new Set<PostgresServer>()
 let untouch = (): void => {}
 
-function track(cluster: PostgresCluster): void {
+function track(server: PostgresServer): void {
   if (running.size === 0) {
     process.on('exit', abandonAll)
     const forget = stopOnEnd(async () => void await Promise.allSettled([...running].map(each => each.dismiss())))
@@ -363,20 +363,20 @@ function track(cluster: PostgresCluster): void {
       ignoreSignals()
     }
   }
-  running.add(cluster)
+  running.add(server)
 }
 
-function untrack(cluster: PostgresCluster): void {
-  running.delete(cluster)
+function untrack(server: PostgresServer): void {
+  running.delete(server)
   if (running.size > 0) return
   process.off('exit', abandonAll)
   untouch()
 }
 
 function abandonAll(): void {
-  for (const cluster of running) {
+  for (const server of running) {
     try {
-      cluster.abandon()
+      server.abandon()
     } catch {
       // The server was still writing into the files being deleted; the system cleans its temporary folder.
     }

@@ -1,4 +1,4 @@
-import { parseHistoryName, parseSegmentName, type SegmentName } from './segment.ts'
+import { parseTimelineHistoryName, parseSegmentName, type SegmentName } from './segment.ts'
 import { type Compression, splitCompression, splitUnread } from '../common/compression/format.ts'
 
 /*
@@ -22,20 +22,20 @@ export interface ArchiveSegment extends SegmentName {
   unread: string | undefined
 }
 
-export interface ArchiveHistory {
-  kind: 'history'
+export interface ArchiveTimelineHistory {
+  kind: 'timeline-history'
   timeline: number
   compression: Compression
   unread: string | undefined
 }
 
 /** Undefined if the name is not that of a WAL file. */
-export function parseArchiveName(name: string): ArchiveSegment | ArchiveHistory | undefined {
+export function parseArchiveName(name: string): ArchiveSegment | ArchiveTimelineHistory | undefined {
   if (!/^[0-9A-F]{8}/.test(name)) return undefined
   const [readable, unread] = splitUnread(name)
   const [stem, outer] = splitCompression(readable)
-  const timeline = parseHistoryName(stem)
-  if (timeline !== undefined) return { kind: 'history', timeline, compression: outer, unread }
+  const timeline = parseTimelineHistoryName(stem)
+  if (timeline !== undefined) return { kind: 'timeline-history', timeline, compression: outer, unread }
   const [, plain = stem, sha1] = SHA1.exec(stem) ?? []
   // ….gz.partial
   const partial = outer === '' && plain.endsWith('.partial')

@@ -1,6 +1,6 @@
 /** WAL: pages, records, block references and images, the records of each resource manager, and pg_waldump's text of them. Pure; no I/O. */
 export { restoreImage } from './blockimage.ts'
-export { firstHistory, isPageOf, parseHistory, timelineAt, type TimelineEntry, type TimelineHistory } from './timelinehistory.ts'
+export { firstTimelineHistory, isPageOf, parseTimelineHistory, timelineAt, type TimelineEntry, type TimelineHistory } from './timelinehistory.ts'
 export { majorOfMagic, readWalPageHeader, type WalPageHeader } from './pageheader.ts'
 export { WalReader, type WalReaderOptions } from './reader.ts'
 export {
@@ -15,8 +15,8 @@ export {
   rmgrName,
 } from './rmgr.ts'
 export {
-  checkSegmentSize, historyName, isSegmentSize, parseHistoryName, parseSegmentName, type SegmentName, segmentName, segmentNumber,
-  segmentOf,
+  checkSegmentSize, isSegmentSize, parseSegmentName, parseTimelineHistoryName, type SegmentName, segmentName, segmentNumber, segmentOf,
+  timelineHistoryName,
 } from './segment.ts'
 export { RecordMemory } from './recordmemory.ts'
 export { type DroppedStats, XactEnd } from './xact.ts'

@@ -32,7 +32,7 @@ export interface WalReaderOptions {
   /** Timeline in the name of the file that the bytes come from: its pages may be of this timeline or an older one. */
   timeline: number
   /** The timeline that is followed, and its ancestors: each page must be of the one that has its place. Without it any older timeline will do. */
-  history?: TimelineHistory | undefined
+  timelineHistory?: TimelineHistory | undefined
   segmentSize: number
   /** Checked against long page headers. */
   systemIdentifier?: bigint | undefined
@@ -365,9 +365,9 @@ export class WalReader {
       return false
     }
     const timeline = pageTimeline(view, start)
-    const { history } = this.options
-    if (history !== undefined && !isPageOf(history, timeline, address)) {
-      this.failPage(address, 'wal.timeline', `a page of timeline ${timeline} where the history of timeline ${history.at(-1)!.timeline} has another one`)
+    const { timelineHistory } = this.options
+    if (timelineHistory !== undefined && !isPageOf(timelineHistory, timeline, address)) {
+      this.failPage(address, 'wal.timeline', `a page of timeline ${timeline} where the history of timeline ${timelineHistory.at(-1)!.timeline} has another one`)
       return false
     }
     this.lastTimeline = timeline

@@ -55,12 +55,12 @@ export function segmentOf(position: WalPosition, size: number): number {
 }
 
 /** `00000002.history` */
-export function historyName(timeline: number): string {
+export function timelineHistoryName(timeline: number): string {
   return `${hex8(timeline)}.history`
 }
 
 /** Timeline of a history file's name; undefined for any other name. */
-export function parseHistoryName(name: string): number | undefined {
+export function parseTimelineHistoryName(name: string): number | undefined {
   const match = /^([0-9A-F]{8})\.history$/.exec(name)
   return match === null ? undefined : Number.parseInt(match[1]!, 16)
 }

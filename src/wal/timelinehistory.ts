@@ -22,7 +22,7 @@ export interface TimelineEntry {
 export type TimelineHistory = readonly TimelineEntry[]
 
 /** The history of a timeline that has no history file: it is the first one. */
-export function firstHistory(timeline: number): TimelineHistory {
+export function firstTimelineHistory(timeline: number): TimelineHistory {
   return [{ timeline, begin: 0, end: Infinity }]
 }
 
@@ -31,7 +31,7 @@ export function firstHistory(timeline: number): TimelineHistory {
  * @param timeline whose history the text is
  * @throws CorruptionError wal.history, UnsupportedError lsn.range
  */
-export function parseHistory(text: string, timeline: number): TimelineHistory {
+export function parseTimelineHistory(text: string, timeline: number): TimelineHistory {
   const entries: TimelineEntry[] = []
   let begin = 0
   let last = 0
@@ -55,8 +55,8 @@ export function parseHistory(text: string, timeline: number): TimelineHistory {
 }
 
 /** tliOfPointInHistory: the timeline of the byte at `position`. */
-export function timelineAt(history: TimelineHistory, position: WalPosition): TimelineEntry {
-  const found = history.find(entry => entry.begin <= position && position < entry.end)
+export function timelineAt(timelineHistory: TimelineHistory, position: WalPosition): TimelineEntry {
+  const found = timelineHistory.find(entry => entry.begin <= position && position < entry.end)
   assert(found !== undefined, `no timeline at ${formatWalPosition(position)}`)
   return found
 }
@@ -65,9 +65,9 @@ export function timelineAt(history: TimelineHistory, position: WalPosition): Tim
  * Whether a page that begins at `position` may say that it is of `timeline`. A page that the ancestor began keeps the ancestor's number. Before the first
  * ancestor that is known there may be others.
  */
-export function isPageOf(history: TimelineHistory, timeline: number, position: WalPosition): boolean {
-  const entry = timelineAt(history, position)
-  return timeline === entry.timeline || (entry === history[0] && timeline < entry.timeline)
+export function isPageOf(timelineHistory: TimelineHistory, timeline: number, position: WalPosition): boolean {
+  const entry = timelineAt(timelineHistory, position)
+  return timeline === entry.timeline || (entry === timelineHistory[0] && timeline < entry.timeline)
 }
 
 function corrupt(timeline: number, line: number, reason: string): CorruptionError {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { crc32c } from '../../src/common/crc32c.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { LakeReport } from '../../src/jobs/verifylake.ts'
 import type { LakeRelation, Manifest } from '../../src/lake/manifest.ts'
 import { expectRefusal, heapFile, refused, whileChanged, whileFile } from '../support/badinput.ts'
@@ -16,7 +16,7 @@ const MAJOR = Math.max(...majors())
 const PG_CONTROL_CRC = MAJOR >= 18 ? 292 : 288
 
 let folder: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 let pgdata: string
 let lake: string
 let lakes = 0

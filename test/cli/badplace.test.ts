@@ -5,7 +5,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { expectRefusal, whileMode } from '../support/badinput.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { ltap } from './streams.ts'
@@ -29,7 +29,7 @@ function canRun(): boolean {
 }
 
 let folder: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ltap-place-'))

@@ -7,7 +7,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { pageChecksum } from '../../src/page/checksum.ts'
 import { LP_DEAD, makeLinePointer } from '../../src/page/linepointer.ts'
 import { expectRefusal, heapFile, toastFile, whileFile } from '../support/badinput.ts'
@@ -17,7 +17,7 @@ import { ltap } from './streams.ts'
 const MAJOR = Math.max(...majors())
 
 let folder: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 let pgdata: string
 let lake: string
 let prepared: string

@@ -4,7 +4,7 @@ import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
 import { findTable } from '../../src/jobs/inspect/findtable.ts'
 import type { ListedRelation } from '../../src/jobs/inspect/relationlist.ts'
 import { TableReader } from '../../src/jobs/inspect/tablereader.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, fewerMajors, type Session, withCluster } from '../support/oracle.ts'
 import { loadZoo, readFixture } from '../support/zoo.ts'
 import { ltap } from './streams.ts'
@@ -70,7 +70,7 @@ async function relations(sql: Session): Promise<string[]> {
   return rows.map((row) => row.join('|')).sort()
 }
 
-async function listedRelations(cluster: PostgresCluster): Promise<string[]> {
+async function listedRelations(cluster: PostgresServer): Promise<string[]> {
   const kinds = { table: 'r', toast: 't', matview: 'm', sequence: 'S' }
   const { code, stdout } = await ltap(['inspect', 'relations', cluster.dataDir, '--json'])
   expect(code).toBe(0)
@@ -136,7 +136,7 @@ function compare(cluster: DirectoryCluster, { name, skipped, visible, items }: E
   reader.close()
 }
 
-async function formats(cluster: PostgresCluster): Promise<void> {
+async function formats(cluster: PostgresServer): Promise<void> {
   const table = ['inspect', 'table', cluster.dataDir, 'odd.name.a"b']
   const csv = await ltap([...table, '--format', 'csv'])
   expect(csv.stdout).toMatch(/^ctid,xmin,xmax,next,state,v\n"\(0,1\)",\d+,0,"\(0,1\)",live,\n"\(0,2\)",\d+,0,"\(0,2\)",live,""\n/)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 
 const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
@@ -14,7 +14,7 @@ const canMount = spawnSync('unshare', [UNSHARE, 'mount', '-t', 'tmpfs', 'tmpfs',
 if (!canMount) console.warn('SKIPPED: full and read-only file systems: nothing can be mounted on this machine')
 
 let folder: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 let data: string
 let lake: string
 

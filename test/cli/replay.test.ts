@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pageChecksum } from '../../src/page/checksum.ts'
 import { parseLsn } from '../../src/common/ids.ts'
 import { parseTarget } from '../../src/cli/replaytarget.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, fewerMajors, withCluster } from '../support/oracle.ts'
 import { ltap, type Ran } from './streams.ts'
 
@@ -66,7 +66,7 @@ async function make(major: number, root: string): Promise<Made> {
 }
 
 /** Changes the table, and makes a segment of WAL. @returns the point after it, further from the next than the clock's grain */
-async function grow(cluster: PostgresCluster): Promise<Point> {
+async function grow(cluster: PostgresServer): Promise<Point> {
   const sql = await connect(cluster)
   await sql.exec("INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series((SELECT max(id) + 1 FROM t), (SELECT max(id) + 1000 FROM t)) i")
   await sql.exec('DELETE FROM t WHERE id % 10 = (SELECT max(id) / 1000 FROM t) % 10')
@@ -77,7 +77,7 @@ async function grow(cluster: PostgresCluster): Promise<Point> {
   return { lsn: row![0]!, time: row![1]!, rows: Number(row![2]) }
 }
 
-async function backUp(cluster: PostgresCluster, to: string): Promise<{ start: string; end: string }> {
+async function backUp(cluster: PostgresServer, to: string): Promise<{ start: string; end: string }> {
   const sql = await connect(cluster)
   const [begin, stop] = cluster.major === 14 ? ["pg_start_backup('b', true, false)", 'pg_stop_backup(false, false)'] : ["pg_backup_start('b', true)", 'pg_backup_stop(false)']
   await sql.exec(`SELECT ${begin}`)

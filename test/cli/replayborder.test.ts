@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renam
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, fewerMajors, type Session, withCluster } from '../support/oracle.ts'
 import { ltap } from './streams.ts'
 
@@ -43,7 +43,7 @@ async function rows(): Promise<number> {
 }
 
 /** As pg_receivewal leaves the segment that it is receiving: zeros after what came. */
-async function receivePartially(cluster: PostgresCluster, sql: Session): Promise<string> {
+async function receivePartially(cluster: PostgresServer, sql: Session): Promise<string> {
   const name = (await sql.value('SELECT pg_walfile_name(pg_current_wal_insert_lsn())'))!
   await sql.exec('CHECKPOINT')
   copyFileSync(join(cluster.dataDir, 'pg_wal', name), join(archive, `${name}.partial`))

@@ -237,7 +237,7 @@ for i, name in enumerate(sorted(os.listdir(sys.argv[1]))):
     const inventory = new WalInventory(dir)
     expect(inventory.files).toHaveLength(count)
     expect(inventory.newestTimeline).toBe(1)
-    expect(inventory.numbers(inventory.history(1), 1 << 24)).toHaveLength(count)
+    expect(inventory.numbers(inventory.timelineHistory(1), 1 << 24)).toHaveLength(count)
     rmSync(dir, { recursive: true })
   })
 })

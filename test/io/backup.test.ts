@@ -10,7 +10,7 @@ import { seed, type Seed } from '../../src/io/seed/seed.ts'
 import { parseTablespaceMap } from '../../src/replay/tablespacemap.ts'
 import { openCluster } from '../../src/io/cluster.ts'
 import { createPageStore, openPageStore } from '../../src/io/pagestore/openstore.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, fewerMajors, type Row, type Session, withCluster } from '../support/oracle.ts'
 import { systemPostgres } from '../support/systempostgres.ts'
 import { progressAt } from '../support/replayprogress.ts'
@@ -45,7 +45,7 @@ afterEach(() => {
 })
 
 /** Fills the server, with a tablespace, and says what files its relations have. */
-async function fill(cluster: PostgresCluster, sql: Session): Promise<Row[]> {
+async function fill(cluster: PostgresServer, sql: Session): Promise<Row[]> {
   await sql.script(SCHEMA)
   await sql.script(`
     CREATE TABLESPACE space LOCATION '${await cluster.makeDir('space')}';

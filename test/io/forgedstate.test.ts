@@ -14,7 +14,7 @@ import { formatProgress, parseProgress } from '../../src/replay/progress.ts'
 import { parseBackupLabel } from '../../src/replay/backuplabel.ts'
 import { parseTablespaceMap } from '../../src/replay/tablespacemap.ts'
 import type { ReplayProgress } from '../../src/replay/replay.ts'
-import { parseHistory } from '../../src/wal/timelinehistory.ts'
+import { parseTimelineHistory } from '../../src/wal/timelinehistory.ts'
 import { mutants, refusalProblem } from '../support/forge.ts'
 
 const IDENTITY: StoreIdentity = { systemIdentifier: 7300000000000000001n, major: 17, catalogVersion: 202406281, checksums: true }
@@ -141,6 +141,6 @@ BACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIME: x\nLABEL: l\nSTART TI
   expect(() => parseBackupLabel(label('1', 'FFFFFFFF/28'))).toThrow(UnsupportedError)
   expect(() => parseTablespaceMap('99999999999 /x\n')).toThrow(CorruptionError)
   expect(() => parseTablespaceMap('16400 /x\0y\n')).toThrow(CorruptionError)
-  expect(() => parseHistory('1\tFFFFFFFF/0\tx\n', 2)).toThrow(UnsupportedError)
-  expect(() => parseHistory('4294967296\t0/1\tx\n', 4294967297)).toThrow(CorruptionError)
+  expect(() => parseTimelineHistory('1\tFFFFFFFF/0\tx\n', 2)).toThrow(UnsupportedError)
+  expect(() => parseTimelineHistory('4294967296\t0/1\tx\n', 4294967297)).toThrow(CorruptionError)
 })

@@ -4,7 +4,7 @@ import { cpSync, existsSync, linkSync, mkdtempSync, readdirSync, readFileSync, r
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { openPageStore } from '../../src/io/pagestore/openstore.ts'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
 import { replayCluster } from '../../src/jobs/replay/replaycluster.ts'
@@ -13,7 +13,7 @@ import { transcode } from '../support/lakes.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 
 let root: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 let lake: string
 let manifest: Manifest
 let table: LakeRelation

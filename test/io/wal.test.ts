@@ -155,13 +155,13 @@ describe.each(fewerMajors('majors of folders of WAL'))('a folder of WAL of Postg
       const dir = join(promoted.dataDir, 'pg_wal')
       const source = openWal(dir)
       const found = drain(source)
-      expect(source.history.map(({ timeline }) => timeline)).toEqual([1, 2])
+      expect(source.timelineHistory.map(({ timeline }) => timeline)).toEqual([1, 2])
       expect(found.at(-1)!.endLsn).toBe(end)
-      const [old] = source.history
+      const [old] = source.timelineHistory
       expect(found.some(({ startLsn }) => startLsn < old!.end)).toBe(true)
       expect(found.some(({ endLsn }) => endLsn === old!.end)).toBe(true)
-      expect(timelineAt(source.history, old!.end).timeline).toBe(2)
-      expect(timelineAt(source.history, old!.end - 1).timeline).toBe(1)
+      expect(timelineAt(source.timelineHistory, old!.end).timeline).toBe(2)
+      expect(timelineAt(source.timelineHistory, old!.end - 1).timeline).toBe(1)
       if (major >= 15) expect(inspected(found)).toEqual(await inspectWal(session, found[0]!.startLsn, end))
       checkRecycledAncestor(dir, found)
       checkOldTimeline(dir, found, old!.end)

@@ -11,7 +11,7 @@ import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
 import { findTable } from '../../src/jobs/inspect/findtable.ts'
 import type { ValueError } from '../../src/columnar/tuplevalues.ts'
 import { TableReader, type TableReaderOptions, type TableRow } from '../../src/jobs/inspect/tablereader.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { LakeRelation, Manifest } from '../../src/lake/manifest.ts'
@@ -28,7 +28,7 @@ const LIVE = 1
 const DEAD = 2
 
 let folder: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 let heap: string
 let toast: string
 let lakes = 0

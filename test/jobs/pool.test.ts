@@ -6,7 +6,7 @@ import { DESCRIPTOR_KEY, parseFileDescriptor } from '../../src/columnar/filedesc
 import { BlockSet } from '../../src/common/blockset.ts'
 import { MAIN_FORK } from '../../src/common/relpath.ts'
 import { DirectorySource } from '../../src/io/datadir/directorysource.ts'
-import { openClusterFiles } from '../../src/io/datadir/clusterfiles.ts'
+import { openConsistentDirectory } from '../../src/io/datadir/consistentdirectory.ts'
 import { openCluster } from '../../src/io/cluster.ts'
 import { type Pool, runTask, transcodeInPool, Workers } from '../../src/jobs/pool.ts'
 import type { TranscodePagesTask } from '../../src/jobs/tasks/transcodepagestask.ts'
@@ -60,7 +60,7 @@ describe.runIf(major !== undefined)('a table with updates, out-of-line values an
     const { relation, systemIdentifier, checksums, lsn, profile } = descriptor
     const clusterDescriptor = { systemIdentifier, major: descriptor.major, checksums, lsn, profile }
 
-    const source = new DirectorySource(openClusterFiles(pgdata))
+    const source = new DirectorySource(openConsistentDirectory(pgdata))
     const table = openCluster(pgdata).relations(relation.dbOid).find(({ name }) => name === 't')!
     const toast = openCluster(pgdata).relations(relation.dbOid).find(({ oid }) => oid === table.toastRelId)!
     const allPages = async (locator: typeof table.locator): Promise<ArrayBuffer> => {

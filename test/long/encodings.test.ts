@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
-import type { CreateOptions, PostgresCluster } from '../../src/server/postgres.ts'
+import type { CreateOptions, PostgresServer } from '../../src/server/postgres.ts'
 import { compareCluster } from '../support/comparelake.ts'
 import { ENCODINGS, makeEncodings } from '../support/encodings.ts'
 import { destroyHeapFiles, disagreements, interrogate, transcode, withFolder } from '../support/lakes.ts'
@@ -36,7 +36,7 @@ describe.skipIf(!majors().includes(15) || LZ4_BINARIES === undefined)('lz4 on Po
 })
 
 async function proveCluster(
-  major: number, options: Omit<CreateOptions, 'major'>, fill: (cluster: PostgresCluster, sql: Session) => Promise<void>,
+  major: number, options: Omit<CreateOptions, 'major'>, fill: (cluster: PostgresServer, sql: Session) => Promise<void>,
 ): Promise<void> {
   await withFolder((folder) => withCluster(major, options, async (cluster, sql) => {
     await fill(cluster, sql)

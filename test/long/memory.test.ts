@@ -4,7 +4,7 @@ import { rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readManifest } from '../../src/jobs/lake.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { heapFile } from '../support/badinput.ts'
 import { enlarge, SEGMENT_BLOCKS } from '../support/enlarge.ts'
 import { withFolder } from '../support/lakes.ts'
@@ -18,7 +18,7 @@ const VALUE_BYTES = 200 * MB
 /** The promise: 1 GB and three times the largest value. */
 const LIMIT_BYTES = 1024 * MB
 
-let cluster: PostgresCluster
+let cluster: PostgresServer
 
 beforeAll(async () => {
   cluster = await createCluster(Math.max(...majors()), { initdbArgs: Math.max(...majors()) >= 18 ? ['--no-data-checksums'] : [] })

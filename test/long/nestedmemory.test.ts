@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readManifest } from '../../src/jobs/lake.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { withFolder } from '../support/lakes.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { drawn } from '../support/scope.ts'
@@ -47,7 +47,7 @@ const TABLES: Values[] = [
   { name: 'flags', type: 'bool[]', query: many(20_000, 'array_fill(true, ARRAY[6000])'), storage: 'plain', rows: 20_000, oversized: 0 },
 ]
 
-let cluster: PostgresCluster
+let cluster: PostgresServer
 /** Each takes half a minute. */
 const DRAWN = drawn(TABLES.map(({ name }) => name), 1, 'tables of nested values')
 

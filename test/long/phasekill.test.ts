@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseLsn, walPosition } from '../../src/common/ids.ts'
 import { changesSince } from '../../src/replay/pagestore/storechanges.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
@@ -62,7 +62,7 @@ const PRELOAD = `
   syncBuiltinESMExports()`
 
 let root: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 let backup: string
 let preload: string
 

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { TupleDesc } from '../../src/catalog/tupledesc.ts'
 import { readU32 } from '../../src/common/bytes.ts'
 import { openCluster } from '../../src/io/cluster.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
@@ -41,7 +41,7 @@ const DOCS = `
   FROM generate_series(1, 60) i`
 
 describe.each(fewerMajors('majors of bad values'))('bad values on Postgres %i', { timeout: 300_000 }, (major) => {
-  let cluster: PostgresCluster
+  let cluster: PostgresServer
   let folder: string
   let lakes = 0
   let zoo: string[]

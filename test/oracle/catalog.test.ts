@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Relation, UnstoredRelation } from '../../src/catalog/relations.ts'
 import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, fewerMajors, type Row, type Session, withCluster } from '../support/oracle.ts'
 
 const RELATIONS = `
@@ -81,7 +81,7 @@ function ourTypes(cluster: DirectoryCluster, dbOid: number): Row[] {
 interface Expected { oid: number; name: string; encoding: number; relations: Row[]; types: Map<string, Row> }
 
 /** Asks every database, stops the server, compares. */
-async function compareAll(server: PostgresCluster, sql: Session): Promise<DirectoryCluster> {
+async function compareAll(server: PostgresServer, sql: Session): Promise<DirectoryCluster> {
   const expected: Expected[] = []
   const tablespaces = await sql.rows('select oid, spcname from pg_tablespace order by oid')
   await sql.exec(`update pg_database set datallowconn = true where datname = 'template0'`)

@@ -9,14 +9,14 @@ import { type BlockIndex, parseBlockIndex } from '../../src/lake/blockindex.ts'
 import { ChangedBlocks } from '../../src/lake/changedblocks.ts'
 import { layerFile } from '../../src/lake/layer.ts'
 import { MemoryPages } from '../../src/page/pagesource.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 import { drawn } from '../support/scope.ts'
 import { relationOf, transcodeOptions } from '../support/relation.ts'
 
 const ON_CORRUPT = { checksums: false, onCorrupt: 'fail' } as const
 
-async function pagesOf(cluster: PostgresCluster, path: string): Promise<Uint8Array> {
+async function pagesOf(cluster: PostgresServer, path: string): Promise<Uint8Array> {
   await closeSessions(cluster)
   await cluster.stop()
   const pages = new Uint8Array(readFileSync(join(cluster.dataDir, path)))

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type HistoryRow, openHistory } from '../../src/jobs/inspect/tablehistory.ts'
-import type { Moment } from '../../src/history/historyrow.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { Moment } from '../../src/history/versionlife.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { parseLsn, walPosition } from '../../src/common/ids.ts'
 import { timeText } from '../../src/wal/text/time.ts'
 import { ltap } from '../cli/streams.ts'
@@ -71,7 +71,7 @@ describe.each(fewerMajors('majors of history'))(`history on Postgres %i, seed ${
 const changes = { added: '', file: [] as string[], ownFile: '', copied: [] as string[] }
 
 /** DDL while the catalogs get new files too. */
-async function changeTables(_: Audit, cluster: PostgresCluster): Promise<void> {
+async function changeTables(_: Audit, cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   const file = async (table: string): Promise<string> => (await sql.value(`SELECT pg_relation_filenode('changing.${table}')`))!
   changes.file = []
@@ -115,7 +115,7 @@ async function lines({ base, wal }: Place, table: string, database: string, to: 
 
 /** Multixacts that lock and update. */
 /** Multixacts that lock and update. */
-async function locks(audit: Audit, cluster: PostgresCluster): Promise<void> {
+async function locks(audit: Audit, cluster: PostgresServer): Promise<void> {
   const [one, two] = [audit.actor(await connect(cluster)), audit.actor(await connect(cluster))]
   await one.begin()
   await one.insert("VALUES (7001, 'locked', NULL), (7002, 'locked', NULL)")
@@ -135,7 +135,7 @@ async function locks(audit: Audit, cluster: PostgresCluster): Promise<void> {
 }
 
 /** TRUNCATE and rewrites that fail, then ones that commit. */
-async function replaced(audit: Audit, cluster: PostgresCluster): Promise<void> {
+async function replaced(audit: Audit, cluster: PostgresServer): Promise<void> {
   const actor = audit.actor(await connect(cluster))
   await actor.begin()
   await actor.replace('TRUNCATE audit.rows')
@@ -156,7 +156,7 @@ async function replaced(audit: Audit, cluster: PostgresCluster): Promise<void> {
   await audit.show()
 }
 
-async function openAtTheEnd(audit: Audit, cluster: PostgresCluster): Promise<void> {
+async function openAtTheEnd(audit: Audit, cluster: PostgresServer): Promise<void> {
   const [open, prepared, last] = [audit.actor(await connect(cluster)), audit.actor(await connect(cluster)), audit.actor(await connect(cluster))]
   await open.begin()
   await open.insert("VALUES (9901, 'never ends', NULL)")
@@ -180,7 +180,7 @@ interface Place {
 }
 
 async function withAudit(
-  major: number, run: (audit: Audit, cluster: PostgresCluster) => Promise<void>, check: (audit: Audit, place: Place) => Promise<void>,
+  major: number, run: (audit: Audit, cluster: PostgresServer) => Promise<void>, check: (audit: Audit, place: Place) => Promise<void>,
 ): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), `ltap-audit-${major}-`))
   try {
@@ -204,7 +204,7 @@ async function withAudit(
 }
 
 async function withAuditedBackup(
-  major: number, checksums: boolean, run: (audit: Audit, cluster: PostgresCluster, backUpNow: (busy: () => Promise<void>) => Promise<void>) => Promise<void>,
+  major: number, checksums: boolean, run: (audit: Audit, cluster: PostgresServer, backUpNow: (busy: () => Promise<void>) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), `ltap-audit-${major}-`))
   const initdbArgs = checksums ? ['--data-checksums'] : major >= 18 ? ['--no-data-checksums'] : []

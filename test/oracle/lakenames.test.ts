@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { MANIFEST_NAME, type Manifest, parseManifest, VIEWS_NAME } from '../../src/lake/manifest.ts'
 import { type Ran, ltap } from '../cli/streams.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
@@ -28,7 +28,7 @@ const SETUP = `
 const SILENT = expect.not.stringContaining('ltap:') as string
 
 let folder: string
-let cluster: PostgresCluster
+let cluster: PostgresServer
 let lake: string
 let refusal = ''
 

@@ -7,9 +7,9 @@ import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { PgMajor } from '../../src/common/pgversion.ts'
-import { openClusterFiles } from '../../src/io/datadir/clusterfiles.ts'
+import { openConsistentDirectory } from '../../src/io/datadir/consistentdirectory.ts'
 import { guessControlFile } from '../../src/io/datadir/guesscontrol.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { ltap, type Ran } from '../cli/streams.ts'
 import { destroyHeapFiles, transcode, withFolder } from '../support/lakes.ts'
@@ -38,7 +38,7 @@ function filesOf(pgdata: string, { relations }: Manifest): Map<string, string> {
   return new Map(stored.map(({ path }) => [path, hash(join(pgdata, path))]))
 }
 
-async function multixacts(server: PostgresCluster): Promise<void> {
+async function multixacts(server: PostgresServer): Promise<void> {
   const [one, two] = [await connect(server), await connect(server)]
   await one.exec('BEGIN; SELECT * FROM t FOR KEY SHARE')
   await two.exec('BEGIN; SELECT * FROM t FOR KEY SHARE')
@@ -81,7 +81,7 @@ describe.each(fewerMajors('majors of lost pg_control'))('a data directory of Pos
       const { control, lsn, clean } = guessControlFile(lost, major as PgMajor)
       expect(clean).toBe(true)
       for (const name of GUESSED) expect(control[name], name).toEqual(truth[name])
-      expect(lsn).toBe(openClusterFiles(at('source')).lsn)
+      expect(lsn).toBe(openConsistentDirectory(at('source')).lsn)
       const wal = guessControlFile(copy('nowal', 'pg_wal'), major as PgMajor)
       expect(wal.clean).toBeUndefined()
       for (const name of ['nextXid', 'oldestXid', 'nextMulti', 'nextMultiOffset', 'oldestMulti', 'checksums'] as const) {
@@ -248,7 +248,7 @@ describe.each(fewerMajors('majors whose ids went round'))('transaction ids of Po
   })
 })
 
-async function freezeAll(server: PostgresCluster): Promise<void> {
+async function freezeAll(server: PostgresServer): Promise<void> {
   const sql = await connect(server)
   await sql.exec('UPDATE pg_database SET datallowconn = true')
   for (const database of ['template0', 'template1', 'postgres']) {

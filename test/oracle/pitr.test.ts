@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseTarget } from '../../src/cli/replaytarget.ts'
 import { replayCluster } from '../../src/jobs/replay/replaycluster.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { closeSessions, connect, majors } from '../support/oracle.ts'
 import { drawn } from '../support/scope.ts'
@@ -39,7 +39,7 @@ describe.each(drawn(majors(), 1, 'majors of pitr'))('the lake at a point in time
 })
 
 /** On its own timeline, with a transaction open when it is killed. */
-async function goOn(server: PostgresCluster): Promise<void> {
+async function goOn(server: PostgresServer): Promise<void> {
   const [sql, open] = [await connect(server), await connect(server)]
   await sql.script('SET search_path = pit; INSERT INTO marks VALUES (1000); ALTER TABLE marks ADD COLUMN since int DEFAULT 7; VACUUM FULL marks')
   await open.exec('BEGIN; CREATE TABLE pit.never (id int); INSERT INTO pit.never VALUES (1); DELETE FROM pit.plain WHERE id < 50')

@@ -17,7 +17,7 @@ import { BlockSet } from '../../src/common/blockset.ts'
 import { ByteWriter, bytesEqual } from '../../src/common/bytes.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import { type DirectoryCluster, openCluster } from '../../src/io/cluster.ts'
-import { openClusterFiles } from '../../src/io/datadir/clusterfiles.ts'
+import { openConsistentDirectory } from '../../src/io/datadir/consistentdirectory.ts'
 import { DirectorySource } from '../../src/io/datadir/directorysource.ts'
 import { isZeroPage } from '../../src/page/header.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../src/page/linepointer.ts'
@@ -128,7 +128,7 @@ function remote(source: ClusterSource, opened: StrictPages[]): ClusterSource {
 
 async function sameCatalogs(cluster: DirectoryCluster, dataDir: string): Promise<void> {
   const opened: StrictPages[] = []
-  const source = remote(new DirectorySource(openClusterFiles(dataDir)), opened)
+  const source = remote(new DirectorySource(openConsistentDirectory(dataDir)), opened)
   const loaded = await loadCluster(source)
   expect(loaded.databases).toEqual(cluster.databases)
   for (const oid of [0, ...cluster.databases.map((database) => database.oid)]) {

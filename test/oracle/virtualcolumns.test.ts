@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openCluster } from '../../src/io/cluster.ts'
-import { installedMajors, type PostgresCluster } from '../../src/server/postgres.ts'
+import { installedMajors, type PostgresServer } from '../../src/server/postgres.ts'
 import { MANIFEST_NAME, parseManifest, VIEWS_NAME } from '../../src/lake/manifest.ts'
 import { ltap } from '../cli/streams.ts'
 import { closeSessions, connect, createCluster } from '../support/oracle.ts'
@@ -37,7 +37,7 @@ const EXPRESSIONS: readonly (readonly [type: string, expression: string])[] = [
 const AS_TREE = ['((ROW(a, b)).f1)::text', '(ROW(a, b) < ROW(1, (vc)::text))', 'NORMALIZE(b)', '(b IS NORMALIZED)', '(ROW(b, vc) IS NULL)']
 
 let folder: string
-let cluster: PostgresCluster | undefined
+let cluster: PostgresServer | undefined
 let server: { name: string; type: string; expression: string }[] = []
 let refused: string[] = []
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { TranscodeLakeOptions } from '../../src/jobs/transcodelake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
@@ -18,7 +18,7 @@ import { loadZoo } from '../support/zoo.ts'
 const ICEBERG = ['uuid', 'time', 'time_3', 'mixed_half_null', 'mixed_no_null', 'mixed_few', 'mixed_reordered']
 
 describe.each(drawn(majors(), 1, 'majors of visible'))('visible rows on Postgres %i', (major) => {
-  let cluster: PostgresCluster
+  let cluster: PostgresServer
   let folder: string
   const lakes: { name: string; lake: string; manifest: Manifest }[] = []
 

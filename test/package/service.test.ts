@@ -9,7 +9,7 @@ import { bytesEqual } from '../../src/common/bytes.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import { isZeroPage } from '../../src/page/header.ts'
 import { maskHeapPage } from '../../src/redo/mask.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { compile, withInstalled } from '../support/installed.ts'
 import { closeSessions, connect, majors, type Session, withCluster } from '../support/oracle.ts'
 import { SCOPE } from '../support/scope.ts'
@@ -86,7 +86,7 @@ async function askServer(sql: Session): Promise<{ copies: Map<string, string>; b
   return { copies, badges, lsn: Number(await sql.value("SELECT pg_current_wal_insert_lsn() - '0/0'")), database }
 }
 
-async function prepare(server: PostgresCluster, sql: Session, base: string): Promise<Awaited<ReturnType<typeof askServer>>> {
+async function prepare(server: PostgresServer, sql: Session, base: string): Promise<Awaited<ReturnType<typeof askServer>>> {
   await sql.script(BEFORE)
   await closeSessions(server)
   await server.stop('fast')
@@ -107,7 +107,7 @@ function fileOf(dataDir: string, { relNumber }: Report, database: number): Buffe
 }
 
 /** What the service says of a server's WAL is what the server says. @param folder has the package and the compiled service */
-async function checkService(folder: string, server: PostgresCluster, sql: Session): Promise<void> {
+async function checkService(folder: string, server: PostgresServer, sql: Session): Promise<void> {
   const files = mkdtempSync(join(tmpdir(), 'ltap-service-'))
   try {
     const [base, out] = [join(files, 'base'), join(files, 'out')]

@@ -9,7 +9,7 @@ import { shutdownProgress } from '../../src/replay/progress.ts'
 import { Replay, type ReplayProgress } from '../../src/replay/replay.ts'
 import { ReplayDriver, type ReplayDriverOptions } from '../../src/replay/replaydriver.ts'
 import { WalStream } from '../../src/replay/walstream.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { WalRecord } from '../../src/wal/record.ts'
 import { segmentName } from '../../src/wal/segment.ts'
 import { loadDataDir } from '../support/memorystore.ts'
@@ -156,7 +156,7 @@ async function checkEnds(found: RecoveryCase): Promise<void> {
   expect(await wait).toBe('aborted')
 }
 
-async function run(cluster: PostgresCluster): Promise<{ tablespaces: string[] }> {
+async function run(cluster: PostgresServer): Promise<{ tablespaces: string[] }> {
   const sql = await connect(cluster)
   await sql.script(`
     CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 20000) i;

@@ -9,10 +9,10 @@ import { openPageStore } from '../../src/io/pagestore/openstore.ts'
 import { openWal } from '../../src/io/walsource/walsource.ts'
 import { replayCluster } from '../../src/jobs/replay/replaycluster.ts'
 import { Replay, type ReplayProgress } from '../../src/replay/replay.ts'
-import { PostgresCluster } from '../../src/server/postgres.ts'
+import { PostgresServer } from '../../src/server/postgres.ts'
 import { WalReader } from '../../src/wal/reader.ts'
 import { segmentName } from '../../src/wal/segment.ts'
-import { firstHistory } from '../../src/wal/timelinehistory.ts'
+import { firstTimelineHistory } from '../../src/wal/timelinehistory.ts'
 import { closeSessions, connect, fewerMajors, type Session, withCluster } from '../support/oracle.ts'
 import { promote } from '../support/promote.ts'
 import { folderContent } from '../support/replayed.ts'
@@ -65,7 +65,7 @@ function hashOf(folder: string): string[] {
   return [...folderContent(folder)].map(([name, bytes]) => `${name} ${createHash('sha256').update(bytes).digest('hex')}`)
 }
 
-async function stop(server: PostgresCluster): Promise<void> {
+async function stop(server: PostgresServer): Promise<void> {
   await closeSessions(server)
   await server.stop()
 }
@@ -75,9 +75,9 @@ async function insert(sql: Session, rows: number): Promise<void> {
 }
 
 /** A copy of a stopped server becomes timeline 2. Its WAL goes to `wal`. */
-async function makePromoted(primary: PostgresCluster, dataDir: string, wal: string): Promise<void> {
+async function makePromoted(primary: PostgresServer, dataDir: string, wal: string): Promise<void> {
   await primary.copyDataDir(dataDir)
-  const server = await PostgresCluster.adopt({ dataDir, settings: { ...SETTINGS, fsync: 'off' } })
+  const server = await PostgresServer.adopt({ dataDir, settings: { ...SETTINGS, fsync: 'off' } })
   try {
     // Longer than the first one is in the end.
     await insert(await promote(server, dataDir, 'standby.signal'), 20_000)
@@ -101,7 +101,7 @@ async function checkHistory({ root, clean, first, second, rival }: Servers): Pro
   const store = openPageStore(two)
   const progress = store.flushed
   store.close()
-  expect(progress.ancestors).toEqual([{ timeline: 1, end: openWal(second).history[0]!.end }])
+  expect(progress.ancestors).toEqual([{ timeline: 1, end: openWal(second).timelineHistory[0]!.end }])
   expect(progress.previous).toBeLessThan(progress.lsn)
   // The same number, another server's timeline.
   await expect(replayCluster({ source: clean, wal: rival, out: two })).rejects.toThrow(/^replay.timeline: .*another server's timeline/)
@@ -116,7 +116,7 @@ function checkLinks(out: string, second: string): void {
     const progress = store.flushed
     const { major, checksums } = store.identity
     const wal = openWal(second, { start: progress.lsn, timeline: 2 })
-    expect(() => new Replay(store, progress, { major, checksums, history: wal.history })).toThrow(/^replay.timeline: /)
+    expect(() => new Replay(store, progress, { major, checksums, timelineHistory: wal.timelineHistory })).toThrow(/^replay.timeline: /)
     const replay = new Replay(store, progress, { major, checksums })
     const record = wal.read()!
     expect(record.startLsn).toBeGreaterThanOrEqual(progress.lsn)
@@ -138,12 +138,12 @@ function checkLinks(out: string, second: string): void {
 /** A reader that knows the history ends where a page of another timeline begins. */
 function checkReader(second: string): void {
   const source = openWal(second)
-  const { major, segmentSize, systemIdentifier, history } = source
+  const { major, segmentSize, systemIdentifier, timelineHistory: history } = source
   const number = Math.floor(history[0]!.end / segmentSize)
   const bytes = readdirSync(second).filter((name) => name >= segmentName(2, number, SEGMENT_SIZE) && /^00000002[0-9A-F]{16}$/.test(name)).sort()
     .map((name) => new Uint8Array(readFileSync(join(second, name))))
   const end = (known: typeof history | undefined): { records: number; code: string | undefined } => {
-    const reader = new WalReader({ major, start: number * segmentSize, timeline: 2, segmentSize, systemIdentifier, history: known })
+    const reader = new WalReader({ major, start: number * segmentSize, timeline: 2, segmentSize, systemIdentifier, timelineHistory: known })
     let records = 0
     for (const piece of bytes) {
       reader.feed(piece)
@@ -154,7 +154,7 @@ function checkReader(second: string): void {
   const right = end(history)
   expect(right.records).toBeGreaterThan(20)
   expect(end(undefined)).toEqual(right)
-  const wrong = end(firstHistory(1))
+  const wrong = end(firstTimelineHistory(1))
   expect(wrong.code).toBe('wal.timeline')
   expect(wrong.records).toBeLessThan(right.records)
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { EnvironmentError } from '../../src/common/errors.ts'
-import { PostgresCluster, findPostgres } from '../../src/server/postgres.ts'
+import { PostgresServer, findPostgres } from '../../src/server/postgres.ts'
 import { compileChild } from '../support/compiledchild.ts'
 import { closeSessions, connect, majors, withAdopted, withCluster } from '../support/oracle.ts'
 
@@ -67,7 +67,7 @@ describe.runIf(newest !== undefined)('a cluster', () => {
   it('leaves nothing behind', async () => {
     const parentDir = mkdtempSync(join(scratch, 'parent-'))
     chmodSync(parentDir, 0o755)
-    const cluster = await PostgresCluster.create({ parentDir })
+    const cluster = await PostgresServer.create({ parentDir })
     await cluster.start()
     const { pid } = cluster
     await cluster.remove()
@@ -79,7 +79,7 @@ describe.runIf(newest !== undefined)('a cluster', () => {
     const parentDir = join(mkdtempSync(join(scratch, 'deep-')), 'x'.repeat(90))
     mkdirSync(parentDir)
     chmodSync(dirname(parentDir), 0o755)
-    const cluster = await PostgresCluster.create({ parentDir })
+    const cluster = await PostgresServer.create({ parentDir })
     await cluster.start()
     expect(await (await connect(cluster)).value('SELECT 1')).toBe('1')
     await closeSessions(cluster)
@@ -91,7 +91,7 @@ describe.runIf(newest !== undefined)('a cluster', () => {
     const root = mkdtempSync(join(scratch, 'package-'))
     const installed = dirname(findPostgres(newest)?.binDir ?? '')
     cpSync(installed, join(root, 'native'), { recursive: true, filter: path => !lstatSync(path).isSymbolicLink() })
-    const cluster = await PostgresCluster.create({ major: newest!, binDir: join(root, 'native', 'bin') })
+    const cluster = await PostgresServer.create({ major: newest!, binDir: join(root, 'native', 'bin') })
     await cluster.start()
     await cluster.remove()
   })
@@ -101,9 +101,9 @@ describe.runIf(newest !== undefined)('a cluster', () => {
     try {
       vi.stubEnv(`LTAP_POSTGRES_${newest}`, scratch)
       expect(findPostgres(newest)).toEqual({ major: newest, binDir: scratch })
-      await expect(PostgresCluster.create({ major: newest! })).rejects.toThrow(`postgres.binaries: cannot run the programs in ${scratch}: `)
+      await expect(PostgresServer.create({ major: newest! })).rejects.toThrow(`postgres.binaries: cannot run the programs in ${scratch}: `)
       vi.stubEnv(`LTAP_POSTGRES_${newest}`, installed.binDir)
-      const cluster = await PostgresCluster.create({ major: newest! })
+      const cluster = await PostgresServer.create({ major: newest! })
       await cluster.remove()
     } finally {
       vi.unstubAllEnvs()
@@ -113,10 +113,10 @@ describe.runIf(newest !== undefined)('a cluster', () => {
   it('says in one line why it does not work', async () => {
     const oneLine = (pattern: RegExp) =>
       expect.objectContaining({ name: 'EnvironmentError', message: expect.stringMatching(pattern) as string })
-    await expect(PostgresCluster.create({ major: 9 })).rejects.toEqual(oneLine(/^postgres\.binaries: no programs of Postgres 9 for .*$/))
-    await expect(PostgresCluster.create({ initdbArgs: ['--wrong'] })).rejects.toEqual(oneLine(/^postgres\.initdb: .*unrecognized.*$/))
-    await expect(PostgresCluster.adopt({ dataDir: scratch })).rejects.toEqual(oneLine(/^postgres\.datadir: .*PG_VERSION$/))
-    const cluster = await PostgresCluster.create({ settings: { work_mem: 'much' } })
+    await expect(PostgresServer.create({ major: 9 })).rejects.toEqual(oneLine(/^postgres\.binaries: no programs of Postgres 9 for .*$/))
+    await expect(PostgresServer.create({ initdbArgs: ['--wrong'] })).rejects.toEqual(oneLine(/^postgres\.initdb: .*unrecognized.*$/))
+    await expect(PostgresServer.adopt({ dataDir: scratch })).rejects.toEqual(oneLine(/^postgres\.datadir: .*PG_VERSION$/))
+    const cluster = await PostgresServer.create({ settings: { work_mem: 'much' } })
     await expect(cluster.start()).rejects.toEqual(oneLine(/^postgres\.server: Postgres \d+: the server did not start: .*"work_mem".*$/))
     await cluster.remove()
     expect(existsSync(cluster.dataDir)).toBe(false)
@@ -140,8 +140,8 @@ describe.runIf(newest !== undefined)('a process that ends', () => {
 /** Runs the harness in a plain Node process, that exits when its stdin ends. */
 async function startInChild(): Promise<{ child: ChildProcess; pid: number; dataDir: string }> {
   const main = compileChild(mkdtempSync(join(scratch, 'child-')), ['src/server/postgres.ts'], `
-    import { PostgresCluster } from './src/server/postgres.js'
-    const cluster = await PostgresCluster.create()
+    import { PostgresServer } from './src/server/postgres.js'
+    const cluster = await PostgresServer.create()
     await cluster.start()
     console.log(JSON.stringify({ pid: cluster.pid, dataDir: cluster.dataDir }))
     process.stdin.on('end', () => process.exit(0)).resume()`)

@@ -5,7 +5,7 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { Random } from './random.ts'
 import { connect, type Session } from './oracle.ts'
 
@@ -74,7 +74,7 @@ export class Audit {
     this.watcher = watcher
   }
 
-  static async begin(cluster: PostgresCluster): Promise<Audit> {
+  static async begin(cluster: PostgresServer): Promise<Audit> {
     const audit = new Audit(await connect(cluster))
     await audit.add(undefined, undefined)
     return audit
@@ -254,7 +254,7 @@ export async function runAudit(audit: Audit, actor: Actor, seed: number, rounds:
  * A base backup that is copied while `busy` goes on: most pages are ahead of where its WAL begins.
  * @returns where the WAL begins, and where the pages become consistent
  */
-export async function backUp(cluster: PostgresCluster, to: string, busy: () => Promise<void>): Promise<{ start: WalPosition; consistentAt: WalPosition }> {
+export async function backUp(cluster: PostgresServer, to: string, busy: () => Promise<void>): Promise<{ start: WalPosition; consistentAt: WalPosition }> {
   const sql = await connect(cluster)
   const [begin, stop] = cluster.major === 14
     ? ["pg_start_backup('audit', true, false)", 'pg_stop_backup(false, false)'] : ["pg_backup_start('audit', true)", 'pg_backup_stop(false)']

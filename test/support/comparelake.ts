@@ -1,7 +1,7 @@
 /** Visible rows of a lake against COPY of a server on the same data directory. */
 import type { ColumnType } from '../../src/vector/columntype.ts'
 import type { TypeRef } from '../../src/datum/typedef.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import type { Value } from '../columnar/lakevalues.ts'
 import { type LakeTable, visibleRows } from './lakerows.ts'
@@ -13,7 +13,7 @@ import { copyRows, isRoundedTo9, isSameValue, type Types } from './servertext.ts
  * directory that the lake was read from; prepared transactions are rolled back, whose locks are in the way.
  */
 export async function compareCluster(
-  cluster: PostgresCluster, lake: string, manifest: Manifest,
+  cluster: PostgresServer, lake: string, manifest: Manifest,
 ): Promise<{ values: number; differences: string[] }> {
   const first = await connect(cluster)
   for (const [gid] of await first.rows('SELECT gid FROM pg_prepared_xacts')) await first.exec(`ROLLBACK PREPARED '${gid}'`)

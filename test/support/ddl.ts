@@ -2,7 +2,7 @@
  * Random DDL mixed with DML, savepoints and two-phase commit in several sessions. What the server refuses (locks, dependencies, values)
  * is part of the game; what it accepted is counted by kind.
  */
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { COLUMN_TYPES, CONVERSIONS, randomValue } from './ddlvalues.ts'
 import { type Session, StuckError, connect } from './oracle.ts'
 import type { Random } from './random.ts'
@@ -53,7 +53,7 @@ export class DdlWorkload {
   }
 
   /** Sessions on a server that was started, again or for the first time; between two runs nothing stays prepared. */
-  async open(cluster: PostgresCluster, setup: boolean): Promise<void> {
+  async open(cluster: PostgresServer, setup: boolean): Promise<void> {
     this.actors = []
     this.prepared = []
     for (let i = 0; i < 3; i++) {

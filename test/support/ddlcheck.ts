@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { RelationFilter } from '../../src/jobs/selection.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { compareCluster } from './comparelake.ts'
@@ -11,7 +11,7 @@ import { visibleRows } from './lakerows.ts'
 import { connect } from './oracle.ts'
 
 /** Transcodes and verifies a stopped cluster, or a part of it; returns the lake's manifest and what is wrong. */
-export async function checkLake(cluster: PostgresCluster, lake: string, filter: RelationFilter): Promise<{ manifest: Manifest; problems: string[] }> {
+export async function checkLake(cluster: PostgresServer, lake: string, filter: RelationFilter): Promise<{ manifest: Manifest; problems: string[] }> {
   const manifest = await transcode(cluster.dataDir, lake, { compression: 'none', filter })
   const { differences, forensic } = await verifyLake({ lake, pgdata: cluster.dataDir, workers: 0 })
   const problems = differences.map((difference) => JSON.stringify(difference))
@@ -20,7 +20,7 @@ export async function checkLake(cluster: PostgresCluster, lake: string, filter: 
 }
 
 /** Rebuilds a stopped cluster's heap files in a copy; returns what two servers answer differently. */
-export async function checkRebuilt(cluster: PostgresCluster, lake: string, manifest: Manifest, folder: string): Promise<string[]> {
+export async function checkRebuilt(cluster: PostgresServer, lake: string, manifest: Manifest, folder: string): Promise<string[]> {
   const [original, rebuilt] = [join(folder, 'original'), join(folder, 'rebuilt')]
   await cluster.copyDataDir(original)
   await cluster.copyDataDir(rebuilt)
@@ -30,7 +30,7 @@ export async function checkRebuilt(cluster: PostgresCluster, lake: string, manif
 }
 
 /** Compares relations, attributes and rows of schema ddl with the server, which was started again; rolls back what is prepared. */
-export async function checkVisible(cluster: PostgresCluster, lake: string, manifest: Manifest): Promise<string[]> {
+export async function checkVisible(cluster: PostgresServer, lake: string, manifest: Manifest): Promise<string[]> {
   const relations = manifest.relations.filter(({ schema, visible, relkind }) => schema === 'ddl' && visible && relkind !== 'p')
   const { differences } = await compareCluster(cluster, lake, { ...manifest, relations })
   const sql = await connect(cluster)

@@ -1,5 +1,5 @@
 /** Databases of other encodings than UTF8, each with its hardest text in every type that holds text. */
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { RelationFilter } from '../../src/jobs/selection.ts'
 import { userTables } from './lakes.ts'
 import { connect } from './oracle.ts'
@@ -18,7 +18,7 @@ const TEXTS: Record<string, string[]> = {
 export const ENCODINGS = [...Object.keys(TEXTS), 'SQL_ASCII']
 
 /** Makes a database for each encoding; returns them and their tables. */
-export async function makeEncodings(cluster: PostgresCluster, encodings: readonly string[] = ENCODINGS): Promise<RelationFilter> {
+export async function makeEncodings(cluster: PostgresServer, encodings: readonly string[] = ENCODINGS): Promise<RelationFilter> {
   const sql = await connect(cluster)
   const filter: { databases: string[]; tables: string[] } = { databases: [], tables: [] }
   for (const encoding of encodings) {
@@ -37,7 +37,7 @@ const TABLES = `
   CREATE TABLE texts (t text, v varchar(200), p char(120), n name, c "char", j json, jb jsonb, a text[], r pair, ra pair[], x xml,
     ts tsvector, tq tsquery);`
 
-async function fillDatabase(cluster: PostgresCluster, database: string, texts: readonly string[]): Promise<void> {
+async function fillDatabase(cluster: PostgresServer, database: string, texts: readonly string[]): Promise<void> {
   const sql = await connect(cluster, database)
   const label = texts[0]!
   await sql.script(TABLES)
@@ -55,7 +55,7 @@ async function fillDatabase(cluster: PostgresCluster, database: string, texts: r
 }
 
 /** SQL_ASCII holds any bytes: text that is UTF-8, text that is not, and half characters. */
-async function fillAscii(cluster: PostgresCluster): Promise<void> {
+async function fillAscii(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster, 'enc_sql_ascii')
   await sql.script(TABLES)
   const texts = ["'plain'", "'é 日本'", String.raw`E'\xff\xfe'`, String.raw`E'half \xc3'`, String.raw`E'\xe9t\xe9'`,

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parsePgMajor } from '../../src/common/pgversion.ts'
 import { readControlFile } from '../../src/io/datadir/datadir.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import type { ForgedSetup } from './forgedinputs.ts'
 import { transcode } from './lakes.ts'
@@ -80,7 +80,7 @@ const SHRINK = `
   VACUUM FULL pg_class; VACUUM FULL pg_attribute; VACUUM FULL pg_type; VACUUM FULL pg_depend; VACUUM FULL pg_rewrite`
 
 /** A stopped cluster, its lake and a piece of its WAL. */
-export async function forgedSetup(cluster: PostgresCluster, sql: Session, folder: string, seed: number): Promise<ForgedSetup> {
+export async function forgedSetup(cluster: PostgresServer, sql: Session, folder: string, seed: number): Promise<ForgedSetup> {
   const major = parsePgMajor(String(cluster.major))
   const { dataDir } = cluster
   await sql.script(`${TABLES}; CHECKPOINT`)

@@ -11,7 +11,7 @@ import type { PgMajor } from '../../src/common/pgversion.ts'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import type { BytesVector, StructVector, WordVector } from '../../src/vector/vector.ts'
 import { openCluster } from '../../src/io/cluster.ts'
-import { RelationFork } from '../../src/io/datadir/segments.ts'
+import { SegmentPages } from '../../src/io/datadir/segmentpages.ts'
 import { HeapReader } from '../../src/jobs/inspect/heapreader.ts'
 import { buildToastIndex } from '../../src/columnar/toastindex.ts'
 import { ToastReader } from '../../src/columnar/toastreader.ts'
@@ -114,7 +114,7 @@ export class ForgedToast {
     return this.withToast((toast) => {
       const rows = new Map<string, string>()
       const reader = new HeapReader({
-        name, fork: new RelationFork(this.heapFile, [0]), checksums: true, major: this.major, snapshot: this.snapshot, desc, encoding,
+        name, fork: new SegmentPages(this.heapFile, [0]), checksums: true, major: this.major, snapshot: this.snapshot, desc, encoding,
         toast: () => plant(toast), missingToast: 'pointer',
       })
       try {
@@ -127,7 +127,7 @@ export class ForgedToast {
   }
 
   private withToast<T>(body: (toast: ToastReader) => T): T {
-    const fork = new RelationFork(this.toastFile, [0])
+    const fork = new SegmentPages(this.toastFile, [0])
     try {
       return body(new ToastReader(this.relation.toastRelId, fork, buildToastIndex(fork, this.snapshot)))
     } finally {

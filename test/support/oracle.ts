@@ -3,7 +3,7 @@ import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
-import { type CreateOptions, FAST_SETTINGS, PostgresCluster, installedMajors } from '../../src/server/postgres.ts'
+import { type CreateOptions, FAST_SETTINGS, PostgresServer, installedMajors } from '../../src/server/postgres.ts'
 import { drawn, SCOPE } from './scope.ts'
 import type { Scope } from './scopename.ts'
 import { createFromTemplate } from './template.ts'
@@ -83,7 +83,7 @@ export class Session {
     this.#client = client
   }
 
-  static async open(cluster: PostgresCluster, database: string): Promise<Session> {
+  static async open(cluster: PostgresServer, database: string): Promise<Session> {
     const client = new pg.Client({
       host: cluster.socketDir, port: cluster.port, user: 'postgres', database,
       types: { getTypeParser: () => (value: string) => value },
@@ -154,10 +154,10 @@ export class Session {
   }
 }
 
-const sessions = new WeakMap<PostgresCluster, Set<Session>>()
+const sessions = new WeakMap<PostgresServer, Set<Session>>()
 
 /** Opens another session; closed by {@link withCluster} at the end, or by you. */
-export async function connect(cluster: PostgresCluster, database = 'postgres'): Promise<Session> {
+export async function connect(cluster: PostgresServer, database = 'postgres'): Promise<Session> {
   const session = await Session.open(cluster, database)
   const open = sessions.get(cluster) ?? new Set()
   sessions.set(cluster, open.add(session))
@@ -165,7 +165,7 @@ export async function connect(cluster: PostgresCluster, database = 'postgres'): 
 }
 
 /** A started cluster with the test settings; the caller removes it (or uses {@link withCluster}). */
-export async function createCluster(major: number, options: Omit<CreateOptions, 'major'> = {}): Promise<PostgresCluster> {
+export async function createCluster(major: number, options: Omit<CreateOptions, 'major'> = {}): Promise<PostgresServer> {
   const cluster = await createFromTemplate({ ...options, major, settings: { ...TEST_SETTINGS, ...options.settings } })
   try {
     await cluster.start()
@@ -178,7 +178,7 @@ export async function createCluster(major: number, options: Omit<CreateOptions, 
 
 /** Runs `body` with a fresh running cluster and a session on it, then closes every session and removes the cluster. */
 export async function withCluster<T>(
-  major: number, options: Omit<CreateOptions, 'major'>, body: (cluster: PostgresCluster, sql: Session) => Promise<T>,
+  major: number, options: Omit<CreateOptions, 'major'>, body: (cluster: PostgresServer, sql: Session) => Promise<T>,
 ): Promise<T> {
   const cluster = await createCluster(major, options)
   try {
@@ -189,7 +189,7 @@ export async function withCluster<T>(
   }
 }
 
-export async function closeSessions(cluster: PostgresCluster): Promise<void> {
+export async function closeSessions(cluster: PostgresServer): Promise<void> {
   const open = sessions.get(cluster) ?? new Set<Session>()
   sessions.delete(cluster)
   await Promise.all([...open].map(session => session.close()))
@@ -197,9 +197,9 @@ export async function closeSessions(cluster: PostgresCluster): Promise<void> {
 
 /** Runs `body` with a server on a copied or rebuilt data directory; removes the server, not the directory. */
 export async function withAdopted<T>(
-  dataDir: string, body: (cluster: PostgresCluster, sql: Session) => Promise<T>, settings: Record<string, string> = {},
+  dataDir: string, body: (cluster: PostgresServer, sql: Session) => Promise<T>, settings: Record<string, string> = {},
 ): Promise<T> {
-  const cluster = await PostgresCluster.adopt({ dataDir, settings: { ...FAST_SETTINGS, ...settings } })
+  const cluster = await PostgresServer.adopt({ dataDir, settings: { ...FAST_SETTINGS, ...settings } })
   try {
     await cluster.start()
     return await body(cluster, await connect(cluster))

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type Socket, connect } from 'node:net'
 import { join } from 'node:path'
 import { type MessagePort, MessageChannel, Worker } from 'node:worker_threads'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 
 /** Messages after which a client waits: Query, FunctionCall, Sync, Flush; and Terminate. */
 const AWAIT_REPLY = 'QFSH'
@@ -15,7 +15,7 @@ const END_REPLY = 'ZG'
  * A database as SQL: schema, rows as INSERT, large objects. Each byte is one character, whatever the database's encoding. The random word of psql's guard
  * against injected commands is not in it. Throws with what pg_dump says if it fails.
  */
-export async function pgDump(cluster: PostgresCluster, database: string): Promise<string> {
+export async function pgDump(cluster: PostgresServer, database: string): Promise<string> {
   const socket = connect(join(cluster.socketDir, `.s.PGSQL.${cluster.port}`))
   await once(socket, 'connect')
   const { port1: ours, port2: theirs } = new MessageChannel()

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { formatWalPosition, type WalPosition, walPosition } from '../../src/common/ids.ts'
 import type { PgMajor } from '../../src/common/pgversion.ts'
 import { readControlFile } from '../../src/io/datadir/datadir.ts'
-import { PostgresCluster } from '../../src/server/postgres.ts'
+import { PostgresServer } from '../../src/server/postgres.ts'
 import { copyDataDir } from '../../src/server/postgresdatadir.ts'
 import { openWal } from '../../src/io/walsource/walsource.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
@@ -67,7 +67,7 @@ export function withPitr<T>(
   })
 }
 
-async function endPrepared(cluster: PostgresCluster): Promise<void> {
+async function endPrepared(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   for (const [gid] of await sql.rows('SELECT gid FROM pg_prepared_xacts')) await sql.exec(`ROLLBACK PREPARED '${gid}'`)
   await closeSessions(cluster)
@@ -115,7 +115,7 @@ const ENDS = ['COMMIT', 'ROLLBACK', 'PREPARE'] as const
 const REWRITTEN = ['marks', 'pg_catalog.pg_attribute', 'pg_catalog.pg_class', 'pg_catalog.pg_type', 'pg_catalog.pg_depend', 'pg_catalog.pg_authid']
 
 /** One transaction per kind of change and way to end, several of them open at any time, one open all the time. */
-async function runPitrWorkload(cluster: PostgresCluster, ddl: DdlWorkload, rounds: number): Promise<{ time: string; marks: number }[]> {
+async function runPitrWorkload(cluster: PostgresServer, ddl: DdlWorkload, rounds: number): Promise<{ time: string; marks: number }[]> {
   const sql = await connect(cluster)
   await sql.exec('SET search_path = pit')
   // Later some are locked by transactions that stay open.
@@ -155,7 +155,7 @@ async function runPitrWorkload(cluster: PostgresCluster, ddl: DdlWorkload, round
   return moments
 }
 
-async function changeTable(cluster: PostgresCluster, sql: Session, change: string, end: (typeof ENDS)[number], table: string, number: number): Promise<void> {
+async function changeTable(cluster: PostgresServer, sql: Session, change: string, end: (typeof ENDS)[number], table: string, number: number): Promise<void> {
   const fill = change.includes('ATTACH') ? `(k int, v text); INSERT INTO ${table} SELECT ${number}, i FROM generate_series(1, 50) i`
     : `(id int PRIMARY KEY, n int, v varchar(40)); INSERT INTO ${table} SELECT i, i, repeat('v', i % 40) FROM generate_series(1, 120) i`
   await sql.exec(`CREATE TABLE ${table} ${fill}`)
@@ -178,7 +178,7 @@ async function changeTable(cluster: PostgresCluster, sql: Session, change: strin
 export type PitrTarget = { lsn: WalPosition } | { time: string }
 
 /** A server that recovered the base copy up to the target and was promoted: it runs while `body` does. */
-export async function withRecovered<T>(found: PitrCase, target: PitrTarget, body: (server: PostgresCluster) => Promise<T>): Promise<T> {
+export async function withRecovered<T>(found: PitrCase, target: PitrTarget, body: (server: PostgresServer) => Promise<T>): Promise<T> {
   const dir = mkdtempSync(join(found.work, 'server-'))
   const dataDir = join(dir, 'data')
   chmodSync(dir, 0o755)
@@ -187,7 +187,7 @@ export async function withRecovered<T>(found: PitrCase, target: PitrTarget, body
   writeFileSync(join(dataDir, 'recovery.signal'), '')
   const stop: Record<string, string> = 'time' in target ? { recovery_target_time: target.time }
     : { recovery_target_lsn: formatWalPosition(target.lsn), recovery_target_inclusive: 'off' }
-  const server = await PostgresCluster.adopt({
+  const server = await PostgresServer.adopt({
     dataDir,
     settings: {
       ...SETTINGS, fsync: 'off', autovacuum: 'off', hot_standby: 'off', restore_command: 'false', ...stop, recovery_target_action: 'promote',
@@ -205,7 +205,7 @@ export async function withRecovered<T>(found: PitrCase, target: PitrTarget, body
 }
 
 /** Relations that only one side has, of databases in the lake. */
-export async function missingRelations(server: PostgresCluster, manifest: Manifest, databases: string[]): Promise<string[]> {
+export async function missingRelations(server: PostgresServer, manifest: Manifest, databases: string[]): Promise<string[]> {
   const theirs: string[] = []
   for (const database of databases) {
     const sql = await connect(server, database)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { ReplayTarget } from '../../src/replay/replay.ts'
 import { replayCluster, type ReplayReport } from '../../src/jobs/replay/replaycluster.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { Manifest } from '../../src/lake/manifest.ts'
 import { compareCluster } from './comparelake.ts'
@@ -26,7 +26,7 @@ export interface PointChecked {
  * @param keep the replayed folder, from which the next call goes on
  */
 export async function checkPoint(
-  found: PitrCase, target: ReplayTarget, server: PostgresCluster, { wal = found.wal, keep = false }: { wal?: string; keep?: boolean } = {},
+  found: PitrCase, target: ReplayTarget, server: PostgresServer, { wal = found.wal, keep = false }: { wal?: string; keep?: boolean } = {},
 ): Promise<PointChecked> {
   const databases = ['postgres']
   const [out, lake] = [join(found.work, 'out'), join(found.work, 'lake')]

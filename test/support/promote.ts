@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { connect, type Session } from './oracle.ts'
 
 /** By one of the two ways to end archive recovery. @param server does not run yet */
-export async function promote(server: PostgresCluster, dataDir: string, signal: 'standby.signal' | 'recovery.signal'): Promise<Session> {
+export async function promote(server: PostgresServer, dataDir: string, signal: 'standby.signal' | 'recovery.signal'): Promise<Session> {
   writeFileSync(join(dataDir, signal), '')
   const started = server.start({ restore_command: '/bin/false', hot_standby: 'on' })
   for (let attempt = 0; signal === 'standby.signal' && attempt < 500; attempt++) {

@@ -14,7 +14,7 @@ import { formatWalPosition, parseLsn, type WalPosition, walPosition } from '../.
 import { type PgMajor, parsePgMajor } from '../../src/common/pgversion.ts'
 import { GLOBAL_TABLESPACE } from '../../src/common/rel.ts'
 import { type ControlFile, parseControlFile } from '../../src/catalog/controlfile.ts'
-import { PostgresCluster } from '../../src/server/postgres.ts'
+import { PostgresServer } from '../../src/server/postgres.ts'
 import { copyDataDir } from '../../src/server/postgresdatadir.ts'
 import { closeSessions, connect, createCluster } from './oracle.ts'
 
@@ -56,9 +56,9 @@ export interface RecoveryCase {
 
 /** The workload under test: `prepare` runs before the base copy, `run` after it. */
 export interface RecoveryWorkload {
-  prepare(cluster: PostgresCluster): Promise<void>
+  prepare(cluster: PostgresServer): Promise<void>
   /** @returns the folders of tablespaces that it made */
-  run(cluster: PostgresCluster): Promise<{ tablespaces: string[] }>
+  run(cluster: PostgresServer): Promise<{ tablespaces: string[] }>
 }
 
 /** Settings under which nothing but the workload writes, and every segment of WAL stays. */
@@ -116,7 +116,7 @@ export function withCrash<T>(
  * {@link withRecovery}.
  */
 export function withBackup<T>(
-  major: number, options: RecoveryOptions, workload: RecoveryWorkload & { busy(cluster: PostgresCluster): Promise<void> },
+  major: number, options: RecoveryOptions, workload: RecoveryWorkload & { busy(cluster: PostgresServer): Promise<void> },
   body: (found: RecoveryCase) => T | Promise<T>,
 ): Promise<T> {
   return withServer(major, options, async (cluster, work) => {
@@ -131,7 +131,7 @@ export function withBackup<T>(
 }
 
 /** Ends the WAL, kills the server, takes its WAL, empties the folders of its tablespaces for the server that recovers. */
-export async function finish(cluster: PostgresCluster, wal: string, tablespaces: string[]): Promise<{ whole: WalPosition; kinds: Map<string, string> }> {
+export async function finish(cluster: PostgresServer, wal: string, tablespaces: string[]): Promise<{ whole: WalPosition; kinds: Map<string, string> }> {
   const whole = await endOfWorkload(cluster)
   const kinds = await relationKinds(cluster)
   await cluster.kill()
@@ -143,7 +143,7 @@ export async function finish(cluster: PostgresCluster, wal: string, tablespaces:
 
 /** The copy has a backup_label; where redo begins is in it. */
 export async function backUp(
-  cluster: PostgresCluster, to: string, busy: () => Promise<void>,
+  cluster: PostgresServer, to: string, busy: () => Promise<void>,
 ): Promise<{ start: WalPosition; consistentAt: WalPosition }> {
   const sql = await connect(cluster)
   const [begin, stop] = cluster.major === 14
@@ -182,7 +182,7 @@ function copyIfThere(source: string, target: string): void {
   }
 }
 
-export async function withServer<T>(major: number, options: RecoveryOptions, body: (cluster: PostgresCluster, work: string) => Promise<T>): Promise<T> {
+export async function withServer<T>(major: number, options: RecoveryOptions, body: (cluster: PostgresServer, work: string) => Promise<T>): Promise<T> {
   const work = mkdtempSync(join(tmpdir(), `ltap-recovery-${major}-`))
   chmodSync(work, 0o755)
   const cluster = await createCluster(major, {
@@ -222,7 +222,7 @@ function checksumArgs(major: number, checksums: boolean): string[] {
  * A mark that ends the WAL under test, flushed; one more record follows it, since recovery stops before the first one that begins there.
  * The checkpoint before it makes the restart point at shutdown, and so the flush of all buffers, possible.
  */
-async function endOfWorkload(cluster: PostgresCluster): Promise<WalPosition> {
+async function endOfWorkload(cluster: PostgresServer): Promise<WalPosition> {
   const sql = await connect(cluster)
   await sql.exec('CHECKPOINT')
   const end = await sql.value("SELECT pg_create_restore_point('the end')")
@@ -232,7 +232,7 @@ async function endOfWorkload(cluster: PostgresCluster): Promise<WalPosition> {
   return walPosition(lsn)
 }
 
-async function relationKinds(cluster: PostgresCluster): Promise<Map<string, string>> {
+async function relationKinds(cluster: PostgresServer): Promise<Map<string, string>> {
   const kinds = new Map<string, string>()
   const databases = await (await connect(cluster)).rows('SELECT datname, oid, dattablespace FROM pg_database WHERE datallowconn')
   for (const [name, oid, tablespace] of databases) {
@@ -258,7 +258,7 @@ export async function recoverUpTo(end: WalPosition, base: string, wal: string, o
   copyFolder(wal, join(recovered, 'pg_wal'))
   writeFileSync(join(recovered, 'recovery.signal'), '')
   rmSync(join(recovered, 'standby.signal'), { force: true })
-  const server = await PostgresCluster.adopt({
+  const server = await PostgresServer.adopt({
     dataDir: recovered, ...programs(options),
     settings: {
       ...QUIET, fsync: 'off', hot_standby: 'off', restore_command: 'false', log_checkpoints: 'on', autovacuum: 'off',
@@ -280,7 +280,7 @@ export async function recoverUpTo(end: WalPosition, base: string, wal: string, o
 /** Crash recovery, then a clean stop. @returns where the last record begins */
 async function recoverCrashed(base: string, recovered: string, options: RecoveryOptions): Promise<WalPosition> {
   await copyDataDir(base, recovered)
-  const server = await PostgresCluster.adopt({ dataDir: recovered, ...programs(options), settings: { ...QUIET, fsync: 'off', autovacuum: 'off' } })
+  const server = await PostgresServer.adopt({ dataDir: recovered, ...programs(options), settings: { ...QUIET, fsync: 'off', autovacuum: 'off' } })
   try {
     await server.start()
     await server.stop()

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { PostgresCluster } from '../../src/server/postgres.ts'
+import { PostgresServer } from '../../src/server/postgres.ts'
 import { copyDataDir } from '../../src/server/postgresdatadir.ts'
 import { closeSessions, connect } from './oracle.ts'
 import { backUp, finish, readControl, type RecoveryCase, type RecoveryOptions, type RecoveryWorkload, recoverUpTo, withServer } from './recovery.ts'
@@ -15,7 +15,7 @@ const CATCH_UP_MS = 60_000
 
 /** As withBackup, of a standby: `busy` changes the primary while the standby follows it. */
 export function withStandby<T>(
-  major: number, options: RecoveryOptions, kind: StandbyBase, workload: RecoveryWorkload & { busy(cluster: PostgresCluster): Promise<void> },
+  major: number, options: RecoveryOptions, kind: StandbyBase, workload: RecoveryWorkload & { busy(cluster: PostgresServer): Promise<void> },
   body: (found: RecoveryCase) => T | Promise<T>,
 ): Promise<T> {
   return withServer(major, options, async (primary, work) => {
@@ -36,18 +36,18 @@ export function withStandby<T>(
   })
 }
 
-async function makeStandby(primary: PostgresCluster, dataDir: string, settings: Record<string, string> | undefined): Promise<PostgresCluster> {
+async function makeStandby(primary: PostgresServer, dataDir: string, settings: Record<string, string> | undefined): Promise<PostgresServer> {
   await backUp(primary, dataDir, () => Promise.resolve())
   await closeSessions(primary)
   writeFileSync(join(dataDir, 'standby.signal'), '')
-  return PostgresCluster.adopt({
+  return PostgresServer.adopt({
     dataDir,
     settings: { ...settings, hot_standby: 'on', restore_command: `cp "${join(primary.dataDir, 'pg_wal')}/%f" "%p"`, wal_retrieve_retry_interval: '50ms' },
   })
 }
 
 /** The primary's changes, and then until the standby has them all. */
-async function follow(standby: PostgresCluster, primary: PostgresCluster, busy: (cluster: PostgresCluster) => Promise<void>): Promise<void> {
+async function follow(standby: PostgresServer, primary: PostgresServer, busy: (cluster: PostgresServer) => Promise<void>): Promise<void> {
   await busy(primary)
   const sql = await connect(primary)
   await sql.exec('CHECKPOINT')
@@ -61,7 +61,7 @@ async function follow(standby: PostgresCluster, primary: PostgresCluster, busy: 
   await follower.close()
 }
 
-async function takeBase(standby: PostgresCluster, base: string, kind: StandbyBase, following: () => Promise<void>): Promise<void> {
+async function takeBase(standby: PostgresServer, base: string, kind: StandbyBase, following: () => Promise<void>): Promise<void> {
   if (kind === 'backup') {
     await backUp(standby, base, following)
     return

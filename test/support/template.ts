@@ -8,13 +8,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { crc32c } from '../../src/common/crc32c.ts'
-import { type CreateOptions, findPostgres, PostgresCluster } from '../../src/server/postgres.ts'
+import { type CreateOptions, findPostgres, PostgresServer } from '../../src/server/postgres.ts'
 
-/** As {@link PostgresCluster.create}. */
-export async function createFromTemplate(options: CreateOptions & { major: number }): Promise<PostgresCluster> {
+/** As {@link PostgresServer.create}. */
+export async function createFromTemplate(options: CreateOptions & { major: number }): Promise<PostgresServer> {
   const folder = process.env['LTAP_TEST_TEMPLATES']
-  if (folder === undefined) return await PostgresCluster.create(options)
-  const cluster = await PostgresCluster.create({ ...options, template: await templateOf(options, folder) })
+  if (folder === undefined) return await PostgresServer.create(options)
+  const cluster = await PostgresServer.create({ ...options, template: await templateOf(options, folder) })
   const identifier = randomBytes(8)
   identifier[7]! &= 0x3f
   giveIdentifier(cluster, identifier)
@@ -26,7 +26,7 @@ async function templateOf({ major, binDir, encoding, initdbArgs }: CreateOptions
   const made = join(folder, createHash('sha256').update(kind).digest('hex').slice(0, 16))
   const template = join(made, 'data')
   if (existsSync(template)) return template
-  const cluster = await PostgresCluster.create({ major, parentDir: folder, ...(binDir && { binDir }), ...(encoding && { encoding }), ...(initdbArgs && { initdbArgs }) })
+  const cluster = await PostgresServer.create({ major, parentDir: folder, ...(binDir && { binDir }), ...(encoding && { encoding }), ...(initdbArgs && { initdbArgs }) })
   try {
     renameSync(dirname(cluster.dataDir), made)
   } catch (error) {
@@ -38,7 +38,7 @@ async function templateOf({ major, binDir, encoding, initdbArgs }: CreateOptions
 }
 
 /** Where a cluster that never ran has it: at the beginning of pg_control, and in the first page of its only segment of WAL (xlp_sysid). */
-function giveIdentifier({ dataDir }: PostgresCluster, identifier: Uint8Array): void {
+function giveIdentifier({ dataDir }: PostgresServer, identifier: Uint8Array): void {
   const control = join(dataDir, 'global/pg_control')
   const bytes = readFileSync(control)
   // In 18 it has one more field than before.

@@ -8,7 +8,7 @@ import type { WalEnd } from '../../src/wal/walend.ts'
 import type { RecordMemory } from '../../src/wal/recordmemory.ts'
 import { parseSegmentName, segmentNumber } from '../../src/wal/segment.ts'
 import { parseControlFile } from '../../src/catalog/controlfile.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { Session } from './oracle.ts'
 
 export const SEGMENT_SIZE = 1 << 20
@@ -73,7 +73,7 @@ export function readWal(dataDir: string, major: number, end: WalPosition): Wal {
 }
 
 /** WAL of a running cluster up to now, flushed. */
-export async function walNow(cluster: PostgresCluster, sql: Session): Promise<Wal> {
+export async function walNow(cluster: PostgresServer, sql: Session): Promise<Wal> {
   await sql.exec("SELECT pg_logical_emit_message(true, 'flush', '')")
   return readWal(cluster.dataDir, cluster.major, await lsnNow(sql))
 }

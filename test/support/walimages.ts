@@ -6,7 +6,7 @@ import { MAIN_FORK } from '../../src/common/relpath.ts'
 import type { BlockReference } from '../../src/wal/record.ts'
 import type { Session } from './oracle.ts'
 import { lsnNow, readerOf, type Wal, walNow } from './walfiles.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 
 /** LSN and checksum: the image has the old ones. */
 export const PAGE_START = 10
@@ -21,7 +21,7 @@ export interface ImageCase {
 }
 
 /** @param blocks how many pages, about */
-export async function makeImages(cluster: PostgresCluster, sql: Session, compression: string, blocks: number): Promise<ImageCase> {
+export async function makeImages(cluster: PostgresServer, sql: Session, compression: string, blocks: number): Promise<ImageCase> {
   await sql.exec(`SET wal_compression = '${compression}'`)
   // Pages that compress well, a little, and not at all; the last one has a large hole.
   await sql.exec(`DROP TABLE IF EXISTS images; CREATE TABLE images (i int, v text);

@@ -1,5 +1,5 @@
 /** A workload that makes a server write records of every kind: of index access methods above all, and of all that no table needs. */
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { connect } from './oracle.ts'
 import { startWaiting } from './workload.ts'
 
@@ -91,7 +91,7 @@ export const WAL_TEXT_SETTINGS = {
 }
 
 /** Everything: about 2 s, 260,000 records. Ends with all of the WAL on disk. */
-export async function writeEveryText(cluster: PostgresCluster): Promise<void> {
+export async function writeEveryText(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   for (const script of [BTREE, HASH, GIN, GIST, SPGIST, BRIN]) await sql.script(script)
   await writeTexts(cluster)
@@ -105,7 +105,7 @@ export async function writeEveryText(cluster: PostgresCluster): Promise<void> {
 }
 
 /** What needs no index but btree. Prepared transactions must be allowed. */
-export async function writeTexts(cluster: PostgresCluster): Promise<void> {
+export async function writeTexts(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   for (const script of [HEAP, MARKS]) await sql.script(script)
   await locksOfSeveral(cluster)
@@ -119,7 +119,7 @@ export async function writeTexts(cluster: PostgresCluster): Promise<void> {
 }
 
 /** Multixacts, and locks on a row that was updated since. */
-async function locksOfSeveral(cluster: PostgresCluster): Promise<void> {
+async function locksOfSeveral(cluster: PostgresServer): Promise<void> {
   const [a, b, c] = [await connect(cluster), await connect(cluster), await connect(cluster)]
   await a.script('CREATE TABLE lo (id int PRIMARY KEY, v int); INSERT INTO lo SELECT i, i FROM generate_series(1, 20) i; BEGIN; SELECT FROM lo WHERE id < 9 FOR KEY SHARE')
   await b.script('BEGIN; SELECT FROM lo WHERE id < 5 FOR SHARE; UPDATE lo SET v = 0 WHERE id = 7; SELECT FROM lo WHERE id = 8 FOR NO KEY UPDATE')
@@ -138,7 +138,7 @@ async function locksOfSeveral(cluster: PostgresCluster): Promise<void> {
 }
 
 /** XLOG_RUNNING_XACTS with transactions, some of their subtransactions, and too many of them. */
-async function checkpointsAmidSubxacts(cluster: PostgresCluster): Promise<void> {
+async function checkpointsAmidSubxacts(cluster: PostgresServer): Promise<void> {
   const [sql, other] = [await connect(cluster), await connect(cluster)]
   for (const count of [2, 70]) {
     const nested = Array.from({ length: count }, (_, i) => `SAVEPOINT s${i}; INSERT INTO lo VALUES (${count * 1000 + i}, 0);`).join(' ')

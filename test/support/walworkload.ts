@@ -2,7 +2,7 @@
  * A workload that makes a server write every kind of record that matters to heap pages: what one session can do (walworkloadsql.ts), what
  * needs several of them, other databases, tablespaces, a crash, a changed setting. Runs on 14 to 18.
  */
-import { type PostgresCluster } from '../../src/server/postgres.ts'
+import { type PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect } from './oracle.ts'
 import { concurrently, copies, crash, databases, multixacts, settings, tablespaceRelations } from './walworkloadsessions.ts'
 import * as scripts from './walworkloadsql.ts'
@@ -23,7 +23,7 @@ export interface WalWorkloadOptions {
 }
 
 /** Made before the base copy is taken: relations that redo finds. */
-export async function prepareWalWorkload(cluster: PostgresCluster): Promise<void> {
+export async function prepareWalWorkload(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   await sql.exec('CREATE DATABASE wal')
   const wal = await connect(cluster, 'wal')
@@ -37,7 +37,7 @@ export async function prepareWalWorkload(cluster: PostgresCluster): Promise<void
 }
 
 /** @returns the folders of the tablespaces that it made; a recovery of the same WAL uses the same folders, and wants them empty */
-export async function runWalWorkload(cluster: PostgresCluster, options: WalWorkloadOptions = {}): Promise<{ tablespaces: string[] }> {
+export async function runWalWorkload(cluster: PostgresServer, options: WalWorkloadOptions = {}): Promise<{ tablespaces: string[] }> {
   const { rounds = 1, seed = 1, logical = false, fullPageWrites = true } = options
   const sql = await connect(cluster, 'wal')
   await sql.script(scripts.PROCEDURES)

@@ -1,5 +1,5 @@
 /** What a server does before it is killed: from one checkpoint on, with relations that are changed first and cut or removed later. */
-import { type PostgresCluster } from '../../src/server/postgres.ts'
+import { type PostgresServer } from '../../src/server/postgres.ts'
 import { connect } from './oracle.ts'
 import { prepareWalWorkload } from './walworkload.ts'
 import { concurrently, copies } from './walworkloadsessions.ts'
@@ -8,7 +8,7 @@ import * as scripts from './walworkloadsql.ts'
 /** Settings under which the base copy is as far from the redo point as can be: pages leave the buffers early, no image repairs them. */
 export const EAGER_SETTINGS = { shared_buffers: '2MB', bgwriter_delay: '10ms', bgwriter_lru_maxpages: '1000' }
 
-export async function prepareCrash(cluster: PostgresCluster): Promise<void> {
+export async function prepareCrash(cluster: PostgresServer): Promise<void> {
   await prepareWalWorkload(cluster)
   const sql = await connect(cluster, 'wal')
   await sql.script(scripts.PROCEDURES)
@@ -18,7 +18,7 @@ export async function prepareCrash(cluster: PostgresCluster): Promise<void> {
 }
 
 /** Ends with transactions open. */
-export async function runUntilCrash(cluster: PostgresCluster, seed = 1): Promise<{ tablespaces: string[] }> {
+export async function runUntilCrash(cluster: PostgresServer, seed = 1): Promise<{ tablespaces: string[] }> {
   const sql = await connect(cluster, 'wal')
   const withoutCheckpoints = (script: string) => script.replaceAll(/\bCHECKPOINT;/g, '')
   await sql.script(withoutCheckpoints(`

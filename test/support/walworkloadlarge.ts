@@ -1,17 +1,17 @@
 /** A table of so many blocks that its visibility map has two pages, and is cut on both. */
-import { type PostgresCluster } from '../../src/server/postgres.ts'
+import { type PostgresServer } from '../../src/server/postgres.ts'
 import { connect } from './oracle.ts'
 
 /** HEAPBLOCKS_PER_PAGE (visibilitymap.c). */
 const BLOCKS_PER_MAP_PAGE = 32672
 
-export async function prepareLarge(cluster: PostgresCluster): Promise<void> {
+export async function prepareLarge(cluster: PostgresServer): Promise<void> {
   await (await connect(cluster)).script(`
     CREATE TABLE large (id int, v text) WITH (autovacuum_enabled = off); ALTER TABLE large ALTER COLUMN v SET STORAGE PLAIN;
     INSERT INTO large SELECT i, repeat('l', 4100) FROM generate_series(0, 32600) i`)
 }
 
-export async function runLarge(cluster: PostgresCluster): Promise<{ tablespaces: string[] }> {
+export async function runLarge(cluster: PostgresServer): Promise<{ tablespaces: string[] }> {
   const sql = await connect(cluster)
   const blocks = async () => Number(await sql.value("SELECT pg_relation_size('large') / 8192"))
   await sql.script(`CHECKPOINT; INSERT INTO large SELECT i, repeat('m', 4100) FROM generate_series(32601, 34500) i; VACUUM (FREEZE) large;

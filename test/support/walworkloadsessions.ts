@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
-import { type PostgresCluster } from '../../src/server/postgres.ts'
+import { type PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, type Session } from './oracle.ts'
 
 const WAL_PAGE = 8192
@@ -30,7 +30,7 @@ export async function copies(sql: Session): Promise<void> {
 }
 
 /** More multixacts than fit on one page of pg_multixact, members of every kind, freezing, and the end of all old ones. */
-export async function multixacts(cluster: PostgresCluster): Promise<void> {
+export async function multixacts(cluster: PostgresServer): Promise<void> {
   const [sql, a, b] = [await connect(cluster, 'wal'), await connect(cluster, 'wal'), await connect(cluster, 'wal')]
   await a.exec('BEGIN; SELECT FROM shared_rows FOR KEY SHARE')
   await b.exec('BEGIN; CALL many_multixacts(1, 2200)')
@@ -54,7 +54,7 @@ export async function multixacts(cluster: PostgresCluster): Promise<void> {
 }
 
 /** Sessions in each other's way, with VACUUM among them; what they do is seeded, in which order is not. */
-export async function concurrently(cluster: PostgresCluster, seed: number, checkpoint = true): Promise<void> {
+export async function concurrently(cluster: PostgresServer, seed: number, checkpoint = true): Promise<void> {
   const sessions = await Promise.all(Array.from({ length: 6 }, () => connect(cluster, 'wal')))
   const [vacuum, ...workers] = sessions as [Session, ...Session[]]
   const calls = workers.map((session, i) => session.exec(`CALL ${i < 2 ? 'tpcb' : 'churn'}(500, ${Math.sin(seed * 10 + i)})`))
@@ -70,7 +70,7 @@ export async function concurrently(cluster: PostgresCluster, seed: number, check
 }
 
 /** @returns the folders of the tablespaces, the dropped one's too: a recovery of this WAL needs them, empty */
-export async function tablespaceRelations(cluster: PostgresCluster): Promise<string[]> {
+export async function tablespaceRelations(cluster: PostgresServer): Promise<string[]> {
   const folders = [await cluster.makeDir('tablespace kept'), await cluster.makeDir('tablespace dropped')]
   const sql = await connect(cluster, 'wal')
   await sql.script(`
@@ -88,7 +88,7 @@ export async function tablespaceRelations(cluster: PostgresCluster): Promise<str
 }
 
 /** Databases made both ways, changed, dropped; a template with rows of its own. */
-export async function databases(cluster: PostgresCluster): Promise<void> {
+export async function databases(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   const strategies = cluster.major >= 15 ? ['STRATEGY wal_log', 'STRATEGY file_copy'] : ['']
   await (await connect(cluster, 'template_of_others')).script(`UPDATE inherited SET v = 'changed' WHERE id % 4 = 0; SELECT nextval('numbers')`)
@@ -117,7 +117,7 @@ async function closeOthers(sql: Session): Promise<void> {
 }
 
 /** full_page_writes the other way round for a while; an online backup, which forces full pages. */
-export async function settings(cluster: PostgresCluster, fullPageWrites: boolean): Promise<void> {
+export async function settings(cluster: PostgresServer, fullPageWrites: boolean): Promise<void> {
   const sql = await connect(cluster, 'wal')
   const change = 'UPDATE accounts SET abalance = abalance + 1 WHERE aid % 20 = 0; INSERT INTO history SELECT 1, 1, i, 0, now() FROM generate_series(1, 50) i'
   await setFullPageWrites(sql, !fullPageWrites)
@@ -141,7 +141,7 @@ async function setFullPageWrites(sql: Session, on: boolean): Promise<void> {
 }
 
 /** SIGKILL with transactions open, then a start with another value of a setting that the WAL tells; as a standby that is promoted, if asked for. */
-export async function crash(cluster: PostgresCluster, promotes = false): Promise<void> {
+export async function crash(cluster: PostgresServer, promotes = false): Promise<void> {
   const [sql, open] = [await connect(cluster, 'wal'), await connect(cluster, 'wal')]
   await open.exec(`BEGIN; UPDATE accounts SET abalance = 1 WHERE aid BETWEEN 500 AND 600; DELETE FROM tellers WHERE tid > 40;
     CREATE TABLE lost (id int, v text);
@@ -162,7 +162,7 @@ export async function crash(cluster: PostgresCluster, promotes = false): Promise
 }
 
 /** As if the last pages of a long record that ends at `end`, and all behind them, had not reached the disk: an overwritten continuation record. */
-function tearWal(cluster: PostgresCluster, end: WalPosition): void {
+function tearWal(cluster: PostgresServer, end: WalPosition): void {
   const dir = join(cluster.dataDir, 'pg_wal')
   const torn = end - WAL_PAGE - end % WAL_PAGE
   const segment = torn - torn % WAL_SEGMENT
@@ -175,7 +175,7 @@ function tearWal(cluster: PostgresCluster, end: WalPosition): void {
 }
 
 /** The server goes on, on a new timeline. */
-async function startPromoted(cluster: PostgresCluster): Promise<void> {
+async function startPromoted(cluster: PostgresServer): Promise<void> {
   writeFileSync(join(cluster.dataDir, 'standby.signal'), '', { mode: 0o666 })
   let starting = true
   const started = cluster.start({ max_worker_processes: '9', hot_standby: 'off' }).finally(() => { starting = false })

@@ -2,7 +2,7 @@
  * A cluster in every state that a data directory can be in: fixtures/sql/mvcc.sql, then what needs several sessions (multixacts,
  * waiting, speculative insertion), other databases and tablespaces, and what is left unfinished (running and prepared transactions).
  */
-import { type PostgresCluster } from '../../src/server/postgres.ts'
+import { type PostgresServer } from '../../src/server/postgres.ts'
 import { type Session, connect } from './oracle.ts'
 import { readFixture } from './zoo.ts'
 
@@ -18,7 +18,7 @@ export interface Unfinished {
 }
 
 /** About 3 s. Every page is on disk at the end (CHECKPOINT), with the transactions still running. */
-export async function runWorkload(cluster: PostgresCluster): Promise<Unfinished> {
+export async function runWorkload(cluster: PostgresServer): Promise<Unfinished> {
   const sql = await connect(cluster)
   await sql.script(readFixture('mvcc.sql'))
   await copyFrozen(cluster)
@@ -37,7 +37,7 @@ const LOCKED = [
 ]
 
 /** Starts a statement that has to wait for a lock; resolves when it does. Await `.done` for its end. */
-export async function startWaiting(cluster: PostgresCluster, session: Session, statement: string): Promise<{ done: Promise<void> }> {
+export async function startWaiting(cluster: PostgresServer, session: Session, statement: string): Promise<{ done: Promise<void> }> {
   const pid = await session.value('SELECT pg_backend_pid()')
   const done = session.exec(statement)
   // Failing while we look at the other session must not end the process; the test that awaits `done` sees it.
@@ -53,7 +53,7 @@ export async function startWaiting(cluster: PostgresCluster, session: Session, s
   return { done }
 }
 
-async function copyFrozen(cluster: PostgresCluster): Promise<void> {
+async function copyFrozen(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   const lines = Array.from({ length: 300 }, (_, i) => `${i}\tfrozen from birth ${i}\n`).join('')
   await sql.exec('BEGIN; CREATE TABLE mvcc.copy_frozen (id int, v text)')
@@ -64,7 +64,7 @@ async function copyFrozen(cluster: PostgresCluster): Promise<void> {
 }
 
 /** Row n of a table shows the n-th way in which several transactions can share one xmax. */
-async function makeMultixacts(cluster: PostgresCluster): Promise<void> {
+async function makeMultixacts(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   await sql.script(`
     CREATE TABLE mvcc.multi (id int PRIMARY KEY, a int, b text);
@@ -78,7 +78,7 @@ async function makeMultixacts(cluster: PostgresCluster): Promise<void> {
 }
 
 /** Lockers only: of one strength, of different strengths, with members that aborted, with subtransactions of one transaction. */
-async function shareLocks(cluster: PostgresCluster, table: string): Promise<void> {
+async function shareLocks(cluster: PostgresServer, table: string): Promise<void> {
   const [a, b, c] = await transactions(cluster, 3)
   const lock = (session: Session, id: number, strength: string) => session.exec(`SELECT FROM ${table} WHERE id = ${id} FOR ${strength}`)
   for (const session of [a, b]) await lock(session, 1, 'KEY SHARE').then(() => lock(session, 2, 'SHARE'))
@@ -100,7 +100,7 @@ async function shareLocks(cluster: PostgresCluster, table: string): Promise<void
 }
 
 /** A locker and an updater or deleter on one row version, every outcome of both. */
-async function updateUnderLocks(cluster: PostgresCluster, table: string): Promise<void> {
+async function updateUnderLocks(cluster: PostgresServer, table: string): Promise<void> {
   const outcomes = [['COMMIT', 'COMMIT'], ['COMMIT', 'ROLLBACK'], ['ROLLBACK', 'COMMIT'], ['ROLLBACK', 'ROLLBACK']] as const
   for (const [i, [locker, updater]] of outcomes.entries()) {
     const [a, b] = await transactions(cluster, 2)
@@ -122,7 +122,7 @@ async function updateUnderLocks(cluster: PostgresCluster, table: string): Promis
 }
 
 /** Locking an old version while its update runs locks the newer versions too. */
-async function lockUpdateChain(cluster: PostgresCluster, table: string): Promise<void> {
+async function lockUpdateChain(cluster: PostgresServer, table: string): Promise<void> {
   const [a, b, c] = await transactions(cluster, 3)
   await a.exec(`UPDATE ${table} SET b = 'first' WHERE id = 20; UPDATE ${table} SET b = 'second' WHERE id = 20`)
   await b.exec(`SELECT FROM ${table} WHERE id = 20 FOR KEY SHARE`)
@@ -137,7 +137,7 @@ async function lockUpdateChain(cluster: PostgresCluster, table: string): Promise
  * A unique index on an expression that waits for an advisory lock at its n-th call shows both halves of a speculative insertion: the
  * first call looks for a conflict, the second one enters the index, after the tuple is in the heap.
  */
-async function conflictSpeculatively(cluster: PostgresCluster): Promise<void> {
+async function conflictSpeculatively(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   await sql.script(`
     CREATE FUNCTION mvcc.slow_key(k text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
@@ -163,7 +163,7 @@ async function conflictSpeculatively(cluster: PostgresCluster): Promise<void> {
   await closeAll([loser, winner, sql])
 }
 
-async function makeTablespaces(cluster: PostgresCluster): Promise<void> {
+async function makeTablespaces(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   const location = await cluster.makeDir('tablespace one')
   await sql.script(`
@@ -181,7 +181,7 @@ async function makeTablespaces(cluster: PostgresCluster): Promise<void> {
 }
 
 /** Other encodings, with bytes that are no UTF-8, and a database whose files lie in a tablespace. */
-async function makeDatabases(cluster: PostgresCluster): Promise<void> {
+async function makeDatabases(cluster: PostgresServer): Promise<void> {
   const sql = await connect(cluster)
   await sql.script(`
     CREATE DATABASE other_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C';
@@ -198,7 +198,7 @@ async function makeDatabases(cluster: PostgresCluster): Promise<void> {
 }
 
 /** Rows and definitions of transactions that are prepared and stay so. */
-async function prepareTransactions(cluster: PostgresCluster): Promise<string[]> {
+async function prepareTransactions(cluster: PostgresServer): Promise<string[]> {
   const sql = await connect(cluster)
   await sql.script(`
     CREATE TABLE mvcc.prepared (id int PRIMARY KEY, a int, v text);
@@ -236,7 +236,7 @@ async function prepareTransactions(cluster: PostgresCluster): Promise<string[]> 
 }
 
 /** Transactions that are still running when the server goes away; their sessions stay open. */
-async function leaveRunning(cluster: PostgresCluster): Promise<string[]> {
+async function leaveRunning(cluster: PostgresServer): Promise<string[]> {
   const sql = await connect(cluster)
   await sql.script(`
     CREATE TABLE mvcc.running (id int PRIMARY KEY, a int, v text);
@@ -263,7 +263,7 @@ async function leaveRunning(cluster: PostgresCluster): Promise<string[]> {
 }
 
 /** One insertion that stands between its heap tuple and its index entry. */
-async function leaveSpeculative(cluster: PostgresCluster): Promise<string | null> {
+async function leaveSpeculative(cluster: PostgresServer): Promise<string | null> {
   const gate = await connect(cluster)
   await gate.exec('SELECT pg_advisory_lock(77)')
   const inserter = await connect(cluster)
@@ -276,7 +276,7 @@ async function leaveSpeculative(cluster: PostgresCluster): Promise<string | null
 type Three = [Session, Session, Session]
 
 /** Sessions, each in a transaction of its own. */
-async function transactions(cluster: PostgresCluster, count: number): Promise<Three> {
+async function transactions(cluster: PostgresServer, count: number): Promise<Three> {
   const sessions = await Promise.all(Array.from({ length: count }, () => connect(cluster)))
   for (const session of sessions) await session.exec('BEGIN')
   return sessions as Three

@@ -35,11 +35,15 @@ export function readSources(...folders: readonly string[]): SourceFile[] {
     .map((path) => parseSource(path, readFileSync(join(ROOT, path), 'utf8'))))
 }
 
-export function* nodesOf(node: ts.Node): Generator<ts.Node> {
-  yield node
-  const children: ts.Node[] = []
-  ts.forEachChild(node, (child) => void children.push(child))
-  for (const child of children) yield* nodesOf(child)
+/** A node and all below it, in the order of the text. */
+export function* nodesOf(root: ts.Node): Generator<ts.Node> {
+  const waiting = [root]
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    yield node
+    const children: ts.Node[] = []
+    ts.forEachChild(node, (child) => void children.push(child))
+    waiting.push(...children.reverse())
+  }
 }
 
 export function lineOf({ tree }: SourceFile, at: number): number {

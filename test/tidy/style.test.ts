@@ -1,6 +1,7 @@
-/** House rules of form: lengths of files, functions and lines, and what no file has. */
+/** House rules of form: lengths of files, functions and lines, what no file has, and what words of names mean. */
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
+import { misnamed } from './names.ts'
 import { lineOf, nodesOf, parseSource, readSources, type SourceFile } from './sources.ts'
 
 const FILE_LINES_MAX = 420
@@ -64,4 +65,23 @@ describe('planted faults are found', () => {
     expect(faults(parseSource('src/page/x.ts', `${long(70)}\n// any enum console.log of a comment, and new RangeError\nconst any = 1\n`))).toEqual([])
     expect(faults(parseSource('test/x.ts', `describe('x', () => {\n${'  g()\n'.repeat(200)}})`))).toEqual([])
   })
+})
+
+test('history, visibility, cluster and fork mean one thing each', () => {
+  expect(files.filter(({ path }) => path.startsWith('src/')).flatMap(misnamed)).toEqual([])
+})
+
+describe('planted names are found', () => {
+  test.each([
+    ['src/wal/x.ts', 'export function parseHistory() {}'], ['src/io/walsource/x.ts', 'const histories = new Map()'],
+    ['src/replay/x.ts', 'interface A { history?: TimelineHistory }'], ['src/redo/x.ts', 'export class Visibility {}'], ['src/wal/x.ts', 'const visibility = 1'],
+    ['src/server/x.ts', 'export class PostgresCluster {}'], ['src/io/x.ts', 'class RelationFork implements PageSource {}'],
+    ['src/replay/x.ts', 'class Pages implements RedoFork {}'], ['src/catalog/x.ts', 'class LostFork {}'], ['src/wal/history.ts', ''],
+    ['src/xact/visibility.ts', ''], ['src/columnar/visibilitymap.ts', ''],
+  ])('%s: %s', (path, text) => expect(misnamed(parseSource(path, text))).toHaveLength(1))
+  test.each([
+    ['src/wal/timelinehistory.ts', 'export function parseTimelineHistory(timelineHistory: string) {}'], ['src/history/x.ts', 'class VersionHistory {}'],
+    ['src/redo/visibilitymap.ts', 'class VisibilityMapRedo {}'], ['src/columnar/x.ts', 'interface RowVisibility {}'],
+    ['src/io/x.ts', 'class SegmentPages implements PageSource {}'], ['src/wal/x.ts', 'const TIMELINE_HISTORY_SIZE_MAX = 1'],
+  ])('%s: %s is no fault', (path, text) => expect(misnamed(parseSource(path, text))).toEqual([]))
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
-  historyName, isSegmentSize, parseHistoryName, parseSegmentName, segmentName, segmentNumber, segmentOf,
+  timelineHistoryName, isSegmentSize, parseTimelineHistoryName, parseSegmentName, segmentName, segmentNumber, segmentOf,
 } from '../../src/wal/segment.ts'
 import { majors, withCluster } from '../support/oracle.ts'
 
@@ -37,9 +37,9 @@ test('names', () => {
   }
   expect(segmentNumber({ timeline: 1, high: 1, low: 256, partial: false }, 16 * MIB)).toBeUndefined()
   expect(segmentNumber({ timeline: 1, high: 1, low: 255, partial: false }, 16 * MIB)).toBe(511)
-  expect(historyName(26)).toBe('0000001A.history')
-  expect(parseHistoryName('0000001A.history')).toBe(26)
-  expect(parseHistoryName('0000001A.history.gz')).toBeUndefined()
+  expect(timelineHistoryName(26)).toBe('0000001A.history')
+  expect(parseTimelineHistoryName('0000001A.history')).toBe(26)
+  expect(parseTimelineHistoryName('0000001A.history.gz')).toBeUndefined()
   expect([MIB, 16 * MIB, 1024 * MIB].every(isSegmentSize)).toBe(true)
   expect([0, MIB / 2, 3 * MIB, 2048 * MIB, 1.5 * MIB].some(isSegmentSize)).toBe(false)
 })

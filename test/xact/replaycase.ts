@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { parseLsn } from '../../src/common/ids.ts'
 import type { PgMajor } from '../../src/common/pgversion.ts'
-import type { PostgresCluster } from '../../src/server/postgres.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { CommitLog } from '../../src/xact/commitlog.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
 import { TransactionLog } from '../../src/xact/transactionlog.ts'
@@ -72,7 +72,7 @@ async function insertLsn(sql: Session): Promise<number> {
   return Number(parseLsn((await sql.value('SELECT pg_current_wal_insert_lsn()'))!)!)
 }
 
-async function freezeAll(server: PostgresCluster, sql: Session): Promise<void> {
+async function freezeAll(server: PostgresServer, sql: Session): Promise<void> {
   await sql.exec('UPDATE pg_database SET datallowconn = true')
   for (const database of ['template0', 'template1', 'postgres']) {
     const session = await connect(server, database)
@@ -82,7 +82,7 @@ async function freezeAll(server: PostgresCluster, sql: Session): Promise<void> {
 }
 
 /** Locks of every kind on the same rows, by sessions and their subtransactions. */
-async function lockRows(server: PostgresCluster): Promise<void> {
+async function lockRows(server: PostgresServer): Promise<void> {
   const [one, two, three] = [await connect(server), await connect(server), await connect(server)]
   await one.exec('BEGIN; SELECT * FROM l WHERE a <= 20 FOR KEY SHARE')
   await two.exec('BEGIN; SELECT * FROM l WHERE a <= 12 FOR KEY SHARE; SAVEPOINT s; SELECT * FROM l WHERE a <= 8 FOR SHARE')
@@ -97,7 +97,7 @@ async function lockRows(server: PostgresCluster): Promise<void> {
 }
 
 /** Ends of every kind. @returns statuses at moments with open, prepared and half aborted transactions */
-async function work(server: PostgresCluster, from: bigint): Promise<Moment[]> {
+async function work(server: PostgresServer, from: bigint): Promise<Moment[]> {
   const moments: Moment[] = []
   let sql = await connect(server)
   const note = async (): Promise<void> => void moments.push(await moment(sql, from))

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { PgMajor } from '../../src/common/pgversion.ts'
-import { PostgresCluster } from '../../src/server/postgres.ts'
+import { PostgresServer } from '../../src/server/postgres.ts'
 import { TransactionLog } from '../../src/xact/transactionlog.ts'
 import { closeSessions, connect, fewerMajors, type Session, withCluster } from '../support/oracle.ts'
 import { promote } from '../support/promote.ts'
@@ -36,7 +36,7 @@ describe.each(fewerMajors('majors of timelines'))('timelines of Postgres %i', (m
         await two.exec('INSERT INTO t VALUES (2)')
         await primary.kill()
         await primary.copyDataDir(promoted)
-        const next = await PostgresCluster.adopt({ dataDir: promoted, settings: { fsync: 'off' } })
+        const next = await PostgresServer.adopt({ dataDir: promoted, settings: { fsync: 'off' } })
         try {
           const session = await promote(next, promoted, signal)
           await session.exec('INSERT INTO t VALUES (3)')

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import type { PostgresCluster } from '../../server/postgres.ts'
+import type { PostgresServer } from '../../server/postgres.ts'
 import type { PgModule } from './needs.ts'
 
 /** One row as the server prints it. */
@@ -13,9 +13,9 @@ export class Session {
     this.client = client
   }
 
-  static async open(pg: PgModule, cluster: PostgresCluster, database: string): Promise<Session> {
+  static async open(pg: PgModule, server: PostgresServer, database: string): Promise<Session> {
     const client = new pg.Client({
-      host: cluster.socketDir, port: cluster.port, user: 'postgres', database, types: { getTypeParser: () => (text: unknown) => text },
+      host: server.socketDir, port: server.port, user: 'postgres', database, types: { getTypeParser: () => (text: unknown) => text },
     })
     // A server that stops ends its connections; the statement that runs then fails by itself.
     client.on('error', () => {})

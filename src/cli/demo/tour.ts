@@ -2,7 +2,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { readManifest } from '../../jobs/lake.ts'
 import type { Workers } from '../../jobs/pool.ts'
-import type { PostgresCluster } from '../../server/postgres.ts'
+import type { PostgresServer } from '../../server/postgres.ts'
 import { queryLake } from '../../jobs/query/query.ts'
 import { rebuildLake } from '../../jobs/rebuildlake.ts'
 import { transcodeLake } from '../../jobs/transcodelake.ts'
@@ -60,7 +60,8 @@ type Rebuilt = Pick<TourReport, 'answers' | 'rebuiltFiles' | 'amcheckProblems'>
 
 /** What the server said before it was stopped for good. */
 interface Loaded {
-  cluster: PostgresCluster
+  source: PostgresServer
+  /** `PostgreSQL 18.1` */
   server: string
   answers: TextRow[][]
 }
@@ -69,7 +70,7 @@ interface Loaded {
 export async function runTour(tour: Tour): Promise<TourReport> {
   const { narrator, folder } = tour
   const loaded = await load(tour)
-  const { dataDir } = loaded.cluster
+  const { dataDir } = loaded.source
   const manifest = await transcode(tour, dataDir)
   const verified = await verify(tour, dataDir)
   const pageEqual = await narrator.timed('show a page', () => showPage(tour, dataDir, manifest))
@@ -84,20 +85,20 @@ export async function runTour(tour: Tour): Promise<TourReport> {
 
 async function load({ needs, workspace, narrator, rows }: Tour): Promise<Loaded> {
   const { major } = needs.postgres
-  const { cluster, server } = await narrator.step('boot', `Postgres ${major} from npm boots`, async () => {
+  const { source, server } = await narrator.step('boot', `Postgres ${major} from npm boots`, async () => {
     const created = await workspace.create(major)
     await created.start()
     const session = await Session.open(needs.pg, created, 'postgres')
     await session.run(`CREATE DATABASE ${DATABASE}`)
     const version = await session.rows('SHOW server_version')
     await session.close()
-    return { cluster: created, server: `PostgreSQL ${version[0]![0]!.split(' ')[0]}` }
+    return { source: created, server: `PostgreSQL ${version[0]![0]!.split(' ')[0]}` }
   })
   await narrator.step('load', `it loads a shop with ${thousands(rows)} order lines, updates and deletes`, async (what) => {
     // A report that runs all day: while its snapshot is held, Postgres keeps the versions that were updated and deleted.
-    const report = await Session.open(needs.pg, cluster, DATABASE)
+    const report = await Session.open(needs.pg, source, DATABASE)
     await report.run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1')
-    const session = await Session.open(needs.pg, cluster, DATABASE)
+    const session = await Session.open(needs.pg, source, DATABASE)
     for (const step of [...shopSteps(rows), ...odditySteps(major)]) {
       await what(step.what)
       await session.run(step.sql)
@@ -105,13 +106,13 @@ async function load({ needs, workspace, narrator, rows }: Tour): Promise<Loaded>
     await session.close()
   })
   const answers = await narrator.step('ask', `it answers ${QUESTIONS.length} questions; then it is stopped`, async () => {
-    const session = await Session.open(needs.pg, cluster, DATABASE)
+    const session = await Session.open(needs.pg, source, DATABASE)
     const found = await ask(session)
     await session.close()
-    await cluster.stop()
+    await source.stop()
     return found
   })
-  return { cluster, server, answers }
+  return { source, server, answers }
 }
 
 async function transcode({ narrator, folder, workers }: Tour, pgdata: string): Promise<Manifest> {
@@ -167,10 +168,10 @@ async function query(folder: LakeFolder, format: 'table' | 'json', sql: string):
   return text
 }
 
-async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour, { cluster, answers }: Loaded): Promise<Rebuilt> {
+async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour, { source, answers }: Loaded): Promise<Rebuilt> {
   await narrator.say('')
   const { dataDir, rebuiltFiles } = await narrator.step('copy', 'a copy of the data directory loses all its heap files', async () => {
-    const copy = await workspace.copy(cluster)
+    const copy = await workspace.copy(source)
     return { dataDir: copy, rebuiltFiles: removeHeapFiles(copy, folder.path) }
   })
   await narrator.pages('rebuild', `${thousands(rebuiltFiles)} heap files are written again, from Parquet alone`, (onProgress) =>

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { ScratchFolder } from '../../io/disk/scratchfolder.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
-import { FAST_SETTINGS, PostgresCluster } from '../../server/postgres.ts'
+import { FAST_SETTINGS, PostgresServer } from '../../server/postgres.ts'
 import { endServersIn } from '../../server/leftovers.ts'
 import type { LakeFolder } from './lakefolder.ts'
 
@@ -17,7 +17,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
  * then a lake that is not finished goes too.
  */
 export class Workspace {
-  private readonly clusters: PostgresCluster[] = []
+  private readonly servers: PostgresServer[] = []
   /** What is being made right now must be finished before it can be removed. */
   private making: Promise<unknown> = Promise.resolve()
   private readonly lake: LakeFolder
@@ -35,36 +35,36 @@ export class Workspace {
   }
 
   /** A new server, not started. */
-  async create(major: number): Promise<PostgresCluster> {
+  async create(major: number): Promise<PostgresServer> {
     // 18 has checksums by default.
     const initdbArgs = major < 18 ? { initdbArgs: ['-k'] } : {}
-    return await this.make(() => PostgresCluster.create({ major, parentDir: this.scratch.path, settings: SETTINGS, ...initdbArgs }))
+    return await this.make(() => PostgresServer.create({ major, parentDir: this.scratch.path, settings: SETTINGS, ...initdbArgs }))
   }
 
   /** A server on a copied data directory, not started. */
-  async adopt(dataDir: string): Promise<PostgresCluster> {
-    return await this.make(() => PostgresCluster.adopt({ dataDir, parentDir: this.scratch.path }))
+  async adopt(dataDir: string): Promise<PostgresServer> {
+    return await this.make(() => PostgresServer.adopt({ dataDir, parentDir: this.scratch.path }))
   }
 
   /** Copies the stopped server's data directory into its own temporary folder. */
-  async copy(cluster: PostgresCluster): Promise<string> {
-    const to = join(dirname(cluster.dataDir), `rebuilt-${basename(cluster.dataDir)}`)
-    const copying = cluster.copyDataDir(to)
+  async copy(server: PostgresServer): Promise<string> {
+    const to = join(dirname(server.dataDir), `rebuilt-${basename(server.dataDir)}`)
+    const copying = server.copyDataDir(to)
     this.making = copying
     await copying
     await stopIfEnding()
     return to
   }
 
-  private async make(start: () => Promise<PostgresCluster>): Promise<PostgresCluster> {
-    const making = start().then((cluster) => {
-      this.clusters.push(cluster)
-      return cluster
+  private async make(start: () => Promise<PostgresServer>): Promise<PostgresServer> {
+    const making = start().then((server) => {
+      this.servers.push(server)
+      return server
     })
     this.making = making
-    const cluster = await making
+    const server = await making
     await stopIfEnding()
-    return cluster
+    return server
   }
 
   /** Runs the demo; whatever comes of it, servers and temporary files are gone afterwards, and an unfinished lake too. */
@@ -89,7 +89,7 @@ export class Workspace {
   private async removeAll(): Promise<void> {
     await this.making.catch(() => {})
     // The first one's folder holds the copy that the others run on.
-    for (const cluster of this.clusters.reverse()) await cluster.remove()
+    for (const server of this.servers.reverse()) await server.remove()
     this.scratch.remove()
     this.lake.removeUnfinished()
   }

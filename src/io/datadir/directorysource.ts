@@ -5,12 +5,12 @@ import type { Lsn, Oid } from '../../common/ids.ts'
 import { RecentlyUsed } from '../../common/recentlyused.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
 import { FORK_NAMES } from '../../common/relpath.ts'
-import type { ClusterFiles } from './clusterfiles.ts'
+import type { ConsistentDirectory } from './consistentdirectory.ts'
 import { databasePath, listDatabaseDirectories } from './datadir.ts'
 import { readFile } from '../disk/files.ts'
 import type { ForkName, RelationDirectory, RelationFiles } from '../../common/relationfiles.ts'
 import { listRelationFiles } from './listrelationfiles.ts'
-import { RelationFork } from './segments.ts'
+import { SegmentPages } from './segmentpages.ts'
 import { FileSlru } from './slru.ts'
 
 /** A whole clog of the default 200 million xids has 6,100 pages; the hot end is what matters. */
@@ -27,11 +27,11 @@ export class DirectorySource implements ClusterSource {
   readonly clog: FileSlru
   readonly multiOffsets: FileSlru
   readonly multiMembers: FileSlru
-  readonly files: ClusterFiles
+  readonly files: ConsistentDirectory
   private readonly directories = new RecentlyUsed<string, RelationDirectory>(DIRECTORIES_KEPT)
 
   /** @param onCorrupt with `carry` a page of pg_xact or pg_multixact that cannot be read is lost, without it an error */
-  constructor(files: ClusterFiles, onCorrupt: 'fail' | 'carry' = 'fail') {
+  constructor(files: ConsistentDirectory, onCorrupt: 'fail' | 'carry' = 'fail') {
     const { control: { systemIdentifier, catalogVersion, checksums }, major, lsn, timeline, transactions, path } = files
     this.files = files
     this.identity = { systemIdentifier, major, catalogVersion, checksums, blockSize: BLOCK_SIZE }
@@ -52,12 +52,12 @@ export class DirectorySource implements ClusterSource {
     return this.filesOf(locator)?.forks.has('main') ?? false
   }
 
-  fork(locator: RelFileLocator, fork: number): RelationFork | undefined {
+  fork(locator: RelFileLocator, fork: number): SegmentPages | undefined {
     const name = FORK_NAMES[fork] as ForkName
     const segments = this.filesOf(locator)?.forks.get(name)
     if (segments === undefined) return undefined
     const path = this.pathOf(locator)
-    return new RelationFork(name === 'main' ? path : `${path}_${name}`, segments)
+    return new SegmentPages(name === 'main' ? path : `${path}_${name}`, segments)
   }
 
   folder(spcOid: Oid, dbOid: Oid): string {

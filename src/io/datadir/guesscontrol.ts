@@ -7,7 +7,7 @@ import { WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 import { listDir, readPart } from '../disk/files.ts'
 import { findLastCheckpoint } from './lastcheckpoint.ts'
 import { listRelationFiles } from './listrelationfiles.ts'
-import { RelationFork } from './segments.ts'
+import { SegmentPages } from './segmentpages.ts'
 import { FileSlru } from './slru.ts'
 
 const WAL_SEGMENT = /^[0-9A-F]{24}$/
@@ -46,9 +46,9 @@ function lookAtPages(path: string): PageSurvey {
 }
 
 function lookAtFork(path: string, segments: readonly number[], survey: PageSurvey): void {
-  let fork: RelationFork
+  let fork: SegmentPages
   try {
-    fork = new RelationFork(path, segments)
+    fork = new SegmentPages(path, segments)
   } catch (error) {
     if (error instanceof EnvironmentError) throw error
     return

@@ -19,7 +19,7 @@ export function findLastCheckpoint(pgWal: string, major: PgMajor): LastCheckpoin
     const { segmentSize } = wal
     wal.close()
     const found = new Found()
-    for (const number of new WalInventory(pgWal).numbers(wal.history, segmentSize).reverse()) {
+    for (const number of new WalInventory(pgWal).numbers(wal.timelineHistory, segmentSize).reverse()) {
       if (readFrom(pgWal, major, number * segmentSize, (number + 1) * segmentSize, found)) break
     }
     const { checkpoint, behind, latestXid } = found

@@ -2,7 +2,7 @@ import { lstatSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
-import { parseHistoryName, parseSegmentName } from '../../wal/segment.ts'
+import { parseSegmentName, parseTimelineHistoryName } from '../../wal/segment.ts'
 import { COMPRESSIONS, type Compression, splitCompression, splitUnread } from '../../common/compression/format.ts'
 import { wholeTarName, withoutLaterPieces } from '../../common/tar/tarpieces.ts'
 import { fileError, isMissing, listDir } from '../disk/files.ts'
@@ -60,7 +60,7 @@ export async function findWalTar(path: string): Promise<string | undefined> {
 }
 
 function isSegmentLike(name: string): boolean {
-  return /^[0-9A-F]{24}/.test(name) || parseHistoryName(splitCompression(name)[0]) !== undefined
+  return /^[0-9A-F]{24}/.test(name) || parseTimelineHistoryName(splitCompression(name)[0]) !== undefined
 }
 
 async function baseFile(source: string): Promise<string> {
@@ -146,7 +146,7 @@ async function tarKind(path: string): Promise<TarKind> {
     const base = name.slice(name.lastIndexOf('/') + 1)
     if (BASE_NAME.test(name)) kind = 'base'
     else if (TABLESPACE_NAME.test(name)) kind = 'tablespace'
-    else if (!name.includes('/') && (parseSegmentName(base) !== undefined || parseHistoryName(base) !== undefined)) kind = 'wal'
+    else if (!name.includes('/') && (parseSegmentName(base) !== undefined || parseTimelineHistoryName(base) !== undefined)) kind = 'wal'
     return Promise.resolve(kind === 'other' && ++seen < PROBED_ENTRIES_MAX)
   })
   return kind

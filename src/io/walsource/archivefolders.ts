@@ -30,11 +30,11 @@ export function archiveFiles(dir: string): [name: string, path: string][] {
 }
 
 /** Why a folder, or a file, has no WAL for us. */
-export function whyNoWal(path: string, single: boolean, histories: readonly number[]): string {
+export function whyNoWal(path: string, single: boolean, timelines: readonly number[]): string {
   if (single) return `no WAL segment here: that file is not called as one is, such as 000000010000000000000001; ltap reads ${LAYOUTS}`
   const names = namesIn(path)
   const what = names.length === 0 ? 'the folder is empty'
-    : histories.length > 0 ? `the folder has history files only, of ${histories.length} timelines`
+    : timelines.length > 0 ? `the folder has history files only, of ${timelines.length} timelines`
     : `none of its ${names.length} entries is called as a segment is, such as 000000010000000000000001`
   return `no WAL segment here: ${what}; ltap reads ${LAYOUTS}`
 }

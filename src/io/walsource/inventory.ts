@@ -1,16 +1,16 @@
 import { basename, dirname, join } from 'node:path'
 import { CorruptionError, EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
-import { firstHistory, parseHistory, type TimelineEntry, type TimelineHistory } from '../../wal/timelinehistory.ts'
+import { firstTimelineHistory, parseTimelineHistory, type TimelineEntry, type TimelineHistory } from '../../wal/timelinehistory.ts'
 import { readWalPageHeader, SIZE_OF_LONG_PAGE_HEADER } from '../../wal/pageheader.ts'
-import { historyName, segmentName, segmentNumber } from '../../wal/segment.ts'
+import { segmentName, segmentNumber, timelineHistoryName } from '../../wal/segment.ts'
 import { COMPRESSIONS, compressionOf } from '../../common/compression/format.ts'
 import { decompressFile } from '../compression/decompress.ts'
 import { readFile, readPart } from '../disk/files.ts'
 import { archiveFiles, isFolder, whyNoWal } from './archivefolders.ts'
-import { type ArchiveHistory, type ArchiveSegment, parseArchiveName } from '../../wal/archivename.ts'
+import { type ArchiveSegment, type ArchiveTimelineHistory, parseArchiveName } from '../../wal/archivename.ts'
 
 /** History files grow by a line per promotion. */
-const HISTORY_SIZE_MAX = 1 << 24
+const TIMELINE_HISTORY_SIZE_MAX = 1 << 24
 
 export interface SegmentFile extends ArchiveSegment {
   path: string
@@ -29,7 +29,7 @@ export class WalInventory {
   readonly dir: string
   /** By timeline, high, low; of several files for one segment the best: complete before partial, plain before compressed. */
   private readonly segments = new Map<string, SegmentFile>()
-  private readonly histories = new Map<number, ArchiveHistory & { path: string }>()
+  private readonly timelineHistories = new Map<number, ArchiveTimelineHistory & { path: string }>()
 
   /** @throws EnvironmentError file.*, wal.none if there is no WAL */
   constructor(place: WalPlace) {
@@ -39,7 +39,7 @@ export class WalInventory {
     if (single) this.add(basename(path), path)
     else for (const [name, file] of archiveFiles(path)) this.add(name, file)
     if (own !== undefined) for (const [name, file] of archiveFiles(own)) this.fill(name, file)
-    if (this.segments.size === 0) throw new EnvironmentError('wal.none', whyNoWal(path, single, [...this.histories.keys()]), { file: path })
+    if (this.segments.size === 0) throw new EnvironmentError('wal.none', whyNoWal(path, single, [...this.timelineHistories.keys()]), { file: path })
   }
 
   /** All segment files, complete ones first. */
@@ -50,22 +50,22 @@ export class WalInventory {
   /** The timeline that is newest here, by a segment or a history file. */
   get newestTimeline(): number {
     let newest = 0
-    for (const timeline of this.histories.keys()) newest = Math.max(newest, timeline)
+    for (const timeline of this.timelineHistories.keys()) newest = Math.max(newest, timeline)
     for (const { timeline } of this.segments.values()) newest = Math.max(newest, timeline)
     return newest
   }
 
   /** A timeline without history file has no ancestors. @throws CorruptionError wal.history */
-  history(timeline: number): TimelineHistory {
-    const found = this.histories.get(timeline)
-    if (found === undefined) return firstHistory(timeline)
+  timelineHistory(timeline: number): TimelineHistory {
+    const found = this.timelineHistories.get(timeline)
+    if (found === undefined) return firstTimelineHistory(timeline)
     const bytes = withPosition({ file: found.path }, () => {
       if (found.unread !== undefined) throw new UnsupportedError('archive.encrypted', `the file is ${found.unread}`)
       const packed = readFile(found.path)
-      return decompressFile(packed, compressionOf(packed, found.compression), HISTORY_SIZE_MAX, false)
+      return decompressFile(packed, compressionOf(packed, found.compression), TIMELINE_HISTORY_SIZE_MAX, false)
     })
     try {
-      return parseHistory(new TextDecoder().decode(bytes), timeline)
+      return parseTimelineHistory(new TextDecoder().decode(bytes), timeline)
     } catch (error) {
       throw error instanceof CorruptionError ? error.at({ file: found.path }) : error
     }
@@ -75,8 +75,8 @@ export class WalInventory {
    * XLogFileReadAnyTLI (xlogrecovery.c): the file of the newest timeline that is in `history` there: after a switch its segment begins
    * as a copy of the ancestor's.
    */
-  find(history: TimelineHistory, segment: number, size: number): { file: SegmentFile; entry: TimelineEntry } | undefined {
-    for (const entry of [...history].reverse()) {
+  find(timelineHistory: TimelineHistory, segment: number, size: number): { file: SegmentFile; entry: TimelineEntry } | undefined {
+    for (const entry of [...timelineHistory].reverse()) {
       if (entry.begin >= (segment + 1) * size || entry.end <= segment * size) continue
       const file = this.segments.get(segmentName(entry.timeline, segment, size))
       if (file !== undefined) return { file, entry }
@@ -85,12 +85,12 @@ export class WalInventory {
   }
 
   /** Numbers of all segments that {@link find} finds, ascending. @throws EnvironmentError wal.segment-name */
-  numbers(history: TimelineHistory, size: number): number[] {
+  numbers(timelineHistory: TimelineHistory, size: number): number[] {
     const numbers = new Set<number>()
     for (const file of this.segments.values()) {
       const number = segmentNumber(file, size)
       if (number === undefined) throw otherSize(file, size)
-      if (this.find(history, number, size) !== undefined) numbers.add(number)
+      if (this.find(timelineHistory, number, size) !== undefined) numbers.add(number)
     }
     return [...numbers].sort((a, b) => a - b)
   }
@@ -99,16 +99,16 @@ export class WalInventory {
   private fill(name: string, path: string): void {
     const parsed = parseArchiveName(name)
     if (parsed === undefined) return
-    const isThere = parsed.kind === 'history' ? this.histories.has(parsed.timeline) : this.segments.get(parsed.name)?.partial === false
-    if (!isThere && (parsed.kind === 'history' || isAtItsPlace(path, parsed))) this.add(name, path)
+    const isThere = parsed.kind === 'timeline-history' ? this.timelineHistories.has(parsed.timeline) : this.segments.get(parsed.name)?.partial === false
+    if (!isThere && (parsed.kind === 'timeline-history' || isAtItsPlace(path, parsed))) this.add(name, path)
   }
 
   private add(name: string, path: string): void {
     const parsed = parseArchiveName(name)
     if (parsed === undefined) return
-    if (parsed.kind === 'history') {
-      const known = this.histories.get(parsed.timeline)
-      if (known === undefined || parsed.compression === '') this.histories.set(parsed.timeline, { ...parsed, path })
+    if (parsed.kind === 'timeline-history') {
+      const known = this.timelineHistories.get(parsed.timeline)
+      if (known === undefined || parsed.compression === '') this.timelineHistories.set(parsed.timeline, { ...parsed, path })
       return
     }
     const file: SegmentFile = { ...parsed, path }
@@ -137,8 +137,8 @@ export function describeMissing({ dir }: WalInventory, timeline: number, segment
 }
 
 /** Where a reader would look for the ancestors of `timeline`. */
-export function historyPath({ dir }: WalInventory, timeline: number): string {
-  return join(dir, historyName(timeline))
+export function timelineHistoryPath({ dir }: WalInventory, timeline: number): string {
+  return join(dir, timelineHistoryName(timeline))
 }
 
 function rank({ partial, compression, unread }: SegmentFile): number {

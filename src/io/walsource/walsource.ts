@@ -10,7 +10,7 @@ import type { WalRecord } from '../../wal/record.ts'
 import { RecordMemory } from '../../wal/recordmemory.ts'
 import { isSegmentSize, segmentOf } from '../../wal/segment.ts'
 import { refuseOpenPgp } from '../../common/compression/format.ts'
-import { describeMissing, historyPath, type SegmentFile, WalInventory, type WalPlace } from './inventory.ts'
+import { describeMissing, type SegmentFile, timelineHistoryPath, WalInventory, type WalPlace } from './inventory.ts'
 import { readSegmentHead, SegmentReader } from './segmentreader.ts'
 
 /** Bytes of WAL in memory, at most, beside one record and one compressed segment. */
@@ -47,7 +47,7 @@ export class WalSource {
   readonly segmentSize: number
   readonly systemIdentifier: bigint
   /** The history of the timeline that is followed. */
-  readonly history: TimelineHistory
+  readonly timelineHistory: TimelineHistory
   private readonly path: WalPlace
   private readonly memory = RecordMemory.create(CHUNK_SIZE)
   private readonly chunk = this.memory?.piece ?? new Uint8Array(CHUNK_SIZE)
@@ -66,11 +66,11 @@ export class WalSource {
     this.segmentSize = segmentSize
     this.systemIdentifier = systemIdentifier
     const newest = options.timeline === undefined || options.timeline === 'latest'
-    this.history = this.inventory.history(newest ? this.inventory.newestTimeline : Number(options.timeline))
+    this.timelineHistory = this.inventory.timelineHistory(newest ? this.inventory.newestTimeline : Number(options.timeline))
     const start = options.start ?? this.firstPosition()
-    const { history, memory } = this
-    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, exact: options.exact, timeline: 0, history, memory })
-    if (this.inventory.find(this.history, segmentOf(start, segmentSize), segmentSize) === undefined && !this.endsAt(start)) throw this.missing(start)
+    const { timelineHistory, memory } = this
+    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, exact: options.exact, timeline: 0, timelineHistory, memory })
+    if (this.inventory.find(this.timelineHistory, segmentOf(start, segmentSize), segmentSize) === undefined && !this.endsAt(start)) throw this.missing(start)
   }
 
   /** Why {@link read} has no more records; undefined while there may be some. */
@@ -107,10 +107,10 @@ export class WalSource {
   resume(): void {
     this.close()
     this.inventory = new WalInventory(this.path)
-    const { major, segmentSize, systemIdentifier, history, memory } = this
+    const { major, segmentSize, systemIdentifier, timelineHistory, memory } = this
     const { position, previous } = this.reader
     const exact = previous !== undefined
-    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start: position, exact, previous, timeline: 0, history, memory })
+    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start: position, exact, previous, timeline: 0, timelineHistory, memory })
   }
 
   close(): void {
@@ -134,7 +134,7 @@ export class WalSource {
 
   private open(number: number): boolean {
     this.close()
-    const found = this.inventory.find(this.history, number, this.segmentSize)
+    const found = this.inventory.find(this.timelineHistory, number, this.segmentSize)
     if (found === undefined) {
       this.reader.finish('wal.missing-segment', `there is no file ${this.missingFile(number)}`)
       return false
@@ -160,7 +160,7 @@ export class WalSource {
   private checkEnd(end: WalEnd): void {
     const { fed } = this.reader
     const last = this.segment === undefined ? segmentOf(fed, this.segmentSize) : this.number
-    const later = this.inventory.numbers(this.history, this.segmentSize).find(number => number > last && this.isGenuine(number))
+    const later = this.inventory.numbers(this.timelineHistory, this.segmentSize).find(number => number > last && this.isGenuine(number))
     if (later === undefined) return
     if (end.code === 'wal.missing-segment') throw this.missing(fed)
     throw walCorruption(end).at({ file: this.segment?.file.path ?? this.inventory.dir })
@@ -171,31 +171,31 @@ export class WalSource {
    * timeline those of its ancestor, whose pages are at the same places.
    */
   private isGenuine(number: number): boolean {
-    const { file } = this.inventory.find(this.history, number, this.segmentSize)!
+    const { file } = this.inventory.find(this.timelineHistory, number, this.segmentSize)!
     const { major, segmentSize, systemIdentifier } = this
     const view = firstPage(file)
     const start = number * segmentSize
-    const { timeline = 0 } = this.history.findLast(({ begin }) => begin <= start) ?? {}
+    const { timeline = 0 } = this.timelineHistory.findLast(({ begin }) => begin <= start) ?? {}
     return view !== undefined
       && checkPageHeader(view, 0, start, timeline, { major, segmentSize, systemIdentifier, timeline: file.timeline }) === undefined
   }
 
   private firstPosition(): WalPosition {
-    const [first] = this.inventory.numbers(this.history, this.segmentSize)
+    const [first] = this.inventory.numbers(this.timelineHistory, this.segmentSize)
     if (first !== undefined) return first * this.segmentSize
-    throw new EnvironmentError('wal.none', `no WAL of timeline ${this.history.at(-1)!.timeline} or its ancestors`, { file: this.inventory.dir })
+    throw new EnvironmentError('wal.none', `no WAL of timeline ${this.timelineHistory.at(-1)!.timeline} or its ancestors`, { file: this.inventory.dir })
   }
 
   /** Whether the WAL here may end right before `start`: where a segment ends that is here. An archive ends like that after each switch. */
   private endsAt(start: WalPosition): boolean {
     const end = endPosition(start, this.segmentSize)
-    return end > 0 && end % this.segmentSize === 0 && this.inventory.find(this.history, end / this.segmentSize - 1, this.segmentSize) !== undefined
+    return end > 0 && end % this.segmentSize === 0 && this.inventory.find(this.timelineHistory, end / this.segmentSize - 1, this.segmentSize) !== undefined
   }
 
   private missing(position: WalPosition): EnvironmentError {
     const number = segmentOf(position, this.segmentSize)
-    const { timeline } = this.history.at(-1)!
-    const hint = this.history.length > 1 || timeline === 1 ? '' : `; its ancestors would be in ${historyPath(this.inventory, timeline)}`
+    const { timeline } = this.timelineHistory.at(-1)!
+    const hint = this.timelineHistory.length > 1 || timeline === 1 ? '' : `; its ancestors would be in ${timelineHistoryPath(this.inventory, timeline)}`
     return new EnvironmentError('wal.missing-segment', `no file holds this WAL segment${this.neighbours(number)}${hint}`, {
       file: this.missingFile(number), lsn: formatWalPosition(position),
     })
@@ -203,12 +203,12 @@ export class WalSource {
 
   /** What there is before and behind a segment that is missing, and what to do about it. */
   private neighbours(number: number): string {
-    const numbers = this.inventory.numbers(this.history, this.segmentSize)
+    const numbers = this.inventory.numbers(this.timelineHistory, this.segmentSize)
     const name = (found: number | undefined): string | undefined =>
-      found === undefined ? undefined : basename(this.inventory.find(this.history, found, this.segmentSize)!.file.path)
+      found === undefined ? undefined : basename(this.inventory.find(this.timelineHistory, found, this.segmentSize)!.file.path)
     const before = name(numbers.findLast((known) => known < number))
     const behind = name(numbers.find((known) => known > number))
-    const { timeline } = this.history.at(-1)!
+    const { timeline } = this.timelineHistory.at(-1)!
     if (before === undefined && behind === undefined) return ` on timeline ${timeline}`
     const between = before === undefined ? `before ${behind}, the first one here`
       : behind === undefined ? `behind ${before}, the last one here` : `between ${before} and ${behind}`
@@ -216,7 +216,7 @@ export class WalSource {
   }
 
   private missingFile(number: number): string {
-    const entry = this.history.findLast(({ begin }) => begin < (number + 1) * this.segmentSize)
+    const entry = this.timelineHistory.findLast(({ begin }) => begin < (number + 1) * this.segmentSize)
     return describeMissing(this.inventory, entry!.timeline, number, this.segmentSize)
   }
 }

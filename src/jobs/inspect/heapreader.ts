@@ -7,7 +7,7 @@ import { checkPageHeader, isZeroPage } from '../../page/header.ts'
 import { checkLinePointers, linePointer, linePointerCount, LP_NORMAL, lpFlags, lpLen, lpOff } from '../../page/linepointer.ts'
 import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
-import type { RelationFork } from '../../io/datadir/segments.ts'
+import type { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { isOfThisForm, isVisibleState, tupleState, type TupleState, xmaxText } from '../../xact/tuplestate.ts'
 import { type TupleText, TupleValues, type ValueError, type ValueRules } from '../../columnar/tuplevalues.ts'
 
@@ -45,7 +45,7 @@ export interface HeapReaderOptions {
 export interface HeapTable {
   /** For messages about damage. */
   name: string
-  fork: RelationFork
+  fork: SegmentPages
   checksums: boolean
   major: PgMajor
   snapshot: Snapshot

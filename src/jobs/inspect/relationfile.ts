@@ -13,7 +13,7 @@ import type { ToastPointer } from '../../tuple/toast.ts'
 import { MultiXacts } from '../../xact/multixact.ts'
 import { Snapshot, type UnknownTransactions } from '../../xact/snapshot.ts'
 import { readIfThere } from '../../io/disk/files.ts'
-import { RelationFork } from '../../io/datadir/segments.ts'
+import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { buildToastIndex, type ToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
 import { HeapReader } from './heapreader.ts'
@@ -68,11 +68,11 @@ function hintsOnly(unknown: UnknownTransactions): Snapshot {
 }
 
 /** `16385.1` alone is read as a file of its own: its blocks count from 0. */
-function openFile(file: string): RelationFork {
+function openFile(file: string): SegmentPages {
   if (!existsSync(file)) throw new EnvironmentError('file.missing', 'there is no such file', { file })
   const segments = [0]
   while (existsSync(`${file}.${segments.length}`)) segments.push(segments.length)
-  const fork = new RelationFork(file, segments)
+  const fork = new SegmentPages(file, segments)
   try {
     refuseNoHeap(fork)
   } catch (error) {
@@ -83,7 +83,7 @@ function openFile(file: string): RelationFork {
 }
 
 /** An empty file is an empty table. @throws CorruptionError relation.no-heap if the file has something and no page of a heap */
-function refuseNoHeap(fork: RelationFork): void {
+function refuseNoHeap(fork: SegmentPages): void {
   const { blocks, trailingBytes, file } = fork
   if (blocks === 0 && trailingBytes === 0) return
   const isMap = /_(?:fsm|vm)$/.test(file)
@@ -113,7 +113,7 @@ function majorBeside(file: string): PgMajor {
 }
 
 /** Most of the pages that have a checksum have the right one. */
-function haveChecksums(fork: RelationFork): boolean {
+function haveChecksums(fork: SegmentPages): boolean {
   // Blocks of a further segment that is read alone count from elsewhere: their checksums cannot be told.
   if (/\.\d+$/.test(basename(fork.file))) return false
   let right = 0
@@ -130,7 +130,7 @@ function haveChecksums(fork: RelationFork): boolean {
 
 /** A TOAST relation by its file alone: whatever oid a pointer names, it is meant. */
 class ToastFile implements ToastSource {
-  private readonly fork: RelationFork
+  private readonly fork: SegmentPages
   private readonly index: ToastIndex
   private reader: ToastReader | undefined
   private relationId = -1

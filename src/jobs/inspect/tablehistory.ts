@@ -12,7 +12,7 @@ import { checkPageChecksum } from '../../page/checksum.ts'
 import { isZeroPage } from '../../page/header.ts'
 import { readTupleHeader, type TupleHeader } from '../../tuple/header.ts'
 import { type DirectoryCluster, openCluster } from '../../io/cluster.ts'
-import type { RelationFork } from '../../io/datadir/segments.ts'
+import type { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { createFolder } from '../../io/disk/create.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { ScratchFolder } from '../../io/disk/scratchfolder.ts'
@@ -21,7 +21,7 @@ import { buildToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
 import { findTable } from './findtable.ts'
 import { findFiles, forEachCatalogPage, type ReplaySource, resumed, type WatchList, type Watched, watchFiles } from './historypasses.ts'
-import { type Life, LifeJudge, type Moment, type TableFile, type VersionState } from '../../history/historyrow.ts'
+import { type Life, LifeJudge, type Moment, type TableFile, type VersionState } from '../../history/versionlife.ts'
 import { HistoryToast } from './historytoast.ts'
 import { isOfThisForm, xmaxText } from '../../xact/tuplestate.ts'
 import { TupleValues, type ValueError } from '../../columnar/tuplevalues.ts'
@@ -108,7 +108,7 @@ export class TableHistory {
   /** Readers of the values in files before the present one; undefined for a file in which a column had another type. */
   private readonly others = new Map<TableFile, TupleValues | undefined>()
   private readonly toastIds: WatchList['toast']
-  private toastFork: RelationFork | undefined
+  private toastFork: SegmentPages | undefined
   private toastSource: HistoryToast | undefined
 
   private readonly onCorrupt: 'fail' | 'carry'
@@ -268,7 +268,7 @@ export class TableHistory {
     return values
   }
 
-  private openFile(file: TableFile): RelationFork | undefined {
+  private openFile(file: TableFile): SegmentPages | undefined {
     if (file.dropped !== undefined) return undefined
     try {
       return this.cluster.openMain({ ...this.relation, locator: locatorOf(this.cluster, this.relation, file) })

@@ -1,7 +1,7 @@
 import type { Relation } from '../../catalog/relations.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import type { DirectoryCluster } from '../../io/cluster.ts'
-import type { RelationFork } from '../../io/datadir/segments.ts'
+import type { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { buildToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
 import { HeapReader } from './heapreader.ts'
@@ -34,7 +34,7 @@ export class TableReader extends HeapReader {
 class ToastOf {
   private readonly cluster: DirectoryCluster
   private readonly relation: Relation
-  private fork: RelationFork | undefined
+  private fork: SegmentPages | undefined
   private opened: ToastReader | undefined
 
   constructor(cluster: DirectoryCluster, relation: Relation) {

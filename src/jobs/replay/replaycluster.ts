@@ -72,8 +72,8 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
     const target = endingTarget(options.target ?? {}, walSegmentSize)
     refusePast({ ...progress, lsn: endPosition(progress.lsn, walSegmentSize) }, target, resumed)
     const source = openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier })
-    const { history } = source
-    const replay: Replay = new Replay(store, progress, { major, checksums, target, history, ...observe?.(started, () => replay.transactionState) })
+    const { timelineHistory } = source
+    const replay: Replay = new Replay(store, progress, { major, checksums, target, timelineHistory, ...observe?.(started, () => replay.transactionState) })
     const job = new ReplayJob(replay, store, source)
     const end = await job.run(wal, target, options.onProgress)
     return {
@@ -183,7 +183,7 @@ class ReplayJob {
   }
 
   private lastByte(place: WalPlace): WalPosition {
-    const last = new WalInventory(place).numbers(this.wal.history, this.wal.segmentSize).at(-1)
+    const last = new WalInventory(place).numbers(this.wal.timelineHistory, this.wal.segmentSize).at(-1)
     return last === undefined ? 0 : (last + 1) * this.wal.segmentSize
   }
 }

@@ -68,7 +68,7 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
     const seeded = await seed(options.source, out)
     const given = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
     const wal = withOwn(given, seeded.walDirectory)
-    refuseOtherTimeline(historyOf(wal, options.timeline), seeded.start, seeded.timeline)
+    refuseOtherTimeline(timelineHistoryOf(wal, options.timeline), seeded.start, seeded.timeline)
     createPageStore(out, seeded.identity, progressOfSeed(seeded, out, wal, options.timeline), seeded.indexes)
     const store = openPageStore(out, storeOptions, lock)
     return { store, progress: store.flushed, resumed: false, trailingBytes: seeded.trailingBytes, wal }
@@ -96,7 +96,7 @@ async function resume(named: string, { source, out, timeline }: StartOptions, st
     const tar = await findWalTar(named)
     const wal = withOwn(tar === undefined ? named : await unpackWal(tar, out), ownWal(source, out))
     const progress = store.flushed
-    refuseOtherTimeline(historyOf(wal, timeline), progress.lsn, progress.transactions.timeline, progress.ancestors)
+    refuseOtherTimeline(timelineHistoryOf(wal, timeline), progress.lsn, progress.transactions.timeline, progress.ancestors)
     return { store, progress, resumed: true, trailingBytes: 0, wal }
   } catch (error) {
     store.close()
@@ -104,9 +104,9 @@ async function resume(named: string, { source, out, timeline }: StartOptions, st
   }
 }
 
-function historyOf(wal: WalPlace, timeline: number | 'latest' = 'latest'): TimelineHistory {
+function timelineHistoryOf(wal: WalPlace, timeline: number | 'latest' = 'latest'): TimelineHistory {
   const inventory = new WalInventory(wal)
-  return inventory.history(timeline === 'latest' ? inventory.newestTimeline : timeline)
+  return inventory.timelineHistory(timeline === 'latest' ? inventory.newestTimeline : timeline)
 }
 
 /** The folder of WAL that came with the source. */

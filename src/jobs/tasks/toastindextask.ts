@@ -1,16 +1,16 @@
-import { RelationFork } from '../../io/datadir/segments.ts'
+import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { indexToast, type ToastIndex } from '../../columnar/toastindex.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
-import type { ForkFiles } from './transcodetask.ts'
+import type { SegmentFiles } from './transcodetask.ts'
 
 export interface ToastIndexTask {
   snapshot: SnapshotKey
-  fork: ForkFiles
+  fork: SegmentFiles
 }
 
 /** Indexes one TOAST relation; the result is shared memory. */
 export async function toastIndex(task: ToastIndexTask): Promise<ToastIndex> {
-  const fork = new RelationFork(task.fork.path, task.fork.segments)
+  const fork = new SegmentPages(task.fork.path, task.fork.segments)
   try {
     return await indexToast(fork, snapshotOf(task.snapshot))
   } finally {

@@ -9,14 +9,14 @@ import { ToastReader } from '../../columnar/toastreader.ts'
 import { transcodeFile, type TranscodeOptions, type WantedOverflow } from '../../columnar/transcode.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
-import { RelationFork } from '../../io/datadir/segments.ts'
+import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { OutputFile, writeWhole } from '../../io/disk/outputfile.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
 import type { PageSource } from '../../page/pagesource.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 
 /** Files of one fork, as a task can carry them. */
-export interface ForkFiles {
+export interface SegmentFiles {
   /** Absolute path of segment 0. */
   path: string
   segments: readonly number[]
@@ -25,7 +25,7 @@ export interface ForkFiles {
 /** One Parquet file to write: some blocks of one relation. */
 export interface TranscodeTask {
   snapshot: SnapshotKey
-  fork: ForkFiles
+  fork: SegmentFiles
   /** A BlockSet, as threads can pass it. */
   blocks: readonly BlockRun[]
   relation: RelationDescriptor
@@ -38,7 +38,7 @@ export interface TranscodeTask {
   /** Relative to the lake; the folder exists. */
   path: string
   hiddenPath: string
-  toast: { relationId: number; fork: ForkFiles; index: ToastIndex } | undefined
+  toast: { relationId: number; fork: SegmentFiles; index: ToastIndex } | undefined
 }
 
 export interface TranscodeResult {
@@ -50,11 +50,11 @@ export interface TranscodeResult {
 
 /** @throws CorruptionError with file, block, offset, attribute; EnvironmentError if the lake cannot be written */
 export async function transcode(task: TranscodeTask): Promise<TranscodeResult | WantedOverflow> {
-  let fork: RelationFork | undefined
-  let toastFork: RelationFork | undefined
+  let fork: SegmentPages | undefined
+  let toastFork: SegmentPages | undefined
   try {
-    fork = new RelationFork(task.fork.path, task.fork.segments)
-    toastFork = task.toast && new RelationFork(task.toast.fork.path, task.toast.fork.segments)
+    fork = new SegmentPages(task.fork.path, task.fork.segments)
+    toastFork = task.toast && new SegmentPages(task.toast.fork.path, task.toast.fork.segments)
     if (fork.blocks !== task.relation.blocks) {
       const reason = `the relation has ${fork.blocks} blocks and had ${task.relation.blocks} when the work began: a server changes the data directory`
       throw new EnvironmentError('cluster.changed', reason)

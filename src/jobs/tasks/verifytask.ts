@@ -11,12 +11,12 @@ import { checkPageHeader, isZeroPage, PD_CHECKSUM } from '../../page/header.ts'
 import { checkLinePointers, linePointer, LP_NORMAL, lpFlags, lpOff, usedLinePointers } from '../../page/linepointer.ts'
 import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
-import { RelationFork } from '../../io/datadir/segments.ts'
+import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem, readHiddenFile } from '../lakefile.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
-import type { ForkFiles } from './transcodetask.ts'
+import type { SegmentFiles } from './transcodetask.ts'
 
 /** One file of a lake to prove: against itself, and against the pages it came from where there is a data directory. */
 export interface VerifyTask {
@@ -26,7 +26,7 @@ export interface VerifyTask {
   checksums: boolean
   /** The relation is visible at the lake's LSN; else every row must be hidden. */
   visible: boolean
-  source: { snapshot: SnapshotKey; fork: ForkFiles } | undefined
+  source: { snapshot: SnapshotKey; fork: SegmentFiles } | undefined
 }
 
 export interface Difference {
@@ -52,7 +52,7 @@ export interface VerifyResult {
 const DIFFERENCES_MAX = 20
 
 export function verify(task: VerifyTask): VerifyResult {
-  const fork = task.source && new RelationFork(task.source.fork.path, task.source.fork.segments)
+  const fork = task.source && new SegmentPages(task.source.fork.path, task.source.fork.segments)
   try {
     return new FileVerifier(task, fork).run()
   } finally {
@@ -62,7 +62,7 @@ export function verify(task: VerifyTask): VerifyResult {
 
 class FileVerifier {
   private readonly task: VerifyTask
-  private readonly fork: RelationFork | undefined
+  private readonly fork: SegmentPages | undefined
   private readonly snapshot: Snapshot | undefined
   private readonly source = newPageBuffer()
   private readonly canonical = newPageBuffer()
@@ -73,7 +73,7 @@ class FileVerifier {
     pages: 0, rows: 0, tuples: 0, dead: 0, hidden: 0, hintContradictions: 0, differences: [], differing: 0,
   }
 
-  constructor(task: VerifyTask, fork: RelationFork | undefined) {
+  constructor(task: VerifyTask, fork: SegmentPages | undefined) {
     this.task = task
     this.fork = fork
     this.snapshot = task.source && snapshotOf(task.source.snapshot)

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { walPosition } from '../../../src/common/ids.ts'
-import { openClusterFiles } from '../../../src/io/datadir/clusterfiles.ts'
+import { openConsistentDirectory } from '../../../src/io/datadir/consistentdirectory.ts'
 import { openWal } from '../../../src/io/walsource/walsource.ts'
 import { recordEnd } from '../../../src/wal/pageheader.ts'
 import { RM_XLOG_ID } from '../../../src/wal/rmgr.ts'
@@ -16,7 +16,7 @@ describe.each(majors())('Postgres %i', (major) => {
     // Records of every length, across pages too.
     await sql.exec("CREATE TABLE t AS SELECT i, repeat('x', i % 3000) FROM generate_series(1, 5000) i; CHECKPOINT; UPDATE t SET i = -i; SELECT pg_switch_wal()")
     await cluster.stop()
-    const { lsn, control } = openClusterFiles(cluster.dataDir)
+    const { lsn, control } = openConsistentDirectory(cluster.dataDir)
     const wal = openWal(join(cluster.dataDir, 'pg_wal'))
     let records = 0
     let last: [start: number, isCheckpoint: boolean, end: number] | undefined

@@ -9,7 +9,7 @@ import { readConfiguration } from '../../../src/io/datadir/configuration.ts'
 import { clusterFilesOf } from '../../../src/io/datadir/lakefiles.ts'
 import { initdbFolders } from '../../../src/lake/keptfiles.ts'
 import { authenticationIncludes, parseSettings } from '../../../src/lake/serversettings.ts'
-import { PostgresCluster } from '../../../src/server/postgres.ts'
+import { PostgresServer } from '../../../src/server/postgres.ts'
 import { closeSessions, connect, fewerMajors, withCluster } from '../../support/oracle.ts'
 
 /** What may be missing from a lake: pages that it has otherwise or that can be made again, and what belongs to the server that ran. */
@@ -87,7 +87,7 @@ describe.each(fewerMajors('majors of files that a lake keeps'))('Postgres %i', (
   }))
 
   test('the folders are those of initdb', async () => {
-    const cluster = await PostgresCluster.create({ major })
+    const cluster = await PostgresServer.create({ major })
     try {
       const made = everything(cluster.dataDir).filter(({ path, isFolder }) => isFolder && !/^base\/./.test(path)).map(({ path }) => path)
       expect([...initdbFolders(major)].sort()).toEqual(made.sort())

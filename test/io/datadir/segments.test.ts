@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BlockSet } from '../../../src/common/blockset.ts'
 import { listRelationFiles } from '../../../src/io/datadir/listrelationfiles.ts'
-import { RelationFork } from '../../../src/io/datadir/segments.ts'
+import { SegmentPages } from '../../../src/io/datadir/segmentpages.ts'
 import { FileSlru } from '../../../src/io/datadir/slru.ts'
 
 const GIB = 2 ** 30
@@ -18,8 +18,8 @@ function file(name: string, size: number): void {
   truncateSync(join(dir, name), size)
 }
 
-function open(): RelationFork {
-  return new RelationFork(join(dir, '7'), listRelationFiles(dir).relations.get(7)?.forks.get('main') ?? [])
+function open(): SegmentPages {
+  return new SegmentPages(join(dir, '7'), listRelationFiles(dir).relations.get(7)?.forks.get('main') ?? [])
 }
 
 function put(name: string, byte: number, value: number): void {

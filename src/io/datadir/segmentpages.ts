@@ -11,7 +11,7 @@ import { openRegular, statRegular } from '../disk/regularfile.ts'
 
 const MAX_OPEN_SEGMENTS = 4
 
-/** Blocks of one read where a fork is read block after block without {@link RelationFork.prepare}. */
+/** Blocks of one read where a fork is read block after block without {@link SegmentPages.prepare}. */
 const READ_AHEAD_BLOCKS = 32
 
 /**
@@ -21,7 +21,7 @@ const READ_AHEAD_BLOCKS = 32
  *
  * Its pages are at hand: blocks that are not prepared can be read, too, 256 KiB at a time where one follows the other.
  */
-export class RelationFork implements PageSource {
+export class SegmentPages implements PageSource {
   /** Segment 0. */
   readonly file: string
   readonly blocks: number
@@ -134,7 +134,7 @@ function pageAt(pages: Uint8Array, at: number): Uint8Array {
 }
 
 /** As mdnblocks does: the first segment that is not full is the last one. */
-function measure(path: string, segments: readonly number[]): Pick<RelationFork, 'blocks' | 'trailingBytes'> {
+function measure(path: string, segments: readonly number[]): Pick<SegmentPages, 'blocks' | 'trailingBytes'> {
   const ordered = [...segments].sort((a, b) => a - b)
   if (ordered[0] !== 0) throw missingFork(path)
   let blocks = 0

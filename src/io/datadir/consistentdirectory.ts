@@ -19,7 +19,7 @@ import { guessControlFile } from './guesscontrol.ts'
 const CHECKPOINT_RECORD_LENGTH = 24 + 2 + 88
 
 /** Files that all belong to one LSN: a clean data directory, or a folder that replay made. */
-export interface ClusterFiles extends DataDirectory {
+export interface ConsistentDirectory extends DataDirectory {
   /** End of the last record that is in them. */
   lsn: Lsn
   /** With `carry`: what is damaged, and what was done instead. */
@@ -49,13 +49,13 @@ export interface CarryOptions extends KnownControl {
 /**
  * @throws EnvironmentError datadir.* for the data directory of a server that was not shut down cleanly; replay.unfinished
  * @throws CorruptionError, UnsupportedError control.*, cluster.version, pagestore.*
+ * @param known with `carry`
  */
-/** @param known with `carry` */
-export function openClusterFiles(path: string, onCorrupt: 'fail' | 'carry' = 'fail', known: CarryOptions = {}): ClusterFiles {
+export function openConsistentDirectory(path: string, onCorrupt: 'fail' | 'carry' = 'fail', known: CarryOptions = {}): ConsistentDirectory {
   return existsSync(join(path, STATE_FILE)) ? openReplayed(path) : openClean(path, onCorrupt, known)
 }
 
-function openClean(path: string, onCorrupt: 'fail' | 'carry', known: CarryOptions): ClusterFiles {
+function openClean(path: string, onCorrupt: 'fail' | 'carry', known: CarryOptions): ConsistentDirectory {
   const damage: string[] = []
   const { datadir, lsn, guess } = onCorrupt === 'carry' ? openDamaged(path, known, damage) : openWhole(path)
   const { timeline, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
@@ -106,7 +106,7 @@ function majorOf(path: string, given: PgMajor | undefined, damage: string[]): Pg
   }
 }
 
-function openReplayed(path: string): ClusterFiles {
+function openReplayed(path: string): ConsistentDirectory {
   if (existsSync(join(path, JOURNAL))) {
     throw new EnvironmentError('replay.unfinished', 'a replay into this folder was interrupted; run ltap replay with the folder as --out again', { file: path })
   }
