@@ -7,7 +7,7 @@ const HEAP_TABLE_AM_OID = 2
 const HEAP_HANDLER_OID = 3
 const HEAP_HANDLER = 'heap_tableam_handler'
 
-/** Tells by pg_am and pg_proc which tables are heaps. Neither is read unless a table has an access method of its own. */
+/** Tells by pg_am and pg_proc which tables are heaps. It reads these catalogs only if a table has an access method that is not built in. */
 export class AccessMethods {
   private readonly catalog: DatabaseCatalog
   private readonly problems = new Map<Oid, string | undefined>([[HEAP_TABLE_AM_OID, undefined]])

@@ -12,7 +12,7 @@ export interface DescFault {
 
 /** MaxTupleAttributeNumber (htup_details.h): t_hoff must hold the null bitmap. */
 const ATTRIBUTES_MAX = 1664
-/** Composite in array in composite …: nobody nests deeper, and every reader of types recurses. */
+/** The deepest nesting: composite in array in composite …. Real types are less deep, and every reader of types recurses. */
 const DEPTH_MAX = 64
 /** Fields of all columns, nested ones counted where they are used: a few types that use each other many times would have billions. */
 const FIELDS_MAX = 200_000

@@ -35,13 +35,16 @@ const DATABASE_GUESSES = [['pg_class', 1259], ['pg_attribute', 1249], ['pg_type'
 
 const NOTHING: RelationList = { relations: [], nonHeap: [], unstored: [], damaged: [], named: [] }
 
-/** A database's relations and the shared ones: of databases with descriptors of every column there may be thousands. */
+/**
+ * Number of lists of relations in memory: a database's and the shared one. A list has descriptors of every column, and a cluster may have thousands
+ * of databases.
+ */
 const LISTS_KEPT = 2
 
 /**
- * The databases, relations and snapshot of a cluster at one LSN: cleanly shut down, or replayed. The catalogs of a database are read when it is
- * asked for, and again when others were meanwhile: those of one are in memory. Read again they give the same relations in the same order. No fork
- * stays open but those that the caller has not closed.
+ * The databases, relations and snapshot of a cluster at one LSN: cleanly shut down, or replayed. The catalogs of a database are read when a caller
+ * asks for them. Only those of the last database stay in memory, so they may be read a second time; that gives the same relations in the same order.
+ * The only forks that stay open are those that the caller opened.
  */
 export class Cluster {
   readonly major: PgMajor
@@ -161,7 +164,7 @@ export class Cluster {
     return this.listOf(this.readableDatabase(dbOid), undefined) ?? NOTHING
   }
 
-  /** Every database describes the shared catalogs: with damage passed over, the one that describes most of them. */
+  /** Every database describes the shared catalogs. With `carry`, the database that describes most of them is believed. */
   private sharedList(): RelationList {
     const databases = this.readable()
     if (databases[0] === undefined && !this.goesOn) throw this.noDatabase(0)
@@ -174,7 +177,7 @@ export class Cluster {
     return best
   }
 
-  /** Undefined, and said, if the database cannot be read at all. */
+  /** Undefined if the database cannot be read at all; {@link losses} then says so. */
   private listOf(database: PgDatabase, shared: DatabaseName | undefined): RelationList | undefined {
     const onDamage = (error: CorruptionError): void => void this.catalogDamage.add(`database ${database.name} is not read: ${error.message}`)
     return orDamage(this.goesOn ? onDamage : undefined, () => {
@@ -221,7 +224,10 @@ export class Cluster {
     return new EnvironmentError('cluster.database', reason)
   }
 
-  /** Names in shared catalogs are in the encoding of the database they were made from: known if all have the same, else SQL_ASCII. */
+  /**
+   * A name in a shared catalog is in the encoding of the database that a session was connected to when it made the name. If all databases have one
+   * encoding, it is that one; otherwise names are read as SQL_ASCII.
+   */
   private sharedName(): DatabaseName {
     const encodings = new Set(this.databases.map(({ encoding }) => encoding))
     return { oid: 0, name: 'global', encoding: encodings.size === 1 ? [...encodings][0]! : 0 }
@@ -270,7 +276,7 @@ export function snapshotOf(source: TransactionSource, { onCorrupt, unknownTransa
   return new Snapshot({ clog: source.clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom, unknown })
 }
 
-/** A catalog row whose transaction status is lost counts: the file that it names either exists or does not. */
+/** A catalog row counts even if the status of its transaction is lost: whether the file that it names exists decides. */
 function showingUnknown(snapshot: Snapshot): CatalogSources['visibility'] {
   return {
     isVisible: (...tuple) => snapshot.isVisible(...tuple) || snapshot.isUnknown(...tuple),

@@ -105,7 +105,7 @@ export function loadDatabaseCatalog(given: CatalogSources, database: PgDatabase,
     return rows ?? []
   }
   const types = visibleRows(sources, mapped(catalogs.TYPE_RELATION_ID), layouts.pgType, catalogs.pgTypeReader(layouts.pgType, encoding))
-  // Every version: the schema of a relation that is not committed may not be committed either. A visible name comes last and wins.
+  // Every row version counts: if a relation is not committed, its schema may not be committed either. A visible name comes last and wins.
   const schemaNames = (wanted: (header: TupleHeader) => boolean) =>
     read(catalogs.NAMESPACE_RELATION_ID, (layout) => catalogs.oidNameReader(layout, 'nspname', encoding), wanted)
   const namespaces = new Map([...schemaNames(notAborted(sources)), ...schemaNames(visibleAtL(sources))].map(({ oid, name }) => [oid, name]))

@@ -20,7 +20,7 @@ import { findNextXid } from './nextxid.ts'
 const UNCLEAN = 'the WAL goes on behind the last checkpoint in pg_wal, so the server was not shut down cleanly and pages may be older than their WAL'
 const FULL_XID_NAME = /^[0-9A-F]{16}$/
 
-/** What somebody knows of a cluster whose pg_control is lost. */
+/** What the user knows of a cluster whose pg_control is lost. */
 export interface KnownControl {
   systemIdentifier?: bigint | undefined
   nextXid?: FullXid | undefined
@@ -139,14 +139,14 @@ export class PageSurvey {
     const isRight = stored !== 0 && stored === pageChecksum(page, block)
     if (isRight) this.right++
     else if (stored !== 0) this.wrong++
-    // A page that says so itself is not asked for its LSN.
+    // A page with a wrong checksum may be damaged, so its LSN does not count.
     if (stored !== 0 && !isRight) return
     const { lsn } = readPageHeader(dataView(page))
     if (lsn > this.lsn) this.lsn = lsn
     this.lookAtTuples(page)
   }
 
-  /** Hinted xmins, which a server believes, too. Only heap pages have no special area. */
+  /** Reads the xmins that a hint bit calls committed: a server believes these bits, too. Only heap pages have no special area. */
   private lookAtTuples(page: Uint8Array): void {
     if (readU16(page, PD_SPECIAL) !== BLOCK_SIZE) return
     const end = Math.min(readU16(page, PD_LOWER), BLOCK_SIZE)

@@ -38,7 +38,7 @@ function bootstrapLayout(name: string, text: string): CatalogLayout {
   return new CatalogLayout(name, attributes)
 }
 
-/** The layouts that nothing but knowledge of the server's version can give (schemapg.h, and pg_database for its databases). */
+/** The layouts that must be known before a catalog can be read (schemapg.h). They depend on the major alone. */
 export interface BootstrapLayouts {
   pgClass: CatalogLayout
   pgAttribute: CatalogLayout

@@ -9,8 +9,8 @@ import { MemoryPages, type PageSource, readPages } from '../page/pagesource.ts'
 import { MAIN_FORK } from '../common/relpath.ts'
 
 /**
- * The cluster of a source whose pages have to be prepared: fetches the catalogs, about 3 MB of each small database, and keeps
- * their pages in memory as long as it. What of pg_xact and pg_multixact it asks for must need no preparation.
+ * The cluster of a source whose pages have to be prepared. It fetches the catalogs, about 3 MB for each small database, and keeps their pages in
+ * memory while the cluster is in use. Pages of pg_xact and pg_multixact must be readable without preparation.
  * @param dbOids databases to read; default: all of them. The shared relations come along; those of other databases are
  *   not there, and to ask for them is a bug.
  * @throws CorruptionError page.*, tuple.*, catalog.*, relmap; EnvironmentError file.missing; as the source does

@@ -3,7 +3,7 @@ import { utf8Decode } from '../common/utf8.ts'
 import { textEncoding } from '../datum/encoding/encodings.ts'
 
 /*
- * Behind the hex of a name that is no text. No name is as long as this (NAMEDATALEN, 63 bytes), so a label '\xff' of four characters and a
+ * This text follows the hex of a name that is no text. No name is as long as this (NAMEDATALEN, 63 bytes), so a label '\xff' of four characters and a
  * label of the one byte ff are never one text. Lakes of ltap 0.1.0 have the hex alone; their files say what their labels are.
  */
 const NO_TEXT = ' (bytes of a name that no text in the encoding of its database stands for)'

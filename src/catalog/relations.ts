@@ -78,7 +78,7 @@ export interface RelationList {
   /** Tables of access methods other than heap. */
   nonHeap: NonHeapRelation[]
   unstored: UnstoredRelation[]
-  /** With damage passed over: visible relations whose catalog rows are not whole. */
+  /** With `carry`: visible relations whose catalog rows are not whole. */
   damaged: DamagedRelation[]
   /** Every file that a row version of pg_class names, including indexes and shared relations; any other file is an orphan. */
   named: readonly RelFileLocator[]
@@ -153,7 +153,7 @@ function isStored(version: ClassVersion): version is Stored {
 function wins(version: Stored, other: Stored): boolean {
   if (version.visible !== other.visible) return version.visible
   if (version.visible && version.row.oid !== other.row.oid) {
-    // Damage. A file begins with the number of its relation, and most keep it.
+    // Two visible relations with one file are damage. A file's number is the oid of its relation at first, and most files keep it.
     const [ours, others] = [rightTo(version), rightTo(other)]
     if (ours !== others) return ours > others
   }

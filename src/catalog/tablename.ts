@@ -74,8 +74,8 @@ function identifiers(text: string): Character[][] | undefined {
 }
 
 /**
- * Whether the whole of `name` is what `pattern` says. Only the last * is ever taken back, so that the time is at most the product of both lengths,
- * whatever a pattern is made of.
+ * Whether the whole of `name` is what `pattern` says. Where the rest does not fit, only the last * is tried with more characters, so the time is at
+ * most the product of both lengths, whatever the pattern.
  */
 function matches(pattern: readonly Character[], name: string): boolean {
   let [at, next, star, tried] = [0, 0, -1, 0]

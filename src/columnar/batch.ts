@@ -24,7 +24,7 @@ export class Batch {
     this.rows = this.physical.struct.length
   }
 
-  /** Forgets rows from `rows` on: a page that is to be decoded again. */
+  /** Forgets rows from `rows` on, when a page is to be decoded a second time. */
   truncate(rows: number): void {
     for (const vector of this.everyVector()) vector.truncate(rows)
     this.rows = rows

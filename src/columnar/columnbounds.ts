@@ -6,8 +6,8 @@ import type { ColumnType } from '../vector/columntype.ts'
 
 /**
  * What readers need to know of a column to pass over a file. Bounds are in Iceberg's single-value serialization (spec, appendix D): integers, dates,
- * times and floats little-endian, decimals as the shortest big-endian two's complement, strings in UTF-8. They hold for the rows that somebody
- * may see. Lists, maps and their parts have none.
+ * times and floats little-endian, decimals as the shortest big-endian two's complement, strings in UTF-8. They hold for the rows that a reader may
+ * see. Lists, maps and their parts have none.
  */
 export interface ColumnBounds {
   /** Field id. */
@@ -15,7 +15,7 @@ export interface ColumnBounds {
   /** Rows of the file where the value is NULL; hidden rows count, too. */
   nulls: number
   /**
-   * NaNs among the values that somebody may see, if there are any. Then the column has no bounds: a float's would not have NaN in them, and to
+   * NaNs among the values that a reader may see, if there are any. Then the column has no bounds: a float's would not have NaN in them, and to
    * Postgres, Spark and DuckDB it is the greatest value.
    */
   nans?: number
@@ -51,7 +51,7 @@ export class BoundsCollector {
     this.leaves = fields.flatMap((field, i) => leavesOf(field, [i]))
   }
 
-  /** @param columns one vector per field @param seen of each row: 1 if somebody may see it, else 0 */
+  /** @param columns one vector per field @param seen of each row: 1 if a reader may see it, else 0 */
   add(columns: readonly Vector[], seen: Uint8Array): void {
     for (const leaf of this.leaves) {
       const vector = leaf.path.slice(1).reduce((parent, child) => (parent as StructVector).children[child]!, columns[leaf.path[0]!]!)

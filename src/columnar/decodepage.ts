@@ -109,8 +109,7 @@ export class PageDecoder {
 
   /**
    * False if the descriptor does not describe the tuple. That is normal where its own transaction had changed the table and did
-   * not commit: nobody sees such a tuple, and its bytes mean what no catalog says any more; its TOAST relation, too, may be one that no
-   * catalog names.
+   * not commit: no reader sees such a tuple, and no catalog describes its bytes any more; its TOAST relation, too, may be one that no catalog names.
    */
   private decodesTuple(page: PageBuffer, row: number, off: number, len: number, live: number, verify: boolean): boolean {
     try {

@@ -284,8 +284,8 @@ export class TupleDecoder {
   }
 
   /**
-   * Whether the column will fetch the value again, since the page has so many that they are not in memory together. Not a value that its codec does
-   * not accept, or puts into the text lane.
+   * Whether the column will fetch the value again, since the page has so many that they are not in memory together. False for a value that its codec
+   * does not accept, and for one that the codec puts into the text lane.
    */
   private deferred({ codec, index }: ColumnPlan, payload: Uint8Array): boolean {
     const vector = this.batch.columns[index]!
@@ -328,7 +328,7 @@ export class TupleDecoder {
       return this.fetch(pointer, live)
     } catch (error) {
       if (live === 0 || !this.carryMissing || !(error instanceof CorruptionError)) throw error
-      // The TOAST relation of a tuple whose transaction made it is one that no catalog names yet.
+      // If one transaction made a TOAST relation and the tuples that use it, no visible catalog row names this relation yet.
       if (error.code === 'toast.relation' && live !== VISIBLE) throw error
       this.faults.missingToast++
       return undefined

@@ -47,9 +47,9 @@ export interface PageStates {
 export interface FileSummary {
   /** Bounds of the user columns, over rows that are not {@link hidden} for good. */
   columns: readonly ColumnBounds[]
-  /** Rows that nobody may see at the file's LSN, unresolved ones too. */
+  /** Rows that no reader may see at the file's LSN, unresolved ones included. */
   hidden: RowSet
-  /** By row; of one row xmin first. */
+  /** Sorted by row; of one row, xmin comes before xmax. */
   unresolved: readonly UnresolvedRun[]
   pages: PageStates
   /** Blocks that were carried although damaged: their CRC is that of the bytes as they were. */
@@ -108,7 +108,7 @@ export class FileSummarizer {
     for (let row = 0; row < rows; row++) {
       if (offset.words[row] === 0 || (!lp.isNull(row) && lpState.words[row] !== LP_NORMAL)) continue
       const deleted = xmax.isNull(row) ? INVALID_XID : xmax.words[row * 2]! >>> 0
-      // A visible row that nobody deletes: its inserter committed.
+      // A visible row that no transaction deletes: its inserter committed.
       if (seen[row] === 1 && deleted === INVALID_XID) continue
       const hints = infomask.isNull(row) ? PREDICTED_HINTS : infomask.words[row]!
       const xmaxStatus = states.xmaxStatus(deleted, hints)

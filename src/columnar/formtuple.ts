@@ -100,7 +100,7 @@ export class TupleFormer {
    */
   formDatum({ attribute }: AttributePlan, column: ColumnPlan, row: number): number {
     const { datum } = this
-    // A cstring begins at 1, so that nobody aligns it.
+    // A cstring begins at 1, so that the caller does not align it.
     datum.length = attribute.len === -1 ? HEADER_ROOM : attribute.len === -2 ? 1 : 0
     datum.reserve(HEADER_ROOM)
     this.encode(attribute.attnum, column, row)

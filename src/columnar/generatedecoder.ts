@@ -26,8 +26,8 @@ const ATTRIBUTES_MAX = 120
 const PAGE_PAYLOAD = 8192
 
 /**
- * Source code specialised for one TupleDesc: measured 1.4 times the interpreter and more. What it meets rarely it hands to
- * `decoder`, whose rules are the law. Undefined where code generation is not allowed or does not pay.
+ * Source code specialised for one TupleDesc: measured 1.4 times the interpreter and more. It hands rare cases to `decoder`, whose result is the
+ * reference. Undefined where code generation is not allowed or does not pay.
  */
 export function generateDecoder(schema: RelationSchema, batch: Batch, decoder: TupleDecoder): DecodeItems | undefined {
   if (schema.attributes.length === 0 || schema.attributes.length > ATTRIBUTES_MAX) return undefined

@@ -15,10 +15,10 @@ export interface HiddenRowsOptions extends Pick<PageTranscoderOptions, 'checksum
 }
 
 /**
- * Which rows of a file nobody may see at L, without transcoding: what stands beside a file in a lake. A file has one row per line pointer up
- * to the last whose word is not zero; rows without a tuple are always hidden. Give it the pages of the file in block order, or the vectors of
- * its row groups: the transactions of a row never change, what became of them does, so another snapshot asks again. Costs 40 bytes
- * of reading per row (HeapTupleSatisfiesMVCC, heapam_visibility.c).
+ * Which rows of a file no reader may see at L, without transcoding: what stands beside a file in a lake. A file has one row per line pointer up to
+ * the last whose word is not zero; rows without a tuple are always hidden. Give it the pages of the file in block order, or the vectors of its row
+ * groups: the transactions of a row never change, what became of them does, so another snapshot asks again. Costs 40 bytes of reading per row
+ * (HeapTupleSatisfiesMVCC, heapam_visibility.c).
  */
 export class HiddenRows {
   /** Positions in the file, ascending. */

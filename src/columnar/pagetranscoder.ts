@@ -42,12 +42,12 @@ export interface DamagedPage {
 export class PageTranscoder {
   readonly schema: RelationSchema
   readonly counts: LaneCounts = newLaneCounts()
-  /** Rows of the file that nobody may see at L, ascending. */
+  /** Rows of the file that no reader may see at L, ascending. */
   readonly hidden: number[] = []
   readonly damaged: DamagedPage[] = []
   /**
-   * Attnums whose column has values that only an `_overflow` child could show, and has none. Once there are any, the batches are good for
-   * nothing: when all pages were seen, begin again with these in the descriptor's `overflow`.
+   * Attnums of columns that have values which only an `_overflow` child can show, but no such child. If there are any, the batches cannot be used:
+   * add all pages, then transcode the file a second time with these attnums in the descriptor's `overflow`.
    */
   readonly wanted: Set<number> = new Set<number>()
   private readonly options: PageTranscoderOptions
@@ -154,7 +154,7 @@ export class PageTranscoder {
     this.counts.unknownStatus += this.decoder.unknownRows
   }
 
-  /** Damage, too, goes to the interpreter: it names the attribute. */
+  /** A damaged tuple goes to the interpreter, too, because its error names the attribute. */
   private decodesAtOnce(block: number): boolean {
     try {
       return this.decoder.decode(this.canonical, block, false)
@@ -238,14 +238,14 @@ export class PageTranscoder {
     }
   }
 
-  /** The row group that was taken is written: its vectors are good no more. */
+  /** Call this when the row group that was taken is written. Its vectors must not be used afterwards. */
   release(): void {
     this.beginRowGroup()
     this.batch.release()
     this.tuples.release()
   }
 
-  /** Ends the row group: its vectors, one per schema field. They are good until the next page is added, or {@link release}. */
+  /** Ends the row group: its vectors, one per schema field. They are valid until the next page is added, or {@link release} is called. */
   takeRowGroup(): { rows: number; vectors: Vector[] } {
     const { batch, counts } = this
     const vectors = batch.seal()

@@ -124,7 +124,7 @@ function checkFields(expected: readonly LakeField[], found: readonly LakeField[]
   if (shape(expected) !== shape(found)) throw new CorruptionError('lake.schema', 'the columns of the file are not those its footer describes')
 }
 
-/** As many as ltap itself puts into a file. */
+/** The most blocks that ltap itself puts into a file. */
 const CLAIM_BLOCKS_MAX = 12288
 
 /**

@@ -83,7 +83,7 @@ export function relationSchema(context: SchemaContext): RelationSchema {
   return { context, attributes, columns, overflow: overflowField, fields }
 }
 
-/** The fields that the columns of a relation get which has none yet. */
+/** Allocates fields for the columns of a relation that has none yet. */
 export function newColumnFields(context: SchemaContext): ColumnFields[] {
   return allocateFields(unnamedColumns(context))
 }

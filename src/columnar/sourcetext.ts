@@ -1,8 +1,8 @@
 import { assert } from '../common/errors.ts'
 
 /**
- * Text of code that is going to run. It is made of literals of this program and of integers, of nothing else: descriptors come out of files
- * that anybody may have written, so no text of theirs, and no value that could bring text, may get into code.
+ * Text of code that is going to run. It is made of literals of this program and of integers, of nothing else: descriptors come out of files that a
+ * stranger may have written, so no text of theirs, and no value that could bring text, may get into code.
  */
 export class SourceText {
   readonly text: string

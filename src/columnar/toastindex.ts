@@ -78,8 +78,8 @@ function indexTuple(
 }
 
 /**
- * A chunk whose transactions have a lost or impossible status is there all the same: a server asks for none (HeapTupleSatisfiesToast). Those of
- * which more is known come first, as before dead ones.
+ * A chunk counts even if the status of its transactions is lost or impossible, because HeapTupleSatisfiesToast (heapam_visibility.c) asks for no
+ * status. Chunks with a known status come before it, as live chunks come before dead ones.
  */
 function stateOf({ xmin, xmax, infomask, cid }: TupleHeader, snapshot: Snapshot): 'live' | 'dead' | 'aborted' {
   try {
@@ -91,7 +91,7 @@ function stateOf({ xmin, xmax, infomask, cid }: TupleHeader, snapshot: Snapshot)
   }
 }
 
-/** A chunk whose varlena header lies is no chunk: its page has others. */
+/** Undefined for a chunk whose varlena header is wrong. The other chunks of its page count. */
 function soundChunk(page: Uint8Array, off: number, len: number): ToastChunk | undefined {
   try {
     return readToastChunk(page, off, len)
@@ -160,7 +160,7 @@ function sortRuns(runs: Int32Array, count: number): Int32Array {
       (key(a, RUN_VALUE_ID) >>> 0) - (key(b, RUN_VALUE_ID) >>> 0) || key(a, RUN_DEAD) - key(b, RUN_DEAD) || key(a, RUN_SEQ) - key(b, RUN_SEQ) || a - b,
   )
   const bytes = count * RUN_WORDS * 4
-  // Web pages that are not isolated have no shared memory, and no threads of ours either.
+  // A web page without cross-origin isolation has no SharedArrayBuffer. ltap starts no threads there.
   const sorted = new Int32Array(typeof SharedArrayBuffer === 'undefined' ? new ArrayBuffer(bytes) : new SharedArrayBuffer(bytes))
   for (let i = 0; i < count; i++) {
     const from = order[i]! * RUN_WORDS

@@ -117,7 +117,10 @@ function transcodeMemory(relation: RelationDescriptor, pages: MemoryPages, optio
 /** Before the loop goes on: these blocks are to be prepared, or the out-of-line values of this page, or a row group is to be written. */
 type Step = { prepare: BlockSet } | { toastOf: Uint8Array } | RowGroupInput
 
-/** The loop of transcoding: pages in, row groups out. None once an `_overflow` child is wanted: the rest only says which. */
+/**
+ * The loop of transcoding: pages in, row groups out. Once an `_overflow` child is wanted it gives no row groups: it reads the remaining pages only to
+ * learn which children are.
+ */
 function* steps(pages: PageSource, blocks: BlockSet, transcoder: PageTranscoder, { toast }: Pick<Partial<TranscodeOptions>, 'toast'>): Generator<Step> {
   let left = blocks.size
   for (const piece of blocks.batches(READ_BLOCKS)) {

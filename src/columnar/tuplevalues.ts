@@ -23,7 +23,7 @@ interface Column {
 /** What is wrong with one value; its attribute is in the position. */
 export type ValueError = CorruptionError | UnsupportedError
 
-/** What becomes of a tuple one of whose values cannot be had. */
+/** What becomes of a tuple if one of its values cannot be read. */
 export interface ValueRules {
   /** A value that its type's codec does not accept: its bytes as `\x…`, or the error ends the tuple, which may be of another form of the table. */
   unreadable: 'hex' | 'error'

@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { CorruptionError, UnsupportedError } from './errors.ts'
 
 /**
- * Checks of what was read from outside: footers, manifests, state files. A checksum says that bytes are as somebody wrote them, not who
- * wrote them, so each member is checked by type and range before anything uses it.
+ * Checks of what was read from outside: footers, manifests, state files. A checksum says that bytes are as they were written, not who wrote them, so
+ * each member is checked by type and range before anything uses it.
  */
 
 /** A structure that is kept in a file, and how its errors speak of it. */

@@ -6,7 +6,7 @@ export interface ExtensionType {
   input: string
 }
 
-/** Types of extensions that have a codec, by typname: their oids differ from database to database, and anybody may make a type of that name. */
+/** Types of extensions that have a codec, by typname: their oids differ from database to database, and any user may make a type of that name. */
 export const EXTENSION_TYPES: ReadonlyMap<string, ExtensionType> = new Map([
   ['citext', { extension: 'citext', input: 'textin' }],
   ['hstore', { extension: 'hstore', input: 'hstore_in' }],

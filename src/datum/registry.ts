@@ -106,7 +106,7 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
     'regcollation'].map((name): [string, CodecFactory] => [name, () => regCodec]),
 ])
 
-/** Types of extensions, by typname; what else they must be is in extensiontypes.ts, and was looked at when the type was pinned. */
+/** Types of extensions, by typname. extensiontypes.ts says what else they must be; that was checked when the type was pinned. */
 const EXTENSION: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory>([
   ['citext', string],
   ['hstore', ({ encoding }) => hstoreCodec(textEncoding(encoding))],
@@ -120,8 +120,8 @@ const EXTENSION: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactor
 ])
 
 /**
- * The codec of an attribute's type (pg_type). Codecs from outside come through `context.extensions`. A type nobody here
- * knows gets the opaque codec: its stored bytes in a binary column.
+ * The codec of an attribute's type (pg_type). Codecs from outside come through `context.extensions`. A type without a codec here gets the opaque
+ * codec: its stored bytes in a binary column.
  * @throws UnsupportedError datum.type if the pinned types do not define `ref`
  */
 export function codecFor(ref: TypeRef, context: CodecContext): Codec {

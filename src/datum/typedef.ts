@@ -91,7 +91,7 @@ export interface CodecContext {
   displayScale?: number
   /** Codecs from outside this package, by typname; asked only for base types that no codec of this package knows. */
   extensions?: ReadonlyMap<string, CodecFactory>
-  /** For readers: text of an enum's oid without label throws, as the server's output function does, and is no hex as in the lake. */
+  /** For readers: the text of an enum's oid without a label is an error, as in the server's output function. In the lake it is hex. */
   strictLabels?: boolean
 }
 

@@ -10,14 +10,14 @@ export interface Collected {
   /** Objects of the lake that were listed, but for HEADs and the like. */
   readonly objects: number
   readonly bytes: number
-  /** What no root refers to, and nobody will. */
+  /** Objects that no root refers to, and that no commit will refer to. */
   readonly dead: number
   readonly deadBytes: number
 }
 
 /**
- * Deletes what no root refers to and nobody will ever refer to. The order matters: first it lists, then it reads the HEADs, then it deletes. What is
- * retained must have shrunk before ({@link keepStates}).
+ * Deletes objects that no root refers to and no commit will ever refer to. The order matters: it lists the objects, then reads the HEADs, then
+ * deletes. To make states collectable, call {@link keepStates} first.
  * @param isDryRun only counts
  */
 export async function collectGarbage(lake: Lake, isDryRun = false): Promise<Collected> {
@@ -47,7 +47,7 @@ export async function reachAll(lake: Lake, reach: (key: string) => void): Promis
       try {
         await lake.pages.run(reachableObjects(head, visited, reach))
       } catch (error) {
-        // What it no longer refers to may be deleted meanwhile.
+        // Another collector may have deleted objects that a newer HEAD does not refer to.
         if (!await lake.isOutdated(error, head)) throw error
         outdated = true
       }

@@ -45,13 +45,13 @@ export class Lake {
   }
 
   /**
-   * Makes a lake below the store's prefix. What was killed in between is finished by doing it again.
+   * Makes a lake below the store's prefix. If it is killed in the middle, the same call finishes it.
    * @throws EnvironmentError lake.exists if a lake is there
    */
   static async create(ports: LakePorts, wanted: Omit<LakeFormat, 'main'>): Promise<Lake> {
     const { store, random } = ports
     const format = encodeFormat({ ...wanted, main: random.nonce() })
-    // Whoever writes it, and whatever is said of the write: what is there stays.
+    // The first write stays, even if another writer made it or its reply was lost.
     for (let attempt = 0; await store.head(FORMAT_KEY) === undefined; attempt++) {
       const { outcome } = await store.put(FORMAT_KEY, format, { ifNoneMatch: true })
       if (outcome !== 'written') await pause(ports, attempt, `creating the lake in ${store.url}`)
@@ -101,8 +101,8 @@ export class Lake {
   }
 
   /**
-   * Replaces HEAD by what `change` makes of it, whoever else writes it meanwhile. Nothing says which of several attempts is in the lake, so `change` must
-   * see in a HEAD that it was applied, and then give undefined.
+   * Replaces HEAD by what `change` makes of it, even if others write it in the meantime. After a lost reply it is not known which attempt is in the
+   * lake, so `change` must see in a HEAD that it was applied, and then give undefined.
    * @returns HEAD with the change in it
    */
   async changeHead(branch: string, change: (head: Head) => Head | undefined): Promise<Head> {
@@ -132,7 +132,7 @@ export class Lake {
   }
 
   /**
-   * Runs a stage of HEAD of a branch. What HEAD refers to may be deleted once a newer HEAD is there: then the newer one is read.
+   * Runs a stage on HEAD of a branch. Objects that HEAD refers to may be deleted once a newer HEAD exists; then the stage runs on the newer one.
    * @throws EnvironmentError lake.no-branch
    */
   async runHead<T>(branch: string, stage: (head: Head) => Stage<T>): Promise<T> {

@@ -18,15 +18,15 @@ export interface StoredObject extends ObjectInfo {
 
 /** At most one of the two. */
 export interface PutOptions {
-  /** Only where no object has the key. */
+  /** Write only if no object has the key. */
   ifNoneMatch?: true | undefined
-  /** Only where the object of this key has this etag. */
+  /** Write only if the object of this key has this etag. */
   ifMatch?: string | undefined
 }
 
 /**
- * `written` is certain. `refused`: the condition did not hold, so somebody else's write is there. `unknown`: no answer, or one that does not tell: it
- * may have been written, or be written later.
+ * `written`: the object is certainly written. `refused`: the condition did not hold, so another writer's object is there. `unknown`: no answer came,
+ * or an answer that does not tell; the object may be written already, or may be written later.
  */
 export type PutOutcome =
   | { readonly outcome: 'written', readonly etag: string }
@@ -38,7 +38,7 @@ export interface ObjectUpload {
   /** The bytes are taken before the promise is fulfilled: the caller may use their memory again. */
   write(bytes: Uint8Array): Promise<void>
   finish(): Promise<{ etag: string, size: number }>
-  /** Leaves nothing behind. After finish, or a second time, it does nothing. */
+  /** Gives the upload up and leaves no object. After finish, and the second time, it does nothing. */
   abort(): Promise<void>
 }
 
@@ -71,11 +71,11 @@ export interface ObjectStore {
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<PutOutcome>
   /** An object of any size, without a condition. */
   upload(key: string): ObjectUpload
-  /** A key that no object has is no error. */
+  /** Deletes the objects. A key without an object is no error. */
   delete(keys: readonly string[]): Promise<void>
   /**
-   * Each object once, in an order that differs between stores: S3 sorts the bytes of keys, SeaweedFS the names in each folder. Whoever needs an order
-   * sorts.
+   * Each object once, in an order that differs between stores: S3 sorts the bytes of keys, SeaweedFS the names in each folder. A caller that needs an
+   * order sorts.
    * @param prefix of the text of the keys
    * @throws EnvironmentError store.inconsistent if the pages of a list do not go on
    */

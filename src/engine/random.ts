@@ -1,6 +1,6 @@
-/** Chance, as a service gives it. */
+/** A source of random numbers. A port. */
 export interface Random {
-  /** 20 characters of [0-9a-z] that nobody else ever has: at least 96 random bits. */
+  /** 20 characters of [0-9a-z] with at least 96 random bits, so that no two are ever equal. */
   nonce(): string
   /** From 0 to below 1: how long to wait before another attempt. */
   fraction(): number

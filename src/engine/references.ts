@@ -7,7 +7,7 @@ import {
 import type { Stage } from '../lake/state/stage.ts'
 import type { Lake } from './lake.ts'
 
-/** Branches, tags, leases, open jobs: each is registered in the HEAD of the branch that it pins before anybody uses it. */
+/** Branches, tags, leases, open jobs: each is registered in the HEAD of the branch that it pins before it is used. */
 
 /** A root that was registered, and the HEAD that has it: a snapshot of its state is made of both. */
 export interface Registered {
@@ -15,7 +15,7 @@ export interface Registered {
   readonly entry: Registration
 }
 
-/** @returns with the state that it pins from now on */
+/** @returns the registration, with the state that it pins from now on */
 export async function addReference(
   lake: Lake, branch: string, kind: RegistrationKind, name: string, at: StateWish, source?: NewRegistration['source'],
 ): Promise<Registered> {
@@ -26,7 +26,7 @@ export async function addReference(
   return { head, entry: head[kind].find((entry) => entry.id === id)! }
 }
 
-/** Done already if it is not there. */
+/** Removes a registration. If there is no such registration, it was removed already. */
 export async function removeReference(lake: Lake, branch: string, kind: Exclude<RegistrationKind, 'branches'>, id: string): Promise<void> {
   await lake.changeHead(branch, (head) => unregister(head, kind, id, lake.ports.random.nonce()))
 }
@@ -59,7 +59,7 @@ export async function deleteBranch(lake: Lake, parent: string, name: string): Pr
   for (let attempt = 0; ; attempt++) {
     const [above, found] = await Promise.all([lake.head(parent), lake.readHead(name)])
     const own = found?.head.branch.id === registered.id ? found : undefined
-    // Another branch has the name: the one that is registered here never came to be.
+    // Another branch has the name: the branch that is registered here was never made.
     if (own?.head.dropped || found && !own && !found.head.dropped || !above.branches.some(({ id }) => id === registered.id)) break
     const before = own?.head ?? await firstOf(lake, above, registered)
     if (before === undefined) continue

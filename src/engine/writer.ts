@@ -35,9 +35,9 @@ export class BranchWriter {
   private readonly inFlight = new Set<number>()
   private queue: Queued[] = []
   private running = false
-  /** Nothing can be said of this writer's commits any more. */
+  /** Set if it is not known whether this writer's last commit is in the lake: no further commit is made. */
   private failure: unknown
-  /** Of the commit that runs. */
+  /** True if HEAD of the commit that runs was sent. */
   private sent = false
   private readonly gather: number
 
@@ -114,7 +114,7 @@ export class BranchWriter {
         else resolve(this.head)
       }
     } catch (error) {
-      // What was sent may yet arrive, so this writer says nothing more: its works stay open, and `low` never passes them.
+      // A HEAD that was sent may still arrive, so this writer makes no further commit: its works stay open, and `low` never passes them.
       if (this.sent) this.failure ??= error
       for (const { reject } of group) reject(error)
       if (this.failure !== undefined) return

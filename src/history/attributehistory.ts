@@ -9,7 +9,9 @@ import type { FullXid } from '../xact/transactionstate.ts'
 import { forEachTuple } from './pagetuples.ts'
 import { nearestFullXid, type TransactionEnds } from './transactionends.ts'
 
-/** A version of a pg_attribute row: how the column is stored, and who made and ended it, as full xids; 0 for nobody. */
+/**
+ * A version of a pg_attribute row: how the column is stored, and the full xids of the transactions that made and ended the version; 0 without one.
+ */
 interface StoredForm {
   attnum: number
   form: string
@@ -43,7 +45,7 @@ export class AttributeHistory {
    * How tuples of another file than the present one read: a rewrite writes the values that a column added before had in tuples without
    * it, and the catalog forgets them.
    * @param desc as it is now
-   * @param since when the table had the file first; undefined if nobody saw it as the table's
+   * @param since when the table had the file first; undefined if no committed row names it as the table's
    * @returns undefined if a column was stored in another way then, or may have been
    */
   earlierDesc(desc: TupleDesc, ends: TransactionEnds, since: WalPosition | undefined): TupleDesc | undefined {

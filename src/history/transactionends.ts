@@ -10,8 +10,8 @@ export function nearestFullXid(xid: Xid, next: FullXid): number {
 }
 
 /**
- * How, where and when those transactions ended that matter: those that changed a table, and those that ran when the range began. Grows
- * with them, not with the range.
+ * How, where and when transactions ended: those that changed a table, and those that ran when the range began. Memory grows with their number, not
+ * with the range.
  */
 export class TransactionEnds implements TransactionObserver {
   private readonly ends = new Map<number, TransactionEnd>()

@@ -44,7 +44,7 @@ export interface RemovedVersion {
   file: FollowedFile
   block: BlockNumber
   offset: OffsetNumber
-  /** Full xids as numbers; deleter 0 if nobody deletes it. */
+  /** Full xids as numbers; deleter 0 if no transaction deletes it. */
   inserter: number
   inserterStatus: KnownStatus
   deleter: number

@@ -89,7 +89,7 @@ export class LifeJudge {
     return { state: died.status === 'open' ? 'deleting' : 'live', from, to: undefined }
   }
 
-  /** A rewrite copies versions that are dead already and that somebody might still see: in the new file they never were valid. */
+  /** A rewrite copies versions that are dead already if an older snapshot may still see them: in the new file they never were valid. */
   private clamp({ state, from, to }: Life): Life {
     return { state, from: later(from, to) === from && to !== undefined ? to : from, to }
   }

@@ -38,9 +38,9 @@ export interface RelationStorage {
 export interface DirectoryOptions extends ClusterOptions {
   /** With `carry`: the major version of a data directory that has lost PG_VERSION. */
   major?: PgMajor
-  /** With `carry`: of one that has lost pg_control, if its pg_wal does not tell. */
+  /** With `carry`: the system identifier of a data directory that has lost pg_control, if its pg_wal does not have it. */
   systemIdentifier?: bigint
-  /** With `carry`: of one that has lost pg_control; the next full transaction id, if nothing tells how often ids went round. */
+  /** With `carry`: the next full transaction id of a data directory that has lost pg_control, if nothing tells how often xids have wrapped. */
   nextXid?: FullXid
 }
 
@@ -61,7 +61,7 @@ export class DirectoryCluster extends Cluster {
     return this.directory.files.guessed
   }
 
-  /** How well the state is known then. */
+  /** How well the state is known if pg_control is lost. */
   get guess(): Guess | undefined {
     return this.directory.files.guess
   }

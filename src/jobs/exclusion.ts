@@ -3,9 +3,9 @@ import { EnvironmentError } from '../common/errors.ts'
 import { SYSTEM_SCHEMAS } from '../lake/viewnames.ts'
 
 /**
- * Tables that patterns of --exclude take in, each with the pattern that does. A pattern takes in the server's own tables only if it begins
- * with the name of their schema: `p*` is meant for users' tables, `pg_catalog.pg_auth*` is not.
- * @throws EnvironmentError selection.exclude for a pattern that takes in nothing: a misspelt name must not go unnoticed
+ * Tables that match patterns of --exclude, each with its pattern. A pattern matches the server's own tables only if it begins with the name of their
+ * schema: `p*` is meant for users' tables, `pg_catalog.pg_auth*` for the server's.
+ * @throws EnvironmentError selection.exclude for a pattern that matches no table: a misspelt name must not go unnoticed
  */
 export function excludedTables<T extends TableIdentity>(tables: readonly T[], patterns: readonly string[]): Map<T, string> {
   const excluded = new Map<T, string>()

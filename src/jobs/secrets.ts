@@ -1,13 +1,13 @@
 import type { Relation } from '../catalog/relations.ts'
 import type { Oid } from '../common/ids.ts'
 
-/** Catalogs that hold what opens a door, here or elsewhere, and what --exclude-secrets says of each. */
+/** Catalogs that hold secrets (password hashes, connection strings), and what --exclude-secrets says of each. */
 const SECRETS: ReadonlyMap<Oid, string> = new Map([
   [1260, 'pg_authid holds password hashes'],
   [1417, 'pg_foreign_server holds options of connections'],
   [1418, 'pg_user_mapping holds passwords of other servers'],
   [6100, 'pg_subscription holds connection strings'],
-  // ANALYZE puts sample values of every column there, including columns of these catalogs.
+  // ANALYZE puts sample values of every column into pg_statistic, including columns of these catalogs.
   [2619, 'pg_statistic holds samples of the values of these catalogs, and of all others'],
 ])
 /** VACUUM FULL rewrites a catalog under this name; such a relation is left if the server crashed before the end. */

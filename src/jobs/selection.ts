@@ -19,7 +19,7 @@ export interface RelationFilter {
   excludeSecrets?: boolean
 }
 
-/** What a relation is chosen by: as long as nothing is chosen yet, there is no more in memory of any. */
+/** What the choice of relations needs: before the choice, no more than this is in memory for a relation. */
 interface Candidate extends Pick<Relation, 'database' | 'schema' | 'name' | 'oid' | 'parents' | 'visible' | 'toastRelId'> {
   relkind: string
   /** Where it is in the list of its database. */
@@ -32,7 +32,7 @@ interface Candidates {
   notRead: NotRead[]
 }
 
-/** The relations that a job is about, to be taken database by database: then the catalogs of one are in memory. */
+/** The relations that a job is about. A job takes them database by database, so that the catalogs of one database are in memory. */
 export class Selection {
   /** Oids of the databases, 0 for the shared relations. */
   readonly databases: readonly Oid[]

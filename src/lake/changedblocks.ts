@@ -55,7 +55,7 @@ export class ChangedBlocks {
   private isUnchanged(page: Uint8Array, block: BlockNumber): boolean {
     if (!this.isSound(page, block)) return false
     const found = this.known.find(({ current }) => current.has(block))
-    // What was damaged is compared with nothing: its CRC is of other bytes.
+    // A block that was damaged counts as changed: its CRC is that of the bytes as they were, not of a canonical page.
     if (found === undefined || found.index.damaged.has(block)) return false
     const { blocks, pages: { lsns, crcs } } = found.index
     const at = blocks.indexOf(block)

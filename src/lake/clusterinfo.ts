@@ -26,13 +26,13 @@ export interface ClusterInfo {
   readonly createdBy: string
   /** False if --database or --table left relations out, which are not listed as not read. */
   readonly complete: boolean
-  /** Where it was read from: for people, and rebuild must not write there. */
+  /** Path of the data directory that was read: for people, and because rebuild must not write there. */
   readonly source: string
   /** Relation files that no catalog row names, relative to the data directory; the first 1,000. */
   readonly orphans: readonly string[]
   /** Files of temporary relations, which are not read. */
   readonly temporaryFiles: number
-  /** Read with --on-corrupt carry: what is visible whose transaction's status is lost. */
+  /** With --on-corrupt carry: whether rows are visible whose transaction's status is lost. */
   readonly unknownTransactions?: 'hide' | 'show'
   /** pg_control was lost; absent: it was there. */
   readonly guessed?: true

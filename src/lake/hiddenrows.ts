@@ -9,8 +9,8 @@ export interface TransactionOutcome {
   /** End of its commit or abort record: the end belongs to L if this is at most L. */
   endLsn: WalPosition
   /**
-   * From a source without WAL: the record is not known, but that it lies behind this LSN and ends at `endLsn` at the latest. Absent: `endLsn` is
-   * the end of the record.
+   * From a source without WAL: the transaction ended after this LSN and at or before `endLsn`; its record is not known. Absent: `endLsn` is the end
+   * of the record.
    */
   after?: WalPosition
 }
@@ -36,7 +36,7 @@ export function hiddenRows({ hidden, unresolved }: HiddenRowsSummary, outcomes: 
 
 function isCommitted(xid: number, outcomes: TransactionOutcomes, lsn: WalPosition): boolean {
   const outcome = outcomes.find(xid)
-  // What has not ended and what has aborted leave a row as it was.
+  // A transaction that has not ended or has aborted leaves a row as it was.
   if (!outcome?.committed) return false
   const { endLsn, after = endLsn } = outcome
   if (after < lsn && lsn < endLsn) {

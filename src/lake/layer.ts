@@ -37,9 +37,9 @@ export interface LayerFile extends ObjectReference {
   index: ObjectReference
 }
 
-/** So many characters of unresolved rows are part of an entry. */
+/** The most characters of unresolved rows that are part of an entry. */
 const UNRESOLVED_TEXT_MAX = 4096
-/** And of bounds: readers go without those of further columns, as Iceberg does without metrics behind column 100. */
+/** The most characters of bounds that are part of an entry. Further columns have no bounds, as Iceberg has no metrics after column 100. */
 const BOUNDS_TEXT_MAX = 8192
 const KEY_MAX = 1024
 

@@ -30,7 +30,7 @@ export interface CurrentFile<File> {
 
 /** Where each block of a relation is, now or as of some layer. */
 export class CurrentRelation<File extends { blocks: BlockSet }> {
-  /** Of the relation, in blocks. */
+  /** The relation's length in blocks. */
   readonly length: number
   /** All files, in order of their layers. */
   readonly files: readonly CurrentFile<File>[]
@@ -69,7 +69,7 @@ export class CurrentRelation<File extends { blocks: BlockSet }> {
   }
 }
 
-/** From the newest on: what a later layer wrote, or cut off, is not current. */
+/** Goes from the newest layer to the oldest: a block that a later layer wrote or cut off is not current. */
 function currentFiles<File extends { blocks: BlockSet }>(layers: readonly Layer<File>[]): CurrentFile<File>[] {
   const found: CurrentFile<File>[] = []
   let written = BlockSet.EMPTY

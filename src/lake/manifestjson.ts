@@ -7,7 +7,7 @@
 
 /** A manifest's JSON as one relation after the other, and what is around them. */
 export interface ManifestPieces {
-  /** All but the relations: there it has {@link RELATIONS_ELSEWHERE}. */
+  /** The JSON without the list of relations; {@link RELATIONS_ELSEWHERE} stands in its place. */
   rest: Uint8Array
   /** JSON of one relation each. */
   elements: Iterable<Uint8Array>
@@ -92,7 +92,7 @@ function topLevelCommas(json: Uint8Array, open: number): { ends: number[]; close
   return undefined
 }
 
-/** Behind the closing quote of the string that begins at `start`. */
+/** The position after the closing quote of the string that begins at `start`. */
 function stringEnd(json: Uint8Array, start: number): number {
   let at = start + 1
   while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1

@@ -16,7 +16,7 @@ export interface NotRead {
   /** Oids of its parents, partitioned or not, whose views lack its rows; absent for none. */
   parents?: readonly number[]
   why: NotReadWhy
-  /** For people, after the name and a colon: `a table of the access method columnar, whose pages are no heap`. */
+  /** The reason as text, which follows the name and a colon: `a table of the access method columnar, whose pages are no heap`. */
   reason: string
 }
 

@@ -56,7 +56,7 @@ export interface TableDescription {
 
 const FORK_PATH = matching(
   /^(?:global\/\d{1,10}|base\/\d{1,10}\/\d{1,10}|pg_tblspc\/\d{1,10}\/PG_\d{1,3}_\d{1,10}\/\d{1,10}\/\d{1,10})$/, 'a path of a main fork')
-/** Of a {@link DescriptionRef}; its key is the entry's object. */
+/** The check of a {@link DescriptionRef} without its key, which is that of the entry's object. */
 export const DESCRIPTION_REF: Schema<Omit<DescriptionRef, 'key'>> = v.strictObject({
   start: count, length: count, crc: unsigned32, sha256: matching(/^[\w-]{43}$/, 'a SHA-256 in base64url'),
 })

@@ -106,7 +106,7 @@ function plainRows(files: readonly LakeFile[], member: LakeRelation, columns: re
   return `SELECT ${columnList(columns, member)}, ${physicalList(member, 'true')}\nFROM ${from}\nWHERE ${IS_TUPLE}`
 }
 
-/** One file: the position alone is the key. A column named file_row_number stands in the way of DuckDB's own: count instead. */
+/** One file: the position alone is the key. A column named file_row_number hides DuckDB's own: then the view counts the rows. */
 function holedFile(
   file: LakeFile, member: LakeRelation, columns: readonly string[], fileRowNumberTaken: boolean, options: ViewOptions,
 ): string {
@@ -166,7 +166,7 @@ function freeColumn(name: string, { columns }: LakeRelation): string {
   return free
 }
 
-/** Files of DATA_NAME_LENGTH digits only: of others the name is found in a way that takes any. */
+/** Whether the name has DATA_NAME_LENGTH digits. The name of any other file is found in a slower way. */
 function isUnderscored({ path, hidden }: LakeFile): boolean {
   const [, folder, name] = /^(.*\/)?(\d+)\.parquet$/.exec(path) ?? []
   return name?.length === DATA_NAME_LENGTH && hidden?.path === `${folder ?? ''}_${name}${HIDDEN_SUFFIX}`

@@ -1,6 +1,6 @@
 /**
- * A general compression, of one piece of bytes at a time. A port: libraries and runtimes have several that read each other's output. Whoever
- * keeps compressed bytes keeps the name beside them.
+ * A general compression of single pieces of bytes. A port: libraries and runtimes have several that read each other's output. The name is kept beside
+ * the compressed bytes.
  */
 export interface Compressor {
   /** Names the format and who made the bytes: `none`, `zstd:node`. */

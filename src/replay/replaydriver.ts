@@ -16,13 +16,13 @@ export interface RecordSource {
 
 /** A store whose changes become durable together. A port. */
 export interface FlushedStore {
-  /** It holds as many changes in memory as it may. */
+  /** True if the store holds as many changes in memory as it may. */
   readonly needsFlush: boolean
-  /** Makes durable what was applied, and with it how far that is. */
+  /** Makes durable what was applied, together with the position. */
   flush(progress: ReplayProgress): void
 }
 
-/** What one step may take before others get a turn. Redo of one record is never divided. */
+/** How long one step may take before other tasks of the event loop run. Redo of one record is never divided. */
 export interface StepBudget {
   records: number
   milliseconds?: number
@@ -32,11 +32,11 @@ export interface ReplayDriverOptions {
   clock: Clock
   /** Default: 16,384 records, 20 milliseconds. */
   budget?: StepBudget
-  /** Flushed when it asks for it. Whoever drives flushes at the end. */
+  /** The driver flushes this store when `needsFlush` says so. The caller flushes it after the last step. */
   store?: FlushedStore
   /** Fetches the pages that a record names and the store does not have at hand; undefined if all are. The record stays as it is meanwhile. */
   prepare?: (record: WalRecord) => Promise<void> | undefined
-  /** Of a record that could not be applied: the error to throw. */
+  /** Gives the error to throw for a record that could not be applied. */
   failed?: (record: WalRecord, error: unknown) => unknown
 }
 
@@ -57,8 +57,8 @@ const CLOCK_EVERY = 64
 const BUDGET: StepBudget = { records: 1 << 14, milliseconds: 20 }
 
 /**
- * Moves a {@link Replay} along the WAL in steps, each of them synchronous and bounded, with a turn for everything else between two of them. Where it
- * stops, for whatever reason, every record up to {@link Replay.position} is applied whole.
+ * Moves a {@link Replay} along the WAL in steps. Each step is synchronous and bounded, and other tasks of the event loop run between two steps.
+ * Wherever it stops, every record up to {@link Replay.position} is applied whole.
  */
 export class ReplayDriver {
   /** Applied so far. */
@@ -67,7 +67,7 @@ export class ReplayDriver {
   private readonly source: RecordSource
   private readonly options: ReplayDriverOptions
   private readonly budget: StepBudget
-  /** Was read and is not applied: its pages were fetched, or it lies beyond a target. */
+  /** A record that was read and is not applied yet: its pages are being fetched, or it lies beyond a target. */
   private held: WalRecord | undefined
 
   constructor(replay: Replay, source: RecordSource, options: ReplayDriverOptions) {

@@ -31,7 +31,7 @@ export class WalStream implements RecordSource {
     return this.reader.end
   }
 
-  /** The bytes that follow the last ones. They are kept as they are until they are read, so they must not change. */
+  /** The bytes that follow the last ones. The stream does not copy them, so they must not change until they are read. */
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return
     this.pieces.push(bytes)

@@ -1,7 +1,7 @@
 /**
  * Ends a server whose parent was killed. A shell in a session of its own reads a pipe that only we hold: its end tells that we are gone, however that
- * came. A line tells that the server has ended by itself. A process id alone names nobody: the server's lock file must still name it, and where the
- * system tells, its working directory must be the data directory.
+ * came. A line tells that the server has ended by itself. A process id alone names no process: the server's lock file must still name it, and where
+ * the system tells, its working directory must be the data directory.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 

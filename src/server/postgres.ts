@@ -69,7 +69,7 @@ interface Place {
   dataDir: string
   socketDir: string
   user: ServerUser | undefined
-  /** Nobody asked for this place by name: gone with the process. */
+  /** The caller did not name this place, so it is removed when the process ends. */
   temporary: boolean
 }
 

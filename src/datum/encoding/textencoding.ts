@@ -3,7 +3,7 @@ import type { ByteWriter } from '../../common/bytes.ts'
 /**
  * A database encoding and its way to UTF-8 and back, as the server itself converts: convert_from and convert_to between it and UTF8.
  * Both directions append to `out` and return true, or append nothing and return false: not valid there, or no counterpart.
- * A zero byte is never valid. Nothing is stripped: a byte order mark is content.
+ * A zero byte is never valid. A byte order mark is content and stays.
  */
 export interface TextEncoding {
   /** As pg_encoding_to_char names it, e.g. `EUC_JP`. */

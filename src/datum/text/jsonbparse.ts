@@ -147,7 +147,7 @@ class Parser {
     if (this.at !== end) throw refuse('text behind the value')
   }
 
-  /** Lets go of what {@link parse} was given, and of uncommonly large scratch. */
+  /** Forgets the arguments of {@link parse}, and gives back uncommonly large scratch memory. */
   release(): void {
     this.text = EMPTY
     this.out = NOWHERE
@@ -301,7 +301,7 @@ class Parser {
     out.setU32(header, (out.length - header) << 2)
   }
 
-  /** The string at hand, unescaped, to `out.bytes` from `to` on: room for it has been made. Returns its end there. */
+  /** Writes the string that is being read, unescaped, to `out.bytes` from `to` on, where there is room for it. Returns its end there. */
   private string(to: number): number {
     this.expect(QUOTE)
     const { text, end } = this
@@ -376,7 +376,7 @@ class Parser {
   }
 }
 
-/** One for all: nothing that it calls comes back here. */
+/** One parser serves all calls, because nothing that it calls parses jsonb. */
 const parser = new Parser()
 
 /** Whether key [middle, end) may follow key [start, middle). */

@@ -108,7 +108,7 @@ class Printer {
     }
   }
 
-  /** Lets go of what {@link print} was given, and of an uncommonly deep stack. */
+  /** Forgets the arguments of {@link print}, and gives back the memory of an uncommonly deep stack. */
   release(): void {
     this.source = EMPTY
     this.out = NOWHERE
@@ -272,7 +272,7 @@ class Printer {
   }
 }
 
-/** One for all: nothing that it calls comes back here. */
+/** One printer serves all calls, because nothing that it calls prints jsonb. */
 const printer = new Printer()
 
 function hexEscape(bytes: Uint8Array, to: number, byte: number): number {

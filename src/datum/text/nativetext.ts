@@ -8,7 +8,7 @@ import type { BytesVector, Vector } from '../../vector/vector.ts'
 
 /**
  * A codec whose column is the type's text, for types with strings inside: `form` works in the database's encoding, and this converts.
- * A value that is no text there overflows as `\x` and its payload in hex; no text of these types begins so.
+ * A value that is no text in the encoding overflows as `\x` and its payload in hex; no text of these types begins with `\x`.
  * @param encoding the database's; undefined for UTF-8
  */
 export function nativeTextCodec(form: Required<TextForm>, encoding: TextEncoding | undefined): Codec {

@@ -5,8 +5,8 @@ import { sameBytes } from './exactparse.ts'
 import type { TextForm } from './textcodec.ts'
 
 /**
- * Makes a lenient `parse` strict for types whose texts are short and rare: what it read is printed again and has to be the very text.
- * So only texts of the output function are accepted, and never one whose payload would say something else.
+ * Makes a lenient `parse` strict, for types whose texts are short and rare: the payload that it read is printed, and the result must be the same
+ * text. So only texts of the output function are accepted, and a payload never means something else than its text.
  */
 export function strictParse(form: Required<TextForm>): Required<TextForm> {
   const { text, parse } = form

@@ -22,7 +22,8 @@ export function tsqueryParse(text: Uint8Array, start: number, end: number, out: 
   const count = items.length / TSQUERY_ITEM
   const from = out.length
   out.u32(count)
-  // The stack machine wrote operands before their operator, left to right; the payload has it all the other way round.
+  // The stack machine wrote operands before their operator, from left to right; the payload has the operator first, and its right operand before the
+  // left one.
   for (let item = count - 1; item >= 0; item--) out.copy(items.bytes, item * TSQUERY_ITEM, (item + 1) * TSQUERY_ITEM)
   const first = from + 4
   const { bytes } = out

@@ -59,7 +59,7 @@ class MultirangeForm {
         out.u8(COMMA)
         const item = readU32(source, items + 4 * (i - 1))
         const claimed = item >= ITEM_OFF_BIT ? begin + (item - ITEM_OFF_BIT) : previous + item
-        // The server follows the items; where they disagree with the bounds themselves no server wrote them.
+        // A server finds the ranges by the items. No server writes items that disagree with the bounds themselves.
         if (claimed !== at) throw corrupt(`range ${i} is said to begin at ${claimed - begin}, but begins at ${at - begin}`)
         previous = at
       }

@@ -59,7 +59,7 @@ function geometryText(source: Uint8Array, start: number, end: number, out: ByteW
   if (writer.at !== end) throw corrupt('bytes behind the geometry')
 }
 
-/** EWKB has the order of the payload, so nested geometries need no stack: only their number still to come. */
+/** Writes EWKB. It has the order of the payload, so nested geometries need no stack, only a count of those that follow. */
 class Writer {
   at: number
   pending = 1

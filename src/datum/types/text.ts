@@ -53,7 +53,10 @@ export function parseString(encoding: TextEncoding, text: Uint8Array, start: num
   if (!encoding.fromUtf8(text, start, end, out)) throw new ParseError(`not text in ${encoding.name}`)
 }
 
-/** The inverse of {@link putText}. `\x` hex of valid text stands for itself: nobody writes it in hex. Throws ParseError. */
+/**
+ * The inverse of {@link putText}. If `\x` and hex stand for valid text, they are the text itself, because putText writes valid text as it is. Throws
+ * ParseError.
+ */
 export function parseText(encoding: TextEncoding, text: Uint8Array, start: number, end: number, out: ByteWriter): void {
   if (isLowerHexText(text, start, end)) {
     const before = out.length

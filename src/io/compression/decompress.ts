@@ -69,7 +69,7 @@ function decode(bytes: Uint8Array, compression: '.zst' | '.bz2' | '.xz' | '.lzma
   return Buffer.concat(parts)
 }
 
-/** bzip2 holds back its last block until it is told that there is no more. */
+/** Ends a bzip2 decoder, which holds back its last block until it is told that no more bytes come. */
 function endCutShort(decoder: Decoder): void {
   try {
     decoder.end()

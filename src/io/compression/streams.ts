@@ -29,8 +29,8 @@ export function decompressors(compression: Compression, chunkSize: number): Dupl
 }
 
 /**
- * Feeds a decoder so little at once that what comes out is bounded, and waits until that is taken. What expands further, as only bzip2 can
- * that gives out what is left at its end, is refused.
+ * Feeds a decoder so few bytes at once that its output is bounded, and waits until the output is taken. It refuses output beyond that bound; only
+ * bzip2 can make some, when it gives out its last block.
  */
 function decoderStream(make: (emit: Emit) => Decoder): Duplex {
   return Duplex.from(async function* (source: AsyncIterable<Uint8Array>) {

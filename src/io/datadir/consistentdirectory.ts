@@ -42,7 +42,7 @@ export interface Guess {
 
 /** How a damaged data directory is opened. */
 export interface CarryOptions extends KnownControl {
-  /** The major of one that has lost PG_VERSION. */
+  /** The major of a data directory that has lost PG_VERSION. */
   major?: PgMajor | undefined
 }
 

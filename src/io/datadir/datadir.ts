@@ -41,7 +41,7 @@ export function openDataDirectory(path: string, major: PgMajor = readMajor(path)
 }
 
 /**
- * @returns what is to be said of a postmaster.pid that a server left behind
+ * @returns a sentence about a postmaster.pid that a server left behind; undefined without one
  * @throws EnvironmentError datadir.* for folders whose pages are not yet what pg_control says, or change
  */
 export function refuseUnsettled(path: string): string | undefined {
@@ -118,7 +118,7 @@ export function readPrepared(
   })
 }
 
-/** TwoPhaseFilePath (twophase.c) names it by the xid, since 17 by the full one. */
+/** Reads a state file. TwoPhaseFilePath (twophase.c) names it by the xid, since 17 by the full xid. */
 function parsePreparedFile(file: string, name: string, major: PgMajor): PreparedTransaction {
   const prepared = parseTwoPhaseFile(readFile(file), major)
   if (Number.parseInt(name.slice(-8), 16) === prepared.xid) return prepared

@@ -13,12 +13,15 @@ import { listRelationFiles } from './listrelationfiles.ts'
 import { SegmentPages } from './segmentpages.ts'
 import { FileSlru } from './slru.ts'
 
-/** A whole clog of the default 200 million xids has 6,100 pages; the hot end is what matters. */
+/** Number of pages of pg_xact in memory. With the default of 200 million xids pg_xact has 6,100 pages; most look-ups are of the newest ones. */
 const CLOG_PAGES = 512
 /** How many directory listings are kept: those of one database in a few tablespaces, and of global/. */
 const DIRECTORIES_KEPT = 4
 
-/** The files of a data directory as a cluster. Folders are listed when they are asked for; no file stays open but those of forks that are not closed. */
+/**
+ * The files of a data directory as a cluster. A folder is listed when a caller asks for it. The only files that stay open are those of forks that the
+ * caller has not closed.
+ */
 export class DirectorySource implements ClusterSource {
   readonly identity: ClusterIdentity
   readonly lsn: Lsn

@@ -33,7 +33,7 @@ function newestSegment(folder: string): WalServer | undefined {
   return undefined
 }
 
-/** Every page of base/ and global/ that looks like one. Tablespaces add nothing that these do not tell. */
+/** Looks at every page of base/ and global/. Pages in tablespaces would not tell more. */
 function lookAtPages(path: string): PageSurvey {
   const survey = new PageSurvey()
   const folders = ['global', ...listDir(join(path, 'base')).filter((name) => DATABASE.test(name)).map((name) => `base/${name}`)]

@@ -8,8 +8,8 @@ import { WalInventory } from '../walsource/inventory.ts'
 import { openWal } from '../walsource/walsource.ts'
 
 /**
- * Reads the newest segment from its beginning, then the one before it, until one has a checkpoint. Segments that were recycled under names to
- * come have no record at their place.
+ * Reads the newest segment from its beginning, then the one before it, until one has a checkpoint. A segment that the server recycled has the name of
+ * a later one, and its old records are not those of that place.
  * @returns undefined if there is no WAL of this major, or none that can be read up to a checkpoint
  * @throws EnvironmentError file.*
  */
@@ -29,7 +29,7 @@ export function findLastCheckpoint(pgWal: string, major: PgMajor): LastCheckpoin
     return { checkPoint, start, end, clean: shutdown && behind === 0, latestXid, systemIdentifier, segmentSize, timeline: checkPoint.thisTimeline }
   } catch (error) {
     if (error instanceof CorruptionError || error instanceof UnsupportedError) return undefined
-    // No WAL, another major's, a gap: it tells nothing.
+    // A folder without WAL, with another major's WAL or with a gap tells nothing.
     if (error instanceof EnvironmentError && (error.code === 'file.missing' || error.code.startsWith('wal.'))) return undefined
     throw error
   }

@@ -14,7 +14,7 @@ export interface TargetPlace {
   file: string
 }
 
-/** The files of one relation in the data directory that is rebuilt. Nothing outside of it is written unless its owner said so. */
+/** The files of one relation in the data directory that is rebuilt. Files outside of it are written only with `force`. */
 export class RebuildTarget {
   readonly place: TargetPlace
   private readonly blocks: number
@@ -114,7 +114,7 @@ function placeOf(pgdata: string, path: string, force: boolean): TargetPlace {
   return { root, file: join(root, ...rest) }
 }
 
-/** `cp -al` and some backup tools give a copy the same files as its original: what is written here is changed there. */
+/** `cp -al` and some backup tools give a copy the same files as its original: writing to the copy changes the original, too. */
 function checkFile(file: string, found: Stats, force: boolean): void {
   if (found.isSymbolicLink()) throw linkRefused(file)
   if (!found.isFile()) throw new EnvironmentError('file.error', 'not a regular file', { file })

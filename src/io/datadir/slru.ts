@@ -15,7 +15,8 @@ export class FileSlru implements SegmentedSlru {
 
   /**
    * @param maxPages how many pages of 8 KiB to keep
-   * @param onUnreadable `lost`: a page that the disk does not give is one that is missing. What one has no permission for is an error.
+   * @param onUnreadable `lost`: a page that cannot be read from the disk counts as missing. A file that the user has no permission for is an error in
+   * any case.
    */
   constructor(dir: string, maxPages = 128, onUnreadable: 'fail' | 'lost' = 'fail') {
     this.dir = dir

@@ -1,7 +1,7 @@
 /**
- * The only way in which ltap makes files and folders: nobody but their owner may read them, whatever the umask, since a lake or a page store
- * holds all that the cluster holds, password hashes too. Nothing is ever written through a symbolic link: a name that is taken is removed
- * first, and not what it leads to.
+ * The only way in which ltap makes files and folders: only their owner may read them, whatever the umask, since a lake or a page store holds all that
+ * the cluster holds, password hashes too. Nothing is ever written through a symbolic link: a name that is taken is removed first, and not what it
+ * leads to.
  */
 import {
   chmodSync, closeSync, constants, copyFileSync, fchmodSync, fsyncSync, linkSync, lstatSync, mkdirSync, mkdtempSync, openSync, renameSync, statSync,
@@ -21,7 +21,7 @@ const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
 const OF_TARGET = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG']
 
 /**
- * Makes a folder and those that are missing above it; what is there keeps its mode.
+ * Makes a folder and the missing folders above it. A folder that exists keeps its mode.
  * @param inside from here down every folder on the way must be one itself, and no symbolic link
  * @throws EnvironmentError file.*
  */
@@ -54,7 +54,7 @@ export function createScratchFolder(prefix: string): string {
 }
 
 /**
- * Makes an empty file and opens it for reading and writing. One that has the name goes; with `exclusive` that is an error instead.
+ * Makes an empty file and opens it for reading and writing. A file of that name is removed first; with `exclusive` it is an error.
  * @returns its descriptor @throws EnvironmentError file.*; with `exclusive` the system call's own EEXIST
  */
 export function createFile(path: string, exclusive = false): number {
@@ -205,7 +205,7 @@ export function copyFile(from: string, to: string): void {
 }
 
 /**
- * A stranger who can put a symbolic link into a folder that we write to could have us write elsewhere.
+ * Guards against a stranger who puts a symbolic link into a folder that ltap writes to: ltap would write where the link leads.
  * @param root its own path may lead through links: its owner named it @param path below it
  * @throws EnvironmentError file.link if the path, or a folder on the way, is a symbolic link
  */
@@ -225,7 +225,7 @@ export function linkRefused(file: string): EnvironmentError {
   return new EnvironmentError('file.link', `a symbolic link, and ltap does not write through links; ${advice}`, { file })
 }
 
-/** Where a file system knows no hard links. */
+/** Makes the file where the file system has no hard links. */
 function createExclusive(path: string, content: string): boolean {
   let fd: number
   try {

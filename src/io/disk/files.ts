@@ -27,7 +27,7 @@ const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>
  */
 export function fileError(error: unknown, file: string): EnvironmentError {
   if (error instanceof EnvironmentError) return error.at({ file })
-  // No system call's: a bug is not to look like a bad disk.
+  // An error that is not a system call's is a bug, and must not look like a bad disk.
   if (!(error instanceof Error && 'code' in error)) throw error
   const errno = String(error.code)
   const [code, reason] = MEANINGS[errno] ?? ['file.error', error.message]

@@ -14,9 +14,9 @@ import { onEnd } from '../process/interruption.ts'
  *
  *   {"pid":1,"start":"84211","boot":"0d6e…","namespace":"pid:[4026531836]","host":"db1","nonce":"…"}
  *
- * A process id alone names nobody: it is used again, and every container has a process 1. Where boot and namespace are ours, the start time
- * tells whether it is the same process. Where they are not (another container or host), the file's age does: its holder rewrites it
- * every few seconds.
+ * A process id alone names no process: systems reuse it, and every container has a process 1. If boot and namespace are those of this process, the
+ * start time tells whether it is the same process. If they are not (another container or host), the file's age tells: its holder rewrites it every
+ * few seconds.
  */
 interface Holder {
   pid: number
@@ -31,7 +31,7 @@ interface Holder {
 }
 
 const BEAT_EVERY_MS = 5_000
-/** Older than this, the file has no holder. */
+/** A lock file that is older than this has no holder. */
 const DEAD_AFTER_MS = 60_000
 /** The end of the name of a lock that is not in its place yet: its nonce. */
 const UNFINISHED = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -68,7 +68,7 @@ function heart(): Worker {
   return beating
 }
 
-/** Locked until {@link release}; a process that is gone holds nothing. */
+/** A lock of a folder, held until {@link release}. The lock of a process that has ended counts for nothing. */
 export class FolderLock {
   private readonly file: string
   private readonly holder: Holder
@@ -97,7 +97,7 @@ export class FolderLock {
   }
 }
 
-/** The process that holds a lock, if a look at the processes here tells; undefined if there is no lock. @throws EnvironmentError file.* */
+/** The process that holds a lock, as far as the processes of this machine tell; undefined if there is no lock. @throws EnvironmentError file.* */
 export function lockHolder(file: string): Verdict | 'unknown' | undefined {
   const holder = read(file)
   return holder === undefined ? undefined : judgeProcess(holder) ?? 'unknown'
@@ -108,7 +108,7 @@ function create(file: string, holder: Holder): boolean {
   return createWhole(file, `${file}.${holder.nonce}`, JSON.stringify(holder))
 }
 
-/** Locks of processes that were killed between writing their lock and putting it in its place; a living process still needs its own. */
+/** Removes locks of processes that were killed before they put their lock in its place. The file of a process that is alive stays. */
 function removeUnfinished(file: string): void {
   const folder = dirname(file)
   const isUnfinished = (name: string): boolean => name.startsWith(`${basename(file)}.`) && UNFINISHED.test(name)
@@ -118,11 +118,11 @@ function removeUnfinished(file: string): void {
       if (holder !== undefined && (judgeProcess(holder) ?? judgeAge(path, file)) === 'gone') remove(path)
     }
   } catch {
-    // They are in nobody's way.
+    // These files do no harm.
   }
 }
 
-/** Two that find the same lock of a dead process must not both think that they replaced it: one at a time may try. */
+/** Two processes that find the same lock of a dead process must not both believe that they replaced it. So one process at a time may try. */
 function takeOver(folder: string, file: string, holder: Holder): void {
   const old = read(file)
   if (old !== undefined && judgeProcess(old) === 'alive') throw locked(folder, file, old)
@@ -143,7 +143,7 @@ function takeOver(folder: string, file: string, holder: Holder): void {
   }
 }
 
-/** Undefined: another machine's or container's process, or no readable lock. */
+/** Undefined for a process of another machine or container, and for a lock that cannot be read. */
 function judgeProcess({ pid, start, boot, namespace, host }: Holder): Verdict | undefined {
   const we = whoWeAre()
   if (pid === 0 || boot !== we.boot || namespace !== we.namespace) return undefined
@@ -182,7 +182,7 @@ function read(file: string): Holder | undefined {
       nonce: text(found.nonce) ?? '',
     }
   } catch {
-    // Being written just now, or of an older ltap: its age decides.
+    // The file is being written just now, or an older ltap wrote it: its age decides.
     return nobody
   }
 }
@@ -205,7 +205,7 @@ function ownStart(): string | null {
   return startTime(process.pid) ?? null
 }
 
-/** Undefined where that cannot be known; a process that ended and waits for its parent began at no time. */
+/** When a process began; undefined if that cannot be known. A process that has ended and waits for its parent has no start time. */
 function startTime(pid: number): string | undefined {
   const stat = readText(`/proc/${pid}/stat`)
   if (stat === null) return undefined

@@ -5,7 +5,7 @@ import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//
 
 /**
- * Folders and files are local ones: to a file system `s3://bucket/x` is a folder `s3:`, and a lake would land there in silence.
+ * Refuses URLs where a local path is needed: a file system takes `s3://bucket/x` for a folder `s3:`, and would put the lake there without an error.
  * @throws UnsupportedError path.scheme
  */
 export function refuseScheme(path: string): void {
@@ -16,7 +16,7 @@ export function refuseScheme(path: string): void {
 }
 
 /**
- * What is made inside the folder that is read changes it, and a server that starts there finds files of nobody.
+ * Refuses an output folder inside the folder that is read: it would change that folder, and a server that starts there would find foreign files.
  * @param made a folder that is there or not @param source the folder that is read
  * @throws EnvironmentError path.inside
  */

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 
-/** What is known of the processes of this machine; of /proc, where there is one, what this user may see. */
+/** What is known of the processes of this machine: where the system has /proc, what this user may see there. */
 
 /** Ticks per second of /proc/<pid>/stat (USER_HZ): the same on every architecture. */
 const TICKS_PER_SECOND = 100
@@ -10,7 +10,7 @@ export function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // EPERM: alive, of another user. Only "no such process" means gone.
+    // EPERM means that the process is alive and another user's. Only ESRCH, "no such process", means that it has ended.
     return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
   }
 }
@@ -35,7 +35,7 @@ export function workingDirectory(pid: number): string | undefined {
   }
 }
 
-/** Processes that work in a folder, by its device and inode; none where /proc is not, or does not tell. */
+/** Processes whose working directory is a folder, given by device and inode; empty if /proc is missing or does not tell. */
 export function processesIn(folder: string | undefined): number[] {
   if (folder === undefined) return []
   let names: string[]
@@ -47,7 +47,10 @@ export function processesIn(folder: string | undefined): number[] {
   return names.filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => workingDirectory(pid) === folder)
 }
 
-/** When a process began, in seconds since 1970: only so exact as the clock was right since. Undefined if that cannot be seen. */
+/**
+ * When a process began, in seconds since 1970, computed from this machine's clock: wrong if the clock was set since. Undefined if that cannot be
+ * seen.
+ */
 export function startOf(pid: number): number | undefined {
   const boot = /^btime (\d+)$/m.exec(readProc('stat') ?? '')?.[1]
   // The name in parentheses may have blanks and parentheses of its own; starttime is the 22nd field, the 20th behind the name.

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { EnvironmentError } from '../../common/errors.ts'
 
-/** Never waits for the other end of a FIFO, and makes no terminal the process's own. Windows has neither flag. */
+/** With these flags open() does not wait for the other end of a FIFO, and no terminal becomes the process's own. Windows has neither flag. */
 const OPEN_FLAGS = (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0)
 
 /**

@@ -2,9 +2,9 @@ import type { Clock } from '../../common/clock.ts'
 import type { Random } from '../../engine/random.ts'
 
 export interface RetryPolicy {
-  /** In all. */
+  /** Number of attempts, the first one included. */
   readonly attempts: number
-  /** At most so long before the second attempt; twice as long before each further one, up to the longest. */
+  /** The longest wait before the second attempt. It doubles before each further attempt, up to `longestMs`. */
   readonly firstMs: number
   readonly longestMs: number
 }

@@ -5,16 +5,16 @@ import { isKey } from '../../engine/objectkey.ts'
 export type StoreEncryption = { readonly type: 's3' } | { readonly type: 'kms', readonly key?: string | undefined }
 
 export interface S3Options {
-  /** Of another server than AWS: `http://localhost:9000`. @default AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL */
+  /** Address of a server other than AWS: `http://localhost:9000`. @default AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL */
   endpoint?: string | undefined
-  /** That of the bucket. @default AWS_REGION, AWS_DEFAULT_REGION, the profile's; us-east-1 with an endpoint */
+  /** The bucket's region. @default AWS_REGION, AWS_DEFAULT_REGION, the profile's; us-east-1 with an endpoint */
   region?: string | undefined
-  /** The bucket in the path, not in the host's name. @default true with an endpoint */
+  /** True: the bucket's name is in the path. False: it is in the host's name. @default true with an endpoint */
   pathStyle?: boolean | undefined
   /** @default the standard chain of AWS: environment, profiles, SSO, web identity, the machine's role */
   credentials?: { accessKeyId: string, secretAccessKey: string, sessionToken?: string | undefined } | undefined
   encryption?: StoreEncryption | undefined
-  /** A request without any answer for so long is given up. @default 60000 */
+  /** A request fails if no answer comes for so long. @default 60000 */
   timeoutMs?: number | undefined
   /** Bytes of a part of a multipart upload, at least 5 MiB. @default 8 MiB */
   partSize?: number | undefined

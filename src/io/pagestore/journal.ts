@@ -7,7 +7,7 @@ import { openRegular } from '../disk/regularfile.ts'
 import { createFile, writeFully } from '../disk/create.ts'
 import { syncDirectory } from '../disk/syncpath.ts'
 
-/** The file gets its name only when it is complete and durable. So a file of that name that does not check is damage. */
+/** The file gets its name only when it is complete and durable. So a file of that name with a wrong CRC is damaged. */
 export const JOURNAL = 'ltap/journal'
 const UNFINISHED = 'ltap/journal.new'
 /** 1 MiB, the longest data of one operation, and room for its head. */

@@ -16,14 +16,14 @@ export const SEEDING_FILE = 'ltap/seeding'
 /** This file exists while a process works on the store. */
 export const LOCK_FILE = 'ltap/lock'
 
-/** Whether a folder is a page store that can be opened; a seeding that was interrupted left none. */
+/** Whether a folder is a page store that can be opened. A folder whose seeding was interrupted is not a page store yet. */
 export function isPageStore(path: string): boolean {
   return existsSync(join(path, STATE_FILE)) || existsSync(join(path, JOURNAL))
 }
 
 /**
- * Opens a page store at the state of its last flush: one that was interrupted after its journal was complete is finished first, one
- * before that never happened. The store is locked until {@link PageStore.close}.
+ * Opens a page store at the state of its last flush. If a flush was interrupted after its journal was complete, it is finished first; if it was
+ * interrupted earlier, it has no effect. The store is locked until {@link PageStore.close}.
  * @throws EnvironmentError pagestore.missing, folder.locked, replay.state, file.*; CorruptionError pagestore.*, replay.state; UnsupportedError pagestore.format
  */
 export function openPageStore(path: string, options?: PageStoreOptions): PageStore
@@ -45,7 +45,10 @@ export function openPageStore(path: string, options: PageStoreOptions = {}, held
   }
 }
 
-/** Keeps every other process, and everyone else in this one, out of a folder that is or becomes a page store. @throws EnvironmentError folder.locked */
+/**
+ * Locks a folder that is or becomes a page store against every other process, and against a second opening in this process. @throws EnvironmentError
+ * folder.locked
+ */
 export function lockPageStore(path: string): FolderLock {
   createFolder(join(path, 'ltap'), path)
   return new FolderLock(path, join(path, LOCK_FILE))

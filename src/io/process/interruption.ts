@@ -12,24 +12,24 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Between two looks at the signals in a long loop. */
 const TURN_EVERY_MS = 50
 
-/** What still writes ends before what was written goes. */
+/** Called first: tasks that still write must end before their files are removed. */
 const stops = new Set<Undo>()
 const undos = new Set<Undo>()
 const remarks = new Set<string>()
 /** Takes Ctrl-C instead: it is how some verbs are told to finish. */
 const finishers = new Set<() => void>()
 let handler: ((signal: NodeJS.Signals) => void) | undefined
-/** Everything is being undone: what fails now does so because of that. */
+/** True while everything is being undone: an error from now on is a consequence of that. */
 let ending = false
 let lastTurn = performance.now()
 
-/** @returns takes it back: it has stopped by itself */
+/** @returns a function that takes it back, for a task that has ended by itself */
 export function stopOnEnd(stop: Undo): () => void {
   stops.add(stop)
   return () => void stops.delete(stop)
 }
 
-/** @returns takes it back: the job has done it by itself */
+/** @returns a function that takes it back, when the job has removed it by itself */
 export function onEnd(undo: Undo): () => void {
   undos.add(undo)
   return () => void undos.delete(undo)
@@ -55,7 +55,7 @@ export function remarkOnEnd(remark: string): () => void {
   return () => void remarks.delete(remark)
 }
 
-/** While everything is undone nothing goes on: this never returns then. */
+/** Never returns while everything is being undone, so that the caller does not go on. */
 export async function stopIfEnding(): Promise<void> {
   if (ending) await new Promise(() => {})
 }
@@ -75,7 +75,8 @@ export function onInterrupt(finish: () => void): () => void {
 }
 
 /**
- * The first signal undoes everything and then calls `ended`; a second one calls it at once. Who was here first stays.
+ * The first signal undoes everything and then calls `ended`; a second signal calls it at once. If signals are handled already, this call changes
+ * nothing.
  * @param begun called when the first signal was taken, with what the user must know
  * @returns lets signals do what they did before
  */

@@ -132,7 +132,7 @@ async function probe(path: string): Promise<TarKind | undefined> {
   try {
     return isTar(path) ? await tarKind(path) : undefined
   } catch (error) {
-    // Whatever else lies there is no tar file.
+    // A file of another kind in this folder is no tar file.
     if (!tar && error instanceof UnsupportedError) return undefined
     throw error
   }

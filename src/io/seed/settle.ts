@@ -22,7 +22,7 @@ export function isIndex(dir: string, { relNumber, forks }: RelationFiles): boole
       if (readPart(path, page, BLOCK_SIZE, block * BLOCK_SIZE) !== BLOCK_SIZE) break
       const kind = tellRelationKind(page, block)
       if (kind !== 'unknown') return kind === 'index'
-      // A damaged page is no reason to look on: later pages of a heap may look like anything.
+      // After a damaged page the search ends, because later pages of a heap may look like an index's.
       if (page.some((byte) => byte !== 0)) return false
     }
   }

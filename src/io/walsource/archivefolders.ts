@@ -29,7 +29,7 @@ export function archiveFiles(dir: string): [name: string, path: string][] {
   throw new EnvironmentError('wal.ambiguous', `several archives here: ${inner.slice(0, 5).join(', ')}; name one of them`, { file: dir })
 }
 
-/** Why a folder, or a file, has no WAL for us. */
+/** Why ltap finds no WAL in a folder or a file. */
 export function whyNoWal(path: string, single: boolean, timelines: readonly number[]): string {
   if (single) return `no WAL segment here: that file is not called as one is, such as 000000010000000000000001; ltap reads ${LAYOUTS}`
   const names = namesIn(path)

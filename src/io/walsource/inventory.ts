@@ -18,7 +18,10 @@ export interface SegmentFile extends ArchiveSegment {
   rival?: string
 }
 
-/** Where WAL is: a folder or one segment file; or that, and a folder that is asked for what is not there, as a server asks its pg_wal after the archive. */
+/**
+ * Where the WAL is: a folder or one segment file; or that and a second folder for segments that the first lacks, as a server looks into its pg_wal
+ * after the archive.
+ */
 export type WalPlace = string | readonly [wal: string, own: string]
 
 /**
@@ -95,7 +98,7 @@ export class WalInventory {
     return [...numbers].sort((a, b) => a - b)
   }
 
-  /** Takes a file whose segment or history is not there, or only in part. */
+  /** Adds a file if its segment or history is missing so far, or is there only in part. */
   private fill(name: string, path: string): void {
     const parsed = parseArchiveName(name)
     if (parsed === undefined) return
@@ -118,7 +121,7 @@ export class WalInventory {
   }
 }
 
-/** A server keeps old files under names of segments to come: their first page says another place. */
+/** Whether the file has the WAL of its name. A server recycles old files under names of later segments; their first page has another address. */
 function isAtItsPlace(path: string, name: ArchiveSegment): boolean {
   const page = new Uint8Array(SIZE_OF_LONG_PAGE_HEADER)
   if (readPart(path, page, page.length, 0) !== page.length) return false

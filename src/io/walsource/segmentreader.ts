@@ -8,7 +8,7 @@ import { openRegular } from '../disk/regularfile.ts'
 import type { SegmentFile } from './inventory.ts'
 
 const WAL_SEGMENT_SIZE_MAX = 1 << 30
-/** More than a segment would need that does not compress at all. */
+/** The most bytes of a compressed segment: more than one needs that does not compress at all. */
 const COMPRESSED_SIZE_MAX = WAL_SEGMENT_SIZE_MAX + (1 << 26)
 const HASH_PIECE = 1 << 20
 
@@ -120,7 +120,7 @@ function checkSha1(file: SegmentFile, found: string): void {
   throw new CorruptionError('wal.sha1', reason, { file: file.path })
 }
 
-/** As pgBackRest does, which cannot know either which one is right. */
+/** Refuses two files with different content for one segment, as pgBackRest does: neither tool can know which one is right. */
 function refuseRival({ path, rival }: SegmentFile): void {
   if (rival === undefined) return
   throw new EnvironmentError('wal.duplicate', `two different files hold this WAL segment, the other is ${rival}; remove the wrong one`, { file: path })

@@ -40,7 +40,7 @@ function withoutPages(cluster: DirectoryCluster, { database, oid, relkind }: Uns
   return names === '' ? WITHOUT_PAGES[relkind] : `${WITHOUT_PAGES[relkind]}, ${names}${children.length > 5 ? ' …' : ''}`
 }
 
-/** As a server does. @throws EnvironmentError selection.unpopulated */
+/** Refuses a materialized view that was never filled, as a server does. @throws EnvironmentError selection.unpopulated */
 export function refuseUnpopulated({ populated, schema, name }: Relation): void {
   if (populated) return
   const reason = `materialized view ${quotedTableName({ schema, name })} has not been populated: use REFRESH MATERIALIZED VIEW on the server`

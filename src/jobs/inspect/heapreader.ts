@@ -17,9 +17,9 @@ export interface HeapRow {
   /** Line pointer number, from 1. */
   offset: number
   xmin: number
-  /** A multixact is marked. */
+  /** xmax as text; a multixact is marked. */
   xmax: string
-  /** t_ctid: itself, or its successor. */
+  /** t_ctid: the row version itself, or its successor. */
   next: string
   state: TupleState
   /** Canonical text per column; undefined for NULL. */
@@ -28,12 +28,12 @@ export interface HeapRow {
   dangling: readonly string[]
   /** Columns whose type's codec does not accept the value; it is then the stored bytes as `\x…`. */
   unreadable: readonly string[]
-  /** Why an invisible row version has no values: it was written while the table had other columns. */
+  /** Why an invisible row version has no values: for example, it was written while the table had other columns. Null if it has values. */
   problem: string | null
 }
 
 export interface HeapReaderOptions {
-  /** All row versions; else those that are visible. */
+  /** True: all row versions. False: those that are visible. */
   dead?: boolean
   /**
    * Called for a page, tuple or value that is damaged; reading goes on behind it. Without it the error is thrown.
@@ -55,8 +55,8 @@ export interface HeapTable {
   /** What its out-of-line values are read from; undefined without a TOAST relation. Called for the first such value. */
   toast: () => ToastSource | undefined
   /**
-   * What becomes of a row version that may count and lacks an out-of-line value. `error`: it is damaged. `pointer`: the value is dangling and
-   * damaged. `ignore`: the value is dangling, since what it is in may not have been given.
+   * What becomes of a row version that is not dead and lacks an out-of-line value. `error`: the row version is damaged. `pointer`: the value is shown
+   * as its TOAST pointer and reported as damage. `ignore`: it is shown as its pointer, since the caller may not have given the TOAST file.
    */
   missingToast: 'error' | 'pointer' | 'ignore'
 }
@@ -72,7 +72,7 @@ export class HeapReader {
   /** Values that were shown as bytes, and, of row versions that may count, as TOAST pointers. */
   unreadableValues = 0
   missingValues = 0
-  /** Row versions with bytes behind their last attribute, and the most attributes that one had: what the columns that were given do not fit. */
+  /** Row versions with bytes behind their last attribute, and the most attributes that one had: they show that the given columns do not fit. */
   leftOverRows = 0
   attributesMax = 0
   protected readonly table: HeapTable

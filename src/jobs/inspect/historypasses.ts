@@ -15,10 +15,10 @@ import { replayCluster, type ReplayClusterOptions } from '../replay/replaycluste
 import { findTable } from './findtable.ts'
 import { VersionSpill } from './versionspill.ts'
 
-/** What to replay, but where to. */
+/** What to replay, without the folder of the result. */
 export type ReplaySource = Omit<ReplayClusterOptions, 'out' | 'observe' | 'cacheBytes'>
 
-/** What a first replay tells about a table: who it is, and which files to watch in a second one. */
+/** What a first replay tells about a table: which relation it is, and which files a second replay has to watch. */
 export interface WatchList {
   oid: Oid
   /** The database whose folder has the table's files; 0 for a shared catalog. */
@@ -27,7 +27,10 @@ export interface WatchList {
   files: FollowedFile[]
   /** TOAST relations that the table had. */
   toast: ReadonlySet<Oid>
-  /** Where the table's database was copied from another, if it was: its rows are of transactions that changed another table. */
+  /**
+   * The position at which the table's database was copied from another one; undefined if it was not. The rows that it had then are of transactions
+   * that changed another table.
+   */
   databaseCopied: WalPosition | undefined
 }
 

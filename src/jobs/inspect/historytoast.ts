@@ -6,8 +6,8 @@ import type { ToastReader } from '../../columnar/toastreader.ts'
 import type { VersionSpill } from './versionspill.ts'
 
 /**
- * Out-of-line values of any time of a range: from the TOAST relation as it is at the end, and from chunks that vanished before. Value
- * ids are of the whole cluster's counter: one that means two things is of no use, and its values are missing.
+ * Out-of-line values of any time of a range: from the TOAST relation as it is at the end, and from chunks that vanished before. Value ids come from
+ * the oid counter of the whole cluster. If a value id means two values, it cannot be used, and both count as missing.
  */
 export class HistoryToast implements ToastSource {
   private readonly relationIds: ReadonlySet<Oid>
@@ -29,7 +29,7 @@ export class HistoryToast implements ToastSource {
     const found = this.reader?.fetch(pointer)
     if (found !== undefined) return found
     const chunks = Math.ceil(pointer.extSize / TOAST_MAX_CHUNK_SIZE)
-    // The length word of a pointer may lie: allocate only what there are chunks for.
+    // The length in a damaged pointer may be wrong: memory is taken only for chunks that exist.
     if (this.spill.chunkCount(pointer.valueId) + (this.reader?.chunkCount(pointer) ?? 0) < chunks || chunks === 0) return undefined
     const value = new Uint8Array(pointer.extSize)
     const seen = new Uint8Array(chunks)

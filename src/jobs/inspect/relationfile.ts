@@ -39,7 +39,7 @@ const TRIED_BLOCKS = 64
  * the pages say. Close it: it holds files open.
  */
 export class RelationFileReader extends HeapReader {
-  /** Attributes that the columns stand for, dropped ones too. */
+  /** Number of attributes that the list of columns describes, dropped ones included. */
   readonly attributes: number
   private readonly toasted: ToastFile | undefined
 
@@ -112,9 +112,9 @@ function majorBeside(file: string): PgMajor {
   return version === undefined ? PG_MAJORS.at(-1)! : parsePgMajor(String.fromCharCode(...version))
 }
 
-/** Most of the pages that have a checksum have the right one. */
+/** True if most of the pages that have a checksum have the right one. */
 function haveChecksums(fork: SegmentPages): boolean {
-  // Blocks of a further segment that is read alone count from elsewhere: their checksums cannot be told.
+  // The blocks of a later segment that is read alone have other numbers in its relation, so their checksums cannot be computed.
   if (/\.\d+$/.test(basename(fork.file))) return false
   let right = 0
   let wrong = 0
@@ -128,7 +128,7 @@ function haveChecksums(fork: SegmentPages): boolean {
   return right > wrong
 }
 
-/** A TOAST relation by its file alone: whatever oid a pointer names, it is meant. */
+/** A TOAST relation by its file alone. The oid in a pointer is not checked: every pointer means this file. */
 class ToastFile implements ToastSource {
   private readonly fork: SegmentPages
   private readonly index: ToastIndex

@@ -14,7 +14,7 @@ import { Spill } from '../../io/disk/spill.ts'
  *  +----------+---------+-----+-------+--------+--------+------+-------+-------+-----+----------+-------
  */
 const HEADER = 40
-/** What is read at once: most versions are shorter. */
+/** Number of bytes of one read: most versions are shorter. */
 const READ_AHEAD = 1024
 const STATUSES: readonly KnownStatus[] = ['open', 'committed', 'aborted']
 const HOW: readonly RemovedVersion['how'][] = ['removed', 'cut', 'dropped']
@@ -75,7 +75,7 @@ export class VersionSpill implements VersionSink {
     this.onAttributes(page, mayBeTorn)
   }
 
-  /** Nothing more comes. */
+  /** Call this after the last version. */
   finish(): void {
     this.versions.sort(2)
     this.chunks.sort(2)

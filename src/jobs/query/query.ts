@@ -24,9 +24,12 @@ export type QueryFormat = 'table' | 'csv' | 'json'
 export interface QueryRequest {
   /** Folder of the lake. */
   lake: string
-  /** Needed only if the lake has several user databases. */
+  /** Name of a database; needed only if the lake has several user databases. */
   database?: string
-  /** DuckDB's SQL, of anybody: it can read the lake and nothing else. Of several statements each one's rows are written, an empty line between. */
+  /**
+   * DuckDB's SQL. It may come from a stranger: it can read the lake and nothing else. The rows of several statements follow each other, with an empty
+   * line between.
+   */
   sql: string
   /** JSON is one document: it takes one statement. */
   format: QueryFormat
@@ -48,7 +51,7 @@ const TABLE_SAMPLE = 10_000
 /**
  * Runs SQL over the rows that were visible at the lake's LSN; schema `ltap_<schema>` shows all tuples with `_ltap` and `_visible`.
  * Rows stream: memory does not grow with the result. Only SELECT and EXPLAIN of one are run, on the lake's files alone; nothing is written
- * but DuckDB's temporary files, into a folder of this call that nobody else may enter.
+ * but DuckDB's temporary files, into a folder of this call that no other user may enter.
  * @throws EnvironmentError query.*, lake.missing; CorruptionError and UnsupportedError lake.*
  */
 export async function queryLake(request: QueryRequest, write: WriteText): Promise<{ rows: number }> {

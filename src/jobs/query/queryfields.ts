@@ -4,8 +4,8 @@ import { quoteText } from '../../lake/views.ts'
 import { type Asked, askedRelations, mistaken } from './querynames.ts'
 
 /**
- * Fields of composites are as columns: of two whose names differ only in case, the second is `<name>_<n>` in the files, and DuckDB gives
- * the first one for both names.
+ * Fields of composites are named like columns: of two names that differ only in case, the second is `<name>_<n>` in the files, and DuckDB gives the
+ * first field for both names.
  * @throws EnvironmentError query.name
  */
 export async function refuseMistakenFields(connection: DuckDBConnection, asked: Asked, sql: string, names: DatabaseNames): Promise<void> {

@@ -2,9 +2,9 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import { quoteText } from '../../lake/views.ts'
 
 /*
- * What of DuckDB 1.5 is closed, tried statement by statement (test/jobs/querylock.test.ts). From then on a query reads the lake's files
- * that its views need, and spills to the folder of this run. That alone leaves COPY … TO one of these files, ATTACH of one, and functions
- * that change settings: see querystatement.ts, which runs nothing but SELECT.
+ * What is closed in DuckDB 1.5; test/jobs/querylock.test.ts tries it statement by statement. A closed instance reads the lake's files that its views
+ * need, and spills to the folder of this run. It could still run COPY … TO one of these files, ATTACH one, and call functions that change settings:
+ * querystatement.ts runs nothing but SELECT.
  */
 
 /** Settings of an instance, from its start: no extension is loaded or installed, no secret of the user's is read or kept. */

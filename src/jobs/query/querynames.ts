@@ -3,8 +3,8 @@ import { type DatabaseNames, foldName, type NamedRelation, quoteName } from '../
 import { quoteText } from '../../lake/views.ts'
 
 /*
- * DuckDB does not tell names apart by case, not even in quotes: where Postgres has tables "Orders" and orders, FROM "Orders" would give
- * the rows of the other table. So that is refused, and the error says which name to write. A name without quotes is orders in Postgres too.
+ * DuckDB ignores the case of names, even in quotes: if Postgres has tables "Orders" and orders, FROM "Orders" would give the rows of the other table.
+ * So such a query is refused, and the error says which name to write. Without quotes, Orders means orders in Postgres, too.
  */
 
 interface AskedTable {
@@ -27,7 +27,7 @@ export interface Asked {
 interface Given {
   kind: 'table' | 'column'
   name: string
-  /** What is called so asks for that name itself: `lower("ID") AS "ID"`. So the name is the lake's, or is given elsewhere. */
+  /** The expression with this name asks for the same name: `lower("ID") AS "ID"`. So the name is the lake's, or is given elsewhere. */
   asks: boolean
   /** The next one that it is inside of. */
   outer: Given | undefined

@@ -7,8 +7,8 @@ import { createView, globEscape, quoteText, type ViewColumns, virtualColumnText 
 import { checkLakeFile } from '../lakefile.ts'
 
 /**
- * The views a text of SQL needs: a view costs about a millisecond, because DuckDB opens its files. So user tables are there if their
- * name occurs in the text or it may ask for a list of tables, everything else (catalogs, TOAST, sequences) only if its name occurs.
+ * The views a text of SQL needs: a view costs about a millisecond, because DuckDB opens its files. So a user table has a view if its name occurs in
+ * the text, or if the text may ask for a list of tables. Anything else (catalogs, TOAST, sequences) has a view only if its name occurs.
  */
 export class LakeViews {
   private readonly manifest: Manifest
@@ -17,7 +17,7 @@ export class LakeViews {
   private readonly sql: string
   private readonly relations: readonly NamedRelation[]
   private readonly problems: string[] = []
-  /** What views do not show although a server would. */
+  /** A sentence for each thing that a server would show and a view does not. */
   readonly lacking: Set<string> = new Set<string>()
   /** Relations whose files were looked at. */
   private readonly checked = new Set<LakeRelation>()
@@ -72,7 +72,7 @@ export class LakeViews {
     return view.sql
   }
 
-  /** A file of another relation may well have the same columns. */
+  /** Checks the relation's files: a file of another relation may have the same columns. */
   private check(relation: LakeRelation): void {
     if (this.checked.has(relation)) return
     this.checked.add(relation)

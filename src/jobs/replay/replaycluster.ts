@@ -55,7 +55,7 @@ export interface ReplayReport {
 }
 
 /**
- * Makes `out` what the source's relations and transaction status were at the target. After an interruption, however rude, the same call
+ * Brings `out` to the state that the source's relations and transaction status had at the target. After an interruption, even a kill, the same call
  * goes on from the last durable state.
  * @throws EnvironmentError replay.*, wal.*, datadir.*, backup.*, pagestore.*, file.*; CorruptionError and UnsupportedError with the LSN
  */
@@ -99,7 +99,7 @@ function refusePast({ lsn, time }: Pick<ReplayProgress, 'lsn' | 'time'>, target:
   throw new EnvironmentError('replay.past', `the pages are those of ${formatWalPosition(lsn)} and ${momentText(time)}; ${wanted} is before that; ${advice}`)
 }
 
-/** pg_control has the time of a checkpoint in whole seconds: what is asked for must be after that second. */
+/** pg_control has the time of a checkpoint in whole seconds: a target time must be after that second. */
 function momentText(time: number): string {
   const isSecond = (time + 1) % 1_000_000 === 0
   return isSecond ? `some moment in the second that begins at ${timeText(time - 999_999).replace('.000Z', 'Z')}` : timeText(time)
@@ -151,7 +151,7 @@ class ReplayJob {
     }
   }
 
-  /** What was reached is kept even if it is not enough: the next call goes on with more WAL, or to a later point. */
+  /** The state that was reached is kept even if it is not the target: the next call goes on with more WAL, or to a later point. */
   private finish(endOfWal: boolean): void {
     const { replay, store } = this
     try {
@@ -163,7 +163,7 @@ class ReplayJob {
     store.flush(replay.progress)
   }
 
-  /** An EnvironmentError is not the record's fault: another WAL, a full disk. */
+  /** An EnvironmentError is not the record's fault: it means another server's WAL or a full disk, for example. */
   private withDump(record: WalRecord, error: unknown): unknown {
     return !isPositioned(error) || error instanceof EnvironmentError ? error : error.at({ file: this.dump(record, error.message) })
   }

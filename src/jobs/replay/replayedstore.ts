@@ -18,7 +18,7 @@ interface Waiter {
   fail: (error: unknown) => void
 }
 
-/** A page store that moves along WAL that is pushed, and is read meanwhile: between two steps of redo, never within one. */
+/** A page store that moves along the WAL that is pushed. It is read between two steps of redo, never within one. */
 export class ReplayedStore implements Handlers {
   private readonly store: PageStore
   private readonly replay: Replay
@@ -27,7 +27,7 @@ export class ReplayedStore implements Handlers {
   private readonly stop = new AbortController()
   private readonly running: Promise<void>
   private waiters: Waiter[] = []
-  /** Set when no record will be applied any more. */
+  /** Set when no further record will be applied. */
   private ended: { error: unknown } | undefined
   private hasFailed = false
 
@@ -72,7 +72,7 @@ export class ReplayedStore implements Handlers {
     if (pages === undefined || block >= pages.blocks) return { page: undefined, lsn }
     const set = BlockSet.range(block, 1)
     const prepared = pages.prepare(set)
-    // A page store has its pages at hand: they are of this LSN, although redo may go on before the promise is seen.
+    // A page store prepares pages at once: they are of this LSN, although redo may go on before the caller sees the promise.
     const page = pages.read(block).slice()
     await prepared
     pages.close()
@@ -121,7 +121,7 @@ export class ReplayedStore implements Handlers {
     this.serve()
   }
 
-  /** Answers those whose wait is over. */
+  /** Answers the calls whose wait is over. */
   private serve(): void {
     const waiters = this.waiters
     this.waiters = waiters.filter((waiter) => {

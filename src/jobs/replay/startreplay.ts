@@ -26,7 +26,7 @@ import { shutdownProgress, startProgress } from '../../replay/progress.ts'
 export interface StartedReplay {
   store: PageStore
   progress: ReplayProgress
-  /** It was there already, from a replay before this one. */
+  /** True if the store existed already, from an earlier replay. */
   resumed: boolean
   /** Bytes after the last whole block of relation files of the source: no server reads them, and they are not kept. 0 if `resumed`. */
   trailingBytes: number
@@ -38,7 +38,7 @@ export interface StartOptions {
   out: string
   /** Folder of the WAL; what it lacks, and all by default, is taken from the one that came with the source. */
   wal: string | undefined
-  /** The one to follow. */
+  /** The timeline to follow. */
   timeline: number | 'latest' | undefined
   cacheBytes: number | undefined
 }
@@ -54,12 +54,12 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
     refuseAnother(options.source, out)
     return resume(requireWal(options.wal ?? ownWal(options.source, out), options.source), options, storeOptions)
   }
-  // Before much is copied.
+  // A wrong argument is an error before much is copied.
   const tar = options.wal === undefined ? undefined : await findWalTar(options.wal)
   if (options.wal !== undefined && tar === undefined) new WalInventory(options.wal)
   if (!isSeedable(out)) throw new EnvironmentError('pagestore.exists', 'the folder is not empty; name another one, or delete it', { file: out })
   const lock = lockPageStore(out)
-  // Another process may have been faster.
+  // Another process may have made a store of the folder in the meantime.
   const isOurs = isSeedable(out)
   const forget = onEnd(() => {
     if (isOurs) rmSync(out, { recursive: true, force: true })
@@ -82,7 +82,7 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   }
 }
 
-/** Going on needs the WAL only, but a source of another cluster is a mistake. */
+/** Refuses the source of another cluster: a replay that goes on needs only the WAL, but such a source is a mistake. */
 function refuseAnother(source: string, out: string): void {
   if (!existsSync(join(source, 'global/pg_control'))) return
   const [theirs, ours] = [source, out].map((path) => readControlFile(path, readMajor(path)).systemIdentifier)
@@ -114,7 +114,7 @@ function ownWal(source: string, out: string): string | undefined {
   return [join(out, EXTRACTED_WAL), join(source, 'pg_wal')].find((folder) => existsSync(folder))
 }
 
-/** A server, too, looks into pg_wal for what the archive does not have. */
+/** Adds the WAL that came with the source: a server looks into pg_wal, too, for segments that the archive does not have. */
 function withOwn(wal: string, own: string | undefined): WalPlace {
   return own === undefined || own === wal ? wal : [wal, own]
 }

@@ -3,18 +3,18 @@ import type { RelFileLocator } from '../../common/rel.ts'
 import type { WalPosition } from '../../common/ids.ts'
 import type { Outcome } from '../tasks/remote.ts'
 
-/** Of the thread's workerData. */
+/** The thread's workerData. */
 export interface ThreadStart {
   /** Folder of the page store. */
   store: string
   cacheBytes?: number
 }
 
-/** Where the thread is. */
+/** How far the thread is. */
 export interface ThreadState {
   /** Every record that ends at or before it is applied. */
   lsn: WalPosition
-  /** Up to here an end of the thread, however rude, loses nothing. */
+  /** What is durable: if the thread is killed, every record that ends at or before this position is kept. */
   durable: WalPosition
   /** The byte that the next push must begin with. */
   wanted: WalPosition

@@ -17,7 +17,7 @@ export interface RebuildTask {
   crc32: number
   expected: ExpectedFile
   target: TargetPlace
-  /** Whether files outside of the copy, and files with other names, may be written: see rebuildLake. */
+  /** Whether files outside of the copy, and files that have a second name (a hard link), may be written: see rebuildLake. */
   force: boolean
 }
 

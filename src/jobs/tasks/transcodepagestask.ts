@@ -10,7 +10,7 @@ import { isPositioned } from '../../common/errors.ts'
 import { MemoryPages } from '../../page/pagesource.ts'
 import { PartialPages } from '../../page/partialpages.ts'
 
-/** Pages of a lake file as a thread can be given them. The buffers move to the thread: who gives them has them no longer. */
+/** Pages of a lake file, in a form that can be passed to a thread. The buffers move to the thread: the caller can no longer use them. */
 export interface TranscodePagesTask {
   cluster: ClusterDescriptor
   /** `blocks` is the length of the whole relation; `overflow` is that of all its files. */

@@ -33,12 +33,12 @@ export interface Transition {
 export interface StateView {
   readonly state: StatePosition & { readonly sequence: number }
   readonly jobs: readonly OpenJob[]
-  /** Of an entry that {@link Change.reads} names. */
+  /** The value of an entry that {@link Change.reads} names. */
   get(entry: EntryKey): unknown
 }
 
 /**
- * A function of the state: it is applied again, to the state that is there then, as often as another commit comes first. It looks at nothing else.
+ * A function of the state. If another commit comes first, it is applied once more, to the state after that commit. It depends on the state alone.
  */
 export interface Change {
   readonly reads: readonly EntryKey[]
@@ -111,7 +111,7 @@ function checkReferences(edit: EntryKey & { readonly value?: unknown }, before: 
   }
 }
 
-/** The state before the first commit is not worth keeping. */
+/** Adds the state to the retained ones, unless it is the empty state before the first commit or lies below `keepFrom`. */
 function withState({ retained, state, keepFrom }: Head): readonly StateRoot[] {
   return state.sequence === 0 || state.sequence < keepFrom ? retained : [...retained, state]
 }

@@ -61,7 +61,7 @@ export function parseEntry<T>(schema: v.GenericSchema<unknown, T>, value: unknow
   return validate(schema, value, entryOf({ tree, key }))
 }
 
-/** How its errors speak of an entry. */
+/** What error messages call an entry. */
 function entryOf({ tree, key }: EntryKey): Persisted {
   return { code: 'lake.state', name: `the entry ${key} of ${tree}` }
 }

@@ -6,7 +6,7 @@ import { NONCE, REFERENCE_NAME } from './names.ts'
 import { PAGE_REF, type PageRef, parseText, refuseNewer, shortText, STATE_FORMAT, type TreeName } from './page.ts'
 import { sequenceNumber, STATE_ROOT, STATE_TREES, type StateRoot, type TreeRoots } from './stateroot.ts'
 
-/** Whatever the lake's size. */
+/** The most bytes of a HEAD, whatever the lake's size. */
 const HEAD_BYTES_MAX = 256 << 10
 /** How many epochs HEAD remembers: a writer that was fenced longer ago cannot learn whether its last commit is in the lake. */
 export const EPOCHS_MAX = 64
@@ -46,13 +46,13 @@ export interface Head {
   readonly branch: { readonly id: string; readonly name: string }
   /** Fresh for each HEAD that is written, so that no two have equal bytes. */
   readonly commit: string
-  /** Of the writer of layers. */
+  /** The epoch of the writer of layers. */
   readonly epoch: number
   /** By epoch, the current one last. */
   readonly epochs: readonly Epoch[]
   /** The lowest sequence that an object of the current epoch may have and not be referred to yet. */
   readonly low: number
-  /** The branch was deleted: nobody writes it. */
+  /** The branch was deleted: no writer writes it any more. */
   readonly dropped?: true
   readonly state: StateRoot
   /** Edits of the newest commits: of `state` and of each state here without a log of its own. In the order of sequences. */
@@ -90,7 +90,7 @@ const HEAD = v.strictObject({
   jobs: v.array(v.strictObject({ ...REGISTRATION, source: v.strictObject({ systemIdentifier: systemIdentifierText, lsn: lsnText }) })),
 })
 
-/** How errors speak of the HEAD of a branch. */
+/** What error messages call the HEAD of a branch. */
 function headOf(branch: string): Persisted {
   return { code: 'lake.head', name: `HEAD of branch ${branch}` }
 }
@@ -116,7 +116,7 @@ export function decodeHead(bytes: Uint8Array, branch: string): Head {
   return head
 }
 
-/** What must fit together. */
+/** Checks that the members of a HEAD fit together. */
 function checkHead(head: Head, persisted: Persisted): void {
   const { epochs, epoch, state, retained, inline, low } = head
   const last = epochs.at(-1)

@@ -6,13 +6,13 @@ import { assert } from '../../common/errors.ts'
  *     <branch id>-<epoch>-<sequence>-<nonce>       of the writer of that branch in that epoch
  *     <branch id>-job-<job id>-<nonce>             of an attempt at a unit of an open job
  *
- * A name says who may still refer to the object: nothing else may, so it alone decides, with the HEADs, whether the object is dead.
+ * A name says which writer or job may still refer to the object; no other may. So the name and the HEADs decide whether the object is dead.
  */
 
-/** A nonce: of branches, jobs, commits, objects. */
+/** The form of a nonce. Branches, jobs, commits and objects have one. */
 export const NONCE: RegExp = /^[0-9a-z]{20}$/
 
-/** By whom an object was named. */
+/** Which writer or job named an object. */
 export type ObjectName = { readonly branch: string; readonly epoch: number; readonly sequence: number } | { readonly branch: string; readonly job: string }
 
 /** `nonce` is a new one for each object. */
@@ -24,7 +24,7 @@ export function formatObjectName(name: ObjectName, nonce: string): string {
 const WRITERS = /^([0-9a-z]{20})-(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})-[0-9a-z]{20}$/
 const JOBS = /^([0-9a-z]{20})-job-([0-9a-z]{20})-[0-9a-z]{20}$/
 
-/** @returns undefined for a key that no writer and no job of a lake has made: such an object is nobody's to delete */
+/** @returns undefined for a key that no writer and no job of a lake has made: such an object must not be deleted */
 export function parseObjectName(key: string): ObjectName | undefined {
   const [name] = key.slice(key.lastIndexOf('/') + 1).split('.') as [string]
   const written = WRITERS.exec(name)
@@ -36,7 +36,7 @@ export function parseObjectName(key: string): ObjectName | undefined {
 /** What the lake is, written once. */
 export const FORMAT_KEY = 'ltap/format.json'
 export const MAIN_BRANCH = 'main'
-/** Of branches, tags, leases: one segment of a key. */
+/** The form of a name of a branch, a tag or a lease: one segment of a key. */
 export const REFERENCE_NAME: RegExp = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
 /** The mutable object of a branch. */

@@ -22,7 +22,7 @@ const TREES = ['layers', 'status', 'files', 'catalog', 'states'] as const satisf
 
 /** Where a page lies. */
 export interface PageRef {
-  /** Of the object, relative to the lake. */
+  /** Key of the object, relative to the lake. */
   readonly key: string
   readonly start: number
   readonly length: number
@@ -57,7 +57,7 @@ export function encodePage({ tree, level, entries }: Page): Uint8Array {
   return utf8Encode(JSON.stringify({ format: STATE_FORMAT, tree, level, entries }))
 }
 
-/** How its errors speak of a page. */
+/** What error messages call a page. */
 export function pageOf({ key, start }: PageRef): Persisted {
   return { code: 'lake.page', name: `the page at byte ${start} of ${key}` }
 }
@@ -102,5 +102,5 @@ export function refuseNewer(found: unknown, name: string): unknown {
   throw new UnsupportedError('lake.format', `${name} has format version ${found.format}, this ltap reads ${STATE_FORMAT}: use a newer ltap`)
 }
 
-/** Of one member that {@link text} describes, for values that trees hold. */
+/** The check of a short text in the value of an entry. */
 export const shortText: Schema<string> = v.pipe(text, v.maxLength(1024, 'a text of at most 1024 characters'))

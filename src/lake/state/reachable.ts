@@ -49,14 +49,14 @@ function* reachState(head: Head, state: StateRoot, enter: (ref: PageRef) => bool
 }
 
 /**
- * Whether nobody will ever refer to an object that no root of `heads` refers to. Its name alone says so, with the HEAD of the branch it was made for: no
- * clock. An object whose name no lake has given is never dead.
+ * Whether no commit will ever refer to an object that no root of `heads` refers to. Its name and the HEAD of the branch that it was made for decide
+ * that, without a clock. An object whose name no lake has given is never dead.
  * @param heads by branch id, read after the object was listed; undefined for a branch whose HEAD is not made yet
  */
 export function isDead(key: string, heads: ReadonlyMap<string, Head | undefined>): boolean {
   const name = parseObjectName(key)
   if (name === undefined) return false
-  // An object is made for a registered branch: one that is not registered now was deleted, and its id does not come back.
+  // An object is made for a registered branch. A branch that is not registered now was deleted, and its id is never used again.
   if (!heads.has(name.branch)) return true
   const head = heads.get(name.branch)
   if (head === undefined) return false

@@ -8,8 +8,8 @@ import { scanTree } from './tree.ts'
 import { validate } from '../../common/validate.ts'
 
 /*
- * Roots that HEAD has besides its own state. Each is added to HEAD before anybody uses it, and each change is idempotent by the root's id: a change whose
- * reply was lost is made again without harm.
+ * Roots that HEAD has besides its own state. Each is added to HEAD before it is used, and each change is idempotent by the root's id: a change whose
+ * reply was lost can be repeated without harm.
  */
 
 /** Lists of roots that are registered in a HEAD. */
@@ -27,7 +27,7 @@ export function* retainedStates(head: Head): Stage<StateRoot[]> {
   return [...states, ...head.retained, head.state].filter(({ sequence }) => sequence === head.state.sequence || sequence >= head.keepFrom)
 }
 
-/** Those for which HEAD has no room, that are retained. @param enter false for a page that was visited */
+/** The retained states for which HEAD has no room. @param enter false for a page that was visited */
 export function* olderStates(head: Head, enter?: Parameters<typeof scanTree>[3]): Stage<StateRoot[]> {
   const states: StateRoot[] = []
   yield* scanTree(STATES_TREE, head.states, (entries) => {

@@ -33,7 +33,7 @@ export interface StateInfo {
 export interface RelationLayers {
   /** As of the newest state; absent in the states of a simulation. */
   readonly info?: StateInfo
-  /** The oldest first: for one block the newest one counts. */
+  /** Layers, the oldest first. For a block the newest layer that has it counts. */
   readonly layers: readonly StateLayer[]
 }
 

@@ -5,7 +5,7 @@ import { encodePage, type Page, type PageRef } from './page.ts'
 export interface WantedPage {
   readonly ref: PageRef
   readonly tree: Page['tree']
-  /** Undefined: any, of a root. */
+  /** The level that the page must have; undefined for a root, which may have any. */
   readonly level?: number
 }
 
@@ -44,7 +44,7 @@ export class PagePacker {
     return ref
   }
 
-  /** All of them; nothing can be added behind this. */
+  /** All objects. Nothing can be added afterwards. */
   objects(): readonly StagedObject[] {
     this.close()
     return this.done

@@ -17,11 +17,11 @@ export const STATE_TREES: readonly ['layers', 'status', 'files', 'catalog'] = ['
  * Immutable but for `log`, which moves from HEAD into a page.
  */
 export interface StateRoot {
-  /** Of the commit. Within a branch it only grows. */
+  /** The commit's sequence. Within a branch it only grows. */
   readonly sequence: number
   /** TimeLineID of Postgres. */
   readonly timeline: number
-  /** Everything up to this end position, `16/B374D848`. */
+  /** The state has every record that ends at or before this position, `16/B374D848`. */
   readonly lsn: string
   /** When the source was at `lsn`, in microseconds since 1970; absent where the source does not say. */
   readonly time?: number
@@ -30,7 +30,7 @@ export interface StateRoot {
   readonly log?: PageRef
 }
 
-/** Of sequences and epochs: what names of objects have. */
+/** The check of a sequence or an epoch, as names of objects have them. */
 export const sequenceNumber: Schema<number> = integer(0, 999_999_999_999_999)
 
 export const STATE_ROOT: Schema<StateRoot> = v.strictObject({

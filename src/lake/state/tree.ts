@@ -38,7 +38,9 @@ export function* findEntries(tree: TreeName, root: PageRef | undefined, keys: It
   return found
 }
 
-/** Leaves in order, one in memory at a time. @param enter false for a page whose entries nobody needs @param visit the entries of a leaf */
+/**
+ * Leaves in order, one in memory at a time. @param enter false for a page whose entries the caller does not need @param visit the entries of a leaf
+ */
 export function* scanTree(
   tree: TreeName, root: PageRef | undefined, visit: (entries: readonly Entry[]) => void, enter: (ref: PageRef) => boolean = () => true,
 ): Stage<void> {
@@ -148,7 +150,7 @@ function* joinSmall(tree: TreeName, level: number, children: Child[]): Stage<Chi
       else pair.push(neighbour.entries)
     }
     children.splice(first, 2, { level, entries: pair.flat() })
-    // Both were small: what they became may be small, too.
+    // Both pages were small, so the joined page may be small, too.
     i = first
     if (bytesOf(children[first] as Draft) < PAGE_BYTES_MIN) continue
     i++
@@ -202,7 +204,7 @@ function childrenOf(page: Page, ref: PageRef): { first: string; ref: PageRef }[]
   return page.entries.map(([first, value], i) => ({ first, ref: validate(PAGE_REF, value, persisted, `entries[${i}][1]`) }))
 }
 
-/** Of sorted items: those of each child, by its number. What is below the first key belongs to the first child. */
+/** Sorted items by the number of the child that they belong to. An item below the first key belongs to the first child. */
 function byChild<T>(children: readonly { first: string }[], items: readonly T[], keyOf: (item: T) => string): Map<number, T[]> {
   const groups = new Map<number, T[]>()
   let child = 0
@@ -215,7 +217,7 @@ function byChild<T>(children: readonly { first: string }[], items: readonly T[],
   return groups
 }
 
-/** Of keys: as `<` orders strings. */
+/** The order of keys: that of `<` for strings. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }

@@ -124,8 +124,9 @@ export class PageStore implements ReplayStore, FlushedStore {
   }
 
   /**
-   * The pages of a fork, to be read; undefined if the store has no such fork. It creates nothing. What {@link PageSource.prepare} takes is of the last record
-   * that was applied, and stays so while replay goes on. The main fork of an unlogged relation is what the next flush makes of it.
+   * The pages of a fork, to be read; undefined if the store has no such fork. It creates nothing. {@link PageSource.prepare} copies pages as the last
+   * record left them; the copies stay as they are while replay goes on. The main fork of an unlogged relation has the content that the next flush
+   * gives it.
    */
   pages(locator: RelFileLocator, fork: number): PageSource | undefined {
     const { spcOid, dbOid, relNumber } = locator
@@ -141,7 +142,7 @@ export class PageStore implements ReplayStore, FlushedStore {
 
   create(locator: RelFileLocator, fork: number): void {
     if (fork === FSM_FORK) return
-    // A relation begins with its main fork, an unlogged one in the WAL with its init fork: the number was reused.
+    // A relation begins with its main fork; in the WAL an unlogged relation begins with its init fork. So the number of an index is reused here.
     if (fork === MAIN_FORK || fork === INIT_FORK) this.indexes.remove(locator)
     if (this.indexes.has(locator.spcOid, locator.dbOid, locator.relNumber)) return
     const found = this.database(locator.spcOid, locator.dbOid).fork(locator.relNumber, fork)
@@ -249,7 +250,7 @@ export class PageStore implements ReplayStore, FlushedStore {
     this.failed = false
   }
 
-  /** What is not flushed is lost. */
+  /** Closes the store. Changes that are not flushed are lost. */
   close(): void {
     this.files.close()
     this.failed = true
@@ -317,7 +318,7 @@ export class PageStore implements ReplayStore, FlushedStore {
   }
 
   private createFork(fork: StoredFork): void {
-    // First, while the directory is not there: its tablespace may have to come back.
+    // This comes first, while the directory does not exist: its tablespace may have been dropped, and then exists once more.
     this.makeDirectory(this.database(fork.spcOid, fork.dbOid))
     fork.create()
     this.events.create(fork, fork.fork)

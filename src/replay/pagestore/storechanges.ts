@@ -31,9 +31,9 @@ export interface ForkChange extends RelFileLocator {
 
 /** What changed in a page store between two LSNs. */
 export interface StoreChanges {
-  /** Of a flush, at or before the mark: the changes after it are given. */
+  /** The LSN of a flush at or before the mark; the changes are those after it. */
   from: WalPosition
-  /** Of the last flush. */
+  /** The LSN of the last flush. */
   to: WalPosition
   /** By relation and fork. A relation that is not there any more is in the events alone. */
   forks: ForkChange[]
@@ -133,7 +133,7 @@ function parseLine(line: string, byte: number): Line {
   return withPosition({ byte }, () => validate(LINE, parseJson(line, PERSISTED), PERSISTED))
 }
 
-/** Forks that are gone after the event. What is made again comes with a flush line that says so. */
+/** Forgets forks that are gone after the event. A fork that is made once more has its own flush line. */
 function forget(forks: Map<string, ForkChange>, event: RelationEvent): void {
   const gone = event.event === 'drop' || event.event === 'disown' ? `${keyOf(event.relation)}/`
     : event.event === 'copy-database' || event.event === 'drop-database' ? `${event.directory.spcOid}/${event.directory.dbOid}/` : undefined

@@ -12,7 +12,7 @@ import type { StoreFiles } from './storefiles.ts'
 const FORKS = 4
 /** Blocks per write: consecutive dirty pages go together. */
 const RUN_BLOCKS = 128
-/** Of a fork that is kept. */
+/** The name of the first segment file of a fork that is kept. */
 const FIRST_SEGMENT = /^(\d+)(?:_(vm|init))?$/
 
 /**
@@ -62,7 +62,7 @@ export class StoredDatabase implements DatabaseDirectory {
     return found
   }
 
-  /** A fork that exists; remembers none that does not. */
+  /** Finds a fork that exists. A fork that does not exist is not remembered. */
   find(relNumber: number, fork: number): StoredFork | undefined {
     const found = this.forks.get(relNumber * FORKS + fork) ?? (this.hasFile(relNumber, fork) ? this.fork(relNumber, fork) : undefined)
     return found?.exists === true ? found : undefined
@@ -81,7 +81,7 @@ export class StoredDatabase implements DatabaseDirectory {
     this.exists = true
   }
 
-  /** @returns a staging directory that nobody needs any more */
+  /** @returns a staging directory that is no longer needed */
   drop(): string | undefined {
     const { staging } = this
     this.exists = false
@@ -115,7 +115,7 @@ export class StoredDatabase implements DatabaseDirectory {
     }
   }
 
-  /** The main fork that {@link resetUnlogged} makes is not yet there. */
+  /** Whether the main fork that {@link resetUnlogged} makes does not exist yet. */
   isNewInit(fork: StoredFork): boolean {
     return fork.fork === INIT_FORK && fork.exists && (fork.changed || fork.dirtyFrames().length > 0)
   }
@@ -167,7 +167,7 @@ export class StoredDatabase implements DatabaseDirectory {
   }
 }
 
-/** As a server does when it writes a page (PageSetChecksumInplace, bufpage.c); redo leaves what was there. */
+/** Sets pd_checksum as a server does when it writes a page (PageSetChecksumInplace, bufpage.c). Redo does not change pd_checksum. */
 export function setChecksum(bytes: Uint8Array, block: BlockNumber): void {
   if (bytes[PD_UPPER] === 0 && bytes[PD_UPPER + 1] === 0) return
   const checksum = pageChecksum(bytes, block)

@@ -62,7 +62,7 @@ export class StoredPages implements PageSource {
       if (found === undefined || block >= found.blocks) throw this.gone(block)
       const page = this.pages.subarray(at, at + BLOCK_SIZE)
       found.copy(block, page)
-      // A page that is in memory alone has what redo left there; its checksum comes with the flush.
+      // A page that is only in memory has the checksum that redo found; a flush would set it.
       if (this.checksums && found.isDirty(block)) setChecksum(page, block)
       at += BLOCK_SIZE
     }
