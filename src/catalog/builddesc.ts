@@ -29,7 +29,7 @@ export function buildTupleDesc(rows: readonly PgAttribute[], natts: number, type
   }
   const desc = { attributes: rows.map(attributeOf), types: types.closure(rows.filter((row) => !row.dropped).map((row) => row.type)) }
   const fault = checkTupleDesc(desc)
-  if (fault) throw new CorruptionError('catalog.type', `pg_attribute and pg_type do not fit each other: ${fault.path} ${fault.problem}`)
+  if (fault) throw new CorruptionError('catalog.type', `pg_attribute and pg_type contradict each other: ${fault.path} ${fault.problem}`)
   return desc
 }
 

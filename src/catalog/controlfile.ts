@@ -139,7 +139,7 @@ const DEFAULT_CHAR_SIGNEDNESS = 256
 
 function checkLayout(bytes: Uint8Array, major: PgMajor): void {
   if (readF64(bytes, 208) !== FLOAT_FORMAT) {
-    throw new UnsupportedError('control.float', 'pg_control: the server has another format of double', { byte: 208 })
+    throw new UnsupportedError('control.float', 'pg_control: the server stores double precision in another format, which ltap does not read', { byte: 208 })
   }
   for (const [name, at, value] of LAYOUT) {
     const found = readI32(bytes, at)
@@ -154,7 +154,7 @@ function checkFlag(bytes: Uint8Array, name: string, byte: number): void {
   if (found > 1) throw new UnsupportedError('control.layout', `pg_control: ${name} is ${found}, ltap reads 0 and 1`, { byte })
 }
 
-/** Any that initdb --wal-segsize takes. */
+/** A size that initdb --wal-segsize takes. */
 function walSegmentSizeOf(bytes: Uint8Array): number {
   const size = readU32(bytes, 228)
   const isPower = size >= 1 << 20 && size <= 1 << 30 && (size & (size - 1)) === 0

@@ -8,11 +8,11 @@ const HALF = 0x80000000
 
 /** What tells the next transaction id of a cluster whose pg_control is lost. */
 export interface XidEvidence {
-  /** Somebody who knows says it. */
+  /** The next xid that the caller gave. */
   given?: FullXid | undefined
   /** The next xid in the last checkpoint record of pg_wal. */
   checkpoint?: FullXid | undefined
-  /** Nothing came after that checkpoint. */
+  /** No record follows that checkpoint. */
   isLast: boolean
   /** Full xids in the names of files in pg_twophase, as of Postgres 17. */
   prepared: readonly FullXid[]
@@ -27,7 +27,7 @@ export interface XidEvidence {
 /**
  * The next full xid, from the best evidence there is. On disk, only checkpoint records, and names in pg_twophase since 17, have an epoch.
  * @returns also which evidence it is from, for people
- * @throws EnvironmentError datadir.next-xid if xids went round and nothing tells how often, or if what is given cannot be
+ * @throws EnvironmentError datadir.next-xid if xids have wrapped and no evidence says how often, or if the given one is impossible
  */
 export function findNextXid(evidence: XidEvidence): { nextXid: FullXid; how: string } {
   const { given, checkpoint, isLast, prepared, clog, walXid, pages } = evidence
@@ -60,12 +60,12 @@ function checkGiven(given: FullXid, anchor: FullXid | undefined, behind: readonl
   const least = latest(anchor === undefined ? wanted : number(anchor), behind)
   if (wanted >= least && (anchor === undefined || wanted - least < HALF)) return
   const says = anchor === undefined ? `a transaction before ${least % FULL} ran here` : `here the next one is at least ${text(split(least))}`
-  throw new EnvironmentError('datadir.next-xid', `--next-xid ${text(given)} cannot be: ${says}; ask the latest pg_controldata of this cluster for NextXID`)
+  throw new EnvironmentError('datadir.next-xid', `--next-xid ${text(given)} is impossible: ${says}; ask the latest pg_controldata of this cluster for NextXID`)
 }
 
 function needed({ next, oldest }: XidEvidence['clog'], frozen: Xid): EnvironmentError {
   const sign = oldest > next ? `pg_xact goes from ${oldest} to ${next}` : `pg_xact ends before ${next}, but pages have transaction ${frozen}`
-  const reason = `transaction ids went round (${sign}), and nothing here tells how often; say --next-xid <epoch>:<xid>, which pg_controldata calls NextXID`
+  const reason = `transaction ids have wrapped (${sign}), and nothing here tells how often; say --next-xid <epoch>:<xid>, which pg_controldata calls NextXID`
   return new EnvironmentError('datadir.next-xid', reason)
 }
 

@@ -26,8 +26,8 @@ export function addCorruptOptions(command: Command): Command {
 export function addKnownOptions(command: Command): Command {
   return command
     .option('--major <number>', 'with carry: the major version, if PG_VERSION is lost', parseMajor)
-    .option('--system-identifier <number>', "with carry: the cluster's, if pg_control is lost and pg_wal does not tell it", parseSystemIdentifier)
-    .option('--next-xid <epoch:xid>', 'with carry: NextXID as pg_controldata prints it, if pg_control is lost and transaction ids went round', parseNextXid)
+    .option('--system-identifier <number>', "with carry: the cluster's system identifier, if pg_control is lost and pg_wal has none", parseSystemIdentifier)
+    .option('--next-xid <epoch:xid>', 'with carry: NextXID as pg_controldata prints it, if pg_control is lost and transaction ids have wrapped', parseNextXid)
 }
 
 export function knownOf({ major, systemIdentifier, nextXid }: KnownOptions): KnownOptions {

@@ -63,7 +63,7 @@ async function tellMisfit(run: Run, output: Output, { leftOverRows, attributesMa
   }
   if (attributesMax > 0 && attributesMax < attributes) {
     const what = `no row version has more than ${counted(attributesMax, 'attribute')}, and --columns has ${attributes}`
-    await output.note(`ltap: ${what}: NULL is what was not there yet when a row was written, or the columns are not those of this file`)
+    await output.note(`ltap: ${what}: the others are shown as NULL: they were added after the last row was written, or --columns does not fit this file`)
   }
 }
 

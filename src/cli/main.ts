@@ -14,7 +14,7 @@ function say(line: string): void {
   try {
     writeSync(2, `${process.stderr.isTTY ? '\r\u001b[K' : ''}ltap: ${line}\n`)
   } catch {
-    // Nobody reads it.
+    // The reader of the output has closed it.
   }
 }
 
@@ -44,7 +44,7 @@ handleSignals(
   (signal) => exit(128 + constants.signals[signal]),
   (signal, remarks) => {
     const who = signal === 'SIGINT' ? 'Ctrl-C' : signal
-    say([`ended by ${who}; what was unfinished is removed, what was durable stays`, ...remarks].join('; '))
+    say([`ended by ${who}; unfinished files are removed, finished ones stay`, ...remarks].join('; '))
   },
 )
 // A file that reaches the limit of its size (ulimit -f) is an error of the write then, and no end of the process.

@@ -35,7 +35,7 @@ export function addRebuild(program: Command, run: Run): void {
     .requiredOption('--pgdata <dir>', 'a stopped copy of the data directory; its heap files are overwritten')
     .option('--database <name>', 'only this database')
     .option('--table <schema.name>', 'only this table and its TOAST relation', parseTable)
-    .option('--force', 'overwrite also the data directory that the lake was read from, and tablespaces outside the copy')
+    .option('--force', 'also overwrite the data directory that the lake was read from, and tablespaces outside the copy')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
     .action(async ({ lake, pgdata, database, table, force = false, workers, onCorrupt, ...options }: RebuildOptions) => {
       const output = begin(run, options)

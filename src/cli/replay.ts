@@ -28,7 +28,7 @@ const CACHE_MB = 256
 /** `ltap replay`. */
 export function addReplay(program: Command, run: Run): void {
   addTargetOptions(addVerb(program, 'replay <source>', TEXT))
-    .requiredOption('--out <dir>', 'folder for the files; one that was interrupted goes on')
+    .requiredOption('--out <dir>', 'folder for the files: a new one, or that of an earlier replay, which goes on')
     .option('--cache <MB>', 'memory for pages', parseCache, CACHE_MB)
     .action(async (source: string, { out, cache, wal, to, timeline, ...options }: ReplayOptions) => {
       const output = begin(run, options)

@@ -27,7 +27,7 @@ interface VerifyOptions extends ReplayFirstOptions, KnownOptions {
 }
 
 const TEXT = {
-  summary: 'prove that a lake leads back to every page; without a data directory, against the CRC of each page alone',
+  summary: 'prove that each page of a data directory can be rebuilt from a lake; without a data directory, that each rebuilt page has its CRC',
   examples: [
     'ltap verify /var/lib/postgresql/17/main --lake ./lake && echo equal',
     'ltap verify --lake ./lake   # no source needed',

@@ -5,7 +5,7 @@ import { integer, type Schema, text, unsigned32 } from '../common/validate.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
 import type { ColumnType } from '../vector/columntype.ts'
 
-/** A Parquet field as it was once named and numbered: a rename in Postgres changes neither. */
+/** Name and id of a Parquet field, as they were when the column was first written. A rename in Postgres changes neither. */
 export interface AllocatedField {
   id: number
   name: string
@@ -45,8 +45,8 @@ export interface UnnamedColumn {
 }
 
 /**
- * The fields of a relation that had none: attnums as ids, nested fields counted from 10,000 on. Engines fold case, and some split names at dots: a
- * name that is reserved, or equal to a path that is taken, gets the suffix `_<attnum>`, once or more: what another column is called is no such name.
+ * Allocates the fields of a relation that has none yet: attnums as ids, nested fields counted from 10,000 on. Engines fold case, and some split names
+ * at dots: a name that is reserved, or equal to a path that is taken, gets the suffix `_<attnum>`, once or more, until no other column has that name.
  */
 export function allocateFields(columns: readonly UnnamedColumn[]): ColumnFields[] {
   const allocator = new FieldAllocator(NESTED_FIELD_ID, columns)
@@ -130,7 +130,7 @@ export function lakeFieldOf(fields: ColumnFields, type: ColumnType): LakeField {
   const { nested = [] } = fields
   const order = nested[Symbol.iterator]()
   const field = withChildren(fields, type, order)
-  if (order.next().done !== true) throw new CorruptionError('lake.fields', `the column '${fields.name}' has fields behind those of its type`)
+  if (order.next().done !== true) throw new CorruptionError('lake.fields', `the column '${fields.name}' has more fields than its type`)
   return field
 }
 
@@ -140,7 +140,7 @@ function withChildren({ id, name }: AllocatedField, type: ColumnType, order: Ite
   const children = expected.map((child) => {
     const next = order.next()
     if (next.done === true) throw new CorruptionError('lake.fields', `the column '${name}' has fewer fields than its type`)
-    // Parquet's own names; those of a struct are what they once were.
+    // Children of a list or map have Parquet's own names. The names in a struct were allocated.
     if (type.kind !== 'struct' && next.value.name !== child.name) {
       throw new CorruptionError('lake.fields', `'${next.value.name}' in place of '${child.name}' in '${name}'`)
     }

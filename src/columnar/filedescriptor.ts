@@ -70,7 +70,7 @@ export interface FileDescriptor extends ClusterDescriptor {
   compressor?: string
 }
 
-/** InvalidBlockNumber is no block: a relation has so many at most (block.h). */
+/** A relation has at most 0xffffffff blocks, because that number is InvalidBlockNumber (block.h). */
 const blockCount = integer(0, 0xffffffff)
 /** The 35 backend encodings (pg_wchar.h). */
 const encoding = integer(0, 34)
@@ -166,8 +166,8 @@ const newerMajor = v.object({ major: integer(Math.max(...PG_MAJORS) + 1, 99) })
 /** @throws UnsupportedError lake.format */
 function refuseNewer(found: unknown): void {
   const read = `this ltap reads ${FORMAT_VERSION} and ${LAYER_FORMAT_VERSION}`
-  if (v.is(newer, found)) throw new UnsupportedError('lake.format', `format version ${found.format}, ${read}`)
-  if (v.is(newerMajor, found)) throw new UnsupportedError('lake.format', `Postgres ${found.major}, this ltap reads ${PG_MAJORS.join(', ')}`)
+  if (v.is(newer, found)) throw new UnsupportedError('lake.format', `format version ${found.format}, ${read}: use a newer ltap`)
+  if (v.is(newerMajor, found)) throw new UnsupportedError('lake.format', `Postgres ${found.major}, this ltap reads ${PG_MAJORS.join(', ')}: use a newer ltap`)
 }
 
 /** Members that must fit each other. */

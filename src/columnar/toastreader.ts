@@ -104,7 +104,10 @@ export class ToastReader implements ToastSource {
       }
       block++
       offset = 1
-      if (block > this.pages.blocks) throw new EnvironmentError('cluster.changed', 'the TOAST relation changed while it was read')
+      if (block > this.pages.blocks) {
+        throw new EnvironmentError('cluster.changed',
+          'the TOAST relation changed while it was read: stop the server, then run the command again')
+      }
     }
     return copied
   }

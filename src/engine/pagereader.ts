@@ -5,7 +5,7 @@ import type { ObjectStore } from './objectstore.ts'
 
 /** Bytes of pages that a reader keeps: they never change. */
 const KEPT_BYTES_MAX = 16 << 20
-/** A store that gives fewer bytes than were asked for is asked again so often. */
+/** How many times a range is read if the store gives fewer bytes than were asked for. */
 const READS_MAX = 4
 
 /** Runs stages of states over a store: gets the pages they want. */
@@ -70,10 +70,10 @@ export const MISSING_OBJECT = 'lake.missing-object'
 
 function missingObject(store: ObjectStore, key: string): CorruptionError {
   return new CorruptionError(MISSING_OBJECT,
-    `the lake refers to ${key}, which is not in ${store.url}: somebody deleted it by hand, or it belongs to a state that is no longer retained`)
+    `the lake refers to ${key}, which is not in ${store.url}: it was deleted by hand, or it belongs to a state that is no longer retained`)
 }
 
-/** Objects of new names: nobody refers to them yet. */
+/** Puts objects under new names: nothing refers to them yet. */
 export async function putObjects(store: ObjectStore, objects: readonly StagedObject[]): Promise<void> {
   await Promise.all(objects.map(({ key, bytes }) => store.put(key, bytes)))
 }

@@ -90,12 +90,12 @@ class Probe {
     try {
       await this.store.delete([...this.keys])
     } catch (error) {
-      // They are a few bytes; what the probe found matters more.
+      // The objects that stay have a few bytes; the result of the probe matters more than they do.
       if (!(error instanceof EnvironmentError)) throw error
     }
   }
 
-  /** Without a clear answer it is tried with another name. */
+  /** Puts an object. Without a clear answer it reads the object, and puts it once more if it is not there. */
   private async put(name: string, text: string, options: PutOptions): Promise<'written' | 'refused'> {
     let reason = ''
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -120,7 +120,8 @@ class Probe {
   private async info(name: string): Promise<{ etag: string }> {
     const info = await this.store.head(this.key(name))
     if (info !== undefined) return info
-    throw new EnvironmentError('store.inconsistent', `${this.store.url} does not have an object that it just took: it is no store for a lake`)
+    throw new EnvironmentError('store.inconsistent',
+      `${this.store.url} does not have an object that it has just stored, so it cannot hold a lake: use another store`)
   }
 
   private key(name: string): string {

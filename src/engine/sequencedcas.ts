@@ -54,7 +54,7 @@ export class SequencedCas implements Cas {
       }
       if (this.boundary.value !== before) continue
       if (highest === undefined && this.sequence === 0 && before === 0) return undefined
-      throw new CorruptionError('store.value-lost', `${this.key} has had a value, number ${Math.max(this.sequence, before + 1)}, which nobody may delete, `
+      throw new CorruptionError('store.value-lost', `${this.key} has had a value, number ${Math.max(this.sequence, before + 1)}, which must never be deleted, `
         + 'and it is gone: put that object back, from a version or a backup of the store', { file: this.key })
     }
     throw new EnvironmentError('store.unavailable', `${this.key} was replaced ${ATTEMPTS} times while it was read: try again`, { file: this.key })
@@ -72,7 +72,7 @@ export class SequencedCas implements Cas {
     }
     if (this.boundary.value >= sequence) return 'refused'
     this.sequence = Math.max(this.sequence, sequence)
-    // The value is written, whatever becomes of this.
+    // The value is written, even if the tidying fails.
     await unlessInTheWay(() => this.tidy(sequence))
     return 'written'
   }
@@ -100,12 +100,12 @@ export class SequencedCas implements Cas {
     const [sequence, name] = hint === undefined ? [] : utf8Decode(hint.bytes).split(' ')
     this.hintRead = true
     if (!NUMBER.test(sequence ?? '') || !NUMBER.test(name ?? '')) return
-    // That boundary is read again, for its value.
+    // Begins one lower, so that this boundary is read for its value.
     this.boundary = { name: Math.max(0, Number(name) - 1), value: 0 }
     this.sequence = Number(sequence)
   }
 
-  /** Old names go, and the hint follows. */
+  /** Deletes old names and replaces the hint. */
   private async tidy(sequence: number): Promise<void> {
     if (sequence % this.kept === 0 && sequence > this.kept) await this.deleteUpTo(sequence - this.kept)
     if (sequence % HINT_EVERY === 0) await this.store.put(`${this.key}/hint`, utf8Encode(`${sequence} ${this.boundary.name}`))
@@ -116,7 +116,7 @@ export class SequencedCas implements Cas {
     const raised = await this.store.put(this.boundaryKey(name + 1), utf8Encode(String(Math.max(last, value))), { ifNoneMatch: true })
     if (raised.outcome !== 'written') return
     this.boundary = { name: name + 1, value: Math.max(last, value) }
-    // From before the last boundary on: a deletion may have failed.
+    // Begins before the last boundary, because a deletion may have failed.
     const first = Math.max(1, value - this.kept + 1)
     await this.store.delete(Array.from({ length: last - first + 1 }, (_, i) => this.valueKey(first + i)))
   }

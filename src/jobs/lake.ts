@@ -41,7 +41,7 @@ export function expectedFile({ systemIdentifier, lsn }: Manifest, relation: Lake
   return { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks: forks.main ?? 0, firstBlock, blockCount }
 }
 
-/** Files are easily swapped, and each is whole in itself. @throws CorruptionError lake.other-file */
+/** Checks that a file is the one that the manifest means: two whole files of a lake may have been swapped. @throws CorruptionError lake.other-file */
 export function checkFileDescriptor(descriptor: FileDescriptor, expected: ExpectedFile): void {
   const { systemIdentifier, lsn, relation } = descriptor
   const { first: firstBlock, count: blockCount } = fileRange(descriptor.blocks)
@@ -62,9 +62,11 @@ export interface FoundState {
   guess?: Guess | undefined
 }
 
+const OTHER = 'name the data directory that the lake was read from, in the state that it had then'
+
 /**
- * Without pg_control, the system identifier comes from pg_wal or from who knows it, and the state from the last checkpoint in pg_wal. Without that
- * too, pages tell only that they are not newer than the lake.
+ * Without pg_control, the system identifier comes from pg_wal or from the user, and the state from the last checkpoint in pg_wal. If pg_wal has no
+ * checkpoint, the pages only tell that they are not newer than the lake.
  * @throws EnvironmentError lake.other-cluster, lake.other-lsn unless the lake was read from this cluster in this state
  */
 export function checkSameState(manifest: Manifest, { systemIdentifier, major, lsn, guess }: FoundState): void {
@@ -74,16 +76,20 @@ export function checkSameState(manifest: Manifest, { systemIdentifier, major, ls
     throw new EnvironmentError('lake.other-cluster', reason)
   }
   if (String(systemIdentifier) !== manifest.systemIdentifier) {
-    const reason = `the data directory has system identifier ${systemIdentifier}, the lake ${manifest.systemIdentifier}`
+    const reason = `the data directory has system identifier ${systemIdentifier}, the lake ${manifest.systemIdentifier}: ${OTHER}`
     throw new EnvironmentError('lake.other-cluster', reason)
   }
-  if (major !== manifest.major) throw new EnvironmentError('lake.other-cluster', `the data directory is of Postgres ${major}, the lake of ${manifest.major}`)
+  if (major !== manifest.major) {
+    throw new EnvironmentError('lake.other-cluster',
+      `the data directory is of Postgres ${major}, the lake of ${manifest.major}: ${OTHER}`)
+  }
   const [here, there] = [formatLsn(lsn), manifest.lsn]
-  // A lake of an ltap that did not look for checkpoints has the highest LSN of a page.
+  // An older ltap did not look for checkpoints: its lake has the highest LSN of a page.
   const isGuessedAlike = guess !== undefined && manifest.guessed === true && formatLsn(guess.pageLsn) === there
   if (here === there || isGuessedAlike) return
-  if (guess === undefined || guess.clean) throw new EnvironmentError('lake.other-lsn', `the data directory is at ${here}, the lake at ${there}`)
+  if (guess === undefined || guess.clean) throw new EnvironmentError('lake.other-lsn', `the data directory is at ${here}, the lake at ${there}: ${OTHER}`)
   if (guess.pageLsn > parseLsn(there)!) {
-    throw new EnvironmentError('lake.other-lsn', `the data directory has a page of ${formatLsn(guess.pageLsn)}, the lake is at ${there}, which is older`)
+    throw new EnvironmentError('lake.other-lsn',
+      `the data directory has a page of ${formatLsn(guess.pageLsn)}, the lake is at ${there}, which is older: ${OTHER}`)
   }
 }

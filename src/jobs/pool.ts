@@ -24,7 +24,7 @@ const WORKER_HEAP_MB = 512
  */
 export const THREAD_OPTIONS: NonNullable<ConstructorParameters<typeof Piscina>[0]> = {
   minThreads: 0, idleTimeout: Infinity, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
-  // Node refuses options of V8 for a thread, so a thread gets no option of the process.
+  // Node refuses V8's options for a thread, so a thread does not inherit the options of the process.
   execArgv: ['--no-experimental-require-module'],
 }
 
@@ -43,7 +43,7 @@ export interface Pool {
   run(name: string, input: unknown, transfer?: readonly ArrayBuffer[]): Promise<unknown>
 }
 
-/** Does one task of a {@link Pool}, here. Errors of the task are in what it returns, as structured cloning keeps them. */
+/** Runs one task of a {@link Pool} in this thread. Errors of the task are in what it returns, as structured cloning keeps them. */
 export async function runTask(name: string, input: unknown): Promise<unknown> {
   assert(Object.hasOwn(worker, name), `no task is called ${name}`)
   return (worker[name as TaskName] as (input: unknown) => Promise<unknown>)(input)
@@ -64,7 +64,7 @@ export class Workers implements Pool {
   /** @param count threads; 0 runs tasks on this thread, one by one; default: one for each core */
   constructor(count: number = availableParallelism()) {
     const script = fileURLToPath(new URL('./worker.js', import.meta.url))
-    // Run from TypeScript sources there is no worker script: then everything runs on this thread.
+    // There is no worker script when ltap runs from its TypeScript sources: then everything runs on this thread.
     const inline = count === 0 || !existsSync(script)
     this.count = inline ? 1 : count
     this.threads = inline ? new ThisThread() : new WorkerThreads(script, count)
@@ -94,12 +94,12 @@ export async function transcodeInPool(pool: Pool, task: TranscodePagesTask): Pro
 }
 
 /**
- * The tasks of one job, at most as many at a time as there are workers. After a failure those that wait fail with the same error: on a
- * full disk, or at the first damaged page, hours of queued work would only delay the message.
+ * The tasks of one job, at most as many at a time as there are workers. After a failure the tasks that wait fail with the same error: on a full disk,
+ * or at the first damaged page, hours of queued work would only delay the message.
  */
 export class JobTasks {
   readonly workers: number
-  /** Tells what one job knows of a data directory from what another did. */
+  /** Number of the job: a thread keeps what it knows of a data directory for one job. */
   readonly job: number = ++jobs
   private readonly pool: Pool
   private readonly owned: Workers | undefined
@@ -155,7 +155,7 @@ class ThisThread implements Threads {
 
 class WorkerThreads implements Threads {
   private readonly options: ConstructorParameters<typeof Piscina>[0]
-  /** Once there is a task. */
+  /** Undefined before the first task. */
   private piscina: Promise<Piscina> | undefined
   private closed = false
   private readonly forget: () => void
@@ -186,11 +186,11 @@ class WorkerThreads implements Threads {
   }
 }
 
-/** A thread that ended did so because of what it was given, or of what the machine has: the user can do something about it. */
+/** The error for a thread that ended by itself. The cause is the task's input or the machine's memory, and the user can change both. */
 function threadError(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    const advice = `of at most ${WORKER_HEAP_MB} MB; allow more with NODE_OPTIONS=--max-old-space-size, or leave the table at hand out`
+    const advice = `of at most ${WORKER_HEAP_MB} MB; allow more with NODE_OPTIONS=--max-old-space-size, or leave out the table that was being read`
     return new EnvironmentError('worker.memory', `a worker thread ran out of JavaScript memory ${advice}`)
   }
   const ended = error instanceof Error && /^(?:worker exited with code|Worker terminated)/.test(error.message)

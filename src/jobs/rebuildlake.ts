@@ -34,7 +34,7 @@ export interface RebuildReport {
   relations: number
   pages: number
   bytes: number
-  /** What of the data directory is damaged as a whole, and what was done instead; with `carry`. */
+  /** With `carry`: a sentence for each damage of the data directory as a whole, with what ltap did instead. */
   damage: readonly string[]
 }
 
@@ -61,8 +61,8 @@ export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildR
 }
 
 /**
- * The data directory, if it is that of the lake. One that has lost pg_control has to prove it by its pg_wal: the system identifier, and a shutdown
- * checkpoint at the lake's LSN with nothing behind it. What pg_wal does not tell, the caller has to say.
+ * Opens the data directory, which must be the one that the lake was read from. If it has lost pg_control, its pg_wal has to prove that: by the system
+ * identifier, and by a shutdown checkpoint at the lake's LSN that no record follows. The caller has to say what pg_wal does not tell.
  */
 function openTarget(manifest: Manifest, options: RebuildLakeOptions): ConsistentDirectory {
   const { pgdata, onCorrupt = 'fail', systemIdentifier, nextXid, major = manifest.major } = options
@@ -72,7 +72,7 @@ function openTarget(manifest: Manifest, options: RebuildLakeOptions): Consistent
   checkSameState(manifest, { ...files, ...files.control })
   const { guess } = files
   if (guess?.clean === false) {
-    const reason = 'its WAL goes on behind the last checkpoint in pg_wal, so it is of a later moment than the lake: make a new copy of the data directory'
+    const reason = 'records follow the last checkpoint in its pg_wal, so it is newer than the lake: make a new copy of the data directory'
     throw new EnvironmentError('rebuild.unproven', reason, { file: pgdata })
   }
   if (guess === undefined || guess.clean || systemIdentifier !== undefined) return files
@@ -109,7 +109,7 @@ class RebuildJob {
     }
   }
 
-  /** Every file of the lake and every place in the data directory, before the first byte is overwritten. */
+  /** Checks every file of the lake and every place in the data directory before the first byte is overwritten. */
   private async checkAll(pool: JobTasks): Promise<void> {
     const { lake } = this.options
     try {
@@ -154,7 +154,7 @@ class RebuildJob {
     return { relations: this.relations.length, pages, bytes: pages * BLOCK_SIZE }
   }
 
-  /** After a failure the rest is waited for: no task may still write when the caller says what happened. */
+  /** After a failure this waits for the tasks that run: no task may still write when the caller reports the error. */
   private async forEachFile(pool: JobTasks, body: (rebuilt: Rebuilt, file: LakeFile) => Promise<void>): Promise<void> {
     const { relations } = this
     function* files(): Generator<[Rebuilt, LakeFile]> {

@@ -236,9 +236,9 @@ class TranscodeJob {
     const parents = this.selection.databases.flatMap((dbOid) => this.selection.parents(dbOid))
     const texts = [
       ...this.notRead.map(notReadText),
-      ...parents.map(({ database, schema, name }) => `${database.name}.${schema}.${name}: a partitioned table: its rows are in its partitions, name these`),
+      ...parents.map(({ database, schema, name }) => `${database.name}.${schema}.${name}: a partitioned table: its rows are in its partitions; name these`),
     ]
-    return new EnvironmentError('selection.nothing', `nothing of what was asked for has pages that can be read: ${texts.join('; ')}`)
+    return new EnvironmentError('selection.nothing', `no relation that was asked for has pages that can be read: ${texts.join('; ')}`)
   }
 
   /** With `carry` a relation whose files are missing or damaged is left out, and that is said. */

@@ -39,7 +39,7 @@ export class UnfinishedLake {
     try {
       // Another process may have been faster.
       if (checkNames(folder)) {
-        onNotice(`${folder} has what a transcode left that was killed; it is removed`)
+        onNotice(`${folder} has the files of a transcode that was killed; they are removed`)
         removeOwn(folder)
       }
       writeFile(join(folder, UNFINISHED_NAME), '')

@@ -75,7 +75,10 @@ export function parseBlockIndex(bytes: Uint8Array): BlockIndex {
   const reader = new ByteReader(bytes.subarray(0, length), PERSISTED)
   reader.take(4)
   const version = reader.u8()
-  if (version !== BLOCK_INDEX_VERSION) throw new UnsupportedError(PERSISTED.code, `a block index of version ${version}, this ltap reads ${BLOCK_INDEX_VERSION}`)
+  if (version !== BLOCK_INDEX_VERSION) {
+    throw new UnsupportedError(PERSISTED.code,
+      `a block index of version ${version}, this ltap reads ${BLOCK_INDEX_VERSION}: use a newer ltap`)
+  }
   const blocks = readBlockSet(reader)
   if (blocks.size > reader.left) throw reader.fault(`has ${blocks.size} blocks`)
   const pages = readPages(reader, blocks.size)

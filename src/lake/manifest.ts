@@ -124,7 +124,7 @@ const FILE = v.object({
   damaged: v.array(v.object({ block: unsigned32, error: text })),
 })
 
-/** What an older ltap did not count there was none of. */
+/** A manifest of an older ltap does not have this count: it is 0. */
 const laterLane = v.optional(count, 0)
 const LANES: v.GenericSchema<unknown, LaneCounts> = v.object({
   pages: count, tuples: count, structureRows: count, native: count, text: count, raw: count, tupleLane: count, pageImages: count, reproved: count,
@@ -139,7 +139,7 @@ const RELATION = v.object({
   populated: v.exactOptional(exactly(false)), virtualColumns: v.exactOptional(v.array(v.object({ name: text, type: text, expression: text }))),
 })
 
-/** Members that are not named here are left out: what a newer ltap adds to format 1 does not change what the others mean. */
+/** Members that are not named here are ignored: a member that a newer ltap adds to format 1 does not change the meaning of the others. */
 const MANIFEST = v.object({
   format: exactly(FORMAT_VERSION), createdBy: text, profile: oneOf(['portable', 'iceberg']), systemIdentifier: systemIdentifierText,
   major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, lsn: lsnText, timeline: unsigned32,
@@ -156,7 +156,7 @@ export function parseManifest(json: string | Uint8Array): Manifest {
   const bytes = typeof json === 'string' ? utf8Encode(json) : json
   const pieces = splitManifest(bytes)
   const rest = pieces && parsePiece(pieces.rest)
-  // A second list of relations is the one that counts: then there are no pieces.
+  // If the JSON has two lists of relations, the second one counts, and the JSON is read as a whole.
   const manifest = pieces && isPieced(rest) ? joined(rest, pieces.elements) : whole(parsePiece(bytes))
   const paths = new Set<string>()
   for (const [i, relation] of manifest.relations.entries()) checkRelation(relation, `relations[${i}]`, paths)
@@ -168,7 +168,7 @@ function whole(found: unknown): Manifest {
   return validate(MANIFEST, found, PERSISTED)
 }
 
-/** Relation by relation: as JSON there is one at a time in memory. */
+/** Parses relation by relation, so that the JSON of only one relation is in memory. */
 function joined(rest: object, elements: Iterable<Uint8Array>): Manifest {
   const manifest = whole({ ...rest, relations: [] })
   const relations: LakeRelation[] = []
@@ -195,10 +195,10 @@ const newer = v.object({ format: integer(FORMAT_VERSION + 1, Number.MAX_SAFE_INT
 /** @throws UnsupportedError lake.format */
 function refuseNewer(found: unknown): void {
   if (!v.is(newer, found)) return
-  throw new UnsupportedError('lake.format', `the lake has format version ${found.format}, this ltap reads ${FORMAT_VERSION}`)
+  throw new UnsupportedError('lake.format', `the lake has format version ${found.format}, this ltap reads ${FORMAT_VERSION}: use a newer ltap`)
 }
 
-/** What of a relation must fit together: rebuild takes its file and its length from here. */
+/** Checks that the members of a relation fit together: rebuild takes its file and its length from here. */
 function checkRelation({ path, spcOid, dbOid, relNumber, forks, files }: LakeRelation, at: string, paths: Set<string>): void {
   if (path !== '') {
     const parts = path.split('/')

@@ -25,7 +25,7 @@ import type { Compressor } from '../parquet/compressor.ts'
 const PACK_MAGIC = 0x6b70746c
 const PACK_VERSION = 1
 const HEAD_LENGTH = 4
-/** So many bytes at the end of a pack say where its directory is. */
+/** Number of bytes at the end of a pack that say where its directory is. */
 export const PACK_TAIL_LENGTH = 12
 
 const PERSISTED: Persisted = { code: 'lake.pack', name: 'a pack' }
@@ -42,9 +42,9 @@ export interface PackRelation extends RelFileLocator {
 
 export interface PackedRelation extends PackRelation {
   blocks: BlockSet
-  /** Of each block: where its compressed page begins in the pack; and, last, where the last one ends. */
+  /** Where each block's compressed page begins in the pack; the last number is the end of the last page. */
   offsets: readonly number[]
-  /** Of each block, CRC-32C of its page. */
+  /** CRC-32C of each block's page. */
   crcs: Uint32Array
 }
 
@@ -131,7 +131,7 @@ export function parsePackDirectory(bytes: Uint8Array, start: number): PackDirect
   }
   const reader = new ByteReader(bytes.subarray(0, tail), PERSISTED)
   const version = reader.u8()
-  if (version !== PACK_VERSION) throw new UnsupportedError(PERSISTED.code, `a pack of version ${version}, this ltap reads ${PACK_VERSION}`)
+  if (version !== PACK_VERSION) throw new UnsupportedError(PERSISTED.code, `a pack of version ${version}, this ltap reads ${PACK_VERSION}: use a newer ltap`)
   const compressor = reader.text()
   const relations: PackedRelation[] = []
   const names = new Set<string>()

@@ -116,7 +116,7 @@ export function placeItem(page: PageViews, offset: OffsetNumber, length: number)
   const next = maxOffset(page) + 1
   checkPageBounds(lower, upper, special)
   if (offset < 1 || offset > next || offset > MAX_HEAP_TUPLES_PER_PAGE) {
-    throw new CorruptionError('page.item', `a new item where line pointer ${next} is the next`, { offset })
+    throw new CorruptionError('page.item', `a new item beyond line pointer ${next}, the next free one`, { offset })
   }
   const start = (upper - length) & ~7
   if (offset === next) {
@@ -126,7 +126,7 @@ export function placeItem(page: PageViews, offset: OffsetNumber, length: number)
     const word = words[LINE_POINTERS + offset]!
     // PageAddItemExtended (bufpage.c) reuses a line pointer that a prune or VACUUM set free.
     // LP_UNUSED without storage: what else the word holds does not matter (ItemIdIsUsed, ItemIdHasStorage).
-    if (((word >>> 15) & 3) !== LP_UNUSED || word >>> 17 !== 0) throw new CorruptionError('page.item', 'a new item where one is', { offset })
+    if (((word >>> 15) & 3) !== LP_UNUSED || word >>> 17 !== 0) throw new CorruptionError('page.item', 'the line pointer of a new item is in use', { offset })
     if (start < lower) throw noRoom(offset, length)
     words[BOUNDS] = lower | (start << 16)
   }

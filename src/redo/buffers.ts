@@ -178,7 +178,7 @@ export class RedoBuffers {
 
   /** @throws CorruptionError redo.block for InvalidBlockNumber, and for a relation whose pages the store does not keep (an index) */
   private fork(block: BlockReference): NonNullable<ReturnType<Relations['fork']>> {
-    if (block.block === INVALID_BLOCK_NUMBER) throw new CorruptionError('redo.block', 'no block has this number')
+    if (block.block === INVALID_BLOCK_NUMBER) throw new CorruptionError('redo.block', 'no block can have this number (InvalidBlockNumber)')
     const fork = this.relations.fork(block, block.fork)
     if (fork === undefined) throw new CorruptionError('redo.block', 'a heap record for a relation that was an index')
     return fork

@@ -149,7 +149,7 @@ export class HeapRedo {
     const fresh = heapBlock(record)
     const other = record.block(UPDATE_BLKREF_HEAP_OLD)
     // A HOT update keeps both versions on one page: its index entries point to the chain's first line pointer there.
-    if (other !== undefined && (other.fork !== MAIN_FORK || hot)) throw corruptHeapRecord(record, 'block 1 of an update is not the old page')
+    if (other !== undefined && (other.fork !== MAIN_FORK || hot)) throw corruptHeapRecord(record, 'block 1 of an UPDATE is not the page of the old version')
     const old = other ?? fresh
     const oldCleared = (flags & XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0
     const newCleared = (flags & XLH_UPDATE_NEW_ALL_VISIBLE_CLEARED) !== 0

@@ -119,7 +119,7 @@ export class Heap2Redo {
     const block = heapBlock(record)
     if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
     // The lists are block data, which only a full-page image replaces. An image was applied above, so this page needs them.
-    if (!pruning.hasLists) throw corruptHeapRecord(record, 'a page to prune, and nothing about it')
+    if (!pruning.hasLists) throw corruptHeapRecord(record, 'a prune record without its lists of line pointers')
     buffers.beforeRemove(record, block)
     const { page } = buffers
     if (pruning.redirectedCount + pruning.deadCount + pruning.unusedCount > 0) this.setLinePointers(record, page)
@@ -133,9 +133,9 @@ export class Heap2Redo {
     if (pruning.redirectedCount > 0) redirectItems(page, view, pruning.redirectedStart, pruning.redirectedCount)
     if (pruning.deadCount > 0) releaseItems(page, LP_DEAD, view, pruning.deadStart, pruning.deadCount)
     if (pruning.unusedCount > 0) releaseItems(page, LP_UNUSED, view, pruning.unusedStart, pruning.unusedCount)
-    // With a cleanup lock nobody else has a pointer into the page, so tuples may move. VACUUM's second pass holds an ordinary lock, and turns
-    // only dead line pointers into unused ones: then the array of line pointers is shortened and no tuple moves. PageRepairFragmentation
-    // shortens that array since 15; 14 leaves unused line pointers at the end.
+    // With a cleanup lock no other backend has a pointer into the page, so tuples may move. VACUUM's second pass holds an ordinary lock, and turns
+    // only dead line pointers into unused ones: then the array of line pointers is shortened and no tuple moves. PageRepairFragmentation shortens
+    // that array since 15; 14 leaves unused line pointers at the end.
     if (pruning.flags & XLHP_CLEANUP_LOCK) repairFragmentation(page, this.major >= 15)
     else truncateLinePointers(page)
   }

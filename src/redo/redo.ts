@@ -240,5 +240,8 @@ function newPage(): RedoPage {
 
 /** With wal_level minimal a server does not log the rows of a table that the same transaction created (RelationNeedsWAL, rel.h). */
 function refuseMinimal(walLevel: number | undefined): void {
-  if (walLevel === WAL_LEVEL_MINIMAL) throw new UnsupportedError('redo.wal-level', 'the server ran with wal_level minimal: not all changes are in its WAL')
+  if (walLevel === WAL_LEVEL_MINIMAL) {
+    throw new UnsupportedError('redo.wal-level',
+      'the server ran with wal_level minimal, so its WAL does not have all changes: begin with a base backup that is newer than this record')
+  }
 }

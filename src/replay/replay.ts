@@ -166,7 +166,8 @@ export class Replay {
   finish(endOfWal: boolean): void {
     const { consistency, target } = this
     if (endOfWal && target.lsn !== undefined && target.lsn > this.lsn) {
-      throw new EnvironmentError('replay.target', `the WAL ends at ${this.text(this.lsn)}, before the target ${this.text(target.lsn)}`)
+      throw new EnvironmentError('replay.target',
+        `the WAL ends at ${this.text(this.lsn)}, before the target ${this.text(target.lsn)}: add the WAL that follows`)
     }
     // A server with recovery_target_time fails here, too: the missing WAL may have commits before that time.
     if (endOfWal && target.time !== undefined) {
@@ -177,7 +178,10 @@ export class Replay {
     throw new EnvironmentError('replay.inconsistent', `at ${this.text(this.lsn)} the pages are not yet consistent: ${this.whatIsMissing()}`)
   }
 
-  /** What the history does not tell, the links do: WAL of another server or timeline has another record there, or begins it elsewhere. */
+  /**
+   * The error for a record that does not follow the last one. Its xl_prev shows what the history does not tell: WAL of another server or timeline has
+   * another record at that place, or begins it elsewhere.
+   */
   private notNext({ startLsn, prev }: WalRecord): EnvironmentError {
     const ours = this.previous >= 0 ? `the last one applied begins at ${this.text(this.previous)}` : `the pages are those of ${this.text(this.lsn)}`
     const reason = `a record that follows the one at ${this.text(prev)}, but ${ours}: this WAL is not the one that the pages were replayed along; `
@@ -194,7 +198,7 @@ export class Replay {
   private whatIsMissing(): string {
     const { at, backupEndOf } = this.consistency
     if (backupEndOf !== undefined) return `the WAL up to the end of the backup that began at ${this.text(backupEndOf)} is needed`
-    return `they may be as new as ${this.text(at)}, so an earlier point cannot be had from them`
+    return `they may be as new as ${this.text(at)}, so they cannot give an earlier point`
   }
 
   /** recoveryStopsBefore (xlogrecovery.c): a time is compared with commit and abort records alone, since no other record has a time. */

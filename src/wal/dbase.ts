@@ -27,7 +27,7 @@ export function decodeDbase(record: WalRecord, major: PgMajor): DbaseRecord {
       : op === XLOG_DBASE_CREATE_WAL_LOG ? createWalLog(record)
         : undefined
   if (decoded === undefined) {
-    throw new UnsupportedError('wal.dbase', `a database record with info 0x${record.info.toString(16)}`, { lsn: formatWalPosition(record.startLsn) })
+    throw new UnsupportedError('wal.dbase', `an unknown database record, info 0x${record.info.toString(16)}`, { lsn: formatWalPosition(record.startLsn) })
   }
   data.finish()
   return decoded

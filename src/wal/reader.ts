@@ -384,7 +384,7 @@ export class WalReader {
       return true
     }
     if ((info & XLP_FIRST_IS_CONTRECORD) === 0) return true
-    this.failPage(address, 'wal.contrecord', 'a page that begins with the rest of a record, and none has begun')
+    this.failPage(address, 'wal.contrecord', 'a page that begins with the rest of a record, but no record has begun before it')
     return false
   }
 

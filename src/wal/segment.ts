@@ -26,7 +26,10 @@ export function isSegmentSize(size: number): boolean {
 
 /** @throws UnsupportedError wal.segment-size */
 export function checkSegmentSize(size: number): void {
-  if (!isSegmentSize(size)) throw new UnsupportedError('wal.segment-size', `WAL segments cannot have ${size} bytes`)
+  if (!isSegmentSize(size)) {
+    throw new UnsupportedError('wal.segment-size',
+      `WAL segments cannot have ${size} bytes: they have a power of two from 1 MiB to 1 GiB`)
+  }
 }
 
 /** Parses the name of a segment file, `.partial` included; undefined for any other name. */

@@ -359,5 +359,5 @@ function corrupt(reason: string): CorruptionError {
 }
 
 function unsupported({ rmgr, info }: WalRecord): UnsupportedError {
-  return new UnsupportedError('xact.opcode', `a record of resource manager ${rmgr} with info 0x${info.toString(16)}`)
+  return new UnsupportedError('xact.opcode', `an unknown record of resource manager ${rmgr}, info 0x${info.toString(16)}`)
 }

@@ -76,7 +76,7 @@ describe.runIf(findPostgres() !== undefined)('ltap demo', () => {
     const next = start()
     let said = ''
     next.stderr!.on('data', (piece) => (said += String(piece)))
-    await until(() => said.includes(`removed ${join(temporary, folder)}, which an ltap left that was killed`) || undefined)
+    await until(() => said.includes(`removed ${join(temporary, folder)}, the folder of an ltap that was killed`) || undefined)
     expect(existsSync(join(temporary, folder))).toBe(false)
     // A process that ends has no working directory any more, but a command line for some moments.
     await until(() => isGone(server) || undefined)

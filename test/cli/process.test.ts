@@ -106,7 +106,7 @@ describe('a signal removes what is unfinished, and says so in one line', () => {
       await until(child, () => catches(child))
       await until(child, () => when(place))
       child.kill(signal)
-      expect(await ended).toEqual({ code, stdout: '', stderr: oneLine(/ended by (?:Ctrl-C|SIGTERM); what was unfinished is removed/) })
+      expect(await ended).toEqual({ code, stdout: '', stderr: oneLine(/ended by (?:Ctrl-C|SIGTERM); unfinished files are removed/) })
       expect(readdirSync(place.work).filter((entry) => entry !== 'copy')).toEqual(['tmp'])
       expect(readdirSync(place.tmp)).toEqual([])
       if (name === 'rebuild') expect(existsSync(join(place.work, 'copy/.ltap-lock'))).toBe(false)
@@ -134,7 +134,7 @@ describe('kill -9 leaves what the next start finds', () => {
     await killed.ended
     expect(readdirSync(join(place.work, 'lake'))).toContain('.unfinished')
     const { code, stderr } = await start(place, args).ended
-    expect({ code, stderr }).toEqual({ code: 0, stderr: oneLine(/.*\/lake has what a transcode left that was killed; it is removed/) })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: oneLine(/.*\/lake has the files of a transcode that was killed; they are removed/) })
     expect(readdirSync(join(place.work, 'lake')).sort()).toEqual(['data', 'ltap.json', 'views.sql'])
   }, 120_000)
 
@@ -147,7 +147,7 @@ describe('kill -9 leaves what the next start finds', () => {
     killed.child.kill('SIGKILL')
     await killed.ended
     const { code, stderr } = await start(place, args).ended
-    expect({ code, stderr }).toEqual({ code: 0, stderr: oneLine(/removed .*\/ltap-history-\w{6}, which an ltap left that was killed/) })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: oneLine(/removed .*\/ltap-history-\w{6}, the folder of an ltap that was killed/) })
     expect(readdirSync(place.tmp)).toHaveLength(1)
     alive.child.kill('SIGCONT')
     expect((await alive.ended).code).toBe(0)

@@ -47,7 +47,7 @@ describe('field ids', () => {
   test('of another type they are refused', () => {
     const element = { id: 10_000, name: 'element' }
     const list: ColumnType = { kind: 'list', element: INT }
-    expect(() => lakeFieldOf({ attnum: 1, id: 1, name: 'a', nested: [element] }, INT)).toThrow("the column 'a' has fields behind those of its type")
+    expect(() => lakeFieldOf({ attnum: 1, id: 1, name: 'a', nested: [element] }, INT)).toThrow("the column 'a' has more fields than its type")
     expect(() => lakeFieldOf({ attnum: 1, id: 1, name: 'a' }, list)).toThrow("the column 'a' has fewer fields than its type")
     expect(() => lakeFieldOf({ attnum: 1, id: 1, name: 'a', nested: [{ id: 10_000, name: 'item' }] }, list)).toThrow("'item' in place of 'element' in 'a'")
   })

@@ -48,7 +48,7 @@ describe('file descriptor', () => {
   test('of another format version', () => {
     const text = JSON.stringify({ ...descriptor, format: 3 })
     const entry = `{"crc32c":"${crc32c(utf8Encode(text)).toString(16).padStart(8, '0')}",${text.slice(1)}`
-    expect(() => parseFileDescriptor(entry)).toThrow(expect.objectContaining({ name: 'UnsupportedError', reason: 'format version 3, this ltap reads 1 and 2' }))
+    expect(() => parseFileDescriptor(entry)).toThrow(expect.objectContaining({ name: 'UnsupportedError', reason: 'format version 3, this ltap reads 1 and 2: use a newer ltap' }))
   })
 })
 

@@ -161,8 +161,8 @@ describe('refusals, one line each', () => {
   it.each([
     ['SELECT * FROM nothing', /^query.sql: Catalog Error: .*\(tables of shop: orders, many, shop.t; database "shop" is "shop_5" here\)$/],
     ['SELEKT', /^query.sql: Parser Error/],
-    ['', /^query.sql: no SQL statement$/],
-    [' -- nothing', /^query.sql: no SQL statement$/],
+    ['', /^query.sql: the text has no SQL statement$/],
+    [' -- nothing', /^query.sql: the text has no SQL statement$/],
     ['SELECT 1; CREATE TABLE x(a int)', /CREATE is refused: a lake is only read/],
     ["COPY (SELECT 1) TO 'x.csv'", /COPY is refused/],
     ["SELECT error('while\nrunning')", /^query.sql: Invalid Input Error: while$/],

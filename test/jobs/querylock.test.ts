@@ -69,7 +69,7 @@ function filled(sql: string): string {
 const READ_ONLY = /^query.sql: (?:[A-Z_]+|a statement of this text) is refused: a lake is only read \(SELECT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN\)/
 const NO_FUNCTION = /^query.sql: function \w+ is refused: a query reads the lake and nothing else$/
 const NO_ACCESS = /^query.sql: (?:Permission Error: Cannot access (?:file|directory)|IO Error: .*disabled|Catalog Error: Table with name .* does not exist)/
-const ONE_SELECT = /^query.sql: EXPLAIN is run of one SELECT, and as the only statement$/
+const ONE_SELECT = /^query.sql: EXPLAIN takes one SELECT, and must be the only statement$/
 const NO_VALUES = /^query.sql: PIVOT without IN \(…\) is refused, since DuckDB creates a type for it: write the values, PIVOT orders ON status IN \('new', 'paid'\)/
 const NOT_UNDERSTOOD = /^query.sql: (?:Parser|Syntax|Catalog|Binder|Invalid Input) Error/
 

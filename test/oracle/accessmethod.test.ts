@@ -83,10 +83,10 @@ describe.each(fewerMajors('majors of access methods'))('access methods, Postgres
       expect({ code: neighbour.code, stderr: neighbour.stderr }).toEqual({ code: 0, stderr: '' })
       expect(JSON.parse(neighbour.stdout)).toMatchObject({ notRead: [] })
       const itself = await ltap(['transcode', dataDir, '--lake', join(folder, 'itself'), '--database', 'postgres', '--workers', '1', '--table', 'public.odd', '--table', 'public.remote'])
-      expectRefusal(itself, /^ltap: selection.nothing: nothing of what was asked for has pages that can be read: [^;]*public.odd: a table of access method columnar [^;]*; postgres.public.remote: a foreign table/m)
+      expectRefusal(itself, /^ltap: selection.nothing: no relation that was asked for has pages that can be read: [^;]*public.odd: a table of access method columnar [^;]*; postgres.public.remote: a foreign table/m)
       expect(existsSync(join(folder, 'itself'))).toBe(false)
       const parents = await ltap(['transcode', dataDir, '--lake', join(folder, 'itself'), '--database', 'postgres', '--workers', '1', '--table', 'public.parent'])
-      expectRefusal(parents, /selection.nothing: .*postgres.public.parent: a partitioned table: its rows are in its partitions, name these/)
+      expectRefusal(parents, /selection.nothing: .*postgres.public.parent: a partitioned table: its rows are in its partitions; name these/)
       const both = await ltap(['transcode', dataDir, '--lake', join(folder, 'both'), '--database', 'postgres', '--workers', '1',
         '--table', 'public.parent_1', '--table', 'public.remote', '--strict', '--json'])
       expect(both).toMatchObject({ code: 1, stderr: expect.stringMatching(/1 relation of the cluster is not in the lake: postgres.public.remote/) as string })

@@ -149,11 +149,11 @@ describe.each(fewerMajors('majors of lost pg_control'))('a data directory of Pos
       await cluster.kill()
       await cluster.copyDataDir(at('crashed'))
       lose(at('crashed'))
-      expectRan(await rebuild(at('crashed'), '--on-corrupt', 'carry'), 3, /is at|has a page of|goes on behind the last checkpoint/)
+      expectRan(await rebuild(at('crashed'), '--on-corrupt', 'carry'), 3, /is at|has a page of|records follow the last checkpoint/)
       // Its pages as the lake has them, and newer WAL: whoever says that it is the lake's is wrong.
       cpSync(at('nowal'), at('ahead'), { recursive: true })
       cpSync(join(at('crashed'), 'pg_wal'), join(at('ahead'), 'pg_wal'), { recursive: true })
-      expectRan(await rebuild(at('ahead'), ...known), 3, /rebuild.unproven: its WAL goes on behind the last checkpoint/)
+      expectRan(await rebuild(at('ahead'), ...known), 3, /rebuild.unproven: records follow the last checkpoint in its pg_wal/)
     }))
   })
 })
@@ -237,12 +237,12 @@ describe.each(fewerMajors('majors whose ids went round'))('transaction ids of Po
       await expectFullXids(await transcodeTo())
       // Without WAL nothing has an epoch: the user has to say it.
       rmSync(join(cluster.dataDir, 'pg_wal'), { recursive: true })
-      expectRan((await transcodeTo())[1], 3, /transaction ids went round \(pg_xact goes from \d+ to \d+\).*say --next-xid <epoch>:<xid>/)
+      expectRan((await transcodeTo())[1], 3, /transaction ids have wrapped \(pg_xact goes from \d+ to \d+\).*say --next-xid <epoch>:<xid>/)
       await expectFullXids(await transcodeTo('--next-xid', `${nextXid.epoch}:${nextXid.low}`))
       await expectFullXids(await transcodeTo('--next-xid', String(2n * (1n << 32n) + BigInt(nextXid.low))))
       // The planted fault: with another epoch no row has its id.
       await expectFullXids(await transcodeTo('--next-xid', `${nextXid.epoch - 1}:${nextXid.low}`), false)
-      expectRan((await transcodeTo('--next-xid', `2:${nextXid.low - 100}`))[1], 3, /--next-xid 2:\d+ cannot be: a transaction before \d+ ran here/)
+      expectRan((await transcodeTo('--next-xid', `2:${nextXid.low - 100}`))[1], 3, /--next-xid 2:\d+ is impossible: a transaction before \d+ ran here/)
       expectRan((await transcodeTo('--next-xid', '2'))[1], 2, /write it as epoch:xid/)
     }))
   })

@@ -43,7 +43,7 @@ export class Lz4Decoder extends StepDecoder {
     const flags = this.input[at + 4]!
     const length = 7 + (flags & FLG_CONTENT_SIZE ? 8 : 0)
     if ((flags & FLG_VERSION_MASK) !== FLG_VERSION) throw corrupt(`frame version ${flags >> 6}`)
-    if (flags & FLG_DICTIONARY) throw new UnsupportedError('compression.lz4-frame', 'lz4 with a dictionary')
+    if (flags & FLG_DICTIONARY) throw new UnsupportedError('compression.lz4-frame', 'lz4 with a dictionary: decompress the file first')
     if (this.input.length - at < length) return 0
     const blockMax = BLOCK_SIZES[(this.input[at + 5]! >> 4) & 7]
     if (blockMax === undefined) throw corrupt(`block size code ${this.input[at + 5]}`)

@@ -53,7 +53,7 @@ function readHeader(source: Uint8Array): number {
   if (readU32(source, 0) !== MAGIC) throw corrupt('no lz4 frame')
   const flags = source[4]
   if (flags === undefined || (flags & FLG_VERSION_MASK) !== FLG_VERSION) throw corrupt(`frame flags ${flags}`)
-  if (flags & FLG_DICTIONARY) throw new UnsupportedError('compression.lz4-frame', 'an lz4 frame with a dictionary')
+  if (flags & FLG_DICTIONARY) throw new UnsupportedError('compression.lz4-frame', 'an lz4 frame with a dictionary: decompress the file first')
   return flags
 }
 

@@ -50,7 +50,10 @@ export class LzmaAloneDecoder extends StepDecoder {
     if (input.length - at < HEADER + RANGE_BEGIN) return 0
     const dictionary = readU32(input, at + 1)
     const [low, high] = [readU32(input, at + 5), readU32(input, at + 9)]
-    if (dictionary > DICTIONARY_MAX) throw new UnsupportedError('compression.lzma', `a dictionary of ${dictionary} bytes; ltap takes up to ${DICTIONARY_MAX}`)
+    if (dictionary > DICTIONARY_MAX) {
+      throw new UnsupportedError('compression.lzma',
+        `a dictionary of ${dictionary} bytes; ltap takes up to ${DICTIONARY_MAX}: decompress the file first`)
+    }
     if (high > 0xff && !(low === 0xffffffff && high === 0xffffffff)) throw corrupt('no .lzma file')
     if (high <= 0xff) this.left = high * 2 ** 32 + low
     const lzma = new LzmaDecoder(Math.max(Math.min(dictionary, this.contentMax), DICTIONARY_MIN), this.emit)

@@ -82,7 +82,7 @@ export class XzDecoder extends StepDecoder {
     if (input.length - at < STREAM_HEADER) return 0
     if (!bytesEqual(input.subarray(at, at + 6), Uint8Array.from(MAGIC))) throw corrupt('no xz stream begins here')
     if (this.sums.crc32(input.subarray(at + 6, at + 8)) !== readU32(input, at + 8)) throw corrupt('wrong CRC of the stream header')
-    if (input[at + 6] !== 0 || input[at + 7]! > 15) throw new UnsupportedError('compression.xz', 'xz: unknown stream flags')
+    if (input[at + 6] !== 0 || input[at + 7]! > 15) throw new UnsupportedError('compression.xz', 'xz: unknown stream flags: decompress the file first')
     this.flags = input[at + 7]!
     this.streams++
     this.blocks = 0
@@ -104,7 +104,10 @@ export class XzDecoder extends StepDecoder {
     const reader = new Varints(input, at + 2, at + length - 4)
     if (flags & 0x40) reader.next()
     if (flags & 0x80) reader.next()
-    if ((flags & 3) !== 0 || reader.next() !== FILTER_LZMA2) throw new UnsupportedError('compression.xz', 'xz with another filter than LZMA2')
+    if ((flags & 3) !== 0 || reader.next() !== FILTER_LZMA2) {
+      throw new UnsupportedError('compression.xz',
+        'xz with another filter than LZMA2: decompress the file first')
+    }
     if (reader.next() !== 1) throw corrupt('properties of LZMA2')
     this.beginBlock(reader.next())
     return length
@@ -113,7 +116,10 @@ export class XzDecoder extends StepDecoder {
   private beginBlock(code: number): void {
     const dictionary = code === 40 ? 2 ** 32 - 1 : (2 | (code & 1)) * 2 ** ((code >> 1) + 11)
     if (code > 40) throw corrupt('dictionary size')
-    if (dictionary > DICTIONARY_MAX) throw new UnsupportedError('compression.xz', `a dictionary of ${dictionary} bytes; ltap takes up to ${DICTIONARY_MAX}`)
+    if (dictionary > DICTIONARY_MAX) {
+      throw new UnsupportedError('compression.xz',
+        `a dictionary of ${dictionary} bytes; ltap takes up to ${DICTIONARY_MAX}: decompress the file first`)
+    }
     this.lzma = new LzmaDecoder(Math.min(dictionary, Math.max(this.contentMax, DICTIONARY_MIN)), (bytes) => this.take(bytes))
     this.needsDictionary = true
     this.needsProperties = true

@@ -52,6 +52,7 @@ export class ZstdDecoder implements Decoder {
     if (single && content > this.contentMax) throw new CorruptionError('compression.zst', `zstd: a frame of ${content} bytes, more than ${this.contentMax}`)
     const needed = single ? content : window
     if (needed <= ZSTD_WINDOW_MAX) return
-    throw new UnsupportedError('compression.zst', `zstd: a window of ${needed} bytes; ltap takes up to ${ZSTD_WINDOW_MAX} (zstd --long is larger)`)
+    throw new UnsupportedError('compression.zst',
+      `zstd: a window of ${needed} bytes; ltap takes up to ${ZSTD_WINDOW_MAX} (zstd --long is larger): decompress the file first`)
   }
 }

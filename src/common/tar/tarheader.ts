@@ -62,7 +62,7 @@ function typeOf(flag: string, name: string): TarType {
     case '1': case '2': return 'link'
     case '3': case '4': case '6': return 'special'
     case 'S': throw new UnsupportedError('backup.tar', 'a sparse file (GNU tar --sparse); pack the backup without that option')
-    case 'M': throw new UnsupportedError('backup.tar', 'a file that began on another volume (GNU tar --multi-volume)')
+    case 'M': throw new UnsupportedError('backup.tar', 'a file that began on another volume (GNU tar --multi-volume); pack the backup without that option')
     case 'D': case 'N': case 'V': throw new UnsupportedError('backup.tar', `an entry of GNU tar's type ${flag}; pack the backup as a plain tar file`)
     default: throw corrupt(`an entry of the unknown type ${JSON.stringify(flag)}`)
   }

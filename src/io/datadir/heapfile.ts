@@ -31,7 +31,8 @@ export function* readHeapFile(path: string, block?: number): Generator<FilePage>
   try {
     for (let at = block ?? 0; at < (block === undefined ? blocks : block + 1); at++) {
       if (readFully(fd, page, 0, BLOCK_SIZE, at * BLOCK_SIZE) < BLOCK_SIZE) {
-        throw new EnvironmentError('file.block', 'the file became shorter', { file: path, block: at })
+        throw new EnvironmentError('file.block',
+          'the file became shorter while it was read: stop the server, then run the command again', { file: path, block: at })
       }
       yield { block: at, forkBlock: firstForkBlock + at, page }
     }

@@ -56,7 +56,10 @@ function* tablespace(pgdata: string, path: string, version: string): Generator<C
 
 function* folderOf(pgdata: string, path: string, version: string): Generator<ClusterEntry> {
   const found = stat(join(pgdata, path), statSync)
-  if (!found?.isDirectory()) throw new EnvironmentError('datadir.folder', 'no folder, where every data directory has one', { file: join(pgdata, path) })
+  if (!found?.isDirectory()) {
+    throw new EnvironmentError('datadir.folder',
+      'the folder is missing, and every data directory has it: the copy is incomplete', { file: join(pgdata, path) })
+  }
   yield { kind: 'folder', path, mode: found.mode & 0o777 }
   yield* walk(pgdata, path, version)
 }

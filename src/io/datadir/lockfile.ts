@@ -10,8 +10,8 @@ import { attachedTo, isAlive, looksLikeServer, processesIn, programOf, startOf, 
  * seconds since 1970; port; socket directory; listen address; key and id of the shared memory; status.
  *
  * A process id alone says nothing: a copy, a restart of the machine or a container's volume (where the server was process 1) leave a
- * file whose number is now another program's. A server's working directory is its data directory, so that tells, where the system has
- * /proc and lets us look; else the program's name does. What stays open is refused.
+ * file whose number is now another program's. A server's working directory is its data directory: where /proc shows it, it decides; otherwise the
+ * program's name does. If neither tells, the directory is refused.
  */
 const LOCK_FILE = 'postmaster.pid'
 /** Clocks are set, and the file is written a moment after the process began. */
@@ -39,7 +39,7 @@ export function refuseRunningServer(path: string): string | undefined {
     throw refusal(`${LOCK_FILE} names no process; if no server starts here right now, copy the folder, without this file, and name the copy`, file)
   }
   const here = folderOf(path)
-  // Whatever number it has where the server runs: in a container it is another one than here. Children outlive a killed server for a moment.
+  // A server in a container has another process id there than here. Its children live a moment longer than a killed server.
   const servers = processesIn(here).filter(looksLikeServer)
   if (servers.length > 0) {
     const server = servers.includes(lock.pid) ? lock.pid : servers[0]
@@ -47,7 +47,7 @@ export function refuseRunningServer(path: string): string | undefined {
   }
   const isOwnFile = folderOf(lock.dataDirectory) === here
   if (isOwnFile && lock.sharedMemory !== undefined && attachedTo(lock.sharedMemory) > 0) {
-    throw refusal(`process ${lock.pid} is gone, but others of its server still use its shared memory; end them, or wait until they do`, file)
+    throw refusal(`process ${lock.pid} is gone, but others of its server still use its shared memory; end them, or wait until they end`, file)
   }
   if (!isAlive(lock.pid)) return `process ${lock.pid} of ${LOCK_FILE} is gone`
   return otherProgram(lock, here, file)
@@ -61,9 +61,9 @@ function otherProgram(lock: LockFile, here: string | undefined, file: string): s
   if (pid === process.pid || pid === process.ppid) return stale
   const works = workingDirectory(pid)
   if (works !== undefined) {
-    // Not here: processesIn() would have found it. A copy of a running server's files has its lock file, too.
+    // A server of this folder would have been found by processesIn(). A copy of a running server's files has its lock file, too.
     if (!looksLikeServer(pid) || works !== folderOf(dataDirectory)) return stale
-    throw refusal(`this is a copy of ${dataDirectory}, whose server runs (process ${pid}): files copied from a running server are of no single moment; ` +
+    throw refusal(`this is a copy of ${dataDirectory}, whose server runs (process ${pid}): files copied from a running server do not belong to one moment; ` +
       `take a base backup, or, if this is an atomic snapshot, delete ${LOCK_FILE} in it and replay its WAL`, file)
   }
   if (program !== undefined && !looksLikeServer(pid)) return stale

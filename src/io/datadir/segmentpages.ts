@@ -31,7 +31,7 @@ export class SegmentPages implements PageSource {
   private readonly open = new Map<number, number>()
   private prepared: BlockSet = BlockSet.EMPTY
   private preparedPages = new Uint8Array(0)
-  /** What was read beyond what was asked for. */
+  /** Blocks that were read beyond the one that the caller asked for. */
   private ahead: BlockRun = { first: 0, count: 0 }
   private aheadPages = new Uint8Array(0)
 
@@ -74,7 +74,7 @@ export class SegmentPages implements PageSource {
     const { first, count } = this.ahead
     if (block >= first && block < first + count) return pageAt(this.aheadPages, block - first)
     const wanted = block === first + count ? Math.min(READ_AHEAD_BLOCKS, Math.max(1, this.blocks - block)) : 1
-    // New memory: pages that were given before stay as they are.
+    // Each read has new memory, so that pages that the caller got before do not change.
     const pages = new Uint8Array(wanted * BLOCK_SIZE)
     this.readBlocks(block, wanted, pages, 0)
     this.aheadPages = pages
@@ -103,7 +103,7 @@ export class SegmentPages implements PageSource {
       throw fileError(error, file)
     }
     if (done < count * BLOCK_SIZE) {
-      throw new CorruptionError('relation.short-read', `${done} of ${count * BLOCK_SIZE} bytes`, { file, byte: block * BLOCK_SIZE })
+      throw new CorruptionError('relation.short-read', `the file ended after ${done} of ${count * BLOCK_SIZE} bytes`, { file, byte: block * BLOCK_SIZE })
     }
   }
 

@@ -5,14 +5,14 @@ import { listDir } from './files.ts'
 import { FolderLock, LOCK_NAME, lockHolder } from './folderlock.ts'
 import { onEnd } from '../process/interruption.ts'
 
-/** A folder for the files of one job. It goes with {@link remove}, and when the process is told to end. */
+/** A folder for the files of one job. {@link remove} deletes it; so does a signal that ends the process. */
 export class ScratchFolder {
   readonly path: string
   private readonly lock: FolderLock
   private readonly forget: () => void
 
   /**
-   * A new folder `<prefix>XXXXXX`. Those beside it that a process left which is certainly gone are removed.
+   * A new folder `<prefix>XXXXXX`. Folders beside it whose process has certainly ended are removed.
    * @param onNotice told of them
    * @param clear called before one of them is removed
    * @throws EnvironmentError file.*
@@ -29,7 +29,7 @@ export class ScratchFolder {
     rmSync(this.path, { recursive: true, force: true, maxRetries: 3 })
   }
 
-  /** Leaves it there. */
+  /** Keeps the folder when the job ends. */
   keep(): void {
     this.forget()
     this.lock.release()
@@ -43,18 +43,18 @@ function removeLeftovers(prefix: string, onNotice: (text: string) => void, clear
     const path = join(parent, name)
     try {
       const stat = lstatSync(path)
-      // In a folder that everybody writes to anybody may have put it there.
+      // Every user may write to a folder such as /tmp, so only folders of this user are removed.
       if (!stat.isDirectory() || stat.uid !== (process.getuid?.() ?? stat.uid)) continue
       const holder = lockHolder(join(path, LOCK_NAME))
       if (holder === 'gone') {
         clear(path)
         rmSync(path, { recursive: true, force: true })
-        onNotice(`removed ${path}, which an ltap left that was killed`)
+        onNotice(`removed ${path}, the folder of an ltap that was killed`)
       } else if (holder === 'unknown') {
-        onNotice(`${path} is of an ltap on another machine or in another container; if that was killed, delete it`)
+        onNotice(`${path} belongs to an ltap on another machine or in another container; if that ltap was killed, delete the folder`)
       }
     } catch {
-      // Another process is faster, or it is not ours.
+      // Another process removed the folder first, or this user may not remove it.
     }
   }
 }

@@ -38,13 +38,13 @@ export class Spill {
   read(position: number, into: Uint8Array, least: number = into.length): void {
     this.flush()
     const room = Math.min(into.length, this.written - position)
-    if (room < least) throw new CorruptionError('history.spill', 'the temporary file is cut short', { file: this.path, byte: position })
+    if (room < least) throw new CorruptionError('history.spill', 'the temporary file is cut short: run the command again', { file: this.path, byte: position })
     try {
       if (readFully(this.fd, into, 0, room, position) === room) return
     } catch (error) {
       throw fileError(error, this.path)
     }
-    throw new CorruptionError('history.spill', 'the temporary file was cut', { file: this.path, byte: position })
+    throw new CorruptionError('history.spill', 'the temporary file became shorter: run the command again', { file: this.path, byte: position })
   }
 
   close(): void {

@@ -20,8 +20,9 @@ const sync = promisify(fsync)
 const DRAFT = '~'
 
 /**
- * Objects as files of a folder, for their owner alone. A file gets its name when its bytes are on disk, and the name is on disk before anybody is told:
- * what a killed process leaves has a name that no key has. It knows If-None-Match, by link(), and no If-Match. Errors are those of files, `file.*`.
+ * Objects as files of a folder, for their owner alone. A file gets its name when its bytes are on disk, and the name is on disk before the call
+ * returns: a file that a killed process leaves has a name that no key has. It knows If-None-Match, by link(), and no If-Match. Errors are those of
+ * files, `file.*`.
  */
 export class DirectoryObjectStore implements ObjectStore {
   readonly url: string
@@ -44,7 +45,8 @@ export class DirectoryObjectStore implements ObjectStore {
       const { start, end } = rangeWithin(info.size, range)
       const bytes = new Uint8Array(end - start)
       if (readFully(fd, bytes, 0, bytes.length, start) < bytes.length) {
-        throw new EnvironmentError('store.inconsistent', `${this.url} has a file that became shorter while it was read: who else writes there?`, { file: key })
+        throw new EnvironmentError('store.inconsistent',
+          `${this.url} has a file that became shorter while it was read: end the program that writes there, then try again`, { file: key })
       }
       this.counted.received(bytes.length)
       return { ...info, bytes }

@@ -39,6 +39,6 @@ function localPath(url: string): string {
   try {
     return fileURLToPath(url)
   } catch {
-    throw new UnsupportedError('path.scheme', 'a file: URL with a host, or none; write the path alone', { file: url })
+    throw new UnsupportedError('path.scheme', 'not a file: URL of a local path; write the path alone', { file: url })
   }
 }

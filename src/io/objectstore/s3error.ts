@@ -21,8 +21,8 @@ const CREDENTIALS = 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PRO
 /** By the name of S3's error: our code, and what it means. */
 const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>> = {
   NoSuchBucket: ['store.missing-bucket', 'there is no such bucket; create it, or correct its name or the endpoint'],
-  InvalidBucketName: ['store.missing-bucket', 'that is no name of a bucket'],
-  InvalidAccessKeyId: ['store.credentials', `the access key is not known there; ${CREDENTIALS}`],
+  InvalidBucketName: ['store.missing-bucket', 'the name is not valid for a bucket; correct it'],
+  InvalidAccessKeyId: ['store.credentials', `the store does not know the access key; ${CREDENTIALS}`],
   SignatureDoesNotMatch: ['store.credentials', 'the secret key is not the one of this access key; correct AWS_SECRET_ACCESS_KEY'],
   CredentialsProviderError: ['store.credentials', `there are no credentials; ${CREDENTIALS}`],
   ExpiredToken: ['store.credentials', 'the session token has expired; sign in again, or get new credentials'],
@@ -39,14 +39,14 @@ const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>
   XMinioStorageFull: ['store.space', 'the store has no space left; make room there'],
   EntityTooLarge: ['store.request', 'the store takes no object of this size'],
 }
-/** They may pass: another attempt helps. */
+/** Errors that may pass: another attempt may succeed. */
 const PASSING = new Set([
   'SlowDown', 'RequestTimeout', 'InternalError', 'ServiceUnavailable', 'OperationAborted', 'ConditionalRequestConflict', 'RequestTimeTooSkewed',
   'IncompleteBody', 'BadDigest', 'XAmzContentChecksumMismatch',
 ])
 const PASSING_STATUS = new Set([408, 409, 425, 429, 500, 502, 503, 504])
 
-/** Of an error of the AWS SDK; one that has no status came from the way to the server, or from here. */
+/** The reply behind an error of the AWS SDK. An error without a status came from the network or from this machine. */
 export function replyOf(error: unknown): Reply {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), status: undefined }
   const { name, message } = error
@@ -90,8 +90,8 @@ function meaningOf({ name, message, status }: Reply, { kind, url, isConditional 
     return ['store.request', `the store does not implement this: ${oneLine(message)}`]
   }
   if (status === 403 || status === 401 || name === 'AccessDenied') {
-    return kind === 'write' ? ['store.read-only', 'whoever owns these credentials may not write here; grant s3:PutObject and s3:DeleteObject below the prefix']
-      : ['store.access', 'whoever owns these credentials may not read here; grant s3:GetObject and s3:ListBucket']
+    return kind === 'write' ? ['store.read-only', 'these credentials do not allow to write here; grant s3:PutObject and s3:DeleteObject below the prefix']
+      : ['store.access', 'these credentials do not allow to read here; grant s3:GetObject and s3:ListBucket']
   }
   if (status === 405 && kind === 'write') return ['store.read-only', 'the store takes no writes here']
   if (status === 507) return ['store.space', 'the store has no space left; make room there']

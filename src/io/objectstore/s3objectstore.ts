@@ -16,7 +16,7 @@ import { isPassing, isRefusal, replyOf, s3Error, type S3Request } from './s3erro
 import type { S3Settings } from './s3settings.ts'
 import { type S3Sender, S3Upload } from './s3upload.ts'
 
-/** DeleteObjects takes so many. */
+/** The most keys of one DeleteObjects request. */
 const DELETE_MAX = 1000
 
 export interface S3Ports {
@@ -26,8 +26,8 @@ export interface S3Ports {
 }
 
 /**
- * Objects of a bucket below a prefix, by the AWS SDK. The SDK tries nothing twice: an unconditional request is repeated here, a conditional write
- * never, since the first attempt may have succeeded and only its reply be lost.
+ * Objects of a bucket below a prefix, by the AWS SDK. The SDK makes one attempt. An unconditional request is repeated here; a conditional write never
+ * is, since its first attempt may have succeeded and only the reply may be lost.
  */
 export class S3ObjectStore implements ObjectStore, S3Sender {
   readonly url: string
@@ -145,11 +145,11 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
       const { Contents = [], IsTruncated, NextContinuationToken } = reply
       const begins = Contents[0]?.Key
       if (IsTruncated && (NextContinuationToken === undefined || NextContinuationToken === token) || begins !== undefined && begins === first) {
-        throw new EnvironmentError('store.inconsistent', `${this.url} does not go on with a list where its last page ended: it is no store for a lake`)
+        throw new EnvironmentError('store.inconsistent', `${this.url} does not go on with a list where its last page ended: use another store`)
       }
       for (const object of Contents) {
         const key = object.Key!.slice(this.prefix.length)
-        // Others are somebody else's, such as the folders that consoles make.
+        // Other objects are not ltap's: consoles make objects for folders, for example.
         if (isKey(key)) yield infoOf(key, object)
       }
       [token, first] = [IsTruncated ? NextContinuationToken : undefined, begins]
@@ -197,7 +197,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
     } catch (error) {
       const { status } = replyOf(error)
       if (status === 404) throw Object.assign(new Error('no such bucket'), { name: 'NoSuchBucket', $metadata: { httpStatusCode: 404 } })
-      // Who may read objects may be forbidden to ask for the bucket.
+      // Credentials that may read objects may not be allowed to ask for the bucket.
       if (status !== 403) throw error
     }
     this.bucketSeen = true
@@ -239,7 +239,10 @@ function sizeIn(contentRange: string | undefined): number | undefined {
   return size === undefined ? undefined : Number(size)
 }
 
-/** What was asked for, from what came: a server may send all of it; one that sends less, or something else, is asked again. */
+/**
+ * The range that was asked for, cut out of the reply: a server may send the whole object. A reply with less, or with another range, makes another
+ * attempt.
+ */
 function partOf(bytes: Uint8Array, reply: Pick<GetObjectCommandOutput, 'ContentLength' | 'ContentRange'>, range: ByteRange | undefined): Uint8Array {
   const { ContentLength, ContentRange } = reply
   const size = sizeIn(ContentRange)

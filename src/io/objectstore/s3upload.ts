@@ -8,7 +8,7 @@ import { replyOf } from './s3error.ts'
 
 /** Parts under way at once: memory is so many parts and the one that is filled. */
 const AT_ONCE = 3
-/** S3 takes 10,000 parts: after so many each is twice as large, so that 5 TB fit. */
+/** S3 takes 10,000 parts. After this many parts the size doubles, so that an object of 5 TB fits. */
 const DOUBLE_AFTER = 1_000
 
 type Target = Pick<PutObjectCommandInput, 'Bucket' | 'Key' | 'ServerSideEncryption' | 'SSEKMSKeyId'>
@@ -16,7 +16,7 @@ type Target = Pick<PutObjectCommandInput, 'Bucket' | 'Key' | 'ServerSideEncrypti
 /** Sends requests, and counts them. */
 export interface S3Sender {
   readonly client: S3Client
-  /** Again and again while that may help. @throws EnvironmentError store.* */
+  /** Repeats the request while that may help. @throws EnvironmentError store.* */
   often<T>(kind: RequestKind, key: string | undefined, bytes: number, send: () => Promise<T>): Promise<T>
   head(key: string): Promise<ObjectInfo | undefined>
 }
@@ -127,7 +127,7 @@ export class S3Upload implements ObjectUpload {
         const command = { Bucket, Key, UploadId: this.uploadId, MultipartUpload: { Parts: this.parts } }
         return (await this.sender.client.send(new CompleteMultipartUploadCommand(command))).ETag ?? ''
       } catch (error) {
-        // The attempt before was done, and its reply lost.
+        // The attempt before succeeded, and its reply was lost.
         if (attempts > 1 && replyOf(error).name === 'NoSuchUpload') return undefined
         throw error
       }
@@ -135,7 +135,7 @@ export class S3Upload implements ObjectUpload {
     if (etag !== undefined) return etag
     const info = await this.sender.head(this.key)
     if (info?.size === this.size) return info.etag
-    throw new EnvironmentError('store.unavailable', 'an upload was given up by the store: start again', { file: `s3://${Bucket}/${Key}` })
+    throw new EnvironmentError('store.unavailable', 'the store gave up an upload: run the command again', { file: `s3://${Bucket}/${Key}` })
   }
 
   private throwFailure(): void {

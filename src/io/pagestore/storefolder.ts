@@ -20,7 +20,7 @@ interface OpenFile {
   written: boolean
 }
 
-/** A folder on disk as the files of a page store. A commit is a journal first, and then in its place. Keeps few files open. */
+/** A folder on disk as the files of a page store. A commit writes its journal first, then changes the files. Few files stay open. */
 export class StoreFolder implements StoreFiles {
   readonly root: string
   // In order of last use.
@@ -75,7 +75,8 @@ export class StoreFolder implements StoreFiles {
     const file = segmentPath(path, Math.floor(block / SEGMENT_BLOCKS))
     const byte = (block % SEGMENT_BLOCKS) * BLOCK_SIZE
     if (this.readPart(file, byte, into) !== BLOCK_SIZE) {
-      throw new CorruptionError('relation.short-read', 'the file is shorter than it was', { file: join(this.root, file), block })
+      throw new CorruptionError('relation.short-read',
+        'the file is shorter than the page store left it; seed the page store again', { file: join(this.root, file), block })
     }
   }
 
@@ -193,7 +194,7 @@ export class StoreFolder implements StoreFiles {
       const size = Math.min(blocks - first, SEGMENT_BLOCKS) * BLOCK_SIZE
       const { fd } = this.descriptor(segmentPath(path, segment), true)
       const found = fstatSync(fd).size
-      // What lies beyond the kept blocks must come back as zeros: cut first, then lengthen.
+      // Blocks beyond the kept ones must read as zeros, so the file is cut first and lengthened then.
       if (found > kept && found !== 0) ftruncateSync(fd, Math.min(kept, size))
       if (found !== size || found > kept) ftruncateSync(fd, size)
     }
@@ -260,7 +261,7 @@ export class StoreFolder implements StoreFiles {
     return createFile(absolute)
   }
 
-  /** Once each: see {@link refuseLinks}. */
+  /** Checks each folder once: see {@link refuseLinks}. */
   private checkFolder(directory: string): void {
     if (this.checkedFolders.has(directory)) return
     refuseLinks(this.root, directory)

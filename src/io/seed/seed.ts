@@ -51,7 +51,7 @@ export interface Seed {
   indexes: RelFileLocator[]
   /** Bytes after the last whole block of relation files: no server reads them, and the store does not keep them. */
   trailingBytes: number
-  /** Copied. */
+  /** Number of files that were copied. */
   files: number
   bytes: number
 }
@@ -73,7 +73,8 @@ export async function seed(source: string, out: string): Promise<Seed> {
   if (tars !== undefined) {
     const { label, indexes, files, bytes, walDirectory } = await extractBackup(tars, out)
     if (label === undefined) {
-      throw new EnvironmentError('backup.label', 'no backup_label in the tar file of the data directory: not a base backup', { file: tars.parts[0]! })
+      throw new EnvironmentError('backup.label',
+        'no backup_label in the tar file of the data directory, so it is not a base backup; take one with pg_basebackup', { file: tars.parts[0]! })
     }
     return describe(out, label, { indexes, files, bytes }, walDirectory)
   }
@@ -92,7 +93,7 @@ export function isSeedable(out: string): boolean {
   return listDir(out).every((name) => name === OWN) && listDir(join(out, OWN)).every(isLock)
 }
 
-/** The lock, and what one that is taken over leaves for a moment. */
+/** Whether a name is the lock's, or that of a file that exists for a moment while a process takes the lock over. */
 function isLock(name: string): boolean {
   return name.startsWith(basename(LOCK_FILE))
 }
@@ -137,7 +138,10 @@ function startOf(
   const minimum = Math.max(start, walPosition(control.minRecoveryPoint))
   const standby = control.state === 'in archive recovery' || control.state === 'shut down in recovery'
   if (label?.from === 'standby') {
-    if (!standby) throw new UnsupportedError('backup.standby', `a backup of a standby whose pg_control says '${control.state}'`)
+    if (!standby) {
+      throw new UnsupportedError('backup.standby',
+        `backup_label says that the backup is of a standby, but pg_control says '${control.state}': use another backup`)
+    }
     return { kind: 'backup', ...place, consistentAt: minimum, backupEndOf: undefined }
   }
   if (label !== undefined) return { kind: 'backup', ...place, consistentAt: minimum, backupEndOf: start }

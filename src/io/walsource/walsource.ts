@@ -22,7 +22,7 @@ export interface WalSourceOptions {
   exact?: boolean | undefined
   /** Which timeline to follow, through its ancestors. Default: the newest one there is. */
   timeline?: number | 'latest' | undefined
-  /** What the WAL must be of; default: found out. */
+  /** The major that the WAL must be of. Default: found from its pages. */
   major?: PgMajor | undefined
   systemIdentifier?: bigint | undefined
 }
@@ -167,8 +167,8 @@ export class WalSource {
   }
 
   /**
-   * Whether the first page of a segment is at its place: servers keep old files under names of segments to come. After a switch of the
-   * timeline those of its ancestor, whose pages are at the same places.
+   * Whether the first page of a segment is at its place: servers recycle old files under names of later segments. After a switch of the timeline
+   * these may be files of its ancestor, whose pages have the same addresses.
    */
   private isGenuine(number: number): boolean {
     const { file } = this.inventory.find(this.timelineHistory, number, this.segmentSize)!
@@ -183,10 +183,11 @@ export class WalSource {
   private firstPosition(): WalPosition {
     const [first] = this.inventory.numbers(this.timelineHistory, this.segmentSize)
     if (first !== undefined) return first * this.segmentSize
-    throw new EnvironmentError('wal.none', `no WAL of timeline ${this.timelineHistory.at(-1)!.timeline} or its ancestors`, { file: this.inventory.dir })
+    const reason = `no WAL of timeline ${this.timelineHistory.at(-1)!.timeline} or its ancestors: name another folder, or another --timeline`
+    throw new EnvironmentError('wal.none', reason, { file: this.inventory.dir })
   }
 
-  /** Whether the WAL here may end right before `start`: where a segment ends that is here. An archive ends like that after each switch. */
+  /** Whether the WAL may end right before `start`: true if a segment ends there that exists here. An archive ends like that after each switch. */
   private endsAt(start: WalPosition): boolean {
     const end = endPosition(start, this.segmentSize)
     return end > 0 && end % this.segmentSize === 0 && this.inventory.find(this.timelineHistory, end / this.segmentSize - 1, this.segmentSize) !== undefined
@@ -201,7 +202,7 @@ export class WalSource {
     })
   }
 
-  /** What there is before and behind a segment that is missing, and what to do about it. */
+  /** A sentence that says which segments exist before and after a missing one, and what to do about it. */
   private neighbours(number: number): string {
     const numbers = this.inventory.numbers(this.timelineHistory, this.segmentSize)
     const name = (found: number | undefined): string | undefined =>
@@ -228,7 +229,7 @@ function firstPage(file: SegmentFile): DataView | undefined {
 }
 
 /**
- * Taken from the first file that says it: servers keep files of zeros for segments to come.
+ * Takes major, system identifier and segment size from the first file that has them: servers keep files of zeros for later segments.
  * @throws EnvironmentError wal.identity if no file is WAL that ltap reads; wal.major, wal.system if it is not what is wanted
  */
 function identify(inventory: WalInventory, wanted: WalSourceOptions): WalIdentity {

@@ -145,7 +145,7 @@ export class TableHistory {
     }
   }
 
-  /** What of the cluster as a whole is lost. */
+  /** A sentence for each part of the cluster as a whole that is lost. */
   get losses(): readonly string[] {
     return this.cluster.losses
   }
@@ -249,7 +249,7 @@ export class TableHistory {
     for (const error of lost) this.damaged(error, file, block, offset)
   }
 
-  /** @throws the error, but with `carry` */
+  /** @throws the error, unless onCorrupt is `carry` */
   private damaged(error: ValueError, file: TableFile, block: number, offset: number): void {
     const { database, schema, name } = this.relation
     if (this.onCorrupt === 'fail') throw error
@@ -273,7 +273,7 @@ export class TableHistory {
     try {
       return this.cluster.openMain({ ...this.relation, locator: locatorOf(this.cluster, this.relation, file) })
     } catch (error) {
-      // Made and lost by a transaction whose server crashed, or before the range.
+      // The file was made and lost by a transaction whose server crashed, or before the range.
       if (file.kind !== 'present' && error instanceof CorruptionError && error.code === 'relation.missing-file') return undefined
       throw error
     }
@@ -303,7 +303,10 @@ interface Placed {
   block: number
   offset: number
   xmin: number
-  /** From a page that was ahead of the WAL. In a file that was cut, a transaction may well put two versions in one place. */
+  /**
+   * True if the version is from a page that was ahead of the WAL, so that the WAL gives the same version once more. In a file that was truncated, one
+   * transaction may put two versions in one place.
+   */
   mayComeAgain: boolean
   row: () => HistoryRow
 }
@@ -355,7 +358,10 @@ function tableFiles(cluster: DirectoryCluster, relation: Relation, { files, data
     file.since = last
     if (file.dropped !== undefined) last = file.dropped
   }
-  if (!ordered.some(({ kind }) => kind === 'present')) throw new EnvironmentError('history.files', 'the file of the table changed while it was read')
+  if (!ordered.some(({ kind }) => kind === 'present')) {
+    throw new EnvironmentError('history.files',
+      'the file of the table changed while it was read: run the command again')
+  }
   return ordered
 }
 

@@ -6,10 +6,10 @@ import { quoteText } from '../../lake/views.ts'
 type Duck = typeof import('@duckdb/node-api')
 
 /*
- * Which statements of somebody else's SQL are run. DuckDB's parser gives a SELECT as JSON (json_serialize_sql) without binding it, and
- * refuses to do so for any other statement: SHOW, DESCRIBE and SUMMARIZE are SELECTs too. A SELECT may still call functions that change
- * the instance or write (enable_logging aborts the process on a bad path), so table functions are on a list. EXPLAIN is put together
- * here, of our own word and a text that is itself one such SELECT: EXPLAIN ANALYZE runs what follows it, be it COPY.
+ * Which statements of a stranger's SQL are run. DuckDB's parser gives a SELECT as JSON (json_serialize_sql) without binding it, and refuses to do so
+ * for any other statement: SHOW, DESCRIBE and SUMMARIZE are SELECTs too. A SELECT may still call functions that change the instance or write
+ * (enable_logging aborts the process on a bad path), so table functions are on a list. An EXPLAIN is put together here from the word EXPLAIN and the
+ * text of one such SELECT, because EXPLAIN ANALYZE runs whatever statement follows it, even COPY.
  */
 
 /** Table functions that read nothing but their arguments, the catalog, or files; which files the lock of querylock.ts decides. */
@@ -46,7 +46,7 @@ const ANALYZE = new RegExp(`^ANALYZE${BLANK}+`, 'i')
 const EXPLAIN_OPTIONS = /^\(\s*(?:ANALYZE|FORMAT\s+\w+)(?:\s*,\s*(?:ANALYZE|FORMAT\s+\w+))*\s*\)\s*/i
 
 /**
- * The statements of `sql`, which all only read; none has run.
+ * The statements of `sql`. Each one only reads, and no statement has run yet.
  * @throws EnvironmentError query.sql for any other statement, DuckDB's own error for a text it does not understand
  */
 export async function extractReading(duck: Duck, connection: DuckDBConnection, sql: string): Promise<ReadingStatements> {
@@ -74,7 +74,7 @@ function selectOfPragma(text: string): string | undefined {
   return `SELECT * FROM pragma_table_info(${quoteText(names.join('.'))})`
 }
 
-/** Statements that were looked at; each is looked at again when it is prepared. */
+/** Statements that were checked; each is checked a second time when it is prepared. */
 export class ReadingStatements {
   readonly count: number
   /** What json_serialize_sql makes of them. */
@@ -116,7 +116,7 @@ async function extractExplain(duck: Duck, connection: DuckDBConnection, text: st
   const options = EXPLAIN_OPTIONS.exec(text)?.[0] ?? ANALYZE.exec(text)?.[0] ?? ''
   const explained = text.slice(options.length)
   const selects = await parseSelects(connection, explained)
-  if (selects?.length !== 1) throw new EnvironmentError('query.sql', 'EXPLAIN is run of one SELECT, and as the only statement')
+  if (selects?.length !== 1) throw new EnvironmentError('query.sql', 'EXPLAIN takes one SELECT, and must be the only statement')
   refuseFunctions(selects)
   const own = options.startsWith('(') ? options : options === '' ? '' : 'ANALYZE '
   return new ReadingStatements(duck, await extract(connection, `EXPLAIN ${own}${explained}`), 'EXPLAIN', selects)
@@ -134,7 +134,7 @@ async function parseSelects(connection: DuckDBConnection, sql: string): Promise<
   if (!tree.error) return tree.statements
   if (tree.error_type !== 'parser') return undefined
   await extract(connection, sql)
-  throw new EnvironmentError('query.sql', 'DuckDB does not parse this text the same way twice')
+  throw new EnvironmentError('query.sql', 'DuckDB does not parse this text the same way twice: write it in another way')
 }
 
 /** @throws EnvironmentError query.sql */
@@ -184,6 +184,6 @@ async function extract(connection: DuckDBConnection, sql: string): Promise<DuckD
   } catch (error) {
     // DuckDB has no message of its own for a text of blanks and comments only.
     const isEmpty = error instanceof Error && /^(?:Failed to extract statements: )?Error in native callback/.test(error.message)
-    throw isEmpty ? new EnvironmentError('query.sql', 'no SQL statement') : error
+    throw isEmpty ? new EnvironmentError('query.sql', 'the text has no SQL statement') : error
   }
 }

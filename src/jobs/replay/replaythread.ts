@@ -79,7 +79,8 @@ export class ReplayThread {
   }
 
   /**
-   * The bytes that follow the last ones; they are copied. Resolves once redo is near enough: a receiver awaits it before it reads more.
+   * Takes the bytes that follow the last ones, and copies them. Resolves when at most `backlogBytes` wait for redo: a receiver awaits it before it
+   * reads more.
    * @throws what redo failed with, of this piece or one before
    */
   push(bytes: Uint8Array): Promise<void> {
@@ -88,7 +89,7 @@ export class ReplayThread {
     return this.call('push', { bytes: copy, backlog: this.backlog }, [copy.buffer])
   }
 
-  /** No more bytes come. */
+  /** Says that no more bytes come. */
   finish(): Promise<void> {
     return this.call('finish', undefined)
   }
@@ -133,7 +134,7 @@ export class ReplayThread {
   }
 
   private async answer(id: number): Promise<unknown> {
-    if (this.gone) throw new EnvironmentError('worker.ended', 'the thread of the replay has ended')
+    if (this.gone) throw new EnvironmentError('worker.ended', 'the thread of the replay has ended: open the page store again')
     return valueOf(await new Promise<Outcome<unknown>>((resolve) => this.calls.set(id, resolve)))
   }
 }

@@ -7,7 +7,7 @@ import type { RedoPage } from '../../redo/store.ts'
 const SLAB_FRAMES = 128
 /** Free frames that a record finds at least: it can touch 33 blocks, each with a page of the visibility map. */
 const RESERVE = 96
-/** Frames over the capacity that a caller who puts off flushing may use before it is called a bug. */
+/** Number of frames beyond the capacity that a caller may use by putting off a flush. More is a bug of the caller. */
 const OVERDRAFT = 16384
 
 /** Who holds a frame, by block. */
@@ -46,7 +46,7 @@ export class FramePool {
   readonly capacity: number
   readonly frames: Frame[] = []
   private readonly free: Frame[] = []
-  /** Given back during this record: somebody may still look at them. */
+  /** Frames that were released during this record: redo may still use them until the record is done. */
   private readonly released: Frame[] = []
   private readonly handed: Frame[] = []
   private handedCount = 0
@@ -84,7 +84,7 @@ export class FramePool {
     return frame
   }
 
-  /** The page is no more: its frame is free once the record is done. */
+  /** The page was removed: its frame is free when the record is done. */
   release(frame: Frame): void {
     if (frame.counted) this.dirtyCount--
     frame.counted = false
@@ -128,7 +128,7 @@ export class FramePool {
   private whyFull(): string {
     const { handedCount, dirtyCount } = this
     if (handedCount > RESERVE * 2) return `page store: ${handedCount} pages were asked for and endRecord was never called; who only reads takes a PageSource`
-    return `page store: ${dirtyCount} pages are dirty, and nobody flushes`
+    return `page store: ${dirtyCount} pages are dirty, and the caller does not flush`
   }
 
   /** Frees clean frames until twice the reserve is there, or the hand went round twice. */

@@ -11,7 +11,7 @@ import type { StoreFiles } from './storefiles.ts'
 const DIRECTORIES = ['global', 'base', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase']
 
 /**
- * Makes files, of which there may be some already, a page store.
+ * Makes a folder, which may hold files already, a page store.
  * @param indexes relations that are indexes: their files are not there
  * @throws EnvironmentError file.*
  */
@@ -39,7 +39,10 @@ export function loadStore(files: StoreFiles, options: PageStoreOptions = {}): Pa
 
 function readIndexes(files: StoreFiles, crc: number): IndexList {
   const bytes = files.readFile(INDEXES_FILE)
-  if (crc32c(bytes) !== crc) throw new CorruptionError('pagestore.indexes', 'wrong CRC; seed the page store again', { file: files.nameOf(INDEXES_FILE) })
+  if (crc32c(bytes) !== crc) {
+    throw new CorruptionError('pagestore.indexes',
+      'the list of indexes has a wrong CRC; seed the page store again', { file: files.nameOf(INDEXES_FILE) })
+  }
   return IndexList.parse(bytes)
 }
 

@@ -68,7 +68,10 @@ export function parseState(bytes: Uint8Array): StoreState {
   const [, text, crc] = TRAILER.exec(byteText(bytes)) ?? []
   if (text === undefined || crc !== hex(crc32c(bytes, 0, text.length))) throw damaged('wrong CRC')
   const found = parseJson(decoded(bytes.subarray(0, text.length)), PERSISTED)
-  if (v.is(newer, found)) throw new UnsupportedError('pagestore.format', `the page store has format ${found.format}, this ltap reads ${FORMAT}`)
+  if (v.is(newer, found)) {
+    throw new UnsupportedError('pagestore.format',
+      `the page store has format ${found.format}, this ltap reads ${FORMAT}: use a newer ltap, or replay into a new folder`)
+  }
   const { systemIdentifier, major, catalogVersion, checksums, lsn, timeline, eventsLength, indexesCrc, rest } = validate(STATE, found, PERSISTED)
   if (!isOfReplay(rest)) throw new EnvironmentError('replay.state', 'ltap replay did not make this page store; replay into another folder')
   const replay = progressOf(walPosition(parseLsn(lsn)!), rest)

@@ -74,7 +74,7 @@ export class StoredFork implements RedoFork, FrameOwner {
   /** @throws CorruptionError pagestore.block for a block that no fork can have */
   extend(block: BlockNumber): Frame {
     if (block < this.blocks) return this.page(block)!
-    if (block > BLOCK_MAX) throw new CorruptionError('pagestore.block', 'beyond the last block that a fork can have', { block })
+    if (block > BLOCK_MAX) throw new CorruptionError('pagestore.block', 'the block is beyond the last one that a fork can have', { block })
     if (!this.exists) this.create()
     this.changed = true
     this.blocks = block + 1
@@ -116,7 +116,7 @@ export class StoredFork implements RedoFork, FrameOwner {
     this.exists = false
   }
 
-  /** Its directory is gone: no file, and nothing to do about it. */
+  /** Its directory was removed, and its file with it: the next flush has nothing to do. */
   vanish(): void {
     this.releaseFrom(0)
     this.exists = false
@@ -129,7 +129,7 @@ export class StoredFork implements RedoFork, FrameOwner {
     this.chunks[block >>> CHUNK_BITS]![block & CHUNK_MASK] = undefined
   }
 
-  /** What has to happen to the file at `path` so that it has the fork's length; its pages are not among it. @internal */
+  /** Gives the operations after which the file at `path` has the fork's length. They do not write its pages. @internal */
   resizeInto(path: string, sink: OpSink): void {
     if (!this.changed) return
     if (this.exists) sink({ op: 'resize-fork', path, keep: this.diskBlocks, blocks: this.blocks })
@@ -144,7 +144,7 @@ export class StoredFork implements RedoFork, FrameOwner {
   }
 
   /**
-   * What the next flush changes of it; undefined for nothing, and for a fork that is not there.
+   * What the next flush changes of the fork; undefined if it changes nothing, and if the fork does not exist.
    * @param frames its {@link dirtyFrames} @param isCopy its file came with its directory @internal
    */
   changes(frames: readonly Frame[], isCopy: boolean): FlushedFork | undefined {
@@ -155,7 +155,7 @@ export class StoredFork implements RedoFork, FrameOwner {
     return { spcOid, dbOid, relNumber, fork, smallest, blocks, set }
   }
 
-  /** The file is now as the fork is. */
+  /** Call this after a flush: the file now has the content of the fork. */
   flushed(): void {
     this.diskBlocks = this.blocks
     this.changed = false

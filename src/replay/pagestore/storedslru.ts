@@ -16,7 +16,7 @@ export class StoredSlru implements SlruStore {
   private readonly maxPages: number
   private readonly files: StoreFiles
   private readonly pages = new Map<number, SlruPage>()
-  /** Segments whose file no longer counts, until the next flush. */
+  /** Segments that were removed since the last flush: their file no longer counts. */
   private readonly removed = new Set<number>()
   private dirty = 0
 
@@ -95,7 +95,7 @@ export class StoredSlru implements SlruStore {
     const byte = (n % SLRU_PAGES_PER_SEGMENT) * BLOCK_SIZE
     const count = this.files.readPart(path, byte, bytes)
     if (count === 0) return undefined
-    if (count < BLOCK_SIZE) throw new CorruptionError('slru.size', `page ${n} ends after ${count} bytes`, { file: path, byte })
+    if (count < BLOCK_SIZE) throw new CorruptionError('slru.size', `page ${n} of the SLRU ends after ${count} bytes`, { file: path, byte })
     const page = { bytes, dirty: false }
     this.pages.set(n, page)
     return page
