@@ -56,13 +56,15 @@ export class VisibilityMapRedo {
       this.clearNamed(record, oldReference, old.block, fresh.block, ALL_BITS)
       return
     }
+    // A record that names a page of the map names each page whose bits it cleared; the bits of other blocks were clear (heap_xlog_update, 18.6).
+    const namesAll = record.block(newId) !== undefined || record.block(oldId) !== undefined
     if (old !== undefined) {
-      if (oldReference === undefined) this.clearUnnamed(old, ALL_BITS)
-      else this.clearNamed(record, oldReference, old.block, -1, ALL_BITS)
+      if (oldReference !== undefined) this.clearNamed(record, oldReference, old.block, -1, ALL_BITS)
+      else if (!namesAll) this.clearUnnamed(old, ALL_BITS)
     }
     if (fresh !== undefined) {
-      if (newReference === undefined) this.clearUnnamed(fresh, ALL_BITS)
-      else this.clearNamed(record, newReference, fresh.block, -1, ALL_BITS)
+      if (newReference !== undefined) this.clearNamed(record, newReference, fresh.block, -1, ALL_BITS)
+      else if (!namesAll) this.clearUnnamed(fresh, ALL_BITS)
     }
   }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { crc32c } from '../../src/common/crc32c.ts'
 import { hexEncode } from '../../src/common/bytes.ts'
 import { initPage, pageLsn, setPageLsn } from '../../src/page/heappage.ts'
-import { mapBits, setMapBits } from '../../src/page/visibilitymap.ts'
+import { HEAP_BLOCKS_PER_MAP_PAGE, mapBits, setMapBits } from '../../src/page/visibilitymap.ts'
 import { Redo, type RedoSettings } from '../../src/redo/redo.ts'
 import type { RedoObserver } from '../../src/redo/buffers.ts'
 import { MemoryReplayStore } from '../../src/replay/memoryreplaystore.ts'
@@ -202,6 +202,17 @@ describe('the visibility map', () => {
       blocks: [{ id: 0, block: 1, data: '0180 0028 18 00 04000000' }, { id: 3, fork: VM, block: 0 }],
     })
     expect([mapBits(map.bytes, 1), pageLsn(map), pageOf(store, 1).halves[6]]).toEqual([0, END + 16, 32])
+  })
+
+  test('an update that names one page of the map leaves the pages that it does not name', () => {
+    const { store, apply } = setup()
+    emptyPage(store, 0)
+    apply(INSERT)
+    const map = visiblePage(store, 5)
+    const update = { rmgr: RM_HEAP, info: 0x20, xid: 804, endLsn: END + 8, main: '24030000 0100 00 03 00000000 0100' }
+    const [fresh, old] = [{ id: 0, block: HEAP_BLOCKS_PER_MAP_PAGE, data: '0100 0028 18 00 03000000' }, { id: 1, block: 0 }]
+    apply({ ...update, blocks: [fresh, old, { id: 3, fork: VM, block: 0 }] })
+    expect([mapBits(map.bytes, 0), pageLsn(map), store.fork(RELATION.spcOid, RELATION.dbOid, RELATION.relNumber, VM)!.blocks]).toEqual([0, END + 8, 1])
   })
 
   test.each([[15, '0420'], [16, '0000']] as const)('a map that is not there is made, Postgres %i', (major, header) => {
