@@ -9,7 +9,7 @@ export const EXIT_USAGE = 2
 /** Bad input or environment. */
 export const EXIT_BAD_INPUT = 3
 
-/** The command line asks for what cannot be. */
+/** The error for arguments that contradict each other. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }

@@ -78,7 +78,7 @@ export class RowPrinter<T> {
     return alignedFormat(names, names.map((name, i) => i < physical.length && right.includes(name)), sample)
   }
 
-  /** Column values are strings, so that none loses a digit. */
+  /** Column values are strings, so that numbers lose no digit. */
   private jsonCells(row: T): Cells {
     const { physical, numbers, columns, cellsOf, valuesOf, extraOf } = this.shape
     const values = valuesOf(row)

@@ -79,7 +79,9 @@ function optionDescription(option: Option): string {
 /** Arguments and options that name no folder or file. */
 const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude'])
 
-/** Whatever a verb takes beside names is a local path: new options too. @throws UnsupportedError path.scheme */
+/**
+ * Every argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme
+ */
 function refuseSchemes(verb: Command): void {
   const given = [...verb.registeredArguments.map((argument, i) => [argument.name(), verb.processedArgs[i]]), ...Object.entries(verb.opts())]
   for (const [name, value] of given) if (typeof value === 'string' && !NO_PATHS.has(name as string)) refuseScheme(value)

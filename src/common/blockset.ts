@@ -66,7 +66,7 @@ export class BlockSet implements Iterable<BlockNumber> {
     return this.indexOf(block) >= 0
   }
 
-  /** The block that so many others of the set are before. */
+  /** The block that has this many blocks of the set before it. */
   at(index: number): BlockNumber {
     let low = 0
     let high = this.runs.length - 1
@@ -132,7 +132,7 @@ export class BlockSet implements Iterable<BlockNumber> {
     }
   }
 
-  /** The same blocks as sets of `size` blocks each, the last one fewer, in order; gaps end none. */
+  /** The same blocks as sets of `size` blocks each, in order; the last set may have fewer. A set may have gaps. */
   *batches(size: number): Generator<BlockSet> {
     let runs: BlockRun[] = []
     let room = size

@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since 1970: for waiting and for reports, never for what is correct. */
   now(): number
-  /** Waits so many milliseconds, other work done meanwhile; 0 is a turn of the event loop. Ends early, by the signal's reason, when that is aborted. */
+  /**
+   * Waits for this many milliseconds while other tasks run; 0 is one turn of the event loop. Rejects early if the signal is aborted.
+   */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }

@@ -57,7 +57,7 @@ export class UnsupportedError extends PositionedError {
   override readonly name = 'UnsupportedError'
 }
 
-/** The caller's environment is in the way: a missing file, a running server, no permission, a foreign lake. */
+/** The error for a condition that the caller can change: a missing file, a running server, no permission, a foreign lake. */
 export class EnvironmentError extends PositionedError {
   override readonly name = 'EnvironmentError'
 }

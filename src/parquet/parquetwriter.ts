@@ -20,7 +20,7 @@ export interface ParquetOptions {
   metadata: Readonly<Record<string, string>>
   /** Whether to try a dictionary for a top-level column that has no children; default: always. */
   dictionary?: (column: string) => boolean
-  /** Columns whose values take so many bytes in a row group go around wasm. Default: 64 MiB. */
+  /** Columns whose values take this many bytes in a row group are not encoded by wasm. Default: 64 MiB. */
   largeBytes?: number
 }
 

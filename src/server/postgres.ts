@@ -316,7 +316,7 @@ async function copyTemplate(template: string, { dataDir, user }: Place): Promise
   handOver(dataDir, user)
 }
 
-/** Where the system tells; else none. */
+/** Child processes of a process; empty if the system has no /proc. */
 function childrenOf(pid: number | undefined): number[] {
   try {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(text => text !== '').map(Number)

@@ -7,7 +7,7 @@ import { MANIFEST_NAME, VIEWS_NAME } from '../../lake/manifest.ts'
 
 const MARKER_NAME = 'ltap-demo.txt'
 const MARKER_TEXT = "Written by 'ltap demo', which replaces this lake when it runs again.\n"
-/** A transcode that was killed left this: it throws away what is beside it, too. */
+/** A transcode that was killed left this file. The next transcode deletes the files beside it. */
 const UNFINISHED_NAME = '.unfinished'
 /** Beside the transcode's own: the whole demo is one writer. */
 const DEMO_LOCK = `${LOCK_NAME}-demo`

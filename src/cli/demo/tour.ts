@@ -58,7 +58,7 @@ FROM ltap_public.orders WHERE id = ${DELETED_ORDER} AND NOT _visible`
 type Queried = Pick<TourReport, 'revenueEqual' | 'deletedOrderFound'>
 type Rebuilt = Pick<TourReport, 'answers' | 'rebuiltFiles' | 'amcheckProblems'>
 
-/** What the server said before it was stopped for good. */
+/** The server's answers before it was stopped for the last time. */
 interface Loaded {
   source: PostgresServer
   /** `PostgreSQL 18.1` */

@@ -67,7 +67,7 @@ export class Workspace {
     return server
   }
 
-  /** Runs the demo; whatever comes of it, servers and temporary files are gone afterwards, and an unfinished lake too. */
+  /** Runs the demo. Servers, temporary files and an unfinished lake are removed at its end, even if it fails. */
   async use<T>(body: (workspace: Workspace) => Promise<T>): Promise<T> {
     try {
       return await body(this)

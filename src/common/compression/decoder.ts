@@ -4,7 +4,7 @@ import { concatBytes } from '../bytes.ts'
 export interface Decoder {
   /** @throws CorruptionError, UnsupportedError compression.* */
   push(bytes: Uint8Array): void
-  /** No more comes. @throws CorruptionError compression.* if something is missing */
+  /** Call this after the last bytes. @throws CorruptionError compression.* if something is missing */
   end(): void
 }
 

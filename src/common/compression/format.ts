@@ -5,7 +5,7 @@ import { UnsupportedError } from '../errors.ts'
 export const COMPRESSIONS = ['', '.gz', '.lz4', '.zst', '.bz2', '.xz', '.lzma', '.br'] as const
 export type Compression = (typeof COMPRESSIONS)[number]
 
-/** As many bytes of a file's beginning tell what it is. */
+/** The number of bytes at the beginning of a file that tell its format. */
 export const HEAD_LENGTH = 512
 
 /** The first bytes, of the formats that have some. */
