@@ -12,6 +12,14 @@ import { progressAt } from '../support/replayprogress.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
+/** A planted fault: flushes that are told together lose a fork. */
+const planted = vi.hoisted(() => ({ losesFork: false }))
+vi.mock('../../src/replay/pagestore/storeevents.ts', async (original) => {
+  const events = await original<typeof import('../../src/replay/pagestore/storeevents.ts')>()
+  const formatFlush: typeof events.formatFlush = (text, from, lsn, forks) => events.formatFlush(text, from, lsn, planted.losesFork ? forks.slice(1) : forks)
+  return { ...events, formatFlush }
+})
+
 // Nothing here loses power, and waiting for the disk is most of the time.
 vi.mock('node:fs', async (original) => ({ ...(await original<typeof import('node:fs')>()), fsyncSync: () => {} }))
 
@@ -25,6 +33,7 @@ beforeEach(() => {
 })
 afterEach(() => {
   vi.restoreAllMocks()
+  planted.losesFork = false
   rmSync(root, { recursive: true, force: true })
 })
 
@@ -105,6 +114,17 @@ function expectedChanges({ forks }: Model, { smallest, touched }: Tracked): Reco
   }))
 }
 
+/** A mark that the store does not know any more. */
+function isForgotten(store: PageStore, mark: number): boolean {
+  try {
+    store.changedSince(mark)
+    return false
+  } catch (error) {
+    expect(error).toMatchObject({ name: 'EnvironmentError', code: 'pagestore.mark' })
+    return true
+  }
+}
+
 /** @param forks forks that are there: those that the store does not name are as they were */
 function foundChanges(store: PageStore, mark: number, { forks }: Model): Record<string, unknown> {
   const found: Record<string, unknown> = Object.fromEntries([...forks].map(([key, { length }]) => [key, [length, length, []]]))
@@ -117,13 +137,48 @@ function foundChanges(store: PageStore, mark: number, { forks }: Model): Record<
   return found
 }
 
-function run(ops: readonly Op[], path: string): void {
+interface Seen {
+  /** Marks that were asked for. */
+  marks: number
+  /** Of these, marks that flushes told together lie around, and marks that were refused. */
+  coarse: number
+  forgotten: number
+}
+
+/** The answer for each mark. A short list may give a flush before the mark, whose changes are exact, or refuse marks before one. */
+function checkMarks(store: PageStore, { model, marks }: MarkedModel, isShort: boolean, seen: Seen): void {
+  let isKnown = false
+  for (const { mark } of marks) {
+    seen.marks++
+    if (isShort && !isKnown && isForgotten(store, mark)) {
+      seen.forgotten++
+      continue
+    }
+    isKnown = true
+    const { from } = store.changedSince(mark)
+    if (from !== mark) seen.coarse++
+    if (!isShort) expect(from).toBe(mark)
+    const tracked = marks.find((flush) => flush.mark === from)
+    expect(foundChanges(store, mark, model), `since ${mark}`).toEqual(expectedChanges(model, tracked!))
+  }
+  expect(isKnown).toBe(true)
+}
+
+/** @param changesBytes of the store; without it no mark is forgotten */
+function run(ops: readonly Op[], path: string, changesBytes?: number, seen: Seen = { marks: 0, coarse: 0, forgotten: 0 }): void {
   createPageStore(path, IDENTITY, progressAt(START))
-  let store = openPageStore(path, SMALL_CACHE)
+  const options = { ...SMALL_CACHE, ...changesBytes !== undefined && { changesBytes } }
+  let store = openPageStore(path, options)
   const model = new MarkedModel()
   let lsn = START
+  let flushes = 0
   const check = (): void => {
-    for (const tracked of model.marks) expect(foundChanges(store, tracked.mark, model.model), `since ${tracked.mark}`).toEqual(expectedChanges(model.model, tracked))
+    if (changesBytes !== undefined && flushes++ % 25 !== 0) return
+    checkMarks(store, model, changesBytes !== undefined, seen)
+    const file = readFileSync(join(path, 'ltap/events.ndjson'), 'utf8')
+    // What one flush says is kept, however much it is.
+    const last = file.slice(file.lastIndexOf('"event":"flush"', file.length - 1))
+    if (changesBytes !== undefined && file.split('"event":"flush"').length > 2) expect(file.length, last).toBeLessThanOrEqual(changesBytes)
   }
   for (const op of [...ops, { op: 'flush' } as const, { op: 'reopen' } as const]) {
     lsn += 8
@@ -134,7 +189,7 @@ function run(ops: readonly Op[], path: string): void {
     } else if (op.op === 'reopen') {
       // What was not flushed is lost, as by a kill.
       store.close()
-      store = openPageStore(path, SMALL_CACHE)
+      store = openPageStore(path, options)
       model.reopen()
       check()
     } else {
@@ -153,6 +208,49 @@ function property(runs: number): void {
 
 test(`random histories, every flush a mark, seed ${TEST_SEED}`, () => {
   property(RUNS)
+})
+
+const MANY_FLUSHES = fc.array(fc.oneof({ weight: 3, arbitrary: arbitraryOp }, { weight: 1, arbitrary: fc.constant<Op>({ op: 'flush' }) }), { minLength: 250, maxLength: 350 })
+
+function shortProperty(runs: number): Seen {
+  const seen = { marks: 0, coarse: 0, forgotten: 0 }
+  let n = 0
+  fc.assert(fc.property(MANY_FLUSHES, (ops) => {
+    for (const changesBytes of [1, 12_000, 20_000]) run(ops, join(root, `short${n++}`), changesBytes, seen)
+  }), { seed: TEST_SEED, numRuns: runs, endOnFailure: true })
+  return seen
+}
+
+test(`a list of changes that is kept short: more than was asked for, or a mark that is refused, seed ${TEST_SEED}`, () => {
+  const { marks, coarse, forgotten } = shortProperty(amount({ quick: 1, sample: 6, all: 100 }))
+  expect(coarse).toBeGreaterThan(0)
+  expect(forgotten).toBeGreaterThan(0)
+  expect(coarse + forgotten).toBeLessThan(marks)
+  planted.losesFork = true
+  expect(() => shortProperty(20)).toThrow()
+})
+
+test('a flush without WAL is still told to those who ask with its LSN when the list is shortened', () => {
+  const path = join(root, 'still')
+  createPageStore(path, IDENTITY, progressAt(START))
+  const store = openPageStore(path, { changesBytes: 6000 })
+  /** A caller that took its mark before a flush asks for what that flush changed. */
+  const marks: { mark: number; block: number }[] = []
+  for (let i = 0, lsn = START; i < 120; i++) {
+    const mark = lsn
+    if (i % 3 === 0) lsn += 8
+    applyToStore(store, { op: 'write', dir: 1, rel: 1, fork: 0, block: i, value: 1 }, lsn)
+    store.flush(progressAt(lsn))
+    marks.push({ mark, block: i })
+  }
+  let coarse = 0
+  for (const { mark, block } of marks) {
+    const { from, forks } = store.changedSince(mark)
+    if (from < mark) coarse++
+    expect([...forks[0]!.changed], `block ${block} since ${mark}`).toContain(block)
+  }
+  expect(coarse).toBeGreaterThan(10)
+  store.close()
 })
 
 test('planted faults are found: blocks that a truncation passed, and a forgotten page', () => {

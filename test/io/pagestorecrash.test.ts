@@ -81,7 +81,10 @@ describe('the process dies at every change of a file', () => {
   // Small files: they are copied for every death.
   const near = (op: Op): Op => ('block' in op ? { ...op, block: op.block % 13 } : 'blocks' in op ? { ...op, blocks: op.blocks % 13 } : op)
   const ops = fc.array(arbitraryOp.filter(({ op }) => op !== 'flush' && op !== 'reopen').map(near), { minLength: 15, maxLength: 40 })
-  test.each(fc.sample(fc.tuple(ops, ops), { seed: TEST_SEED, numRuns: WORKLOADS }))(`and the store is as of its last flush, seed ${TEST_SEED}`, (before, after) => {
+  const workloads = fc.sample(fc.tuple(ops, ops), { seed: TEST_SEED, numRuns: WORKLOADS })
+  // A short list of changes is written as a whole, another one is lengthened.
+  const cases = workloads.flatMap(([before, after]) => [{ before, after, changesBytes: 1 << 20 }, { before, after, changesBytes: 1 }])
+  test.each(cases)(`and the store is as of its last flush, list of $changesBytes bytes, seed ${TEST_SEED}`, ({ before, after, changesBytes }) => {
     const prepared = join(root, 'prepared')
     createPageStore(prepared, IDENTITY, progressAt(0))
     const first = openPageStore(prepared)
@@ -96,7 +99,7 @@ describe('the process dies at every change of a file', () => {
     for (let died = true; died; calls++) {
       const path = join(root, String(calls))
       cpSync(prepared, path, { recursive: true })
-      let store = openPageStore(path)
+      let store = openPageStore(path, { changesBytes })
       died = dying(calls, calls % 2 === 0, () => apply(store, after, SECOND_LSN))
       store.close()
       // Now and then the process dies again while it recovers: its lock is then nobody's.
@@ -104,7 +107,7 @@ describe('the process dies at every change of a file', () => {
         for (const name of readdirSync(join(path, 'ltap')).filter((name) => /^lock\b/.test(name))) rmSync(join(path, 'ltap', name))
       }
 
-      store = openPageStore(path)
+      store = openPageStore(path, { changesBytes })
       const { lsn } = store.flushed
       seen.add(lsn)
       expect(fileParts(modelOfFiles(path)), `died at call ${calls}`).toEqual(fileParts(states.get(lsn)!))
@@ -114,6 +117,8 @@ describe('the process dies at every change of a file', () => {
       if (lsn === FIRST_LSN) apply(store, after, SECOND_LSN)
       expect(fileParts(modelOfFiles(path))).toEqual(fileParts(states.get(SECOND_LSN)!))
       changes.add(JSON.stringify(store.changedSince(FIRST_LSN)))
+      if (changesBytes === 1) expect(() => store.changedSince(0)).toThrow(/pagestore\.mark/)
+      else expect(store.changedSince(0).from).toBe(0)
       store.close()
       rmSync(path, { recursive: true })
     }

@@ -1,3 +1,4 @@
+import { concatBytes } from '../../common/bytes.ts'
 import { crc32c } from '../../common/crc32c.ts'
 import { assert, withPosition } from '../../common/errors.ts'
 import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
@@ -12,6 +13,7 @@ import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
 import type { OpSink } from './ops.ts'
 import { formatState, STATE_FILE, type StoreIdentity, type StoreState } from './statefile.ts'
+import { shortenEvents } from './shortenevents.ts'
 import { changesSince, type StoreChanges } from './storechanges.ts'
 import { EVENTS_FILE, type FlushedFork, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
@@ -27,6 +29,7 @@ const DEFAULT_CACHE_BYTES = 256 * 1024 * 1024
 /** More than these since the last flush call for one. */
 const EVENTS_MAX = 65536
 const SLRU_PAGES_MAX = 2048
+const DEFAULT_CHANGES_BYTES = 16 * 1024 * 1024
 /** Database directories copied since the last flush wait here. */
 export const STAGING = 'ltap/copy'
 /** Files of a database directory that a page store keeps: forks but the free space map, the relation map, the version. */
@@ -35,6 +38,11 @@ const KEPT_FILE = /^(?:\d+(?:_(?:vm|init))?(?:\.\d+)?|pg_filenode\.map|PG_VERSIO
 export interface PageStoreOptions {
   /** Memory for pages, default 256 MiB. A record in the middle of its changes may use a little more. */
   cacheBytes?: number
+  /**
+   * Bytes of the list of changes, default 16 MiB. When it is longer, older flushes are told together, so that {@link PageStore.changedSince} gives more
+   * than what changed since a mark between them; the oldest ones are forgotten, and marks before them are refused.
+   */
+  changesBytes?: number
 }
 
 /**
@@ -58,6 +66,7 @@ export class PageStore implements ReplayStore, FlushedStore {
   private readonly tablespaces = new Map<Oid, boolean>()
   /** State files of prepared transactions by path, undefined for those that go. */
   private readonly prepared = new Map<string, Uint8Array | undefined>()
+  private readonly changesBytes: number
   private copies = 0
   private failed = false
 
@@ -68,6 +77,7 @@ export class PageStore implements ReplayStore, FlushedStore {
     this.indexes = indexes
     this.files = files
     this.pool = new FramePool(Math.floor((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / BLOCK_SIZE))
+    this.changesBytes = options.changesBytes ?? DEFAULT_CHANGES_BYTES
     this.clog = new StoredSlru('pg_xact', this.files)
     this.multiOffsets = new StoredSlru('pg_multixact/offsets', this.files)
     this.multiMembers = new StoredSlru('pg_multixact/members', this.files)
@@ -240,9 +250,7 @@ export class PageStore implements ReplayStore, FlushedStore {
     const indexesCrc = indexes === undefined ? this.state.indexesCrc : crc32c(indexes)
     const state = { identity: this.identity, replay: structuredClone(replay), eventsLength: this.state.eventsLength, indexesCrc }
     this.files.commit((add) => {
-      const events = this.events.bytes(this.state.replay.lsn, replay.lsn, this.collect(add))
-      state.eventsLength += events.length
-      add({ op: 'write-part', path: EVENTS_FILE, at: this.state.eventsLength }, events)
+      state.eventsLength = this.addEvents(this.events.bytes(this.state.replay.lsn, replay.lsn, this.collect(add)), replay.lsn, add)
       if (indexes !== undefined) add({ op: 'write-file', path: INDEXES_FILE }, indexes)
       add({ op: 'write-file', path: STATE_FILE }, formatState(state))
     })
@@ -258,7 +266,8 @@ export class PageStore implements ReplayStore, FlushedStore {
 
   /**
    * What changed after a mark, up to the last flush. It is kept with the pages: a store that was closed, or whose process was killed, knows it as before.
-   * @param mark an LSN. That of a flush is exact; for another one the changes since the last flush before it are given
+   * @param mark an LSN. That of a flush is exact; for another one, and for one so long ago that flushes are told together, the changes since the last known
+   * flush before it are given, more than was asked for: `from` says since when
    * @throws EnvironmentError pagestore.mark for an LSN before or after those that changes are known for: take all blocks then
    * @throws CorruptionError pagestore.events
    */
@@ -266,6 +275,20 @@ export class PageStore implements ReplayStore, FlushedStore {
     assert(!this.failed, 'page store: read after it was closed')
     const file = this.files.nameOf(EVENTS_FILE)
     return withPosition({ file }, () => changesSince(this.files.readFile(EVENTS_FILE), mark, this.flushed.lsn))
+  }
+
+  /** The file is written again, shortened to the half, where it would be too long. @returns its length */
+  private addEvents(events: Uint8Array, reached: WalPosition, add: OpSink): number {
+    const at = this.state.eventsLength
+    if (at + events.length <= this.changesBytes) {
+      add({ op: 'write-part', path: EVENTS_FILE, at }, events)
+      return at + events.length
+    }
+    const file = this.files.nameOf(EVENTS_FILE)
+    const all = concatBytes(this.files.readFile(EVENTS_FILE), events)
+    const shortened = withPosition({ file }, () => shortenEvents(all, reached, this.changesBytes / 2))
+    add({ op: 'write-file', path: EVENTS_FILE }, shortened)
+    return shortened.length
   }
 
   /** @returns what changes of forks */

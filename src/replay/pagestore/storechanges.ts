@@ -57,16 +57,21 @@ const LINE = v.variant('event', [
   v.strictObject({ lsn, event: v.literal('drop-database'), directory }),
   v.strictObject({
     lsn, event: v.literal('flush'), from: lsn, lines: count, crc: unsigned32,
-    forks: v.array(v.strictObject({ relation, fork, smallest: unsigned32, blocks: unsigned32, set: blockSet })),
+    forks: v.array(v.pipe(
+      v.strictObject({ relation, fork, smallest: unsigned32, blocks: unsigned32, set: blockSet }),
+      v.check(({ smallest, blocks }) => smallest <= blocks, 'a fork that is at least as long as it was at its shortest'),
+    )),
   }),
 ])
 type Line = v.InferOutput<typeof LINE>
-type FlushLine = Extract<Line, { event: 'flush' }>
 
-/** The lines of one flush. */
-interface FlushedLines {
+/** The lines of one flush, or of several that follow each other and are told as one. */
+export interface FlushedLines {
   events: RelationEvent[]
-  flush: FlushLine
+  /** The lines of the events. */
+  text: string
+  flush: { from: WalPosition; lsn: WalPosition }
+  forks: readonly ForkChange[]
 }
 
 /**
@@ -84,20 +89,21 @@ export function changesSince(file: Uint8Array, mark: WalPosition, reached: WalPo
   }
   // A flush without WAL is of the same LSN as the one before it. A mark does not say which of the two it was taken after.
   const wanted = known.filter(({ flush }) => flush.lsn > mark || (flush.lsn === mark && flush.from === mark))
-  const forks = new Map<string, ForkChange>()
-  for (const { events, flush } of wanted) {
-    for (const event of events) forget(forks, event)
-    for (const change of flush.forks) merge(forks, change)
+  return { from: wanted[0]?.flush.from ?? reached, to: reached, forks: changesOf(wanted), events: wanted.flatMap(({ events }) => events) }
+}
+
+/** What flushes that follow each other changed together. */
+export function changesOf(flushes: readonly FlushedLines[]): ForkChange[] {
+  const changes = new Map<string, ForkChange>()
+  for (const { events, forks } of flushes) {
+    for (const event of events) forget(changes, event)
+    for (const change of forks) merge(changes, change)
   }
-  return {
-    from: wanted[0]?.flush.from ?? reached, to: reached,
-    forks: [...forks].sort(([a], [b]) => a < b ? -1 : 1).map(([, change]) => change),
-    events: wanted.flatMap(({ events }) => events),
-  }
+  return [...changes].sort(([a], [b]) => a < b ? -1 : 1).map(([, change]) => change)
 }
 
 /** The newest flushes that follow each other up to the last one. An older ltap tells nothing of its flushes, so there may be gaps. */
-function knownFlushes(file: Uint8Array, reached: WalPosition): FlushedLines[] {
+export function knownFlushes(file: Uint8Array, reached: WalPosition): FlushedLines[] {
   let known: FlushedLines[] = []
   for (const lines of flushesOf(file)) {
     if (known.at(-1)?.flush.lsn !== lines.flush.from) known = []
@@ -119,12 +125,14 @@ function* flushesOf(file: Uint8Array): Generator<FlushedLines> {
     const crcAt = line.lastIndexOf(',"crc":')
     if (first < last || crc32c(file, first, start + crcAt) !== flush.crc) throw damaged('wrong CRC', start)
     const events: RelationEvent[] = []
-    for (const event of text.slice(first, start).split('\n').slice(0, -1)) {
+    const lines = text.slice(first, start)
+    for (const event of lines.split('\n').slice(0, -1)) {
       const parsed = parseLine(event, first)
       if (parsed.event === 'flush') throw damaged('a flush within another one', start)
       events.push(parsed)
     }
-    yield { events, flush }
+    const forks = flush.forks.map(({ relation, set, ...fork }) => ({ ...relation, ...fork, changed: set }))
+    yield { events, text: lines, flush, forks }
     last = end + 1
   }
 }
@@ -141,12 +149,14 @@ function forget(forks: Map<string, ForkChange>, event: RelationEvent): void {
   for (const key of forks.keys()) if (key.startsWith(gone)) forks.delete(key)
 }
 
-function merge(forks: Map<string, ForkChange>, { relation, fork, smallest, blocks, set }: FlushLine['forks'][number]): void {
-  const key = `${keyOf(relation)}/${fork}`
+function merge(forks: Map<string, ForkChange>, later: ForkChange): void {
+  const { blocks } = later
+  const key = `${keyOf(later)}/${later.fork}`
   const before = forks.get(key)
-  const least = Math.min(smallest, before?.smallest ?? smallest)
-  const changed = (before?.changed ?? BlockSet.EMPTY).union(set).intersect(BlockSet.range(0, blocks)).union(BlockSet.range(least, blocks - least))
-  forks.set(key, { ...relation, fork, smallest: least, blocks, changed })
+  const smallest = Math.min(later.smallest, before?.smallest ?? blocks)
+  const known = (before?.changed ?? BlockSet.EMPTY).union(later.changed).intersect(BlockSet.range(0, blocks))
+  const changed = known.union(BlockSet.range(smallest, blocks - smallest))
+  forks.set(key, { ...later, smallest, changed })
 }
 
 function keyOf({ spcOid, dbOid, relNumber }: RelFileLocator): string {

@@ -23,7 +23,8 @@ import { FORK_NAMES } from '../../common/relpath.ts'
  *   {"lsn":"0/1A2B580","event":"flush","from":"0/1A2B300","forks":[
  *     {"relation":"1663/5/16384","fork":"main","smallest":7,"blocks":9,"set":"AQ8A"}],"lines":120,"crc":305419896}
  *
- * `crc` is the CRC-32C of the `lines` bytes before this line, which the same flush wrote, and of this line up to `,"crc"`.
+ * `crc` is the CRC-32C of the `lines` bytes before this line, which the same flush wrote, and of this line up to `,"crc"`. Where the file became too long,
+ * one line stands for several flushes that followed each other, with the events of all of them before it, and older flushes are gone (shortenevents.ts).
  */
 export const EVENTS_FILE = 'ltap/events.ndjson'
 
@@ -72,15 +73,7 @@ export class StoreEvents {
 
   /** The lines to be appended to the file by a flush that goes from one LSN to another. */
   bytes(from: WalPosition, lsn: WalPosition, forks: readonly FlushedFork[]): Uint8Array {
-    const events = this.lines.join('')
-    const line = JSON.stringify({
-      lsn: formatWalPosition(lsn), event: 'flush', from: formatWalPosition(from),
-      forks: forks.map((fork) => ({
-        relation: relationText(fork), fork: FORK_NAMES[fork.fork], smallest: fork.smallest, blocks: fork.blocks, set: blockSetText(fork.set),
-      })),
-      lines: events.length,
-    }).slice(0, -1)
-    return utf8Encode(`${events}${line},"crc":${crc32c(utf8Encode(events + line))}}\n`)
+    return utf8Encode(formatFlush(this.lines.join(''), from, lsn, forks))
   }
 
   flushed(): void {
@@ -90,6 +83,18 @@ export class StoreEvents {
   private add(event: string, more: Record<string, string | number | undefined>): void {
     this.lines.push(`${JSON.stringify({ lsn: formatWalPosition(this.lsn), event, ...more })}\n`)
   }
+}
+
+/** The lines of a flush, its own the last. @param events the lines before it */
+export function formatFlush(events: string, from: WalPosition, lsn: WalPosition, forks: readonly FlushedFork[]): string {
+  const line = JSON.stringify({
+    lsn: formatWalPosition(lsn), event: 'flush', from: formatWalPosition(from),
+    forks: forks.map((fork) => ({
+      relation: relationText(fork), fork: FORK_NAMES[fork.fork], smallest: fork.smallest, blocks: fork.blocks, set: blockSetText(fork.set),
+    })),
+    lines: events.length,
+  }).slice(0, -1)
+  return `${events}${line},"crc":${crc32c(utf8Encode(events + line))}}\n`
 }
 
 function relationText({ spcOid, dbOid, relNumber }: RelFileLocator): string {
