@@ -183,6 +183,33 @@ describe.each(fewerMajors('majors of the verb replay'))('Postgres %i', (major) =
     expect(await rowsIn(again)).toBe(points.at(-1)!.rows)
   })
 
+  test('no --wal: a directory that was shut down needs no WAL at all, a backup may have it inside', async () => {
+    const { clean, backup, wal, points } = made
+    for (const keepsFolder of [false, true]) {
+      const bare = fresh()
+      cpSync(clean, bare, { recursive: true, filter: (name) => !/pg_wal\/./.test(name) })
+      if (!keepsFolder) rmSync(join(bare, 'pg_wal'), { recursive: true })
+      const out = fresh()
+      for (const again of [false, true]) {
+        const { code, stdout } = await ltap(['replay', bare, '--out', out, '--json'])
+        const end = 'there is no WAL, and none is needed: the server was shut down'
+        expect({ code, ...JSON.parse(stdout) as object }).toMatchObject({ code: 0, records: 0, walBytes: 0, resumed: again, end })
+      }
+      if (keepsFolder) continue
+      expect(await rowsIn(out)).toBe(1000)
+      expectFailure(await ltap(['replay', bare, '--to', points[0]!.lsn, '--out', fresh()]), /^ltap: replay.target: the WAL ends at .*, before the target/)
+      // From there on it goes with the WAL, as if it had been there at once.
+      expect(await ltap(['replay', bare, '--wal', wal, '--out', out])).toMatchObject({ code: 0 })
+      expect(await rowsIn(out)).toBe(points.at(-1)!.rows)
+    }
+    const inside = fresh()
+    cpSync(backup, inside, { recursive: true })
+    cpSync(wal, join(inside, 'pg_wal'), { recursive: true })
+    const out = fresh()
+    expect(await ltap(['replay', inside, '--out', out])).toMatchObject({ code: 0 })
+    expect(await rowsIn(out)).toBe(points.at(-1)!.rows)
+  })
+
   test('transcode and verify replay first', async () => {
     const { clean, wal, points, crashed, backup } = made
     const [lake, work] = [fresh(), fresh()]

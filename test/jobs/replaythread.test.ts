@@ -4,10 +4,11 @@ import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { MAIN_FORK } from '../../src/common/relpath.ts'
 import { pageChecksum } from '../../src/page/checksum.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
 import { segmentName } from '../../src/wal/segment.ts'
 import { withFolder } from '../support/lakes.ts'
-import { majors } from '../support/oracle.ts'
-import { type RecoveryCase, withRecovery } from '../support/recovery.ts'
+import { connect, majors } from '../support/oracle.ts'
+import { type RecoveryCase, withBackup, withRecovery } from '../support/recovery.ts'
 import { compareReplayed, replayCase } from '../support/replayed.ts'
 import { prepareWalWorkload, runWalWorkload } from '../support/walworkload.ts'
 
@@ -93,6 +94,30 @@ async function checkDamaged({ ReplayThread }: Jobs, found: RecoveryCase, out: st
   await expect(ReplayThread.open({ store: join(out, 'none') })).rejects.toThrow(/pagestore|file\./)
 }
 
+/** A base backup without WAL is seeded, and all of the WAL is pushed: the pages are those that a server recovers. */
+async function checkSeeded({ ReplayThread, seedStore }: Jobs, found: RecoveryCase, out: string): Promise<void> {
+  expect(readdirSync(join(found.base, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name))).toEqual([])
+  const progress = await seedStore({ source: found.base, out })
+  expect(progress).toMatchObject({ lsn: found.start, consistency: { backupEndOf: found.start, reached: false } })
+  // As it was: a store that is there is not made again.
+  expect(await seedStore({ source: found.base, out })).toEqual(progress)
+  const thread = await ReplayThread.open({ store: out })
+  expect((await thread.state()).wanted % 8192).toBe(0)
+  await expect(thread.getPage(PG_CLASS, MAIN_FORK, 0)).rejects.toThrow(/replay\.inconsistent/)
+  await push(thread, found, found.end)
+  expect(await thread.reach(found.end)).toBe(found.end)
+  await thread.close()
+  expect(compareReplayed(found, out).differences).toEqual([])
+}
+
+/** What a server writes while it is copied, and afterwards. */
+async function writeSome(cluster: PostgresServer): Promise<void> {
+  const sql = await connect(cluster)
+  await sql.script(`INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 3000) i; UPDATE t SET v = v || 'x' WHERE id % 3 = 0;
+    DELETE FROM t WHERE id % 7 = 0; VACUUM t`)
+  await sql.close()
+}
+
 describe.runIf(major !== undefined && existsSync(BUILT))('a replay in a thread', () => {
   test(`pages of Postgres ${major}`, () => withRecovery(major!, VARIANT, {
     prepare: prepareWalWorkload, run: (cluster) => runWalWorkload(cluster, { xids: 1000 }),
@@ -101,4 +126,12 @@ describe.runIf(major !== undefined && existsSync(BUILT))('a replay in a thread',
     await checkThread(jobs, found, join(folder, 'out'))
     await checkDamaged(jobs, found, join(folder, 'damaged'))
   })))
+
+  test(`a backup of Postgres ${major} without WAL`, () => withBackup(major!, VARIANT, {
+    prepare: async (cluster) => (await connect(cluster)).script('CREATE TABLE t (id int, v text)'), busy: writeSome,
+    run: async (cluster) => {
+      await writeSome(cluster)
+      return { tablespaces: [] }
+    },
+  }, (found) => withFolder(async (folder) => checkSeeded(await import(BUILT) as Jobs, found, join(folder, 'out')))))
 })

@@ -21,7 +21,7 @@ import { type StartedReplay, startReplay } from './startreplay.ts'
 export interface ReplayClusterOptions {
   /** Data directory of a server that does not run, plain base backup, or folder of pg_basebackup's tar files. Not changed. */
   source: string
-  /** Folder of the WAL, or one segment; default: what came with the source. */
+  /** Folder of the WAL, or one segment; default: what came with the source. The pages of a server that was shut down need none. */
   wal?: string
   /** A new folder, or one that an earlier replay of this cluster left, which goes on. */
   out: string
@@ -71,14 +71,16 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
     const { checksums, walSegmentSize } = readControlFile(out, major)
     const target = endingTarget(options.target ?? {}, walSegmentSize)
     refusePast({ ...progress, lsn: endPosition(progress.lsn, walSegmentSize) }, target, resumed)
-    const source = openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier })
-    const { timelineHistory } = source
-    const replay: Replay = new Replay(store, progress, { major, checksums, target, timelineHistory, ...observe?.(started, () => replay.transactionState) })
-    const job = new ReplayJob(replay, store, source)
-    const end = await job.run(wal, target, options.onProgress)
+    const source = wal === undefined ? undefined : openWal(wal, { start: progress.lsn, exact: true, timeline, major, systemIdentifier })
+    const { timelineHistory } = source ?? {}
+    const replay: Replay = new Replay(store, progress, {
+      major, checksums, target, ...timelineHistory !== undefined && { timelineHistory }, ...observe?.(started, () => replay.transactionState),
+    })
+    const job = source === undefined ? undefined : new ReplayJob(replay, store, source)
+    const end = job === undefined ? withoutWal(replay, store) : await job.run(wal!, target, options.onProgress)
     return {
       systemIdentifier: String(systemIdentifier), major, timeline: replay.timeline, from: formatWalPosition(progress.lsn),
-      lsn: formatWalPosition(replay.position), resumed, records: job.records, walBytes: replay.position - progress.lsn, trailingBytes, end,
+      lsn: formatWalPosition(replay.position), resumed, records: job?.records ?? 0, walBytes: replay.position - progress.lsn, trailingBytes, end,
     }
   } finally {
     forget()
@@ -107,6 +109,23 @@ function momentText(time: number): string {
 
 function timeText(microseconds: number): string {
   return new Date(Math.floor(microseconds / 1000) + POSTGRES_EPOCH_SECONDS * 1000).toISOString()
+}
+
+/** The pages are of one LSN already. @returns why it ended @throws EnvironmentError replay.target */
+function withoutWal(replay: Replay, store: PageStore): string {
+  finish(replay, store, true)
+  return 'there is no WAL, and none is needed: the server was shut down'
+}
+
+/** The state that was reached is kept even if it is not the target: the next call goes on with more WAL, or to a later point. */
+function finish(replay: Replay, store: PageStore, endOfWal: boolean): void {
+  try {
+    replay.finish(endOfWal)
+  } catch (error) {
+    if (error instanceof EnvironmentError) store.flush(replay.progress)
+    throw error
+  }
+  store.flush(replay.progress)
 }
 
 /** Records between two reports of progress: the same ones in each run, whatever the clock says. */
@@ -143,24 +162,12 @@ class ReplayJob {
       const end = await this.driver.run({
         onStep: () => onProgress?.(Math.min(replay.position - from, total), total, formatWalPosition(replay.position)),
       })
-      this.finish(end === 'end')
+      finish(replay, this.store, end === 'end')
       onProgress?.(total, total, '')
       return end === 'end' ? wal.end!.reason : 'the target is reached'
     } finally {
       wal.close()
     }
-  }
-
-  /** The state that was reached is kept even if it is not the target: the next call goes on with more WAL, or to a later point. */
-  private finish(endOfWal: boolean): void {
-    const { replay, store } = this
-    try {
-      replay.finish(endOfWal)
-    } catch (error) {
-      if (error instanceof EnvironmentError) store.flush(replay.progress)
-      throw error
-    }
-    store.flush(replay.progress)
   }
 
   /** An EnvironmentError is not the record's fault: it means another server's WAL or a full disk, for example. */

@@ -38,21 +38,24 @@ export interface StartOptions {
   out: string
   /** Folder of the WAL; what it lacks, and all by default, is taken from the one that came with the source. */
   wal: string | undefined
+  /** The WAL comes later, from elsewhere: no file of it is needed now, unless the source leaves open where it begins. */
+  walComesLater?: boolean
   /** The timeline to follow. */
   timeline: number | 'latest' | undefined
   cacheBytes: number | undefined
 }
 
 /**
- * Opens the page store at `out`, or seeds it from the source. @returns where the WAL is, too
+ * Opens the page store at `out`, or seeds it from the source. @returns where the WAL is, too; undefined if no WAL was found for the pages of a server
+ * that was shut down, which need no WAL
  * @throws EnvironmentError replay.wal, pagestore.*, datadir.*, backup.*, wal.*, file.*; CorruptionError; UnsupportedError
  */
-export async function startReplay(options: StartOptions): Promise<StartedReplay & { wal: WalPlace }> {
+export async function startReplay(options: StartOptions): Promise<StartedReplay & { wal: WalPlace | undefined }> {
   const { out, cacheBytes } = options
   const storeOptions = cacheBytes === undefined ? {} : { cacheBytes }
   if (isPageStore(out)) {
     refuseAnother(options.source, out)
-    return resume(requireWal(options.wal ?? ownWal(options.source, out), options.source), options, storeOptions)
+    return resume(options, storeOptions)
   }
   // A wrong argument is an error before much is copied.
   const tar = options.wal === undefined ? undefined : await findWalTar(options.wal)
@@ -66,9 +69,9 @@ export async function startReplay(options: StartOptions): Promise<StartedReplay 
   })
   try {
     const seeded = await seed(options.source, out)
-    const given = tar === undefined ? requireWal(options.wal ?? seeded.walDirectory, options.source) : await unpackWal(tar, out)
-    const wal = withOwn(given, seeded.walDirectory)
-    refuseOtherTimeline(timelineHistoryOf(wal, options.timeline), seeded.start, seeded.timeline)
+    const given = tar === undefined ? options.wal : await unpackWal(tar, out)
+    const wal = placeOf(given, seeded.walDirectory, seeded.kind === 'clean' || options.walComesLater === true, options.source)
+    if (wal !== undefined) refuseOtherTimeline(timelineHistoryOf(wal, options.timeline), seeded.start, seeded.timeline)
     createPageStore(out, seeded.identity, progressOfSeed(seeded, out, wal, options.timeline), seeded.indexes)
     const store = openPageStore(out, storeOptions, lock)
     return { store, progress: store.flushed, resumed: false, trailingBytes: seeded.trailingBytes, wal }
@@ -90,13 +93,15 @@ function refuseAnother(source: string, out: string): void {
   throw new EnvironmentError('replay.system', `the folder holds a replay of cluster ${ours}, the source is of ${theirs}; name another folder`, { file: out })
 }
 
-async function resume(named: string, { source, out, timeline }: StartOptions, storeOptions: PageStoreOptions): Promise<StartedReplay & { wal: WalPlace }> {
+async function resume(options: StartOptions, storeOptions: PageStoreOptions): ReturnType<typeof startReplay> {
+  const { source, out, timeline } = options
   const store = openPageStore(out, storeOptions)
   try {
-    const tar = await findWalTar(named)
-    const wal = withOwn(tar === undefined ? named : await unpackWal(tar, out), ownWal(source, out))
+    const tar = options.wal === undefined ? undefined : await findWalTar(options.wal)
     const progress = store.flushed
-    refuseOtherTimeline(timelineHistoryOf(wal, timeline), progress.lsn, progress.transactions.timeline, progress.ancestors)
+    const canBeMissing = progress.consistency.reached || options.walComesLater === true
+    const wal = placeOf(tar === undefined ? options.wal : await unpackWal(tar, out), ownWal(source, out), canBeMissing, source)
+    if (wal !== undefined) refuseOtherTimeline(timelineHistoryOf(wal, timeline), progress.lsn, progress.transactions.timeline, progress.ancestors)
     return { store, progress, resumed: true, trailingBytes: 0, wal }
   } catch (error) {
     store.close()
@@ -119,12 +124,28 @@ function withOwn(wal: string, own: string | undefined): WalPlace {
   return own === undefined || own === wal ? wal : [wal, own]
 }
 
-function requireWal(wal: string | undefined, source: string): string {
-  if (wal !== undefined) return wal
+/**
+ * Where the WAL is: what was named, and the source's own.
+ * @param canBeMissing replay could end before the first record: the pages are consistent, or the WAL comes later @throws EnvironmentError replay.wal
+ */
+function placeOf(given: string | undefined, own: string | undefined, canBeMissing: boolean, source: string): WalPlace | undefined {
+  if (given !== undefined) return withOwn(given, own)
+  if (own !== undefined && (!canBeMissing || hasWal(own))) return own
+  if (canBeMissing) return undefined
   throw new EnvironmentError('replay.wal', 'the source holds no WAL; name the folder of its WAL with --wal', { file: source })
 }
 
-function progressOfSeed(seeded: Seed, out: string, wal: WalPlace, timeline: StartOptions['timeline']): ReplayProgress {
+/** Whether there is a segment. A copy may have the folder alone. */
+function hasWal(folder: string): boolean {
+  try {
+    return new WalInventory(folder).files.length > 0
+  } catch (error) {
+    if (error instanceof EnvironmentError && error.code === 'wal.none') return false
+    throw error
+  }
+}
+
+function progressOfSeed(seeded: Seed, out: string, wal: WalPlace | undefined, timeline: StartOptions['timeline']): ReplayProgress {
   const { kind, major, control, start, checkpoint } = seeded
   const clog = new FileSlru(join(out, 'pg_xact'))
   const prepared = readPrepared({ path: out, major })
@@ -154,7 +175,11 @@ function endOfWal(wal: string, start: WalPosition, major: PgMajor, systemIdentif
 }
 
 /** A base backup's pg_control may be of a later checkpoint than the one that backup_label names. */
-function startPointOfRecord(wal: WalPlace, timeline: StartOptions['timeline'], { checkpoint, major, control }: Seed): StartPoint {
+function startPointOfRecord(wal: WalPlace | undefined, timeline: StartOptions['timeline'], { checkpoint, major, control }: Seed): StartPoint {
+  if (wal === undefined) {
+    const reason = 'pg_control is of a later checkpoint than the one where the backup begins; name the folder with the WAL from this position on'
+    throw new EnvironmentError('replay.wal', reason, { lsn: formatWalPosition(checkpoint) })
+  }
   const source = openWal(wal, { start: checkpoint, exact: true, timeline, major, systemIdentifier: control.systemIdentifier })
   try {
     const record = source.read()
