@@ -4,8 +4,7 @@ import { type WalPosition, type Xid, xidPrecedes } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { RM_XLOG_ID } from '../../wal/rmgr.ts'
 import { type CheckPoint, decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
-import { WalInventory } from '../walsource/inventory.ts'
-import { openWal } from '../walsource/walsource.ts'
+import { openWal, type WalSource } from '../walsource/walsource.ts'
 
 /**
  * Reads the newest segment from its beginning, then the one before it, until one has a checkpoint. A segment that the server recycled has the name of
@@ -16,16 +15,12 @@ import { openWal } from '../walsource/walsource.ts'
 export function findLastCheckpoint(pgWal: string, major: PgMajor): LastCheckpoint | undefined {
   try {
     const wal = openWal(pgWal, { major })
-    const { segmentSize } = wal
-    wal.close()
+    const { segmentSize, systemIdentifier } = wal
     const found = new Found()
-    for (const number of new WalInventory(pgWal).numbers(wal.timelineHistory, segmentSize).reverse()) {
-      if (readFrom(pgWal, major, number * segmentSize, (number + 1) * segmentSize, found)) break
-    }
+    for (const number of wal.segmentNumbers.reverse()) if (readFrom(wal, number * segmentSize, (number + 1) * segmentSize, found)) break
     const { checkpoint, behind, latestXid } = found
     if (checkpoint === undefined) return undefined
     const { checkPoint, start, end, shutdown } = checkpoint
-    const { systemIdentifier } = wal
     return { checkPoint, start, end, clean: shutdown && behind === 0, latestXid, systemIdentifier, segmentSize, timeline: checkPoint.thisTimeline }
   } catch (error) {
     if (error instanceof CorruptionError || error instanceof UnsupportedError) return undefined
@@ -47,14 +42,14 @@ class Found {
 }
 
 /** Records that begin in one segment. @returns whether a checkpoint is among them */
-function readFrom(pgWal: string, major: PgMajor, start: WalPosition, end: WalPosition, later: Found): boolean {
-  const wal = openWal(pgWal, { major, start })
+function readFrom(wal: WalSource, start: WalPosition, end: WalPosition, later: Found): boolean {
+  wal.seek(start)
   const own = new Found()
   try {
     for (let record = wal.read(); record !== undefined && record.startLsn < end; record = wal.read()) {
       const { rmgr, op, startLsn, endLsn, xid } = record
       if (rmgr === RM_XLOG_ID && (op === XLOG_CHECKPOINT_SHUTDOWN || op === XLOG_CHECKPOINT_ONLINE)) {
-        own.checkpoint = { checkPoint: decodeCheckPoint(record, major), start: startLsn, end: endLsn, shutdown: op === XLOG_CHECKPOINT_SHUTDOWN }
+        own.checkpoint = { checkPoint: decodeCheckPoint(record, wal.major), start: startLsn, end: endLsn, shutdown: op === XLOG_CHECKPOINT_SHUTDOWN }
         own.behind = 0
         own.latestXid = 0
       } else {

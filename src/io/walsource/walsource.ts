@@ -103,6 +103,18 @@ export class WalSource {
     return undefined
   }
 
+  /** Numbers of the segments on the timeline, ascending. */
+  get segmentNumbers(): number[] {
+    return this.inventory.numbers(this.timelineHistory, this.segmentSize)
+  }
+
+  /** The next record is the first one that begins at or after `start`, which must lie in a segment that was there when this was opened. */
+  seek(start: WalPosition): void {
+    this.close()
+    const { major, segmentSize, systemIdentifier, timelineHistory, memory } = this
+    this.reader = new WalReader({ major, segmentSize, systemIdentifier, start, timeline: 0, timelineHistory, memory })
+  }
+
   /** Call this after the end: it looks for WAL that was written since. */
   resume(): void {
     this.close()
