@@ -2,9 +2,12 @@ import type { Head } from '../lake/state/head.ts'
 import { MAIN_BRANCH, parseObjectName } from '../lake/state/names.ts'
 import { isDead, reachableObjects, Visited } from '../lake/state/reachable.ts'
 import type { Lake } from './lake.ts'
+import type { Leftover } from './objectstore.ts'
 
 /** Keys of one request that deletes. */
 const DELETED_AT_ONCE = 1000
+/** Milliseconds: an upload of which nothing else is known is given up when it is so old. */
+const LEFTOVER_AGE = 7 * 24 * 3_600_000
 
 export interface Collected {
   /** Objects of the lake that were listed, but for HEADs and the like. */
@@ -13,24 +16,41 @@ export interface Collected {
   /** Objects that no root refers to, and that no commit will refer to. */
   readonly dead: number
   readonly deadBytes: number
+  /** Uploads that began and never end. */
+  readonly leftovers: number
 }
 
 /**
  * Deletes objects that no root refers to and no commit will ever refer to. The order matters: it lists the objects, then reads the HEADs, then
  * deletes. To make states collectable, call {@link keepStates} first.
  * @param isDryRun only counts
+ * @param leftoverAge of an upload that has not ended and neither its process nor its name tells of: milliseconds, by the store's clock and ours. Clocks that
+ * differ cost nobody more than an upload, which ends with an error
  */
-export async function collectGarbage(lake: Lake, isDryRun = false): Promise<Collected> {
+export async function collectGarbage(lake: Lake, isDryRun = false, leftoverAge: number = LEFTOVER_AGE): Promise<Collected> {
   const candidates = new Map<string, number>()
   for await (const { key, size } of lake.ports.store.list('')) if (parseObjectName(key)) candidates.set(key, size)
   const [objects, bytes] = [candidates.size, total(candidates)]
+  const uploads: Leftover[] = []
+  for await (const upload of lake.ports.store.leftovers()) uploads.push(upload)
   const heads = await reachAll(lake, (key) => candidates.delete(key))
   for (const key of candidates.keys()) if (!isDead(key, heads)) candidates.delete(key)
+  const oldest = lake.ports.clock.now() - leftoverAge
+  const leftovers = uploads.filter((upload) => isGivenUp(upload, heads, oldest))
   if (!isDryRun) {
+    for (const leftover of leftovers) await leftover.remove()
     const dead = [...candidates.keys()]
     for (let start = 0; start < dead.length; start += DELETED_AT_ONCE) await lake.ports.store.delete(dead.slice(start, start + DELETED_AT_ONCE))
   }
-  return { objects, bytes, dead: candidates.size, deadBytes: total(candidates) }
+  return { objects, bytes, dead: candidates.size, deadBytes: total(candidates), leftovers: leftovers.length }
+}
+
+/** Whether no process goes on with an upload, or only one whose commit of it would be refused. */
+function isGivenUp({ key, started, process }: Leftover, heads: ReadonlyMap<string, Head | undefined>, oldest: number): boolean {
+  if (process !== undefined) return process === 'gone'
+  // Another program's, in the same bucket.
+  if (key !== undefined && parseObjectName(key) === undefined) return false
+  return key !== undefined && isDead(key, heads) || started < oldest
 }
 
 /**

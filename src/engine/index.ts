@@ -7,7 +7,7 @@ export { Lake, type LakePorts, type ReadHead } from './lake.ts'
 export { MemoryObjectStore } from './memoryobjectstore.ts'
 export { isKey } from './objectkey.ts'
 export type {
-  ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
+  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
 } from './objectstore.ts'
 export type { PageReader } from './pagereader.ts'
 export type { CasKind } from '../lake/state/format.ts'

@@ -2,8 +2,11 @@ import { assert } from '../common/errors.ts'
 import { rangeWithin } from './byterange.ts'
 import type { Clock } from '../common/clock.ts'
 import { checkKey, checkPrefix } from './objectkey.ts'
-import type { ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject } from './objectstore.ts'
+import type {
+  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject,
+} from './objectstore.ts'
 import { RequestCounters } from './requestcounters.ts'
+import { uploadGone } from './uploadgone.ts'
 
 interface Content {
   readonly bytes: Uint8Array
@@ -11,11 +14,18 @@ interface Content {
   readonly modified: number
 }
 
+interface OpenUpload {
+  readonly key: string
+  readonly started: number
+  readonly pieces: Uint8Array[]
+}
+
 /** Objects in memory: for tests, for the simulator, for a service that needs no disk. Each request takes effect when it is called. */
 export class MemoryObjectStore implements ObjectStore {
   readonly url: string = 'memory:'
   private readonly counted = new RequestCounters()
   private readonly objects = new Map<string, Content>()
+  private readonly uploads = new Set<OpenUpload>()
   /** How many objects lie below each prefix that ends before a `/`. */
   private readonly prefixes = new Map<string, number>()
   private readonly clock: Pick<Clock, 'now'>
@@ -53,27 +63,33 @@ export class MemoryObjectStore implements ObjectStore {
 
   upload(key: string): ObjectUpload {
     checkKey(key)
-    let pieces: Uint8Array[] = []
+    const open: OpenUpload = { key, started: this.clock.now(), pieces: [] }
+    this.uploads.add(open)
     let isOpen = true
+    const refuseGone = (): void => {
+      if (!this.uploads.has(open)) throw uploadGone(key)
+    }
     return {
       write: async (bytes) => {
         assert(isOpen, 'a write to an upload that ended')
+        refuseGone()
         this.counted.sent('upload', bytes.length)
-        pieces.push(bytes.slice())
+        open.pieces.push(bytes.slice())
       },
       finish: async () => {
         assert(isOpen, 'an upload ends once')
         isOpen = false
+        refuseGone()
         this.counted.sent('upload')
-        const bytes = joined(pieces)
-        pieces = []
+        const bytes = joined(open.pieces)
+        this.uploads.delete(open)
         const outcome = this.store(key, bytes, {})
         assert(outcome.outcome === 'written', 'an upload has no condition')
         return { etag: outcome.etag, size: bytes.length }
       },
       abort: async () => {
         isOpen = false
-        pieces = []
+        this.uploads.delete(open)
       },
     }
   }
@@ -89,6 +105,14 @@ export class MemoryObjectStore implements ObjectStore {
     this.counted.sent('list')
     const found = [...this.objects].filter(([key]) => key.startsWith(prefix)).map(([key, content]) => infoOf(key, content))
     for (const info of found) yield info
+  }
+
+  async *leftovers(): AsyncGenerator<Leftover> {
+    this.counted.sent('list')
+    for (const open of this.uploads) {
+      const remove = async (): Promise<void> => void this.uploads.delete(open)
+      yield { key: open.key, started: open.started, process: undefined, remove }
+    }
   }
 
   private store(key: string, bytes: Uint8Array, { ifNoneMatch, ifMatch }: PutOptions): PutOutcome {

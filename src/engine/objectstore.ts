@@ -42,6 +42,18 @@ export interface ObjectUpload {
   abort(): Promise<void>
 }
 
+/** What an upload takes that has not ended: no object, and no reader sees it. */
+export interface Leftover {
+  /** Key of the object that it was to become; undefined where the store does not know it. */
+  readonly key: string | undefined
+  /** Milliseconds since 1970 by the store's clock. */
+  readonly started: number
+  /** Whether the process that began it lives; undefined where the store cannot tell. */
+  readonly process: 'alive' | 'gone' | undefined
+  /** What is gone already is no error. A process that goes on with the upload gets EnvironmentError `store.upload-gone`. */
+  remove(): Promise<void>
+}
+
 export type RequestKind = 'get' | 'head' | 'put' | 'upload' | 'delete' | 'list'
 
 /** What a store was asked for since it was opened. */
@@ -80,4 +92,6 @@ export interface ObjectStore {
    * @throws EnvironmentError store.inconsistent if the pages of a list do not go on
    */
   list(prefix: string): AsyncIterable<ObjectInfo>
+  /** Uploads that have not ended, those of living processes too; where they are very many, perhaps not all. */
+  leftovers(): AsyncIterable<Leftover>
 }

@@ -14,7 +14,7 @@ const untext = (bytes: Uint8Array | undefined): string => new TextDecoder().deco
 function over(store: ObjectStore, changed: Partial<ObjectStore>): ObjectStore {
   return {
     url: store.url, counters: store.counters, get: (...args) => store.get(...args), head: (...args) => store.head(...args), put: (...args) => store.put(...args),
-    upload: (key) => store.upload(key), delete: (keys) => store.delete(keys), list: (prefix) => store.list(prefix), ...changed,
+    upload: (key) => store.upload(key), delete: (keys) => store.delete(keys), list: (prefix) => store.list(prefix), leftovers: () => store.leftovers(), ...changed,
   }
 }
 

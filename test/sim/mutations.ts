@@ -36,6 +36,14 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     }],
   },
   {
+    name: 'gc removes uploads of living writers', within: 60,
+    mutations: [{ file: 'src/engine/collect.ts', replace: [['key !== undefined && isDead(key, heads) || started < oldest', 'key !== undefined']] }],
+  },
+  {
+    name: 'gc leaves uploads that nobody ends', within: 60,
+    mutations: [{ file: 'src/engine/collect.ts', replace: [['key !== undefined && isDead(key, heads) || started < oldest', 'started < oldest']] }],
+  },
+  {
     name: 'gc reads HEADs before it lists', within: 200,
     mutations: [{
       file: 'src/engine/collect.ts',

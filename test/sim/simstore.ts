@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { EnvironmentError } from '../../src/common/errors.ts'
-import type { ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoredObject } from '../../src/engine/objectstore.ts'
+import type { ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoredObject } from '../../src/engine/objectstore.ts'
+import { parseObjectName } from '../../src/lake/state/names.ts'
+import { uploadGone } from '../../src/engine/uploadgone.ts'
 import type { Random } from '../support/random.ts'
-import type { Machine, World } from './world.ts'
+import { check, type Machine, type World } from './world.ts'
 
 export interface Faults {
   /** Of a hundred requests: how many fail in some way. */
@@ -22,6 +24,8 @@ const LISTED_AT_ONCE = 40
 /** Objects in memory, as a store has them that is strongly consistent. Each machine reaches them through a handle of its own, over a bad network. */
 export class SimStore {
   readonly objects = new Map<string, { bytes: Uint8Array; etag: string; modified: number }>()
+  /** Uploads that began and did not end, by their ids. */
+  readonly uploads = new Map<string, { key: string; started: number }>()
   readonly world: World
   faults: Faults
   judge: Judge = () => 'go'
@@ -42,6 +46,13 @@ export class SimStore {
     const etag = createHash('md5').update(bytes).digest('hex')
     this.objects.set(key, { bytes: bytes.slice(), etag, modified: this.world.now })
     return { outcome: 'written', etag }
+  }
+
+  /** What is referred to is there, and nothing else of a lake. */
+  checkCollected(reached: ReadonlySet<string>): void {
+    for (const key of this.objects.keys()) check(!parseObjectName(key) || reached.has(key), `${key} is referred to by nothing, and gc leaves it`)
+    for (const key of reached) check(this.objects.has(key), `${key} is referred to, and gone`)
+    for (const { key } of this.uploads.values()) check(false, `the upload of ${key} never ends, and gc leaves it`)
   }
 
   info(key: string): ObjectInfo | undefined {
@@ -93,15 +104,33 @@ class Handle implements ObjectStore {
   }
 
   upload(key: string): ObjectUpload {
+    const { uploads, world } = this.store
+    const id = `${this.machine.name} ${key}`
     const pieces: Uint8Array[] = []
     return {
-      write: async (bytes) => void pieces.push(bytes.slice()),
+      write: async (bytes) => {
+        if (pieces.length === 0) await this.repeated('upload', key, () => void uploads.set(id, { key, started: world.now }))
+        pieces.push(bytes.slice())
+      },
       finish: async () => {
         const bytes = Buffer.concat(pieces)
-        await this.put(key, bytes)
-        return { etag: '', size: bytes.length }
+        const etag = await this.repeated('upload', key, () => {
+          // An attempt before this one may have been the end.
+          if (!uploads.delete(id)) return this.store.objects.get(key)?.etag
+          const outcome = this.store.put(key, bytes)
+          return outcome.outcome === 'written' ? outcome.etag : undefined
+        })
+        if (etag === undefined) throw uploadGone(key)
+        return { etag, size: bytes.length }
       },
-      abort: async () => undefined,
+      abort: () => this.repeated('upload', key, () => void uploads.delete(id)),
+    }
+  }
+
+  async *leftovers(): AsyncIterable<Leftover> {
+    const { uploads } = this.store
+    for (const [id, { key, started }] of await this.repeated('list', 'uploads', () => [...uploads])) {
+      yield { key, started, process: undefined, remove: () => this.repeated('delete', key, () => void uploads.delete(id)) }
     }
   }
 

@@ -1,16 +1,19 @@
-import { isPositioned } from '../../src/common/errors.ts'
+import { EnvironmentError, isPositioned } from '../../src/common/errors.ts'
+import { registeredHeads } from '../../src/engine/collect.ts'
 import type { Lake } from '../../src/engine/lake.ts'
 import { jobObjectName } from '../../src/engine/references.ts'
 import { Snapshot } from '../../src/engine/snapshot.ts'
 import type { BranchWriter } from '../../src/engine/writer.ts'
 import { materialize, mergeLayers, type RelationChange } from '../../src/lake/state/changes.ts'
 import type { Head } from '../../src/lake/state/head.ts'
+import { isDead } from '../../src/lake/state/reachable.ts'
 import { parseRelation } from '../../src/lake/state/relationlayers.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
 import { statusEdit } from '../../src/lake/state/status.ts'
 import type { Random } from '../support/random.ts'
 import { lsnNumber, lsnText, type SimBlock, type SimCluster } from './simcluster.ts'
 import { readBlocks } from './simreader.ts'
+import { check } from './world.ts'
 
 /** What ends a process, or a piece of its work, in a world of faults: everything else is a failure of the protocol. */
 export function isExpected(error: unknown): boolean {
@@ -19,6 +22,18 @@ export function isExpected(error: unknown): boolean {
 
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return isPositioned(error) && codes.includes(error.code)
+}
+
+async function uploadWhole(lake: Lake, key: string, bytes: Uint8Array): Promise<void> {
+  const upload = lake.ports.store.upload(key)
+  await upload.write(bytes)
+  try {
+    await upload.finish()
+  } catch (error) {
+    if (!hasCode(error, 'store.upload-gone')) throw error
+    check(isDead(key, await registeredHeads(lake)), `gc removed the upload of ${key}, which may still be committed`)
+    throw new EnvironmentError('commit.fenced', 'the upload was removed')
+  }
 }
 
 /** What changed in the cluster, as layers. @param name of a new object @param padding characters in each entry, so that small lakes have large states */
@@ -35,7 +50,9 @@ async function makeLayers(
     if (isKnown && blocks.length === 0 && smallest === cluster.lengthAt(relation, from) && length === smallest) continue
     const key = `shop/public.t-${relation.key.split('/')[1]}/data/${name()}.json`
     const content = { blocks: blocks.map((block): [number, SimBlock] => [block, cluster.blockAt(relation, block, to)]) }
-    await lake.ports.store.put(key, Buffer.from(JSON.stringify(content)))
+    const bytes = Buffer.from(JSON.stringify(content))
+    if (blocks.length % 2 === 0) await lake.ports.store.put(key, bytes)
+    else await uploadWhole(lake, key, bytes)
     changes.push({ relation, layer: { lsn: lsnText(to), smallest, length, files: [{ key, bounds: 'x'.repeat(padding) }] } })
   }
   const gone = from === 0 ? [] : cluster.relationsAt(from).filter(({ key }) => !now.some((other) => other.key === key))

@@ -74,7 +74,8 @@ export class SmallWorld {
       const reached = new Set<string>()
       await reachAll(lake, (key) => reached.add(key))
       const jobs = writer.head.jobs.length
-      for (const key of this.store.objects.keys()) {
+      const uploads = [...this.store.uploads.values()].map(({ key }) => key)
+      for (const key of [...this.store.objects.keys(), ...uploads]) {
         const name = parseObjectName(key)
         check(!name || reached.has(key) || 'job' in name && jobs > 0, `${key} is referred to by nothing, and gc leaves it`)
       }

@@ -1,6 +1,6 @@
 /** What every object store does: the same checks for memory, folders and S3 servers. A store that does something else fails one of them by its name. */
 import { expect } from 'vitest'
-import type { ByteRange, ObjectStore } from '../../src/engine/index.ts'
+import type { ByteRange, Leftover, ObjectStore } from '../../src/engine/index.ts'
 import { openCas, probeCas } from '../../src/engine/index.ts'
 import type { Random } from './random.ts'
 
@@ -119,6 +119,29 @@ export const CHECKS: Record<string, Check> = {
     await given.abort()
     await given.abort()
     expect(await keysOf(store, `${prefix}/given-up`)).toEqual([])
+  },
+
+  'leftovers are the uploads that did not end, and can be removed': async ({ store, prefix, random, piece: large = 100_000 }) => {
+    const found = async (): Promise<Leftover[]> => {
+      const all: Leftover[] = []
+      for await (const leftover of store.leftovers()) if (leftover.key === undefined || leftover.key.startsWith(`${prefix}/left/`)) all.push(leftover)
+      return all
+    }
+    const uploads = ['ends', 'is-given-up', 'is-removed'].map((name) => store.upload(`${prefix}/left/${name}`))
+    const bytes = randomBytes(random, 2 * large)
+    for (const upload of uploads) await upload.write(bytes)
+    expect(await found()).toHaveLength(3)
+    await uploads[0]!.finish()
+    await uploads[1]!.abort()
+    const [left, ...others] = await found()
+    expect(others).toEqual([])
+    if (left!.key !== undefined) expect(left!.key).toBe(`${prefix}/left/is-removed`)
+    await left!.remove()
+    await left!.remove()
+    expect(await found()).toEqual([])
+    await expect(uploads[2]!.finish()).rejects.toMatchObject({ code: 'store.upload-gone' })
+    await uploads[2]!.abort()
+    expect(await keysOf(store, `${prefix}/left/`)).toEqual([`${prefix}/left/ends`])
   },
 
   'delete': async ({ store, prefix }) => {

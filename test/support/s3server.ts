@@ -28,6 +28,13 @@ interface Stored {
   headers: Record<string, string>
 }
 
+interface Upload {
+  key: string
+  parts: Map<number, Buffer>
+  headers: Record<string, string>
+  initiated: Date
+}
+
 export interface S3ServerOptions {
   accessKey?: string
   secretKey?: string
@@ -67,7 +74,7 @@ export class S3Server {
   /** How a list goes on; '' begins again. */
   nextToken: (token: string) => string | undefined = (token) => token
   readonly objects = new Map<string, Stored>()
-  readonly uploads = new Map<string, { key: string, parts: Map<number, Buffer>, headers: Record<string, string> }>()
+  readonly uploads = new Map<string, Upload>()
   endpoint = ''
   private readonly options: Required<S3ServerOptions>
   private readonly server: Server
@@ -119,7 +126,7 @@ export class S3Server {
     const { method, key, query } = call
     if (key === '') {
       if (method === 'HEAD') return { status: 200 }
-      if (method === 'GET') return this.list(query)
+      if (method === 'GET') return query.has('uploads') ? this.listUploads(query) : this.list(query)
       if (method === 'POST' && query.has('delete')) return this.deleteAll(body)
       throw new S3Refusal(501, 'NotImplemented')
     }
@@ -132,7 +139,7 @@ export class S3Server {
     if (method === 'PUT') return this.store(call, key, body, md5(body), encryptionIn(call.headers))
     if (method === 'POST' && query.has('uploads')) {
       const id = `upload-${this.nextUpload++}`
-      this.uploads.set(id, { key, parts: new Map(), headers: encryptionIn(call.headers) })
+      this.uploads.set(id, { key, parts: new Map(), headers: encryptionIn(call.headers), initiated: new Date() })
       return xml(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`)
     }
     if (method === 'POST' && query.has('uploadId')) return this.complete(call, body)
@@ -188,7 +195,7 @@ export class S3Server {
     return xml(`<CompleteMultipartUploadResult><ETag>${escaped(etag)}</ETag></CompleteMultipartUploadResult>`)
   }
 
-  private upload(query: URLSearchParams): { key: string, parts: Map<number, Buffer>, headers: Record<string, string> } {
+  private upload(query: URLSearchParams): Upload {
     const upload = this.uploads.get(query.get('uploadId')!)
     if (upload === undefined) throw new S3Refusal(404, 'NoSuchUpload')
     return upload
@@ -213,6 +220,15 @@ export class S3Server {
     const token = more ? this.nextToken(Buffer.from(sortBy(page.at(-1)!)).toString('hex')) : undefined
     const next = token === undefined ? '' : `<NextContinuationToken>${escaped(token)}</NextContinuationToken>`
     return xml(`<ListBucketResult><IsTruncated>${more}</IsTruncated>${next}<KeyCount>${page.length}</KeyCount>${contents.join('')}</ListBucketResult>`)
+  }
+
+  private listUploads(query: URLSearchParams): Reply {
+    const [prefix, after] = [query.get('prefix') ?? '', query.get('key-marker') ?? '']
+    const found = [...this.uploads].filter(([, { key }]) => key.startsWith(prefix) && key > after).sort(([, a], [, b]) => a.key < b.key ? -1 : 1)
+    const page = found.slice(0, this.options.pageSize)
+    const uploads = page.map(([id, { key, initiated }]) =>
+      `<Upload><Key>${escaped(key)}</Key><UploadId>${id}</UploadId><Initiated>${initiated.toISOString()}</Initiated></Upload>`)
+    return xml(`<ListMultipartUploadsResult><IsTruncated>${found.length > page.length}</IsTruncated>${uploads.join('')}</ListMultipartUploadsResult>`)
   }
 
   /** AWS Signature Version 4, over the headers that it names. */

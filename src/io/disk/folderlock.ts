@@ -1,11 +1,10 @@
-import { readdirSync, readFileSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
+import { readdirSync, statSync, unlinkSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { EnvironmentError } from '../../common/errors.ts'
 import { createWhole } from './create.ts'
-import { isAlive } from './processes.ts'
+import { judgeProcess, ownIdentity, type ProcessIdentity, type Verdict } from './processidentity.ts'
 import { fileError, isMissing, readIfThere } from './files.ts'
 import { onEnd } from '../process/interruption.ts'
 
@@ -14,20 +13,11 @@ import { onEnd } from '../process/interruption.ts'
  *
  *   {"pid":1,"start":"84211","boot":"0d6e…","namespace":"pid:[4026531836]","host":"db1","nonce":"…"}
  *
- * A process id alone names no process: systems reuse it, and every container has a process 1. If boot and namespace are those of this process, the
- * start time tells whether it is the same process. If they are not (another container or host), the file's age tells: its holder rewrites it every
- * few seconds.
+ * If the process is of this machine and container, the processes there tell whether it lives. If it is not, the file's age tells: its holder rewrites it
+ * every few seconds.
  */
-interface Holder {
-  pid: number
-  /** Field 22 of /proc/<pid>/stat: clock ticks from boot to the start of the process. */
-  start: string | null
-  /** /proc/sys/kernel/random/boot_id. */
-  boot: string | null
-  /** /proc/self/ns/pid. */
-  namespace: string | null
-  host: string
-  nonce: string
+interface Holder extends ProcessIdentity {
+  readonly nonce: string
 }
 
 const BEAT_EVERY_MS = 5_000
@@ -37,8 +27,6 @@ const DEAD_AFTER_MS = 60_000
 const UNFINISHED = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** Name of the lock file in a folder that is no page store. */
 export const LOCK_NAME = '.ltap-lock'
-
-type Verdict = 'alive' | 'gone'
 
 /**
  * Rewrites the locks of this process every few seconds. A thread of its own does so, since jobs keep the main thread busy. It writes to the file that
@@ -81,7 +69,7 @@ export class FolderLock {
    */
   constructor(folder: string, file: string) {
     this.file = file
-    this.holder = whoWeAre()
+    this.holder = { ...ownIdentity(), nonce: randomUUID() }
     if (!create(file, this.holder)) takeOver(folder, file, this.holder)
     removeUnfinished(file)
     heart().postMessage({ file, text: JSON.stringify(this.holder) })
@@ -143,18 +131,6 @@ function takeOver(folder: string, file: string, holder: Holder): void {
   }
 }
 
-/** Undefined for a process of another machine or container, and for a lock that cannot be read. */
-function judgeProcess({ pid, start, boot, namespace, host }: Holder): Verdict | undefined {
-  const we = whoWeAre()
-  if (pid === 0 || boot !== we.boot || namespace !== we.namespace) return undefined
-  if (boot === null && host !== we.host) return undefined
-  if (start !== null) {
-    const found = startTime(pid)
-    if (found !== undefined) return found === start ? 'alive' : 'gone'
-  }
-  return isAlive(pid) ? undefined : 'gone'
-}
-
 /** Judges a lock by the age of its file, on the clock of the file system that both files are in. */
 function judgeAge(file: string, guard: string): Verdict {
   const [written, now] = [file, guard].map(modified)
@@ -193,41 +169,6 @@ function locked(folder: string, file: string, holder: Holder | undefined): Envir
     : holder.pid === process.pid ? 'this process' : `process ${holder.pid}`
   const later = verdict === 'alive' ? '' : `; if it was killed, the lock ends ${DEAD_AFTER_MS / 1000} seconds after its last sign of life`
   return new EnvironmentError('folder.locked', `${who} works on the folder ${folder}; wait for it or end it${later}`, { file })
-}
-
-function whoWeAre(): Holder {
-  return {
-    pid: process.pid, start: ownStart(), boot: readText('/proc/sys/kernel/random/boot_id'), namespace: ownNamespace(), host: hostname(), nonce: randomUUID(),
-  }
-}
-
-function ownStart(): string | null {
-  return startTime(process.pid) ?? null
-}
-
-/** When a process began; undefined if that cannot be known. A process that has ended and waits for its parent has no start time. */
-function startTime(pid: number): string | undefined {
-  const stat = readText(`/proc/${pid}/stat`)
-  if (stat === null) return undefined
-  // The program's name, in parentheses, may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields[0] === 'Z' || fields[0] === 'X' ? 'ended' : fields[19]
-}
-
-function ownNamespace(): string | null {
-  try {
-    return readlinkSync('/proc/self/ns/pid')
-  } catch {
-    return null
-  }
-}
-
-function readText(file: string): string | null {
-  try {
-    return readFileSync(file, 'utf8').trim()
-  } catch {
-    return null
-  }
 }
 
 function remove(file: string): void {

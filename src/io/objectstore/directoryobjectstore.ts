@@ -1,23 +1,23 @@
-import { closeSync, fstatSync, fsync, readdirSync, renameSync, type Stats, statSync, unlinkSync } from 'node:fs'
+import { closeSync, type Dirent, existsSync, fstatSync, fsync, readdirSync, renameSync, type Stats, statSync, unlinkSync } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
 import { promisify } from 'node:util'
 import { assert, EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import { rangeWithin } from '../../engine/byterange.ts'
 import { checkKey, checkPrefix, isKey } from '../../engine/objectkey.ts'
 import type {
-  ByteRange, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
+  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
 } from '../../engine/objectstore.ts'
 import type { Random } from '../../engine/random.ts'
 import { RequestCounters } from '../../engine/requestcounters.ts'
+import { uploadGone } from '../../engine/uploadgone.ts'
 import { createFile, createFolder, linkFile, refuseLinks, writeFully } from '../disk/create.ts'
 import { fileError, isMissing, readFully } from '../disk/files.ts'
 import { openRegular } from '../disk/regularfile.ts'
 import { syncDirectory } from '../disk/syncpath.ts'
 import { systemRandom } from '../process/systemrandom.ts'
+import { DraftNames, isDraftName } from './draftname.ts'
 
 const sync = promisify(fsync)
-/** Begins the name of a file that is not whole yet: no key has this character. */
-const DRAFT = '~'
 
 /**
  * Objects as files of a folder, for their owner alone. A file gets its name when its bytes are on disk, and the name is on disk before the call
@@ -29,6 +29,7 @@ export class DirectoryObjectStore implements ObjectStore {
   private readonly root: string
   private readonly random: Pick<Random, 'nonce'>
   private readonly counted = new RequestCounters()
+  private readonly drafts = new DraftNames()
 
   constructor(path: string, random: Pick<Random, 'nonce'> = systemRandom) {
     this.url = path
@@ -117,13 +118,7 @@ export class DirectoryObjectStore implements ObjectStore {
     for (const key of keys) {
       const path = this.pathOf(key)
       this.counted.sent('delete')
-      try {
-        refuseLinks(this.root, dirname(path))
-        unlinkSync(path)
-        folders.add(dirname(path))
-      } catch (error) {
-        if (!isMissing(error) && !isNoFolder(error)) throw fileError(error, path)
-      }
+      if (removeFile(this.root, path)) folders.add(dirname(path))
     }
     folders.forEach(syncDirectory)
   }
@@ -138,6 +133,23 @@ export class DirectoryObjectStore implements ObjectStore {
     }
   }
 
+  async *leftovers(): AsyncGenerator<Leftover> {
+    this.counted.sent('list')
+    yield* this.draftsBelow(this.root)
+  }
+
+  private *draftsBelow(folder: string): Generator<Leftover> {
+    for (const entry of entriesOf(folder)) {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory() && isKey(entry.name)) yield* this.draftsBelow(path)
+      if (!entry.isFile() || !isDraftName(entry.name)) continue
+      const started = statSync(path, { throwIfNoEntry: false })?.mtimeMs
+      if (started === undefined) continue
+      const remove = async (): Promise<void> => void removeFile(this.root, path)
+      yield { key: undefined, started, process: this.drafts.judge(entry.name), remove }
+    }
+  }
+
   private *keysBelow(folder: string, prefix: string): Generator<string> {
     for (const name of this.namesIn(folder)) {
       const key = `${folder}${name}`
@@ -149,16 +161,10 @@ export class DirectoryObjectStore implements ObjectStore {
   }
 
   private namesIn(folder: string): string[] {
-    const path = join(this.root, folder)
-    try {
-      return readdirSync(path, { withFileTypes: true })
-        .filter((entry) => isKey(entry.name) && (entry.isFile() || entry.isDirectory()))
-        .map((entry) => entry.isDirectory() ? `${entry.name}/` : entry.name)
-        .sort()
-    } catch (error) {
-      if (isMissing(error) || isNoFolder(error)) return []
-      throw fileError(error, path)
-    }
+    return entriesOf(join(this.root, folder))
+      .filter((entry) => isKey(entry.name) && (entry.isFile() || entry.isDirectory()))
+      .map((entry) => entry.isDirectory() ? `${entry.name}/` : entry.name)
+      .sort()
   }
 
   private reading<T>(kind: RequestKind | undefined, key: string, body: (fd: number, info: ObjectInfo) => T): T | undefined {
@@ -180,7 +186,7 @@ export class DirectoryObjectStore implements ObjectStore {
 
   private draft(key: string): Draft {
     const path = this.pathOf(key)
-    return new Draft(this.root, path, join(dirname(path), `${DRAFT}${this.random.nonce()}`))
+    return new Draft(this.root, path, join(dirname(path), this.drafts.next(this.random.nonce())))
   }
 
   private pathOf(key: string): string {
@@ -224,17 +230,22 @@ class Draft {
   }
 
   link(): boolean {
-    return linkFile(this.name, this.path)
+    return this.unlessGone(() => linkFile(this.name, this.path))
   }
 
   rename(): true {
-    try {
-      renameSync(this.name, this.path)
-    } catch (error) {
-      throw fileError(error, this.path)
-    }
+    this.unlessGone(() => renameSync(this.name, this.path))
     this.isNamed = false
     return true
+  }
+
+  private unlessGone<T>(body: () => T): T {
+    try {
+      return body()
+    } catch (error) {
+      if (!existsSync(this.name)) throw uploadGone(this.path)
+      throw error instanceof UnsupportedError ? error : fileError(error, this.path)
+    }
   }
 
   end(): void {
@@ -255,6 +266,27 @@ function makeFolders(root: string, folder: string): void {
   if (dirname(folder) !== folder) makeFolders(root, dirname(folder))
   createFolder(folder, folder.startsWith(root + sep) ? root : undefined)
   syncDirectory(dirname(folder))
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    if (isMissing(error) || isNoFolder(error)) return []
+    throw fileError(error, folder)
+  }
+}
+
+/** @returns whether it was there */
+function removeFile(root: string, path: string): boolean {
+  try {
+    refuseLinks(root, dirname(path))
+    unlinkSync(path)
+    return true
+  } catch (error) {
+    if (isMissing(error) || isNoFolder(error)) return false
+    throw fileError(error, path)
+  }
 }
 
 function isFolder(path: string): boolean {

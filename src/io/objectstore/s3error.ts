@@ -1,4 +1,5 @@
 import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
+import { uploadGone } from '../../engine/uploadgone.ts'
 
 /** What a failed request was for. */
 export interface S3Request {
@@ -74,8 +75,10 @@ export function isRefusal(error: unknown): boolean {
 export function s3Error(error: unknown, request: S3Request): EnvironmentError | UnsupportedError {
   if (error instanceof EnvironmentError || error instanceof UnsupportedError) return error
   const reply = replyOf(error)
+  const file = request.key === undefined ? `s3://${request.bucket}` : `s3://${request.bucket}/${request.key}`
+  if (reply.name === 'NoSuchUpload') return uploadGone(file)
   const [code, reason] = meaningOf(reply, request)
-  const position = { file: request.key === undefined ? `s3://${request.bucket}` : `s3://${request.bucket}/${request.key}` }
+  const position = { file }
   return code === 'store.condition' ? new UnsupportedError(code, reason, position) : new EnvironmentError(code, reason, position)
 }
 

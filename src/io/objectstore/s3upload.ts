@@ -1,9 +1,10 @@
 import {
-  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, PutObjectCommand, type PutObjectCommandInput, type S3Client,
+  CompleteMultipartUploadCommand, CreateMultipartUploadCommand, PutObjectCommand, type PutObjectCommandInput, type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { assert, EnvironmentError } from '../../common/errors.ts'
 import type { ObjectInfo, ObjectUpload, RequestKind } from '../../engine/objectstore.ts'
+import { uploadGone } from '../../engine/uploadgone.ts'
 import { replyOf } from './s3error.ts'
 
 /** Parts under way at once: memory is so many parts and the one that is filled. */
@@ -19,6 +20,7 @@ export interface S3Sender {
   /** Repeats the request while that may help. @throws EnvironmentError store.* */
   often<T>(kind: RequestKind, key: string | undefined, bytes: number, send: () => Promise<T>): Promise<T>
   head(key: string): Promise<ObjectInfo | undefined>
+  removeUpload(key: string, id: string | undefined): Promise<void>
 }
 
 /** A multipart upload; an object that fits into one part is put in one request. */
@@ -79,11 +81,10 @@ export class S3Upload implements ObjectUpload {
     this.part = new Uint8Array(0)
     await Promise.all(this.underWay)
     if (this.uploadId === undefined) return
-    const { Bucket, Key } = this.target
     try {
-      await this.sender.often('upload', this.key, 0, () => this.sender.client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId: this.uploadId })))
+      await this.sender.removeUpload(this.key, this.uploadId)
     } catch (error) {
-      // Its parts are no object; a rule of the bucket removes them (AbortIncompleteMultipartUpload).
+      // Its parts are no object; gc or a rule of the bucket removes them (AbortIncompleteMultipartUpload).
       if (!(error instanceof EnvironmentError)) throw error
     }
   }
@@ -135,7 +136,7 @@ export class S3Upload implements ObjectUpload {
     if (etag !== undefined) return etag
     const info = await this.sender.head(this.key)
     if (info?.size === this.size) return info.etag
-    throw new EnvironmentError('store.unavailable', 'the store gave up an upload: run the command again', { file: `s3://${Bucket}/${Key}` })
+    throw uploadGone(`s3://${Bucket}/${Key}`)
   }
 
   private throwFailure(): void {
