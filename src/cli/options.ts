@@ -15,6 +15,11 @@ export function addExcludeOption(command: Command): Command {
   return command.option('--exclude <pattern>', 'leave out tables and their TOAST relations; * and ? as in psql, schema.name or name (repeatable)', collect, [])
 }
 
+/** `--codecs`, of every verb that reads or writes values. */
+export function addCodecsOption(command: Command): Command {
+  return command.option('--codecs <module>', 'a JavaScript module with codecs for types that ltap does not know; it is run (repeatable)', collect, [])
+}
+
 /** `--limit`, of every verb that prints rows. */
 export function addLimitOption(command: Command): Command {
   return command.option('--limit <count>', 'print at most this many rows', parseLimit)

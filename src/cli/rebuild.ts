@@ -4,7 +4,7 @@ import { rebuildLake } from '../jobs/rebuildlake.ts'
 import { counted, megabytes } from './count.ts'
 import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLosses } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
-import { parseTable, parseWorkers } from './options.ts'
+import { addCodecsOption, parseTable, parseWorkers } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface RebuildOptions extends KnownOptions {
@@ -15,6 +15,7 @@ interface RebuildOptions extends KnownOptions {
   table?: string
   force?: boolean
   workers: number
+  codecs: string[]
   json?: boolean
   verbose?: boolean
 }
@@ -30,18 +31,18 @@ const TEXT = {
 
 /** `ltap rebuild`. */
 export function addRebuild(program: Command, run: Run): void {
-  addKnownOptions(addOnCorruptOption(addVerb(program, 'rebuild', TEXT)))
+  addCodecsOption(addKnownOptions(addOnCorruptOption(addVerb(program, 'rebuild', TEXT))))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .requiredOption('--pgdata <dir>', 'a stopped copy of the data directory; its heap files are overwritten')
     .option('--database <name>', 'only this database')
     .option('--table <schema.name>', 'only this table and its TOAST relation', parseTable)
     .option('--force', 'also overwrite the data directory that the lake was read from, and tablespaces outside the copy')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async ({ lake, pgdata, database, table, force = false, workers, onCorrupt, ...options }: RebuildOptions) => {
+    .action(async ({ lake, pgdata, database, table, force = false, workers, codecs, onCorrupt, ...options }: RebuildOptions) => {
       const output = begin(run, options)
       const choice = { ...(database !== undefined && { database }), ...(table !== undefined && { table }) }
       const report = await withProgress(output, 'rebuild', (onProgress) => rebuildLake({
-        lake, pgdata, force, workers, onCorrupt, onProgress, ...choice, ...knownOf(options),
+        lake, pgdata, force, workers, codecs, onCorrupt, onProgress, ...choice, ...knownOf(options),
       }))
       await output.result(report, () => {
         const { relations, pages, bytes } = report

@@ -11,7 +11,7 @@ import { addCorruptOptions, type CorruptOptions, knownOf } from './corruptoption
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { addExcludeOption, collect, collectTable, parseWorkers } from './options.ts'
+import { addCodecsOption, addExcludeOption, collect, collectTable, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -20,6 +20,7 @@ interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   database: string[]
   table: string[]
   exclude: string[]
+  codecs: string[]
   excludeSecrets?: boolean
   workers: number
   compression: Compression
@@ -46,7 +47,7 @@ const LISTED_MAX = 20
 
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
-  addStrictOption(addCorruptOptions(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT)))))
+  addStrictOption(addCorruptOptions(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))))
     .requiredOption('--lake <dir>', 'folder for the lake: a new one, or an empty one')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
@@ -56,13 +57,14 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
       .choices(['portable', 'iceberg']).default('portable'))
     .action(async (pgdata: string, given: TranscodeOptions) => {
-      const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, strict, ...options } = given
+      const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
+        ...options } = given
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({
-          pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions,
+          pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, codecs,
           ...knownOf(given), onProgress,
           onNotice: output.notice,
         })))

@@ -12,7 +12,7 @@ import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLo
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { addExcludeOption, parseWorkers } from './options.ts'
+import { addCodecsOption, addExcludeOption, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -21,6 +21,7 @@ interface VerifyOptions extends ReplayFirstOptions, KnownOptions {
   lake: string
   exclude: string[]
   workers: number
+  codecs: string[]
   strict?: boolean
   json?: boolean
   verbose?: boolean
@@ -41,13 +42,13 @@ const NOT_READ_SHOWN = 20
 
 /** `ltap verify`. */
 export function addVerify(program: Command, run: Run): void {
-  addStrictOption(addKnownOptions(addOnCorruptOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT))))))
+  addStrictOption(addKnownOptions(addOnCorruptOption(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT)))))))
     .requiredOption('--lake <dir>', 'folder of the lake')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async (pgdata: string | undefined, { lake, exclude, workers, strict, onCorrupt, ...options }: VerifyOptions) => {
+    .action(async (pgdata: string | undefined, { lake, exclude, workers, codecs, strict, onCorrupt, ...options }: VerifyOptions) => {
       const output = begin(run, options)
       const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
-        verifyLake({ lake, exclude, workers, onCorrupt, onProgress, ...knownOf(options), ...(files === undefined ? {} : { pgdata: files }) }))
+        verifyLake({ lake, exclude, workers, codecs, onCorrupt, onProgress, ...knownOf(options), ...(files === undefined ? {} : { pgdata: files }) }))
       // The source, not the folder that it was replayed into.
       const report = pgdata === undefined ? await verify()
         : { ...await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify), comparedWith: pgdata }

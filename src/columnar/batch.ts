@@ -1,7 +1,7 @@
 import { newVector } from '../vector/columntype.ts'
 import { BytesVector, ListVector, type StructVector, type Vector, WordVector } from '../vector/vector.ts'
 import { dataBytes, listElements } from '../vector/databytes.ts'
-import { KEPT_BYTES_MAX } from '../parquet/ipc.ts'
+import { KEPT_BYTES_MAX } from '../parquet/encoderfacts.ts'
 import { PhysicalColumns } from './physical.ts'
 import type { RelationSchema } from './schema.ts'
 

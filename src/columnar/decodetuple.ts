@@ -11,7 +11,7 @@ import { decompress, readToastPointer, type ToastPointer } from '../tuple/toast.
 import { isCompressed, isExternal, payloadStart, SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
 import type { TupleFormer } from './formtuple.ts'
-import { KEPT_BYTES_MAX } from '../parquet/ipc.ts'
+import { KEPT_BYTES_MAX } from '../parquet/encoderfacts.ts'
 import type { AttributePlan, ColumnPlan } from './schema.ts'
 import type { ToastSource } from '../tuple/toastsource.ts'
 import { clearValueFaults, newValueFaults, type ValueFaults } from './valuefaults.ts'

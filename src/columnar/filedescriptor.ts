@@ -11,7 +11,8 @@ import { utf8Encode } from '../common/utf8.ts'
 import {
   exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, type Persisted, systemIdentifierText, text, unsigned32, validate,
 } from '../common/validate.ts'
-import type { TypeProfile } from '../datum/typedef.ts'
+import { pinOutside } from '../datum/registry.ts'
+import type { CodecContext, TypeProfile } from '../datum/typedef.ts'
 import { COLUMN_FIELDS, type ColumnFields, fieldsFault } from './columnfields.ts'
 import type { SchemaContext } from './schema.ts'
 
@@ -193,8 +194,22 @@ function checkOverflow({ overflow = [], desc }: RelationDescriptor): void {
   if (wrong >= 0) throw faulty(ENTRY, `relation.overflow[${wrong}]`, `is ${overflow[wrong]}, which is no column or not in order`)
 }
 
-export function schemaContext(descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags'>): SchemaContext {
+/** @param extensions codecs from outside, by typname; those that the descriptor does not pin are not used */
+export function schemaContext(
+  descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags'>, extensions?: CodecContext['extensions'],
+): SchemaContext {
   const { encoding, desc, overflow = [], fields } = descriptor.relation
   const { major, profile, displayScales, pageFlags } = descriptor
-  return { major, profile, encoding, desc, overflow, displayScales, pageFlags, ...(fields && { fields }) }
+  const pinned = new Set(desc.types.filter(({ outside }) => outside).map(({ name }) => name))
+  const used = new Map([...extensions ?? []].filter(([name]) => pinned.has(name)))
+  return { major, profile, encoding, desc, overflow, displayScales, pageFlags, ...(fields && { fields }), ...(used.size > 0 && { extensions: used }) }
+}
+
+/** The descriptor of files whose values of some types are read by codecs from outside: those types are marked in it. */
+export function withCodecs(
+  relation: RelationDescriptor, { major, profile }: Pick<ClusterDescriptor, 'major' | 'profile'>, extensions: CodecContext['extensions'],
+): RelationDescriptor {
+  if (extensions === undefined || extensions.size === 0) return relation
+  const types = pinOutside(relation.desc.types, { major, profile, encoding: relation.encoding, extensions })
+  return { ...relation, desc: { ...relation.desc, types } }
 }

@@ -1,7 +1,7 @@
 /** TupleDesc → Parquet schema, pages → columns → Parquet, Parquet → pages. Pure; no I/O. */
 export type { RowVisibility } from './decodepage.ts'
 export {
-  type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, type FormatVersion, parseFileDescriptor, type RelationDescriptor,
+  type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, type FormatVersion, parseFileDescriptor, type RelationDescriptor, withCodecs,
 } from './filedescriptor.ts'
 export type { AllocatedField, ColumnFields } from './columnfields.ts'
 export {
@@ -12,7 +12,7 @@ export type { FileSummary, PageStates, RowSet, TransactionStates, UnresolvedRun 
 export type { LaneCounts } from './lanes.ts'
 export type { LakeField } from '../parquet/lakefield.ts'
 export { type ParquetReader, readParquet } from '../parquet/parquetreader.ts'
-export { PageRebuilder, type PageSink, rebuildPages } from './rebuild.ts'
+export { PageRebuilder, type PageSink, rebuildPages, type RebuildOptions } from './rebuild.ts'
 export { Batch } from './batch.ts'
 export type { PageForm } from './formpage.ts'
 export type { PhysicalColumns } from './physical.ts'
@@ -24,5 +24,6 @@ export type { ToastSource } from '../tuple/toastsource.ts'
 export { HiddenRows, type HiddenRowsOptions } from './hiddenrows.ts'
 export { type DamagedPage, PageTranscoder, type PageTranscoderOptions } from './pagetranscoder.ts'
 export { type Compression, fileSets, planFile, type TranscodePlan } from './planfile.ts'
-export { type TranscodedFile, transcodeFile, type TranscodeOptions, transcodePages, type WantedOverflow, withOverflow, type WrittenFile } from './transcode.ts'
+export { type TranscodedFile, transcodeFile, type TranscodeOptions, transcodePages, type WrittenFile } from './transcode.ts'
+export { type WantedOverflow, withOverflow } from './wantedoverflow.ts'
 export type { TupleText, ValueError, ValueRules } from './tuplevalues.ts'

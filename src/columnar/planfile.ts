@@ -1,9 +1,11 @@
 import { BlockSet } from '../common/blockset.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
+import type { CodecContext } from '../datum/typedef.ts'
 import type { PageSource } from '../page/pagesource.ts'
-import { COMPRESSOR, type ParquetOptions } from '../parquet/parquetwriter.ts'
+import { COMPRESSOR } from '../parquet/encoderfacts.ts'
+import type { ParquetOptions } from '../parquet/parquetwriter.ts'
 import {
-  type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, formatOf, type RelationDescriptor, schemaContext,
+  type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, formatOf, type RelationDescriptor, schemaContext, withCodecs,
 } from './filedescriptor.ts'
 import type { PageTranscoder } from './pagetranscoder.ts'
 import { sampleBlocks, samplePages } from './sample.ts'
@@ -48,21 +50,24 @@ export function fileSets(blocks: number): BlockSet[] {
 
 /**
  * Looks at some pages of a file, which it prepares, then fixes schema, encodings and footer of the file.
+ * @param extensions codecs from outside, by typname
  * @throws UnsupportedError lake.blocks for gaps in format 1
  */
 export async function planFile(
   cluster: ClusterDescriptor, relation: RelationDescriptor, blocks: BlockSet, compression: Compression, pages: PageSource,
+  extensions?: CodecContext['extensions'],
 ): Promise<TranscodePlan> {
   await pages.prepare(sampleBlocks(blocks))
-  return planPrepared(cluster, relation, blocks, compression, pages)
+  return planPrepared(cluster, relation, blocks, compression, pages, extensions)
 }
 
 /** {@link planFile} of pages that need no preparation. */
 export function planPrepared(
   cluster: ClusterDescriptor, relation: RelationDescriptor, blocks: BlockSet, compression: Compression, pages: PageSource,
+  extensions?: CodecContext['extensions'],
 ): TranscodePlan {
-  const base = { ...cluster, relation }
-  const context = schemaContext({ ...base, displayScales: {}, pageFlags: 0 })
+  const base = { ...cluster, relation: withCodecs(relation, cluster, extensions) }
+  const context = schemaContext({ ...base, displayScales: {}, pageFlags: 0 }, extensions)
   const { displayScales, pageFlags, highCardinality } = samplePages(context, samples(blocks, pages), ROW_GROUP_ROWS)
   const format = formatOf(relation)
   const descriptor: FileDescriptor = { format, blockSize: BLOCK_SIZE, ...base, blocks, displayScales, pageFlags, ...(format > 1 && { compressor: COMPRESSOR }) }
@@ -71,7 +76,7 @@ export function planPrepared(
     metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) },
     dictionary: (column) => !highCardinality.has(column),
   }
-  return { descriptor, schema: relationSchema(schemaContext(descriptor)), parquet }
+  return { descriptor, schema: relationSchema(schemaContext(descriptor, extensions)), parquet }
 }
 
 function* samples(blocks: BlockSet, pages: PageSource): Iterable<{ words: Int32Array; base: number; block: number }> {

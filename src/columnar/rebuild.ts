@@ -3,6 +3,7 @@ import { CorruptionError, isPositioned } from '../common/errors.ts'
 import type { BlockNumber } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { ParseError } from '../datum/codec.ts'
+import type { CodecContext } from '../datum/typedef.ts'
 import type { StructVector, Vector } from '../vector/vector.ts'
 import { newPageBuffer } from '../page/canonical.ts'
 import { pageChecksum } from '../page/checksum.ts'
@@ -19,6 +20,11 @@ import { worthGenerating } from './planfile.ts'
 /** Takes one rebuilt page; `page` is reused for the next one. `firstRow` is the position in the file of the page's first row. */
 export type PageSink = (block: number, page: Uint8Array, form: PageForm, firstRow: number) => void
 
+export interface RebuildOptions {
+  /** Codecs from outside, by typname: those that the file was written with. */
+  extensions?: CodecContext['extensions']
+}
+
 /** A file of a lake, opened for rebuilding. */
 export class PageRebuilder {
   readonly descriptor: FileDescriptor
@@ -27,12 +33,12 @@ export class PageRebuilder {
 
   /**
    * @param file the whole Parquet file, or where its bytes are
-   * @throws CorruptionError parquet.*, lake.*; UnsupportedError lake.format
+   * @throws CorruptionError parquet.*, lake.*; UnsupportedError lake.format, datum.codec
    */
-  constructor(file: Uint8Array | ParquetSource) {
+  constructor(file: Uint8Array | ParquetSource, { extensions }: RebuildOptions = {}) {
     this.reader = readParquet(file)
     this.descriptor = parseFileDescriptor(this.reader.metadata.get(DESCRIPTOR_KEY))
-    this.schema = relationSchema(schemaContext(this.descriptor))
+    this.schema = relationSchema(schemaContext(this.descriptor, extensions))
     checkFields(this.schema.fields, this.reader.fields)
   }
 
@@ -129,10 +135,10 @@ const CLAIM_BLOCKS_MAX = 12288
 
 /**
  * One Parquet file → its pages, end to end, in block order.
- * @throws CorruptionError if anything in the file does not lead back to the page that was read
+ * @throws CorruptionError if anything in the file does not lead back to the page that was read; UnsupportedError lake.format, datum.codec
  */
-export function rebuildPages(parquet: Uint8Array): Uint8Array {
-  const rebuilder = new PageRebuilder(parquet)
+export function rebuildPages(parquet: Uint8Array, options?: RebuildOptions): Uint8Array {
+  const rebuilder = new PageRebuilder(parquet, options)
   const { blocks } = rebuilder.descriptor
   // The descriptor's count is only a claim until as many pages are there.
   let pages = new Uint8Array(Math.min(blocks.size, CLAIM_BLOCKS_MAX) * BLOCK_SIZE)

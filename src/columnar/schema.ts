@@ -27,10 +27,7 @@ export interface SchemaContext {
   displayScales: Readonly<Record<number, number>>
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
   pageFlags: number
-  /**
-   * Codecs from outside, see CodecContext. They are not pinned in a footer: a reader of vectors or files that were made with them must give the
-   * same ones.
-   */
+  /** Codecs from outside, see CodecContext. A file pins for which types it needs one; a reader of vectors must give the same ones. */
   extensions?: CodecContext['extensions']
 }
 

@@ -1,5 +1,5 @@
 import { BlockSet } from '../common/blockset.ts'
-import { assert } from '../common/errors.ts'
+import type { CodecContext } from '../datum/typedef.ts'
 import { MemoryPages, type PageSource, READ_BLOCKS } from '../page/pagesource.ts'
 import { encodeParquet, ParquetEncoder, type RowGroupInput } from '../parquet/parquetwriter.ts'
 import { encodeHidden } from './encodehidden.ts'
@@ -9,10 +9,13 @@ import type { LaneCounts } from './lanes.ts'
 import { type DamagedPage, PageTranscoder, type PageTranscoderOptions } from './pagetranscoder.ts'
 import { type Compression, pageWords, planFile, planPrepared, rowGroupIsFull, worthGenerating } from './planfile.ts'
 import { toastPointers } from './toastpointers.ts'
+import { type WantedOverflow, withOverflow } from './wantedoverflow.ts'
 
 export interface TranscodeOptions extends PageTranscoderOptions {
   cluster: ClusterDescriptor
   compression: Compression
+  /** Codecs from outside, by typname, for types that no codec of ltap reads. The file says which it needs; rebuilding needs them again. */
+  extensions?: CodecContext['extensions']
   /** For the summary of a file of a layer: xact's Snapshot. */
   transactions?: TransactionStates
 }
@@ -34,11 +37,6 @@ export interface TranscodedFile extends WrittenFile {
   parquet: Uint8Array
 }
 
-/** No file was written: begin again, for all files of the relation, with these attnums in the descriptor's `overflow`. */
-export interface WantedOverflow {
-  wanted: readonly number[]
-}
-
 /**
  * Pages → one Parquet file, each page proven to form back. Same pages and options, same bytes. At most 1 MiB of pages is prepared together, and
  * three row groups are in memory.
@@ -50,7 +48,7 @@ export interface WantedOverflow {
 export async function transcodeFile(
   relation: RelationDescriptor, pages: PageSource, blocks: BlockSet, options: TranscodeOptions, deliver: (bytes: Uint8Array) => void | Promise<void>,
 ): Promise<WrittenFile | WantedOverflow> {
-  const plan = await planFile(options.cluster, relation, blocks, options.compression, pages)
+  const plan = await planFile(options.cluster, relation, blocks, options.compression, pages, options.extensions)
   const transcoder = new PageTranscoder(plan.schema, { generate: worthGenerating(blocks.size), ...options })
   const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, deliver)
   const summarizer = options.transactions && new FileSummarizer(plan.schema, options.transactions)
@@ -89,17 +87,9 @@ export function transcodePages(relation: RelationDescriptor, pages: Uint8Array, 
   }
 }
 
-/** The descriptor of files whose columns of these attnums have an `_overflow` child, too. */
-export function withOverflow(relation: RelationDescriptor, wanted: Iterable<number>): RelationDescriptor {
-  const before = relation.overflow ?? []
-  const overflow = [...new Set([...before, ...wanted])].sort((a, b) => a - b)
-  assert(overflow.length > before.length, 'a column is wanted that is there')
-  return { ...relation, overflow }
-}
-
 function transcodeMemory(relation: RelationDescriptor, pages: MemoryPages, options: TranscodeOptions): TranscodedFile | WantedOverflow {
   const blocks = BlockSet.range(0, pages.blocks)
-  const plan = planPrepared(options.cluster, relation, blocks, options.compression, pages)
+  const plan = planPrepared(options.cluster, relation, blocks, options.compression, pages, options.extensions)
   const transcoder = new PageTranscoder(plan.schema, options)
   let rows = 0
   function* rowGroups(): Iterable<RowGroupInput> {

@@ -122,7 +122,7 @@ const EXTENSION: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactor
 /**
  * The codec of an attribute's type (pg_type). Codecs from outside come through `context.extensions`. A type without a codec here gets the opaque
  * codec: its stored bytes in a binary column.
- * @throws UnsupportedError datum.type if the pinned types do not define `ref`
+ * @throws UnsupportedError datum.type if the pinned types do not define `ref`, datum.codec if a codec from outside is pinned that was not given
  */
 export function codecFor(ref: TypeRef, context: CodecContext): Codec {
   const type = pinned(ref.oid, context)
@@ -149,9 +149,31 @@ export function codecFor(ref: TypeRef, context: CodecContext): Codec {
 function baseOf(type: TypeDef, typmod: number, context: CodecContext): Codec {
   if (type.opaque) return opaqueCodec
   if (type.schema === 'pg_catalog') return BUILT_IN.get(type.name)?.(context, typmod, type) ?? opaqueCodec
-  // The extension types known here are all varlena: anything else is a namesake.
-  const known = type.len === -1 ? EXTENSION.get(type.name) : undefined
-  return (known ?? context.extensions?.get(type.name))?.(context, typmod, type) ?? opaqueCodec
+  const given = context.extensions?.get(type.name)
+  if (!type.outside) return (ownFactory(type) ?? given)?.(context, typmod, type) ?? opaqueCodec
+  const codec = given?.(context, typmod, type)
+  if (codec === undefined) {
+    const what = `values of the type ${type.schema}.${type.name} were written by a codec from outside of ltap`
+    throw new UnsupportedError('datum.codec', `${what}; name its module with --codecs, or give it as \`extensions\` to the library`)
+  }
+  return codec
+}
+
+/** The extension types known here are all varlena: anything else is a namesake. */
+function ownFactory({ name, len }: TypeDef): CodecFactory | undefined {
+  return len === -1 ? EXTENSION.get(name) : undefined
+}
+
+/**
+ * The types as a file pins them: those that a codec from outside reads (`context.extensions`) are marked, so that a reader of the file must give
+ * that codec again, and no other type is ever read by one.
+ */
+export function pinOutside(types: readonly TypeDef[], context: Omit<CodecContext, 'types'>): readonly TypeDef[] {
+  const whole = { ...context, types: new Map(types.map((type) => [type.oid, type])) }
+  return types.map((type) => {
+    const isOurs = type.kind !== 'base' || type.opaque === true || type.schema === 'pg_catalog' || ownFactory(type) !== undefined
+    return isOurs || context.extensions?.get(type.name)?.(whole, -1, type) === undefined ? type : { ...type, outside: true as const }
+  })
 }
 
 function arrayOf(type: TypeDef, typmod: number, context: CodecContext): Codec {

@@ -23,6 +23,8 @@ export interface TypeDef {
   delimiter: string
   /** base: named as a type that has a codec, but made of something else; only its stored bytes can be shown. */
   opaque?: true
+  /** base: its values are read by a codec from outside of ltap, which is given under the type's name (`CodecContext.extensions`). */
+  outside?: true
   /** array: the element type. */
   element?: Oid
   /** domain: what it is over. */
@@ -67,7 +69,7 @@ const COMMON = { oid: unsigned32, name: text, schema: text, ...LAYOUT, storage: 
 
 /** What is read as a TypeDef; how types hang together is checked by checkTupleDesc. */
 export const TYPE_DEF: Schema<TypeDef> = v.variant('kind', [
-  v.strictObject({ kind: v.literal('base'), ...COMMON, opaque: v.exactOptional(v.literal(true)) }),
+  v.strictObject({ kind: v.literal('base'), ...COMMON, opaque: v.exactOptional(v.literal(true)), outside: v.exactOptional(v.literal(true)) }),
   v.strictObject({ kind: v.literal('pseudo'), ...COMMON }),
   v.strictObject({ kind: v.literal('array'), ...COMMON, element: unsigned32 }),
   v.strictObject({ kind: v.literal('domain'), ...COMMON, base: TYPE_REF }),

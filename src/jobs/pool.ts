@@ -4,13 +4,12 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { assert, EnvironmentError } from '../common/errors.ts'
 import { stopIfEnding, stopOnEnd } from '../io/process/interruption.ts'
-import type { WantedOverflow } from '../columnar/transcode.ts'
+import type { WantedOverflow } from '../columnar/wantedoverflow.ts'
 import type { Outcome } from './tasks/remote.ts'
 import { valueOf } from './tasks/remote.ts'
 import type { TranscodedPages, TranscodePagesTask } from './tasks/transcodepagestask.ts'
-import * as worker from './worker.ts'
 
-type Tasks = typeof worker
+type Tasks = typeof import('./worker.ts')
 type TaskName = keyof Tasks
 type TaskInput<Name extends TaskName> = Parameters<Tasks[Name]>[0]
 type TaskResult<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>> extends Outcome<infer T> ? T : never
@@ -45,6 +44,8 @@ export interface Pool {
 
 /** Runs one task of a {@link Pool} in this thread. Errors of the task are in what it returns, as structured cloning keeps them. */
 export async function runTask(name: string, input: unknown): Promise<unknown> {
+  // Loaded with the first task: tasks need Arrow and parquet-wasm.
+  const worker = await import('./worker.ts')
   assert(Object.hasOwn(worker, name), `no task is called ${name}`)
   return (worker[name as TaskName] as (input: unknown) => Promise<unknown>)(input)
 }

@@ -13,6 +13,7 @@ import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { JobTasks, type Pool } from './pool.ts'
 import { oneTable } from './selection.ts'
+import { codecModules, type CodecModules } from './tasks/codecs.ts'
 import { RebuildTarget } from '../io/datadir/rebuildtarget.ts'
 
 export interface RebuildLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
@@ -27,6 +28,8 @@ export interface RebuildLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' |
   force?: boolean
   /** Number of worker threads, or threads that the caller started, as for transcodeLake. */
   workers?: number | Pool
+  /** The modules with codecs that the lake was written with, as for transcodeLake. */
+  codecs?: readonly string[]
   onProgress?: OnProgress
 }
 
@@ -92,10 +95,12 @@ class RebuildJob {
   private readonly options: RebuildLakeOptions
   private readonly manifest: Manifest
   private readonly relations: readonly Rebuilt[]
+  private readonly codecs: CodecModules
 
   constructor(options: RebuildLakeOptions, manifest: Manifest, pgdata: string, relations: readonly LakeRelation[]) {
     this.options = options
     this.manifest = manifest
+    this.codecs = codecModules(options.codecs ?? [])
     this.relations = relations.map((relation) => ({ relation, target: new RebuildTarget(pgdata, relation, options.force ?? false) }))
   }
 
@@ -118,7 +123,8 @@ class RebuildJob {
         await breathe()
       }
       await this.forEachFile(pool, async ({ relation }, file) => {
-        await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected: expectedFile(this.manifest, relation, file) })
+        const expected = expectedFile(this.manifest, relation, file)
+        await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected, codecs: this.codecs })
       })
     } catch (error) {
       throw withRemark(error, 'nothing was overwritten')
@@ -138,7 +144,7 @@ class RebuildJob {
       }
       await this.forEachFile(pool, async ({ relation, target }, file) => {
         const expected = expectedFile(this.manifest, relation, file)
-        await pool.run('rebuild', { lake, path: file.path, crc32: file.crc32, expected, target: target.place, force })
+        await pool.run('rebuild', { lake, path: file.path, crc32: file.crc32, expected, target: target.place, force, codecs: this.codecs })
         done += file.blockCount
         onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, lakeRelationName(relation))
       })

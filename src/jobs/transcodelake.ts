@@ -3,18 +3,18 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
 import type { TupleDesc } from '../catalog/tupledesc.ts'
-import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext } from '../columnar/filedescriptor.ts'
+import { type ClusterDescriptor, FORMAT_VERSION, type RelationDescriptor, schemaContext, withCodecs } from '../columnar/filedescriptor.ts'
 import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { relationSchema } from '../columnar/schema.ts'
 import { type Compression, fileSets } from '../columnar/planfile.ts'
-import { type WantedOverflow, withOverflow } from '../columnar/transcode.ts'
+import { type WantedOverflow, withOverflow } from '../columnar/wantedoverflow.ts'
 import { forEachAtMost } from '../common/atonce.ts'
 import type { BlockSet } from '../common/blockset.ts'
 import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 import { formatLsn, type Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import type { TypeProfile } from '../datum/typedef.ts'
+import type { CodecFactory, TypeProfile } from '../datum/typedef.ts'
 import {
   dataFileName, hiddenFileName, type LakeRelation, type Manifest, relationFolder,
 } from '../lake/manifest.ts'
@@ -32,6 +32,7 @@ import { createFolder } from '../io/disk/create.ts'
 import { stopIfEnding } from '../io/process/interruption.ts'
 import { JobTasks, type Pool } from './pool.ts'
 import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
+import { codecModules, type CodecModules, loadCodecs } from './tasks/codecs.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { SegmentFiles, TranscodeResult, TranscodeTask } from './tasks/transcodetask.ts'
 import { keepThreadPoolAwake } from '../io/process/threadpool.ts'
@@ -63,6 +64,11 @@ export interface TranscodeLakeOptions {
   /** With `carry`: of one that has lost pg_control; see {@link DirectoryOptions}. */
   systemIdentifier?: bigint
   nextXid?: FullXid
+  /**
+   * Modules with codecs from outside, for types that no codec of ltap reads: paths or file URLs. Each exports `codecs`, an object with a CodecFactory
+   * (`ltap/datum`) under the name of each type.
+   */
+  codecs?: readonly string[]
   onProgress?: OnProgress
   /** Told what the user should know, as a sentence. */
   onNotice?: (text: string) => void
@@ -81,7 +87,8 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
   for (const folder of [options.pgdata, options.source ?? options.pgdata]) refuseInside(options.lake, folder)
   const lake = new UnfinishedLake(options.lake, options.onNotice)
   try {
-    const manifest = await new TranscodeJob(cluster, options).run()
+    const codecs = codecModules(options.codecs ?? [])
+    const manifest = await new TranscodeJob(cluster, options, codecs, await loadCodecs(codecs)).run()
     await syncFiles(manifest, options.lake)
     lake.finish(viewsFile(manifest), formatManifest(manifest))
     return manifest
@@ -150,6 +157,8 @@ interface DatabasePlan {
 class TranscodeJob {
   private readonly cluster: DirectoryCluster
   private readonly options: TranscodeLakeOptions
+  private readonly codecs: CodecModules
+  private readonly extensions: ReadonlyMap<string, CodecFactory>
   private readonly descriptor: ClusterDescriptor
   private readonly pool: JobTasks
   private readonly snapshot: SnapshotKey
@@ -160,9 +169,11 @@ class TranscodeJob {
   private doneBytes = 0
   private totalBytes = 0
 
-  constructor(cluster: DirectoryCluster, options: TranscodeLakeOptions) {
+  constructor(cluster: DirectoryCluster, options: TranscodeLakeOptions, codecs: CodecModules, extensions: ReadonlyMap<string, CodecFactory>) {
     this.cluster = cluster
     this.options = options
+    this.codecs = codecs
+    this.extensions = extensions
     this.selection = selectRelations(cluster, options.filter)
     this.pool = new JobTasks(options.workers)
     this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
@@ -275,7 +286,7 @@ class TranscodeJob {
     return {
       database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, persistence, ...locator, path: storage.relativePath,
       forks: storage.forks, visible, ...(relation.populated ? {} : { populated: false }), toastRelId, parents,
-      ...virtualOf(relation), ...columnsOf(descriptor, this.descriptor),
+      ...virtualOf(relation), ...this.columnsOf(descriptor),
       files: files.map(({ file }) => file), lanes, ...(storage.trailingBytes > 0 && { trailingBytes: storage.trailingBytes }),
     }
   }
@@ -313,7 +324,7 @@ class TranscodeJob {
     const firstBlock = blocks.runs[0]?.first ?? 0
     const result = await this.pool.run('transcode', {
       snapshot: this.snapshot, fork, blocks: blocks.runs, relation: descriptor, visible: relation.visible, cluster: this.descriptor, compression, onCorrupt,
-      lake, path: `${folder}/${dataFileName(firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(firstBlock)}`, toast,
+      lake, path: `${folder}/${dataFileName(firstBlock)}`, hiddenPath: `${folder}/${hiddenFileName(firstBlock)}`, toast, codecs: this.codecs,
     })
     if ('losses' in result) for (const loss of result.losses) this.losses.add(loss)
     this.doneBytes += blocks.size * BLOCK_SIZE
@@ -345,8 +356,14 @@ class TranscodeJob {
     }
     return {
       database: database.name, schema, name, oid, relkind: 'p', persistence: 'p', spcOid: 0, dbOid: database.oid, relNumber: 0, path: '', forks: {},
-      visible: true, toastRelId: 0, parents, ...virtualOf({ virtualColumns }), ...columnsOf(descriptor, this.descriptor), files: [], lanes: newLaneCounts(),
+      visible: true, toastRelId: 0, parents, ...virtualOf({ virtualColumns }), ...this.columnsOf(descriptor), files: [], lanes: newLaneCounts(),
     }
+  }
+
+  private columnsOf(given: RelationDescriptor): { columns: string[]; overflow: boolean } {
+    const relation = withCodecs(given, this.descriptor, this.extensions)
+    const schema = relationSchema(schemaContext({ ...this.descriptor, relation, displayScales: {}, pageFlags: 0 }, this.extensions))
+    return { columns: schema.columns.map(({ name }) => name), overflow: schema.overflow !== undefined }
   }
 }
 
@@ -355,7 +372,3 @@ function virtualOf({ virtualColumns }: Pick<Relation, 'virtualColumns'>): Pick<L
   return virtualColumns.length > 0 ? { virtualColumns } : {}
 }
 
-function columnsOf(relation: RelationDescriptor, cluster: ClusterDescriptor): { columns: string[]; overflow: boolean } {
-  const schema = relationSchema(schemaContext({ ...cluster, relation, displayScales: {}, pageFlags: 0 }))
-  return { columns: schema.columns.map(({ name }) => name), overflow: schema.overflow !== undefined }
-}

@@ -14,6 +14,7 @@ import { excludedTables, exclusionReason } from './exclusion.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
 import { JobTasks, type Pool } from './pool.ts'
+import { codecModules, type CodecModules } from './tasks/codecs.ts'
 import type { SegmentFiles } from './tasks/transcodetask.ts'
 
 export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
@@ -24,6 +25,8 @@ export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 
   exclude?: readonly string[]
   /** Number of worker threads, or threads that the caller started, as for transcodeLake. */
   workers?: number | Pool
+  /** The modules with codecs that the lake was written with, as for transcodeLake. */
+  codecs?: readonly string[]
   onProgress?: OnProgress
 }
 
@@ -143,6 +146,7 @@ class VerifyJob {
   /** The relations of the lake that are to be verified. */
   private readonly stored: readonly LakeRelation[]
   private readonly pool: JobTasks
+  private readonly codecs: CodecModules
   private readonly cluster: DirectoryCluster | undefined
   private readonly report: LakeReport
   private doneBytes = 0
@@ -153,6 +157,7 @@ class VerifyJob {
     this.manifest = manifest
     this.cluster = cluster
     this.pool = pool
+    this.codecs = codecModules(options.codecs ?? [])
     const { relations, notRead } = withoutExcluded(manifest, options.exclude ?? [])
     this.stored = relations.filter(({ relkind }) => relkind !== 'p')
     this.report = {
@@ -259,6 +264,7 @@ class VerifyJob {
     const { checksums } = this.manifest
     const result = await this.pool.run('verify', {
       lake: options.lake, file, expected: expectedFile(this.manifest, relation, file), checksums, visible: relation.visible, source,
+      codecs: this.codecs,
     })
     report.pages += result.pages
     report.tuples += result.tuples

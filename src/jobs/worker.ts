@@ -1,9 +1,11 @@
 /** What a worker thread can do: one exported function per kind of task, each returning its outcome. */
 import { checkFile as runCheckFile, type CheckFileTask } from './tasks/checkfiletask.ts'
 import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
+import { type CodecModules, loadCodecs } from './tasks/codecs.ts'
 import { type Outcome, outcomeOf } from './tasks/remote.ts'
 import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
-import type { WantedOverflow } from '../columnar/transcode.ts'
+import type { RebuildOptions } from '../columnar/rebuild.ts'
+import type { WantedOverflow } from '../columnar/wantedoverflow.ts'
 import { transcode as runTranscode, type TranscodeResult, type TranscodeTask } from './tasks/transcodetask.ts'
 import { transcodePagesOf, type TranscodedPages, type TranscodePagesTask } from './tasks/transcodepagestask.ts'
 import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
@@ -22,13 +24,17 @@ export function toastIndex(task: ToastIndexTask): Promise<Outcome<ToastIndex>> {
 }
 
 export function checkFile(task: CheckFileTask): Promise<Outcome<void>> {
-  return outcomeOf(() => runCheckFile(task))
+  return outcomeOf(async () => runCheckFile(task, await codecsOf(task)))
 }
 
 export function rebuild(task: RebuildTask): Promise<Outcome<number>> {
-  return outcomeOf(() => runRebuild(task))
+  return outcomeOf(async () => runRebuild(task, await codecsOf(task)))
 }
 
 export function verify(task: VerifyTask): Promise<Outcome<VerifyResult>> {
-  return outcomeOf(() => runVerify(task))
+  return outcomeOf(async () => runVerify(task, await codecsOf(task)))
+}
+
+async function codecsOf({ codecs }: { codecs?: CodecModules }): Promise<RebuildOptions> {
+  return { extensions: await loadCodecs(codecs) }
 }

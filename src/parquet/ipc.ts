@@ -1,10 +1,8 @@
 import { AsyncByteQueue, type RecordBatch, RecordBatchStreamWriter, type Schema } from 'apache-arrow'
 import { ByteWriter } from '../common/bytes.ts'
+import { KEPT_BYTES_MAX } from './encoderfacts.ts'
 
 const START_BYTES = 1 << 16
-
-/** A buffer beyond this size held a huge value: it is not kept for the next row group. */
-export const KEPT_BYTES_MAX: number = 96 << 20
 
 /**
  * Record batches → Arrow IPC stream bytes, the form in which they enter wasm.

@@ -29,9 +29,6 @@ export interface RowGroupInput {
   rows: number
 }
 
-/** Who compresses columns: zstd and snappy as compiled into parquet-wasm, which are the same on every machine and every Node. */
-export const COMPRESSOR = 'parquet-wasm'
-
 const COMPRESSIONS = { zstd: Compression.ZSTD, snappy: Compression.SNAPPY, none: Compression.UNCOMPRESSED }
 
 /** Structs that are no user's. */

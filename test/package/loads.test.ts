@@ -32,10 +32,14 @@ test.each(['wal', 'redo', 'xact', 'catalog', 'replay'])('ltap/%s', (floor) => {
   expect(loadedBy(`ltap/${floor}`).filter((name) => !SMALL.includes(name))).toEqual([])
 })
 
-test('ltap loads Arrow and Parquet, as transcodePages and rebuildPages are synchronous, and nothing of threads, terminals or DuckDB', () => {
-  const loaded = loadedBy('ltap')
-  expect(loaded).toContain('apache-arrow')
-  expect(loaded.filter((name) => ['piscina', 'commander', 'cli-progress', '@duckdb/node-api', 'pg'].includes(name))).toEqual([])
+test.each(['ltap', 'ltap/io', 'ltap/jobs', 'ltap/lake', 'ltap/engine', 'ltap/history'])('%s loads no Arrow, no Parquet, and nothing of threads, terminals or DuckDB', (entry) => {
+  expect(loadedBy(entry).filter((name) => !SMALL.includes(name))).toEqual([])
+})
+
+test('what needs Arrow and Parquet loads them: transcodePages of ltap, and a task of ltap/jobs', () => {
+  expect(loadedBy('ltap', 'await module.rebuildPages(new Uint8Array(8)).catch(() => {})')).toEqual(expect.arrayContaining(['apache-arrow', 'parquet-wasm']))
+  expect(loadedBy('ltap/jobs', "await module.runTask('checkFile', {}).catch(() => {})")).toEqual(expect.arrayContaining(['apache-arrow', 'parquet-wasm']))
+  expect(loadedBy('ltap/columnar')).toEqual(expect.arrayContaining(['apache-arrow', 'parquet-wasm']))
 })
 
 test('ltap/io loads the AWS SDK when an s3:// store is opened, and no sooner', () => {

@@ -1,10 +1,13 @@
 import { join } from 'node:path'
-import { DESCRIPTOR_KEY, parseFileDescriptor } from '../../columnar/filedescriptor.ts'
+import { DESCRIPTOR_KEY, parseFileDescriptor, schemaContext } from '../../columnar/filedescriptor.ts'
+import type { RebuildOptions } from '../../columnar/rebuild.ts'
+import { relationSchema } from '../../columnar/schema.ts'
 import { readFooter } from '../../parquet/footer.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { checkLength, crcProblem, readTail } from '../lakefile.ts'
+import type { CodecModules } from './codecs.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 
 /** One Parquet file to hold against ltap.json before anything is rebuilt from it. */
@@ -14,10 +17,11 @@ export interface CheckFileTask {
   /** Name of its relation, for messages. */
   relation: string
   expected: ExpectedFile
+  codecs?: CodecModules
 }
 
-/** @throws CorruptionError lake.file, lake.file-crc, lake.other-file, parquet.footer; EnvironmentError file.* */
-export function checkFile({ lake, file, relation, expected }: CheckFileTask): void {
+/** @throws CorruptionError lake.file, lake.file-crc, lake.other-file, parquet.footer; UnsupportedError datum.codec; EnvironmentError file.*, codecs.* */
+export function checkFile({ lake, file, relation, expected }: CheckFileTask, { extensions }: RebuildOptions = {}): void {
   const path = join(lake, file.path)
   checkLength(lake, relation, file)
   let source: LakeFileSource | undefined
@@ -25,7 +29,10 @@ export function checkFile({ lake, file, relation, expected }: CheckFileTask): vo
     source = new LakeFileSource(path)
     const problem = crcProblem(source.crc32(), file.crc32)
     if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
-    checkFileDescriptor(parseFileDescriptor(readFooter(readTail(path, source.length)).metadata.get(DESCRIPTOR_KEY)), expected)
+    const descriptor = parseFileDescriptor(readFooter(readTail(path, source.length)).metadata.get(DESCRIPTOR_KEY))
+    checkFileDescriptor(descriptor, expected)
+    // A codec that is missing shows before anything is overwritten.
+    relationSchema(schemaContext(descriptor, extensions))
   } catch (error) {
     throw isPositioned(error) ? error.at({ file: path, relation }) : error
   } finally {

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
 import { join } from 'node:path'
-import { PageRebuilder } from '../../columnar/rebuild.ts'
+import { PageRebuilder, type RebuildOptions } from '../../columnar/rebuild.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { writeFully } from '../../io/disk/create.ts'
@@ -8,6 +8,7 @@ import { fileError } from '../../io/disk/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem } from '../lakefile.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
+import type { CodecModules } from './codecs.ts'
 import { openSegment, segmentFile, type TargetPlace } from '../../io/datadir/rebuildtarget.ts'
 
 /** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
@@ -19,12 +20,13 @@ export interface RebuildTask {
   target: TargetPlace
   /** Whether files outside of the copy, and files that have a second name (a hard link), may be written: see rebuildLake. */
   force: boolean
+  codecs?: CodecModules
 }
 
 const WRITE_BLOCKS = 128
 
-/** Returns the number of blocks written. @throws CorruptionError with the lake file; EnvironmentError */
-export function rebuild(task: RebuildTask): number {
+/** Returns the number of blocks written. @param options the codecs that the task's modules have @throws CorruptionError with the lake file; EnvironmentError */
+export function rebuild(task: RebuildTask, options: RebuildOptions = {}): number {
   const file = join(task.lake, task.path)
   const writer = new BlockWriter(task.target, task.force)
   let source: LakeFileSource | undefined
@@ -32,7 +34,7 @@ export function rebuild(task: RebuildTask): number {
     source = new LakeFileSource(file)
     const problem = crcProblem(source.crc32(), task.crc32)
     if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
-    const rebuilder = new PageRebuilder(source)
+    const rebuilder = new PageRebuilder(source, options)
     checkFileDescriptor(rebuilder.descriptor, task.expected)
     rebuilder.rebuild((block, page) => writer.add(block, page))
     writer.flush()

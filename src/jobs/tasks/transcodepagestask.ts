@@ -4,11 +4,13 @@ import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filed
 import type { Compression } from '../../columnar/planfile.ts'
 import { buildToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
-import { transcodeFile, type TranscodedFile, type TranscodeOptions, type WantedOverflow } from '../../columnar/transcode.ts'
+import { transcodeFile, type TranscodedFile, type TranscodeOptions } from '../../columnar/transcode.ts'
+import type { WantedOverflow } from '../../columnar/wantedoverflow.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { isPositioned } from '../../common/errors.ts'
 import { MemoryPages } from '../../page/pagesource.ts'
 import { PartialPages } from '../../page/partialpages.ts'
+import { codecModules, loadCodecs } from './codecs.ts'
 
 /** Pages of a lake file, in a form that can be passed to a thread. The buffers move to the thread: the caller can no longer use them. */
 export interface TranscodePagesTask {
@@ -23,6 +25,8 @@ export interface TranscodePagesTask {
   pages: ArrayBuffer
   /** Pages of the TOAST relation, in any order: those with values of the rows, or all. A value that is not among them counts as missing. */
   toast?: { relationId: number; pages: ArrayBuffer }
+  /** Modules with codecs from outside, as of transcodeLake: file URLs, or paths relative to the working directory of where the task runs. */
+  codecs?: readonly string[]
   /** What decides which rows are visible. */
   transactions: ClusterTransactions
   /** Pages of pg_xact and pg_multixact by number, at least those of the rows' transactions; copied. */
@@ -45,7 +49,7 @@ export async function transcodePagesOf(task: TranscodePagesTask): Promise<Transc
   const blocks = BlockSet.ofRuns(task.blocks)
   const toast = task.toast === undefined ? undefined : new MemoryPages(new Uint8Array(task.toast.pages))
   const options: TranscodeOptions = {
-    cluster, compression, visibility: snapshot, checksums: cluster.checksums, onCorrupt,
+    cluster, compression, visibility: snapshot, checksums: cluster.checksums, onCorrupt, extensions: await loadCodecs(codecModules(task.codecs ?? [])),
     ...(toast && task.toast && { toast: new ToastReader(task.toast.relationId, toast, buildToastIndex(toast, snapshot)) }),
   }
   const sink = new MemorySink()

@@ -6,13 +6,15 @@ import type { LaneCounts } from '../../columnar/lanes.ts'
 import type { Compression } from '../../columnar/planfile.ts'
 import type { ToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
-import { transcodeFile, type TranscodeOptions, type WantedOverflow } from '../../columnar/transcode.ts'
+import { transcodeFile, type TranscodeOptions } from '../../columnar/transcode.ts'
+import type { WantedOverflow } from '../../columnar/wantedoverflow.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { OutputFile, writeWhole } from '../../io/disk/outputfile.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
 import type { PageSource } from '../../page/pagesource.ts'
+import { type CodecModules, loadCodecs } from './codecs.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 
 /** Files of one fork, as a task can carry them. */
@@ -39,6 +41,7 @@ export interface TranscodeTask {
   path: string
   hiddenPath: string
   toast: { relationId: number; fork: SegmentFiles; index: ToastIndex } | undefined
+  codecs?: CodecModules
 }
 
 export interface TranscodeResult {
@@ -77,7 +80,8 @@ async function writeFiles(task: TranscodeTask, pages: PageSource, toast: ToastRe
   const { compression, cluster, onCorrupt, lake } = task
   const blocks = BlockSet.ofRuns(task.blocks)
   const options: TranscodeOptions = {
-    cluster, compression, visibility: visibilityOf(task), checksums: cluster.checksums, onCorrupt, ...(toast && { toast }),
+    cluster, compression, visibility: visibilityOf(task), checksums: cluster.checksums, onCorrupt, extensions: await loadCodecs(task.codecs),
+    ...(toast && { toast }),
   }
   const output = new OutputFile(join(lake, task.path))
   try {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { readParquet } from '../../parquet/parquetreader.ts'
-import { PageRebuilder } from '../../columnar/rebuild.ts'
+import { PageRebuilder, type RebuildOptions } from '../../columnar/rebuild.ts'
 import type { PageForm } from '../../columnar/formpage.ts'
 import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import type { WordVector } from '../../vector/vector.ts'
@@ -15,6 +15,7 @@ import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem, readHiddenFile } from '../lakefile.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
+import type { CodecModules } from './codecs.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { SegmentFiles } from './transcodetask.ts'
 
@@ -27,6 +28,7 @@ export interface VerifyTask {
   /** The relation is visible at the lake's LSN; else every row must be hidden. */
   visible: boolean
   source: { snapshot: SnapshotKey; fork: SegmentFiles } | undefined
+  codecs?: CodecModules
 }
 
 export interface Difference {
@@ -51,10 +53,11 @@ export interface VerifyResult {
 
 const DIFFERENCES_MAX = 20
 
-export function verify(task: VerifyTask): VerifyResult {
+/** @param options the codecs that the task's modules have */
+export function verify(task: VerifyTask, options: RebuildOptions = {}): VerifyResult {
   const fork = task.source && new SegmentPages(task.source.fork.path, task.source.fork.segments)
   try {
-    return new FileVerifier(task, fork).run()
+    return new FileVerifier(task, fork).run(options)
   } finally {
     fork?.close()
   }
@@ -79,7 +82,7 @@ class FileVerifier {
     this.snapshot = task.source && snapshotOf(task.source.snapshot)
   }
 
-  run(): VerifyResult {
+  run(options: RebuildOptions): VerifyResult {
     const { task, result } = this
     let crc: string | undefined
     let source: LakeFileSource | undefined
@@ -88,15 +91,15 @@ class FileVerifier {
       result.hidden = this.hiddenRows?.length ?? 0
       source = new LakeFileSource(join(task.lake, task.file.path))
       crc = crcProblem(source.crc32(), task.file.crc32)
-      const rebuilder = new PageRebuilder(source)
+      const rebuilder = new PageRebuilder(source, options)
       result.rows = rebuilder.rows
       checkFileDescriptor(rebuilder.descriptor, task.expected)
       if (rebuilder.rows !== task.file.rows) this.differ(undefined, `the file has ${rebuilder.rows} rows, ltap.json says ${task.file.rows}`)
       rebuilder.rebuild((block, page, form, firstRow) => this.page(block, page, form, firstRow))
       if (this.snapshot && this.hiddenAt !== result.hidden) this.differ(undefined, 'hidden rows that a reader should see')
     } catch (error) {
-      // A file that cannot be read is no answer.
-      if (!isPositioned(error) || error instanceof EnvironmentError) throw error
+      // A file that cannot be read is no answer, and neither is one whose codec was not given.
+      if (!isPositioned(error) || error instanceof EnvironmentError || error.code === 'datum.codec') throw error
       this.differ(error.position.block, error.message)
     } finally {
       source?.close()
