@@ -1,8 +1,10 @@
 import type { Oid, WalPosition } from '../common/ids.ts'
 import { GLOBAL_TABLESPACE, type RelFileLocator } from '../common/rel.ts'
 import { type DatabaseDirectory, FSM_FORK, INIT_FORK, MAIN_FORK } from '../common/relpath.ts'
+import type { PageSource } from '../page/pagesource.ts'
 import { MemoryFork } from './memoryfork.ts'
 import { MemoryTransactionStore } from './memorytransactionstore.ts'
+import { type CopiedFork, StoredPages } from './pagestore/storedpages.ts'
 import type { ReplayStore } from './replay.ts'
 
 /** The forks of a relation in memory. */
@@ -42,6 +44,22 @@ export class MemoryReplayStore extends MemoryTransactionStore implements ReplayS
       this.directories.add(`${spcOid}/${dbOid}`)
     }
     return relation.forks[fork] ??= new MemoryFork()
+  }
+
+  /**
+   * The pages of a fork, to be read; undefined if the store has no such fork. It creates nothing. What {@link PageSource.prepare} takes is of the last record
+   * that was applied, and stays so while replay goes on. The main fork of an unlogged relation is what {@link resetUnlogged} makes of it. Page checksums
+   * are those that the pages came with: redo sets none.
+   */
+  pages({ spcOid, dbOid, relNumber }: RelFileLocator, fork: number): PageSource | undefined {
+    const locator = { spcOid, dbOid, relNumber }
+    const find = (): CopiedFork | undefined => {
+      const forks = this.relations.get(relationKey(locator))?.forks
+      const init = fork === MAIN_FORK ? forks?.[INIT_FORK] : undefined
+      const found = init?.isChanged() === true ? init : forks?.[fork]
+      return found && { blocks: found.blocks, copy: (block, into) => into.set(found.page(block)!.bytes), isDirty: () => false }
+    }
+    return find() === undefined ? undefined : new StoredPages(locator, fork, find, false)
   }
 
   exists(locator: RelFileLocator, fork: number): boolean {

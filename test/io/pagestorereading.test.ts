@@ -103,18 +103,6 @@ describe('while redo goes on', () => {
     source.close()
   })
 
-  test('a relation that is cut or dropped is gone, and says so', async () => {
-    write(5, 1)
-    const source = store.pages(RELATION, MAIN_FORK)!
-    store.truncate(RELATION, MAIN_FORK, 2)
-    expect(source.blocks).toBe(2)
-    await expect(source.prepare(BlockSet.of([4]))).rejects.toThrow(/^pagestore.gone: .*relation 1663\/5\/16384, fork main, block 4/)
-    store.drop(RELATION)
-    expect(source.blocks).toBe(0)
-    expect(store.pages(RELATION, MAIN_FORK)).toBeUndefined()
-    await expect(source.prepare(BlockSet.of([0]))).rejects.toThrow(/^pagestore.gone/)
-  })
-
   test('an unlogged relation is what its init fork is, before and after a flush', async () => {
     write(0, 3, RELATION, INIT_FORK)
     const before = await readPages(store.pages(RELATION, MAIN_FORK)!, BlockSet.range(0, 1))

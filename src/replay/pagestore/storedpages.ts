@@ -5,23 +5,30 @@ import { BLOCK_SIZE, type RelFileLocator } from '../../common/rel.ts'
 import { FORK_NAMES, forkFileName } from '../../common/relpath.ts'
 import type { PageSource } from '../../page/pagesource.ts'
 import { setChecksum } from './storeddatabase.ts'
-import type { StoredFork } from './storedfork.ts'
+
+/** What a {@link StoredPages} reads of a fork: its pages as they are now. */
+export interface CopiedFork {
+  readonly blocks: number
+  copy(block: BlockNumber, into: Uint8Array): void
+  /** The page is of memory alone, and its checksum is not made yet. */
+  isDirty(block: BlockNumber): boolean
+}
 
 /**
- * A fork of a page store for reading. Prepared pages are copies: they take no frame of the cache, however many they are, and redo may change the
+ * A fork of a store for reading. Prepared pages are copies: they take no frame of the cache, however many they are, and redo may change the
  * store's own meanwhile.
  */
 export class StoredPages implements PageSource {
   readonly file: string
   private readonly locator: RelFileLocator
   private readonly fork: number
-  private readonly find: () => StoredFork | undefined
+  private readonly find: () => CopiedFork | undefined
   private readonly checksums: boolean
   private prepared = BlockSet.EMPTY
   private pages = new Uint8Array(0)
 
   /** @param find the fork as the store has it now */
-  constructor(locator: RelFileLocator, fork: number, find: () => StoredFork | undefined, checksums: boolean) {
+  constructor(locator: RelFileLocator, fork: number, find: () => CopiedFork | undefined, checksums: boolean) {
     this.locator = { ...locator }
     this.fork = fork
     this.find = find

@@ -12,7 +12,7 @@ import {
   BLOCK_SIZE, BlockSet, DEFAULT_TABLESPACE, FORK_NAMES, formatWalPosition, GLOBAL_TABLESPACE, MAIN_FORK, type Oid, type PgMajor, type RelFileLocator, type WalPosition,
 } from 'ltap/common'
 import type { CodecFactory, Vector } from 'ltap/datum'
-import { MemoryPages, type PageSource } from 'ltap/page'
+import type { PageSource } from 'ltap/page'
 import { formatProgress, MemoryReplayStore, parseProgress, Replay, type ReplayProgress, shutdownProgress } from 'ltap/replay'
 import type { ToastSource } from 'ltap/tuple'
 import { WalReader, type WalRecord } from 'ltap/wal'
@@ -86,8 +86,8 @@ export class PageService {
     return this.store.fork(spcOid, dbOid, relNumber, MAIN_FORK)?.page(block)?.bytes.slice()
   }
 
-  blocks({ spcOid, dbOid, relNumber }: RelFileLocator): number {
-    return this.store.exists({ spcOid, dbOid, relNumber }, MAIN_FORK) ? this.store.fork(spcOid, dbOid, relNumber, MAIN_FORK)!.blocks : 0
+  blocks(locator: RelFileLocator): number {
+    return this.store.pages(locator, MAIN_FORK)?.blocks ?? 0
   }
 
   /** Blocks of the main fork that a record changed which ends after `mark`, as far as they are there. */
@@ -167,19 +167,16 @@ export class PageService {
       clog: store.clog, multiOffsets: store.multiOffsets, multiMembers: store.multiMembers,
       relationMap: (spcOid, dbOid) => store.maps.get(`${spcOid}/${dbOid}`)!,
       exists: (locator) => store.exists(locator, MAIN_FORK),
-      fork: (locator, fork) => (fork === MAIN_FORK && store.exists(locator, fork) ? this.pages(locator) : undefined),
+      fork: (locator, fork) => (fork === MAIN_FORK ? store.pages(locator, fork) : undefined),
       folder: (spcOid, dbOid) => (spcOid === GLOBAL_TABLESPACE ? 'global' : `base/${dbOid}`),
       databaseOids: () => [...store.directories].map((key) => Number(key.split('/')[1])).filter((oid) => oid !== 0),
       relNumbers: (spcOid, dbOid) => [...store.relations.values()].filter((found) => found.spcOid === spcOid && found.dbOid === dbOid).map(({ relNumber }) => relNumber),
     }
   }
 
-  /** The pages of a main fork as they are now. */
-  private pages({ spcOid, dbOid, relNumber }: RelFileLocator): PageSource {
-    const fork = this.store.fork(spcOid, dbOid, relNumber, MAIN_FORK)!
-    const bytes = new Uint8Array(fork.blocks * BLOCK_SIZE)
-    for (let block = 0; block < fork.blocks; block++) bytes.set(fork.page(block)!.bytes, block * BLOCK_SIZE)
-    return new MemoryPages(bytes, `${spcOid}/${dbOid}/${relNumber}`)
+  /** The pages of a main fork as they are when they are prepared. */
+  private pages(locator: RelFileLocator): PageSource {
+    return this.store.pages(locator, MAIN_FORK)!
   }
 
   private startAt(progress: ReplayProgress): [Replay, WalReader] {
