@@ -2,6 +2,7 @@
 export { DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot, type RelationStorage, type UnnamedFiles } from './cluster.ts'
 export type { Guess } from './datadir/consistentdirectory.ts'
 export { type ClusterEntry, clusterFilesOf } from './datadir/lakefiles.ts'
+export { nodeZstd } from './compression/nodezstd.ts'
 export type { SegmentPages } from './datadir/segmentpages.ts'
 export type { StoreIdentity } from '../replay/pagestore/statefile.ts'
 export type { Frame, FrameOwner } from '../replay/pagestore/frame.ts'

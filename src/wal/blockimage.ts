@@ -3,8 +3,8 @@ import { formatWalPosition } from '../common/ids.ts'
 import { lz4DecompressInto } from '../common/lz4.ts'
 import { pglzDecompressInto } from '../common/pglz.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
+import { zstdDecompressInto } from '../common/compression/zstdframe.ts'
 import { type BlockReference, IMAGE_LZ4, IMAGE_PGLZ, IMAGE_PLAIN, IMAGE_ZSTD, type WalRecord } from './record.ts'
-import { zstdDecompressInto } from './zstd.ts'
 
 /** The decompressed image, before the hole is put back. Each call overwrites it. */
 const scratch = new Uint8Array(BLOCK_SIZE)

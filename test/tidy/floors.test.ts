@@ -13,7 +13,10 @@ const IO_FLOORS: Record<string, number> = { process: 0, compression: 0, disk: 1,
 /** Floors from here on may do I/O. */
 const IO_FLOOR = 8
 /** npm packages that a floor below io may import, and where. */
-const PURE_PACKAGES: Record<string, RegExp> = { 'apache-arrow': /^src\/parquet\//, 'parquet-wasm': /^src\/parquet\//, fzstd: /^src\/(?:wal|common\/compression)\//, valibot: /./ }
+const PURE_PACKAGES: Record<string, RegExp> = {
+  'apache-arrow': /^src\/parquet\//, 'parquet-wasm': /^src\/parquet\//, fzstd: /^src\/common\/compression\//, valibot: /./,
+  '@hpcc-js/wasm-zstd': /^src\/parquet\//,
+}
 /** What is another at another time, on another machine, or by chance. */
 const IMPURE = new Set(['process', 'Buffer', 'Date', 'performance', 'setTimeout', 'setInterval', 'setImmediate', 'Intl', 'fetch', 'crypto'])
 
