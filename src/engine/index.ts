@@ -10,6 +10,7 @@ export type {
   ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
 } from './objectstore.ts'
 export type { PageReader } from './pagereader.ts'
+export { pruneTransactions } from './prunetransactions.ts'
 export type { CasKind } from '../lake/state/format.ts'
 export { openCas, probeCas } from './probecas.ts'
 export type { Random } from './random.ts'

@@ -6,6 +6,8 @@ import { emptyHead } from '../lake/state/registrations.ts'
 import type { Stage } from '../lake/state/stage.ts'
 import type { Cas, CasToken } from './cas.ts'
 import type { Clock } from '../common/clock.ts'
+import type { Compressor } from '../parquet/compressor.ts'
+import { loadZstd } from '../parquet/zstdcompressor.ts'
 import type { ObjectStore } from './objectstore.ts'
 import { MISSING_OBJECT, PageReader } from './pagereader.ts'
 import { openCas } from './probecas.ts'
@@ -16,6 +18,8 @@ export interface LakePorts {
   readonly store: ObjectStore
   readonly clock: Clock
   readonly random: Random
+  /** For what is below HEAD, and HEAD; {@link loadZstd} where absent. */
+  readonly compressor?: Compressor
 }
 
 /** HEAD of a branch, and what replaces exactly this one. */
@@ -35,13 +39,15 @@ export class Lake {
   readonly ports: LakePorts
   readonly format: LakeFormat
   readonly pages: PageReader
+  readonly compressor: Compressor
   /** HEADs by branch. */
   private readonly values = new Map<string, Cas>()
 
-  private constructor(ports: LakePorts, format: LakeFormat) {
+  private constructor(ports: LakePorts, format: LakeFormat, compressor: Compressor) {
+    this.compressor = compressor
     this.ports = ports
     this.format = format
-    this.pages = new PageReader(ports.store)
+    this.pages = new PageReader(ports.store, compressor)
   }
 
   /**
@@ -65,7 +71,7 @@ export class Lake {
         `${store.url} has a lake already, of system identifier ${systemIdentifier}: choose another place, or open that one`)
     }
     const commit = random.nonce()
-    const first = encodeHead(emptyHead({ id: main, name: MAIN_BRANCH }, commit))
+    const first = encodeHead(emptyHead({ id: main, name: MAIN_BRANCH }, commit), lake.compressor)
     for (let attempt = 0; ; attempt++) {
       if (await cas.write(first, undefined) === 'written') return lake
       const found = await lake.readHead(MAIN_BRANCH)
@@ -79,7 +85,7 @@ export class Lake {
   static async open(ports: LakePorts): Promise<Lake> {
     const found = await ports.store.get(FORMAT_KEY)
     if (found === undefined) throw new EnvironmentError('lake.missing', `${ports.store.url} has no lake: it has no ${FORMAT_KEY}`)
-    return new Lake(ports, decodeFormat(found.bytes))
+    return new Lake(ports, decodeFormat(found.bytes), ports.compressor ?? await loadZstd())
   }
 
   cas(branch: string): Cas {
@@ -97,7 +103,7 @@ export class Lake {
 
   async readHead(branch: string): Promise<ReadHead | undefined> {
     const found = await this.cas(branch).read()
-    return found && { head: decodeHead(found.value, branch), token: found.token }
+    return found && { head: decodeHead(found.value, branch, this.compressor), token: found.token }
   }
 
   /**
@@ -126,7 +132,7 @@ export class Lake {
         continue
       }
       if (next === undefined) return found.head
-      if (await this.cas(branch).write(encodeHead(next), found.token) === 'written') return next
+      if (await this.cas(branch).write(encodeHead(next, this.compressor), found.token) === 'written') return next
       await this.pause(attempt, `changing HEAD of branch ${branch}`)
     }
   }

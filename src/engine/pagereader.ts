@@ -1,9 +1,10 @@
 import { CorruptionError } from '../common/errors.ts'
-import { decodePage, type Page } from '../lake/state/page.ts'
+import { decodePage, type Page, pageText } from '../lake/state/page.ts'
 import type { Stage, StagedObject, WantedPage } from '../lake/state/stage.ts'
+import type { Compressor } from '../parquet/compressor.ts'
 import type { ObjectStore } from './objectstore.ts'
 
-/** Bytes of pages that a reader keeps: they never change. */
+/** Bytes of JSON of pages that a reader keeps: they never change. */
 const KEPT_BYTES_MAX = 16 << 20
 /** How many times a range is read if the store gives fewer bytes than were asked for. */
 const READS_MAX = 4
@@ -11,13 +12,15 @@ const READS_MAX = 4
 /** Runs stages of states over a store: gets the pages they want. */
 export class PageReader {
   private readonly store: ObjectStore
+  private readonly compressor: Compressor
   /** The last used one last. */
   private readonly kept = new Map<string, Page>()
   private keptBytes = 0
   private readonly sizes = new Map<string, number>()
 
-  constructor(store: ObjectStore) {
+  constructor(store: ObjectStore, compressor: Compressor) {
     this.store = store
+    this.compressor = compressor
   }
 
   /** @throws CorruptionError lake.page for damaged pages, lake.missing-object */
@@ -32,12 +35,12 @@ export class PageReader {
     const id = `${ref.key}:${ref.start}`
     const kept = this.kept.get(id)
     if (kept !== undefined) {
-      this.keep(id, kept, ref.length)
+      this.keep(id, kept, this.sizes.get(id)!)
       return kept
     }
-    const bytes = await this.fetch(wanted)
-    const page = decodePage(bytes, ref, { tree, ...level !== undefined && { level } })
-    this.keep(id, page, ref.length)
+    const text = pageText(await this.fetch(wanted), ref, this.compressor)
+    const page = decodePage(text, ref, { tree, ...level !== undefined && { level } })
+    this.keep(id, page, text.length)
     return page
   }
 
@@ -68,7 +71,8 @@ export class PageReader {
 /** Code of the error for an object that the lake refers to and the store does not have. */
 export const MISSING_OBJECT = 'lake.missing-object'
 
-function missingObject(store: ObjectStore, key: string): CorruptionError {
+/** The error for it. */
+export function missingObject(store: ObjectStore, key: string): CorruptionError {
   return new CorruptionError(MISSING_OBJECT,
     `the lake refers to ${key}, which is not in ${store.url}: it was deleted by hand, or it belongs to a state that is no longer retained`)
 }

@@ -45,7 +45,7 @@ export async function createBranch(lake: Lake, parent: string, name: string, at:
     }
     const first = await firstOf(lake, above, registered)
     if (first === undefined) continue
-    if (await lake.cas(name).write(encodeHead(first), found?.token) === 'written') return first
+    if (await lake.cas(name).write(encodeHead(first, lake.compressor), found?.token) === 'written') return first
     await lake.pause(attempt, `creating branch ${name}`)
   }
 }
@@ -64,7 +64,7 @@ export async function deleteBranch(lake: Lake, parent: string, name: string): Pr
     const before = own?.head ?? await firstOf(lake, above, registered)
     if (before === undefined) continue
     const last = dropped(before, writer, lake.ports.random.nonce())!
-    if (await lake.cas(name).write(encodeHead(last), found?.token) === 'written') break
+    if (await lake.cas(name).write(encodeHead(last, lake.compressor), found?.token) === 'written') break
     await lake.pause(attempt, `deleting branch ${name}`)
   }
   await forgetBranch(lake, parent, registered.id)

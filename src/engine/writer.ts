@@ -145,7 +145,7 @@ export class BranchWriter {
         continue
       }
       if (last.head === undefined) return last.refused
-      const bytes = encodeHead(last.head)
+      const bytes = encodeHead(last.head, this.lake.compressor)
       await putObjects(this.lake.ports.store, last.objects)
       this.sent = true
       if (await this.lake.cas(this.branch).write(bytes, token) === 'written') {
@@ -160,7 +160,7 @@ export class BranchWriter {
     const works = group.flatMap(({ work }) => work ? [work.sequence] : [])
     const others = [...this.inFlight].filter((other) => other !== sequence && !works.includes(other))
     const low = Math.min(sequence + 1, ...others)
-    return { sequence, low, works, commit: this.lake.ports.random.nonce(), mint: () => partKey(this.objectName(sequence)) }
+    return { sequence, low, works, commit: this.lake.ports.random.nonce(), mint: () => partKey(this.objectName(sequence)), compressor: this.lake.compressor }
   }
 
   private async readHead(): Promise<ReadHead> {

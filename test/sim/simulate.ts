@@ -165,7 +165,7 @@ export class Simulation {
   }
 
   private ports(machine: Machine): LakePorts {
-    return { store: this.store.handle(machine), clock: machine.clock, random: machine.random }
+    return { store: this.store.handle(machine), clock: machine.clock, random: machine.random, compressor: this.world.compressor }
   }
 
   private async take(machine: Machine, branch: string): Promise<{ lake: Lake; writer: BranchWriter }> {

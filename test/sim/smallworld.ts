@@ -34,7 +34,7 @@ export class SmallWorld {
   }
 
   ports(machine: Machine): LakePorts {
-    return { store: this.store.handle(machine), clock: machine.clock, random: machine.random }
+    return { store: this.store.handle(machine), clock: machine.clock, random: machine.random, compressor: this.world.compressor }
   }
 
   async lake(machine: Machine): Promise<Lake> {

@@ -1,6 +1,8 @@
 import type { Clock } from '../../src/common/clock.ts'
 import type { Random as RandomPort } from '../../src/engine/random.ts'
 import { Random } from '../support/random.ts'
+import type { Compressor } from '../../src/parquet/compressor.ts'
+import { loadZstd } from '../../src/parquet/zstdcompressor.ts'
 
 /** An invariant does not hold. */
 export class SimulationFailure extends Error {}
@@ -17,9 +19,15 @@ interface Event {
   isShared: boolean
 }
 
+/** States as plain JSON: the default compressor takes most of the time of a small simulation. */
+const NO_COMPRESSION: Compressor = { name: 'none', compress: (bytes) => bytes, decompress: (bytes) => bytes }
+/** One is enough for all machines: the same bytes become the same bytes. It is loaded before the time of a simulation begins. */
+const zstd = await loadZstd()
+
 /** Virtual time, and everything that will happen in it. One event runs at a time, until nothing that it woke can go on. */
 export class World {
   readonly seed: number
+  readonly compressor: Compressor
   now = 0
   /** What no actor could say to anybody: thrown at the end of the event. */
   failure: unknown
@@ -35,6 +43,7 @@ export class World {
 
   constructor(seed: number, isTraced = false) {
     this.seed = seed
+    this.compressor = seed % 4 === 0 ? zstd : NO_COMPRESSION
     this.trace = isTraced ? [] : undefined
   }
 

@@ -1,5 +1,6 @@
 import { assert, EnvironmentError, isPositioned, type PositionedError } from '../../common/errors.ts'
 import { parseLsn } from '../../common/ids.ts'
+import type { Compressor } from '../../parquet/compressor.ts'
 import { type EntryKey, entryId, stateEntries } from './entries.ts'
 import { fold } from './fold.ts'
 import type { Head, LogEdit, OpenJob } from './head.ts'
@@ -57,6 +58,8 @@ export interface CommitAs {
   readonly works: readonly number[]
   /** Key of a new object. */
   readonly mint: () => string
+  /** The lake's compressor, for pages. */
+  readonly compressor?: Compressor
 }
 
 export interface StagedCommit {
@@ -90,7 +93,7 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
     }
   })
   if (refused.every((error) => error !== undefined)) return { objects: [], head: undefined, refused }
-  const packer = new PagePacker(as.mint)
+  const packer = new PagePacker(as.mint, as.compressor)
   const { log: _, ...state } = next.state
   const committed: Head = {
     ...next, commit: as.commit, low: as.low, state: { ...state, sequence: as.sequence }, inline: [...head.inline, ...edits],

@@ -5,6 +5,8 @@ import { faulty, integer, lsnText, matching, oneOf, type Persisted, type Schema,
 import { NONCE, REFERENCE_NAME } from './names.ts'
 import { PAGE_REF, type PageRef, parseText, refuseNewer, shortText, STATE_FORMAT, type TreeName } from './page.ts'
 import { sequenceNumber, STATE_ROOT, STATE_TREES, type StateRoot, type TreeRoots } from './stateroot.ts'
+import type { Compressor } from '../../parquet/compressor.ts'
+import { decodeStateText, encodeStateText } from './statetext.ts'
 
 /** The most bytes of a HEAD, whatever the lake's size. */
 const HEAD_BYTES_MAX = 256 << 10
@@ -95,10 +97,14 @@ function headOf(branch: string): Persisted {
   return { code: 'lake.head', name: `HEAD of branch ${branch}` }
 }
 
-/** @throws UnsupportedError lake.head-size if it has more than HEAD may have */
-export function encodeHead(head: Head): Uint8Array {
-  const bytes = utf8Encode(JSON.stringify({ format: STATE_FORMAT, ...head }))
-  if (bytes.length <= HEAD_BYTES_MAX) return bytes
+/**
+ * @param compressor of the lake; undefined leaves HEAD as JSON
+ * @throws UnsupportedError lake.head-size if it has more than HEAD may have, before it is compressed
+ */
+export function encodeHead(head: Head, compressor?: Compressor): Uint8Array {
+  const json = JSON.stringify({ format: STATE_FORMAT, ...head })
+  const bytes = utf8Encode(json)
+  if (bytes.length <= HEAD_BYTES_MAX) return encodeStateText(json, compressor)
   const { branches, tags, leases, jobs } = head
   throw new UnsupportedError('lake.head-size',
     `HEAD of branch ${head.branch.name} would have ${bytes.length} bytes, above ${HEAD_BYTES_MAX}, with ${branches.length} branches, ${tags.length} tags, `
@@ -106,12 +112,14 @@ export function encodeHead(head: Head): Uint8Array {
 }
 
 /**
- * @throws CorruptionError lake.head with the member; UnsupportedError lake.format for what a newer ltap wrote, lake.head for a member that this ltap
- * does not know
+ * @param compressor of the lake, for what zstd did not make
+ * @throws CorruptionError lake.head with the member; UnsupportedError lake.compressor, lake.format for what a newer ltap wrote, lake.head for a member
+ * that this ltap does not know
  */
-export function decodeHead(bytes: Uint8Array, branch: string): Head {
+export function decodeHead(bytes: Uint8Array, branch: string, compressor?: Compressor): Head {
   const persisted = headOf(branch)
-  const { format: _, ...head } = validate(HEAD, refuseNewer(parseText(bytes, persisted), persisted.name), persisted)
+  const text = decodeStateText(bytes, persisted, HEAD_BYTES_MAX, compressor)
+  const { format: _, ...head } = validate(HEAD, refuseNewer(parseText(text, persisted), persisted.name), persisted)
   checkHead(head, persisted)
   return head
 }

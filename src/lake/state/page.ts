@@ -1,11 +1,13 @@
 import * as v from 'valibot'
 import { crc32c } from '../../common/crc32c.ts'
-import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
-import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
+import { assert, CorruptionError, UnsupportedError } from '../../common/errors.ts'
+import { utf8Decode } from '../../common/utf8.ts'
 import { count, integer, matching, oneOf, parseJson, type Persisted, type Schema, text, unsigned32, validate } from '../../common/validate.ts'
+import type { Compressor } from '../../parquet/compressor.ts'
+import { decodeStateText, encodeStateText } from './statetext.ts'
 
 /*
- * Pages of a state: sorted entries of one tree, as JSON. Several pages of one commit lie in one object behind each other.
+ * Pages of a state: sorted entries of one tree, as JSON that is compressed (statetext.ts). Several pages of one commit lie in one object behind each other.
  *
  *     { "format": 2, "tree": "layers", "level": 0, "entries": [ ["<key>", <value>], … ] }
  *
@@ -53,8 +55,14 @@ const PAGE = v.strictObject({
   entries: v.array(v.strictTuple([KEY, v.unknown()])),
 })
 
-export function encodePage({ tree, level, entries }: Page): Uint8Array {
-  return utf8Encode(JSON.stringify({ format: STATE_FORMAT, tree, level, entries }))
+/** So many bytes of JSON a page has at most: a reader takes no more memory for what a stranger wrote. Trees cut theirs at 192 KiB. */
+const PAGE_TEXT_MAX = 64 << 20
+
+/** @param compressor of the lake; undefined leaves the page as JSON */
+export function encodePage({ tree, level, entries }: Page, compressor?: Compressor): Uint8Array {
+  const json = JSON.stringify({ format: STATE_FORMAT, tree, level, entries })
+  assert(json.length <= PAGE_TEXT_MAX, `a page of ${json.length} characters`)
+  return encodeStateText(json, compressor)
 }
 
 /** What error messages call a page. */
@@ -63,16 +71,26 @@ export function pageOf({ key, start }: PageRef): Persisted {
 }
 
 /**
- * @param bytes of the page alone
- * @param expected what the reference's holder says is there
- * @throws CorruptionError lake.page with the member; UnsupportedError lake.format
+ * The JSON of a page.
+ * @param bytes of the page alone @param compressor of the lake, for what zstd did not make
+ * @throws CorruptionError lake.page; UnsupportedError lake.compressor
  */
-export function decodePage(bytes: Uint8Array, ref: PageRef, expected: { tree: Page['tree']; level?: number }): Page {
+export function pageText(bytes: Uint8Array, ref: PageRef, compressor?: Compressor): Uint8Array {
   const persisted = pageOf(ref)
   if (bytes.length !== ref.length || crc32c(bytes) !== ref.crc) {
     throw new CorruptionError(persisted.code, `${persisted.name} is damaged: its ${bytes.length} bytes do not have the CRC of its reference`)
   }
-  const page = validate(PAGE, refuseNewer(parseText(bytes, persisted), persisted.name), persisted)
+  return decodeStateText(bytes, persisted, PAGE_TEXT_MAX, compressor)
+}
+
+/**
+ * @param text as {@link pageText} gives it
+ * @param expected what the reference's holder says is there
+ * @throws CorruptionError lake.page with the member; UnsupportedError lake.format
+ */
+export function decodePage(text: Uint8Array, ref: PageRef, expected: { tree: Page['tree']; level?: number }): Page {
+  const persisted = pageOf(ref)
+  const page = validate(PAGE, refuseNewer(parseText(text, persisted), persisted.name), persisted)
   if (page.tree !== expected.tree) throw new CorruptionError(persisted.code, `${persisted.name} is damaged: tree is ${page.tree}, not ${expected.tree}`)
   if (expected.level !== undefined && page.level !== expected.level) {
     throw new CorruptionError(persisted.code, `${persisted.name} is damaged: level is ${page.level}, not ${expected.level}`)

@@ -1,4 +1,5 @@
 import { crc32c } from '../../common/crc32c.ts'
+import type { Compressor } from '../../parquet/compressor.ts'
 import { encodePage, type Page, type PageRef } from './page.ts'
 
 /** A page that a stage needs, and what it must be. */
@@ -24,18 +25,20 @@ const OBJECT_BYTES_MAX = 1 << 20
 /** Puts new pages behind each other into objects. */
 export class PagePacker {
   private readonly mint: () => string
+  private readonly compressor: Compressor | undefined
   private readonly done: StagedObject[] = []
   private key: string | undefined
   private pages: Uint8Array[] = []
   private length = 0
 
-  /** @param mint key of a new object */
-  constructor(mint: () => string) {
+  /** @param mint key of a new object @param compressor of the lake */
+  constructor(mint: () => string, compressor?: Compressor) {
     this.mint = mint
+    this.compressor = compressor
   }
 
   add(page: Page): PageRef {
-    const bytes = encodePage(page)
+    const bytes = encodePage(page, this.compressor)
     if (this.length > 0 && this.length + bytes.length > OBJECT_BYTES_MAX) this.close()
     this.key ??= this.mint()
     const ref = { key: this.key, start: this.length, length: bytes.length, crc: crc32c(bytes) }

@@ -4,11 +4,16 @@ import { CorruptionError, UnsupportedError } from '../../../src/common/errors.ts
 import { decodeFormat, encodeFormat } from '../../../src/lake/state/format.ts'
 import { decodeHead, encodeHead, type Head } from '../../../src/lake/state/head.ts'
 import { formatObjectName, parseObjectName } from '../../../src/lake/state/names.ts'
-import { decodePage, encodePage } from '../../../src/lake/state/page.ts'
+import { decodePage, encodePage, type Page, type PageRef, pageText } from '../../../src/lake/state/page.ts'
 import { emptyHead } from '../../../src/lake/state/registrations.ts'
 import { parseRelation } from '../../../src/lake/state/relationlayers.ts'
 import { parseStatus, statusKey } from '../../../src/lake/state/status.ts'
+import { decodeStateText, encodeStateText } from '../../../src/lake/state/statetext.ts'
+import type { Compressor } from '../../../src/parquet/compressor.ts'
+import { loadZstd } from '../../../src/parquet/zstdcompressor.ts'
 import { refOf } from './states.ts'
+
+const zstd = await loadZstd()
 
 const NONCE = 'abcdefghij0123456789'
 const REF = { key: `ltap/parts/${NONCE}-1-2-${NONCE}`, start: 0, length: 10, crc: 7 }
@@ -69,9 +74,10 @@ describe('HEAD', () => {
 
 describe('pages', () => {
   const page = { tree: 'layers', level: 0, entries: [['a', 1], ['b', { x: 2 }]] } as const
+  const read = (bytes: Uint8Array, ref: PageRef, expected: Parameters<typeof decodePage>[2]): Page => decodePage(pageText(bytes, ref), ref, expected)
   test('are what was written', () => {
     const bytes = encodePage(page)
-    expect(decodePage(bytes, refOf(bytes), { tree: 'layers', level: 0 })).toMatchObject(page)
+    expect(read(bytes, refOf(bytes), { tree: 'layers', level: 0 })).toMatchObject(page)
   })
   test('with another byte do not pass', () => {
     const bytes = encodePage(page)
@@ -79,9 +85,9 @@ describe('pages', () => {
     for (let i = 0; i < bytes.length; i++) {
       const damaged = bytes.slice()
       damaged[i]! ^= 1
-      expect(() => decodePage(damaged, ref, { tree: 'layers' })).toThrow('CRC')
+      expect(() => read(damaged, ref, { tree: 'layers' })).toThrow('CRC')
     }
-    expect(() => decodePage(bytes.subarray(1), ref, { tree: 'layers' })).toThrow('CRC')
+    expect(() => read(bytes.subarray(1), ref, { tree: 'layers' })).toThrow('CRC')
   })
   test.each<[string, unknown]>([
     ['tree is status, not layers', { format: 2, tree: 'status', level: 0, entries: [] }], ['level is 1, not 0', { format: 2, tree: 'layers', level: 1, entries: [] }],
@@ -89,7 +95,57 @@ describe('pages', () => {
     ['level', { format: 2, tree: 'layers', level: 99, entries: [] }], ['format version 3', { format: 3 }],
   ])('of a forger: %s', (message, value) => {
     const bytes = bytesOf(value)
-    expect(() => decodePage(bytes, refOf(bytes), { tree: 'layers', level: 0 })).toThrow(message)
+    expect(() => read(bytes, refOf(bytes), { tree: 'layers', level: 0 })).toThrow(message)
+  })
+})
+
+describe('compressed', () => {
+  const persisted = { code: 'lake.page', name: 'the page' }
+  const json = JSON.stringify({ of: 'abc'.repeat(1000) })
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+
+  test('as zstd, as JSON where that is shorter, and by another compressor', () => {
+    const bytes = encodeStateText(json, zstd)
+    expect(bytes.length).toBeLessThan(100)
+    expect(text(decodeStateText(bytes, persisted, 10_000))).toBe(json)
+    expect(text(encodeStateText('{}', zstd))).toBe('{}')
+    expect(text(encodeStateText(json, undefined))).toBe(json)
+    const reversed: Compressor = { name: 'reversed:test', compress: (from) => from.slice(0, 500).reverse(), decompress: () => new TextEncoder().encode(json) }
+    const other = encodeStateText(json, reversed)
+    expect(text(decodeStateText(other, persisted, 10_000, reversed))).toBe(json)
+    expect(() => decodeStateText(other, persisted, 10_000)).toThrow(new UnsupportedError('lake.compressor', 'the page is compressed with reversed:test; this ltap reads zstd'))
+  })
+
+  test('a HEAD and a page are what was written, and far smaller', () => {
+    const inline = Array.from({ length: 500 }, (_, i) => ({ sequence: 5, tree: 'layers' as const, key: `5/${16_384 + i}/1663@0/8`, value: { layers: [] } }))
+    const head = { ...HEAD, inline }
+    const bytes = encodeHead(head, zstd)
+    expect(bytes.length).toBeLessThan(encodeHead(head).length / 5)
+    expect(decodeHead(bytes, 'main')).toEqual(head)
+    expect(encodePage({ tree: 'layers', level: 0, entries: inline.map(({ key, value }) => [key, value]) }, zstd).length).toBeLessThan(4000)
+  })
+
+  test('more than a reader takes is refused before it is made', () => {
+    expect(() => decodeStateText(encodeStateText(json, zstd), persisted, 3000)).toThrow('the page is damaged: it has 3009 bytes, and at most 3000 are written')
+    expect(() => decodeStateText(encodeStateText(json, undefined), persisted, 3000)).toThrow('it has 3009 bytes')
+    // A HEAD that says that it has 2^40 bytes, in 64 KB.
+    const forgedHead = Uint8Array.from([0x6c, 0x74, 0x73, 0x74, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 4, 0x7a, 0x73, 0x74, 0x64, ...zstd.compress(new Uint8Array(1 << 20))])
+    expect(() => decodeHead(forgedHead, 'main')).toThrow(/HEAD of branch main is damaged: it has 1099511627776 bytes, and at most 262144/)
+  })
+
+  test('any other byte is a CorruptionError, or the same text', () => {
+    const bytes = encodeStateText(json, zstd)
+    for (let i = 0; i < bytes.length; i++) {
+      for (const change of [1, 0x80]) {
+        const damaged = bytes.map((byte, at) => (at === i ? byte ^ change : byte))
+        try {
+          decodeStateText(damaged, persisted, 10_000)
+        } catch (error) {
+          if (!(error instanceof UnsupportedError)) expect(error).toBeInstanceOf(CorruptionError)
+        }
+      }
+      if (i >= 4) expect(() => decodeStateText(bytes.slice(0, i), persisted, 10_000)).toThrow(CorruptionError)
+    }
   })
 })
 

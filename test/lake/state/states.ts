@@ -1,5 +1,5 @@
 import { crc32c } from '../../../src/common/crc32c.ts'
-import { decodePage, type Page, type PageRef } from '../../../src/lake/state/page.ts'
+import { decodePage, type Page, type PageRef, pageText } from '../../../src/lake/state/page.ts'
 import { PagePacker, type Stage, type StagedObject } from '../../../src/lake/state/stage.ts'
 
 /** Objects of stages, in memory, with what was read and written. */
@@ -26,7 +26,7 @@ export class StagedPages {
 
   page(ref: PageRef, expected: { tree: Page['tree']; level?: number }): Page {
     this.reads++
-    return decodePage(this.objects.get(ref.key)!.subarray(ref.start, ref.start + ref.length), ref, expected)
+    return decodePage(pageText(this.objects.get(ref.key)!.subarray(ref.start, ref.start + ref.length), ref), ref, expected)
   }
 }
 
