@@ -21,13 +21,22 @@ export function shortenEvents(file: Uint8Array, reached: WalPosition, most: numb
   let kept: Sized[] = knownFlushes(file, reached).map((lines) => ({ ...lines, size: textOf(lines).length }))
   while (kept.length > 1 && kept.reduce((sum, { size }) => sum + size, 0) > most) {
     const merged = kept.length > APART ? mergeOlderHalf(kept) : kept
-    kept = merged.length < kept.length ? merged : kept.slice(1)
+    kept = merged.length < kept.length ? merged : withoutOldest(kept)
   }
   return utf8Encode(kept.map(textOf).join(''))
 }
 
 function textOf({ text, flush, forks }: FlushedLines): string {
   return formatFlush(text, flush.from, flush.lsn, forks.map(({ changed, ...fork }) => ({ ...fork, set: changed })))
+}
+
+/**
+ * A flush without WAL is not forgotten by itself: a mark of its LSN may have been taken before it, and would be answered with what came after it. It goes to
+ * the next flush.
+ */
+function withoutOldest(flushes: readonly Sized[]): Sized[] {
+  const [one, two] = [flushes[0]!, flushes[1]!]
+  return one.flush.lsn === one.flush.from ? [mergeTwo(one, two), ...flushes.slice(2)] : flushes.slice(1)
 }
 
 /** Two by two, of the older half. */
