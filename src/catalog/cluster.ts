@@ -208,7 +208,7 @@ export class Cluster {
     try {
       return withPosition({ file }, () => parseRelationMap(this.source.relationMap(spcOid, dbOid), this.major))
     } catch (error) {
-      const isGone = error instanceof EnvironmentError && error.code === 'file.missing'
+      const isGone = error instanceof EnvironmentError && ['file.missing', 'file.error'].includes(error.code)
       if (!this.goesOn || (!isGone && !(error instanceof CorruptionError))) throw error
       const mains = this.source.relNumbers(spcOid, dbOid)
       const map = guessRelationMap(this.major, dbOid === 0, mains, (relNumber) => this.openCatalog({ spcOid, dbOid, relNumber }, String(relNumber)))

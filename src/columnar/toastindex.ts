@@ -40,7 +40,7 @@ export async function indexToast(pages: PageSource, snapshot: Snapshot): Promise
   const runs = new RunCollector()
   for (const piece of BlockSet.range(0, pages.blocks).pieces(READ_BLOCKS)) {
     await pages.prepare(piece)
-    for (const block of piece) indexPage(pages.read(block), block, snapshot, runs)
+    for (const block of piece) indexPage(pages, block, snapshot, runs)
   }
   return { parts: runs.finish() }
 }
@@ -48,12 +48,13 @@ export async function indexToast(pages: PageSource, snapshot: Snapshot): Promise
 /** {@link indexToast} of pages that need no preparation. */
 export function buildToastIndex(pages: PageSource, snapshot: Snapshot): ToastIndex {
   const runs = new RunCollector()
-  for (let block = 0; block < pages.blocks; block++) indexPage(pages.read(block), block, snapshot, runs)
+  for (let block = 0; block < pages.blocks; block++) indexPage(pages, block, snapshot, runs)
   return { parts: runs.finish() }
 }
 
-function indexPage(page: Uint8Array, block: number, snapshot: Snapshot, runs: RunCollector): void {
+function indexPage(pages: PageSource, block: number, snapshot: Snapshot, runs: RunCollector): void {
   try {
+    const page = pages.read(block)
     if (isZeroPage(page)) return
     checkPageHeader(page)
     checkLinePointers(page)

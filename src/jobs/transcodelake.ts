@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { realpathSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Relation, UnstoredRelation } from '../catalog/relations.ts'
@@ -34,7 +34,7 @@ import { JobTasks, type Pool } from './pool.ts'
 import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import { codecModules, type CodecModules, loadCodecs } from './tasks/codecs.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
-import type { SegmentFiles, TranscodeResult, TranscodeTask } from './tasks/transcodetask.ts'
+import type { SegmentFiles, TranscodeResult, TranscodeTask, UnreadableFile } from './tasks/transcodetask.ts'
 import { keepThreadPoolAwake } from '../io/process/threadpool.ts'
 import { UnfinishedLake } from './unfinishedlake.ts'
 import { LTAP_VERSION } from './version.ts'
@@ -191,13 +191,15 @@ class TranscodeJob {
       if (this.options.filter?.tables.length && plans.every(({ count }) => count === 0)) throw this.nothingToRead()
       this.totalBytes = plans.reduce((sum, { totalBlocks }) => sum + totalBlocks * BLOCK_SIZE, 0)
       this.options.onProgress?.(0, this.totalBytes, '')
-      const relations = new Array<LakeRelation>(plans.reduce((sum, { count }) => sum + count, 0))
+      const relations = new Array<LakeRelation | undefined>(plans.reduce((sum, { count }) => sum + count, 0))
       // Two more than the pool takes: what is done here for a relation no worker waits for.
       await forEachAtMost(pool.workers + 3, this.inOrder(plans), async (planned) => {
-        relations[planned.index] = await this.relation(planned)
+        relations[planned.index] = await this.orNotRead(planned.relation, () => this.relation(planned))
       })
+      const read = relations.filter((relation) => relation !== undefined)
+      if (this.options.filter?.tables.length && read.length === 0) throw this.nothingToRead()
       const parents = selection.databases.flatMap((dbOid) => selection.parents(dbOid).map((parent) => this.parent(parent)))
-      return this.manifest([...relations, ...parents], selection.complete)
+      return this.manifest([...read, ...parents], selection.complete)
     } finally {
       await pool.close()
     }
@@ -257,11 +259,31 @@ class TranscodeJob {
     try {
       return this.cluster.storage(relation).forks.main ?? 0
     } catch (error) {
-      if (this.options.onCorrupt !== 'carry' || !(error instanceof CorruptionError)) throw error
-      const { database, schema, name, oid, relkind } = relation
-      this.notRead.push({ database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'damaged', reason: error.message })
+      this.leaveOut(relation, error)
       return -1
     }
+  }
+
+  /** With `carry` a relation is left out of which the disk does not give a block: there are no bytes that a lake could carry. */
+  private async orNotRead(relation: Relation, read: () => Promise<LakeRelation>): Promise<LakeRelation | undefined> {
+    try {
+      return await read()
+    } catch (error) {
+      if (!(error instanceof CorruptionError && error.code === 'relation.unreadable')) throw error
+      this.leaveOut(relation, error)
+      rmSync(join(this.options.lake, this.folderOf(relation)), { recursive: true, force: true })
+      return undefined
+    }
+  }
+
+  /** @throws `error` unless that is damage, with `carry` */
+  private leaveOut({ database, schema, name, oid, relkind }: Relation, error: unknown): void {
+    if (this.options.onCorrupt !== 'carry' || !(error instanceof CorruptionError)) throw error
+    this.notRead.push({ database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'damaged', reason: error.message })
+  }
+
+  private folderOf(relation: Relation): string {
+    return relationFolder({ ...relation, ...relation.locator, database: relation.database.oid === 0 ? null : relation.database.name })
   }
 
   /** Only with `carry`: how the lake was read, and what was lost. */
@@ -277,7 +299,7 @@ class TranscodeJob {
     const { database, schema, name, oid, relkind, persistence, locator, visible, parents, toastRelId } = relation
     const storage = this.cluster.storage(relation)
     const blocks = storage.forks.main ?? 0
-    createFolder(join(this.options.lake, relationFolder({ ...relation, ...locator, database: database.oid === 0 ? null : database.name })), this.options.lake)
+    createFolder(join(this.options.lake, this.folderOf(relation)), this.options.lake)
     const fork = { path: storage.path, segments: storage.segments }
     const toast = blocks > 0 && toastRelId !== 0 ? await this.indexToast(toastRelations.get(toastRelId)) : undefined
     const { descriptor, files } = await this.files(relation, this.describe(relation, blocks), fork, toast)
@@ -305,10 +327,13 @@ class TranscodeJob {
   ): Promise<{ descriptor: RelationDescriptor; files: TranscodeResult[] }> {
     const sets = fileSets(first.blocks)
     for (let descriptor = first; ; ) {
-      const results = new Array<TranscodeResult | WantedOverflow>(sets.length)
+      const results = new Array<TranscodeResult | WantedOverflow | UnreadableFile>(sets.length)
       await forEachAtMost(this.pool.workers + 1, sets.entries(), async ([i, blocks]) => {
         results[i] = await this.file(relation, descriptor, fork, toast, blocks)
       })
+      for (const result of results) {
+        if ('unreadable' in result) throw new CorruptionError('relation.unreadable', result.unreadable.reason, result.unreadable.position)
+      }
       const files = results.flatMap((result) => ('file' in result ? [result] : []))
       if (files.length === results.length) return { descriptor, files }
       descriptor = withOverflow(descriptor, results.flatMap((result) => ('wanted' in result ? result.wanted : [])))
@@ -318,7 +343,7 @@ class TranscodeJob {
 
   private async file(
     relation: Relation, descriptor: RelationDescriptor, fork: SegmentFiles, toast: TranscodeTask['toast'], blocks: BlockSet,
-  ): Promise<TranscodeResult | WantedOverflow> {
+  ): Promise<TranscodeResult | WantedOverflow | UnreadableFile> {
     const folder = relationFolder(descriptor)
     const { lake, compression = 'zstd', onCorrupt = 'fail' } = this.options
     const firstBlock = blocks.runs[0]?.first ?? 0
@@ -344,7 +369,7 @@ class TranscodeJob {
     }
     const { path, segments, forks } = storage
     const fork = { path, segments }
-    const index = forks.main ? await this.pool.run('toastIndex', { snapshot: this.snapshot, fork }) : { parts: [] }
+    const index = forks.main ? await this.pool.run('toastIndex', { snapshot: this.snapshot, fork, onCorrupt: this.options.onCorrupt ?? 'fail' }) : { parts: [] }
     return { relationId: toast.oid, fork, index }
   }
 

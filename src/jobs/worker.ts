@@ -6,12 +6,12 @@ import { type Outcome, outcomeOf } from './tasks/remote.ts'
 import { toastIndex as runToastIndex, type ToastIndexTask } from './tasks/toastindextask.ts'
 import type { RebuildOptions } from '../columnar/rebuild.ts'
 import type { WantedOverflow } from '../columnar/wantedoverflow.ts'
-import { transcode as runTranscode, type TranscodeResult, type TranscodeTask } from './tasks/transcodetask.ts'
+import { transcode as runTranscode, type TranscodeResult, type TranscodeTask, type UnreadableFile } from './tasks/transcodetask.ts'
 import { transcodePagesOf, type TranscodedPages, type TranscodePagesTask } from './tasks/transcodepagestask.ts'
 import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
 import type { ToastIndex } from '../columnar/toastindex.ts'
 
-export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult | WantedOverflow>> {
+export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult | WantedOverflow | UnreadableFile>> {
   return outcomeOf(() => runTranscode(task))
 }
 

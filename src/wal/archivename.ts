@@ -1,5 +1,6 @@
 import { parseTimelineHistoryName, parseSegmentName, type SegmentName } from './segment.ts'
-import { type Compression, splitCompression, splitUnread } from '../common/compression/format.ts'
+import { type Compression, splitCompression } from '../common/compression/format.ts'
+import { splitUnread } from '../common/compression/unread.ts'
 
 /*
  * How tools name the files of an archive:

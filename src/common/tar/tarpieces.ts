@@ -1,12 +1,14 @@
 import { COMPRESSIONS } from '../compression/format.ts'
+import { UNREAD_ENDS } from '../compression/unread.ts'
 import { CorruptionError, EnvironmentError } from '../errors.ts'
 
 /*
  * What split(1) cuts a tar file into: base.tar.gz.aa, .ab, …; with -d base.tar.gz.00, .01, …; with -a 3 three letters or digits; often with `part` before
- * them, or without the point. GNU split without -a goes on with longer ends before two letters run out: yz, zaaa; 89, 9000.
+ * them, or without the point. GNU split without -a goes on with longer ends before two letters run out: yz, zaaa; 89, 9000. An encrypted file is cut like
+ * any other: base.tar.gz.gpg.aa.
  */
-const COMPRESSED = COMPRESSIONS.map((suffix) => suffix.replace('.', '\\.')).join('|')
-const PIECE = new RegExp(`^(.*\\.(?:tar(?:${COMPRESSED})|tgz|tbz2?|txz)[._-]?(?:part[._-]?)?)([a-z]{2,6}|\\d{2,6})$`)
+const [COMPRESSED, UNREAD] = [COMPRESSIONS, UNREAD_ENDS].map((ends) => ends.map((end) => end.replace('.', '\\.')).join('|'))
+const PIECE = new RegExp(`^(.*\\.(?:tar(?:${COMPRESSED})|tgz|tbz2?|txz)(?:${UNREAD})?[._-]?(?:part[._-]?)?)([a-z]{2,6}|\\d{2,6})$`)
 const FIRST = /^(?:a+|0+|0+1)$/
 /** Ends of the first pieces: no other file of a tar file's name ends so. */
 const EARLY = /^(?:a+[a-z]|0+\d)$/

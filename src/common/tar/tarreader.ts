@@ -1,5 +1,6 @@
+import { NO_MARK } from '../compression/unread.ts'
 import { isPositioned } from '../errors.ts'
-import { corrupt, isZero, parseLongName, parsePax, parseTarHeader, relativeName, TAR_BLOCK, type TarType } from './tarheader.ts'
+import { corrupt, isTarHeader, isZero, parseLongName, parsePax, parseTarHeader, relativeName, TAR_BLOCK, type TarType } from './tarheader.ts'
 
 /** What is in a tar file, in its order: must be read, or skipped, before the next one. */
 export interface TarEntry {
@@ -38,6 +39,7 @@ export class TarReader {
           await expectEnd(bytes)
           return true
         }
+        if (start === 0 && !isTarHeader(block)) throw corrupt(`it does not begin as a tar file does; ${NO_MARK}`)
         const header = parseTarHeader(block)
         if ('extended' in header) {
           next = { ...next, ...parseExtended(header.extended, await bytes.exactly(header.size)) }

@@ -1,5 +1,6 @@
 import { brotliDecompressSync, constants, gunzipSync } from 'node:zlib'
-import { CorruptionError, isPositioned } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, isPositioned, type PositionedError, UnsupportedError } from '../../common/errors.ts'
+import { NO_MARK } from '../../common/compression/unread.ts'
 import { Bzip2Decoder } from './bzip2.ts'
 import type { Decoder, Emit } from '../../common/compression/decoder.ts'
 import type { Compression } from '../../common/compression/format.ts'
@@ -29,10 +30,17 @@ export function decompressFile(bytes: Uint8Array, compression: Compression, size
       default: return decode(bytes, compression, sizeMax, cutShort)
     }
   } catch (error) {
-    if (isPositioned(error)) throw error
+    if (isPositioned(error)) throw withoutMark(error, compression)
     if (error instanceof RangeError && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') throw tooLong(compression, sizeMax)
-    throw new CorruptionError(`compression${compression}`, error instanceof Error ? error.message : String(error))
+    throw withoutMark(new CorruptionError(`compression${compression}`, error instanceof Error ? error.message : String(error)), compression)
   }
+}
+
+/** brotli and lzma begin with no mark of their own, so that encrypted bytes are only known by what they fail with: says so. */
+export function withoutMark(error: PositionedError, compression: Compression): PositionedError {
+  if (error instanceof EnvironmentError || (compression !== '.br' && compression !== '.lzma') || error.reason.endsWith(NO_MARK)) return error
+  const Kind = error instanceof CorruptionError ? CorruptionError : UnsupportedError
+  return new Kind(error.code, `${error.reason}; ${NO_MARK}`, error.position)
 }
 
 /** The first `length` bytes of a file's content, or all if that is shorter; no more is decompressed than that takes. */

@@ -86,13 +86,20 @@ function openDamaged(path: string, known: CarryOptions, damage: string[]): Opene
     readControlFile(path, major)
     return openWhole(path, major)
   } catch (error) {
-    const isGone = error instanceof EnvironmentError && error.code === 'file.missing'
-    if (!isGone && !(error instanceof CorruptionError)) throw error
+    const why = whyLost(error)
+    if (why === undefined) throw error
     refuseUnsettled(path)
     const { control, lsn, pageLsn, clean, how } = guessControlFile(path, major, known)
-    damage.push(`${join(path, 'global/pg_control')} ${isGone ? 'is missing' : `is damaged (${error.reason})`}; what it would say is guessed: ${how}`)
+    damage.push(`${join(path, 'global/pg_control')} ${why}; what it would say is guessed: ${how}`)
     return { datadir: { path, major, control, tablespaces: listTablespaces(path) }, lsn, guess: { pageLsn, clean } }
   }
+}
+
+/** What an error says of a file whose content can be guessed; undefined for any other error. */
+function whyLost(error: unknown): string | undefined {
+  if (error instanceof CorruptionError) return `is damaged (${error.reason})`
+  if (!(error instanceof EnvironmentError)) return undefined
+  return error.code === 'file.missing' ? 'is missing' : error.code === 'file.error' ? `cannot be read (${error.reason})` : undefined
 }
 
 /** The major version that PG_VERSION names, or the given one if that file is lost. */
@@ -100,7 +107,7 @@ function majorOf(path: string, given: PgMajor | undefined, damage: string[]): Pg
   try {
     return readMajor(path)
   } catch (error) {
-    if (given === undefined || !isPositioned(error) || !/^(?:datadir\.missing|cluster\.version)$/.test(error.code)) throw error
+    if (given === undefined || !isPositioned(error) || !/^(?:datadir\.missing|cluster\.version|file\.error)$/.test(error.code)) throw error
     damage.push(`${join(path, 'PG_VERSION')} is missing or damaged; taken for Postgres ${given}, as it was given`)
     return given
   }

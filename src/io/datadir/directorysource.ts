@@ -31,9 +31,10 @@ export class DirectorySource implements ClusterSource {
   readonly multiOffsets: FileSlru
   readonly multiMembers: FileSlru
   readonly files: ConsistentDirectory
+  private readonly onUnreadable: 'fail' | 'lost'
   private readonly directories = new RecentlyUsed<string, RelationDirectory>(DIRECTORIES_KEPT)
 
-  /** @param onCorrupt with `carry` a page of pg_xact or pg_multixact that cannot be read is lost, without it an error */
+  /** @param onCorrupt with `carry` a page that the disk does not give is lost, without it an error */
   constructor(files: ConsistentDirectory, onCorrupt: 'fail' | 'carry' = 'fail') {
     const { control: { systemIdentifier, catalogVersion, checksums }, major, lsn, timeline, transactions, path } = files
     this.files = files
@@ -41,7 +42,8 @@ export class DirectorySource implements ClusterSource {
     this.lsn = lsn
     this.timeline = timeline
     this.transactions = transactions
-    const slru = (folder: string, pages?: number): FileSlru => new FileSlru(join(path, folder), pages, onCorrupt === 'carry' ? 'lost' : 'fail')
+    this.onUnreadable = onCorrupt === 'carry' ? 'lost' : 'fail'
+    const slru = (folder: string, pages?: number): FileSlru => new FileSlru(join(path, folder), pages, this.onUnreadable)
     this.clog = slru('pg_xact', CLOG_PAGES)
     this.multiOffsets = slru('pg_multixact/offsets')
     this.multiMembers = slru('pg_multixact/members')
@@ -60,7 +62,7 @@ export class DirectorySource implements ClusterSource {
     const segments = this.filesOf(locator)?.forks.get(name)
     if (segments === undefined) return undefined
     const path = this.pathOf(locator)
-    return new SegmentPages(name === 'main' ? path : `${path}_${name}`, segments)
+    return new SegmentPages(name === 'main' ? path : `${path}_${name}`, segments, this.onUnreadable)
   }
 
   folder(spcOid: Oid, dbOid: Oid): string {

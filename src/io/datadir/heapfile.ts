@@ -30,7 +30,7 @@ export function* readHeapFile(path: string, block?: number): Generator<FilePage>
   const fd = openRegular(path)
   try {
     for (let at = block ?? 0; at < (block === undefined ? blocks : block + 1); at++) {
-      if (readFully(fd, page, 0, BLOCK_SIZE, at * BLOCK_SIZE) < BLOCK_SIZE) {
+      if (readBlock(fd, page, at, path) < BLOCK_SIZE) {
         throw new EnvironmentError('file.block',
           'the file became shorter while it was read: stop the server, then run the command again', { file: path, block: at })
       }
@@ -38,6 +38,14 @@ export function* readHeapFile(path: string, block?: number): Generator<FilePage>
     }
   } finally {
     closeSync(fd)
+  }
+}
+
+function readBlock(fd: number, page: Uint8Array, block: number, file: string): number {
+  try {
+    return readFully(fd, page, 0, BLOCK_SIZE, block * BLOCK_SIZE)
+  } catch (error) {
+    throw fileError(error, file).at({ block })
   }
 }
 

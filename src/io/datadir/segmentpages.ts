@@ -6,7 +6,7 @@ import type { BlockNumber } from '../../common/ids.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { segmentPath } from '../../common/relpath.ts'
 import type { PageSource } from '../../page/pagesource.ts'
-import { fileError, isMissing, readFully } from '../disk/files.ts'
+import { fileError, isDiskError, isMissing, readFully } from '../disk/files.ts'
 import { openRegular, statRegular } from '../disk/regularfile.ts'
 
 const MAX_OPEN_SEGMENTS = 4
@@ -34,13 +34,18 @@ export class SegmentPages implements PageSource {
   /** Blocks that were read beyond the one that the caller asked for. */
   private ahead: BlockRun = { first: 0, count: 0 }
   private aheadPages = new Uint8Array(0)
+  private readonly onUnreadable: 'fail' | 'lost'
+  /** Blocks that the disk did not give. */
+  private readonly lost = new Set<BlockNumber>()
 
   /**
+   * @param onUnreadable `lost`: a block that the disk does not give (EIO) costs itself alone, and reading it is an error of that block
    * @param segments numbers of the segment files that the directory holds, 0 for `<path>` itself
    * @throws CorruptionError relation.* for a missing file, and for blocks that a server does not see since a segment before them is not full
    */
-  constructor(path: string, segments: readonly number[]) {
+  constructor(path: string, segments: readonly number[], onUnreadable: 'fail' | 'lost' = 'fail') {
     this.file = path
+    this.onUnreadable = onUnreadable
     const { blocks, trailingBytes } = measure(path, segments)
     this.blocks = blocks
     this.trailingBytes = trailingBytes
@@ -59,10 +64,12 @@ export class SegmentPages implements PageSource {
     this.prepared = set
   }
 
-  /** @throws as {@link prepare}, for a block that is not prepared */
+  /** @throws as {@link prepare}, for a block that is not prepared; CorruptionError relation.unreadable for a lost one */
   read(block: BlockNumber): Uint8Array {
     const at = this.prepared.indexOf(block)
-    return at < 0 ? this.readAhead(block) : pageAt(this.preparedPages, at)
+    const page = at < 0 ? this.readAhead(block) : pageAt(this.preparedPages, at)
+    if (this.lost.size > 0 && this.lost.has(block)) throw unreadable(segmentPath(this.file, Math.floor(block / SEGMENT_BLOCKS)))
+    return page
   }
 
   close(): void {
@@ -100,11 +107,19 @@ export class SegmentPages implements PageSource {
     try {
       done = readFully(fd, into, start, count * BLOCK_SIZE, block * BLOCK_SIZE)
     } catch (error) {
-      throw fileError(error, file)
+      if (this.onUnreadable === 'fail' || !isDiskError(error)) throw fileError(error, file)
+      this.readEach(segment, block, count, into, start)
+      return
     }
     if (done < count * BLOCK_SIZE) {
       throw new CorruptionError('relation.short-read', `the file ended after ${done} of ${count * BLOCK_SIZE} bytes`, { file, byte: block * BLOCK_SIZE })
     }
+  }
+
+  /** Block by block: those that the disk does not give are lost, the others are not. */
+  private readEach(segment: number, block: number, count: number, into: Uint8Array, start: number): void {
+    if (count === 1) this.lost.add(segment * SEGMENT_BLOCKS + block)
+    else for (let i = 0; i < count; i++) this.readSegment(segment, block + i, 1, into, start + i * BLOCK_SIZE)
   }
 
   private descriptor(segment: number, file: string): number {
@@ -127,6 +142,10 @@ export class SegmentPages implements PageSource {
       throw fileError(error, file)
     }
   }
+}
+
+function unreadable(file: string): CorruptionError {
+  return new CorruptionError('relation.unreadable', 'the disk does not give this block (EIO); see the system log, and take the file from a backup', { file })
 }
 
 function pageAt(pages: Uint8Array, at: number): Uint8Array {

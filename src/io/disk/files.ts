@@ -19,7 +19,12 @@ const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>
   EIO: ['file.error', 'the disk reports an error in reading or writing (EIO); see the system log, and copy what can still be read'],
   EISDIR: ['file.error', 'a folder where a file is expected'],
   ENXIO: ['file.kind', 'a socket or a device where a file is expected; ltap reads regular files only: put the content into one'],
+  // Linux has them, Node.js no name for them: what XFS, ext4 and btrfs report of their own damage.
+  'Unknown system error -117': ['file.error', 'the file system is damaged (EUCLEAN); see the system log, check it with fsck, and copy what can still be read'],
+  'Unknown system error -74': ['file.error', 'the file system is damaged (EBADMSG, a wrong checksum); see the system log, and copy what can still be read'],
 }
+
+const DISK_ERRORS = ['EIO', 'Unknown system error -117', 'Unknown system error -74']
 
 /**
  * Turns the error of a system call into an EnvironmentError with the file and what it means to the caller.
@@ -32,6 +37,11 @@ export function fileError(error: unknown, file: string): EnvironmentError {
   const errno = String(error.code)
   const [code, reason] = MEANINGS[errno] ?? ['file.error', error.message]
   return new EnvironmentError(code, reason, { file })
+}
+
+/** The disk, or the file system on it, does not give what is there. */
+export function isDiskError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && DISK_ERRORS.includes(String(error.code))
 }
 
 export function isMissing(error: unknown): boolean {

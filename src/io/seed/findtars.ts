@@ -2,8 +2,9 @@ import { lstatSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
-import { parseSegmentName, parseTimelineHistoryName } from '../../wal/segment.ts'
-import { COMPRESSIONS, type Compression, splitCompression, splitUnread } from '../../common/compression/format.ts'
+import { parseTimelineHistoryName, parseSegmentName } from '../../wal/segment.ts'
+import { COMPRESSIONS, type Compression, splitCompression } from '../../common/compression/format.ts'
+import { splitUnread } from '../../common/compression/unread.ts'
 import { wholeTarName, withoutLaterPieces } from '../../common/tar/tarpieces.ts'
 import { fileError, isMissing, listDir } from '../disk/files.ts'
 import { isTar, readTar } from './tarfile.ts'
@@ -54,9 +55,11 @@ export async function findWalTar(path: string): Promise<string | undefined> {
     const names = tarNames(path)
     if (names.some((name) => parseSegmentName(splitCompression(name)[0]) !== undefined)) return undefined
     const found = named(names, 'pg_wal')
-    return found === undefined ? undefined : join(path, found)
+    if (found !== undefined) return join(path, found)
+    refuseUnreadTar(path, names, (stem) => stem === 'pg_wal')
+    return undefined
   }
-  return kind === 'file' && !isSegmentLike(basename(path)) && isTar(path) && await tarKind(path) === 'wal' ? path : undefined
+  return kind === 'file' && !isSegmentLike(basename(path)) && await probe(path) === 'wal' ? path : undefined
 }
 
 function isSegmentLike(name: string): boolean {
@@ -64,7 +67,7 @@ function isSegmentLike(name: string): boolean {
 }
 
 async function baseFile(source: string): Promise<string> {
-  if (isTar(source) && await tarKind(source) === 'base') return source
+  if (await probe(source) === 'base') return source
   throw new EnvironmentError('backup.base', 'the file is not the tar file of a data directory; name that file, or its folder', { file: source })
 }
 
@@ -72,7 +75,18 @@ async function findBase(folder: string, names: readonly string[]): Promise<strin
   const usual = named(names, 'base')
   if (usual !== undefined) return join(folder, usual)
   const found: string[] = []
-  for (const name of candidates(folder, names)) if (await probe(join(folder, name)) === 'base') found.push(name)
+  let unread: UnsupportedError | undefined
+  for (const name of candidates(folder, names)) {
+    try {
+      if (await probe(join(folder, name)) === 'base') found.push(name)
+    } catch (error) {
+      // Other files may lie there, and cost nothing where a tar file is found.
+      if (tarStem(name)[1] || !(error instanceof UnsupportedError)) throw error
+      unread ??= error
+    }
+  }
+  // A data directory that lost PG_VERSION has other files, too.
+  if (found.length === 0 && unread !== undefined && !names.includes('global')) throw unread
   if (found.length > 1) {
     const which = found.slice(0, 5).join(', ')
     throw new EnvironmentError('backup.ambiguous', `several tar files here hold a data directory: ${which}; name one of them`, { file: folder })
@@ -92,6 +106,7 @@ async function findOthers(folder: string, names: readonly string[], base: string
     tablespaces.set(Number(stem), join(folder, name))
   }
   const usual = named(names, 'pg_wal')
+  refuseUnreadTar(folder, names, (stem) => (stem === 'pg_wal' ? usual === undefined : /^\d+$/.test(stem) && !tablespaces.has(Number(stem))))
   if (usual !== undefined) return { tablespaces, wal: join(folder, usual) }
   for (const name of candidates(folder, names)) {
     const path = join(folder, name)
@@ -125,17 +140,25 @@ function candidates(folder: string, names: readonly string[]): string[] {
   return files.length > PROBED_FILES_MAX ? called : files.filter((name) => lstatSync(join(folder, name)).isFile())
 }
 
+/** What a file holds, undefined if it is no tar file. Its content decides, then its name. @throws UnsupportedError archive.encrypted */
 async function probe(path: string): Promise<TarKind | undefined> {
-  const [, tar] = tarStem(basename(path))
-  const why = splitUnread(basename(path))[1]
-  if (why !== undefined && /\.(?:tar|tgz)/.test(basename(path))) throw new UnsupportedError('archive.encrypted', `the file is ${why}`, { file: path })
-  try {
-    return isTar(path) ? await tarKind(path) : undefined
-  } catch (error) {
-    // A file of another kind in this folder is no tar file.
-    if (!tar && error instanceof UnsupportedError) return undefined
-    throw error
+  if (isTar(path)) return tarKind(path)
+  const [, why] = splitUnread(wholeTarName(basename(path)))
+  if (why !== undefined) throw unreadTar(path, why)
+  return undefined
+}
+
+/** A tar file that is needed and not there, but encrypted is. @param isNeeded by the name without its ends */
+function refuseUnreadTar(folder: string, names: readonly string[], isNeeded: (stem: string) => boolean): void {
+  for (const name of names) {
+    const [readable, why] = splitUnread(wholeTarName(name))
+    const [stem, tar] = tarStem(readable)
+    if (why !== undefined && tar && isNeeded(stem)) throw unreadTar(join(folder, name), why)
   }
+}
+
+function unreadTar(file: string, why: string): UnsupportedError {
+  return new UnsupportedError('archive.encrypted', `the file is ${why}`, { file })
 }
 
 /** What the entries at the beginning say. */

@@ -3,8 +3,9 @@ import { basename, dirname, join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CorruptionError, isPositioned, withPosition } from '../../common/errors.ts'
-import { decompressHead } from '../compression/decompress.ts'
-import { type Compression, compressionOf, refuseOpenPgp, splitCompression } from '../../common/compression/format.ts'
+import { decompressHead, withoutMark } from '../compression/decompress.ts'
+import { type Compression, compressionOf, splitCompression } from '../../common/compression/format.ts'
+import { refuseOpenPgp } from '../../common/compression/unread.ts'
 import { decompressors } from '../compression/streams.ts'
 import { fileError, listDir, readFully } from '../disk/files.ts'
 import { openRegular, statRegular } from '../disk/regularfile.ts'
@@ -30,7 +31,7 @@ export interface TarOptions {
  */
 export async function readTar(path: string, each: (entry: TarEntry) => Promise<boolean | void>, options: TarOptions = {}): Promise<void> {
   const { pieces, compression, head } = openTar(path)
-  if (compression === '' && !isTarHeader(head)) refuseOpenPgp(head)
+  if (compression === '' && !isTarHeader(head)) withPosition({ file: path }, () => refuseOpenPgp(head))
   const input = pieces.length === 1 ? streamOf(path) : Readable.from(joined(pieces), { objectMode: false })
   const entries = new TarReader(options.rooted === true, each)
   const [decompressor = new PassThrough()] = decompressors(compression, READ_BYTES)
@@ -41,7 +42,7 @@ export async function readTar(path: string, each: (entry: TarEntry) => Promise<b
     })
   } catch (error) {
     if (error === STOPPED) return
-    throw tarError(error, path, pieces)
+    throw tarError(error, path, pieces, compression)
   }
 }
 
@@ -63,11 +64,12 @@ async function * joined(pieces: readonly string[]): AsyncGenerator<Uint8Array> {
 export function isTar(path: string): boolean {
   const { compression, head } = openTar(path)
   try {
-    return isTarHeader(decompressHead(head, compression, TAR_BLOCK, PROBE_CONTENT_MAX))
+    if (isTarHeader(decompressHead(head, compression, TAR_BLOCK, PROBE_CONTENT_MAX))) return true
   } catch (error) {
-    if (error instanceof CorruptionError) return false
-    throw error
+    if (!(error instanceof CorruptionError)) throw error
   }
+  if (compression === '') withPosition({ file: path }, () => refuseOpenPgp(head))
+  return false
 }
 
 function openTar(path: string): { pieces: string[]; compression: Compression; head: Uint8Array } {
@@ -106,12 +108,12 @@ function headOf(pieces: readonly string[]): Uint8Array {
   return bytes.subarray(0, length)
 }
 
-function tarError(error: unknown, path: string, pieces: readonly string[]): Error {
+function tarError(error: unknown, path: string, pieces: readonly string[], compression: Compression): Error {
   if (pieces.length > 1 && error instanceof CorruptionError) {
     const reason = `${error.reason}; these are ${pieces.length} pieces up to ${basename(pieces.at(-1)!)}, behind which one may be missing`
     return new CorruptionError(error.code, reason, error.position).at({ file: path })
   }
-  if (isPositioned(error)) return error.at({ file: path })
   if (error instanceof Error && 'syscall' in error) return fileError(error, path)
-  return corrupt(error instanceof Error ? error.message : String(error)).at({ file: path })
+  const found = isPositioned(error) ? error : corrupt(error instanceof Error ? error.message : String(error))
+  return withoutMark(found, compression).at({ file: path })
 }

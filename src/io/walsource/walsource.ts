@@ -9,7 +9,7 @@ import { type WalEnd, walCorruption } from '../../wal/walend.ts'
 import type { WalRecord } from '../../wal/record.ts'
 import { RecordMemory } from '../../wal/recordmemory.ts'
 import { isSegmentSize, segmentOf } from '../../wal/segment.ts'
-import { refuseOpenPgp } from '../../common/compression/format.ts'
+import { refuseOpenPgp } from '../../common/compression/unread.ts'
 import { describeMissing, type SegmentFile, timelineHistoryPath, WalInventory, type WalPlace } from './inventory.ts'
 import { readSegmentHead, SegmentReader } from './segmentreader.ts'
 

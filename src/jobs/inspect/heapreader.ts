@@ -92,8 +92,8 @@ export class HeapReader {
    */
   *rows(options: HeapReaderOptions = {}): Generator<HeapRow> {
     for (let block = 0; block < this.table.fork.blocks; block++) {
-      const page = this.table.fork.read(block)
-      if (!this.guard(block, undefined, options, () => this.check(page, block))) continue
+      const page = this.guard(block, undefined, options, () => this.page(block))
+      if (page === undefined) continue
       const count = isZeroPage(page) ? 0 : linePointerCount(page)
       for (let offset = 1; offset <= count; offset++) {
         const row = this.guard(block, offset, options, () => this.row(page, block, offset, options))
@@ -122,12 +122,13 @@ export class HeapReader {
     onDamage(error)
   }
 
-  private check(page: Uint8Array, block: number): true {
-    if (isZeroPage(page)) return true
+  private page(block: number): Uint8Array {
+    const page = this.table.fork.read(block)
+    if (isZeroPage(page)) return page
     if (this.table.checksums) checkPageChecksum(page, block)
     checkPageHeader(page)
     checkLinePointers(page)
-    return true
+    return page
   }
 
   /** Undefined if the line pointer has no tuple, or one that is not asked for. */

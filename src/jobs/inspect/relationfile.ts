@@ -72,7 +72,7 @@ function openFile(file: string): SegmentPages {
   if (!existsSync(file)) throw new EnvironmentError('file.missing', 'there is no such file', { file })
   const segments = [0]
   while (existsSync(`${file}.${segments.length}`)) segments.push(segments.length)
-  const fork = new SegmentPages(file, segments)
+  const fork = new SegmentPages(file, segments, 'lost')
   try {
     refuseNoHeap(fork)
   } catch (error) {
@@ -82,14 +82,23 @@ function openFile(file: string): SegmentPages {
   return fork
 }
 
+function readUnlessLost(fork: SegmentPages, block: number): Uint8Array | undefined {
+  try {
+    return fork.read(block)
+  } catch (error) {
+    if (error instanceof CorruptionError && error.code === 'relation.unreadable') return undefined
+    throw error
+  }
+}
+
 /** An empty file is an empty table. @throws CorruptionError relation.no-heap if the file has something and no page of a heap */
 function refuseNoHeap(fork: SegmentPages): void {
   const { blocks, trailingBytes, file } = fork
   if (blocks === 0 && trailingBytes === 0) return
   const isMap = /_(?:fsm|vm)$/.test(file)
   for (let block = 0; block < blocks && !isMap; block++) {
-    const page = fork.read(block)
-    if (isZeroPage(page) || isHeapPage(page)) return
+    const page = readUnlessLost(fork, block)
+    if (page !== undefined && (isZeroPage(page) || isHeapPage(page))) return
   }
   const none = blocks === 0 ? `${trailingBytes} bytes are less than a page` : `none of its ${blocks} blocks is a page of a heap`
   const what = isMap ? 'it is a map of another file' : none

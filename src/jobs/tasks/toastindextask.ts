@@ -6,11 +6,12 @@ import type { SegmentFiles } from './transcodetask.ts'
 export interface ToastIndexTask {
   snapshot: SnapshotKey
   fork: SegmentFiles
+  onCorrupt: 'fail' | 'carry'
 }
 
 /** Indexes one TOAST relation; the result is shared memory. */
 export async function toastIndex(task: ToastIndexTask): Promise<ToastIndex> {
-  const fork = new SegmentPages(task.fork.path, task.fork.segments)
+  const fork = new SegmentPages(task.fork.path, task.fork.segments, task.onCorrupt === 'carry' ? 'lost' : 'fail')
   try {
     return await indexToast(fork, snapshotOf(task.snapshot))
   } finally {

@@ -9,7 +9,7 @@ import { ToastReader } from '../../columnar/toastreader.ts'
 import { transcodeFile, type TranscodeOptions } from '../../columnar/transcode.ts'
 import type { WantedOverflow } from '../../columnar/wantedoverflow.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
-import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { type CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { OutputFile, writeWhole } from '../../io/disk/outputfile.ts'
 import type { LakeFile } from '../../lake/manifest.ts'
@@ -51,13 +51,19 @@ export interface TranscodeResult {
   losses: readonly string[]
 }
 
+/** Only with `carry`: the disk does not give a block, and what the file would hold is not known. A result, since an error ends all work. */
+export interface UnreadableFile {
+  unreadable: Pick<CorruptionError, 'reason' | 'position'>
+}
+
 /** @throws CorruptionError with file, block, offset, attribute; EnvironmentError if the lake cannot be written */
-export async function transcode(task: TranscodeTask): Promise<TranscodeResult | WantedOverflow> {
+export async function transcode(task: TranscodeTask): Promise<TranscodeResult | WantedOverflow | UnreadableFile> {
   let fork: SegmentPages | undefined
   let toastFork: SegmentPages | undefined
   try {
-    fork = new SegmentPages(task.fork.path, task.fork.segments)
-    toastFork = task.toast && new SegmentPages(task.toast.fork.path, task.toast.fork.segments)
+    const onUnreadable = task.onCorrupt === 'carry' ? 'lost' : 'fail'
+    fork = new SegmentPages(task.fork.path, task.fork.segments, onUnreadable)
+    toastFork = task.toast && new SegmentPages(task.toast.fork.path, task.toast.fork.segments, onUnreadable)
     if (fork.blocks !== task.relation.blocks) {
       const reason = `the relation has ${fork.blocks} blocks and had ${task.relation.blocks} when the work began: a server changes the data directory`
       throw new EnvironmentError('cluster.changed', reason)
@@ -65,7 +71,10 @@ export async function transcode(task: TranscodeTask): Promise<TranscodeResult | 
     const toast = task.toast && toastFork && new ToastReader(task.toast.relationId, toastFork, task.toast.index)
     return await writeFiles(task, fork, toast)
   } catch (error) {
-    throw isPositioned(error) ? error.at({ file: task.fork.path, relation: relationName(task.relation) }) : error
+    if (!isPositioned(error)) throw error
+    const { code, reason, position } = error.at({ file: task.fork.path, relation: relationName(task.relation) })
+    if (code === 'relation.unreadable') return { unreadable: { reason, position } }
+    throw error
   } finally {
     fork?.close()
     toastFork?.close()
