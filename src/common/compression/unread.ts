@@ -54,7 +54,7 @@ export function noContent(what: string): UnsupportedError {
   return encrypted(`no ${what} content, though its name says so: encrypted (WAL-G with libsodium leaves no mark), or damaged`, 'fetch it with its own tool')
 }
 
-/** Of a file whose content would have no mark of its own either. */
+/** What is said of a file whose sound content would have no mark of its own either. */
 export const NO_MARK = 'it is damaged, or encrypted (WAL-G with libsodium leaves no mark)'
 
 function encrypted(what: string, how: string): UnsupportedError {
