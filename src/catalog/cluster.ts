@@ -3,6 +3,7 @@ import type { ClusterSource } from './clustersource.ts'
 import {
   type CatalogSources, catalogLocators, classLocator, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases,
 } from './database.ts'
+import { type IndexFile, listIndexes } from './indexes.ts'
 import { guessRelationMap } from './guessmap.ts'
 import {
   type DamagedRelation, type DatabaseName, listRelations, type NonHeapRelation, type Relation, type RelationList, type UnstoredRelation,
@@ -117,6 +118,11 @@ export class Cluster {
   /** The shared relations once, then those of one database after the other. */
   *allRelations(): Generator<Relation> {
     for (const oid of this.readableOids()) yield* this.list(oid).relations
+  }
+
+  /** Files of the indexes of a database and of the shared ones. Reads its catalogs. @throws EnvironmentError cluster.database */
+  indexes(dbOid: Oid): IndexFile[] {
+    return listIndexes(this.catalogOf(this.readableDatabase(dbOid)))
   }
 
   /** pg_default and pg_global too. */

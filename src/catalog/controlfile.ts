@@ -5,6 +5,7 @@ import type { Lsn, Xid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
 import { WAL_PAGE_SIZE } from '../wal/pageheader.ts'
+import { SIZE_OF_CHECKPOINT } from '../wal/shutdowncheckpoint.ts'
 import { checkControlRanges } from './controlrange.ts'
 
 /*
@@ -78,6 +79,7 @@ export interface ControlFile {
   /** By number: 0 minimal, 1 replica, 2 logical. */
   walLevel: number
   walLogHints: boolean
+  trackCommitTimestamp: boolean
 }
 
 /**
@@ -104,7 +106,7 @@ export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile
     checkpointTime: Number(readI64(bytes, 104)), oldestActiveXid: readU32(bytes, 120),
     minRecoveryPoint: lsn(136), minRecoveryPointTimeline: readU32(bytes, 144),
     backupStartPoint: lsn(152), backupEndPoint: lsn(160), backupEndRequired: boolean(bytes, 168, 'backupEndRequired'),
-    walLevel: readI32(bytes, 172), walLogHints: boolean(bytes, 176, 'wal_log_hints'),
+    walLevel: readI32(bytes, 172), walLogHints: boolean(bytes, 176, 'wal_log_hints'), trackCommitTimestamp: boolean(bytes, 200, 'track_commit_timestamp'),
   }
   checkControlRanges(found)
   return found
@@ -165,6 +167,32 @@ function walSegmentSizeOf(bytes: Uint8Array): number {
 function boolean(bytes: Uint8Array, at: number, name: string): boolean {
   if (bytes[at]! > 1) throw new CorruptionError('control.range', `pg_control: ${name} is ${bytes[at]}, which no server writes`, { byte: at })
   return bytes[at] === 1
+}
+
+const CHECKPOINT_COPY = 40
+const STATE_SHUT_DOWN = 1
+
+/** checkPointCopy: the CheckPoint of the last checkpoint. @param bytes of a file that {@link parseControlFile} takes */
+export function checkPointCopy(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.subarray(CHECKPOINT_COPY, CHECKPOINT_COPY + SIZE_OF_CHECKPOINT))
+}
+
+/**
+ * pg_control of a server that was shut down at this checkpoint, as a primary and with no backup under way; all else stays as it is.
+ * @param bytes as {@link checkPointCopy} @param at where the record of the checkpoint begins
+ */
+export function shutDownControlFile(bytes: Uint8Array, major: PgMajor, at: Lsn, checkPoint: Uint8Array): Uint8Array {
+  const { crcAt } = VERSIONS[major]
+  const changed = new Uint8Array(bytes)
+  const view = new DataView(changed.buffer)
+  view.setUint32(16, STATE_SHUT_DOWN, true)
+  view.setBigUint64(32, at, true)
+  changed.set(checkPoint, CHECKPOINT_COPY)
+  // minRecoveryPoint and its timeline, backupStartPoint, backupEndPoint, backupEndRequired.
+  changed.fill(0, 136, 148)
+  changed.fill(0, 152, 169)
+  view.setUint32(crcAt, crc32c(changed, 0, crcAt), true)
+  return changed
 }
 
 function checksumVersion(bytes: Uint8Array): boolean {

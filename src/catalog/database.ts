@@ -33,6 +33,8 @@ interface Scope extends CatalogSources {
 export interface ClassVersion {
   row: PgClass
   visible: boolean
+  /** Inserted by a transaction that is in progress at L: a prepared one, or one that may still run. */
+  pending: boolean
   xmin: Xid
   /** Undefined for relations without storage, and for versions that name no file. */
   locator: RelFileLocator | undefined
@@ -190,7 +192,7 @@ function loadClasses(sources: Scope, database: PgDatabase, map: ReadonlyMap<Oid,
     if (locator === undefined && visible && isNeeded) {
       throw new CorruptionError('catalog.class', `${row.name} has relfilenode 0 and is in no pg_filenode.map`)
     }
-    return { row, visible, xmin, locator }
+    return { row, visible, pending: sources.visibility.xminStatus(xmin, infomask, cid) === 'in-progress', xmin, locator }
   }, notAborted(sources)))
 }
 

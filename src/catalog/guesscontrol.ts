@@ -93,6 +93,7 @@ export function guessControl(major: PgMajor, evidence: ControlEvidence, known: K
     timeline: checkPoint?.thisTimeline ?? wal?.timeline ?? 1, nextXid, nextOid: checkPoint?.nextOid ?? 0, oldestXid, nextMulti, nextMultiOffset, oldestMulti,
     checksums, walSegmentSize: wal?.segmentSize ?? 1 << 24, checkpointTime: Number(checkPoint?.time ?? 0), oldestActiveXid: 0, minRecoveryPoint: 0n,
     minRecoveryPointTimeline: 0, backupStartPoint: 0n, backupEndPoint: 0n, backupEndRequired: false, walLevel: 1, walLogHints: false,
+    trackCommitTimestamp: false,
   }
   const identity = wal !== undefined ? `system identifier ${wal.systemIdentifier} from WAL`
     : known.systemIdentifier !== undefined ? `system identifier ${known.systemIdentifier} as it was given`

@@ -1,5 +1,6 @@
 /** pg_class, pg_attribute, pg_type … read from heap pages. Pure; no I/O. */
 export { Cluster, type ClusterOptions, snapshotOf, type TransactionSource } from './cluster.ts'
+export type { IndexFile } from './indexes.ts'
 export { type ClusterIdentity, type ClusterSource, type ClusterTransactions, transactionsOf } from './clustersource.ts'
 export { type ClusterState, type ControlFile, parseControlFile } from './controlfile.ts'
 export { loadCluster } from './loadcluster.ts'

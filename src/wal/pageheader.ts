@@ -46,6 +46,13 @@ export interface WalPageHeader {
   long: { systemIdentifier: bigint; segmentSize: number; pageSize: number } | undefined
 }
 
+/** Whose segments these are. */
+export interface SegmentIdentity {
+  major: PgMajor
+  systemIdentifier: bigint
+  segmentSize: number
+}
+
 /** The values that a page's header is compared with. */
 export interface ExpectedPage {
   major: PgMajor
@@ -110,6 +117,20 @@ export function readWalPageHeader(view: DataView, start: number): WalPageHeader 
       pageSize: view.getUint32(start + XLP_XLOG_BLCKSZ, true),
     },
   }
+}
+
+/** Writes the header of a segment's first page, at the start of `view`. */
+export function writeSegmentHeader(
+  view: DataView, { major, timeline, pageAddress, systemIdentifier, segmentSize }: Pick<WalPageHeader, 'timeline' | 'pageAddress'> & SegmentIdentity,
+): void {
+  view.setUint16(0, XLOG_PAGE_MAGIC[major], true)
+  view.setUint16(XLP_INFO, XLP_LONG_HEADER, true)
+  view.setUint32(XLP_TLI, timeline, true)
+  view.setBigUint64(XLP_PAGEADDR, BigInt(pageAddress), true)
+  view.setUint32(XLP_REM_LEN, 0, true)
+  view.setBigUint64(XLP_SYSID, systemIdentifier, true)
+  view.setUint32(XLP_SEG_SIZE, segmentSize, true)
+  view.setUint32(XLP_XLOG_BLCKSZ, WAL_PAGE_SIZE, true)
 }
 
 export function pageInfo(view: DataView, start: number): number {

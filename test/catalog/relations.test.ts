@@ -10,7 +10,7 @@ function version(oid: number, relNumber: number, more: Partial<PgClass> = {}, vi
     oid, name: `r${oid}`, namespace: 2200, am: 2, relfilenode: relNumber, tablespace: 0, toastRelId: 0, shared: false, persistence: 'p', kind: 'r',
     natts: 0, populated: true, ...more,
   }
-  return { row, visible, xmin, locator: { spcOid: 1663, dbOid: 5, relNumber } }
+  return { row, visible, pending: false, xmin, locator: { spcOid: 1663, dbOid: 5, relNumber } }
 }
 
 function catalogOf(classes: readonly ClassVersion[]): DatabaseCatalog {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ClusterTransactions, transactionsOf } from '../../catalog/clustersource.ts'
+import type { ControlFile } from '../../catalog/controlfile.ts'
 import { CorruptionError, EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
 import { type Lsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
@@ -75,8 +76,12 @@ interface Opened {
 
 function openWhole(path: string, major?: PgMajor): Opened {
   const datadir = openDataDirectory(path, major)
-  const { checkpoint, walSegmentSize } = datadir.control
-  return { datadir, lsn: BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize)) }
+  return { datadir, lsn: checkpointEnd(datadir.control) }
+}
+
+/** Where the record of the last checkpoint ends. */
+export function checkpointEnd({ checkpoint, walSegmentSize }: Pick<ControlFile, 'checkpoint' | 'walSegmentSize'>): Lsn {
+  return BigInt(recordEnd(walPosition(checkpoint), CHECKPOINT_RECORD_LENGTH, walSegmentSize))
 }
 
 /** Without pg_control, or with a damaged one, its content is guessed. */

@@ -5,7 +5,7 @@
  */
 import {
   chmodSync, closeSync, constants, copyFileSync, fchmodSync, fsyncSync, linkSync, lstatSync, mkdirSync, mkdtempSync, openSync, renameSync, statSync,
-  unlinkSync, writeSync,
+  symlinkSync, unlinkSync, writeSync,
 } from 'node:fs'
 import { dirname, join, resolve, sep } from 'node:path'
 import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
@@ -51,6 +51,11 @@ export function createScratchFolder(prefix: string): string {
   const path = guarded(dirname(prefix), () => mkdtempSync(prefix))
   guarded(path, () => chmodSync(path, FOLDER_MODE))
   return path
+}
+
+/** Makes a symbolic link of that name, which must be free. @throws EnvironmentError file.* */
+export function createLink(target: string, path: string): void {
+  guarded(path, () => symlinkSync(target, path))
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type Dirent, existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { EnvironmentError, isPositioned, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { type WalPosition, walPosition } from '../../common/ids.ts'
@@ -9,9 +9,8 @@ import type { ControlFile } from '../../catalog/controlfile.ts'
 import { readControlFile, readMajor } from '../datadir/datadir.ts'
 import { fileError, listDir, readIfThere } from '../disk/files.ts'
 import { createFolder, writeFile } from '../disk/create.ts'
-import { breathe } from '../process/interruption.ts'
 import { refuseRunningServer } from '../datadir/lockfile.ts'
-import { syncPath } from '../disk/syncpath.ts'
+import { syncTree } from '../disk/syncpath.ts'
 import { databasePath, tablespaceVersionName } from '../../common/relpath.ts'
 import { STATE_FILE, type StoreIdentity } from '../../replay/pagestore/statefile.ts'
 import { LOCK_FILE, SEEDING_FILE } from '../pagestore/openstore.ts'
@@ -123,7 +122,7 @@ async function describe(
   const settled = settle(out, identity)
   const indexes = [...copied.indexes, ...settled.flatMap((directory) => directory.indexes)]
   const trailingBytes = settled.reduce((sum, directory) => sum + directory.trailingBytes, 0)
-  await makeDurable(out)
+  await syncTree(out)
   return { major, control, identity, backupLabel, walDirectory, ...copied, indexes, trailingBytes, ...startOf(control, backupLabel) }
 }
 
@@ -163,20 +162,4 @@ function settle(out: string, identity: StoreIdentity): ReturnType<typeof settleD
     for (const name of listDir(parent)) if (DIGITS.test(name)) places.push({ spcOid, dbOid: Number(name) })
   }
   return places.map((place) => settleDirectory(join(out, databasePath(place, identity)), place))
-}
-
-/** Every file and every name below the folder. */
-async function makeDurable(folder: string): Promise<void> {
-  let entries: Dirent[]
-  try {
-    entries = readdirSync(folder, { withFileTypes: true })
-  } catch (error) {
-    throw fileError(error, folder)
-  }
-  for (const entry of entries) {
-    await breathe()
-    if (entry.isDirectory()) await makeDurable(join(folder, entry.name))
-    else syncPath(join(folder, entry.name))
-  }
-  syncPath(folder)
 }
