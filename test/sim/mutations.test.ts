@@ -1,7 +1,7 @@
 /** Faults that are planted in the protocol: the simulator finds each, within a number of seeds. */
 import { expect, test } from 'vitest'
 import { bundleSimulator } from './bundle.ts'
-import { FEW_KEPT, MUTATIONS } from './mutations.ts'
+import { FEW_KEPT, MUTATIONS, NO_BOUNDARY_CHECK } from './mutations.ts'
 
 test.each(MUTATIONS)('$name: found within $within seeds', async ({ name, within, mutations }) => {
   const { simulate } = await (await bundleSimulator(mutations)).load()
@@ -20,4 +20,10 @@ test('a mutation whose place is gone is an error', async () => {
 test('the change that makes deleted names frequent is no fault', async () => {
   const { simulate } = await (await bundleSimulator([FEW_KEPT])).load()
   for (let seed = 1; seed <= 20; seed++) await simulate(seed)
+})
+
+test('a writer who stalls longer than it takes others to delete its name', async () => {
+  await (await (await bundleSimulator([FEW_KEPT])).load()).stalledWriter()
+  const { stalledWriter } = await (await bundleSimulator([NO_BOUNDARY_CHECK])).load()
+  await expect(stalledWriter()).rejects.toThrow('the commit was reported, but HEAD is at LSN 0/0')
 })

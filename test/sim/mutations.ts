@@ -3,6 +3,11 @@ import type { Mutation } from './bundle.ts'
 /** Old names of HEAD go after two new ones, so that short runs delete some. No fault: the simulator must find nothing. */
 export const FEW_KEPT: Mutation = { file: 'src/engine/sequencedcas.ts', replace: [['const KEPT = 64', 'const KEPT = 2']] }
 
+/** A name of HEAD is said to be written although others deleted it meanwhile. */
+export const NO_BOUNDARY_CHECK: Mutation = {
+  file: 'src/engine/sequencedcas.ts', replace: [...FEW_KEPT.replace, ['    if (this.boundary.value >= sequence) return \'refused\'\n', '']],
+}
+
 /** Faults of the protocol that the simulator must find, and in how many seeds. */
 export const MUTATIONS: readonly { name: string; within: number; mutations: readonly Mutation[] }[] = [
   {

@@ -1,7 +1,9 @@
 /**
  * The commit protocol under a deterministic simulation: crashes, lost replies, late writes, two writers, gc at any time. A failure names its seed:
- * `LTAP_SIM_SEED=<n> npx vitest run test/sim/sim.test.ts` runs that one alone and prints its trace.
+ * `LTAP_SIM_SEED=<n> npx vitest run test/sim/sim.test.ts` runs that one alone and prints its trace. `LTAP_SIM_FILE=<file>` runs the seeds that the file names,
+ * `{"next":0,"end":100000,"failed":[]}`, and keeps there how far it is: killed and begun again, it goes on; several files with ranges apart run at once.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
@@ -9,6 +11,7 @@ import { simulate, Simulation } from './simulate.ts'
 
 const SECONDS = amount({ quick: 10, sample: 30, all: 60 })
 const ONE = process.env['LTAP_SIM_SEED']
+const FILE = process.env['LTAP_SIM_FILE']
 
 test.runIf(ONE !== undefined)('one seed, traced', async () => {
   const simulation = new Simulation(Number(ONE), true)
@@ -20,7 +23,16 @@ test.runIf(ONE !== undefined)('one seed, traced', async () => {
   }
 })
 
-test('what was reported is never lost, readers see whole snapshots, gc takes nothing that is needed', async () => {
+test.runIf(FILE !== undefined)('a range of seeds, from where the last run of it stopped', { timeout: 0 }, async () => {
+  const state = JSON.parse(readFileSync(FILE!, 'utf8')) as { next: number; end: number; failed: string[] }
+  for (; state.next < state.end; writeFileSync(FILE!, JSON.stringify(state))) {
+    await simulate(state.next).catch((error: unknown) => state.failed.push((error as Error).message))
+    state.next++
+  }
+  expect(state.failed).toEqual([])
+})
+
+test.skipIf(FILE !== undefined)('what was reported is never lost, readers see whole snapshots, gc takes nothing that is needed', async () => {
   const end = performance.now() + SECONDS * 1000
   const first = (TEST_SEED * 100_003) >>> 0
   const sums: Record<string, number> = {}

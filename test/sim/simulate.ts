@@ -16,6 +16,7 @@ import { audit } from './simreader.ts'
 import { NO_FAULTS, SimStore } from './simstore.ts'
 import { hasCode, isExpected, makeUnits, materializeOnce, mergeOnce } from './simwriter.ts'
 import { check, Machine, SimulationFailure, World } from './world.ts'
+export { stalledWriter } from './stalledwriter.ts'
 
 export interface SimResult {
   readonly requests: number
