@@ -3,7 +3,7 @@ import { xidEpoch, FIRST_NORMAL_XID } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { maxAlign } from '../common/bytes.ts'
 import type { PageBuffer } from '../page/canonical.ts'
-import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
+import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
 import { LP_NORMAL } from '../page/linepointer.ts'
 import {
   HEAP_NATTS_MASK, HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMIN_FROZEN, HEAP_XMIN_INVALID,
@@ -74,7 +74,7 @@ export class PageDecoder {
     }
     const { pageLsn } = batch.physical
     pageLsn.padTo(first)
-    pageLsn.push2(page.words[1]!, page.words[0]!)
+    pageLsn.push2(page.words[(PD_LSN >> 2) + 1]!, page.words[PD_LSN >> 2]!)
     return this.columns(page, first, careful)
   }
 

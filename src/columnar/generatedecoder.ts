@@ -1,6 +1,8 @@
 import { isUtf8 } from '../common/utf8.ts'
 import { BytesVector, setBits, type Vector } from '../vector/vector.ts'
 import type { PageBuffer } from '../page/canonical.ts'
+import { SIZE_OF_TUPLE_HEADER, T_HOFF, T_INFOMASK, T_INFOMASK2 } from '../tuple/header.ts'
+import { HEAP_HASNULL, HEAP_NATTS_MASK } from '../tuple/infomask.ts'
 import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
 import { compile } from './compile.ts'
@@ -82,14 +84,14 @@ return function decodeItems(page, first, count, offs, lens, live) {
       ${each(emitNull)}
       continue
     }
-    const end = off + lens[i], natts = (words[(off >> 2) + 4] >>> 16) & 0x7ff
-    const hasNull = bytes[off + 20] & 1, hoff = bytes[off + 22]
-    if (natts > ${attributes.length} || hoff & 7 || off + hoff > end || hoff < 23 + (hasNull ? (natts + 7) >> 3 : 0)) return false
+    const end = off + lens[i], natts = (words[(off >> 2) + ${T_INFOMASK2 >> 2}] >>> ${(T_INFOMASK2 & 3) * 8}) & ${HEAP_NATTS_MASK}
+    const hasNull = bytes[off + ${T_INFOMASK}] & ${HEAP_HASNULL}, hoff = bytes[off + ${T_HOFF}]
+    if (natts > ${attributes.length} || hoff & 7 || off + hoff > end || hoff < ${SIZE_OF_TUPLE_HEADER} + (hasNull ? (natts + 7) >> 3 : 0)) return false
     let at = off + hoff, s = 0, e = 0, b = 0, c = 0, f = 0, h = 0, m = 0, n = 0, v = 0
     if (!hasNull && natts === ${attributes.length}) {
       ${each(emitValue)}
     } else {
-      const bits = off + 23
+      const bits = off + ${SIZE_OF_TUPLE_HEADER}
       ${each(emitNullable)}
     }
     if (at > end) return false

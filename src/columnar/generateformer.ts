@@ -1,5 +1,5 @@
 import type { BytesVector, Vector } from '../vector/vector.ts'
-import { headerLength } from '../tuple/header.ts'
+import { headerLength, SIZE_OF_TUPLE_HEADER, T_HOFF } from '../tuple/header.ts'
 import { SHORT_PAYLOAD_MAX } from '../tuple/varlena.ts'
 import type { Batch } from './batch.ts'
 import { compile } from './compile.ts'
@@ -78,14 +78,14 @@ function form(row, start) {
   ${columns.some(({ form }) => form?.kind === 'decimal') ? code`const scaled = T.hasScales(row)` : code``}
   if (${present} & m) {
     at = start + ${headerLength(attributes.length, false)}
-    bytes[start + 22] = ${headerLength(attributes.length, false)}
+    bytes[start + ${T_HOFF}] = ${headerLength(attributes.length, false)}
     ${each(emitChecked)}
     return at * 4 + ${hasVarlena ? 2 : 0}
   }
   at = start + ${headerLength(attributes.length, true)}
   ${each(emitNullable)}
   ${columns.length > 0 ? code`if (${full.length > 0 ? codeLines(full, ' && ') : code`false`}) return -1` : code``}
-  bytes[start + 22] = ${headerLength(attributes.length, true)}
+  bytes[start + ${T_HOFF}] = ${headerLength(attributes.length, true)}
   return at * 4 + 1 + implied
 }
 return { refresh, form }`
@@ -101,7 +101,7 @@ function bitmapFull(k: number, count: number): SourceText | undefined {
   const last = count - 1
   if (k % 8 !== 0) return undefined
   const bits = k >> 3 === last >> 3 ? (2 << (last & 7)) - 1 : 0xff
-  return code`bytes[start + ${23 + (k >> 3)}] === ${bits}`
+  return code`bytes[start + ${SIZE_OF_TUPLE_HEADER + (k >> 3)}] === ${bits}`
 }
 
 function refresh({ k, form }: Emitted): SourceText {
@@ -118,7 +118,7 @@ function hasText({ column, k }: Emitted): SourceText {
 function emitNullable(attribute: Emitted): SourceText {
   const { k, len } = attribute
   return code`if (${hasText(attribute)} || (a${k}[y] & m)) {
-    bytes[start + ${23 + (k >> 3)}] |= ${1 << (k & 7)}; ${len < 0 ? code`implied = 2;` : code``}
+    bytes[start + ${SIZE_OF_TUPLE_HEADER + (k >> 3)}] |= ${1 << (k & 7)}; ${len < 0 ? code`implied = 2;` : code``}
     ${emitChecked(attribute)}
   }`
 }

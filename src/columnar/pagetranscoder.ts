@@ -1,4 +1,4 @@
-import { ByteWriter } from '../common/bytes.ts'
+import { ByteWriter, dataView } from '../common/bytes.ts'
 import { crc32c } from '../common/crc32c.ts'
 import { assert, CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
@@ -6,8 +6,8 @@ import { ParseError } from '../datum/codec.ts'
 import type { Vector } from '../vector/vector.ts'
 import { canonicalPage, newPageBuffer } from '../page/canonical.ts'
 import { checkPageChecksum } from '../page/checksum.ts'
-import { checkPageHeader, isZeroPage } from '../page/header.ts'
-import { checkLinePointers, LP_NORMAL } from '../page/linepointer.ts'
+import { checkPageHeader, isZeroPage, PD_LSN } from '../page/header.ts'
+import { checkLinePointers, linePointer, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
 import { Batch } from './batch.ts'
 import { PageDecoder, type RowVisibility } from './decodepage.ts'
 import { TupleDecoder } from './decodetuple.ts'
@@ -179,10 +179,10 @@ export class PageTranscoder {
     const scratch = new ByteWriter(BLOCK_SIZE)
     for (let row = first; row < this.batch.rows; row++) {
       const offset = physical.offset.words[row]!
-      const pointer = offset === 0 ? 0 : this.canonical.words[5 + offset]!
-      if (((pointer >>> 15) & 3) !== LP_NORMAL || !physical.tuple.isNull(row)) continue
-      const start = pointer & 0x7fff
-      const end = start + (pointer >>> 17)
+      const pointer = offset === 0 ? 0 : linePointer(this.canonical.bytes, offset)
+      if (lpFlags(pointer) !== LP_NORMAL || !physical.tuple.isNull(row)) continue
+      const start = lpOff(pointer)
+      const end = start + lpLen(pointer)
       if (this.tupleFormsBack(row, block, start, end, scratch)) continue
       physical.tuple.padTo(row)
       physical.tuple.push(this.canonical.bytes, start, end)
@@ -218,7 +218,8 @@ export class PageTranscoder {
     physical.pushStructure(row, block)
     for (const column of batch.columns) column.padTo(batch.rows)
     for (const vector of [physical.pageLsn, physical.pageCrc, physical.pageHeader, physical.pageImage]) vector.padTo(row)
-    physical.pageLsn.push2(new DataView(page.buffer, page.byteOffset).getInt32(4, true), new DataView(page.buffer, page.byteOffset).getInt32(0, true))
+    const view = dataView(page)
+    physical.pageLsn.push2(view.getInt32(PD_LSN + 4, true), view.getInt32(PD_LSN, true))
     physical.pageCrc.push1(crc32c(page) | 0)
     physical.headerKind.push1(PAGE_KIND_DAMAGED)
     physical.pageHeader.close()
