@@ -164,6 +164,8 @@ describe('one clear line', () => {
   test.each<[string, string, ObjectStoreOptions, S3Fault | undefined, string?]>([
     ['a secret that is wrong', 'store.credentials', { credentials: { ...credentials, secretAccessKey: 'wrong' } }, undefined],
     ['a key that is not known', 'store.credentials', { credentials: { ...credentials, accessKeyId: 'nobody' } }, undefined],
+    ['a key that versitygw does not know', 'store.credentials', {}, { status: 404, name: 'XAdminUserNotFound' }],
+    ['a 404 of another kind', 'store.request', {}, { status: 404, name: 'NoSuchWebsite' }],
     ['a token that expired', 'store.credentials', {}, { status: 400, name: 'ExpiredToken' }],
     ['no bucket', 'store.missing-bucket', {}, undefined, 's3://none/x'],
     ['another region', 'store.region', { region: 'eu-west-1' }, undefined],

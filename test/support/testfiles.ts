@@ -16,7 +16,8 @@ export function testFiles(scope: Scope, seed: number): string[] {
     .filter((name) => name.endsWith('.test.ts')).map((name) => `test/${name.replaceAll('\\', '/')}`).sort()
   const isLong = (path: string): boolean => path.startsWith('test/long/')
   if (scope === 'all') return files
-  const quick = files.filter((path) => !isLong(path))
+  // Those of test/conformance need what is no npm package: `npm run conformance`.
+  const quick = files.filter((path) => !isLong(path) && !path.startsWith('test/conformance/'))
   if (scope === 'quick') return quick
   const onServers = quick.filter((path) => readFileSync(join(ROOT, path), 'utf8').includes('majors()'))
   return [...drawnFiles(files.filter(isLong), LONG_FILES, seed, 'files of test/long'), ...drawnFiles(onServers, SERVER_FILES, seed, 'other files with servers')]

@@ -24,6 +24,7 @@ const MEANINGS: Readonly<Record<string, readonly [code: string, reason: string]>
   NoSuchBucket: ['store.missing-bucket', 'there is no such bucket; create it, or correct its name or the endpoint'],
   InvalidBucketName: ['store.missing-bucket', 'the name is not valid for a bucket; correct it'],
   InvalidAccessKeyId: ['store.credentials', `the store does not know the access key; ${CREDENTIALS}`],
+  XAdminUserNotFound: ['store.credentials', `the store does not know the access key; ${CREDENTIALS}`],
   SignatureDoesNotMatch: ['store.credentials', 'the secret key is not the one of this access key; correct AWS_SECRET_ACCESS_KEY'],
   CredentialsProviderError: ['store.credentials', `there are no credentials; ${CREDENTIALS}`],
   ExpiredToken: ['store.credentials', 'the session token has expired; sign in again, or get new credentials'],

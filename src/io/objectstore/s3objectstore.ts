@@ -1,5 +1,5 @@
 import {
-  AbortMultipartUploadCommand, DeleteObjectsCommand, GetObjectCommand, type GetObjectCommandOutput, HeadBucketCommand, HeadObjectCommand,
+  AbortMultipartUploadCommand, DeleteObjectsCommand, GetObjectCommand, type GetObjectCommandOutput, HeadObjectCommand,
   ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand, S3Client,
 } from '@aws-sdk/client-s3'
 import { assert, EnvironmentError } from '../../common/errors.ts'
@@ -108,7 +108,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
       return await this.once('put', bytes.length, send)
     } catch (error) {
       const { name, status, message } = replyOf(error)
-      if (status === 412 || status === 404 && ifMatch !== undefined && name !== 'NoSuchBucket') return { outcome: 'refused' }
+      if (status === 412 || ifMatch !== undefined && this.isMissing(error)) return { outcome: 'refused' }
       if (isRefusal(error)) throw s3Error(error, this.request('put', key, true))
       return { outcome: 'unknown', reason: `${status ?? ''} ${name}: ${message}`.trim() }
     }
@@ -212,7 +212,8 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
 
   private isMissing(error: unknown): boolean {
     const { name, status } = replyOf(error)
-    if (status !== 404 || name === 'NoSuchBucket') return false
+    // Other names of 404 say something else: versitygw has one for an access key that it does not know.
+    if (status !== 404 || name !== 'NoSuchKey' && name !== 'NotFound') return false
     this.bucketSeen = true
     return true
   }
@@ -220,12 +221,11 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   private async seeBucket(): Promise<void> {
     if (this.bucketSeen) return
     try {
-      await this.once('head', 0, () => this.client.send(new HeadBucketCommand({ Bucket: this.bucket })))
+      await this.once('head', 0, () => this.client.send(new ListObjectsV2Command({ Bucket: this.bucket, MaxKeys: 1 })))
     } catch (error) {
-      const { status } = replyOf(error)
-      if (status === 404) throw Object.assign(new Error('no such bucket'), { name: 'NoSuchBucket', $metadata: { httpStatusCode: 404 } })
+      const { name } = replyOf(error)
       // Credentials that may read objects may not be allowed to ask for the bucket.
-      if (status !== 403) throw error
+      if (name !== 'AccessDenied') throw error
     }
     this.bucketSeen = true
   }
