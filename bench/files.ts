@@ -1,4 +1,5 @@
 import { type Compression, fileSets } from '../src/columnar/planfile.ts'
+import { BlockSet } from '../src/common/blockset.ts'
 import { transcodeFile } from '../src/columnar/transcode.ts'
 import { assert } from '../src/common/errors.ts'
 import type { BenchTable } from './relations.ts'
@@ -10,7 +11,7 @@ export async function transcodeTable(table: BenchTable, compression: Compression
     if (!relation) continue
     const toast = relation.openToast()
     const { visibility, cluster, descriptor, fork } = relation
-    for (const blocks of fileSets(fork.blocks)) {
+    for (const blocks of fileSets(BlockSet.range(0, fork.blocks))) {
       const number = file++
       const written = await transcodeFile(
         descriptor, fork, blocks, { cluster, compression, visibility, checksums: cluster.checksums, onCorrupt: 'fail', generate: true, ...(toast && { toast }) },

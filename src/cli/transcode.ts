@@ -1,34 +1,19 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
-import type { Compression } from '../columnar/planfile.ts'
-import type { TypeProfile } from '../datum/typedef.ts'
 import { transcodeLake } from '../jobs/transcodelake.ts'
 import { virtualColumnText } from '../lake/views.ts'
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
-import { addCorruptOptions, type CorruptOptions, knownOf } from './corruptoptions.ts'
+import { addCorruptOptions, knownOf } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
 import { addCodecsOption, addExcludeOption, collect, collectTable, parseWorkers } from './options.ts'
-import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
+import { addReplayFirstOptions, replayFirst } from './replayfirst.ts'
+import { isLayeredPlace, transcodeIntoLayers } from './transcodelayers.ts'
+import type { TranscodeOptions } from './transcodeoptions.ts'
 import { addVerb, begin, type Run } from './verb.ts'
-
-interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
-  lake: string
-  database: string[]
-  table: string[]
-  exclude: string[]
-  codecs: string[]
-  excludeSecrets?: boolean
-  workers: number
-  compression: Compression
-  types: TypeProfile
-  strict?: boolean
-  json?: boolean
-  verbose?: boolean
-}
 
 const TEXT = {
   summary: 'write every heap relation of a stopped server, or of a backup and WAL, as Parquet, each page proven to come back bit for bit',
@@ -39,6 +24,7 @@ const TEXT = {
     'ltap transcode ./data --lake ./lake --exclude-secrets   # without password hashes, passwords, connection strings',
     'ltap transcode ./data --lake ./lake --on-corrupt carry   # damaged pages are carried as they are, hidden and listed',
     'ltap transcode ./backup --wal ./archive --to 16/B374D848 --lake ./lake   # as it was then',
+    'ltap transcode ./data --lake s3://bucket/shop   # again and again: each time writes what changed',
   ],
 }
 
@@ -48,7 +34,7 @@ const LISTED_MAX = 20
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
   addStrictOption(addCorruptOptions(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))))
-    .requiredOption('--lake <dir>', 'folder for the lake: a new one, or an empty one')
+    .requiredOption('--lake <dir|url>', 'a new folder; or s3://bucket/prefix, or a folder with a lake of layers: what changed since its last state is added')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
     .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings')
@@ -62,6 +48,10 @@ export function addTranscode(program: Command, run: Run): void {
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
+      if (await isLayeredPlace(lake)) {
+        await transcodeIntoLayers(run, output, pgdata, given)
+        return
+      }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({
           pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, codecs,

@@ -1,4 +1,4 @@
-import { BlockSet } from '../common/blockset.ts'
+import type { BlockSet } from '../common/blockset.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { CodecContext } from '../datum/typedef.ts'
 import type { PageSource } from '../page/pagesource.ts'
@@ -41,11 +41,10 @@ const FILES_WANTED = 8
 const FILE_BLOCKS_MIN = 4096
 const FILE_BLOCKS_MAX = 12288
 
-/** The files of a relation of so many blocks: at least one, so that a relation without blocks has its schema in the lake. */
-export function fileSets(blocks: number): BlockSet[] {
-  const size = Math.min(FILE_BLOCKS_MAX, Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks / FILES_WANTED)))
-  const count = Math.max(1, Math.ceil(blocks / size))
-  return Array.from({ length: count }, (_, i) => BlockSet.range(i * size, Math.min(size, blocks - i * size)))
+/** The files of these blocks of a relation: at least one, so that a relation without blocks has its schema in a lake of format 1. */
+export function fileSets(blocks: BlockSet): BlockSet[] {
+  const size = Math.min(FILE_BLOCKS_MAX, Math.max(FILE_BLOCKS_MIN, Math.ceil(blocks.size / FILES_WANTED)))
+  return blocks.size === 0 ? [blocks] : [...blocks.batches(size)]
 }
 
 /**

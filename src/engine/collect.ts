@@ -67,13 +67,18 @@ export async function reachAll(lake: Lake, reach: (key: string) => void): Promis
       try {
         await lake.pages.run(reachableObjects(head, visited, reach))
       } catch (error) {
-        // Another collector may have deleted objects that a newer HEAD does not refer to.
-        if (!await lake.isOutdated(error, head)) throw error
+        // Another collector may have deleted objects that a newer HEAD, of this branch or of the one that registered it, does not refer to.
+        if (!await isAnyOutdated(lake, error, heads)) throw error
         outdated = true
       }
     }
     if (!outdated) return heads
   }
+}
+
+async function isAnyOutdated(lake: Lake, error: unknown, heads: ReadonlyMap<string, Head | undefined>): Promise<boolean> {
+  for (const head of heads.values()) if (head && await lake.isOutdated(error, head)) return true
+  return false
 }
 
 /** HEADs of all branches by id, by following registrations from `main`; undefined for a branch that is registered and has no HEAD yet. */

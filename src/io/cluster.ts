@@ -61,6 +61,11 @@ export class DirectoryCluster extends Cluster {
     return this.directory.files.guessed
   }
 
+  /** When the server was at the LSN, in microseconds since 1970; undefined for a guessed state. */
+  get time(): number | undefined {
+    return this.directory.files.time
+  }
+
   /** How well the state is known if pg_control is lost. */
   get guess(): Guess | undefined {
     return this.directory.files.guess

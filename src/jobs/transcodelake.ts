@@ -9,9 +9,9 @@ import { relationSchema } from '../columnar/schema.ts'
 import { type Compression, fileSets } from '../columnar/planfile.ts'
 import { type WantedOverflow, withOverflow } from '../columnar/wantedoverflow.ts'
 import { forEachAtMost } from '../common/atonce.ts'
-import type { BlockSet } from '../common/blockset.ts'
-import { CorruptionError, EnvironmentError } from '../common/errors.ts'
-import { formatLsn, type Oid } from '../common/ids.ts'
+import { BlockSet } from '../common/blockset.ts'
+import { CorruptionError } from '../common/errors.ts'
+import { formatLsn } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import type { CodecFactory, TypeProfile } from '../datum/typedef.ts'
@@ -19,11 +19,10 @@ import {
   dataFileName, hiddenFileName, type LakeRelation, type Manifest, relationFolder,
 } from '../lake/manifest.ts'
 import { formatManifest } from '../lake/manifestjson.ts'
-import { type NotRead, notReadText } from '../lake/notread.ts'
 import { viewsFile } from '../lake/views.ts'
 import type { UnknownTransactions } from '../xact/snapshot.ts'
 import type { FullXid } from '../xact/transactionstate.ts'
-import { type DirectoryCluster, type DirectoryOptions, openCluster, type RelationStorage } from '../io/cluster.ts'
+import { type DirectoryCluster, type DirectoryOptions, openCluster } from '../io/cluster.ts'
 import { fileError } from '../io/disk/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
@@ -31,7 +30,8 @@ import { refuseInside, refuseScheme } from '../io/disk/localpath.ts'
 import { createFolder } from '../io/disk/create.ts'
 import { stopIfEnding } from '../io/process/interruption.ts'
 import { JobTasks, type Pool } from './pool.ts'
-import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
+import { type PlannedRelation, PlannedRelations } from './plannedrelations.ts'
+import type { RelationFilter } from './selection.ts'
 import { codecModules, type CodecModules, loadCodecs } from './tasks/codecs.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { SegmentFiles, TranscodeResult, TranscodeTask, UnreadableFile } from './tasks/transcodetask.ts'
@@ -134,26 +134,6 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** One relation to write. */
-interface Planned {
-  relation: Relation
-  /** Where it is in the manifest. */
-  index: number
-  /** The TOAST relations of its database by their oids. */
-  toastRelations: ReadonlyMap<Oid, Relation>
-}
-
-/** The relations of one database to write: how large the heap of each is, in the order of the catalogs. */
-interface DatabasePlan {
-  dbOid: Oid
-  /** How many relations come before it. */
-  firstIndex: number
-  /** Blocks; -1: damaged and left out. */
-  blocks: number[]
-  count: number
-  totalBlocks: number
-}
-
 class TranscodeJob {
   private readonly cluster: DirectoryCluster
   private readonly options: TranscodeLakeOptions
@@ -162,19 +142,18 @@ class TranscodeJob {
   private readonly descriptor: ClusterDescriptor
   private readonly pool: JobTasks
   private readonly snapshot: SnapshotKey
-  private readonly selection: Selection
-  /** Whatever leaves a relation out says so here. */
-  private readonly notRead: NotRead[] = []
+  private readonly plan: PlannedRelations
   private readonly losses = new Set<string>()
   private doneBytes = 0
-  private totalBytes = 0
+  private readonly totalBytes: number
 
   constructor(cluster: DirectoryCluster, options: TranscodeLakeOptions, codecs: CodecModules, extensions: ReadonlyMap<string, CodecFactory>) {
     this.cluster = cluster
     this.options = options
     this.codecs = codecs
     this.extensions = extensions
-    this.selection = selectRelations(cluster, options.filter)
+    this.plan = new PlannedRelations(cluster, options)
+    this.totalBytes = this.plan.totalBytes
     this.pool = new JobTasks(options.workers)
     this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
     this.descriptor = {
@@ -184,50 +163,21 @@ class TranscodeJob {
   }
 
   async run(): Promise<Manifest> {
-    const { selection, pool } = this
+    const { plan, pool } = this
     try {
-      this.notRead.push(...selection.notRead)
-      const plans = this.plan()
-      if (this.options.filter?.tables.length && plans.every(({ count }) => count === 0)) throw this.nothingToRead()
-      this.totalBytes = plans.reduce((sum, { totalBlocks }) => sum + totalBlocks * BLOCK_SIZE, 0)
       this.options.onProgress?.(0, this.totalBytes, '')
-      const relations = new Array<LakeRelation | undefined>(plans.reduce((sum, { count }) => sum + count, 0))
+      const relations = new Array<LakeRelation | undefined>(plan.count)
       // Two more than the pool takes: what is done here for a relation no worker waits for.
-      await forEachAtMost(pool.workers + 3, this.inOrder(plans), async (planned) => {
+      await forEachAtMost(pool.workers + 3, plan.inOrder(), async (planned) => {
         relations[planned.index] = await this.orNotRead(planned.relation, () => this.relation(planned))
       })
       const read = relations.filter((relation) => relation !== undefined)
-      if (this.options.filter?.tables.length && read.length === 0) throw this.nothingToRead()
+      if (this.options.filter?.tables.length && read.length === 0) throw plan.nothingToRead()
+      const { selection } = plan
       const parents = selection.databases.flatMap((dbOid) => selection.parents(dbOid).map((parent) => this.parent(parent)))
       return this.manifest([...read, ...parents], selection.complete)
     } finally {
       await pool.close()
-    }
-  }
-
-  private plan(): DatabasePlan[] {
-    let firstIndex = 0
-    return this.selection.databases.map((dbOid) => {
-      const blocks = this.selection.relations(dbOid).map((relation) => this.blocksOf(relation))
-      const sound = blocks.filter((count) => count >= 0)
-      const plan = { dbOid, firstIndex, blocks, count: sound.length, totalBlocks: sound.reduce((sum, count) => sum + count, 0) }
-      firstIndex += plan.count
-      return plan
-    })
-  }
-
-  /**
-   * The largest database first, and in each the largest relations: the end of the work is then small pieces that keep every worker busy. The catalogs
-   * of a database are read when its turn comes.
-   */
-  private *inOrder(plans: readonly DatabasePlan[]): Generator<Planned> {
-    for (const { dbOid, firstIndex, blocks, count } of [...plans].sort((a, b) => b.totalBlocks - a.totalBlocks)) {
-      if (count === 0) continue
-      const toast = this.cluster.relations(dbOid).filter(({ relkind, visible }) => relkind === 't' && visible)
-      const toastRelations = new Map(toast.map((relation) => [relation.oid, relation]))
-      const sound = this.selection.relations(dbOid).map((relation, i) => ({ relation, blocks: blocks[i]! })).filter(({ blocks: length }) => length >= 0)
-      const planned = sound.map(({ relation, blocks: length }, i) => ({ relation, index: firstIndex + i, toastRelations, length }))
-      yield* planned.sort((a, b) => b.length - a.length)
     }
   }
 
@@ -240,27 +190,7 @@ class TranscodeJob {
       lsn: descriptor.lsn, timeline: cluster.timeline, source: realpathSync(this.options.source ?? this.options.pgdata), complete,
       databases: cluster.databases.map(({ oid, name, template }) => ({ oid, name, template })),
       relations, orphans: complete ? cluster.orphans().map(({ dir, relNumber }) => relative(dir, relNumber)) : [],
-      temporaryFiles: complete ? cluster.temp().length : 0, notRead: this.notRead, ...this.damage(relations),
-    }
-  }
-
-  /** The error if the tables that were asked for have no relation that can be read. */
-  private nothingToRead(): EnvironmentError {
-    const parents = this.selection.databases.flatMap((dbOid) => this.selection.parents(dbOid))
-    const texts = [
-      ...this.notRead.map(notReadText),
-      ...parents.map(({ database, schema, name }) => `${database.name}.${schema}.${name}: a partitioned table: its rows are in its partitions; name these`),
-    ]
-    return new EnvironmentError('selection.nothing', `no relation that was asked for has pages that can be read: ${texts.join('; ')}`)
-  }
-
-  /** With `carry` a relation whose files are missing or damaged is left out, and that is said. */
-  private blocksOf(relation: Relation): number {
-    try {
-      return this.cluster.storage(relation).forks.main ?? 0
-    } catch (error) {
-      this.leaveOut(relation, error)
-      return -1
+      temporaryFiles: complete ? cluster.temp().length : 0, notRead: this.plan.notRead, ...this.damage(relations),
     }
   }
 
@@ -270,16 +200,10 @@ class TranscodeJob {
       return await read()
     } catch (error) {
       if (!(error instanceof CorruptionError && error.code === 'relation.unreadable')) throw error
-      this.leaveOut(relation, error)
+      this.plan.leaveOut(relation, error)
       rmSync(join(this.options.lake, this.folderOf(relation)), { recursive: true, force: true })
       return undefined
     }
-  }
-
-  /** @throws `error` unless that is damage, with `carry` */
-  private leaveOut({ database, schema, name, oid, relkind }: Relation, error: unknown): void {
-    if (this.options.onCorrupt !== 'carry' || !(error instanceof CorruptionError)) throw error
-    this.notRead.push({ database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, why: 'damaged', reason: error.message })
   }
 
   private folderOf(relation: Relation): string {
@@ -295,13 +219,14 @@ class TranscodeJob {
     return { unknownTransactions: { policy, rows }, ...(damage.length > 0 && { damage }), ...(this.cluster.guessed && { guessed: true as const }) }
   }
 
-  private async relation({ relation, toastRelations }: Planned): Promise<LakeRelation> {
+  private async relation(planned: PlannedRelation): Promise<LakeRelation> {
+    const { relation } = planned
     const { database, schema, name, oid, relkind, persistence, locator, visible, parents, toastRelId } = relation
     const storage = this.cluster.storage(relation)
     const blocks = storage.forks.main ?? 0
     createFolder(join(this.options.lake, this.folderOf(relation)), this.options.lake)
     const fork = { path: storage.path, segments: storage.segments }
-    const toast = blocks > 0 && toastRelId !== 0 ? await this.indexToast(toastRelations.get(toastRelId)) : undefined
+    const toast = blocks > 0 ? await this.plan.indexToast(planned, this.pool, this.snapshot) : undefined
     const { descriptor, files } = await this.files(relation, this.describe(relation, blocks), fork, toast)
     const lanes = newLaneCounts()
     for (const file of files) addLaneCounts(lanes, file.lanes)
@@ -325,7 +250,7 @@ class TranscodeJob {
   private async files(
     relation: Relation, first: RelationDescriptor, fork: SegmentFiles, toast: TranscodeTask['toast'],
   ): Promise<{ descriptor: RelationDescriptor; files: TranscodeResult[] }> {
-    const sets = fileSets(first.blocks)
+    const sets = fileSets(BlockSet.range(0, first.blocks))
     for (let descriptor = first; ; ) {
       const results = new Array<TranscodeResult | WantedOverflow | UnreadableFile>(sets.length)
       await forEachAtMost(this.pool.workers + 1, sets.entries(), async ([i, blocks]) => {
@@ -355,22 +280,6 @@ class TranscodeJob {
     this.doneBytes += blocks.size * BLOCK_SIZE
     this.options.onProgress?.(this.doneBytes, this.totalBytes, lakeRelationName(descriptor))
     return result
-  }
-
-  /** Undefined without a TOAST relation that can be read. */
-  private async indexToast(toast: Relation | undefined): Promise<TranscodeTask['toast']> {
-    if (!toast) return undefined
-    let storage: RelationStorage
-    try {
-      storage = this.cluster.storage(toast)
-    } catch (error) {
-      if (this.options.onCorrupt !== 'carry' || !(error instanceof CorruptionError)) throw error
-      return undefined
-    }
-    const { path, segments, forks } = storage
-    const fork = { path, segments }
-    const index = forks.main ? await this.pool.run('toastIndex', { snapshot: this.snapshot, fork, onCorrupt: this.options.onCorrupt ?? 'fail' }) : { parts: [] }
-    return { relationId: toast.oid, fork, index }
   }
 
   /** A partitioned parent has no pages, but queries ask for it: its schema is in the manifest. */

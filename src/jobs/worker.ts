@@ -1,5 +1,8 @@
 /** What a worker thread can do: one exported function per kind of task, each returning its outcome. */
 import { checkFile as runCheckFile, type CheckFileTask } from './tasks/checkfiletask.ts'
+import type { BlockRun } from '../common/blockset.ts'
+import { changedBlocks as findChangedBlocks, type ChangedBlocksTask } from './tasks/changedblockstask.ts'
+import { type LayerResult, type LayerTask, writeLayerFile } from './tasks/layertask.ts'
 import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
 import { type CodecModules, loadCodecs } from './tasks/codecs.ts'
 import { type Outcome, outcomeOf } from './tasks/remote.ts'
@@ -17,6 +20,14 @@ export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult 
 
 export function transcodePages(task: TranscodePagesTask): Promise<Outcome<TranscodedPages | WantedOverflow>> {
   return outcomeOf(() => transcodePagesOf(task))
+}
+
+export function changedBlocks(task: ChangedBlocksTask): Promise<Outcome<readonly BlockRun[] | UnreadableFile>> {
+  return outcomeOf(() => findChangedBlocks(task))
+}
+
+export function layer(task: LayerTask): Promise<Outcome<LayerResult | WantedOverflow | UnreadableFile>> {
+  return outcomeOf(() => writeLayerFile(task))
 }
 
 export function toastIndex(task: ToastIndexTask): Promise<Outcome<ToastIndex>> {

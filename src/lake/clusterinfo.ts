@@ -3,8 +3,9 @@ import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { count, exactly, flag, oneOf, type Schema, text, unsigned32, validate } from '../common/validate.ts'
 import { NOT_READ, type NotRead } from './notread.ts'
-import { DESCRIPTION_REF, type DescriptionRef } from './relationinfo.ts'
+import { DESCRIPTION_REF } from './relationinfo.ts'
 import type { EntryKey } from './state/entries.ts'
+import type { PieceRef } from './state/page.ts'
 
 /*
  * The tree `catalog` of a state: what it holds beside relations with pages.
@@ -55,7 +56,7 @@ export interface PartitionedTable {
   readonly schema: string
   readonly name: string
   readonly parents: readonly number[]
-  readonly description: DescriptionRef
+  readonly description: PieceRef
 }
 
 /** An entry of the tree `catalog`, by what it is of. */

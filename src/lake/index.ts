@@ -16,8 +16,9 @@ export {
   parsePackDirectory, type RelationPages, unpackPage,
 } from './pack.ts'
 export {
-  decodeDescription, type DescriptionRef, encodeDescription, parseRelationInfo, type RelationInfo, relationInfoJson, type TableDescription,
+  decodeDescription, encodeDescription, parseRelationInfo, type RelationInfo, relationInfoJson, type TableDescription,
 } from './relationinfo.ts'
+export { parseStateRelation, stateLayer, type StateRelation } from './staterelation.ts'
 export { type Materialized, materialize, type Merge, mergeLayers, type RelationChange } from './state/changes.ts'
 export type { Change, StatePosition, StateView, Transition } from './state/commit.ts'
 export type { EntryKey } from './state/entries.ts'
@@ -25,7 +26,7 @@ export { type ClusterFile, fileKey, filePath, parseFile } from './state/files.ts
 export type { LakeFormat } from './state/format.ts'
 export type { Epoch, Head, LogEdit, OpenJob, Registration } from './state/head.ts'
 export { MAIN_BRANCH, type ObjectName, parseObjectName } from './state/names.ts'
-export type { Entry, Page, PageRef, TreeName } from './state/page.ts'
+export type { Entry, Page, PageRef, PieceRef, TreeName } from './state/page.ts'
 export { type NewRegistration, type RegistrationKind, retainedStates, type StateWish } from './state/registrations.ts'
 export { parseRelation, parseRelationKey, relationKey, type RelationLayers, type StateFile, type StateInfo, type StateLayer } from './state/relationlayers.ts'
 export type { Stage, WantedPage } from './state/stage.ts'

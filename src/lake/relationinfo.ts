@@ -2,7 +2,8 @@ import * as v from 'valibot'
 import { checkTupleDesc } from '../catalog/checkdesc.ts'
 import { TUPLE_DESC, type TupleDesc } from '../catalog/tupledesc.ts'
 import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
-import { COLUMN_FIELDS, type ColumnFields, fieldsFault } from '../columnar/columnfields.ts'
+import { fieldsFault } from '../columnar/columnfields.ts'
+import { columnFields, type FieldHistory, parseFieldHistory } from '../columnar/fieldhistory.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { crc32c } from '../common/crc32c.ts'
 import {
@@ -10,7 +11,7 @@ import {
 } from '../common/validate.ts'
 import { utf8Decode, utf8Encode } from '../common/utf8.ts'
 import type { EntryKey } from './state/entries.ts'
-import type { PageRef } from './state/page.ts'
+import type { PageRef, PieceRef } from './state/page.ts'
 import type { StateInfo } from './state/relationlayers.ts'
 
 /** What a state says of a relation with pages: its pg_class row, as a reader at the state's LSN sees it, and where its columns are described. */
@@ -33,13 +34,8 @@ export interface RelationInfo {
   readonly parents: readonly number[]
   /** Bytes behind the last whole block of its main fork, which no server reads; absent for none. */
   readonly trailingBytes?: number
-  readonly description: DescriptionRef
-}
-
-/** Where a {@link TableDescription} lies: pieces of one commit are in one object. */
-export interface DescriptionRef extends PageRef {
-  /** SHA-256 of its bytes in base64url: equal ones describe equal tables. */
-  readonly sha256: string
+  /** Where its {@link TableDescription} lies. */
+  readonly description: PieceRef
 }
 
 /** The columns of a table. JSON, in an object of its own, since a wide table has more to say than an entry of a state may. */
@@ -47,8 +43,8 @@ export interface TableDescription {
   /** pg_database.encoding. */
   readonly encoding: number
   readonly desc: TupleDesc
-  /** Parquet names and field ids of the columns, for the life of the table. */
-  readonly fields: readonly ColumnFields[]
+  /** Parquet names and field ids of the columns, those that it once had, too. */
+  readonly fields: FieldHistory
   /** Attnums, ascending, whose columns have an `_overflow` child although their type needs none. */
   readonly overflow: readonly number[]
   readonly virtualColumns: readonly VirtualColumn[]
@@ -56,8 +52,8 @@ export interface TableDescription {
 
 const FORK_PATH = matching(
   /^(?:global\/\d{1,10}|base\/\d{1,10}\/\d{1,10}|pg_tblspc\/\d{1,10}\/PG_\d{1,3}_\d{1,10}\/\d{1,10}\/\d{1,10})$/, 'a path of a main fork')
-/** The check of a {@link DescriptionRef} without its key, which is that of the entry's object. */
-export const DESCRIPTION_REF: Schema<Omit<DescriptionRef, 'key'>> = v.strictObject({
+/** The check of a description's piece without its key, which is that of the entry's object. */
+export const DESCRIPTION_REF: Schema<Omit<PieceRef, 'key'>> = v.strictObject({
   start: count, length: count, crc: unsigned32, sha256: matching(/^[\w-]{43}$/, 'a SHA-256 in base64url'),
 })
 const INFO = v.strictObject({
@@ -79,7 +75,7 @@ export function parseRelationInfo(info: StateInfo | undefined, { tree, key }: En
 }
 
 const DESCRIPTION = v.strictObject({
-  encoding: integer(0, 34), desc: TUPLE_DESC, fields: COLUMN_FIELDS, overflow: v.array(integer(1, 1600)),
+  encoding: integer(0, 34), desc: TUPLE_DESC, fields: v.unknown(), overflow: v.array(integer(1, 1600)),
   virtualColumns: v.array(v.strictObject({ name: text, type: text, expression: text })),
 })
 
@@ -97,10 +93,11 @@ export function decodeDescription(bytes: Uint8Array, ref: PageRef): TableDescrip
   if (bytes.length !== ref.length || crc32c(bytes) !== ref.crc) {
     throw new CorruptionError(persisted.code, `${persisted.name} is damaged: its ${bytes.length} bytes do not have the CRC of its reference`)
   }
-  const found = validate(DESCRIPTION, parseJson(utf8Decode(bytes), persisted), persisted)
+  const { fields: history, ...rest } = validate(DESCRIPTION, parseJson(utf8Decode(bytes), persisted), persisted)
+  const found: TableDescription = { ...rest, fields: parseFieldHistory(history, persisted, 'fields') }
   const fault = checkTupleDesc(found.desc)
   if (fault) throw faulty(persisted, `desc.${fault.path}`, fault.problem)
-  const wrong = fieldsFault(found.fields, found.desc)
+  const wrong = fieldsFault(columnFields(found.fields), found.desc)
   if (wrong) throw faulty(persisted, wrong.path, wrong.problem)
   return found
 }

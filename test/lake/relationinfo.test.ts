@@ -32,7 +32,7 @@ test('a member of a newer ltap is refused', () => {
 })
 
 test('the description of a table, there and back; no changed bit passes', () => {
-  const description: TableDescription = { encoding: 6, desc: { attributes: [], types: [] }, fields: [], overflow: [], virtualColumns: [{ name: 'v', type: 'int', expression: '1' }] }
+  const description: TableDescription = { encoding: 6, desc: { attributes: [], types: [] }, fields: { columns: [], next: 10_000, given: [] }, overflow: [], virtualColumns: [{ name: 'v', type: 'int', expression: '1' }] }
   const bytes = encodeDescription(description)
   const ref = { key: 'ltap/parts/x', start: 0, length: bytes.length, crc: crc32c(bytes) }
   expect(decodeDescription(bytes, ref)).toEqual(description)
@@ -41,7 +41,7 @@ test('the description of a table, there and back; no changed bit passes', () => 
     flipped[at]! ^= 1
     expect(() => decodeDescription(flipped, ref)).toThrow(expect.objectContaining({ code: 'lake.description' }))
   }
-  const forged = new TextEncoder().encode('{"encoding":99,"desc":{"attributes":[],"types":[]},"fields":[],"overflow":[],"virtualColumns":[]}')
+  const forged = new TextEncoder().encode('{"encoding":99,"desc":{"attributes":[],"types":[]},"fields":{"columns":[],"next":10000,"given":[]},"overflow":[],"virtualColumns":[]}')
   expect(() => decodeDescription(forged, { ...ref, length: forged.length, crc: crc32c(forged) })).toThrow('encoding is 99')
 })
 
@@ -66,7 +66,7 @@ test('an entry of the catalog of an unknown kind is damage', () => {
 })
 
 test.each<[ClusterFile, string[]]>([
-  [{ kind: 'file', mode: 0o600, content: { key: 'ltap/parts/x', start: 0, length: 8192, crc: 9 } }, ['ltap/parts/x']], [{ kind: 'file', mode: 0o600 }, []],
+  [{ kind: 'file', mode: 0o600, content: { key: 'ltap/parts/x', start: 0, length: 8192, crc: 9, sha256: 'b'.repeat(43) } }, ['ltap/parts/x']], [{ kind: 'file', mode: 0o600 }, []],
   [{ kind: 'link', target: '/ssd/fast' }, []], [{ kind: 'folder', mode: 0o700 }, []],
 ])('a file of the cluster: %j', (file, objects) => {
   const entry = fileKey('pg_xact/0000')

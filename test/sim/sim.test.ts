@@ -49,3 +49,7 @@ test.skipIf(FILE !== undefined)('what was reported is never lost, readers see wh
 test.each([1, 2, 3, 5].map((n) => TEST_SEED * 7 + n))('seed %i gives the same run each time', async (seed) => {
   expect(await simulate(seed)).toEqual(await simulate(seed))
 })
+
+test('seed 1000086: a branch is deleted and collected while another collector goes through its pages', async () => {
+  await simulate(1_000_086)
+})

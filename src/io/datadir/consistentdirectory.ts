@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ClusterTransactions, transactionsOf } from '../../catalog/clustersource.ts'
 import type { ControlFile } from '../../catalog/controlfile.ts'
+import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { CorruptionError, EnvironmentError, isPositioned, withPosition } from '../../common/errors.ts'
 import { type Lsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
@@ -30,6 +31,8 @@ export interface ConsistentDirectory extends DataDirectory {
   /** How well the guess is founded; absent if nothing is guessed. */
   guess?: Guess
   timeline: number
+  /** When the server was at `lsn`, in microseconds since 1970: of a stopped one, the second in which its shutdown checkpoint began. Absent for a guess. */
+  time?: number
   transactions: ClusterTransactions
 }
 
@@ -59,11 +62,11 @@ export function openConsistentDirectory(path: string, onCorrupt: 'fail' | 'carry
 function openClean(path: string, onCorrupt: 'fail' | 'carry', known: CarryOptions): ConsistentDirectory {
   const damage: string[] = []
   const { datadir, lsn, guess } = onCorrupt === 'carry' ? openDamaged(path, known, damage) : openWhole(path)
-  const { timeline, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset } = datadir.control
+  const { timeline, nextXid, oldestXid, oldestMulti, nextMulti, nextMultiOffset, checkpointTime } = datadir.control
   const onDamaged = onCorrupt === 'fail' ? undefined : (error: CorruptionError) => void damage.push(`${error.message}; its transaction is taken as prepared`)
   const prepared = preparedXidsOf({ prepared: readPrepared(datadir, onDamaged) })
   return {
-    ...datadir, lsn, damage, guessed: guess !== undefined, ...(guess && { guess }), timeline,
+    ...datadir, lsn, damage, guessed: guess !== undefined, ...(guess ? { guess } : { time: checkpointTime * 1_000_000 }), timeline,
     transactions: { nextXid, oldestXid, unresolvedFrom: nextXid, oldestMulti, nextMulti, nextMultiOffset, prepared },
   }
 }
@@ -123,13 +126,13 @@ function openReplayed(path: string): ConsistentDirectory {
     throw new EnvironmentError('replay.unfinished', 'a replay into this folder was interrupted; run ltap replay with the folder as --out again', { file: path })
   }
   const file = join(path, STATE_FILE)
-  const { lsn, consistency, transactions } = withPosition({ file }, () => parseState(readFile(file))).replay
+  const { lsn, time, consistency, transactions } = withPosition({ file }, () => parseState(readFile(file))).replay
   if (!consistency.reached) {
     throw new EnvironmentError('replay.unfinished', 'the pages are not yet consistent; run ltap replay with the folder as --out again', { file: path })
   }
   const major = readMajor(path)
   return {
     path, major, damage: [], guessed: false, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(lsn),
-    timeline: transactions.timeline, transactions: transactionsOf(transactions),
+    timeline: transactions.timeline, time: time + POSTGRES_EPOCH_SECONDS * 1_000_000, transactions: transactionsOf(transactions),
   }
 }

@@ -81,7 +81,7 @@ export async function transcode(task: TranscodeTask): Promise<TranscodeResult | 
   }
 }
 
-function relationName({ database, schema, name }: RelationDescriptor): string {
+export function relationName({ database, schema, name }: RelationDescriptor): string {
   return database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`
 }
 

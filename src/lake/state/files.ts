@@ -1,20 +1,20 @@
 import * as v from 'valibot'
 import { exactly, integer, type Schema } from '../../common/validate.ts'
 import { type EntryKey, parseEntry } from './entries.ts'
-import { PAGE_REF, type PageRef, shortText } from './page.ts'
+import { PIECE_REF, type PieceRef, shortText } from './page.ts'
 
 /**
  * What stands at a path of the data directory and is no relation's pages: pg_control, pg_xact, relation maps, configuration, … as it was found.
  * A folder has an entry of its own, since a server needs empty ones, too.
  */
 export type ClusterFile =
-  | { readonly kind: 'file', /** Permission bits. */ readonly mode: number, /** Its bytes; absent for a file without any. */ readonly content?: PageRef }
+  | { readonly kind: 'file', /** Permission bits. */ readonly mode: number, /** Its bytes; absent for a file without any. */ readonly content?: PieceRef }
   | { readonly kind: 'link', readonly target: string }
   | { readonly kind: 'folder', readonly mode: number }
 
 const mode = integer(0, 0o7777)
 const FILE: Schema<ClusterFile> = v.variant('kind', [
-  v.strictObject({ kind: exactly('file'), mode, content: v.exactOptional(PAGE_REF) }),
+  v.strictObject({ kind: exactly('file'), mode, content: v.exactOptional(PIECE_REF) }),
   v.strictObject({ kind: exactly('link'), target: shortText }),
   v.strictObject({ kind: exactly('folder'), mode }),
 ])

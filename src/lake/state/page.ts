@@ -32,6 +32,12 @@ export interface PageRef {
   readonly crc: number
 }
 
+/** Where a small piece of an object lies that is no page, and what it is known by. */
+export interface PieceRef extends PageRef {
+  /** SHA-256 of its bytes in base64url: two pieces with the same one are the same. */
+  readonly sha256: string
+}
+
 export type Entry = readonly [key: string, value: unknown]
 
 export interface Page {
@@ -46,7 +52,9 @@ export interface Page {
 export const objectKey: Schema<string> = matching(
   /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._=-]{1,255}(?:\/[A-Za-z0-9._=-]{1,255})*$/, 'a key of an object')
 
-export const PAGE_REF: Schema<PageRef> = v.object({ key: objectKey, start: count, length: count, crc: unsigned32 })
+const REF_ENTRIES = { key: objectKey, start: count, length: count, crc: unsigned32 }
+export const PAGE_REF: Schema<PageRef> = v.object(REF_ENTRIES)
+export const PIECE_REF: Schema<PieceRef> = v.strictObject({ ...REF_ENTRIES, sha256: matching(/^[\w-]{43}$/, 'a SHA-256 in base64url') })
 
 const KEY = matching(/^[\x21-\x7e]{1,200}$/, 'a key of 1 to 200 ASCII characters')
 const LEVELS_MAX = 8

@@ -47,7 +47,7 @@ describe('pg_control', () => {
   })
 
   test('floatFormat, and segments of WAL', () => {
-    expect(() => parseControlFile(changed((view) => view.setFloat64(208, 1234567, false)), 18)).toThrow(/another format of double/)
+    expect(() => parseControlFile(changed((view) => view.setFloat64(208, 1234567, false)), 18)).toThrow(/double precision in another format/)
     for (const size of [1 << 20, 1 << 26, 1 << 30]) {
       expect(parseControlFile(changed((view) => view.setUint32(228, size, true)), 18).walSegmentSize).toBe(size)
     }

@@ -1,0 +1,67 @@
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { openObjectStore } from '../io/objectstore/openobjectstore.ts'
+import { materializeLake, type MaterializeReport } from '../jobs/materialize/materializelake.ts'
+import { notReadText } from '../lake/notread.ts'
+import { FORMAT_KEY } from '../lake/state/names.ts'
+import { knownOf } from './corruptoptions.ts'
+import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
+import { withProgress } from './jobprogress.ts'
+import { warnNotRead } from './notread.ts'
+import type { Output } from './output.ts'
+import { replayFirst } from './replayfirst.ts'
+import type { TranscodeOptions } from './transcodeoptions.ts'
+import type { Run } from './verb.ts'
+
+/** Whether `--lake` names a place for layers: an object store, or a folder that has a lake of them. */
+export async function isLayeredPlace(lake: string): Promise<boolean> {
+  return /^(?:s3|file):/i.test(lake) || existsSync(join(lake, FORMAT_KEY))
+}
+
+/** Lists at most so many of a kind; --json has all. */
+const LISTED_MAX = 20
+
+/** `ltap transcode` into a lake of format 2. */
+export async function transcodeIntoLayers(run: Run, output: Output, pgdata: string, given: TranscodeOptions): Promise<void> {
+  const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict } = given
+  const started = performance.now()
+  const filter = { databases: database, tables: table, exclude, excludeSecrets }
+  const store = await openObjectStore(lake)
+  const report = await replayFirst(output, pgdata, scratchPlace(lake), given, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
+    materializeLake({
+      pgdata: files, source: pgdata, store, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, codecs, ...knownOf(given),
+      onProgress,
+    })))
+  const seconds = (performance.now() - started) / 1000
+  await output.result({ ...report, seconds }, () => summaryText(report, seconds))
+  await warnNotRead(run, output, report.notRead, strict)
+}
+
+/** Replayed files lie beside a lake in a folder, and in the folder for temporary files if it is in an object store. */
+function scratchPlace(lake: string): string {
+  if (/^file:/i.test(lake)) return fileURLToPath(lake)
+  return /^s3:/i.test(lake) ? join(tmpdir(), 'lake') : lake
+}
+
+function summaryText(report: MaterializeReport, seconds: number): string {
+  const { url, major, lsn, from, relations, unchanged, gone, files, blocks, heapBytes, bytes, lanes, damaged, damage, notRead } = report
+  if (!report.committed) return `${url} has Postgres ${major} at ${lsn} already: nothing to do\n`
+  const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
+  return `${[
+    `Postgres ${major} at ${lsn} is in ${url}${from === null ? '' : `, which was at ${from}`}\n`,
+    factLines([
+      ['relations', `${counted(relations, 'relation')}, ${thousands(unchanged)} of them unchanged; ${thousands(gone)} gone`],
+      ['written', `${counted(blocks, 'page')}, each proven, in ${counted(files, 'file')}; ${megabytes(heapBytes)} of heap, ${megabytes(bytes)} written`],
+      ['rows', `${thousands(report.hiddenRows)} of ${thousands(report.rows)} hidden`],
+      ['values', lanesText(lanes)],
+      ['damaged', counted(damaged.length, 'page')],
+      ['not read', counted(notRead.length, 'relation')],
+      ['time', `${seconds.toFixed(1)} s, ${rate}`],
+    ]),
+    ...listed('damaged', damage, LISTED_MAX),
+    ...listed('damaged page', damaged.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
+    ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
+  ].join('')}`
+}

@@ -1,0 +1,20 @@
+import type { Compression } from '../columnar/planfile.ts'
+import type { TypeProfile } from '../datum/typedef.ts'
+import type { CorruptOptions } from './corruptoptions.ts'
+import type { ReplayFirstOptions } from './replayfirst.ts'
+
+/** What commander makes of the options of `ltap transcode`. */
+export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
+  lake: string
+  database: string[]
+  table: string[]
+  exclude: string[]
+  codecs: string[]
+  excludeSecrets?: boolean
+  workers: number
+  compression: Compression
+  types: TypeProfile
+  strict?: boolean
+  json?: boolean
+  verbose?: boolean
+}

@@ -1,0 +1,245 @@
+import { realpathSync } from 'node:fs'
+import type { ClusterDescriptor } from '../../columnar/filedescriptor.ts'
+import { grownColumnFields } from '../../columnar/fieldhistory.ts'
+import type { Compression } from '../../columnar/planfile.ts'
+import type { Clock } from '../../common/clock.ts'
+import { forEachAtMost } from '../../common/atonce.ts'
+import { equalJson } from '../../common/equaljson.ts'
+import { EnvironmentError } from '../../common/errors.ts'
+import { formatLsn, parseLsn } from '../../common/ids.ts'
+import type { PgMajor } from '../../common/pgversion.ts'
+import { BLOCK_SIZE } from '../../common/rel.ts'
+import type { TypeProfile } from '../../datum/typedef.ts'
+import { Lake } from '../../engine/lake.ts'
+import type { ObjectStore, StoreCounters } from '../../engine/objectstore.ts'
+import { probeCas } from '../../engine/probecas.ts'
+import type { Random } from '../../engine/random.ts'
+import { Snapshot } from '../../engine/snapshot.ts'
+import { BranchWriter, type Work } from '../../engine/writer.ts'
+import { type DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot } from '../../io/cluster.ts'
+import type { S3Options } from '../../io/objectstore/s3settings.ts'
+import { systemClock } from '../../io/process/clock.ts'
+import { stopIfEnding } from '../../io/process/interruption.ts'
+import { systemRandom } from '../../io/process/systemrandom.ts'
+import { catalogEdit, type ClusterInfo } from '../../lake/clusterinfo.ts'
+import type { NotRead } from '../../lake/notread.ts'
+import { encodeDescription } from '../../lake/relationinfo.ts'
+import { materialize } from '../../lake/state/changes.ts'
+import type { EntryKey } from '../../lake/state/entries.ts'
+import { FORMAT_KEY, MAIN_BRANCH, partKey } from '../../lake/state/names.ts'
+import type { UnknownTransactions } from '../../xact/snapshot.ts'
+import type { FullXid } from '../../xact/transactionstate.ts'
+import type { OnProgress } from '../jobprogress.ts'
+import { PlannedRelations } from '../plannedrelations.ts'
+import { JobTasks, type Pool } from '../pool.ts'
+import type { RelationFilter } from '../selection.ts'
+import { codecModules, type CodecModules, loadCodecs } from '../tasks/codecs.ts'
+import { lendStore } from '../tasks/storereference.ts'
+import { LTAP_VERSION } from '../version.ts'
+import { clusterFileEdits } from './clusterfiles.ts'
+import { refuseOtherSource } from './othersource.ts'
+import { PartWriter } from './partwriter.ts'
+import { PreviousState } from './previousstate.ts'
+import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
+import { statusEdits } from './statusedits.ts'
+
+export interface MaterializeLakeOptions {
+  /** A clean data directory, or what replay made. */
+  pgdata: string
+  /** What `pgdata` was made from, for people; default: `pgdata` itself. */
+  source?: string
+  /** Where the lake is, or is to be. */
+  store: ObjectStore
+  /** With which threads open the store by its URL. */
+  storeOptions?: S3Options
+  clock?: Clock
+  random?: Random
+  filter?: RelationFilter
+  /** Worker threads to start, default one for each core; 0 runs everything on this thread. */
+  workers?: number | Pool
+  /** Compression of the Parquet files; default zstd. */
+  compression?: Compression
+  /** Of a new lake; default portable. */
+  profile?: TypeProfile
+  /** Modules with codecs from outside, as of transcodeLake. */
+  codecs?: readonly string[]
+  onCorrupt?: 'fail' | 'carry'
+  unknownTransactions?: UnknownTransactions
+  major?: PgMajor
+  systemIdentifier?: bigint
+  nextXid?: FullXid
+  onProgress?: OnProgress
+}
+
+export interface MaterializeReport extends WrittenRelations {
+  url: string
+  systemIdentifier: string
+  major: PgMajor
+  timeline: number
+  /** Where the lake was before; null for a new lake. */
+  from: string | null
+  /** What the lake holds now. */
+  lsn: string
+  /** False: the lake was there already, nothing was written. */
+  committed: boolean
+  databases: number
+  heapBytes: number
+  notRead: readonly NotRead[]
+  damage: readonly string[]
+  /** Requests of this thread's store; those of worker threads are not among them. */
+  requests: StoreCounters['requests']
+}
+
+/**
+ * Brings a lake of format 2 to where a cluster is: what changed since the lake's newest state becomes layers, in one commit. A lake that is not there is
+ * made. Without WAL each heap page is read once and compared.
+ * @throws EnvironmentError datadir.*, lake.*, commit.*, store.*, selection.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
+ */
+export async function materializeLake(options: MaterializeLakeOptions): Promise<MaterializeReport> {
+  const cluster = openCluster(options.pgdata, directoryOptions(options))
+  const lake = await openOrCreate(cluster, options)
+  const head = await lake.head(MAIN_BRANCH)
+  refuseOtherSource(lake, head, cluster, options.pgdata)
+  const job = new MaterializeJob(lake, cluster, options)
+  if (head.state.sequence > 0 && parseLsn(head.state.lsn) === cluster.lsn) return job.nothing()
+  return await job.run()
+}
+
+function directoryOptions({ onCorrupt = 'fail', unknownTransactions = 'hide', major, systemIdentifier, nextXid }: MaterializeLakeOptions): DirectoryOptions {
+  return {
+    onCorrupt, unknownTransactions, ...(major !== undefined && { major }), ...(systemIdentifier !== undefined && { systemIdentifier }),
+    ...(nextXid !== undefined && { nextXid }),
+  }
+}
+
+async function openOrCreate(cluster: DirectoryCluster, options: MaterializeLakeOptions): Promise<Lake> {
+  const { store, clock = systemClock, random = systemRandom, profile = 'portable' } = options
+  const ports = { store, clock, random }
+  if (await store.head(FORMAT_KEY) !== undefined) return await Lake.open(ports)
+  for await (const { key } of store.list('')) {
+    throw new EnvironmentError('lake.not-empty', `${store.url} has no lake, but an object ${key}: name an empty place for a new lake`)
+  }
+  return await Lake.create(ports, { systemIdentifier: String(cluster.systemIdentifier), profile, cas: await probeCas(store, random) })
+}
+
+class MaterializeJob {
+  private readonly lake: Lake
+  private readonly cluster: DirectoryCluster
+  private readonly options: MaterializeLakeOptions
+  private readonly codecs: CodecModules
+  private readonly descriptor: ClusterDescriptor
+  private doneBytes = 0
+
+  constructor(lake: Lake, cluster: DirectoryCluster, options: MaterializeLakeOptions) {
+    this.lake = lake
+    this.cluster = cluster
+    this.options = options
+    this.codecs = codecModules(options.codecs ?? [])
+    this.descriptor = {
+      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.lsn),
+      profile: lake.format.profile,
+    }
+  }
+
+  /** The lake has this state already. */
+  nothing(): MaterializeReport {
+    return { ...this.identity(), ...newCounts(), from: this.descriptor.lsn, committed: false, databases: 0, heapBytes: 0, notRead: [], damage: [] }
+  }
+
+  async run(): Promise<MaterializeReport> {
+    const plan = new PlannedRelations(this.cluster, this.options)
+    const writer = await BranchWriter.open(this.lake, MAIN_BRANCH)
+    const work = writer.begin()
+    try {
+      return await this.write(plan, writer, work)
+    } catch (error) {
+      await stopIfEnding()
+      work.end()
+      throw error
+    }
+  }
+
+  private async write(plan: PlannedRelations, writer: BranchWriter, work: Work): Promise<MaterializeReport> {
+    const { lake, cluster, descriptor, options } = this
+    const base = writer.head.state
+    const before = await PreviousState.read(Snapshot.of(lake, writer.head, base), lake.ports.store)
+    const pool = new JobTasks(options.workers)
+    const { reference, end } = lendStore(lake.ports.store, options.storeOptions ?? {})
+    try {
+      const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
+      const snapshot = { pgdata: options.pgdata, job: pool.job, options: directoryOptions(options) }
+      const relations = new RelationWriter({
+        cluster, descriptor, plan, pool, snapshot, store: lake.ports.store, reference, mint: () => work.name(), parts, before,
+      }, { compression: options.compression ?? 'zstd', codecs: this.codecs, extensions: await loadCodecs(this.codecs), onCorrupt: options.onCorrupt ?? 'fail', onBlocks: (...done) => this.progress(plan, ...done) })
+      this.progress(plan, 0, '')
+      await forEachAtMost(pool.workers + 3, plan.inOrder(), (planned) => relations.write(planned))
+      relations.finish()
+      const { changes, unresolved, losses, counts } = relations
+      const damage = [...new Set([...cluster.losses, ...losses])].sort()
+      const others = [
+        ...statusEdits(before, unresolved, openSnapshot(options.pgdata, directoryOptions(options)), { after: base.lsn, until: descriptor.lsn }),
+        ...await clusterFileEdits(options.pgdata, cluster, before.files, parts), ...await this.catalogEdits(plan, before, parts, damage),
+      ]
+      await parts.finish()
+      const { timeline, time } = cluster
+      const position = { timeline, lsn: descriptor.lsn, ...(time !== undefined && { time }) }
+      await writer.commit(materialize({ from: base, position, relations: changes, others }), work)
+      return {
+        ...this.identity(), ...counts, from: base.sequence === 0 ? null : base.lsn, committed: true, databases: cluster.databases.length,
+        heapBytes: plan.totalBytes, notRead: plan.notRead, damage,
+      }
+    } finally {
+      end()
+      await pool.close()
+    }
+  }
+
+  private identity(): Pick<MaterializeReport, 'url' | 'systemIdentifier' | 'major' | 'timeline' | 'lsn' | 'requests'> {
+    const { systemIdentifier, major, lsn } = this.descriptor
+    const { store } = this.lake.ports
+    return { url: store.url, systemIdentifier, major, timeline: this.cluster.timeline, lsn, requests: store.counters.requests }
+  }
+
+  private progress(plan: PlannedRelations, blocks: number, relation: string): void {
+    this.doneBytes += blocks * BLOCK_SIZE
+    this.options.onProgress?.(this.doneBytes, plan.totalBytes, relation)
+  }
+
+  /** What the state says beside relations with pages, as far as it is not as before. */
+  private async catalogEdits(
+    plan: PlannedRelations, before: PreviousState, parts: PartWriter, damage: readonly string[],
+  ): Promise<(EntryKey & { value?: object })[]> {
+    const { selection, notRead } = plan
+    const entries: (EntryKey & { value: object })[] = [
+      catalogEdit({ kind: 'cluster', cluster: this.clusterInfo(selection.complete, damage) }),
+      ...this.cluster.databases.map(({ oid, name, template }) => catalogEdit({ kind: 'database', database: { oid, name, template } })),
+      ...notRead.map((relation, i) => catalogEdit({ kind: 'notread', notRead: relation }, i)),
+    ]
+    for (const dbOid of selection.databases) {
+      for (const { database: { encoding }, oid, schema, name, parents, desc, virtualColumns } of selection.parents(dbOid)) {
+        const { major, profile } = this.descriptor
+        const { history } = grownColumnFields(undefined, { major, profile, encoding, desc, displayScales: {}, pageFlags: 0 })
+        const description = await parts.add(encodeDescription({ encoding, desc, fields: history, overflow: [], virtualColumns }))
+        entries.push(catalogEdit({ kind: 'parent', parent: { dbOid, oid, schema, name, parents, description } }))
+      }
+    }
+    const now = new Set(entries.map(({ key }) => key))
+    const gone = [...before.catalog.keys()].filter((key) => !now.has(key)).map((key) => ({ tree: 'catalog' as const, key }))
+    return [...entries.filter(({ key, value }) => !equalJson(before.catalog.get(key), value)), ...gone]
+  }
+
+  private clusterInfo(complete: boolean, damage: readonly string[]): ClusterInfo {
+    const { cluster, options: { pgdata, source, onCorrupt, unknownTransactions = 'hide' } } = this
+    const root = realpathSync(pgdata)
+    const orphans = complete ? cluster.orphans().map(({ dir, relNumber }) => `${dir.slice(root.length + 1)}/${relNumber}`) : []
+    return {
+      major: cluster.major, catalogVersion: cluster.control.catalogVersion, blockSize: BLOCK_SIZE, checksums: cluster.checksums,
+      createdBy: `ltap ${LTAP_VERSION}`, complete, source: realpathSync(source ?? pgdata), orphans: orphans.slice(0, ORPHANS_MAX),
+      temporaryFiles: complete ? cluster.temp().length : 0, ...(onCorrupt === 'carry' && { unknownTransactions }),
+      ...(cluster.guessed && { guessed: true as const }), ...(damage.length > 0 && { damage }),
+    }
+  }
+}
+
+/** So many are listed: a commit has room for no more. */
+const ORPHANS_MAX = 1000

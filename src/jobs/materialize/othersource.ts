@@ -1,0 +1,43 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { EnvironmentError } from '../../common/errors.ts'
+import { formatLsn, formatWalPosition, parseLsn, walPosition } from '../../common/ids.ts'
+import { utf8Decode } from '../../common/utf8.ts'
+import type { Lake } from '../../engine/lake.ts'
+import type { DirectoryCluster } from '../../io/cluster.ts'
+import { readFile } from '../../io/disk/files.ts'
+import type { Head } from '../../lake/state/head.ts'
+import { timelineHistoryName } from '../../wal/segment.ts'
+import { parseTimelineHistory, timelineAt } from '../../wal/timelinehistory.ts'
+
+/**
+ * A lake goes on only with the cluster that it is of, on the line of its history.
+ * @throws EnvironmentError lake.other-cluster, lake.other-lsn, lake.timeline; CorruptionError wal.history
+ */
+export function refuseOtherSource({ format, ports: { store } }: Lake, { state }: Head, cluster: DirectoryCluster, pgdata: string): void {
+  if (String(cluster.systemIdentifier) !== format.systemIdentifier) {
+    throw new EnvironmentError('lake.other-cluster', `${pgdata} is of the cluster with system identifier ${cluster.systemIdentifier}, the lake in ${store.url} `
+      + `of ${format.systemIdentifier}: name another place for a lake of this cluster`)
+  }
+  if (state.sequence === 0) return
+  const at = parseLsn(state.lsn)!
+  if (cluster.lsn < at) {
+    throw new EnvironmentError('lake.other-lsn', `${pgdata} is at LSN ${formatLsn(cluster.lsn)}, the lake in ${store.url} at LSN ${state.lsn}, which is newer: `
+      + 'bring a newer copy, or more WAL (--wal)')
+  }
+  if (cluster.timeline === state.timeline) return
+  if (cluster.timeline < state.timeline) throw otherTimeline(state, cluster, pgdata, 'is no ancestor of it')
+  const file = join(pgdata, 'pg_wal', timelineHistoryName(cluster.timeline))
+  if (!existsSync(file)) throw otherTimeline(state, cluster, pgdata, `may be no ancestor of it: ${file}, which tells, is missing; bring it there`)
+  const timelineHistory = parseTimelineHistory(utf8Decode(readFile(file)), cluster.timeline)
+  const position = walPosition(at)
+  const own = timelineAt(timelineHistory, position === 0 ? 0 : position - 1)
+  if (own.timeline === state.timeline) return
+  const left = timelineHistory.find(({ timeline }) => timeline === state.timeline)
+  throw otherTimeline(state, cluster, pgdata, left === undefined ? 'is no ancestor of it' : `was left at LSN ${formatWalPosition(left.end)}, before that`)
+}
+
+function otherTimeline({ timeline, lsn }: Head['state'], cluster: DirectoryCluster, pgdata: string, why: string): EnvironmentError {
+  return new EnvironmentError('lake.timeline', `${pgdata} is on timeline ${cluster.timeline}; the lake is at LSN ${lsn} of timeline ${timeline}, which ${why}: `
+    + 'what the lake has is not this cluster\'s past; make another lake')
+}

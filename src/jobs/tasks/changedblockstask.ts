@@ -1,0 +1,52 @@
+import { type BlockRun, BlockSet } from '../../common/blockset.ts'
+import { crc32c } from '../../common/crc32c.ts'
+import { CorruptionError, isPositioned } from '../../common/errors.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
+import { SegmentPages } from '../../io/datadir/segmentpages.ts'
+import { parseBlockIndex } from '../../lake/blockindex.ts'
+import { ChangedBlocks, type CurrentBlocks } from '../../lake/changedblocks.ts'
+import type { ObjectReference } from '../../lake/layer.ts'
+import { READ_BLOCKS } from '../../page/pagesource.ts'
+import { type StoreReference, storeOf } from './storereference.ts'
+import type { SegmentFiles, UnreadableFile } from './transcodetask.ts'
+
+/** Which blocks of a relation are not as the lake has them. */
+export interface ChangedBlocksTask {
+  fork: SegmentFiles
+  store: StoreReference
+  /** Of each file that has current blocks: the object beside it, and these blocks. */
+  known: readonly { index: ObjectReference; current: readonly BlockRun[] }[]
+  checksums: boolean
+  onCorrupt: 'fail' | 'carry'
+}
+
+/** @throws CorruptionError with file and block; EnvironmentError store.* */
+export async function changedBlocks(task: ChangedBlocksTask): Promise<readonly BlockRun[] | UnreadableFile> {
+  const store = await storeOf(task.store)
+  const known = await Promise.all(task.known.map(async ({ index, current }): Promise<CurrentBlocks> => (
+    { index: parseBlockIndex(await readObject(store, index)), current: BlockSet.ofRuns(current) })))
+  const fork = new SegmentPages(task.fork.path, task.fork.segments, task.onCorrupt === 'carry' ? 'lost' : 'fail')
+  try {
+    const changed = new ChangedBlocks(known, task)
+    for (const piece of BlockSet.range(0, fork.blocks).batches(READ_BLOCKS)) {
+      await fork.prepare(piece)
+      for (const block of piece) changed.addPage(fork.read(block), block)
+    }
+    return changed.finish().runs
+  } catch (error) {
+    if (!isPositioned(error)) throw error
+    const { code, reason, position } = error.at({ file: task.fork.path })
+    if (code === 'relation.unreadable') return { unreadable: { reason, position } }
+    throw error
+  } finally {
+    fork.close()
+  }
+}
+
+/** A whole object, as it was written. @throws CorruptionError lake.object */
+export async function readObject(store: ObjectStore, { key, bytes, crc }: ObjectReference): Promise<Uint8Array> {
+  const found = await store.get(key)
+  if (found === undefined) throw new CorruptionError('lake.object', `the lake refers to the object ${key}, which is not in ${store.url}`)
+  if (found.bytes.length === bytes && crc32c(found.bytes) === crc) return found.bytes
+  throw new CorruptionError('lake.object', `the object ${key} in ${store.url} has ${found.bytes.length} bytes that are not the ${bytes} that were written`)
+}

@@ -1,0 +1,142 @@
+import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
+import type { LaneCounts } from '../../columnar/lanes.ts'
+import type { Compression } from '../../columnar/planfile.ts'
+import type { ToastIndex } from '../../columnar/toastindex.ts'
+import { ToastReader } from '../../columnar/toastreader.ts'
+import { transcodeFile, type TranscodeOptions } from '../../columnar/transcode.ts'
+import type { WantedOverflow } from '../../columnar/wantedoverflow.ts'
+import { type BlockRun, BlockSet } from '../../common/blockset.ts'
+import { dataView } from '../../common/bytes.ts'
+import { crc32cUpdate } from '../../common/crc32c.ts'
+import { assert, EnvironmentError, isPositioned } from '../../common/errors.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
+import { SegmentPages } from '../../io/datadir/segmentpages.ts'
+import { layerFile, layerFileJson } from '../../lake/layer.ts'
+import type { StateFile } from '../../lake/state/relationlayers.ts'
+import type { PageSource } from '../../page/pagesource.ts'
+import { type CodecModules, loadCodecs } from './codecs.ts'
+import { type SnapshotKey, snapshotOf } from './snapshots.ts'
+import { type StoreReference, storeOf } from './storereference.ts'
+import { relationName, type SegmentFiles, type UnreadableFile } from './transcodetask.ts'
+
+/** One file of a layer to write, and the object beside it: some blocks of one relation. */
+export interface LayerTask {
+  snapshot: SnapshotKey
+  fork: SegmentFiles
+  /** A BlockSet, as threads can pass it. */
+  blocks: readonly BlockRun[]
+  relation: RelationDescriptor
+  cluster: ClusterDescriptor
+  compression: Compression
+  codecs: CodecModules
+  onCorrupt: 'fail' | 'carry'
+  toast: { relationId: number; fork: SegmentFiles; index: ToastIndex } | undefined
+  store: StoreReference
+  /** Of the Parquet file, and of the object beside it. */
+  key: string
+  indexKey: string
+}
+
+export interface LayerResult {
+  /** What the state says of the file. */
+  file: StateFile
+  rows: number
+  bytes: number
+  hiddenRows: number
+  lanes: LaneCounts
+  damaged: readonly { block: number; error: string }[]
+  /** Full xids, exact below 2^53, of transactions that were in progress and that rows of the file depend on. */
+  unresolved: readonly number[]
+  /** What of the transactions' status was asked for and is lost. */
+  losses: readonly string[]
+}
+
+/** @throws CorruptionError with file, block, offset, attribute; EnvironmentError store.* */
+export async function writeLayerFile(task: LayerTask): Promise<LayerResult | WantedOverflow | UnreadableFile> {
+  let fork: SegmentPages | undefined
+  let toastFork: SegmentPages | undefined
+  try {
+    const onUnreadable = task.onCorrupt === 'carry' ? 'lost' : 'fail'
+    fork = new SegmentPages(task.fork.path, task.fork.segments, onUnreadable)
+    toastFork = task.toast && new SegmentPages(task.toast.fork.path, task.toast.fork.segments, onUnreadable)
+    if (fork.blocks !== task.relation.blocks) {
+      const reason = `the relation has ${fork.blocks} blocks and had ${task.relation.blocks} when the work began: a server changes the data directory`
+      throw new EnvironmentError('cluster.changed', reason)
+    }
+    const toast = task.toast && toastFork && new ToastReader(task.toast.relationId, toastFork, task.toast.index)
+    return await write(task, fork, toast)
+  } catch (error) {
+    if (!isPositioned(error)) throw error
+    const { code, reason, position } = error.at({ file: task.fork.path, relation: relationName(task.relation) })
+    if (code === 'relation.unreadable') return { unreadable: { reason, position } }
+    throw error
+  } finally {
+    fork?.close()
+    toastFork?.close()
+  }
+}
+
+async function write(task: LayerTask, pages: PageSource, toast: ToastReader | undefined): Promise<LayerResult | WantedOverflow> {
+  const { cluster, compression, onCorrupt } = task
+  const blocks = BlockSet.ofRuns(task.blocks)
+  const snapshot = snapshotOf(task.snapshot)
+  const store = await storeOf(task.store)
+  // Whether the relation itself is visible is said of the relation: its rows may be seen once the transaction that made it commits.
+  const options: TranscodeOptions = {
+    cluster, compression, visibility: snapshot, transactions: snapshot, checksums: cluster.checksums, onCorrupt,
+    extensions: await loadCodecs(task.codecs), ...(toast && { toast }),
+  }
+  const output = new ObjectOutput(store, task.key)
+  try {
+    const written = await transcodeFile(task.relation, pages, blocks, options, (bytes) => output.write(bytes))
+    if ('wanted' in written) {
+      await output.abort()
+      return written
+    }
+    const { summary, rows, lanes, damaged } = written
+    assert(summary !== undefined, 'a file of a layer has a summary')
+    const { file, index } = layerFile(await output.finish(), task.indexKey, blocks, { summary, lanes })
+    await putObject(store, task.indexKey, index)
+    return {
+      file: layerFileJson(file), rows, bytes: file.bytes + index.length, hiddenRows: summary.hidden.size, lanes, damaged: [...damaged],
+      unresolved: [...new Set(summary.unresolved.map(({ xid }) => xid))], losses: snapshot.losses,
+    }
+  } catch (error) {
+    await output.abort()
+    throw error
+  }
+}
+
+/** @throws EnvironmentError store.* */
+export async function putObject(store: ObjectStore, key: string, bytes: Uint8Array): Promise<void> {
+  const { outcome } = await store.put(key, bytes)
+  assert(outcome === 'written', 'an unconditional write succeeds, or it is an error')
+}
+
+/** An object that is written piece by piece. */
+class ObjectOutput {
+  private readonly key: string
+  private readonly upload: ReturnType<ObjectStore['upload']>
+  private bytes = 0
+  private state = -1
+
+  constructor(store: ObjectStore, key: string) {
+    this.key = key
+    this.upload = store.upload(key)
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.state = crc32cUpdate(this.state, dataView(bytes), 0, bytes.length)
+    this.bytes += bytes.length
+    await this.upload.write(bytes)
+  }
+
+  async finish(): Promise<{ key: string; bytes: number; crc: number }> {
+    await this.upload.finish()
+    return { key: this.key, bytes: this.bytes, crc: (this.state ^ -1) >>> 0 }
+  }
+
+  async abort(): Promise<void> {
+    await this.upload.abort()
+  }
+}
