@@ -79,10 +79,16 @@ function optionDescription(option: Option): string {
 /** Arguments and options that name no folder or file. */
 const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude'])
 
+/** Verbs whose `--lake` may be the URL of an object store. */
+const VERBS_OF_STORES = new Set(['transcode'])
+
 /**
- * Every argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme
+ * Every other argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme
  */
 function refuseSchemes(verb: Command): void {
   const given = [...verb.registeredArguments.map((argument, i) => [argument.name(), verb.processedArgs[i]]), ...Object.entries(verb.opts())]
-  for (const [name, value] of given) if (typeof value === 'string' && !NO_PATHS.has(name as string)) refuseScheme(value)
+  const isUrl = (name: string, value: string): boolean => name === 'lake' && VERBS_OF_STORES.has(verb.name()) && /^(?:s3|file):/i.test(value)
+  for (const [name, value] of given as [string, unknown][]) {
+    if (typeof value === 'string' && !NO_PATHS.has(name) && !isUrl(name, value)) refuseScheme(value)
+  }
 }

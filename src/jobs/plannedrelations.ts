@@ -43,7 +43,7 @@ export class PlannedRelations {
   }
 
   readonly count: number
-  /** Of their main forks. */
+  /** Bytes of their main forks. */
   readonly totalBytes: number
   private readonly found: NotRead[] = []
   private readonly cluster: DirectoryCluster

@@ -93,8 +93,8 @@ export function decodeDescription(bytes: Uint8Array, ref: PageRef): TableDescrip
   if (bytes.length !== ref.length || crc32c(bytes) !== ref.crc) {
     throw new CorruptionError(persisted.code, `${persisted.name} is damaged: its ${bytes.length} bytes do not have the CRC of its reference`)
   }
-  const { fields: history, ...rest } = validate(DESCRIPTION, parseJson(utf8Decode(bytes), persisted), persisted)
-  const found: TableDescription = { ...rest, fields: parseFieldHistory(history, persisted, 'fields') }
+  const { fields: fieldHistory, ...rest } = validate(DESCRIPTION, parseJson(utf8Decode(bytes), persisted), persisted)
+  const found: TableDescription = { ...rest, fields: parseFieldHistory(fieldHistory, persisted, 'fields') }
   const fault = checkTupleDesc(found.desc)
   if (fault) throw faulty(persisted, `desc.${fault.path}`, fault.problem)
   const wrong = fieldsFault(columnFields(found.fields), found.desc)

@@ -47,7 +47,7 @@ describe('exit codes and streams', () => {
   it('help marks the options that are required', async () => {
     for (const verb of ['transcode', 'rebuild', 'query']) {
       const { stdout } = await ltap([verb, '--help'])
-      expect(stdout).toMatch(/--lake <dir> [\s\S]*?\(required\)/)
+      expect(stdout).toMatch(/--lake <dir(?:\|url)?> [\s\S]*?\(required\)/)
       expect(stdout.match(/\(required\)/g)!.length).toBe(verb === 'rebuild' ? 2 : 1)
     }
     expect((await ltap(['inspect', 'file', '--help'])).stdout).toMatch(/--columns <list> [\s\S]*?\(required\)/)

@@ -12,7 +12,7 @@ const URL = 's3://bucket/x'
 
 /** Every folder and file a verb takes, `@` in its place, with what else the verb needs. */
 const PLACES = [
-  'transcode @ --lake l', 'transcode p --lake @', 'transcode p --lake l --wal @', 'transcode p --lake l --work @',
+  'transcode @ --lake l', 'transcode p --lake l --wal @', 'transcode p --lake l --work @',
   'verify @ --lake l', 'verify --lake @', 'verify p --lake l --wal @', 'verify p --lake l --work @',
   'rebuild --lake @ --pgdata p', 'rebuild --lake l --pgdata @',
   'replay @ --out o', 'replay p --out @', 'replay p --out o --wal @',
@@ -57,7 +57,8 @@ test('a new verb or option that takes a folder is in the list above', async () =
   }
   await visit([])
   expect(found.length).toBeGreaterThan(10)
-  for (const option of found) {
+  // The URL of an object store.
+  for (const option of found.filter((name) => name !== 'transcode --lake')) {
     const [, verb, name] = /^(.*) (--\S+)$/.exec(option)!
     expect(PLACES.some((place) => place.startsWith(`${verb} `) && place.includes(`${name} @`)), option).toBe(true)
   }

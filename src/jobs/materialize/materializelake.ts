@@ -59,7 +59,7 @@ export interface MaterializeLakeOptions {
   workers?: number | Pool
   /** Compression of the Parquet files; default zstd. */
   compression?: Compression
-  /** Of a new lake; default portable. */
+  /** How a new lake stores types; default portable. */
   profile?: TypeProfile
   /** Modules with codecs from outside, as of transcodeLake. */
   codecs?: readonly string[]
@@ -218,8 +218,8 @@ class MaterializeJob {
     for (const dbOid of selection.databases) {
       for (const { database: { encoding }, oid, schema, name, parents, desc, virtualColumns } of selection.parents(dbOid)) {
         const { major, profile } = this.descriptor
-        const { history } = grownColumnFields(undefined, { major, profile, encoding, desc, displayScales: {}, pageFlags: 0 })
-        const description = await parts.add(encodeDescription({ encoding, desc, fields: history, overflow: [], virtualColumns }))
+        const { history: fields } = grownColumnFields(undefined, { major, profile, encoding, desc, displayScales: {}, pageFlags: 0 })
+        const description = await parts.add(encodeDescription({ encoding, desc, fields, overflow: [], virtualColumns }))
         entries.push(catalogEdit({ kind: 'parent', parent: { dbOid, oid, schema, name, parents, description } }))
       }
     }

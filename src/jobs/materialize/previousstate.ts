@@ -8,7 +8,7 @@ import type { PieceRef } from '../../lake/state/page.ts'
 import { relationKey } from '../../lake/state/relationlayers.ts'
 import { parseStatus, statusXid } from '../../lake/state/status.ts'
 
-/** Of some 4 MB each. */
+/** So many objects with descriptions are kept, some 4 MB each. */
 const PARTS_KEPT = 8
 
 /** What the state before has, to find in it what a source has: texts of keys, so that 100,000 relations fit into memory. */

@@ -38,7 +38,7 @@ export interface WrittenRelations {
   files: number
   blocks: number
   rows: number
-  /** Of layer files and the objects beside them. */
+  /** Bytes of layer files and the objects beside them. */
   bytes: number
   hiddenRows: number
   lanes: LaneCounts

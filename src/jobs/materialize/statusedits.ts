@@ -20,7 +20,7 @@ export function* statusEdits(
   for (const xid of unresolved) if (!known.has(xid)) yield statusEdit(BigInt(xid), { ended: 'open' })
 }
 
-/** Of one that is older than all of pg_xact nothing depends any more: VACUUM had to rewrite each row of it, so that the rows are in newer files. */
+/** Says of a transaction older than all of pg_xact `forgotten`: VACUUM had to rewrite each row of it, so newer files have the rows. */
 function statusOf(fullXid: bigint, snapshot: Snapshot): string {
   try {
     return snapshot.xminStatus(Number(fullXid & 0xffffffffn), 0)

@@ -14,7 +14,7 @@ import type { SegmentFiles, UnreadableFile } from './transcodetask.ts'
 export interface ChangedBlocksTask {
   fork: SegmentFiles
   store: StoreReference
-  /** Of each file that has current blocks: the object beside it, and these blocks. */
+  /** The object beside each file that has current blocks, and these blocks. */
   known: readonly { index: ObjectReference; current: readonly BlockRun[] }[]
   checksums: boolean
   onCorrupt: 'fail' | 'carry'

@@ -32,7 +32,7 @@ export interface LayerTask {
   onCorrupt: 'fail' | 'carry'
   toast: { relationId: number; fork: SegmentFiles; index: ToastIndex } | undefined
   store: StoreReference
-  /** Of the Parquet file, and of the object beside it. */
+  /** Keys of the Parquet file and of the object beside it. */
   key: string
   indexKey: string
 }

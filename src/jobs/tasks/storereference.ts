@@ -6,13 +6,13 @@ import type { S3Options } from '../../io/objectstore/s3settings.ts'
 export interface StoreReference {
   readonly url: string
   readonly options: S3Options
-  /** Of the store that was lent; another thread does not know it. */
+  /** Number of the store that was lent; another thread does not know it. */
   readonly lent: number
 }
 
 let count = 0
 const lent = new Map<number, ObjectStore>()
-/** By URL and settings: a thread keeps its connections from task to task. */
+/** Opened stores by URL and settings: a thread keeps its connections from task to task. */
 const opened = new Map<string, Promise<ObjectStore>>()
 
 /** Lets tasks use a store. @returns the reference, and what ends it */

@@ -1,0 +1,118 @@
+/** `ltap transcode` into an object store, the built program with two threads: again and again, and what it refuses. */
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
+import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
+import { systemClock } from '../../src/io/process/clock.ts'
+import { materializeLake, type MaterializeReport } from '../../src/jobs/materialize/materializelake.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
+import { layeredDifferences, readLayeredLake } from '../support/layeredlake.ts'
+import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
+import { S3Server } from '../support/s3server.ts'
+
+const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
+const URL = 's3://lake/shop'
+const [major] = fewerMajors('a lake of layers by the command line') as [number]
+const filter = { databases: ['postgres'], tables: [] }
+
+let folder: string
+let cluster: PostgresServer
+let server: S3Server
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'ltap-layers-'))
+  server = await S3Server.start()
+  cluster = await createCluster(major)
+  const sql = await connect(cluster)
+  await sql.script('CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 150000) i; CREATE TABLE u AS SELECT 1 AS one; VACUUM (FREEZE) t')
+  await stop()
+}, 300_000)
+
+afterAll(async () => {
+  await cluster?.remove()
+  await server?.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function stop(): Promise<void> {
+  await closeSessions(cluster)
+  await cluster.stop('fast')
+}
+
+interface Ended {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+/** Not by spawnSync: the S3 server is in this process. */
+function transcode(pgdata: string, place: string, ...args: string[]): Promise<Ended> {
+  const environment = { AWS_ACCESS_KEY_ID: 'ltapkey', AWS_SECRET_ACCESS_KEY: 'ltapsecret', AWS_ENDPOINT_URL_S3: server.endpoint }
+  return new Promise((done) => {
+    const argv = [PROGRAM, 'transcode', pgdata, '--lake', place, '--database', 'postgres', '--workers', '2', ...args]
+    execFile(process.execPath, argv, { env: { ...process.env, ...environment } }, (error, stdout, stderr) => {
+      done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
+    })
+  })
+}
+
+async function written(ended: Promise<Ended>): Promise<MaterializeReport> {
+  const { code, stdout, stderr } = await ended
+  expect(code, stderr).toBe(0)
+  return JSON.parse(stdout) as MaterializeReport
+}
+
+/** The lake has what a new one of the data directory has. */
+async function checkLake(pgdata: string): Promise<void> {
+  const fresh = new MemoryObjectStore(systemClock)
+  await materializeLake({ pgdata, store: fresh, workers: 0, filter })
+  const credentials = { accessKeyId: 'ltapkey', secretAccessKey: 'ltapsecret' }
+  const store = await openObjectStore(URL, { endpoint: server.endpoint, credentials, environment: {} })
+  expect(layeredDifferences(await readLayeredLake(store), await readLayeredLake(fresh))).toEqual([])
+}
+
+test('a cluster goes into an object store, and what changes follows; older, other and foreign places are refused', async () => {
+  const first = await written(transcode(cluster.dataDir, URL, '--json'))
+  expect(first).toMatchObject({ url: URL, major, from: null, committed: true })
+  expect(first.blocks).toBeGreaterThan(1000)
+  const old = join(folder, 'old')
+  cpSync(cluster.dataDir, old, { recursive: true })
+  const again = await transcode(cluster.dataDir, URL)
+  expect(again).toMatchObject({ code: 0, stdout: `${URL} has Postgres ${major} at ${first.lsn} already: nothing to do\n` })
+
+  await cluster.start()
+  await (await connect(cluster)).script("UPDATE t SET v = 'new' WHERE id = 5; DROP TABLE u")
+  await stop()
+  const next = await written(transcode(cluster.dataDir, URL, '--json'))
+  expect(next).toMatchObject({ from: first.lsn, committed: true, gone: 1 })
+  expect(next.unchanged).toBeGreaterThan(50)
+  expect(next.blocks).toBeLessThan(first.blocks / 10)
+  await checkLake(cluster.dataDir)
+
+  const older = await transcode(old, URL)
+  expect(older.code).toBe(3)
+  expect(older.stderr).toMatch(/^ltap: lake\.other-lsn: .* is at LSN .*, which is newer: bring a newer copy, or more WAL \(--wal\)\n$/)
+  const elsewhere = await transcode(old, 's3://nobucket/x')
+  expect(elsewhere.code).toBe(3)
+  expect(elsewhere.stderr).toMatch(/^ltap: store\.missing-bucket: .*\n$/)
+  const other = await createCluster(major)
+  try {
+    await other.stop('fast')
+    const refused = await transcode(other.dataDir, URL)
+    expect(refused.code).toBe(3)
+    expect(refused.stderr).toMatch(/^ltap: lake\.other-cluster: .* name another place for a lake of this cluster\n$/)
+  } finally {
+    await other.remove()
+  }
+  await checkLake(cluster.dataDir)
+}, 300_000)
+
+test('a folder by its URL; the next run needs only the path', async () => {
+  const lake = join(folder, 'lake')
+  const report = await written(transcode(cluster.dataDir, `file://${lake}`, '--json'))
+  expect(report.committed).toBe(true)
+  expect((await transcode(cluster.dataDir, lake)).stdout).toMatch(/already: nothing to do/)
+}, 300_000)
