@@ -170,7 +170,10 @@ class MaterializeJob {
       const snapshot = { pgdata: options.pgdata, job: pool.job, options: directoryOptions(options) }
       const relations = new RelationWriter({
         cluster, descriptor, plan, pool, snapshot, store: lake.ports.store, reference, mint: () => work.name(), parts, before,
-      }, { compression: options.compression ?? 'zstd', codecs: this.codecs, extensions: await loadCodecs(this.codecs), onCorrupt: options.onCorrupt ?? 'fail', onBlocks: (...done) => this.progress(plan, ...done) })
+      }, {
+        compression: options.compression ?? 'zstd', codecs: this.codecs, extensions: await loadCodecs(this.codecs), onCorrupt: options.onCorrupt ?? 'fail',
+        onBlocks: (...done) => this.progress(plan, ...done),
+      })
       this.progress(plan, 0, '')
       await forEachAtMost(pool.workers + 3, plan.inOrder(), (planned) => relations.write(planned))
       relations.finish()
