@@ -95,7 +95,9 @@ describe.each(majors())('Postgres %i', (major) => {
     await cluster.stop()
     const out = join(folder, 'restored')
     await restore(cluster.dataDir, out)
-    await withAdopted(cluster.dataDir, async (_, original) => original.exec('TRUNCATE forgotten RESTART IDENTITY'))
+    // Until 14 the sequence of an unlogged table is logged, so it goes on.
+    const sequence = major === 14 ? 'CONTINUE' : 'RESTART'
+    await withAdopted(cluster.dataDir, async (_, original) => original.exec(`TRUNCATE forgotten ${sequence} IDENTITY`))
     const found = await interrogate(out)
     expect(found.size).toBeGreaterThan(1000)
     expect(disagreements(await interrogate(cluster.dataDir), found).filter((line) => !REINDEXED.test(line))).toEqual([])
