@@ -10,10 +10,11 @@ const VERBS = new Map<string, LoadVerb>([
   ['file', async () => (await import('./inspectfile.ts')).addInspectFile],
   ['history', async () => (await import('./inspecthistory.ts')).addInspectHistory],
   ['wal', async () => (await import('./inspectwal.ts')).addInspectWal],
+  ['lake', async () => (await import('./inspectlake.ts')).addInspectLake],
 ])
 
-/** `ltap inspect …`: what a heap file, a control file, a table, a table's history, the WAL holds. */
+/** `ltap inspect …`: what a heap file, a control file, a table, a table's history, the WAL, a lake holds. */
 export async function addInspect(program: Command, run: Run, argv: readonly string[]): Promise<void> {
-  const inspect = program.command('inspect').description('show pages, control file, relations, tables and WAL of a data directory as text')
+  const inspect = program.command('inspect').description('show pages, control file, relations, tables and WAL of a data directory, or a lake, as text')
   await addNamed(inspect, run, VERBS, argv)
 }

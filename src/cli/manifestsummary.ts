@@ -1,7 +1,7 @@
 import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { lakeRelationName } from '../jobs/lake.ts'
-import type { LakeReport } from '../jobs/verifylake.ts'
+import type { LakeReport } from '../jobs/lakereport.ts'
 import type { Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
 import { type NotShown, valuesNotShown } from '../lake/notshown.ts'

@@ -39,3 +39,19 @@ function parseLimit(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('a number of rows is needed.')
   return Number(text)
 }
+
+/** `--lake` and `--cache-size`, of every verb that reads a lake. */
+export function addLakeOptions(command: Command): Command {
+  return command
+    .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix')
+    .option('--cache-size <size>', 'of an object store: at most so much is fetched and kept at the same time, such as 500MB (default: 4GB)', parseSize)
+}
+
+const UNITS: Record<string, number> = { '': 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 }
+
+function parseSize(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?)\s*([KMGT]?B)?$/i.exec(text) ?? []
+  const bytes = Math.floor(Number(number) * (UNITS[unit.toUpperCase().replace(/^B$/, '')] ?? NaN))
+  if (!(bytes > 0)) throw new InvalidArgumentError('write it as 500MB or 4GB.')
+  return bytes
+}

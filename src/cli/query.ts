@@ -2,10 +2,13 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, InvalidArgumentError } from 'commander'
 import { queryLake } from '../jobs/query/query.ts'
 import { addFormatOption, formatOf, type RowFormatName } from './rowprinter.ts'
+import { addLakeOptions } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface QueryOptions {
   lake: string
+  cacheSize?: number
+  at?: string
   database?: string
   format?: RowFormatName
   memoryLimit?: string
@@ -23,24 +26,26 @@ const TEXT = {
     `ltap query --lake ./lake "SELECT id, _overflow.price FROM items WHERE _overflow.price IS NOT NULL"   # values no column type holds`,
     `ltap query --lake ./lake "SELECT id, _ltap.xmin, _ltap.xmax FROM ltap_public.orders WHERE NOT _visible"   # dead rows`,
     `ltap query --lake ./lake "SHOW TABLES"`,
+    `ltap query --lake s3://bucket/lake --at 16/B374D848 "SELECT count(*) FROM orders"`,
     `ltap query --lake ./lake - < report.sql`,
   ],
 }
 
 /** `ltap query`. */
 export function addQuery(program: Command, run: Run): void {
-  addFormatOption(addVerb(program, 'query <sql>', TEXT))
-    .requiredOption('--lake <dir>', 'folder of the lake')
+  addLakeOptions(addFormatOption(addVerb(program, 'query <sql>', TEXT)))
+    .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)')
     .option('--database <name>', 'the database; needed if the lake has several user databases')
     .option('--memory-limit <size>', "DuckDB's memory limit, such as 4GB")
     .option('--threads <count>', "DuckDB's threads", parseCount)
     .option('--timeout <seconds>', 'end the query after this time, with exit code 3 (default: no limit)', parseSeconds)
     .action(async (sql: string, options: QueryOptions) => {
       const output = begin(run, options)
-      const { lake, database, memoryLimit, threads, timeout } = options
+      const { lake, cacheSize, at, database, memoryLimit, threads, timeout } = options
       const request = { lake, format: formatOf(output, options.format), sql: sql === '-' ? await readAll(run.streams.stdin) : sql }
       const settings = {
-        ...(database && { database }), ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }),
+        ...(cacheSize && { cacheBytes: cacheSize }), ...(at !== undefined && { at }), ...(database && { database }),
+        ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }),
       }
       await queryLake({ ...request, ...settings, onNotice: output.notice }, output.write)
     })

@@ -4,12 +4,13 @@ import { rebuildLake } from '../jobs/rebuildlake.ts'
 import { counted, megabytes } from './count.ts'
 import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLosses } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
-import { addCodecsOption, parseTable, parseWorkers } from './options.ts'
+import { addCodecsOption, addLakeOptions, parseTable, parseWorkers } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface RebuildOptions extends KnownOptions {
   onCorrupt: 'fail' | 'carry'
   lake: string
+  cacheSize?: number
   pgdata: string
   database?: string
   table?: string
@@ -25,24 +26,26 @@ const TEXT = {
   examples: [
     'cp -a ./data ./copy && ltap rebuild --lake ./lake --pgdata ./copy && pg_ctl -D ./copy start',
     'ltap rebuild --lake ./lake --pgdata ./copy --database shop --table public.orders',
+    'ltap rebuild --lake s3://bucket/lake --pgdata ./copy   # the state at the LSN of the copy',
     'ltap rebuild --lake ./lake --pgdata ./copy --on-corrupt carry   # into a copy that has lost pg_control',
   ],
 }
 
 /** `ltap rebuild`. */
 export function addRebuild(program: Command, run: Run): void {
-  addCodecsOption(addKnownOptions(addOnCorruptOption(addVerb(program, 'rebuild', TEXT))))
-    .requiredOption('--lake <dir>', 'folder of the lake')
+  addLakeOptions(addCodecsOption(addKnownOptions(addOnCorruptOption(addVerb(program, 'rebuild', TEXT)))))
     .requiredOption('--pgdata <dir>', 'a stopped copy of the data directory; its heap files are overwritten')
     .option('--database <name>', 'only this database')
     .option('--table <schema.name>', 'only this table and its TOAST relation', parseTable)
     .option('--force', 'also overwrite the data directory that the lake was read from, and tablespaces outside the copy')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async ({ lake, pgdata, database, table, force = false, workers, codecs, onCorrupt, ...options }: RebuildOptions) => {
+    .action(async ({ lake, cacheSize, pgdata, database, table, force = false, workers, codecs, onCorrupt, ...options }: RebuildOptions) => {
       const output = begin(run, options)
-      const choice = { ...(database !== undefined && { database }), ...(table !== undefined && { table }) }
+      const choice = {
+        ...(database !== undefined && { database }), ...(table !== undefined && { table }), ...(cacheSize !== undefined && { cacheBytes: cacheSize }),
+      }
       const report = await withProgress(output, 'rebuild', (onProgress) => rebuildLake({
-        lake, pgdata, force, workers, codecs, onCorrupt, onProgress, ...choice, ...knownOf(options),
+        lake, pgdata, force, workers, codecs, onCorrupt, onProgress, onNotice: output.notice, ...choice, ...knownOf(options),
       }))
       await output.result(report, () => {
         const { relations, pages, bytes } = report

@@ -1,10 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { POSTGRES_EPOCH_SECONDS } from '../common/epoch.ts'
 import { isPositioned } from '../common/errors.ts'
 import { type Lsn, parseLsn, type WalPosition, walPosition } from '../common/ids.ts'
+import { parseTime } from '../jobs/timetext.ts'
 import type { ReplayTarget } from '../replay/replay.ts'
-
-const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$/
 
 export interface TargetOptions {
   wal?: string
@@ -39,17 +37,6 @@ function positionOf(lsn: Lsn): WalPosition {
   } catch (error) {
     throw new InvalidArgumentError(`${isPositioned(error) ? error.reason : String(error)}.`)
   }
-}
-
-/** Microseconds since 2000. */
-function parseTime(text: string): bigint | undefined {
-  const [, day, minutes = '00:00', seconds = '00', fraction = '', zone = 'Z'] = TIME.exec(text) ?? []
-  if (day === undefined) return undefined
-  const offset = zone === 'UTC' ? 'Z' : zone.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours: string, rest?: string) => `${hours}:${rest ?? '00'}`)
-  const ms = Date.parse(`${day}T${minutes}:${seconds}${offset}`)
-  // Date.parse takes 30 February for 2 March.
-  if (Number.isNaN(ms) || new Date(`${day}T00:00Z`).toISOString().slice(0, 10) !== day) return undefined
-  return BigInt(ms - POSTGRES_EPOCH_SECONDS * 1000) * 1000n + BigInt(fraction.padEnd(6, '0'))
 }
 
 function parseTimeline(text: string): number | 'latest' {

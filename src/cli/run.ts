@@ -79,8 +79,8 @@ function optionDescription(option: Option): string {
 /** Arguments and options that name no folder or file. */
 const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude'])
 
-/** Verbs whose `--lake` may be the URL of an object store. */
-const VERBS_OF_STORES = new Set(['transcode'])
+/** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; the last one is `inspect lake`. */
+const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'lake'])
 
 /**
  * Every other argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme

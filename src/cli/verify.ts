@@ -1,24 +1,28 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { parseLsn, walPosition } from '../common/ids.ts'
 import { printable } from '../common/printable.ts'
 import type { ReplayTarget } from '../replay/replay.ts'
 import { readManifest } from '../jobs/lake.ts'
-import { type LakeDifference, type LakeReport, verifyLake } from '../jobs/verifylake.ts'
+import { isLakeUrl, openLake, openState } from '../jobs/lakes/openlake.ts'
+import type { LakeDifference, LakeReport } from '../jobs/lakereport.ts'
+import { verifyLake } from '../jobs/verifylake.ts'
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
-import { counted, factLines, lanesText, listed, thousands } from './count.ts'
+import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
 import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLosses } from './corruptoptions.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { addCodecsOption, addExcludeOption, parseWorkers } from './options.ts'
+import { addCodecsOption, addExcludeOption, addLakeOptions, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface VerifyOptions extends ReplayFirstOptions, KnownOptions {
   onCorrupt: 'fail' | 'carry'
   lake: string
+  cacheSize?: number
   exclude: string[]
   workers: number
   codecs: string[]
@@ -33,6 +37,7 @@ const TEXT = {
     'ltap verify /var/lib/postgresql/17/main --lake ./lake && echo equal',
     'ltap verify --lake ./lake   # no source needed',
     'ltap verify ./backup --wal ./archive --lake ./lake   # replays to the LSN of the lake first',
+    'ltap verify --lake s3://bucket/lake   # every object of every state',
     'ltap verify --lake ./lake --json | jq .forensic',
   ],
 }
@@ -42,16 +47,19 @@ const NOT_READ_SHOWN = 20
 
 /** `ltap verify`. */
 export function addVerify(program: Command, run: Run): void {
-  addStrictOption(addKnownOptions(addOnCorruptOption(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT)))))))
-    .requiredOption('--lake <dir>', 'folder of the lake')
+  const verb = addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT)))
+  addLakeOptions(addStrictOption(addKnownOptions(addOnCorruptOption(addCodecsOption(verb)))))
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async (pgdata: string | undefined, { lake, exclude, workers, codecs, strict, onCorrupt, ...options }: VerifyOptions) => {
+    .action(async (pgdata: string | undefined, { lake, cacheSize, exclude, workers, codecs, strict, onCorrupt, ...options }: VerifyOptions) => {
       const output = begin(run, options)
       const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
-        verifyLake({ lake, exclude, workers, codecs, onCorrupt, onProgress, ...knownOf(options), ...(files === undefined ? {} : { pgdata: files }) }))
+        verifyLake({
+          lake, exclude, workers, codecs, onCorrupt, onProgress, onNotice: output.notice, ...knownOf(options), ...(files !== undefined && { pgdata: files }),
+          ...(cacheSize !== undefined && { cacheBytes: cacheSize }),
+        }))
       // The source, not the folder that it was replayed into.
       const report = pgdata === undefined ? await verify()
-        : { ...await replayFirst(output, pgdata, lake, options, lakeTarget(lake, options), verify), comparedWith: pgdata }
+        : { ...await replayFirst(output, pgdata, folderBeside(lake), options, await lakeTarget(lake, options), verify), comparedWith: pgdata }
       if (!report.equal) run.exitCode = EXIT_NO
       await output.result(report, () => reportText(report))
       await tellLosses(output, report.damage)
@@ -59,10 +67,17 @@ export function addVerify(program: Command, run: Run): void {
     })
 }
 
-/** Without --to, the state the lake is of. */
-function lakeTarget(lake: string, { wal, timeline, work }: ReplayFirstOptions): ReplayTarget {
+/** Replayed files lie beside a lake in a folder, and in the folder for temporary files if it is in an object store. */
+function folderBeside(lake: string): string {
+  return isLakeUrl(lake) ? join(tmpdir(), 'lake') : lake
+}
+
+/** Without --to, the state the lake is of: the newest one. */
+async function lakeTarget(place: string, { wal, timeline, work }: ReplayFirstOptions): Promise<ReplayTarget> {
   if (wal === undefined && timeline === undefined && work === undefined) return {}
-  return { lsn: walPosition(parseLsn(readManifest(lake).lsn)!) }
+  const lake = await openLake(place)
+  const lsn = lake === undefined ? readManifest(place).lsn : (await openState(lake)).state.lsn
+  return { lsn: walPosition(parseLsn(lsn)!) }
 }
 
 function reportText(report: LakeReport): string {
@@ -83,12 +98,20 @@ function reportText(report: LakeReport): string {
       ['values', lanesText(lanes)],
       ['forensic', `${dead}${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
         `${counted(temporaryFiles, 'temporary file')}, ${counted(trailingBytes, 'byte')} of partial blocks${hints}`],
+      ...storeFacts(report),
       ['not shown', counted(countNotShown(report.notShown), 'value')],
       ['not read', counted(report.notRead.length, 'relation')],
     ]),
     ...listed('values not shown', report.notShown.map(notShownText), NOT_READ_SHOWN),
     ...listed('relation not read', report.notRead.map(notReadText), NOT_READ_SHOWN),
   ].join('')
+}
+
+function storeFacts({ store }: LakeReport): [string, string][] {
+  if (store === undefined) return []
+  const { objects, bytes, orphans } = store
+  const left = orphans === null ? 'orphans are not known' : `${counted(orphans.objects, 'orphan')}, ${megabytes(orphans.bytes)}`
+  return [['store', `${counted(objects, 'object')}, ${megabytes(bytes)}; ${left}`]]
 }
 
 function differenceText({ relation = 'lake', file, block, reason }: LakeDifference): string {

@@ -72,7 +72,7 @@ export class PageReader {
 export const MISSING_OBJECT = 'lake.missing-object'
 
 /** The error for it. */
-export function missingObject(store: ObjectStore, key: string): CorruptionError {
+export function missingObject(store: Pick<ObjectStore, 'url'>, key: string): CorruptionError {
   return new CorruptionError(MISSING_OBJECT,
     `the lake refers to ${key}, which is not in ${store.url}: it was deleted by hand, or it belongs to a state that is no longer retained`)
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { type FileDescriptor, fileRange } from '../columnar/filedescriptor.ts'
+import type { FileDescriptor } from '../columnar/filedescriptor.ts'
+import { type BlockRun, BlockSet } from '../common/blockset.ts'
 import { CorruptionError, EnvironmentError, withPosition } from '../common/errors.ts'
 import { formatLsn, type Lsn, parseLsn } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
@@ -23,7 +24,7 @@ export function lakeRelationName({ database, schema, name }: Pick<LakeRelation, 
   return database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`
 }
 
-/** What ltap.json says a file of the lake holds. */
+/** What the lake says a file holds: ltap.json, or an entry of its state. */
 export interface ExpectedFile {
   systemIdentifier: string
   lsn: string
@@ -32,26 +33,28 @@ export interface ExpectedFile {
   relNumber: number
   /** Blocks of the whole relation, not of one file. */
   blocks: number
-  firstBlock: number
-  blockCount: number
+  /** Those of the file: `runs` of a BlockSet. */
+  runs: readonly BlockRun[]
 }
 
 export function expectedFile({ systemIdentifier, lsn }: Manifest, relation: LakeRelation, { firstBlock, blockCount }: LakeFile): ExpectedFile {
   const { spcOid, dbOid, relNumber, forks } = relation
-  return { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks: forks.main ?? 0, firstBlock, blockCount }
+  return { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks: forks.main ?? 0, runs: BlockSet.range(firstBlock, blockCount).runs }
 }
 
-/** Checks that a file is the one that the manifest means: two whole files of a lake may have been swapped. @throws CorruptionError lake.other-file */
-export function checkFileDescriptor(descriptor: FileDescriptor, expected: ExpectedFile): void {
-  const { systemIdentifier, lsn, relation } = descriptor
-  const { first: firstBlock, count: blockCount } = fileRange(descriptor.blocks)
+/** Checks that a file is the one that the lake means: two whole files of a lake may have been swapped. @throws CorruptionError lake.other-file */
+export function checkFileDescriptor({ systemIdentifier, lsn, relation, blocks: held }: FileDescriptor, expected: ExpectedFile): void {
   const { spcOid, dbOid, relNumber, blocks } = relation
-  const found: ExpectedFile = { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks, firstBlock, blockCount }
-  for (const key of Object.keys(expected) as (keyof ExpectedFile)[]) {
-    if (found[key] === expected[key]) continue
-    const name = lakeRelationName(relation)
-    throw new CorruptionError('lake.other-file', `the file is of ${name}: ${key} is ${found[key]}, ltap.json says ${expected[key]}`)
-  }
+  const wrong = (what: string, found: string | number, wanted: string | number): CorruptionError => new CorruptionError('lake.other-file',
+    `the file is of ${lakeRelationName(relation)}: ${what} is ${found}, the lake says ${wanted}`)
+  const found = { systemIdentifier, lsn, spcOid, dbOid, relNumber, blocks }
+  for (const key of Object.keys(found) as (keyof typeof found)[]) if (found[key] !== expected[key]) throw wrong(key, found[key], expected[key])
+  const [here, there] = [held.runs, expected.runs].map((runs) => runs.map(({ first, count }) => `${first}-${first + count - 1}`).join(' '))
+  if (here !== there) throw wrong('its set of blocks', shortened(here!), shortened(there!))
+}
+
+function shortened(runs: string): string {
+  return runs.length > 100 ? `${runs.slice(0, 100)}…` : runs || 'empty'
 }
 
 /** Whose state is compared with a lake's: of a data directory, or what is guessed of one that has lost pg_control. */

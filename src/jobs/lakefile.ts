@@ -12,15 +12,25 @@ import { checkFileDescriptor, expectedFile, lakeRelationName } from './lake.ts'
 const TAIL_LENGTH = 8
 const FOOTER_GUESS = 64 << 10
 
+/** A Parquet file on this machine, for a task. */
+export interface FileOfLake {
+  path: string
+  bytes: number
+  /** CRC-32 (zlib's); undefined if it was checked already. */
+  crc32?: number
+  /** What errors call it; default: its path. */
+  name?: string
+}
+
 /**
  * Looks at a file's length and footer, and at its list of hidden rows: whether it is the one that ltap.json means. What is before the
  * footer is not read.
  * @throws CorruptionError lake.file, lake.other-file, lake.hidden, parquet.footer; UnsupportedError lake.format
  */
 export function checkLakeFile(lake: string, manifest: Manifest, relation: LakeRelation, file: LakeFile): void {
-  checkLength(lake, lakeRelationName(relation), file)
-  readHiddenFile(lake, file)
   const path = join(lake, file.path)
+  checkLength({ path, bytes: file.bytes }, lakeRelationName(relation))
+  readHiddenFile(lake, file)
   try {
     const { metadata } = readFooter(readTail(path, file.bytes))
     checkFileDescriptor(parseFileDescriptor(metadata.get(DESCRIPTOR_KEY)), expectedFile(manifest, relation, file))
@@ -30,8 +40,7 @@ export function checkLakeFile(lake: string, manifest: Manifest, relation: LakeRe
 }
 
 /** @throws CorruptionError lake.file */
-export function checkLength(lake: string, relation: string, { path, bytes }: LakeFile): void {
-  const file = join(lake, path)
+export function checkLength({ path: file, bytes }: Pick<FileOfLake, 'path' | 'bytes'>, relation: string): void {
   const size = sizeOf(file)
   if (size === bytes) return
   const reason = size === undefined ? 'the file is missing' : `the file has ${size} bytes, ltap.json says ${bytes}`

@@ -3,20 +3,26 @@ import { join } from 'node:path'
 import { forEachAtMost } from '../common/atonce.ts'
 import { type CorruptionError, EnvironmentError, isPositioned } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
+import { formatLsn } from '../common/ids.ts'
+import type { PgMajor } from '../common/pgversion.ts'
+import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { DirectoryOptions } from '../io/cluster.ts'
 import { type ConsistentDirectory, openConsistentDirectory } from '../io/datadir/consistentdirectory.ts'
 import { openDataDirectory, refuseUnsettled } from '../io/datadir/datadir.ts'
 import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
 import { breathe, remarkOnEnd, stopIfEnding } from '../io/process/interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
-import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
+import { checkSameState, lakeRelationName } from './lake.ts'
+import type { FileOfLake } from './lakefile.ts'
+import type { OpenLakeOptions } from './lakes/fetchedobjects.ts'
+import { type FileToRead, openAnyLake, type OpenedLake } from './lakes/openedlake.ts'
 import { JobTasks, type Pool } from './pool.ts'
 import { oneTable } from './selection.ts'
 import { codecModules, type CodecModules } from './tasks/codecs.ts'
 import { RebuildTarget } from '../io/datadir/rebuildtarget.ts'
 
-export interface RebuildLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
+export interface RebuildLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'>, OpenLakeOptions {
+  /** Folder of the lake, or its URL. */
   lake: string
   /** A copy of the data directory; its heap files are overwritten. */
   pgdata: string
@@ -44,23 +50,35 @@ export interface RebuildReport {
 /**
  * Overwrites the heap files of a data directory with pages rebuilt from Parquet alone. The directory must be clean, stopped, of the same
  * cluster and at the same checkpoint; indexes and everything else in it stay as they are.
- * @throws EnvironmentError rebuild.*, lake.*, datadir.*; CorruptionError if a file does not lead back to its pages
+ * @throws EnvironmentError rebuild.*, lake.*, datadir.*, store.*; CorruptionError if a file does not lead back to its pages
  */
 export async function rebuildLake(options: RebuildLakeOptions): Promise<RebuildReport> {
-  const manifest = readManifest(options.lake)
-  const { damage } = openTarget(manifest, options)
-  const pgdata = realpathSync(options.pgdata)
-  if (pgdata === manifest.source && !options.force) {
-    throw new EnvironmentError('rebuild.source', 'this is the data directory the lake was read from; rebuild into a copy, or say --force', { file: pgdata })
-  }
-  const relations = chooseRelations(manifest, options)
-  const lock = new FolderLock(pgdata, join(pgdata, LOCK_NAME))
+  const lake = await openAnyLake(options.lake, options, ({ major }) => lsnOf(options, major))
   try {
-    return { ...await new RebuildJob(options, manifest, pgdata, relations).run(), damage }
+    const { manifest } = lake
+    const { damage } = openTarget(manifest, options)
+    const pgdata = realpathSync(options.pgdata)
+    if (pgdata === manifest.source && !options.force) {
+      throw new EnvironmentError('rebuild.source', 'this is the data directory the lake was read from; rebuild into a copy, or say --force', { file: pgdata })
+    }
+    const relations = chooseRelations(manifest, options)
+    const lock = new FolderLock(pgdata, join(pgdata, LOCK_NAME))
+    try {
+      return { ...await new RebuildJob(options, lake, pgdata, relations).run(), damage }
+    } finally {
+      await stopIfEnding()
+      lock.release()
+    }
   } finally {
-    await stopIfEnding()
-    lock.release()
+    lake.close()
   }
+}
+
+/** Where the data directory is: of the states of a lake, the one at the same LSN is meant. */
+function lsnOf({ pgdata, onCorrupt = 'fail', systemIdentifier, nextXid, major }: RebuildLakeOptions, lakeMajor: PgMajor): string {
+  if (onCorrupt === 'fail') openDataDirectory(pgdata)
+  refuseUnsettled(pgdata)
+  return formatLsn(openConsistentDirectory(pgdata, onCorrupt, { major: major ?? lakeMajor, systemIdentifier, nextXid }).lsn)
 }
 
 /**
@@ -93,13 +111,13 @@ interface Rebuilt {
 
 class RebuildJob {
   private readonly options: RebuildLakeOptions
-  private readonly manifest: Manifest
+  private readonly lake: OpenedLake
   private readonly relations: readonly Rebuilt[]
   private readonly codecs: CodecModules
 
-  constructor(options: RebuildLakeOptions, manifest: Manifest, pgdata: string, relations: readonly LakeRelation[]) {
+  constructor(options: RebuildLakeOptions, lake: OpenedLake, pgdata: string, relations: readonly LakeRelation[]) {
     this.options = options
-    this.manifest = manifest
+    this.lake = lake
     this.codecs = codecModules(options.codecs ?? [])
     this.relations = relations.map((relation) => ({ relation, target: new RebuildTarget(pgdata, relation, options.force ?? false) }))
   }
@@ -116,15 +134,13 @@ class RebuildJob {
 
   /** Checks every file of the lake and every place in the data directory before the first byte is overwritten. */
   private async checkAll(pool: JobTasks): Promise<void> {
-    const { lake } = this.options
     try {
       for (const { target } of this.relations) {
         target.check()
         await breathe()
       }
-      await this.forEachFile(pool, async ({ relation }, file) => {
-        const expected = expectedFile(this.manifest, relation, file)
-        await pool.run('checkFile', { lake, file, relation: lakeRelationName(relation), expected, codecs: this.codecs })
+      await this.forEachFile(pool, async ({ relation }, { expected }, file) => {
+        await pool.run('checkFile', { file, relation: lakeRelationName(relation), expected, codecs: this.codecs })
       })
     } catch (error) {
       throw withRemark(error, 'nothing was overwritten')
@@ -132,7 +148,7 @@ class RebuildJob {
   }
 
   private async overwrite(pool: JobTasks): Promise<Omit<RebuildReport, 'damage'>> {
-    const { lake, onProgress, force = false } = this.options
+    const { onProgress, force = false } = this.options
     const pages = this.relations.reduce((sum, { relation: { forks } }) => sum + (forks.main ?? 0), 0)
     let done = 0
     onProgress?.(0, pages * BLOCK_SIZE, '')
@@ -142,10 +158,9 @@ class RebuildJob {
         target.resize()
         await breathe()
       }
-      await this.forEachFile(pool, async ({ relation, target }, file) => {
-        const expected = expectedFile(this.manifest, relation, file)
-        await pool.run('rebuild', { lake, path: file.path, crc32: file.crc32, expected, target: target.place, force, codecs: this.codecs })
-        done += file.blockCount
+      await this.forEachFile(pool, async ({ relation, target }, { expected, current, blocks }, file) => {
+        await pool.run('rebuild', { file, expected, current, target: target.place, force, codecs: this.codecs })
+        done += blocks
         onProgress?.(done * BLOCK_SIZE, pages * BLOCK_SIZE, lakeRelationName(relation))
       })
       for (const { target } of this.relations) {
@@ -161,13 +176,20 @@ class RebuildJob {
   }
 
   /** After a failure this waits for the tasks that run: no task may still write when the caller reports the error. */
-  private async forEachFile(pool: JobTasks, body: (rebuilt: Rebuilt, file: LakeFile) => Promise<void>): Promise<void> {
-    const { relations } = this
-    function* files(): Generator<[Rebuilt, LakeFile]> {
-      for (const rebuilt of relations) for (const file of rebuilt.relation.files) yield [rebuilt, file]
+  private async forEachFile(pool: JobTasks, body: (rebuilt: Rebuilt, wanted: FileToRead, file: FileOfLake) => Promise<void>): Promise<void> {
+    const { relations, lake } = this
+    async function* files(): AsyncGenerator<[Rebuilt, FileToRead]> {
+      for (const rebuilt of relations) for (const file of await lake.files(rebuilt.relation)) yield [rebuilt, file]
     }
     try {
-      await forEachAtMost(pool.workers + 1, files(), ([rebuilt, file]) => body(rebuilt, file))
+      await forEachAtMost(pool.workers + 1, files(), async ([rebuilt, wanted]) => {
+        const { file, release } = await wanted.open()
+        try {
+          await body(rebuilt, wanted, file)
+        } finally {
+          release()
+        }
+      })
     } finally {
       await stopIfEnding()
     }

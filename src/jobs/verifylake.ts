@@ -1,25 +1,34 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
-import { addLaneCounts, type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
+import { addLaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import type { Relation } from '../catalog/relations.ts'
 import { forEachAtMost } from '../common/atonce.ts'
 import { CorruptionError } from '../common/errors.ts'
+import { formatLsn } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
+import type { LakeRelation, Manifest } from '../lake/manifest.ts'
 import type { NotRead } from '../lake/notread.ts'
-import { type NotShown, valuesNotShown } from '../lake/notshown.ts'
+import { valuesNotShown } from '../lake/notshown.ts'
 import { type DirectoryCluster, type DirectoryOptions, openCluster } from '../io/cluster.ts'
-import { fileError } from '../io/disk/files.ts'
 import { excludedTables, exclusionReason } from './exclusion.ts'
 import type { OnProgress } from './jobprogress.ts'
-import { checkSameState, expectedFile, lakeRelationName, readManifest } from './lake.ts'
+import { checkSameState, lakeRelationName } from './lake.ts'
+import type { LakeDifference, LakeReport } from './lakereport.ts'
+import { FolderToVerify } from './lakes/foldertoverify.ts'
+import type { FileToVerify, LakeToVerify } from './lakes/laketoverify.ts'
+import type { OpenLakeOptions } from './lakes/fetchedobjects.ts'
+import { openLake } from './lakes/openlake.ts'
+import { readStateAt } from './lakes/statemanifest.ts'
+import { StateToVerify } from './lakes/statetoverify.ts'
 import { JobTasks, type Pool } from './pool.ts'
 import { codecModules, type CodecModules } from './tasks/codecs.ts'
 import type { SegmentFiles } from './tasks/transcodetask.ts'
 
-export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'> {
+export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'>, OpenLakeOptions {
+  /** Folder of the lake, or its URL. */
   lake: string
-  /** Without it the lake is audited alone: every page forms back to the CRC it had. */
+  /**
+   * Without it the lake is audited alone: every page forms back to the CRC it had. Of a lake of format 2 that is every object that any of its states
+   * refers to; with a data directory it is the state at the same LSN.
+   */
   pgdata?: string
   /** Patterns of tables to leave out, as in {@link RelationFilter}. */
   exclude?: readonly string[]
@@ -30,63 +39,30 @@ export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 
   onProgress?: OnProgress
 }
 
-export interface LakeDifference {
-  /** `shop.public.orders`; undefined for the lake as a whole. */
-  relation?: string
-  file?: string
-  block?: number
-  reason: string
-}
-
-export interface LakeReport {
-  equal: boolean
-  systemIdentifier: string
-  lsn: string
-  /** Compared with a data directory, or audited alone. */
-  comparedWith: string | null
-  relations: number
-  files: number
-  pages: number
-  tuples: number
-  rows: number
-  hiddenRows: number
-  lanes: LaneCounts
-  forensic: {
-    /** Tuples no reader can ever see again; counted where there is a data directory. */
-    deadTuples: number
-    /** TOAST pointers of dead tuples whose chunks are gone. */
-    dangling: number
-    orphanFiles: readonly string[]
-    temporaryFiles: number
-    /** Hint bits that CLOG contradicts. */
-    hintContradictions: number
-    damagedPages: number
-    /** Bytes behind the last whole block of a relation, which no server reads. */
-    trailingBytes: number
-  }
-  /** Relations of the cluster that are not in the lake: nothing is said of them. */
-  notRead: readonly NotRead[]
-  /** Values that are in no column, by relation. */
-  notShown: readonly NotShown[]
-  /** What of the data directory is damaged as a whole, and what was done instead; with `carry`. */
-  damage: readonly string[]
-  /** Blocks, files and relations that differ. */
-  differing: number
-  /** The first differences of each file. */
-  differences: LakeDifference[]
-}
-
 /** @throws EnvironmentError if there is no lake, or the data directory is another cluster's or in another state */
 export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport> {
-  const manifest = readManifest(options.lake)
-  const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata, readAs(manifest, options))
-  if (cluster) checkSameState(manifest, cluster)
-  const pool = new JobTasks(options.workers)
+  const lake = await openForVerify(options)
   try {
-    return await new VerifyJob(options, manifest, cluster, pool).run()
+    const { manifest } = lake
+    const cluster = options.pgdata === undefined ? undefined : openCluster(options.pgdata, readAs(manifest, options))
+    if (cluster) checkSameState(manifest, cluster)
+    const pool = new JobTasks(options.workers)
+    try {
+      return await new VerifyJob(options, lake, cluster, pool).run()
+    } finally {
+      await pool.close()
+    }
   } finally {
-    await pool.close()
+    lake.close()
   }
+}
+
+async function openForVerify(options: VerifyLakeOptions): Promise<LakeToVerify> {
+  const lake = await openLake(options.lake)
+  if (lake === undefined) return new FolderToVerify(options.lake)
+  const { pgdata } = options
+  const state = await readStateAt(lake, (newest) => (pgdata === undefined ? undefined : formatLsn(openCluster(pgdata, readAs(newest, options)).lsn)))
+  return new StateToVerify(lake, state, options)
 }
 
 /** A lake that was read from a damaged data directory is compared with it as it was read. */
@@ -95,14 +71,6 @@ function readAs({ unknownTransactions, major }: Manifest, { onCorrupt, systemIde
   return {
     onCorrupt: 'carry', unknownTransactions: unknownTransactions?.policy ?? 'hide', major: given.major ?? major,
     ...(systemIdentifier !== undefined && { systemIdentifier }), ...(nextXid !== undefined && { nextXid }),
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    return statSync(path, { throwIfNoEntry: false }) !== undefined
-  } catch (error) {
-    throw fileError(error, path)
   }
 }
 
@@ -142,6 +110,7 @@ function byPlace(a: LakeDifference, b: LakeDifference): number {
 
 class VerifyJob {
   private readonly options: VerifyLakeOptions
+  private readonly lake: LakeToVerify
   private readonly manifest: Manifest
   /** The relations of the lake that are to be verified. */
   private readonly stored: readonly LakeRelation[]
@@ -152,8 +121,10 @@ class VerifyJob {
   private doneBytes = 0
   private totalBytes = 0
 
-  constructor(options: VerifyLakeOptions, manifest: Manifest, cluster: DirectoryCluster | undefined, pool: JobTasks) {
+  constructor(options: VerifyLakeOptions, lake: LakeToVerify, cluster: DirectoryCluster | undefined, pool: JobTasks) {
+    const { manifest } = lake
     this.options = options
+    this.lake = lake
     this.manifest = manifest
     this.cluster = cluster
     this.pool = pool
@@ -176,6 +147,7 @@ class VerifyJob {
     this.totalBytes = this.stored.reduce((sum, { forks }) => sum + (forks.main ?? 0) * BLOCK_SIZE, 0)
     this.options.onProgress?.(0, this.totalBytes, '')
     await forEachAtMost(this.pool.workers + 3, this.inOrder(), ([relation, fork]) => this.relation(relation, fork))
+    if (!this.cluster) await this.lake.audit?.(this.pool, this.codecs, report, (difference) => this.differ(difference))
     report.forensic.dangling = report.lanes.dangling
     report.differences.sort(byPlace)
     report.equal = report.differing === 0
@@ -240,32 +212,19 @@ class VerifyJob {
     report.relations++
     report.forensic.trailingBytes += relation.trailingBytes ?? 0
     addLaneCounts(report.lanes, relation.lanes)
-    let next = 0
-    for (const { firstBlock, blockCount } of relation.files) {
-      if (firstBlock !== next) this.differ({ relation: lakeRelationName(relation), block: next, reason: `no file holds block ${next}` })
-      next = firstBlock + blockCount
-    }
-    if (next !== (relation.forks.main ?? 0)) {
-      this.differ({ relation: lakeRelationName(relation), reason: `the files end at block ${next}, the relation at ${relation.forks.main}` })
-    }
-    await forEachAtMost(this.pool.workers + 1, relation.files, (file) => this.file(relation, file, fork))
+    const { files, problems } = await this.lake.relation(relation)
+    for (const problem of problems) this.differ({ relation: lakeRelationName(relation), ...problem })
+    await forEachAtMost(this.pool.workers + 1, files, (file) => this.file(relation, file, fork))
   }
 
-  private async file(relation: LakeRelation, file: LakeFile, fork: SegmentFiles | undefined): Promise<void> {
+  private async file(relation: LakeRelation, file: FileToVerify, fork: SegmentFiles | undefined): Promise<void> {
     const { report, options } = this
-    const where = { relation: lakeRelationName(relation), file: file.path }
+    const where = { relation: lakeRelationName(relation), file: file.name }
     report.files++
-    report.forensic.damagedPages += file.damaged.length
-    for (const path of [file.path, ...(file.hidden ? [file.hidden.path] : [])]) {
-      if (!isThere(join(options.lake, path))) return this.differ({ ...where, file: path, reason: 'the file is missing' })
-    }
     const { pgdata } = options
     const source = fork && pgdata !== undefined ? { snapshot: { pgdata, job: this.pool.job, options: readAs(this.manifest, options) }, fork } : undefined
-    const { checksums } = this.manifest
-    const result = await this.pool.run('verify', {
-      lake: options.lake, file, expected: expectedFile(this.manifest, relation, file), checksums, visible: relation.visible, source,
-      codecs: this.codecs,
-    })
+    const { result, damaged } = await file.run(this.pool, source, this.codecs)
+    report.forensic.damagedPages += damaged
     report.pages += result.pages
     report.tuples += result.tuples
     report.rows += result.rows
@@ -274,7 +233,7 @@ class VerifyJob {
     report.forensic.hintContradictions += result.hintContradictions
     report.differing += result.differing
     report.differences.push(...result.differences.map((difference) => ({ ...where, ...difference })))
-    this.doneBytes += file.blockCount * BLOCK_SIZE
+    this.doneBytes += file.blocks * BLOCK_SIZE
     options.onProgress?.(this.doneBytes, this.totalBytes, where.relation)
   }
 

@@ -11,7 +11,9 @@ import type { RebuildOptions } from '../columnar/rebuild.ts'
 import type { WantedOverflow } from '../columnar/wantedoverflow.ts'
 import { transcode as runTranscode, type TranscodeResult, type TranscodeTask, type UnreadableFile } from './tasks/transcodetask.ts'
 import { transcodePagesOf, type TranscodedPages, type TranscodePagesTask } from './tasks/transcodepagestask.ts'
-import { verify as runVerify, type VerifyResult, type VerifyTask } from './tasks/verifytask.ts'
+import type { VerifyResult } from './tasks/fileverifier.ts'
+import { verifyLayer as runVerifyLayer, type VerifyLayerTask } from './tasks/verifylayertask.ts'
+import { verify as runVerify, type VerifyTask } from './tasks/verifytask.ts'
 import type { ToastIndex } from '../columnar/toastindex.ts'
 
 export function transcode(task: TranscodeTask): Promise<Outcome<TranscodeResult | WantedOverflow | UnreadableFile>> {
@@ -48,4 +50,8 @@ export function verify(task: VerifyTask): Promise<Outcome<VerifyResult>> {
 
 async function codecsOf({ codecs }: { codecs?: CodecModules }): Promise<RebuildOptions> {
   return { extensions: await loadCodecs(codecs) }
+}
+
+export function verifyLayer(task: VerifyLayerTask): Promise<Outcome<VerifyResult>> {
+  return outcomeOf(async () => runVerifyLayer(task, await codecsOf(task)))
 }

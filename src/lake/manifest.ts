@@ -201,10 +201,7 @@ function refuseNewer(found: unknown): void {
 /** Checks that the members of a relation fit together: rebuild takes its file and its length from here. */
 function checkRelation({ path, spcOid, dbOid, relNumber, forks, files }: LakeRelation, at: string, paths: Set<string>): void {
   if (path !== '') {
-    const parts = path.split('/')
-    const spc = parts[0] === 'pg_tblspc' ? parts[1] : parts[0] === 'global' ? String(GLOBAL_TABLESPACE) : String(DEFAULT_TABLESPACE)
-    const db = parts[0] === 'global' ? '0' : parts.at(-2)
-    if (spc !== String(spcOid) || db !== String(dbOid) || parts.at(-1) !== String(relNumber)) {
+    if (!isPathOf(path, { spcOid, dbOid, relNumber })) {
       throw faulty(PERSISTED, `${at}.path`, `is '${path}', but the relation is ${spcOid}/${dbOid}/${relNumber}`)
     }
     if (paths.has(path)) throw faulty(PERSISTED, `${at}.path`, `is '${path}', as another relation's`)
@@ -220,6 +217,14 @@ function checkRelation({ path, spcOid, dbOid, relNumber, forks, files }: LakeRel
   }
   const { main = 0 } = forks
   if (next !== main) throw faulty(PERSISTED, `${at}.forks.main`, `is ${main}, but the files end at block ${next}`)
+}
+
+/** Whether a main fork's path, as {@link LakeRelation.path}, is that of a relation. */
+export function isPathOf(path: string, { spcOid, dbOid, relNumber }: RelFileLocator): boolean {
+  const parts = path.split('/')
+  const spc = parts[0] === 'pg_tblspc' ? parts[1] : parts[0] === 'global' ? String(GLOBAL_TABLESPACE) : String(DEFAULT_TABLESPACE)
+  const db = parts[0] === 'global' ? '0' : parts.at(-2)
+  return spc === String(spcOid) && db === String(dbOid) && parts.at(-1) === String(relNumber)
 }
 
 /** File systems take names of 255 bytes; a schema's and a table's name of 63 bytes each can need 379 when they are escaped. */

@@ -2,10 +2,12 @@ import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { printable } from '../common/printable.ts'
 import type { LakeDatabase, LakeFile, LakeRelation, Manifest } from './manifest.ts'
+import { freeName, type LayeredColumns, type LayeredRelation, layeredRows, typedNoRows } from './layeredviews.ts'
 import { notReadText } from './notread.ts'
 import {
   type DatabaseNames, databaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings, userDatabases,
 } from './viewnames.ts'
+import { globEscape, IS_TUPLE, quoteText } from './viewtext.ts'
 
 /**
  * Which columns a view shows: `user` the user columns; `overflow` these and `_overflow`; `physical` these, `_ltap` and a boolean
@@ -19,6 +21,8 @@ export interface ViewOptions {
   columns: ViewColumns
   /** DuckDB catalog; undefined for the current one. */
   catalog?: string
+  /** Relations of a lake of format 2 that have columns and, those that are read, files. */
+  layered?: ReadonlyMap<LakeRelation, LayeredRelation>
 }
 
 /**
@@ -42,17 +46,37 @@ export function createView(named: NamedRelation, names: DatabaseNames, options: 
   const view = qualifiedName(named, options)
   if (relation.populated === false && options.columns !== 'physical') return { problem: unpopulated(relation) }
   const family = [relation, ...descendants(relation, names)]
-  const members = family.filter(({ files }) => files.length > 0)
+  const members = family.filter((member) => member.files.length > 0 || options.layered?.get(member)?.groups !== undefined)
   for (const member of members) {
     const missing = relation.columns.find((column) => !member.columns.includes(column))
     if (missing === undefined) continue
     return { problem: `${view} has no view: its column ${quoteName(missing)} has another name in ${quoteName(member.name)}` }
   }
   const overflow = members.some((member) => member.overflow)
+  const lacking = lackingRows(relation, family, names)
+  if (options.layered) return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${layeredBody(relation, members, options)};\n`, members, lacking }
   const columns = options.columns === 'user' || !overflow ? relation.columns : [...relation.columns, '_overflow']
   const selects = members.flatMap((member) => memberRows(member, columns, options))
   const body = selects.length === 0 ? noRows(columns) : selects.join('\nUNION ALL\n')
-  return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n`, members, lacking: lackingRows(relation, family, names) }
+  return { sql: `CREATE OR REPLACE VIEW ${view} AS\n${body};\n`, members, lacking }
+}
+
+function layeredBody(relation: LakeRelation, members: readonly LakeRelation[], options: ViewOptions): string {
+  const found = new Map(members.map((member) => [member, options.layered!.get(member)!]))
+  const own = options.layered!.get(relation)!
+  const children = new Set([...found.values()].flatMap(({ groups = [] }) => groups.flatMap(({ overflow }) => [...overflow.keys()])))
+  const overflow = relation.columns.filter((column) => children.has(column))
+  const columns: LayeredColumns = {
+    names: relation.columns, overflow: options.columns === 'user' || overflow.length === 0 ? undefined : overflow,
+    visible: options.columns === 'physical' ? freeName('_visible', relation.columns) : undefined,
+  }
+  if (own.groups === undefined && relation.relkind !== 'p') return typedNoRows(own, columns, `error(${quoteText(onlyListed(relation))}) IS NULL`)
+  const selects = [...found.values()].flatMap((member) => layeredRows({ ...member, types: own.types }, columns))
+  return selects.join('\nUNION ALL\n') || typedNoRows(own, columns)
+}
+
+function onlyListed({ schema, name }: LakeRelation): string {
+  return `${schema}.${name} is only listed here: a query names each table that it reads, in its text`
 }
 
 /** A sentence for each child that is not in the lake: a server would show its rows, too. */
@@ -73,7 +97,7 @@ function qualifiedName(named: NamedRelation, { catalog, columns }: ViewOptions):
 }
 
 /** find_all_inheritors (pg_inherits.c): each descendant once, however many ways lead to it. */
-function descendants(relation: LakeRelation, names: DatabaseNames): LakeRelation[] {
+export function descendants(relation: LakeRelation, names: DatabaseNames): LakeRelation[] {
   const found = new Set<LakeRelation>([relation])
   for (const ancestor of found) {
     for (const child of names.children.get(ancestor.oid) ?? []) if (child.database === ancestor.database) found.add(child)
@@ -145,9 +169,6 @@ function visibleRows(
   return `SELECT ${list}, ${physical}\nFROM ${rows}\nLEFT JOIN ${hidden}\n  ON ${key}\nWHERE ${IS_TUPLE}`
 }
 
-/** Not a structure row: offset 0 stands for an empty page, and a line pointer that is not NORMAL has no tuple. */
-const IS_TUPLE = `"_row"."_ltap"."offset" > 0 AND coalesce("_row"."_ltap"."lp"."state", 1) = 1`
-
 function columnList(columns: readonly string[], member: LakeRelation): string {
   if (columns.length === 0) return 'NULL AS "_no_columns"'
   return columns
@@ -160,10 +181,7 @@ function physicalList(member: LakeRelation, visible: string): string {
 }
 
 function freeColumn(name: string, { columns }: LakeRelation): string {
-  const taken = new Set(columns.map(foldName))
-  let free = name
-  while (taken.has(free)) free += '_'
-  return free
+  return freeName(name, columns)
 }
 
 /** Whether the name has DATA_NAME_LENGTH digits. The name of any other file is found in a slower way. */
@@ -186,15 +204,6 @@ function fileList(paths: readonly string[], options: ViewOptions): string {
 /** A path as DuckDB's glob takes it for itself. */
 function fileName(path: string, { root }: ViewOptions): string {
   return quoteText(globEscape(root + path))
-}
-
-/** A path as a glob pattern that matches nothing else. */
-export function globEscape(path: string): string {
-  return path.replace(/[[*?]/g, '[$&]')
-}
-
-export function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }
 
 /** How the views name a virtual generated column, which no file has. */

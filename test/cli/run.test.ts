@@ -30,7 +30,7 @@ describe('exit codes and streams', () => {
 
   it.each([
     [['qery'], /^ltap: unknown command 'qery'/],
-    [['query', 'SELECT 1'], /^ltap: required option '--lake <dir>' not specified/],
+    [['query', 'SELECT 1'], /^ltap: required option '--lake <dir\|url>' not specified/],
     [['query', '--lake', lake], /^ltap: missing required argument 'sql'/],
     [['query', '--lake', lake, 'SELECT 1', '--format', 'xml'], /^ltap: option '--format <format>' argument 'xml' is invalid/],
     [['inspect', 'page', 'x', '--block', '-1'], /^ltap: option '--block <number>' argument '-1' is invalid: [a-z][^.]*\n$/],

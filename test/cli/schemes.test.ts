@@ -13,10 +13,9 @@ const URL = 's3://bucket/x'
 /** Every folder and file a verb takes, `@` in its place, with what else the verb needs. */
 const PLACES = [
   'transcode @ --lake l', 'transcode p --lake l --wal @', 'transcode p --lake l --work @',
-  'verify @ --lake l', 'verify --lake @', 'verify p --lake l --wal @', 'verify p --lake l --work @',
-  'rebuild --lake @ --pgdata p', 'rebuild --lake l --pgdata @',
+  'verify @ --lake l', 'verify p --lake l --wal @', 'verify p --lake l --work @',
+  'rebuild --lake l --pgdata @',
   'replay @ --out o', 'replay p --out @', 'replay p --out o --wal @',
-  'query --lake @ SELECT',
   'inspect page @', 'inspect control @', 'inspect relations @', 'inspect wal @',
   'inspect table @ public.t', 'inspect table p public.t --wal @', 'inspect table p public.t --work @',
   'inspect history @ public.t', 'inspect history p public.t --wal @', 'inspect history p public.t --work @',

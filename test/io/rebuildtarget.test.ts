@@ -114,7 +114,7 @@ describe('a lake that is not as it was written', () => {
     ['a length that files are said to have', (relation) => {
       relation.forks.main = 600_000
       Object.assign(relation.files[0]!, { blockCount: 600_000 })
-    }, /^lake.other-file: .*blocks is \d+, ltap.json says 600000/],
+    }, /^lake.other-file: .*blocks is \d+, the lake says 600000/],
     ['a file that is missing in the list', (relation) => Object.assign(relation, { files: [] }), /^lake.manifest: .*forks.main is \d+, but/],
     ['a flipped bit', ({ files }, folder) => flip(join(folder, files[0]!.path)), /^lake.file-crc: the file is not as it was written/],
     ['a file that is cut', ({ files }, folder) => cut(join(folder, files[0]!.path)), /^lake.file: the file has \d+ bytes, ltap.json says \d+/],

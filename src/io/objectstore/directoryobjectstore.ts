@@ -184,6 +184,13 @@ export class DirectoryObjectStore implements ObjectStore {
     }
   }
 
+  /** The file of an object, which may or may not be there. @throws EnvironmentError file.link if a symbolic link lies on the way to it */
+  fileOf(key: string): string {
+    const path = this.pathOf(key)
+    refuseLinks(this.root, path)
+    return path
+  }
+
   private draft(key: string): Draft {
     const path = this.pathOf(key)
     return new Draft(this.root, path, join(dirname(path), this.drafts.next(this.random.nonce())))

@@ -8,12 +8,17 @@ import { createFolder } from '../../io/disk/create.ts'
 import { type ValueText, valueText } from './duckvalue.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { readManifest } from '../lake.ts'
+import type { OpenLakeOptions } from '../lakes/fetchedobjects.ts'
+import { openLake, openState } from '../lakes/openlake.ts'
+import { pointOf } from '../lakes/pointof.ts'
+import { StateManifest } from '../lakes/statemanifest.ts'
 import { refuseMistakenFields } from './queryfields.ts'
 import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
 import { askedNames, refuseMistakenNames } from './querynames.ts'
 import { extractReading } from './querystatement.ts'
 import { TimeLimit } from './querytimelimit.ts'
 import { LakeViews } from './queryviews.ts'
+import { StateTables } from './statetables.ts'
 import { ScratchFolder } from '../../io/disk/scratchfolder.ts'
 import { alignedFormat, type Cells, csvFormat, jsonFormat } from './tabletext.ts'
 
@@ -21,9 +26,11 @@ type Duck = typeof import('@duckdb/node-api')
 
 export type QueryFormat = 'table' | 'csv' | 'json'
 
-export interface QueryRequest {
-  /** Folder of the lake. */
+export interface QueryRequest extends OpenLakeOptions {
+  /** Folder of the lake, or its URL. */
   lake: string
+  /** A tag, the LSN of a state, or a time, for the last state at or before it; default: the newest state. */
+  at?: string
   /** Name of a database; needed only if the lake has several user databases. */
   database?: string
   /**
@@ -38,8 +45,6 @@ export interface QueryRequest {
   threads?: number
   /** The query ends with query.timeout after so many seconds, the time that its reader takes included; default: no limit. */
   timeoutSeconds?: number
-  /** Told what the user should know, as a sentence. */
-  onNotice?: (text: string) => void
 }
 
 /** Takes text piece by piece; the next piece comes when the promise resolves. */
@@ -52,15 +57,17 @@ const TABLE_SAMPLE = 10_000
  * Runs SQL over the rows that were visible at the lake's LSN; schema `ltap_<schema>` shows all tuples with `_ltap` and `_visible`.
  * Rows stream: memory does not grow with the result. Only SELECT and EXPLAIN of one are run, on the lake's files alone; nothing is written
  * but DuckDB's temporary files, into a folder of this call that no other user may enter.
- * @throws EnvironmentError query.*, lake.missing; CorruptionError and UnsupportedError lake.*
+ * @throws EnvironmentError query.*, lake.*, store.*; CorruptionError and UnsupportedError lake.*
  */
 export async function queryLake(request: QueryRequest, write: WriteText): Promise<{ rows: number }> {
-  const lake = resolve(request.lake)
-  const manifest = readManifest(lake)
+  const lake = await openLake(request.lake)
+  const state = lake && await StateManifest.read(lake, await openState(lake, await pointOf(lake, request.at)))
+  const manifest = state?.manifest ?? readFormat1(request)
   const names = databaseNames(manifest, chooseDatabase(manifest, request.database))
   const duck = await importDuck()
   const scratch = new ScratchFolder(join(tmpdir(), 'ltap-query-'), request.onNotice)
   try {
+    const tables = lake && state && new StateTables(lake, state, scratch.path, request)
     const temporary = join(scratch.path, 'duckdb')
     createFolder(temporary)
     const instance = await openDuck(duck, request, temporary)
@@ -68,7 +75,7 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
       const connection = await instance.connect()
       const limit = new TimeLimit(connection, request.timeoutSeconds)
       try {
-        const views = new LakeViews(lake, manifest, names, request.sql)
+        const views = new LakeViews(resolve(request.lake), manifest, names, request.sql, tables)
         await views.create(connection)
         for (const sentence of views.lacking) request.onNotice?.(sentence)
         await lockDuckDB(connection, views.files())
@@ -87,6 +94,12 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
     await stopIfEnding()
     scratch.remove()
   }
+}
+
+function readFormat1({ lake, at }: QueryRequest): Manifest {
+  const manifest = readManifest(resolve(lake))
+  if (at === undefined || at === manifest.lsn) return manifest
+  throw new EnvironmentError('lake.no-state', `a lake of format 1 has one state, and this one is at LSN ${manifest.lsn}, not at ${at}`, { file: lake })
 }
 
 function chooseDatabase(manifest: Manifest, wanted: string | undefined): LakeDatabase {

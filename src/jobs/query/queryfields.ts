@@ -1,6 +1,6 @@
 import type { DuckDBConnection, DuckDBType } from '@duckdb/node-api'
 import { type DatabaseNames, foldName, quoteName } from '../../lake/viewnames.ts'
-import { quoteText } from '../../lake/views.ts'
+import { quoteText } from '../../lake/viewtext.ts'
 import { type Asked, askedRelations, mistaken } from './querynames.ts'
 
 /**

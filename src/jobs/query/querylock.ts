@@ -1,5 +1,5 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { quoteText } from '../../lake/views.ts'
+import { quoteText } from '../../lake/viewtext.ts'
 
 /*
  * What is closed in DuckDB 1.5; test/jobs/querylock.test.ts tries it statement by statement. A closed instance reads the lake's files that its views

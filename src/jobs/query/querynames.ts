@@ -1,6 +1,6 @@
 import { EnvironmentError } from '../../common/errors.ts'
 import { type DatabaseNames, foldName, type NamedRelation, quoteName } from '../../lake/viewnames.ts'
-import { quoteText } from '../../lake/views.ts'
+import { quoteText } from '../../lake/viewtext.ts'
 
 /*
  * DuckDB ignores the case of names, even in quotes: if Postgres has tables "Orders" and orders, FROM "Orders" would give the rows of the other table.

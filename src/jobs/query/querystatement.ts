@@ -1,7 +1,7 @@
 import type { DuckDBConnection, DuckDBExtractedStatements, DuckDBPreparedStatement } from '@duckdb/node-api'
 import { EnvironmentError } from '../../common/errors.ts'
 import { foldName } from '../../lake/viewnames.ts'
-import { quoteText } from '../../lake/views.ts'
+import { quoteText } from '../../lake/viewtext.ts'
 
 type Duck = typeof import('@duckdb/node-api')
 

@@ -3,8 +3,10 @@ import { EnvironmentError } from '../../common/errors.ts'
 import { type DatabaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings } from '../../lake/viewnames.ts'
 import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
 import { notReadText } from '../../lake/notread.ts'
-import { createView, globEscape, quoteText, type ViewColumns, virtualColumnText } from '../../lake/views.ts'
+import { createView, descendants, type ViewColumns, virtualColumnText } from '../../lake/views.ts'
+import { globEscape, quoteText } from '../../lake/viewtext.ts'
 import { checkLakeFile } from '../lakefile.ts'
+import type { StateTables } from './statetables.ts'
 
 /**
  * The views a text of SQL needs: a view costs about a millisecond, because DuckDB opens its files. So a user table has a view if its name occurs in
@@ -21,8 +23,11 @@ export class LakeViews {
   readonly lacking: Set<string> = new Set<string>()
   /** Relations whose files were looked at. */
   private readonly checked = new Set<LakeRelation>()
+  private readonly tables: StateTables | undefined
 
-  constructor(lake: string, manifest: Manifest, names: DatabaseNames, sql: string) {
+  /** @param lake its folder @param tables those of a lake of format 2 */
+  constructor(lake: string, manifest: Manifest, names: DatabaseNames, sql: string, tables?: StateTables) {
+    this.tables = tables
     this.manifest = manifest
     this.names = names
     this.root = lake.endsWith('/') ? lake : `${lake}/`
@@ -41,6 +46,7 @@ export class LakeViews {
     const catalog = quoteName(this.names.catalog)
     const schemas = new Set(this.relations.map(({ schema }) => schema))
     const physical = new Set(this.relations.map(({ physicalSchema }) => physicalSchema).filter((name) => this.mentions(name)))
+    await this.tables?.prepare(this.relations.map(({ relation }) => relation), this.readRelations())
     const pgCatalog = this.names.schemas.get('pg_catalog')
     const path = ['public', ...[...schemas].filter((schema) => schema === pgCatalog)]
     const script = [
@@ -60,14 +66,21 @@ export class LakeViews {
     }
   }
 
+  /** What the text names, with all whose rows that shows: of these the files are needed. */
+  private readRelations(): LakeRelation[] {
+    const named = this.relations.filter(({ name }) => this.mentions(name))
+    return [...new Set(named.flatMap(({ relation }) => [relation, ...descendants(relation, this.names)]))]
+  }
+
   private view(named: NamedRelation, columns: ViewColumns): string {
-    if (columns === 'physical' && named.relation.files.length === 0) return ''
-    const view = createView(named, this.names, { root: this.root, columns, catalog: this.names.catalog })
+    if (columns === 'physical' && named.relation.files.length === 0 && !this.tables?.layered.get(named.relation)?.groups) return ''
+    const layered = this.tables && { layered: this.tables.layered }
+    const view = createView(named, this.names, { root: this.root, columns, catalog: this.names.catalog, ...layered })
     if (view.problem !== undefined) {
       this.problems.push(view.problem)
       return ''
     }
-    for (const member of view.members) this.check(member)
+    if (!this.tables) for (const member of view.members) this.check(member)
     for (const sentence of view.lacking) this.lacking.add(sentence)
     return view.sql
   }
@@ -82,7 +95,8 @@ export class LakeViews {
   /** Every file that the views read, as a path and as the pattern that stands in a view. */
   files(): string[] {
     const paths = [...this.checked].flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
-    return paths.map((path) => this.root + path).flatMap((path) => (globEscape(path) === path ? [path] : [path, globEscape(path)]))
+    const all = [...paths.map((path) => this.root + path), ...this.tables?.paths ?? []]
+    return all.flatMap((path) => (globEscape(path) === path ? [path] : [path, globEscape(path)]))
   }
 
   /** What helps with a column that was not found: of a relation that the text names, a virtual column. */

@@ -1,19 +1,16 @@
-import { join } from 'node:path'
 import { DESCRIPTOR_KEY, parseFileDescriptor, schemaContext } from '../../columnar/filedescriptor.ts'
 import type { RebuildOptions } from '../../columnar/rebuild.ts'
 import { relationSchema } from '../../columnar/schema.ts'
 import { readFooter } from '../../parquet/footer.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
-import type { LakeFile } from '../../lake/manifest.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { checkLength, crcProblem, readTail } from '../lakefile.ts'
+import { checkLength, crcProblem, type FileOfLake, readTail } from '../lakefile.ts'
 import type { CodecModules } from './codecs.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 
-/** One Parquet file to hold against ltap.json before anything is rebuilt from it. */
+/** One Parquet file to hold against the lake before anything is rebuilt from it. */
 export interface CheckFileTask {
-  lake: string
-  file: LakeFile
+  file: FileOfLake
   /** Name of its relation, for messages. */
   relation: string
   expected: ExpectedFile
@@ -21,20 +18,21 @@ export interface CheckFileTask {
 }
 
 /** @throws CorruptionError lake.file, lake.file-crc, lake.other-file, parquet.footer; UnsupportedError datum.codec; EnvironmentError file.*, codecs.* */
-export function checkFile({ lake, file, relation, expected }: CheckFileTask, { extensions }: RebuildOptions = {}): void {
-  const path = join(lake, file.path)
-  checkLength(lake, relation, file)
+export function checkFile(
+  { file: { path, name = path, bytes, crc32 }, relation, expected }: CheckFileTask, { extensions }: RebuildOptions = {},
+): void {
+  checkLength({ path, bytes }, relation)
   let source: LakeFileSource | undefined
   try {
     source = new LakeFileSource(path)
-    const problem = crcProblem(source.crc32(), file.crc32)
+    const problem = crc32 === undefined ? undefined : crcProblem(source.crc32(), crc32)
     if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
     const descriptor = parseFileDescriptor(readFooter(readTail(path, source.length)).metadata.get(DESCRIPTOR_KEY))
     checkFileDescriptor(descriptor, expected)
     // A codec that is missing shows before anything is overwritten.
     relationSchema(schemaContext(descriptor, extensions))
   } catch (error) {
-    throw isPositioned(error) ? error.at({ file: path, relation }) : error
+    throw isPositioned(error) ? error.at({ file: name, relation }) : error
   } finally {
     source?.close()
   }

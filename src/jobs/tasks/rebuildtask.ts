@@ -1,22 +1,22 @@
 import { closeSync } from 'node:fs'
-import { join } from 'node:path'
 import { PageRebuilder, type RebuildOptions } from '../../columnar/rebuild.ts'
+import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { writeFully } from '../../io/disk/create.ts'
 import { fileError } from '../../io/disk/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { crcProblem } from '../lakefile.ts'
+import { crcProblem, type FileOfLake } from '../lakefile.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 import type { CodecModules } from './codecs.ts'
 import { openSegment, segmentFile, type TargetPlace } from '../../io/datadir/rebuildtarget.ts'
 
 /** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
 export interface RebuildTask {
-  lake: string
-  path: string
-  crc32: number
+  file: FileOfLake
   expected: ExpectedFile
+  /** Blocks to write: `runs` of a BlockSet; undefined for all. A newer layer has the others. */
+  current: readonly BlockRun[] | undefined
   target: TargetPlace
   /** Whether files outside of the copy, and files that have a second name (a hard link), may be written: see rebuildLake. */
   force: boolean
@@ -27,20 +27,23 @@ const WRITE_BLOCKS = 128
 
 /** Returns the number of blocks written. @param options the codecs that the task's modules have @throws CorruptionError with the lake file; EnvironmentError */
 export function rebuild(task: RebuildTask, options: RebuildOptions = {}): number {
-  const file = join(task.lake, task.path)
+  const { path, name = path, crc32 } = task.file
+  const current = task.current && BlockSet.ofRuns(task.current)
   const writer = new BlockWriter(task.target, task.force)
   let source: LakeFileSource | undefined
   try {
-    source = new LakeFileSource(file)
-    const problem = crcProblem(source.crc32(), task.crc32)
+    source = new LakeFileSource(path)
+    const problem = crc32 === undefined ? undefined : crcProblem(source.crc32(), crc32)
     if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
     const rebuilder = new PageRebuilder(source, options)
     checkFileDescriptor(rebuilder.descriptor, task.expected)
-    rebuilder.rebuild((block, page) => writer.add(block, page))
+    rebuilder.rebuild((block, page) => {
+      if (current === undefined || current.has(block)) writer.add(block, page)
+    })
     writer.flush()
     return rebuilder.descriptor.blocks.size
   } catch (error) {
-    throw isPositioned(error) ? error.at({ file }) : error
+    throw isPositioned(error) ? error.at({ file: name }) : error
   } finally {
     source?.close()
     writer.close()
@@ -63,7 +66,7 @@ class BlockWriter {
   }
 
   add(block: number, page: Uint8Array): void {
-    if (this.count === WRITE_BLOCKS || (this.count > 0 && block % SEGMENT_BLOCKS === 0)) this.flush()
+    if (this.count === WRITE_BLOCKS || (this.count > 0 && (block % SEGMENT_BLOCKS === 0 || block !== this.first + this.count))) this.flush()
     if (this.count === 0) this.first = block
     this.buffer.set(page, this.count++ * BLOCK_SIZE)
   }

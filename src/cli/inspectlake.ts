@@ -1,0 +1,68 @@
+import type { Command } from 'commander'
+import { timeText } from '../engine/lakepoint.ts'
+import { type LakeSummary, type LayeredTable, type NamedState, type StateSummary, summarizeLake } from '../jobs/inspect/lakesummary.ts'
+import { lakeRelationName } from '../jobs/lake.ts'
+import { counted, factLines, listed, megabytes, thousands } from './count.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+const TEXT = {
+  summary: 'show a lake that grows: its states, branches and tags, layers and sizes by table, orphans, and what reading it cost',
+  examples: ['ltap inspect lake ./lake', `ltap inspect lake s3://bucket/lake --json | jq '.tables[] | select(.layers > 10)'`],
+}
+
+const SHOWN = 20
+
+/** `ltap inspect lake`. */
+export function addInspectLake(inspect: Command, run: Run): void {
+  addVerb(inspect, 'lake <lake>', TEXT).action(async (place: string, options: { json?: boolean; verbose?: boolean }) => {
+    const output = begin(run, options)
+    const summary = await summarizeLake(place)
+    await output.result(summary, () => summaryText(summary))
+  })
+}
+
+function summaryText(summary: LakeSummary): string {
+  const { url, systemIdentifier, major, profile, cas, branch, epoch, materialized, published, archived, states, tables, store, run } = summary
+  const requests = Object.entries(run.requests).filter(([, count]) => count > 0).map(([kind, count]) => `${thousands(count)} ${kind}`).join(', ')
+  const left = store.orphans === null ? 'orphans are not known' : `${counted(store.orphans.objects, 'orphan')}, ${megabytes(store.orphans.bytes)}`
+  const registered = [...namedLines('branch', summary.branches), ...namedLines('tag', summary.tags), ...namedLines('lease', summary.leases)]
+  return [
+    `Postgres ${major}, system ${systemIdentifier}, in ${url}\n`,
+    factLines([
+      ['format', `2, types ${profile}, HEAD by ${cas}`],
+      ['branch', `${branch}, epoch ${epoch}`],
+      ['LSNs', `materialized ${materialized}, published ${published ?? 'nothing'}, archived ${archived ?? 'nothing'}`],
+      ['states', `${counted(states.length, 'state')} retained`],
+      ['tables', `${counted(tables.length, 'relation')}, ${thousands(sum(tables, ({ layers }) => layers))} layers, ` +
+        `${counted(sum(tables, ({ files }) => files), 'file')}, ${megabytes(sum(tables, ({ bytes }) => bytes))}`],
+      ['store', `${counted(store.objects, 'object')}, ${megabytes(store.bytes)}; ${left}`],
+      ['jobs', counted(summary.jobs.length, 'open job')],
+      ['this run', `${requests}; ${megabytes(run.bytesDown)} read, ${thousands(run.retries)} tried again`],
+    ]),
+    ...listed('missing', store.missing, SHOWN),
+    ...listed('damaged', store.damaged, SHOWN),
+    ...states.slice(-SHOWN).map((state) => `state ${stateText(state)}\n`),
+    ...(states.length > SHOWN ? [`and ${counted(states.length - SHOWN, 'older state')}\n`] : []),
+    ...registered,
+    ...listed('table', tables.filter(({ rowsNotShown }) => rowsNotShown !== null).map(tableText), SHOWN),
+  ].join('')
+}
+
+function namedLines(kind: string, states: readonly NamedState[]): string[] {
+  return listed(kind, states.map((state) => `${state.name}: ${stateText(state)}`), SHOWN)
+}
+
+function stateText({ sequence, timeline, lsn, time }: StateSummary): string {
+  return `${sequence}: LSN ${lsn} of timeline ${timeline}${time === null ? '' : `, ${timeText(time)}`}`
+}
+
+function tableText(table: LayeredTable): string {
+  const { blocks, layers, files, currentFiles, bytes, rows, rowsNotShown } = table
+  const share = rows === 0 ? '' : `, ${Math.round(((rowsNotShown ?? 0) / rows) * 100)} % of ${counted(rows, 'row')} not shown`
+  return `${lakeRelationName(table)}: ${counted(blocks, 'page')}, ${counted(layers, 'layer')}, ${thousands(currentFiles)} of ${counted(files, 'file')} read, ` +
+    `${megabytes(bytes)}${share}`
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0)
+}

@@ -1,0 +1,135 @@
+import { forEachAtMost } from '../../common/atonce.ts'
+import { UnsupportedError } from '../../common/errors.ts'
+import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
+import type { PgMajor } from '../../common/pgversion.ts'
+import { auditLake } from '../../engine/audit.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { readOutcomes } from '../../engine/outcomes.ts'
+import type { StoreCounters } from '../../engine/objectstore.ts'
+import type { LakeRelation } from '../../lake/manifest.ts'
+import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
+import type { Registration } from '../../lake/state/head.ts'
+import { MAIN_BRANCH } from '../../lake/state/names.ts'
+import { retainedStates } from '../../lake/state/registrations.ts'
+import type { StateRoot } from '../../lake/state/stateroot.ts'
+import { isUserTable } from '../../lake/viewnames.ts'
+import { readManifest } from '../lake.ts'
+import { filesOf, readBlockIndex } from '../lakes/layerfiles.ts'
+import { openLake, openState } from '../lakes/openlake.ts'
+import { StateManifest } from '../lakes/statemanifest.ts'
+
+/** A state, and how it is called. */
+export interface StateSummary {
+  sequence: number
+  timeline: number
+  lsn: string
+  /** Microseconds since 1970; null where the source did not say. */
+  time: number | null
+}
+
+export interface NamedState extends StateSummary {
+  name: string
+}
+
+/** A relation with pages in the newest state. */
+export interface LayeredTable {
+  database: string | null
+  schema: string
+  name: string
+  relkind: string
+  oid: number
+  /** Its length. */
+  blocks: number
+  layers: number
+  /** Files that have current blocks, and all of its layers. */
+  currentFiles: number
+  files: number
+  /** Size of all its files and of the objects beside them. */
+  bytes: number
+  /** Rows of the files, structure rows too, and those of them that no reader of the newest state sees; null of tables that are the server's own. */
+  rows: number
+  rowsNotShown: number | null
+}
+
+export interface LakeSummary {
+  url: string
+  systemIdentifier: string
+  major: PgMajor
+  profile: string
+  /** How HEAD is replaced in this store. */
+  cas: string
+  branch: string
+  epoch: number
+  /** LSNs that were reached; null: not yet. */
+  materialized: string
+  published: string | null
+  archived: string | null
+  /** Oldest first, the newest state last. */
+  states: StateSummary[]
+  branches: NamedState[]
+  tags: NamedState[]
+  leases: NamedState[]
+  jobs: NamedState[]
+  tables: LayeredTable[]
+  store: { objects: number; bytes: number; orphans: { objects: number; bytes: number } | null; missing: readonly string[]; damaged: readonly string[] }
+  /** What this run asked the store for. */
+  run: Pick<StoreCounters, 'requests' | 'bytesDown' | 'retries'>
+}
+
+const READS_AT_ONCE = 8
+
+/** What a lake of format 2 holds. Nothing is written. @throws EnvironmentError lake.*, store.*; CorruptionError, UnsupportedError lake.* */
+export async function summarizeLake(place: string): Promise<LakeSummary> {
+  const lake = await openLake(place)
+  if (lake === undefined) {
+    readManifest(place)
+    throw new UnsupportedError('lake.format', 'a lake of format 1 has one state and no layers: ltap.json says what it has', { file: place })
+  }
+  const { store } = lake.ports
+  const head = await lake.head(MAIN_BRANCH)
+  const state = await StateManifest.read(lake, await openState(lake))
+  const states = await lake.runHead(MAIN_BRANCH, retainedStates)
+  const tables = await tablesOf(lake, state)
+  const { objects, bytes, orphans = null, missing, damaged } = await auditLake(lake, () => {})
+  const { manifest } = state
+  const { requests, bytesDown, retries } = store.counters
+  const named = (list: readonly Registration[]): NamedState[] => list.map((one) => ({ name: one.name, ...stateOf(one.state) }))
+  return {
+    url: store.url, systemIdentifier: manifest.systemIdentifier, major: manifest.major, profile: manifest.profile, cas: lake.format.cas, branch: MAIN_BRANCH,
+    epoch: head.epoch, materialized: head.state.lsn, published: head.published ?? null, archived: head.archived ?? null,
+    states: states.filter(({ sequence }) => sequence > 0).map(stateOf), branches: named(head.branches), tags: named(head.tags), leases: named(head.leases),
+    jobs: named(head.jobs), tables, store: { objects, bytes, orphans, missing, damaged }, run: { requests: { ...requests }, bytesDown, retries },
+  }
+}
+
+function stateOf({ sequence, timeline, lsn, time }: StateRoot): StateSummary {
+  return { sequence, timeline, lsn, time: time ?? null }
+}
+
+/** The largest first. */
+async function tablesOf(lake: Lake, state: StateManifest): Promise<LayeredTable[]> {
+  const tables: LayeredTable[] = []
+  await forEachAtMost(READS_AT_ONCE, state.manifest.relations.filter(({ relkind }) => relkind !== 'p'), async (relation) => {
+    tables.push(await tableOf(lake, state, relation))
+  })
+  return tables.sort((a, b) => b.bytes - a.bytes || a.oid - b.oid)
+}
+
+async function tableOf(lake: Lake, state: StateManifest, relation: LakeRelation): Promise<LayeredTable> {
+  const { database, schema, name, relkind, oid, forks: { main: blocks = 0 } } = relation
+  const found = (await state.relation(relation))!
+  const files = filesOf(found, state.manifest.systemIdentifier)
+  const current = files.filter((file) => file.current.size > 0)
+  let notShown = 0
+  for (const { file, current: counting } of isUserTable(relation) ? files : []) {
+    const { index } = await readBlockIndex(lake.ports.store, file)
+    const inState = { index, current: counting }
+    const outcomes = await readOutcomes(state.snapshot, openRows(inState).map(({ xid }) => xid))
+    notShown += rowsNotShown(inState, relation.visible, outcomes, walPosition(parseLsn(state.manifest.lsn) as Lsn)).size
+  }
+  return {
+    database, schema, name, relkind, oid, blocks, layers: found.layers.length, currentFiles: current.length, files: files.length,
+    bytes: files.reduce((sum, { file }) => sum + file.bytes + file.index.bytes, 0), rows: files.reduce((sum, { file }) => sum + file.rows, 0),
+    rowsNotShown: isUserTable(relation) ? notShown : null,
+  }
+}

@@ -1,0 +1,49 @@
+import type { BlockSet } from '../../common/blockset.ts'
+import { CorruptionError } from '../../common/errors.ts'
+import { formatWalPosition } from '../../common/ids.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
+import { missingObject } from '../../engine/pagereader.ts'
+import { type BlockIndex, parseBlockIndex } from '../../lake/blockindex.ts'
+import type { LayerFile } from '../../lake/layer.ts'
+import { CurrentRelation } from '../../lake/layerorder.ts'
+import { decodeDescription, type TableDescription } from '../../lake/relationinfo.ts'
+import type { PieceRef } from '../../lake/state/page.ts'
+import type { StateRelation } from '../../lake/staterelation.ts'
+import type { ExpectedFile } from '../lake.ts'
+import { readObject } from '../tasks/changedblockstask.ts'
+
+/** A file of a layer, and what of it counts in a state. */
+export interface FileOfRelation {
+  readonly file: LayerFile
+  /** Blocks that no newer layer supersedes; none of a file that is superseded as a whole. */
+  readonly current: BlockSet
+  /** What its footer must say. */
+  readonly expected: ExpectedFile
+}
+
+/** All files of a relation's layers, the oldest first. @throws CorruptionError lake.layers */
+export function filesOf({ locator, layers }: StateRelation, systemIdentifier: string): FileOfRelation[] {
+  const { spcOid, dbOid, relNumber } = locator
+  const expected = new Map(layers.flatMap(({ lsn, length, files }) => files.map((file): [LayerFile, ExpectedFile] => (
+    [file, { systemIdentifier, lsn: formatWalPosition(lsn), spcOid, dbOid, relNumber, blocks: length, runs: file.blocks.runs }]))))
+  return new CurrentRelation(layers).files.map(({ file, current }) => ({ file, current, expected: expected.get(file)! }))
+}
+
+/** @throws CorruptionError lake.block-index if it is not that of the file's blocks and rows */
+export async function readBlockIndex(store: ObjectStore, file: LayerFile): Promise<{ bytes: Uint8Array; index: BlockIndex }> {
+  const bytes = await readObject(store, file.index)
+  const index = parseBlockIndex(bytes)
+  const rows = index.pages.rows.reduce((sum, count) => sum + count, 0)
+  if (index.blocks.subtract(file.blocks).size > 0 || index.blocks.size !== file.blocks.size || rows !== file.rows) {
+    throw new CorruptionError('lake.block-index',
+      `${file.index.key} has ${index.blocks.size} blocks and ${rows} rows, and belongs to ${file.key} of ${file.blocks.size} blocks and ${file.rows} rows`)
+  }
+  return { bytes, index }
+}
+
+/** @throws CorruptionError lake.missing-object, lake.description; EnvironmentError store.* */
+export async function readDescription(store: ObjectStore, ref: PieceRef): Promise<TableDescription> {
+  const found = await store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
+  if (found === undefined) throw missingObject(store, ref.key)
+  return decodeDescription(found.bytes, ref)
+}

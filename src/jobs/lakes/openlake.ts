@@ -1,0 +1,40 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { EnvironmentError } from '../../common/errors.ts'
+import { Lake } from '../../engine/lake.ts'
+import type { Snapshot } from '../../engine/snapshot.ts'
+import { type LakePoint, snapshotAt } from '../../engine/lakepoint.ts'
+import { openObjectStore } from '../../io/objectstore/openobjectstore.ts'
+import type { S3Options } from '../../io/objectstore/s3settings.ts'
+import { systemClock } from '../../io/process/clock.ts'
+import { systemRandom } from '../../io/process/systemrandom.ts'
+import { FORMAT_KEY, MAIN_BRANCH } from '../../lake/state/names.ts'
+
+/** Objects in a store, named by a URL: a folder is named by its path, too, which may have any characters. */
+const URL_SCHEME = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|file:)/
+
+export function isLakeUrl(place: string): boolean {
+  return URL_SCHEME.test(place)
+}
+
+/**
+ * The lake of format 2 that a URL names, or a folder that has one; undefined for any other folder, such as a lake of format 1.
+ * @throws EnvironmentError lake.missing for a store without a lake, store.*; CorruptionError, UnsupportedError lake.format
+ */
+export async function openLake(place: string, options: S3Options = {}): Promise<Lake | undefined> {
+  const isUrl = isLakeUrl(place)
+  if (!isUrl && !existsSync(join(place, FORMAT_KEY))) return undefined
+  return Lake.open({ store: await openObjectStore(isUrl ? place : folderUrl(place), options), clock: systemClock, random: systemRandom })
+}
+
+/** A path as the store's opener takes it: one that begins like a scheme, `c:x`, is a path nevertheless. */
+function folderUrl(path: string): string {
+  return /^[A-Za-z][A-Za-z0-9+.-]*:/.test(path) ? `./${path}` : path
+}
+
+/** @throws EnvironmentError lake.no-state, lake.no-tag, lake.empty */
+export async function openState(lake: Lake, point: LakePoint = 'newest'): Promise<Snapshot> {
+  const snapshot = await snapshotAt(lake, MAIN_BRANCH, point)
+  if (snapshot.state.sequence > 0) return snapshot
+  throw new EnvironmentError('lake.empty', `the lake in ${lake.ports.store.url} has no state yet: ltap transcode writes one`)
+}

@@ -1,0 +1,143 @@
+import { join } from 'node:path'
+import { forEachAtMost } from '../../common/atonce.ts'
+import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
+import { columnFields } from '../../columnar/fieldhistory.ts'
+import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext } from '../../columnar/filedescriptor.ts'
+import { relationSchema } from '../../columnar/schema.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { readOutcomes } from '../../engine/outcomes.ts'
+import { ObjectFiles } from '../../io/objectstore/objectfiles.ts'
+import { rowsOfBlocks } from '../../lake/blockindex.ts'
+import { duckType, type LayeredRelation, type LayerGroup } from '../../lake/layeredviews.ts'
+import type { LakeRelation } from '../../lake/manifest.ts'
+import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
+import { readFooter } from '../../parquet/footer.ts'
+import { checkFileDescriptor, lakeRelationName } from '../lake.ts'
+import { readTail } from '../lakefile.ts'
+import { CACHE_BYTES, type OpenLakeOptions } from '../lakes/fetchedobjects.ts'
+import { type FileOfRelation, filesOf, readBlockIndex, readDescription } from '../lakes/layerfiles.ts'
+import type { StateManifest } from '../lakes/statemanifest.ts'
+import { type NotShownRows, writeNotShown } from './notshownlist.ts'
+
+const FETCHES_AT_ONCE = 4
+
+interface OpenedFile {
+  readonly rows: NotShownRows
+  readonly descriptor: FileDescriptor
+}
+
+/** The tables of a state of a lake of format 2, as views need them: columns of those that are listed, files of those that are read. */
+export class StateTables {
+  readonly layered: Map<LakeRelation, LayeredRelation> = new Map<LakeRelation, LayeredRelation>()
+  /** Every file that views read. */
+  readonly paths: string[] = []
+  private readonly lake: Lake
+  private readonly state: StateManifest
+  private readonly scratch: string
+  private readonly objects: ObjectFiles
+  private readonly cacheBytes: number
+  private fetchedBytes = 0
+  private lists = 0
+
+  /** @param scratch a folder of this query alone */
+  constructor(lake: Lake, state: StateManifest, scratch: string, { cacheBytes = CACHE_BYTES }: OpenLakeOptions) {
+    this.lake = lake
+    this.state = state
+    this.scratch = scratch
+    this.cacheBytes = cacheBytes
+    this.objects = new ObjectFiles(lake.ports.store, join(scratch, 'objects'), cacheBytes)
+  }
+
+  /**
+   * @param listed get their columns @param read their files too
+   * @throws EnvironmentError store.*, query.cache; CorruptionError lake.* for an object that is not what was written
+   */
+  async prepare(listed: readonly LakeRelation[], read: readonly LakeRelation[]): Promise<void> {
+    const toRead = new Set(read)
+    await forEachAtMost(FETCHES_AT_ONCE, new Set([...listed, ...read]), async (relation) => {
+      try {
+        await this.describe(relation, toRead.has(relation))
+      } catch (error) {
+        throw isPositioned(error) ? error.at({ relation: lakeRelationName(relation) }) : error
+      }
+    })
+  }
+
+  private async describe(relation: LakeRelation, isRead: boolean): Promise<void> {
+    const description = await readDescription(this.lake.ports.store, await this.state.description(relation))
+    const { major, profile } = this.state.manifest
+    const context = { major, profile, encoding: description.encoding, desc: description.desc, overflow: description.overflow, displayScales: {}, pageFlags: 0 }
+    const stored = relationSchema({ ...context, fields: columnFields(description.fields) })
+    // As views of format 1 call them: by their names in Postgres now, whatever they were called when they were written.
+    const names = relationSchema(context).columns.map(({ name }) => name)
+    const types = new Map(names.map((name, i) => [name, duckType(stored.columns[i]!.type)]))
+    const ids = new Map(names.map((name, i) => [stored.columns[i]!.id, name]))
+    relation.columns = names
+    if (description.virtualColumns.length > 0) relation.virtualColumns = description.virtualColumns
+    this.layered.set(relation, isRead ? { types, ...await this.files(relation, ids) } : { types, groups: undefined, notShown: undefined })
+  }
+
+  private async files(relation: LakeRelation, ids: ReadonlyMap<number, string>): Promise<Pick<LayeredRelation, 'groups' | 'notShown'>> {
+    const found = await this.state.relation(relation)
+    const files = (found === undefined ? [] : filesOf(found, this.state.manifest.systemIdentifier)).filter(({ current }) => current.size > 0)
+    this.claim(files)
+    const opened = await Promise.all(files.map(async (file) => this.open(file, relation.visible)))
+    const notShown = opened.flatMap(({ rows }) => (rows.superseded.size + rows.hidden.size > 0 ? [rows] : []))
+    return { groups: groupsOf(opened, ids), notShown: notShown.length > 0 ? await this.list(notShown) : undefined }
+  }
+
+  /** All files of a query are there at the same time. */
+  private claim(files: readonly FileOfRelation[]): void {
+    if (!this.objects.fetches) return
+    this.fetchedBytes += files.reduce((sum, { file }) => sum + file.bytes, 0)
+    if (this.fetchedBytes <= this.cacheBytes) return
+    throw new EnvironmentError('query.cache',
+      `the tables of this query have ${this.fetchedBytes} bytes or more, and at most ${this.cacheBytes} are fetched: allow more with --cache-size`)
+  }
+
+  private async open(wanted: FileOfRelation, visible: boolean): Promise<OpenedFile> {
+    const { file, current, expected } = wanted
+    const { index } = await readBlockIndex(this.lake.ports.store, file)
+    const inState = { index, current }
+    const outcomes = await readOutcomes(this.state.snapshot, openRows(inState).map(({ xid }) => xid))
+    const all = rowsNotShown(inState, visible, outcomes, walPosition(parseLsn(this.state.manifest.lsn) as Lsn))
+    const shown = rowsOfBlocks(index, current)
+    const { path } = await this.objects.open(file)
+    this.paths.push(path)
+    const descriptor = parseFileDescriptor(readFooter(readTail(path, file.bytes)).metadata.get(DESCRIPTOR_KEY))
+    checkFileDescriptor(descriptor, expected)
+    return { rows: { path, superseded: all.subtract(shown), hidden: all.intersect(shown) }, descriptor }
+  }
+
+  private async list(rows: readonly NotShownRows[]): Promise<string> {
+    const path = join(this.scratch, `notshown${this.lists++}.parquet`)
+    await writeNotShown(path, rows)
+    this.paths.push(path)
+    return path
+  }
+}
+
+/** Files with the same columns are read at once. */
+function groupsOf(opened: readonly OpenedFile[], ids: ReadonlyMap<number, string>): LayerGroup[] {
+  const groups = new Map<string, LayerGroup & { paths: string[] }>()
+  for (const { rows: { path, superseded, hidden }, descriptor } of opened) {
+    const { columns, overflow, fields } = relationSchema(schemaContext(descriptor))
+    const isHoled = superseded.size + hidden.size > 0
+    const id = JSON.stringify([isHoled, fields])
+    const known = groups.get(id)
+    if (known) {
+      known.paths.push(path)
+      continue
+    }
+    const named = (list: typeof columns, offset: number): Map<string, string> => new Map(list.flatMap(({ id: field, name }): [string, string][] => {
+      const shown = ids.get(field - offset)
+      return shown === undefined ? [] : [[shown, name]]
+    }))
+    groups.set(id, {
+      paths: [path], isHoled, fields: fields.map(({ name }) => name), columns: named(columns, 0),
+      overflow: overflow ? named(overflow.children ?? [], overflow.id) : new Map<string, string>(),
+    })
+  }
+  return [...groups.values()]
+}

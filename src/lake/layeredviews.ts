@@ -1,0 +1,161 @@
+import type { ColumnType } from '../vector/columntype.ts'
+import { globEscape, IS_TUPLE, quoteText } from './viewtext.ts'
+import { foldName, quoteName } from './viewnames.ts'
+
+/** Files of one relation whose columns are the same. */
+export interface LayerGroup {
+  /** Absolute ones. */
+  readonly paths: readonly string[]
+  /** Some of their rows are not shown. */
+  readonly isHoled: boolean
+  /** All that the files have. */
+  readonly fields: readonly string[]
+  /** Column of the view → column of the files. One that is not there is NULL: the files were written before it was added. */
+  readonly columns: ReadonlyMap<string, string>
+  /** Column of the view → child of `_overflow` in the files. */
+  readonly overflow: ReadonlyMap<string, string>
+}
+
+/** A relation of a lake of format 2, whose files were written one after the other, while its columns changed. */
+export interface LayeredRelation {
+  /** DuckDB types of the relation's columns, by name. */
+  readonly types: ReadonlyMap<string, string>
+  /** Undefined: the view is there to be listed, and refuses to be read. */
+  readonly groups: readonly LayerGroup[] | undefined
+  /**
+   * A Parquet file of positions in files, (file, pos, superseded): rows that no reader sees, and those of blocks that a newer layer has. Undefined: all
+   * rows are shown.
+   */
+  readonly notShown: string | undefined
+}
+
+export interface LayeredColumns {
+  readonly names: readonly string[]
+  /** Names of the `_overflow` children that the view shows; undefined: it shows no `_overflow`. */
+  readonly overflow: readonly string[] | undefined
+  /** Name of the column that says whether a row is visible, in a view of all tuples. */
+  readonly visible: string | undefined
+}
+
+/** A SELECT for each group. */
+export function layeredRows({ groups = [], notShown, types }: LayeredRelation, columns: LayeredColumns): string[] {
+  return groups.flatMap((group) => {
+    const list = columnList(group, types, columns)
+    if (!group.isHoled || notShown === undefined) return [plainRows(group, list, columns)]
+    if (group.fields.some((field) => foldName(field) === 'file_row_number')) {
+      return group.paths.map((path) => numberedRows(path, group, list, notShown, columns))
+    }
+    return [holedRows(group, list, notShown, columns)]
+  })
+}
+
+/** The SELECT of a relation without rows. */
+export function typedNoRows({ types }: LayeredRelation, { names, overflow, visible }: LayeredColumns, where = 'false'): string {
+  const list = names.map((name) => nullOf(name, types))
+  if (overflow) list.push(`CAST(NULL AS STRUCT(${overflow.map((name) => `${quoteName(name)} VARCHAR`).join(', ')})) AS "_overflow"`)
+  if (visible !== undefined) list.push(`true AS ${quoteName(visible)}`)
+  return `SELECT ${list.join(', ') || 'NULL AS "_no_columns"'} WHERE ${where}`
+}
+
+function columnList(group: LayerGroup, types: ReadonlyMap<string, string>, { names, overflow }: LayeredColumns): string {
+  const list = names.map((name) => {
+    const field = group.columns.get(name)
+    if (field === undefined) return nullOf(name, types)
+    return `"_row".${quoteName(field)}${field === name ? '' : ` AS ${quoteName(name)}`}`
+  })
+  if (overflow) list.push(overflowOf(group, overflow))
+  return list.join(', ') || 'NULL AS "_no_columns"'
+}
+
+function nullOf(name: string, types: ReadonlyMap<string, string>): string {
+  return `CAST(NULL AS ${types.get(name) ?? 'VARCHAR'}) AS ${quoteName(name)}`
+}
+
+/** The same children from each group, for UNION ALL takes struct by struct. */
+function overflowOf({ overflow }: LayerGroup, wanted: readonly string[]): string {
+  const children = wanted.map((name) => {
+    const child = overflow.get(name)
+    return `${quoteName(name)} := ${child === undefined ? 'CAST(NULL AS VARCHAR)' : `"_row"."_overflow".${quoteName(child)}`}`
+  })
+  const packed = `struct_pack(${children.join(', ')})`
+  return `CASE WHEN ${overflow.size === 0 ? 'false' : '"_row"."_overflow" IS NOT NULL'} THEN ${packed} END AS "_overflow"`
+}
+
+function plainRows({ paths }: LayerGroup, list: string, { visible }: LayeredColumns): string {
+  const from = `read_parquet(${fileList(paths)}, hive_partitioning = false) AS "_row"`
+  if (visible === undefined) return `SELECT ${list}\nFROM ${from}`
+  return `SELECT ${list}, "_row"."_ltap", true AS ${quoteName(visible)}\nFROM ${from}\nWHERE ${IS_TUPLE}`
+}
+
+/** File and position are the key. */
+function holedRows({ paths, fields }: LayerGroup, list: string, notShown: string, columns: LayeredColumns): string {
+  const file = freeName('_file', fields)
+  const rows = `read_parquet(${fileList(paths)}, file_row_number = true, filename = ${quoteText(file)}, hive_partitioning = false) AS "_row"`
+  return shownRows(rows, list, `"_row".${quoteName(file)} = "_hidden".file AND "_row".file_row_number = "_hidden".pos`, notShown, columns)
+}
+
+/** A column named file_row_number stands in the way of DuckDB's own: count instead. */
+function numberedRows(path: string, { fields }: LayerGroup, list: string, notShown: string, columns: LayeredColumns): string {
+  const position = freeName('_position', fields)
+  const rows = `(SELECT *, row_number() OVER () - 1 AS ${quoteName(position)} FROM read_parquet(${fileText(path)}, hive_partitioning = false)) AS "_row"`
+  return shownRows(rows, list, `"_hidden".file = ${quoteText(path)} AND "_row".${quoteName(position)} = "_hidden".pos`, notShown, columns)
+}
+
+function shownRows(rows: string, list: string, key: string, notShown: string, { visible }: LayeredColumns): string {
+  const hidden = `read_parquet(${fileText(notShown)}, hive_partitioning = false) AS "_hidden"`
+  if (visible === undefined) return `SELECT ${list}\nFROM ${rows}\nANTI JOIN ${hidden}\n  ON ${key}`
+  const where = `${IS_TUPLE} AND coalesce("_hidden".superseded, false) = false`
+  return `SELECT ${list}, "_row"."_ltap", "_hidden".pos IS NULL AS ${quoteName(visible)}\nFROM ${rows}\nLEFT JOIN ${hidden}\n  ON ${key}\nWHERE ${where}`
+}
+
+export function freeName(name: string, taken: readonly string[]): string {
+  const folded = new Set(taken.map(foldName))
+  let free = name
+  while (folded.has(free)) free += '_'
+  return free
+}
+
+function fileList(paths: readonly string[]): string {
+  return `[${paths.map(fileText).join(', ')}]`
+}
+
+/** A path as DuckDB's glob takes it for itself. */
+function fileText(path: string): string {
+  return quoteText(globEscape(path))
+}
+
+/** The type of DuckDB that a column of a file has there. */
+export function duckType(type: ColumnType): string {
+  switch (type.kind) {
+    case 'boolean':
+      return 'BOOLEAN'
+    case 'int':
+      return 'INTEGER'
+    case 'long':
+      return 'BIGINT'
+    case 'float':
+      return 'FLOAT'
+    case 'double':
+      return 'DOUBLE'
+    case 'decimal':
+      return `DECIMAL(${type.precision}, ${type.scale})`
+    case 'date':
+      return 'DATE'
+    case 'time':
+      return 'TIME'
+    case 'timestamp':
+      return type.utc ? 'TIMESTAMP WITH TIME ZONE' : 'TIMESTAMP'
+    case 'string':
+      return 'VARCHAR'
+    case 'binary':
+      return 'BLOB'
+    case 'uuid':
+      return 'UUID'
+    case 'list':
+      return `${duckType(type.element)}[]`
+    case 'map':
+      return `MAP(VARCHAR, ${duckType(type.value)})`
+    case 'struct':
+      return `STRUCT(${type.fields.map(({ name, type: field }) => `${quoteName(name)} ${duckType(field)}`).join(', ')})`
+  }
+}
