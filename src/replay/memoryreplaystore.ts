@@ -128,6 +128,8 @@ export class MemoryReplayStore extends MemoryTransactionStore implements ReplayS
       const [spcOid, dbOid] = key.split('/').map(Number) as [Oid, Oid]
       if (spcOid === oid) this.dropDatabase({ spcOid, dbOid })
     }
+    // This store does not know a folder that only an index was in.
+    for (const name of this.disowned) if (name.startsWith(`${oid}/`)) this.disowned.delete(name)
   }
 
   writeRelationMap({ spcOid, dbOid }: DatabaseDirectory, bytes: Uint8Array): void {

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -29,6 +29,14 @@ beforeEach(() => {
 })
 afterEach(() => {
   rmSync(root, { recursive: true, force: true })
+})
+
+test('what a seeding left that was killed at its end goes when the store is opened', () => {
+  createPageStore(root, IDENTITY, progressAt(100))
+  const seeding = join(root, 'ltap/seeding')
+  writeFileSync(seeding, '')
+  openPageStore(root).close()
+  expect(existsSync(seeding)).toBe(false)
 })
 
 describe('against a model', () => {

@@ -35,6 +35,12 @@ test(`random operations, seed ${TEST_SEED}`, () => {
   }), { seed: TEST_SEED, numRuns: RUNS })
 })
 
+test('a tablespace that had an index only is forgotten when it is dropped: a heap of the same number is kept', () => {
+  const ops: Op[] = [{ op: 'disown', dir: 2, rel: 0 }, { op: 'dropTablespace' }, { op: 'write', dir: 2, rel: 0, fork: 0, block: 0, value: 1 }]
+  const { expected, found } = run(ops, new MemoryReplayStore(17))
+  expect(found).toEqual(expected)
+})
+
 test('a planted fault, a store that forgets to cut, is found', () => {
   class Forgetful extends MemoryReplayStore {
     override truncate(): void {}

@@ -38,7 +38,10 @@ export function openPageStore(path: string, options: PageStoreOptions = {}, held
   const folder = new StoreFolder(path, held ?? lockPageStore(path))
   try {
     folder.recover()
-    return loadStore(folder, options)
+    const store = loadStore(folder, options)
+    // Left by a process that was killed when the seeding was complete.
+    rmSync(join(path, SEEDING_FILE), { force: true })
+    return store
   } catch (error) {
     folder.close()
     throw error

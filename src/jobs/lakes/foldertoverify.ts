@@ -4,7 +4,7 @@ import { fileError } from '../../io/disk/files.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../../lake/manifest.ts'
 import { expectedFile, readManifest } from '../lake.ts'
 import type { LakeDifference } from '../lakereport.ts'
-import { failedResult } from '../tasks/fileverifier.ts'
+import { failedResult } from '../tasks/verifyresult.ts'
 import type { FileToVerify, LakeToVerify } from './laketoverify.ts'
 
 /** A lake of format 1. */

@@ -2,7 +2,8 @@ import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
 import type { LakeDifference, LakeReport } from '../lakereport.ts'
 import type { JobTasks } from '../pool.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
-import type { VerifyResult, VerifySource } from '../tasks/fileverifier.ts'
+import type { VerifySource } from '../tasks/fileverifier.ts'
+import type { VerifyResult } from '../tasks/verifyresult.ts'
 
 /** A file of a relation to prove. */
 export interface FileToVerify {

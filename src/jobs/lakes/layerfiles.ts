@@ -10,7 +10,7 @@ import { decodeDescription, type TableDescription } from '../../lake/relationinf
 import type { PieceRef } from '../../lake/state/page.ts'
 import type { StateRelation } from '../../lake/staterelation.ts'
 import type { ExpectedFile } from '../lake.ts'
-import { readObject } from '../tasks/changedblockstask.ts'
+import { readObject } from '../tasks/lakeobject.ts'
 
 /** A file of a layer, and what of it counts in a state. */
 export interface FileOfRelation {

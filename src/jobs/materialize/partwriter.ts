@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { crc32c } from '../../common/crc32c.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
-import { putObject } from '../tasks/layertask.ts'
+import { putObject } from '../tasks/lakeobject.ts'
 
 /** Bytes of small pieces that go together into one object. */
 const PART_BYTES = 4 << 20

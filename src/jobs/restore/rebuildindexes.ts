@@ -40,6 +40,8 @@ const LOCK_TIMEOUT_MS = 1000
  */
 export async function rebuildIndexes(target: RestoreTarget, options: RebuildIndexesOptions): Promise<RebuiltIndexes> {
   const user = serverUser()
+  // Programs that the user cannot reach where they are get copied into the folder, so the user has to reach that.
+  for (const folder of target.folders) giveTo(folder, user)
   const binDir = await preparePostgres(options.bindir, user, join(target.path, RESTORING, 'programs'))
   target.file(`${RESTORING}/postgresql.conf`, settings(options))
   for (const folder of target.folders) giveTo(folder, user)

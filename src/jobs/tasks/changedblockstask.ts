@@ -1,12 +1,11 @@
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
-import { crc32c } from '../../common/crc32c.ts'
-import { CorruptionError, isPositioned } from '../../common/errors.ts'
-import type { ObjectStore } from '../../engine/objectstore.ts'
+import { isPositioned } from '../../common/errors.ts'
 import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { parseBlockIndex } from '../../lake/blockindex.ts'
 import { ChangedBlocks, type CurrentBlocks } from '../../lake/changedblocks.ts'
 import type { ObjectReference } from '../../lake/layer.ts'
 import { READ_BLOCKS } from '../../page/pagesource.ts'
+import { readObject } from './lakeobject.ts'
 import { type StoreReference, storeOf } from './storereference.ts'
 import type { SegmentFiles, UnreadableFile } from './transcodetask.ts'
 
@@ -41,12 +40,4 @@ export async function changedBlocks(task: ChangedBlocksTask): Promise<readonly B
   } finally {
     fork.close()
   }
-}
-
-/** A whole object, as it was written. @throws CorruptionError lake.object */
-export async function readObject(store: ObjectStore, { key, bytes, crc }: ObjectReference): Promise<Uint8Array> {
-  const found = await store.get(key)
-  if (found === undefined) throw new CorruptionError('lake.object', `the lake refers to the object ${key}, which is not in ${store.url}`)
-  if (found.bytes.length === bytes && crc32c(found.bytes) === crc) return found.bytes
-  throw new CorruptionError('lake.object', `the object ${key} in ${store.url} has ${found.bytes.length} bytes that are not the ${bytes} that were written`)
 }

@@ -17,6 +17,7 @@ import { crcProblem, type FileOfLake } from '../lakefile.ts'
 import { IndexVerifier } from './indexverifier.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { SegmentFiles } from './transcodetask.ts'
+import type { VerifyResult } from './verifyresult.ts'
 
 /** A data directory to hold a file against. */
 export interface VerifySource {
@@ -41,34 +42,7 @@ export interface VerifiedFile extends Pick<FileOfLake, 'path' | 'crc32'> {
   source: VerifySource | undefined
 }
 
-export interface Difference {
-  /** Undefined: the one that is verified. */
-  file?: string
-  /** Undefined: the whole file. */
-  block?: number
-  reason: string
-}
-
-export interface VerifyResult {
-  pages: number
-  rows: number
-  tuples: number
-  /** Tuples that no reader can ever see again. */
-  dead: number
-  hidden: number
-  /** Hint bits that CLOG contradicts. */
-  hintContradictions: number
-  /** The first ones; `differing` counts all. */
-  differences: Difference[]
-  differing: number
-}
-
 const DIFFERENCES_MAX = 20
-
-/** The result for a file that cannot even be read. */
-export function failedResult(difference: Difference): VerifyResult {
-  return { pages: 0, rows: 0, tuples: 0, dead: 0, hidden: 0, hintContradictions: 0, differences: [difference], differing: 1 }
-}
 
 export class FileVerifier {
   private readonly file: VerifiedFile

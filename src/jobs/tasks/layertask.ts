@@ -15,6 +15,7 @@ import { layerFile, layerFileJson } from '../../lake/layer.ts'
 import type { StateFile } from '../../lake/state/relationlayers.ts'
 import type { PageSource } from '../../page/pagesource.ts'
 import { type CodecModules, loadCodecs } from './codecs.ts'
+import { putObject } from './lakeobject.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import { type StoreReference, storeOf } from './storereference.ts'
 import { relationName, type SegmentFiles, type UnreadableFile } from './transcodetask.ts'
@@ -105,12 +106,6 @@ async function write(task: LayerTask, pages: PageSource, toast: ToastReader | un
     await output.abort()
     throw error
   }
-}
-
-/** @throws EnvironmentError store.* */
-export async function putObject(store: ObjectStore, key: string, bytes: Uint8Array): Promise<void> {
-  const { outcome } = await store.put(key, bytes)
-  assert(outcome === 'written', 'an unconditional write succeeds, or it is an error')
 }
 
 /** An object that is written piece by piece. */

@@ -3,7 +3,8 @@ import type { RebuildOptions } from '../../columnar/rebuild.ts'
 import { parseBlockIndex } from '../../lake/blockindex.ts'
 import type { ExpectedFile } from '../lake.ts'
 import type { CodecModules } from './codecs.ts'
-import type { VerifyResult, VerifySource } from './fileverifier.ts'
+import type { VerifySource } from './fileverifier.ts'
+import type { VerifyResult } from './verifyresult.ts'
 import { verifyFile } from './verifytask.ts'
 
 /** One file of a layer to prove, whose bytes were held against their CRC. */

@@ -10,7 +10,8 @@ import type { WordVector } from '../../vector/vector.ts'
 import type { ExpectedFile } from '../lake.ts'
 import { readHiddenFile } from '../lakefile.ts'
 import type { CodecModules } from './codecs.ts'
-import { FileVerifier, type VerifiedFile, type VerifyResult, type VerifySource } from './fileverifier.ts'
+import { FileVerifier, type VerifiedFile, type VerifySource } from './fileverifier.ts'
+import type { VerifyResult } from './verifyresult.ts'
 
 /** One file of a lake of format 1 to prove. */
 export interface VerifyTask {
