@@ -14,6 +14,7 @@ const VERBS = new Map<string, LoadVerb>([
   ['transcode', async () => (await import('./transcode.ts')).addTranscode],
   ['verify', async () => (await import('./verify.ts')).addVerify],
   ['rebuild', async () => (await import('./rebuild.ts')).addRebuild],
+  ['restore', async () => (await import('./restore.ts')).addRestore],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['query', async () => (await import('./query.ts')).addQuery],
   ['inspect', async () => (await import('./inspect.ts')).addInspect],
@@ -77,10 +78,10 @@ function optionDescription(option: Option): string {
 }
 
 /** Arguments and options that name no folder or file. */
-const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude'])
+const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to'])
 
 /** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; the last one is `inspect lake`. */
-const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'lake'])
+const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'lake'])
 
 /**
  * Every other argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme

@@ -48,7 +48,7 @@ export function addTranscode(program: Command, run: Run): void {
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
-      if (await isLayeredPlace(lake)) {
+      if (isLayeredPlace(lake)) {
         await transcodeIntoLayers(run, output, pgdata, given)
         return
       }

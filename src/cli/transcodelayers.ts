@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { openObjectStore } from '../io/objectstore/openobjectstore.ts'
+import { isLakeUrl } from '../jobs/lakes/openlake.ts'
 import { materializeLake, type MaterializeReport } from '../jobs/materialize/materializelake.ts'
 import { notReadText } from '../lake/notread.ts'
 import { FORMAT_KEY } from '../lake/state/names.ts'
@@ -11,13 +10,13 @@ import { counted, factLines, lanesText, listed, megabytes, thousands } from './c
 import { withProgress } from './jobprogress.ts'
 import { warnNotRead } from './notread.ts'
 import type { Output } from './output.ts'
-import { replayFirst } from './replayfirst.ts'
+import { folderBeside, replayFirst } from './replayfirst.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
 import type { Run } from './verb.ts'
 
 /** Whether `--lake` names a place for layers: an object store, or a folder that has a lake of them. */
-export async function isLayeredPlace(lake: string): Promise<boolean> {
-  return /^(?:s3|file):/i.test(lake) || existsSync(join(lake, FORMAT_KEY))
+export function isLayeredPlace(lake: string): boolean {
+  return isLakeUrl(lake) || existsSync(join(lake, FORMAT_KEY))
 }
 
 /** Lists at most so many of a kind; --json has all. */
@@ -29,7 +28,7 @@ export async function transcodeIntoLayers(run: Run, output: Output, pgdata: stri
   const started = performance.now()
   const filter = { databases: database, tables: table, exclude, excludeSecrets }
   const store = await openObjectStore(lake)
-  const report = await replayFirst(output, pgdata, scratchPlace(lake), given, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
+  const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
     materializeLake({
       pgdata: files, source: pgdata, store, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, codecs, ...knownOf(given),
       onProgress,
@@ -37,12 +36,6 @@ export async function transcodeIntoLayers(run: Run, output: Output, pgdata: stri
   const seconds = (performance.now() - started) / 1000
   await output.result({ ...report, seconds }, () => summaryText(report, seconds))
   await warnNotRead(run, output, report.notRead, strict)
-}
-
-/** Replayed files lie beside a lake in a folder, and in the folder for temporary files if it is in an object store. */
-function scratchPlace(lake: string): string {
-  if (/^file:/i.test(lake)) return fileURLToPath(lake)
-  return /^s3:/i.test(lake) ? join(tmpdir(), 'lake') : lake
 }
 
 function summaryText(report: MaterializeReport, seconds: number): string {

@@ -1,11 +1,10 @@
-import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { parseLsn, walPosition } from '../common/ids.ts'
 import { printable } from '../common/printable.ts'
 import type { ReplayTarget } from '../replay/replay.ts'
 import { readManifest } from '../jobs/lake.ts'
-import { isLakeUrl, openLake, openState } from '../jobs/lakes/openlake.ts'
+import { openLake, openState } from '../jobs/lakes/openlake.ts'
 import type { LakeDifference, LakeReport } from '../jobs/lakereport.ts'
 import { verifyLake } from '../jobs/verifylake.ts'
 import { notReadText } from '../lake/notread.ts'
@@ -16,7 +15,7 @@ import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
 import { addCodecsOption, addExcludeOption, addLakeOptions, parseWorkers } from './options.ts'
-import { addReplayFirstOptions, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
+import { addReplayFirstOptions, folderBeside, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface VerifyOptions extends ReplayFirstOptions, KnownOptions {
@@ -65,11 +64,6 @@ export function addVerify(program: Command, run: Run): void {
       await tellLosses(output, report.damage)
       await warnNotRead(run, output, report.notRead, strict)
     })
-}
-
-/** Replayed files lie beside a lake in a folder, and in the folder for temporary files if it is in an object store. */
-function folderBeside(lake: string): string {
-  return isLakeUrl(lake) ? join(tmpdir(), 'lake') : lake
 }
 
 /** Without --to, the state the lake is of: the newest one. */

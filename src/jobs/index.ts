@@ -20,6 +20,7 @@ export { replayCluster, type ReplayClusterOptions, type ReplayReport } from './r
 export { seedStore, type SeedStoreOptions } from './replay/seedstore.ts'
 export { type PageAtLsn, ReplayThread, type ReplayThreadOptions } from './replay/replaythread.ts'
 export type { ThreadState } from './replay/threadmessages.ts'
+export { openLakeSource } from './restore/lakesource.ts'
 export { restoreCluster, type RestoreOptions, type RestoreReport } from './restore/restorecluster.ts'
 export type { NotRebuilt } from './restore/rebuildindexes.ts'
 export type { RestoredSettings } from './restore/restoredsettings.ts'

@@ -15,6 +15,7 @@ const PLACES = [
   'transcode @ --lake l', 'transcode p --lake l --wal @', 'transcode p --lake l --work @',
   'verify @ --lake l', 'verify p --lake l --wal @', 'verify p --lake l --work @',
   'rebuild --lake l --pgdata @',
+  'restore --lake l --out @', 'restore --lake l --out o --postgres @',
   'replay @ --out o', 'replay p --out @', 'replay p --out o --wal @',
   'inspect page @', 'inspect control @', 'inspect relations @', 'inspect wal @',
   'inspect table @ public.t', 'inspect table p public.t --wal @', 'inspect table p public.t --work @',

@@ -1,0 +1,59 @@
+import { type Command, Option } from 'commander'
+import { formatLsn } from '../common/ids.ts'
+import { openLakeSource } from '../jobs/restore/lakesource.ts'
+import { restoreCluster, type RestoreOptions, type RestoreReport } from '../jobs/restore/restorecluster.ts'
+import { counted, factLines, listed, megabytes, thousands } from './count.ts'
+import { withProgress } from './jobprogress.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+interface RestoreVerbOptions extends Pick<RestoreOptions, 'prepared' | 'postgres'> {
+  lake: string
+  out: string
+  to?: string
+  json?: boolean
+  verbose?: boolean
+}
+
+const TEXT = {
+  summary: 'make a data directory that a server boots from a lake of layers alone, on a timeline of its own',
+  examples: [
+    'ltap restore --lake s3://bucket/shop --out ./data --postgres /usr/lib/postgresql/17/bin',
+    'ltap restore --lake ./lake --out ./data --to 16/B374D848 --postgres /usr/lib/postgresql/17/bin',
+    "ltap restore --lake ./lake --out ./data --to '2026-01-31 12:00:00Z'   # the last state at or before it; every index is empty",
+  ],
+}
+
+const LISTED_MAX = 20
+
+/** `ltap restore`. */
+export function addRestore(program: Command, run: Run): void {
+  addVerb(program, 'restore', TEXT)
+    .requiredOption('--lake <dir|url>', 'a lake of layers: a folder, or s3://bucket/prefix')
+    .requiredOption('--out <dir>', 'the data directory to make: a new folder, an empty one, or one whose restore was interrupted')
+    .option('--to <point>', 'LSN of a state, time, or tag (default: the newest state)')
+    .option('--postgres <dir>', 'folder with the programs of a server of the same major, which rebuild the indexes (default: they stay empty)')
+    .addOption(new Option('--prepared <what>', 'what becomes of prepared transactions; without it, a state that has some is refused')
+      .choices(['commit', 'rollback', 'keep']))
+    .action(async ({ lake, out, to, postgres, prepared, ...options }: RestoreVerbOptions) => {
+      const output = begin(run, options)
+      const source = await openLakeSource(lake, to)
+      const report = await withProgress(output, 'restore', (onProgress) => restoreCluster(source, { out, postgres, prepared, onProgress }))
+      await output.result({ ...report, lsn: formatLsn(report.lsn), out }, () => reportText(report, out))
+    })
+}
+
+function reportText(report: RestoreReport, out: string): string {
+  const { lsn, timeline, relations, bytes, prepared, unlogged, tablespaces, notRestored, indexes, notRebuilt } = report
+  return `${[
+    `${out} has the state at ${formatLsn(lsn)}, as timeline ${timeline}\n`,
+    factLines([
+      ['relations', `${counted(relations, 'relation')}, ${megabytes(bytes)}`],
+      ['indexes', indexes === undefined ? 'all empty: rebuild them before a server runs (--postgres, or docs/restore.md)' : `${thousands(indexes)} rebuilt`],
+      ['prepared', counted(prepared, 'transaction')],
+      ['unlogged', `${counted(unlogged, 'file')}, empty`],
+    ]),
+    ...listed('tablespace', tablespaces.map((place) => `${place.from} is in ${place.to}`), LISTED_MAX),
+    ...listed('index not rebuilt', notRebuilt.map(({ database, index = 'all', reason }) => `${database}: ${index}: ${reason}`), LISTED_MAX),
+    ...listed('table not restored', notRestored, LISTED_MAX),
+  ].join('')}`
+}
