@@ -169,11 +169,9 @@ class MaterializeJob {
       const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
       const snapshot = { pgdata: options.pgdata, job: pool.job, options: directoryOptions(options) }
       const relations = new RelationWriter({
-        cluster, descriptor, plan, pool, snapshot, store: lake.ports.store, reference, mint: () => work.name(), parts, before,
-      }, {
-        compression: options.compression ?? 'zstd', codecs: this.codecs, extensions: await loadCodecs(this.codecs), onCorrupt: options.onCorrupt ?? 'fail',
-        onBlocks: (...done) => this.progress(plan, ...done),
-      })
+        cluster, descriptor, plan, pool, snapshot, reference, mint: () => work.name(), parts, before, extensions: await loadCodecs(this.codecs),
+        onCorrupt: options.onCorrupt ?? 'fail',
+      }, { compression: options.compression ?? 'zstd', codecs: this.codecs, onBlocks: (...done) => this.progress(plan, ...done) })
       this.progress(plan, 0, '')
       await forEachAtMost(pool.workers + 3, plan.inOrder(), (planned) => relations.write(planned))
       relations.finish()
