@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
-import { timeText } from '../engine/lakepoint.ts'
-import { type LakeSummary, type LayeredTable, type NamedState, type StateSummary, summarizeLake } from '../jobs/inspect/lakesummary.ts'
+import { type LakeSummary, type LayeredTable, type NamedState, summarizeLake } from '../jobs/inspect/lakesummary.ts'
+import type { StateSummary } from '../jobs/lakes/statesummary.ts'
 import { lakeRelationName } from '../jobs/lake.ts'
 import { counted, factLines, listed, megabytes, thousands } from './count.ts'
+import { stateText } from './statetext.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 const TEXT = {
@@ -41,7 +42,7 @@ function summaryText(summary: LakeSummary): string {
     ]),
     ...listed('missing', store.missing, SHOWN),
     ...listed('damaged', store.damaged, SHOWN),
-    ...states.slice(-SHOWN).map((state) => `state ${stateText(state)}\n`),
+    ...states.slice(-SHOWN).map((state) => `state ${numberedText(state)}\n`),
     ...(states.length > SHOWN ? [`and ${counted(states.length - SHOWN, 'older state')}\n`] : []),
     ...registered,
     ...listed('table', tables.filter(({ rowsNotShown }) => rowsNotShown !== null).map(tableText), SHOWN),
@@ -49,11 +50,11 @@ function summaryText(summary: LakeSummary): string {
 }
 
 function namedLines(kind: string, states: readonly NamedState[]): string[] {
-  return listed(kind, states.map((state) => `${state.name}: ${stateText(state)}`), SHOWN)
+  return listed(kind, states.map((state) => `${state.name}: ${numberedText(state)}`), SHOWN)
 }
 
-function stateText({ sequence, timeline, lsn, time }: StateSummary): string {
-  return `${sequence}: LSN ${lsn} of timeline ${timeline}${time === null ? '' : `, ${timeText(time)}`}`
+function numberedText(state: StateSummary): string {
+  return `${state.sequence}: ${stateText(state)}`
 }
 
 function tableText(table: LayeredTable): string {

@@ -17,6 +17,7 @@ const VERBS = new Map<string, LoadVerb>([
   ['restore', async () => (await import('./restore.ts')).addRestore],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['query', async () => (await import('./query.ts')).addQuery],
+  ['gc', async () => (await import('./gc.ts')).addGc],
   ['inspect', async () => (await import('./inspect.ts')).addInspect],
   ['demo', async () => (await import('./demo.ts')).addDemo],
 ])
@@ -78,10 +79,10 @@ function optionDescription(option: Option): string {
 }
 
 /** Arguments and options that name no folder or file. */
-const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to'])
+const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep'])
 
 /** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; the last one is `inspect lake`. */
-const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'lake'])
+const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'lake', 'gc'])
 
 /**
  * Every other argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme

@@ -26,14 +26,17 @@ export interface Collected {
  * @param isDryRun only counts
  * @param leftoverAge of an upload that has not ended and neither its process nor its name tells of: milliseconds, by the store's clock and ours. Clocks that
  * differ cost nobody more than an upload, which ends with an error
+ * @param seenAs of a dry run: what a HEAD would be
  */
-export async function collectGarbage(lake: Lake, isDryRun = false, leftoverAge: number = LEFTOVER_AGE): Promise<Collected> {
+export async function collectGarbage(
+  lake: Lake, isDryRun = false, leftoverAge: number = LEFTOVER_AGE, seenAs: (head: Head) => Head = (head) => head,
+): Promise<Collected> {
   const candidates = new Map<string, number>()
   for await (const { key, size } of lake.ports.store.list('')) if (parseObjectName(key)) candidates.set(key, size)
   const [objects, bytes] = [candidates.size, total(candidates)]
   const uploads: Leftover[] = []
   for await (const upload of lake.ports.store.leftovers()) uploads.push(upload)
-  const heads = await reachAll(lake, (key) => candidates.delete(key))
+  const heads = await reachAll(lake, (key) => candidates.delete(key), seenAs)
   for (const key of candidates.keys()) if (!isDead(key, heads)) candidates.delete(key)
   const oldest = lake.ports.clock.now() - leftoverAge
   const leftovers = uploads.filter((upload) => isGivenUp(upload, heads, oldest))
@@ -57,7 +60,9 @@ function isGivenUp({ key, started, process }: Leftover, heads: ReadonlyMap<strin
  * Calls `reach` with each object that a root of the lake refers to: with all of them, and perhaps with more that roots referred to a moment before.
  * @returns the HEADs by which it went
  */
-export async function reachAll(lake: Lake, reach: (key: string) => void): Promise<Map<string, Head | undefined>> {
+export async function reachAll(
+  lake: Lake, reach: (key: string) => void, seenAs: (head: Head) => Head = (head) => head,
+): Promise<Map<string, Head | undefined>> {
   for (;;) {
     const heads = await registeredHeads(lake)
     const visited = new Visited()
@@ -65,7 +70,7 @@ export async function reachAll(lake: Lake, reach: (key: string) => void): Promis
     for (const head of heads.values()) {
       if (!head || outdated) continue
       try {
-        await lake.pages.run(reachableObjects(head, visited, reach))
+        await lake.pages.run(reachableObjects(seenAs(head), visited, reach))
       } catch (error) {
         // Another collector may have deleted objects that a newer HEAD, of this branch or of the one that registered it, does not refer to.
         if (!await isAnyOutdated(lake, error, heads)) throw error

@@ -10,11 +10,12 @@ export type {
   ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
 } from './objectstore.ts'
 export type { PageReader } from './pagereader.ts'
-export { pruneTransactions } from './prunetransactions.ts'
+export { pruneTransactions, unneededTransactions } from './prunetransactions.ts'
 export type { CasKind } from '../lake/state/format.ts'
 export { openCas, probeCas } from './probecas.ts'
 export type { Random } from './random.ts'
 export { addReference, createBranch, deleteBranch, jobObjectName, keepStates, type Registered, removeReference } from './references.ts'
+export { type BranchRetention, retainStates } from './retention.ts'
 export { SequencedCas, type SequencedCasOptions } from './sequencedcas.ts'
 export { Snapshot } from './snapshot.ts'
 export { BranchWriter, type Work } from './writer.ts'

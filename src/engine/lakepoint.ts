@@ -4,7 +4,7 @@ import { parseLsn } from '../common/ids.ts'
 import { utf8Decode } from '../common/utf8.ts'
 import { MICROS_PER_DAY, POSTGRES_EPOCH_JULIAN, UNIX_TO_POSTGRES_DAYS, writeClock, writeDate } from '../datum/text/calendar.ts'
 import type { Head } from '../lake/state/head.ts'
-import { retainedStates } from '../lake/state/registrations.ts'
+import { pinnedStates, retainedStates } from '../lake/state/registrations.ts'
 import type { Stage } from '../lake/state/stage.ts'
 import type { StateRoot } from '../lake/state/stateroot.ts'
 import type { Lake } from './lake.ts'
@@ -23,8 +23,7 @@ export async function snapshotAt(lake: Lake, branch: string, point: LakePoint): 
 function* stateAt(head: Head, point: LakePoint): Stage<StateRoot> {
   if (point === 'newest') return head.state
   if ('tag' in point) return taggedState(head, point.tag)
-  const pinned = head.tags.map(({ state }) => state)
-  const states = [...pinned, ...yield* retainedStates(head)].filter(({ sequence }) => sequence > 0).sort((a, b) => a.sequence - b.sequence)
+  const states = [...pinnedStates(head), ...yield* retainedStates(head)].filter(({ sequence }) => sequence > 0).sort((a, b) => a.sequence - b.sequence)
   return 'lsn' in point ? stateAtLsn(states, point.lsn) : stateAtTime(states, point.time)
 }
 

@@ -15,14 +15,18 @@ export interface Registered {
   readonly entry: Registration
 }
 
-/** @returns the registration, with the state that it pins from now on */
+/**
+ * @param until of a lease: milliseconds since 1970. A gc whose clock is past it removes the lease, and a reader that goes on
+ * gets an error for an object that is gone
+ * @returns the registration, with the state that it pins from now on
+ */
 export async function addReference(
-  lake: Lake, branch: string, kind: RegistrationKind, name: string, at: StateWish, source?: NewRegistration['source'],
+  lake: Lake, branch: string, kind: RegistrationKind, name: string, at: StateWish, source?: NewRegistration['source'], until?: number,
 ): Promise<Registered> {
   if (!REFERENCE_NAME.test(name)) throw new EnvironmentError('lake.name', `${JSON.stringify(name)} is no name: use [a-z0-9_-], at most 63 characters`)
   const id = lake.ports.random.nonce()
   const head = await lake.stageHead(branch, (found) =>
-    register(found, kind, { id, name, at, ...source !== undefined && { source } }, lake.ports.random.nonce()))
+    register(found, kind, { id, name, at, ...source !== undefined && { source }, ...until !== undefined && { until } }, lake.ports.random.nonce()))
   return { head, entry: head[kind].find((entry) => entry.id === id)! }
 }
 

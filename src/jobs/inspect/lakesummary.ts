@@ -1,5 +1,4 @@
 import { forEachAtMost } from '../../common/atonce.ts'
-import { UnsupportedError } from '../../common/errors.ts'
 import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { auditLake } from '../../engine/audit.ts'
@@ -11,21 +10,11 @@ import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
 import type { Registration } from '../../lake/state/head.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import { retainedStates } from '../../lake/state/registrations.ts'
-import type { StateRoot } from '../../lake/state/stateroot.ts'
 import { isUserTable } from '../../lake/viewnames.ts'
-import { readManifest } from '../lake.ts'
 import { filesOf, readBlockIndex } from '../lakes/layerfiles.ts'
-import { openLake, openState } from '../lakes/openlake.ts'
+import { openLayeredLake, openState } from '../lakes/openlake.ts'
 import { StateManifest } from '../lakes/statemanifest.ts'
-
-/** A state, and how it is called. */
-export interface StateSummary {
-  sequence: number
-  timeline: number
-  lsn: string
-  /** Microseconds since 1970; null where the source did not say. */
-  time: number | null
-}
+import { type StateSummary, summaryOf } from '../lakes/statesummary.ts'
 
 export interface NamedState extends StateSummary {
   name: string
@@ -80,11 +69,7 @@ const READS_AT_ONCE = 8
 
 /** What a lake of format 2 holds. Nothing is written. @throws EnvironmentError lake.*, store.*; CorruptionError, UnsupportedError lake.* */
 export async function summarizeLake(place: string): Promise<LakeSummary> {
-  const lake = await openLake(place)
-  if (lake === undefined) {
-    readManifest(place)
-    throw new UnsupportedError('lake.format', 'a lake of format 1 has one state and no layers: ltap.json says what it has', { file: place })
-  }
+  const lake = await openLayeredLake(place)
   const { store } = lake.ports
   const head = await lake.head(MAIN_BRANCH)
   const state = await StateManifest.read(lake, await openState(lake))
@@ -93,17 +78,13 @@ export async function summarizeLake(place: string): Promise<LakeSummary> {
   const { objects, bytes, orphans = null, missing, damaged } = await auditLake(lake, () => {})
   const { manifest } = state
   const { requests, bytesDown, retries } = store.counters
-  const named = (list: readonly Registration[]): NamedState[] => list.map((one) => ({ name: one.name, ...stateOf(one.state) }))
+  const named = (list: readonly Registration[]): NamedState[] => list.map((one) => ({ name: one.name, ...summaryOf(one.state) }))
   return {
     url: store.url, systemIdentifier: manifest.systemIdentifier, major: manifest.major, profile: manifest.profile, cas: lake.format.cas, branch: MAIN_BRANCH,
     epoch: head.epoch, materialized: head.state.lsn, published: head.published ?? null, archived: head.archived ?? null,
-    states: states.filter(({ sequence }) => sequence > 0).map(stateOf), branches: named(head.branches), tags: named(head.tags), leases: named(head.leases),
+    states: states.filter(({ sequence }) => sequence > 0).map(summaryOf), branches: named(head.branches), tags: named(head.tags), leases: named(head.leases),
     jobs: named(head.jobs), tables, store: { objects, bytes, orphans, missing, damaged }, run: { requests: { ...requests }, bytesDown, retries },
   }
-}
-
-function stateOf({ sequence, timeline, lsn, time }: StateRoot): StateSummary {
-  return { sequence, timeline, lsn, time: time ?? null }
 }
 
 /** The largest first. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { EnvironmentError } from '../../common/errors.ts'
+import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import { Lake } from '../../engine/lake.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import { type LakePoint, snapshotAt } from '../../engine/lakepoint.ts'
@@ -9,6 +9,7 @@ import type { S3Options } from '../../io/objectstore/s3settings.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import { systemRandom } from '../../io/process/systemrandom.ts'
 import { FORMAT_KEY, MAIN_BRANCH } from '../../lake/state/names.ts'
+import { readManifest } from '../lake.ts'
 
 /** Objects in a store, named by a URL: a folder is named by its path, too, which may have any characters. */
 const URL_SCHEME = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|file:)/
@@ -25,6 +26,17 @@ export async function openLake(place: string, options: S3Options = {}): Promise<
   const isUrl = isLakeUrl(place)
   if (!isUrl && !existsSync(join(place, FORMAT_KEY))) return undefined
   return Lake.open({ store: await openObjectStore(isUrl ? place : folderUrl(place), options), clock: systemClock, random: systemRandom })
+}
+
+/**
+ * The lake of layers at a place; a lake of format 1 is refused.
+ * @throws EnvironmentError lake.missing, store.*; UnsupportedError lake.format; CorruptionError lake.*
+ */
+export async function openLayeredLake(place: string): Promise<Lake> {
+  const lake = await openLake(place)
+  if (lake !== undefined) return lake
+  readManifest(place)
+  throw new UnsupportedError('lake.format', 'a lake of format 1 has one state, no layers and no branches: ltap.json says what it has', { file: place })
 }
 
 /** A path as the store's opener takes it: one that begins like a scheme, `c:x`, is a path nevertheless. */

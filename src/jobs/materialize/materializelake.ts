@@ -13,6 +13,7 @@ import type { TypeProfile } from '../../datum/typedef.ts'
 import { Lake } from '../../engine/lake.ts'
 import type { ObjectStore, StoreCounters } from '../../engine/objectstore.ts'
 import { probeCas } from '../../engine/probecas.ts'
+import { unneededTransactions } from '../../engine/prunetransactions.ts'
 import type { Random } from '../../engine/random.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { BranchWriter, type Work } from '../../engine/writer.ts'
@@ -178,6 +179,7 @@ class MaterializeJob {
       const { changes, unresolved, losses, counts } = relations
       const damage = [...new Set([...cluster.losses, ...losses])].sort()
       const others = [
+        ...await unneededTransactions(lake, writer.head),
         ...statusEdits(before, unresolved, openSnapshot(options.pgdata, directoryOptions(options)), { after: base.lsn, until: descriptor.lsn }),
         ...await clusterFileEdits(options.pgdata, cluster, before.files, parts), ...await this.catalogEdits(plan, before, parts, damage),
       ]

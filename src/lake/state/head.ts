@@ -37,6 +37,12 @@ export interface Registration {
   readonly state: StateRoot
 }
 
+/** Pins a state for a reader, until it is removed or over. */
+export interface Lease extends Registration {
+  /** Milliseconds since 1970: a gc whose clock is past it removes the lease. Absent: it has no end. */
+  readonly until?: number
+}
+
 /** Work that several processes do for one later commit. */
 export interface OpenJob extends Registration {
   /** What it reads: a data directory's identity and LSN. */
@@ -69,7 +75,7 @@ export interface Head {
   readonly keepFrom: number
   readonly branches: readonly Registration[]
   readonly tags: readonly Registration[]
-  readonly leases: readonly Registration[]
+  readonly leases: readonly Lease[]
   readonly jobs: readonly OpenJob[]
 }
 
@@ -78,6 +84,7 @@ const referenceName: Schema<string> = matching(REFERENCE_NAME, 'a name of [a-z0-
 
 const REGISTRATION = { id: nonce, name: shortText, state: STATE_ROOT }
 const BRANCH = v.strictObject({ ...REGISTRATION, name: referenceName })
+const LEASE = v.strictObject({ ...REGISTRATION, until: v.exactOptional(integer(0, Number.MAX_SAFE_INTEGER)) })
 const HEAD = v.strictObject({
   format: integer(STATE_FORMAT, STATE_FORMAT), branch: v.strictObject({ id: nonce, name: referenceName }), commit: nonce, epoch: sequenceNumber,
   epochs: v.pipe(
@@ -88,7 +95,7 @@ const HEAD = v.strictObject({
     value: v.exactOptional(v.unknown()),
   })),
   published: v.exactOptional(lsnText), archived: v.exactOptional(lsnText), retained: v.array(STATE_ROOT), states: v.exactOptional(PAGE_REF),
-  keepFrom: sequenceNumber, branches: v.array(BRANCH), tags: v.array(BRANCH), leases: v.array(v.strictObject(REGISTRATION)),
+  keepFrom: sequenceNumber, branches: v.array(BRANCH), tags: v.array(BRANCH), leases: v.array(LEASE),
   jobs: v.array(v.strictObject({ ...REGISTRATION, source: v.strictObject({ systemIdentifier: systemIdentifierText, lsn: lsnText }) })),
 })
 

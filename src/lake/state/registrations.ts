@@ -21,6 +21,11 @@ export function registeredStates(head: Head): StateRoot[] {
   return [head.state, ...head.retained, ...REGISTERED.flatMap((kind) => head[kind].map(({ state }) => state))]
 }
 
+/** States that a tag or a lease pins: a reader may open them as those that the branch retains. */
+export function pinnedStates({ tags, leases }: Head): StateRoot[] {
+  return [...tags, ...leases].map(({ state }) => state)
+}
+
 /** Each state that the branch retains, its own last; those that only a registration pins are not among them. */
 export function* retainedStates(head: Head): Stage<StateRoot[]> {
   const states = yield* olderStates(head)
@@ -39,14 +44,14 @@ export function* olderStates(head: Head, enter?: Parameters<typeof scanTree>[3])
   return states
 }
 
-/** Where a registration begins: the state of that sequence, or the newest one at or before an LSN, or the branch's newest. */
+/** Where a registration begins: the state of that sequence, which a tag or a lease may pin, or the newest one at or before an LSN, or the branch's newest. */
 export type StateWish = { readonly sequence: number } | { readonly lsn: string } | 'newest'
 
 /** @throws EnvironmentError lake.not-retained if the branch has no such state any more */
 export function* findState(head: Head, wish: StateWish): Stage<StateRoot> {
   if (wish === 'newest') return head.state
   const states = yield* retainedStates(head)
-  const found = 'sequence' in wish ? states.find(({ sequence }) => sequence === wish.sequence)
+  const found = 'sequence' in wish ? [...states, ...pinnedStates(head)].find(({ sequence }) => sequence === wish.sequence)
     : states.findLast(({ lsn }) => parseLsn(lsn)! <= parseLsn(wish.lsn)!)
   if (found) return found
   const what = 'sequence' in wish ? `state ${wish.sequence}` : `a state at or before LSN ${wish.lsn}`
@@ -55,11 +60,17 @@ export function* findState(head: Head, wish: StateWish): Stage<StateRoot> {
     `branch ${head.branch.name} does not retain ${what}: its oldest one is at LSN ${first.lsn}, its newest one at LSN ${head.state.lsn}`)
 }
 
-/** What to register; a job also says what it reads. */
-export type NewRegistration = { readonly id: string; readonly name: string; readonly at: StateWish; readonly source?: OpenJob['source'] }
+/** What to register; a job also says what it reads, a lease when it is over. */
+export type NewRegistration = {
+  readonly id: string
+  readonly name: string
+  readonly at: StateWish
+  readonly source?: OpenJob['source']
+  readonly until?: number
+}
 
 /** @param commit nonce of the HEAD that is made @returns undefined if it is registered already */
-export function* register(head: Head, kind: RegistrationKind, { id, name, at, source }: NewRegistration, commit: string): Stage<Head | undefined> {
+export function* register(head: Head, kind: RegistrationKind, { id, name, at, source, until }: NewRegistration, commit: string): Stage<Head | undefined> {
   refuseDropped(head)
   if (head[kind].some((entry) => entry.id === id)) return undefined
   if (kind !== 'leases' && head[kind].some((entry) => entry.name === name)) {
@@ -67,7 +78,7 @@ export function* register(head: Head, kind: RegistrationKind, { id, name, at, so
       `branch ${head.branch.name} has ${kind} of the name ${name} already: choose another name, or delete that one first`)
   }
   const state = yield* findState(head, at)
-  const entry = { id, name, state, ...source !== undefined && { source } }
+  const entry = { id, name, state, ...source !== undefined && { source }, ...until !== undefined && { until } }
   return { ...head, commit, [kind]: [...head[kind], entry] }
 }
 

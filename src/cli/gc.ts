@@ -1,0 +1,63 @@
+import type { Command } from 'commander'
+import { collectLake, type CollectedBranch, type CollectReport } from '../jobs/lakes/collectlake.ts'
+import { counted, factLines, listed, megabytes } from './count.ts'
+import { stateText } from './statetext.ts'
+import { addVerb, begin, type Run } from './verb.ts'
+
+interface GcOptions {
+  keep?: string
+  branch?: string
+  dryRun?: boolean
+  json?: boolean
+  verbose?: boolean
+}
+
+const TEXT = {
+  summary: 'remove from a lake the states that are older than asked for, and every object that no state needs any more',
+  examples: [
+    'ltap gc s3://bucket/shop --keep 30d   # the last state that is 30 days old, and all newer ones, stay',
+    'ltap gc ./lake --keep 16/B374D848 --dry-run   # only says what would go',
+    'ltap gc ./lake   # what killed programs left; every state stays',
+  ],
+}
+
+const LISTED_MAX = 20
+
+/** `ltap gc`. */
+export function addGc(program: Command, run: Run): void {
+  addVerb(program, 'gc <lake>', TEXT)
+    .option('--keep <since>', 'a duration (30d, 12h), an LSN or a time: states before the last one at or before it go, but for what tags, leases, branches ' +
+      'and jobs pin (default: all stay)')
+    .option('--branch <name>', 'states of this branch alone (default: of each branch)')
+    .option('--dry-run', 'write and delete nothing')
+    .action(async (lake: string, { keep, branch, dryRun, ...options }: GcOptions) => {
+      const output = begin(run, options)
+      const report = await collectLake({
+        lake, ...(keep !== undefined && { keep }), ...(branch !== undefined && { branch }), ...(dryRun !== undefined && { dryRun }),
+      })
+      await output.result(report, () => reportText(report))
+    })
+}
+
+function reportText(report: CollectReport): string {
+  const { url, dryRun, branches, objects, bytes, dead, deadBytes, leftovers } = report
+  const left = [objects - dead, bytes - deadBytes] as const
+  return [
+    dryRun ? `${url}: a dry run, nothing was written or deleted\n` : `${url}: ${megabytes(deadBytes)} freed\n`,
+    factLines([
+      [dryRun ? 'would go' : 'removed', `${counted(dead, 'object')}, ${megabytes(deadBytes)}; ${counted(leftovers, 'unfinished upload')}`],
+      [dryRun ? 'would stay' : 'left', `${counted(left[0], 'object')}, ${megabytes(left[1])}`],
+    ]),
+    ...branches.flatMap((branch) => branchLines(branch, dryRun)),
+  ].join('')
+}
+
+function branchLines({ name, kept, oldest, gone, undated, pinned, endedLeases }: CollectedBranch, dryRun: boolean): string[] {
+  const go = `${counted(gone, 'state')} ${dryRun ? 'would go' : gone === 1 ? 'is gone' : 'are gone'}`
+  const noTime = undated === 0 ? '' : `; ${undated} of these do not say their time`
+  return [
+    `branch ${name}: ${go}, ${counted(kept, 'state')} from ${stateText(oldest)} on ${kept === 1 ? 'stays' : 'stay'}${noTime}\n`,
+    ...listed('pinned', pinned.map((state) => `${state.kind} ${state.name} of ${name} keeps ${stateText(state)}`), LISTED_MAX),
+    ...listed('lease over', endedLeases, LISTED_MAX),
+  ]
+}
