@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
-import type { DirectoryOptions } from '../io/cluster.ts'
 import type { FullXid } from '../xact/transactionstate.ts'
 import { counted } from './count.ts'
 import type { Output } from './output.ts'
@@ -43,10 +42,6 @@ export function addOnCorruptOption(command: Command): Command {
 export function addUnknownOption(command: Command): Command {
   return command.addOption(new Option('--unknown-transactions <action>', 'rows whose transaction status is lost and that have no hint bit')
     .choices(['hide', 'show']).default('hide'))
-}
-
-export function clusterOptionsOf({ onCorrupt, unknownTransactions, ...known }: CorruptOptions): DirectoryOptions {
-  return { onCorrupt, unknownTransactions, ...knownOf(known) }
 }
 
 export function parseMajor(text: string): PgMajor {

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
-import { openCluster } from '../io/cluster.ts'
+import { directoryOptions, openCluster } from '../io/cluster.ts'
 import { listHeapRelations, type ListedRelation } from '../jobs/inspect/relationlist.ts'
 import { lakeRelationName } from '../jobs/lake.ts'
 import { isUnasked, notReadText } from '../lake/notread.ts'
 import { alignedFormat } from '../jobs/query/tabletext.ts'
-import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
+import { addCorruptOptions, type CorruptOptions, tellLosses } from './corruptoptions.ts'
 import { EXIT_BAD_INPUT } from './failure.ts'
 import { addExcludeOption, collect } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
@@ -33,7 +33,7 @@ export function addInspectRelations(inspect: Command, run: Run): void {
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .action(async (pgdata: string, { database, exclude, ...options }: InspectRelationsOptions) => {
       const output = begin(run, options)
-      const cluster = openCluster(pgdata, clusterOptionsOf(options))
+      const cluster = openCluster(pgdata, directoryOptions(options))
       const { relations, notRead } = listHeapRelations(cluster, database, exclude)
       await output.result(relations, () => listText(relations))
       for (const entry of notRead.filter(isUnasked)) await output.note(`ltap: not listed: ${notReadText(entry)}`)

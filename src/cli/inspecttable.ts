@@ -1,11 +1,11 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { openCluster } from '../io/cluster.ts'
+import { directoryOptions, openCluster } from '../io/cluster.ts'
 import { findTable, refuseUnpopulated } from '../jobs/inspect/findtable.ts'
 import { TableReader } from '../jobs/inspect/tablereader.ts'
 import { virtualColumnText } from '../lake/views.ts'
-import { addCorruptOptions, clusterOptionsOf, type CorruptOptions, tellLosses } from './corruptoptions.ts'
+import { addCorruptOptions, type CorruptOptions, tellLosses } from './corruptoptions.ts'
 import { addHeapRowOptions, type HeapRowOptions, printHeapRows } from './heaprowshape.ts'
 import { replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addTargetOptions } from './replaytarget.ts'
@@ -35,7 +35,7 @@ export function addInspectTable(inspect: Command, run: Run): void {
     .action(async (pgdata: string, name: string, { database, ...options }: InspectTableOptions) => {
       const output = begin(run, options)
       await replayFirst(output, pgdata, join(tmpdir(), 'ltap'), options, {}, async (files) => {
-        const cluster = openCluster(files, clusterOptionsOf(options))
+        const cluster = openCluster(files, directoryOptions(options))
         const relation = findTable(cluster, name, database)
         if (options.dead !== true) refuseUnpopulated(relation)
         for (const column of relation.virtualColumns) await output.note(`ltap: ${virtualColumnText(column)}`)

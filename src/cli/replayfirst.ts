@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { listDir } from '../io/disk/files.ts'
 import { stopIfEnding } from '../io/process/interruption.ts'
-import { isLakeUrl } from '../jobs/lakes/openlake.ts'
+import { localFolder } from '../io/objectstore/openobjectstore.ts'
 import { replayCluster } from '../jobs/replay/replaycluster.ts'
 import { ScratchFolder } from '../io/disk/scratchfolder.ts'
 import type { ReplayTarget } from '../replay/replay.ts'
@@ -47,7 +47,7 @@ export async function replayFirst<T>(
 
 /** Replayed files lie beside a lake in a folder, and in the folder for temporary files if it is in an object store. */
 export function folderBeside(lake: string): string {
-  return isLakeUrl(lake) ? join(tmpdir(), 'lake') : lake
+  return localFolder(lake) ?? join(tmpdir(), 'lake')
 }
 
 /** All but the record that stopped a replay, and its pages: the error names them. */

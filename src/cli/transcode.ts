@@ -40,8 +40,9 @@ export function addTranscode(program: Command, run: Run): void {
     .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
     .addOption(new Option('--compression <codec>', 'compression of the Parquet files').choices(['snappy', 'zstd', 'none']).default('zstd'))
-    .addOption(new Option('--types <profile>', 'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta')
-      .choices(['portable', 'iceberg']).default('portable'))
+    .addOption(new Option('--types <profile>',
+      'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta (default: portable, or that of the lake)')
+      .choices(['portable', 'iceberg']))
     .action(async (pgdata: string, given: TranscodeOptions) => {
       const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
         ...options } = given
@@ -54,7 +55,7 @@ export function addTranscode(program: Command, run: Run): void {
       }
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({
-          pgdata: files, source: pgdata, lake, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, codecs,
+          pgdata: files, source: pgdata, lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs,
           ...knownOf(given), onProgress,
           onNotice: output.notice,
         })))

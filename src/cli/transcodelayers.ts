@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { openObjectStore } from '../io/objectstore/openobjectstore.ts'
-import { isLakeUrl } from '../jobs/lakes/openlake.ts'
-import { materializeLake, type MaterializeReport } from '../jobs/materialize/materializelake.ts'
+import { isStoreUrl } from '../io/objectstore/openobjectstore.ts'
+import { materializeInto } from '../jobs/materialize/materializeinto.ts'
+import type { MaterializeReport } from '../jobs/materialize/materializelake.ts'
 import { notReadText } from '../lake/notread.ts'
 import { FORMAT_KEY } from '../lake/state/names.ts'
 import { knownOf } from './corruptoptions.ts'
@@ -16,7 +16,7 @@ import type { Run } from './verb.ts'
 
 /** Whether `--lake` names a place for layers: an object store, or a folder that has a lake of them. */
 export function isLayeredPlace(lake: string): boolean {
-  return isLakeUrl(lake) || existsSync(join(lake, FORMAT_KEY))
+  return isStoreUrl(lake) || existsSync(join(lake, FORMAT_KEY))
 }
 
 /** Lists at most so many of a kind; --json has all. */
@@ -27,11 +27,10 @@ export async function transcodeIntoLayers(run: Run, output: Output, pgdata: stri
   const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict } = given
   const started = performance.now()
   const filter = { databases: database, tables: table, exclude, excludeSecrets }
-  const store = await openObjectStore(lake)
   const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
-    materializeLake({
-      pgdata: files, source: pgdata, store, filter, workers, compression, profile: types, onCorrupt, unknownTransactions, codecs, ...knownOf(given),
-      onProgress,
+    materializeInto({
+      pgdata: files, source: pgdata, lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt,
+      unknownTransactions, codecs, ...knownOf(given), onProgress, onNotice: output.notice,
     })))
   const seconds = (performance.now() - started) / 1000
   await output.result({ ...report, seconds }, () => summaryText(report, seconds))

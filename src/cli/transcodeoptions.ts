@@ -13,7 +13,7 @@ export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   excludeSecrets?: boolean
   workers: number
   compression: Compression
-  types: TypeProfile
+  types?: TypeProfile
   strict?: boolean
   json?: boolean
   verbose?: boolean

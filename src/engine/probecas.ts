@@ -1,5 +1,6 @@
 import { EnvironmentError, UnsupportedError } from '../common/errors.ts'
 import type { CasKind } from '../lake/state/format.ts'
+import { NONCE } from '../lake/state/names.ts'
 import { utf8Decode, utf8Encode } from '../common/utf8.ts'
 import type { Cas } from './cas.ts'
 import { EtagCas } from './etagcas.ts'
@@ -11,11 +12,20 @@ import { SequencedCas } from './sequencedcas.ts'
 const RACES = 24
 const ATTEMPTS = 5
 
+/** The first segment of a probe's keys. */
+const PROBE = 'probe'
+
+/** Whether a probe made an object, and was killed before it could delete it. */
+export function isProbe(key: string): boolean {
+  const [prefix, nonce = ''] = key.split('/')
+  return prefix === PROBE && NONCE.test(nonce)
+}
+
 /**
  * Tries which conditions a store honours, with objects below `<prefix>/<nonce>` that are deleted at the end. A lake does it once, when it is created.
  * @throws EnvironmentError store.no-conditions if the store does not even create an object only if absent; store.unavailable without clear answers
  */
-export async function probeCas(store: ObjectStore, random: Pick<Random, 'nonce'>, prefix = 'probe'): Promise<CasKind> {
+export async function probeCas(store: ObjectStore, random: Pick<Random, 'nonce'>, prefix: string = PROBE): Promise<CasKind> {
   const probe = new Probe(store, `${prefix}/${random.nonce()}`)
   try {
     if (!await probe.honours(() => probe.createsIfAbsent())) {

@@ -44,6 +44,16 @@ export interface DirectoryOptions extends ClusterOptions {
   nextXid?: FullXid
 }
 
+/** The members of larger options that are these, each with its default. */
+export function directoryOptions({
+  onCorrupt = 'fail', unknownTransactions = 'hide', major, systemIdentifier, nextXid,
+}: { [Key in keyof DirectoryOptions]: DirectoryOptions[Key] | undefined }): DirectoryOptions {
+  return {
+    onCorrupt, unknownTransactions, ...(major !== undefined && { major }), ...(systemIdentifier !== undefined && { systemIdentifier }),
+    ...(nextXid !== undefined && { nextXid }),
+  }
+}
+
 /** A cluster of files: a data directory that was shut down cleanly, or what replay made. */
 export class DirectoryCluster extends Cluster {
   readonly control: ControlFile

@@ -5,7 +5,7 @@ import { BLOCK_SIZE } from '../common/rel.ts'
 import type { DirectoryCluster, RelationStorage } from '../io/cluster.ts'
 import { type NotRead, notReadText } from '../lake/notread.ts'
 import type { JobTasks } from './pool.ts'
-import { type RelationFilter, type Selection, selectRelations } from './selection.ts'
+import { type KnownRelations, type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { TranscodeTask } from './tasks/transcodetask.ts'
 
@@ -31,6 +31,8 @@ interface DatabasePlan {
 
 export interface PlanOptions {
   filter?: RelationFilter | undefined
+  /** What a lake has that was made with the filter. */
+  known?: KnownRelations | undefined
   onCorrupt?: 'fail' | 'carry' | undefined
 }
 
@@ -54,12 +56,14 @@ export class PlannedRelations {
   constructor(cluster: DirectoryCluster, options: PlanOptions) {
     this.cluster = cluster
     this.options = options
-    this.selection = selectRelations(cluster, options.filter)
+    this.selection = selectRelations(cluster, options.filter, options.known)
     this.found.push(...this.selection.notRead)
     this.plans = this.plan()
     this.count = this.plans.reduce((sum, { count }) => sum + count, 0)
     this.totalBytes = this.plans.reduce((sum, { totalBlocks }) => sum + totalBlocks * BLOCK_SIZE, 0)
-    if (options.filter?.tables.length && this.count === 0) throw this.nothingToRead()
+    // What a lake has may all be gone, of a newer source.
+    const mayBeEmpty = options.known !== undefined && !this.found.some(({ why }) => why === 'damaged')
+    if (options.filter?.tables.length && this.count === 0 && !mayBeEmpty) throw this.nothingToRead()
   }
 
   /**

@@ -19,6 +19,12 @@ export interface RelationFilter {
   excludeSecrets?: boolean
 }
 
+/** Relations that a lake has: a filter leaves out none of them, whatever they and their databases are called now. */
+export interface KnownRelations {
+  has(dbOid: Oid, oid: Oid): boolean
+  hasDatabase(dbOid: Oid): boolean
+}
+
 /** What the choice of relations needs: before the choice, no more than this is in memory for a relation. */
 interface Candidate extends Pick<Relation, 'database' | 'schema' | 'name' | 'oid' | 'parents' | 'visible' | 'toastRelId'> {
   relkind: string
@@ -64,21 +70,28 @@ export class Selection {
   }
 }
 
-/** @throws EnvironmentError selection.* for names that the cluster does not have */
-export function selectRelations(cluster: DirectoryCluster, filter: RelationFilter = { databases: [], tables: [] }): Selection {
+/**
+ * @param known the relations of a lake that was made with this filter: names in it may be gone since
+ * @throws EnvironmentError selection.* for names that the cluster does not have
+ */
+export function selectRelations(
+  cluster: DirectoryCluster, filter: RelationFilter = { databases: [], tables: [] }, known?: KnownRelations | undefined,
+): Selection {
   const { databases, tables, exclude = [], excludeSecrets = false } = filter
-  for (const name of databases) {
+  for (const name of known === undefined ? databases : []) {
     if (!cluster.databases.some((database) => database.name === name)) {
       const known = cluster.databases.map((database) => database.name).join(', ')
       throw new EnvironmentError('selection.database', `there is no database '${name}'; the cluster has ${known}`)
     }
   }
   const complete = databases.length === 0 && tables.length === 0
-  const chosen = cluster.databases.filter(({ name, invalid }) => !invalid && (databases.length === 0 || databases.includes(name)))
+  const isChosen = ({ oid, name }: { oid: Oid; name: string }): boolean =>
+    databases.length === 0 || databases.includes(name) || known?.hasDatabase(oid) === true
+  const chosen = cluster.databases.filter((database) => !database.invalid && isChosen(database))
   const oids = complete ? [0, ...chosen.map(({ oid }) => oid)] : chosen.map(({ oid }) => oid)
   const found = candidatesOf(cluster, oids)
-  const all = withoutExcluded(excludeSecrets ? withoutSecrets(found) : found, exclude)
-  return new Selection(cluster, oids, tables.length === 0 ? all : selectTables(all, tables), complete)
+  const all = withoutExcluded(excludeSecrets ? withoutSecrets(found) : found, exclude, known)
+  return new Selection(cluster, oids, tables.length === 0 ? all : selectTables(all, tables, known), complete)
 }
 
 function candidatesOf(cluster: DirectoryCluster, oids: readonly Oid[]): Candidates {
@@ -136,8 +149,9 @@ function withoutSecrets({ relations, parents, notRead: others }: Candidates): Ca
   return { relations: relations.filter((relation) => !secret.has(relation) && !toast(relation)), parents, notRead: [...others, ...entries] }
 }
 
-function withoutExcluded({ relations, parents, notRead: others }: Candidates, patterns: readonly string[]): Candidates {
-  const excluded = excludedTables<Candidate | NotRead>([...relations, ...parents, ...others], patterns)
+function withoutExcluded({ relations, parents, notRead: others }: Candidates, patterns: readonly string[], known: KnownRelations | undefined): Candidates {
+  const excluded = excludedTables<Candidate | NotRead>([...relations, ...parents, ...others], patterns, known !== undefined)
+  for (const relation of [...relations, ...parents]) if (known?.has(relation.database.oid, relation.oid)) excluded.delete(relation)
   const toast = toastOf(relations.filter((relation) => excluded.has(relation)))
   const entries = new Map<string, NotRead>()
   for (const [relation, pattern] of excluded) {
@@ -162,10 +176,11 @@ function databaseName({ oid, name }: Relation['database']): string | null {
   return oid === 0 ? null : name
 }
 
-function selectTables({ relations, parents, notRead: others }: Candidates, tables: readonly string[]): Candidates {
+function selectTables({ relations, parents, notRead: others }: Candidates, tables: readonly string[], known: KnownRelations | undefined): Candidates {
   const visible = relations.filter((relation) => relation.visible)
-  const known: readonly (Candidate | NotRead)[] = [...visible, ...parents, ...others]
-  const found = new Set(tables.flatMap((table) => oneTable(known, table)))
+  const named: readonly (Candidate | NotRead)[] = [...visible, ...parents, ...others]
+  const found = new Set(tables.flatMap((table) => (known === undefined ? oneTable(named, table) : tablesNamed(named, table))))
+  for (const relation of [...visible, ...parents]) if (known?.has(relation.database.oid, relation.oid)) found.add(relation)
   const selected = visible.filter((relation) => found.has(relation))
   const selectedParents = parents.filter((parent) => found.has(parent))
   const selectedNotRead = others.filter((left) => found.has(left))

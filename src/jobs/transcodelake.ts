@@ -22,7 +22,7 @@ import { formatManifest } from '../lake/manifestjson.ts'
 import { viewsFile } from '../lake/views.ts'
 import type { UnknownTransactions } from '../xact/snapshot.ts'
 import type { FullXid } from '../xact/transactionstate.ts'
-import { type DirectoryCluster, type DirectoryOptions, openCluster } from '../io/cluster.ts'
+import { type DirectoryCluster, directoryOptions, openCluster } from '../io/cluster.ts'
 import { fileError } from '../io/disk/files.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { lakeRelationName } from './lake.ts'
@@ -82,7 +82,7 @@ const SYNCS_AT_ONCE = 4
  * @throws EnvironmentError datadir.*, lake.*, selection.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
  */
 export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {
-  const cluster = openCluster(options.pgdata, clusterOptions(options))
+  const cluster = openCluster(options.pgdata, directoryOptions(options))
   refuseScheme(options.lake)
   for (const folder of [options.pgdata, options.source ?? options.pgdata]) refuseInside(options.lake, folder)
   const lake = new UnfinishedLake(options.lake, options.onNotice)
@@ -96,13 +96,6 @@ export async function transcodeLake(options: TranscodeLakeOptions): Promise<Mani
     await stopIfEnding()
     lake.abandon()
     throw error
-  }
-}
-
-function clusterOptions({ onCorrupt = 'fail', unknownTransactions = 'hide', major, systemIdentifier, nextXid }: TranscodeLakeOptions): DirectoryOptions {
-  return {
-    onCorrupt, unknownTransactions, ...(major !== undefined && { major }), ...(systemIdentifier !== undefined && { systemIdentifier }),
-    ...(nextXid !== undefined && { nextXid }),
   }
 }
 
@@ -155,7 +148,7 @@ class TranscodeJob {
     this.plan = new PlannedRelations(cluster, options)
     this.totalBytes = this.plan.totalBytes
     this.pool = new JobTasks(options.workers)
-    this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: clusterOptions(options) }
+    this.snapshot = { pgdata: options.pgdata, job: this.pool.job, options: directoryOptions(options) }
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums,
       lsn: formatLsn(cluster.lsn), profile: options.profile ?? 'portable',

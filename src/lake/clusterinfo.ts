@@ -16,6 +16,14 @@ import type { PieceRef } from './state/page.ts'
  *     notread/<n>                NotRead
  */
 
+/** What of its cluster a lake takes, as the options --database, --table, --exclude and --exclude-secrets say it. Each state of a lake takes the same. */
+export interface LakeSelection {
+  readonly databases: readonly string[]
+  readonly tables: readonly string[]
+  readonly exclude: readonly string[]
+  readonly excludeSecrets: boolean
+}
+
 /** What a state says of its cluster as a whole. */
 export interface ClusterInfo {
   readonly major: PgMajor
@@ -27,6 +35,8 @@ export interface ClusterInfo {
   readonly createdBy: string
   /** False if --database or --table left relations out, which are not listed as not read. */
   readonly complete: boolean
+  /** Absent for the whole cluster. */
+  readonly selection?: LakeSelection
   /** Path of the data directory that was read: for people, and because rebuild must not write there. */
   readonly source: string
   /** Relation files that no catalog row names, relative to the data directory; the first 1,000. */
@@ -75,9 +85,13 @@ export function catalogEdit(entry: CatalogEntry, index = 0): EntryKey & { readon
   return { tree: 'catalog', key: `parent/${parent.dbOid}/${parent.oid}`, value: { ...parent, objects: [key], description } }
 }
 
+const SELECTION: Schema<LakeSelection> = v.strictObject({
+  databases: v.array(text), tables: v.array(text), exclude: v.array(text), excludeSecrets: flag,
+})
 const CLUSTER: Schema<ClusterInfo> = v.strictObject({
   major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, createdBy: text, source: text, complete: flag,
-  orphans: v.array(text), temporaryFiles: count, unknownTransactions: v.exactOptional(oneOf(['hide', 'show'])), guessed: v.exactOptional(exactly(true)),
+  selection: v.exactOptional(SELECTION), orphans: v.array(text),
+  temporaryFiles: count, unknownTransactions: v.exactOptional(oneOf(['hide', 'show'])), guessed: v.exactOptional(exactly(true)),
   damage: v.exactOptional(v.array(text)),
 })
 const DATABASE: Schema<DatabaseInfo> = v.strictObject({ oid: unsigned32, name: text, template: flag })

@@ -7,7 +7,9 @@ export { isUnasked, type NotRead, notReadText, type NotReadWhy } from './notread
 export type { NotShown } from './notshown.ts'
 export { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from './blockindex.ts'
 export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './changedblocks.ts'
-export { catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, parseCatalogEntry, type PartitionedTable } from './clusterinfo.ts'
+export {
+  catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, type LakeSelection, parseCatalogEntry, type PartitionedTable,
+} from './clusterinfo.ts'
 export { hiddenRows, type HiddenRowsSummary, type TransactionOutcome, type TransactionOutcomes } from './hiddenrows.ts'
 export { type LayerFile, layerFile, layerFileJson, type ObjectReference, parseLayerFile } from './layer.ts'
 export { CurrentRelation, type CurrentFile, type Layer } from './layerorder.ts'

@@ -26,6 +26,23 @@ export function refuseInside(made: string, source: string): void {
   while (!existsSync(there)) there = dirname(there)
   const [inner, outer] = [realpathSync(there), realpathSync(source)]
   if (inner === outer && there === resolve(made)) return
-  if (!`${inner}${sep}`.startsWith(outer.endsWith(sep) ? outer : `${outer}${sep}`)) return
+  if (!isBelow(inner, outer)) return
   throw new EnvironmentError('path.inside', `the folder lies inside ${outer}, which is read; name one outside of it`, { file: made })
+}
+
+/**
+ * Refuses an output folder that has the folder that is read in it: what is written there could take its place.
+ * @param made a folder that is there or not @param source the folder that is read
+ * @throws EnvironmentError path.inside
+ */
+export function refuseAround(made: string, source: string): void {
+  if (!existsSync(source) || !existsSync(made)) return
+  const [inner, outer] = [realpathSync(source), realpathSync(made)]
+  if (inner === outer || !isBelow(inner, outer)) return
+  throw new EnvironmentError('path.inside', `${inner}, which is read, lies inside the folder; name another one`, { file: made })
+}
+
+/** Whether a real path is another one, or below it. */
+function isBelow(inner: string, outer: string): boolean {
+  return `${inner}${sep}`.startsWith(outer.endsWith(sep) ? outer : `${outer}${sep}`)
 }

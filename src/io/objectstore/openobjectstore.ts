@@ -35,6 +35,17 @@ export async function openObjectStore(url: string, options: ObjectStoreOptions =
   return new S3ObjectStore(settings, { clock, random, retries })
 }
 
+/** The folder that a path or a `file:` URL names; undefined for another store. @throws UnsupportedError path.scheme */
+export function localFolder(place: string): string | undefined {
+  if (!isStoreUrl(place)) return place
+  return /^file:/i.test(place) ? localPath(place) : undefined
+}
+
+/** Objects in a store are named by a URL. A folder may be named by its path, too, which may have any characters: `c:x`. */
+export function isStoreUrl(place: string): boolean {
+  return /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|file:)/.test(place)
+}
+
 function localPath(url: string): string {
   try {
     return fileURLToPath(url)

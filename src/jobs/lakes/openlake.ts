@@ -2,30 +2,23 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import { Lake } from '../../engine/lake.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import { type LakePoint, snapshotAt } from '../../engine/lakepoint.ts'
-import { openObjectStore } from '../../io/objectstore/openobjectstore.ts'
+import { isStoreUrl, openObjectStore } from '../../io/objectstore/openobjectstore.ts'
 import type { S3Options } from '../../io/objectstore/s3settings.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import { systemRandom } from '../../io/process/systemrandom.ts'
 import { FORMAT_KEY, MAIN_BRANCH } from '../../lake/state/names.ts'
 import { readManifest } from '../lake.ts'
 
-/** Objects in a store, named by a URL: a folder is named by its path, too, which may have any characters. */
-const URL_SCHEME = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|file:)/
-
-export function isLakeUrl(place: string): boolean {
-  return URL_SCHEME.test(place)
-}
-
 /**
  * The lake of format 2 that a URL names, or a folder that has one; undefined for any other folder, such as a lake of format 1.
  * @throws EnvironmentError lake.missing for a store without a lake, store.*; CorruptionError, UnsupportedError lake.format
  */
 export async function openLake(place: string, options: S3Options = {}): Promise<Lake | undefined> {
-  const isUrl = isLakeUrl(place)
-  if (!isUrl && !existsSync(join(place, FORMAT_KEY))) return undefined
-  return Lake.open({ store: await openObjectStore(isUrl ? place : folderUrl(place), options), clock: systemClock, random: systemRandom })
+  if (!isStoreUrl(place) && !existsSync(join(place, FORMAT_KEY))) return undefined
+  return Lake.open({ store: await openLakeStore(place, options), clock: systemClock, random: systemRandom })
 }
 
 /**
@@ -39,9 +32,11 @@ export async function openLayeredLake(place: string): Promise<Lake> {
   throw new UnsupportedError('lake.format', 'a lake of format 1 has one state, no layers and no branches: ltap.json says what it has', { file: place })
 }
 
-/** A path as the store's opener takes it: one that begins like a scheme, `c:x`, is a path nevertheless. */
-function folderUrl(path: string): string {
-  return /^[A-Za-z][A-Za-z0-9+.-]*:/.test(path) ? `./${path}` : path
+/** The objects of a lake that is there, or is to be. @throws EnvironmentError store.*; UnsupportedError path.scheme */
+export async function openLakeStore(place: string, options: S3Options = {}): Promise<ObjectStore> {
+  // A path that begins like a scheme, `c:x`, is a path nevertheless.
+  const isPath = !isStoreUrl(place) && /^[A-Za-z][A-Za-z0-9+.-]*:/.test(place)
+  return await openObjectStore(isPath ? `./${place}` : place, options)
 }
 
 /** @throws EnvironmentError lake.no-state, lake.no-tag, lake.empty */

@@ -10,24 +10,26 @@ import { formatLsn, parseLsn } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { TypeProfile } from '../../datum/typedef.ts'
-import { Lake } from '../../engine/lake.ts'
+import { Lake, type LakePorts } from '../../engine/lake.ts'
 import type { ObjectStore, StoreCounters } from '../../engine/objectstore.ts'
-import { probeCas } from '../../engine/probecas.ts'
+import { isProbe, probeCas } from '../../engine/probecas.ts'
 import { unneededTransactions } from '../../engine/prunetransactions.ts'
 import type { Random } from '../../engine/random.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { BranchWriter, type Work } from '../../engine/writer.ts'
-import { type DirectoryCluster, type DirectoryOptions, openCluster, openSnapshot } from '../../io/cluster.ts'
+import { type DirectoryCluster, directoryOptions, openCluster, openSnapshot } from '../../io/cluster.ts'
 import type { S3Options } from '../../io/objectstore/s3settings.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { systemRandom } from '../../io/process/systemrandom.ts'
-import { catalogEdit, type ClusterInfo } from '../../lake/clusterinfo.ts'
+import { catalogEdit, type ClusterInfo, type LakeSelection } from '../../lake/clusterinfo.ts'
 import type { NotRead } from '../../lake/notread.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import { materialize } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
+import type { Head } from '../../lake/state/head.ts'
 import { FORMAT_KEY, MAIN_BRANCH, partKey } from '../../lake/state/names.ts'
+import type { StateRoot } from '../../lake/state/stateroot.ts'
 import type { UnknownTransactions } from '../../xact/snapshot.ts'
 import type { FullXid } from '../../xact/transactionstate.ts'
 import type { OnProgress } from '../jobprogress.ts'
@@ -38,6 +40,7 @@ import { codecModules, type CodecModules, loadCodecs } from '../tasks/codecs.ts'
 import { lendStore } from '../tasks/storereference.ts'
 import { LTAP_VERSION } from '../version.ts'
 import { clusterFileEdits } from './clusterfiles.ts'
+import { lakeSelection, selectionOf } from './lakeselection.ts'
 import { refuseOtherSource } from './othersource.ts'
 import { PartWriter } from './partwriter.ts'
 import { PreviousState } from './previousstate.ts'
@@ -70,6 +73,8 @@ export interface MaterializeLakeOptions {
   systemIdentifier?: bigint
   nextXid?: FullXid
   onProgress?: OnProgress
+  /** Told what the user should know, as a sentence. */
+  onNotice?: (text: string) => void
 }
 
 export interface MaterializeReport extends WrittenRelations {
@@ -98,29 +103,49 @@ export interface MaterializeReport extends WrittenRelations {
  */
 export async function materializeLake(options: MaterializeLakeOptions): Promise<MaterializeReport> {
   const cluster = openCluster(options.pgdata, directoryOptions(options))
-  const lake = await openOrCreate(cluster, options)
-  const head = await lake.head(MAIN_BRANCH)
-  refuseOtherSource(lake, head, cluster, options.pgdata)
-  const job = new MaterializeJob(lake, cluster, options)
-  if (head.state.sequence > 0 && parseLsn(head.state.lsn) === cluster.lsn) return job.nothing()
-  return await job.run()
+  const lake = await openIfThere(options)
+  return lake === undefined ? await createLake(cluster, options) : await new MaterializeJob(lake, cluster, options).run()
 }
 
-function directoryOptions({ onCorrupt = 'fail', unknownTransactions = 'hide', major, systemIdentifier, nextXid }: MaterializeLakeOptions): DirectoryOptions {
-  return {
-    onCorrupt, unknownTransactions, ...(major !== undefined && { major }), ...(systemIdentifier !== undefined && { systemIdentifier }),
-    ...(nextXid !== undefined && { nextXid }),
+function portsOf({ store, clock = systemClock, random = systemRandom }: MaterializeLakeOptions): LakePorts {
+  return { store, clock, random }
+}
+
+/** @throws EnvironmentError lake.not-empty, lake.profile */
+async function openIfThere(options: MaterializeLakeOptions): Promise<Lake | undefined> {
+  const { store } = options
+  if (await store.head(FORMAT_KEY) !== undefined) {
+    const lake = await Lake.open(portsOf(options))
+    const { profile = lake.format.profile } = options
+    if (profile === lake.format.profile) return lake
+    throw new EnvironmentError('lake.profile',
+      `the lake in ${store.url} stores types as profile ${lake.format.profile} says, from its first state on, not ${profile}: make another lake for these`)
   }
-}
-
-async function openOrCreate(cluster: DirectoryCluster, options: MaterializeLakeOptions): Promise<Lake> {
-  const { store, clock = systemClock, random = systemRandom, profile = 'portable' } = options
-  const ports = { store, clock, random }
-  if (await store.head(FORMAT_KEY) !== undefined) return await Lake.open(ports)
   for await (const { key } of store.list('')) {
+    if (isProbe(key)) continue
     throw new EnvironmentError('lake.not-empty', `${store.url} has no lake, but an object ${key}: name an empty place for a new lake`)
   }
-  return await Lake.create(ports, { systemIdentifier: String(cluster.systemIdentifier), profile, cas: await probeCas(store, random) })
+  return undefined
+}
+
+/** What cannot be read makes no lake. */
+async function createLake(cluster: DirectoryCluster, options: MaterializeLakeOptions): Promise<MaterializeReport> {
+  const ports = portsOf(options)
+  const plan = new PlannedRelations(cluster, { onCorrupt: options.onCorrupt, filter: selectionOf(options.filter) })
+  const { profile = 'portable' } = options
+  const cas = await probeCas(ports.store, ports.random)
+  const lake = await Lake.create(ports, { systemIdentifier: String(cluster.systemIdentifier), profile, cas })
+  return await new MaterializeJob(lake, cluster, options).run(plan)
+}
+
+/** What a state leaves to do. */
+type Begun = { isThere: true; before: PreviousState } | {
+  isThere: false
+  base: StateRoot
+  before: PreviousState
+  plan: PlannedRelations
+  /** What the lake takes of the cluster; undefined for all of it. */
+  selection: LakeSelection | undefined
 }
 
 class MaterializeJob {
@@ -142,17 +167,19 @@ class MaterializeJob {
     }
   }
 
-  /** The lake has this state already. */
-  nothing(): MaterializeReport {
-    return { ...this.identity(), ...newCounts(), from: this.descriptor.lsn, committed: false, databases: 0, heapBytes: 0, notRead: [], damage: [] }
-  }
-
-  async run(): Promise<MaterializeReport> {
-    const plan = new PlannedRelations(this.cluster, this.options)
+  /** @param plan of a lake that was made just now */
+  async run(plan?: PlannedRelations): Promise<MaterializeReport> {
+    // A source that is refused must not fence a writer that works, so it is checked before the epoch is raised.
+    const head = await this.lake.head(MAIN_BRANCH)
+    let begun = await this.begin(head, plan)
+    if (begun.isThere) return this.nothing(begun.before)
     const writer = await BranchWriter.open(this.lake, MAIN_BRANCH)
+    // That writer may have committed meanwhile; from now on it cannot.
+    if (writer.head.state.sequence !== head.state.sequence) begun = await this.begin(writer.head)
+    if (begun.isThere) return this.nothing(begun.before)
     const work = writer.begin()
     try {
-      return await this.write(plan, writer, work)
+      return await this.write(begun, writer, work)
     } catch (error) {
       await stopIfEnding()
       work.end()
@@ -160,10 +187,27 @@ class MaterializeJob {
     }
   }
 
-  private async write(plan: PlannedRelations, writer: BranchWriter, work: Work): Promise<MaterializeReport> {
+  /** What is to be done from a state on. @throws EnvironmentError lake.*, selection.* if this cluster cannot follow it */
+  private async begin(head: Head, plan?: PlannedRelations): Promise<Begun> {
+    const { lake, cluster, options } = this
+    refuseOtherSource(lake, head, cluster, options.pgdata)
+    const { state: base } = head
+    const before = await PreviousState.read(Snapshot.of(lake, head, base), lake.ports.store)
+    const isFirst = base.sequence === 0
+    const selection = isFirst ? selectionOf(options.filter) : lakeSelection(lake.ports.store.url, before, options.filter, options.onNotice)
+    const isThere = !isFirst && parseLsn(base.lsn) === cluster.lsn
+    const chosen = isFirst || selection === undefined ? { filter: selection } : { filter: selection, known: before }
+    if (isThere) return { isThere, before }
+    return { isThere, base, before, selection, plan: plan ?? new PlannedRelations(cluster, { onCorrupt: options.onCorrupt, ...chosen }) }
+  }
+
+  /** The lake has this state already. */
+  private nothing({ cluster: { damage = [] }, notRead }: PreviousState): MaterializeReport {
+    return { ...this.identity(), ...newCounts(), from: this.descriptor.lsn, committed: false, databases: 0, heapBytes: 0, notRead, damage }
+  }
+
+  private async write({ base, before, plan, selection }: Begun & { isThere: false }, writer: BranchWriter, work: Work): Promise<MaterializeReport> {
     const { lake, cluster, descriptor, options } = this
-    const base = writer.head.state
-    const before = await PreviousState.read(Snapshot.of(lake, writer.head, base), lake.ports.store)
     const pool = new JobTasks(options.workers)
     const { reference, end } = lendStore(lake.ports.store, options.storeOptions ?? {})
     try {
@@ -181,7 +225,7 @@ class MaterializeJob {
       const others = [
         ...await unneededTransactions(lake, writer.head),
         ...statusEdits(before, unresolved, openSnapshot(options.pgdata, directoryOptions(options)), { after: base.lsn, until: descriptor.lsn }),
-        ...await clusterFileEdits(options.pgdata, cluster, before.files, parts), ...await this.catalogEdits(plan, before, parts, damage),
+        ...await clusterFileEdits(options.pgdata, cluster, before.files, parts), ...await this.catalogEdits({ plan, before, selection }, parts, damage),
       ]
       await parts.finish()
       const { timeline, time } = cluster
@@ -210,11 +254,11 @@ class MaterializeJob {
 
   /** What the state says beside relations with pages, as far as it is not as before. */
   private async catalogEdits(
-    plan: PlannedRelations, before: PreviousState, parts: PartWriter, damage: readonly string[],
+    { plan, before, selection: taken }: Pick<Begun & { isThere: false }, 'plan' | 'before' | 'selection'>, parts: PartWriter, damage: readonly string[],
   ): Promise<(EntryKey & { value?: object })[]> {
     const { selection, notRead } = plan
     const entries: (EntryKey & { value: object })[] = [
-      catalogEdit({ kind: 'cluster', cluster: this.clusterInfo(selection.complete, damage) }),
+      catalogEdit({ kind: 'cluster', cluster: this.clusterInfo(selection.complete, taken, damage) }),
       ...this.cluster.databases.map(({ oid, name, template }) => catalogEdit({ kind: 'database', database: { oid, name, template } })),
       ...notRead.map((relation, i) => catalogEdit({ kind: 'notread', notRead: relation }, i)),
     ]
@@ -231,13 +275,14 @@ class MaterializeJob {
     return [...entries.filter(({ key, value }) => !equalJson(before.catalog.get(key), value)), ...gone]
   }
 
-  private clusterInfo(complete: boolean, damage: readonly string[]): ClusterInfo {
+  private clusterInfo(complete: boolean, selection: LakeSelection | undefined, damage: readonly string[]): ClusterInfo {
     const { cluster, options: { pgdata, source, onCorrupt, unknownTransactions = 'hide' } } = this
     const root = realpathSync(pgdata)
     const orphans = complete ? cluster.orphans().map(({ dir, relNumber }) => `${dir.slice(root.length + 1)}/${relNumber}`) : []
     return {
       major: cluster.major, catalogVersion: cluster.control.catalogVersion, blockSize: BLOCK_SIZE, checksums: cluster.checksums,
-      createdBy: `ltap ${LTAP_VERSION}`, complete, source: realpathSync(source ?? pgdata), orphans: orphans.slice(0, ORPHANS_MAX),
+      createdBy: `ltap ${LTAP_VERSION}`, complete, ...(selection && { selection }), source: realpathSync(source ?? pgdata),
+      orphans: orphans.slice(0, ORPHANS_MAX),
       temporaryFiles: complete ? cluster.temp().length : 0, ...(onCorrupt === 'carry' && { unknownTransactions }),
       ...(cluster.guessed && { guessed: true as const }), ...(damage.length > 0 && { damage }),
     }

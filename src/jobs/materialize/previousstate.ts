@@ -1,18 +1,22 @@
-import { CorruptionError } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
+import type { Oid } from '../../common/ids.ts'
 import { RecentlyUsed } from '../../common/recentlyused.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
+import { type ClusterInfo, parseCatalogEntry } from '../../lake/clusterinfo.ts'
+import type { NotRead } from '../../lake/notread.ts'
 import { decodeDescription, type TableDescription } from '../../lake/relationinfo.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
 import { relationKey } from '../../lake/state/relationlayers.ts'
 import { parseStatus, statusXid } from '../../lake/state/status.ts'
+import type { KnownRelations } from '../selection.ts'
 
 /** So many objects with descriptions are kept, some 4 MB each. */
 const PARTS_KEPT = 8
 
 /** What the state before has, to find in it what a source has: texts of keys, so that 100,000 relations fit into memory. */
-export class PreviousState {
+export class PreviousState implements KnownRelations {
   readonly snapshot: Snapshot
   private readonly store: ObjectStore
   /** Descriptions of tables lie side by side: a part is read once for many. */
@@ -28,6 +32,7 @@ export class PreviousState {
   private readonly left: Set<string>
   /** By database and oid: which relation had the same table's rows, whatever its file's number was. */
   private readonly tables: ReadonlyMap<string, string>
+  private readonly databases: ReadonlySet<Oid>
 
   private constructor(snapshot: Snapshot, store: ObjectStore, found: Entries) {
     this.snapshot = snapshot
@@ -38,6 +43,7 @@ export class PreviousState {
     this.files = found.files
     this.catalog = found.catalog
     this.left = new Set(found.relations.values())
+    this.databases = new Set([...found.tables.keys()].map((table) => Number(table.split('/', 1)[0])))
   }
 
   static async read(snapshot: Snapshot, store: ObjectStore): Promise<PreviousState> {
@@ -73,6 +79,32 @@ export class PreviousState {
     const found = this.relations.get(key.slice(0, -1))
     if (found !== undefined) this.left.delete(found)
     return found
+  }
+
+  /** What the state says of its cluster as a whole. @throws EnvironmentError lake.empty for the state of a lake that nothing was written into */
+  get cluster(): ClusterInfo {
+    const value = this.catalog.get('cluster')
+    const entry = value === undefined ? undefined : parseCatalogEntry('cluster', value)
+    if (entry?.kind === 'cluster') return entry.cluster
+    throw new EnvironmentError('lake.empty', `the lake in ${this.store.url} has no state yet`)
+  }
+
+  /** Relations of the cluster that the state does not have, with the reason. */
+  get notRead(): NotRead[] {
+    return [...this.catalog].flatMap(([key, value]) => {
+      const entry = parseCatalogEntry(key, value)
+      return entry.kind === 'notread' ? [entry.notRead] : []
+    })
+  }
+
+  /** Whether the state has a relation or a partitioned table. */
+  has(dbOid: Oid, oid: Oid): boolean {
+    return this.tables.has(`${dbOid}/${oid}`) || this.catalog.has(`parent/${dbOid}/${oid}`)
+  }
+
+  /** Whether it has a relation of the database. */
+  hasDatabase(dbOid: Oid): boolean {
+    return this.databases.has(dbOid)
   }
 
   /** Key of the relation that a table's rows were in. */

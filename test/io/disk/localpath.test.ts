@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { refuseInside } from '../../../src/io/disk/localpath.ts'
+import { refuseAround, refuseInside } from '../../../src/io/disk/localpath.ts'
 import { replayCluster } from '../../../src/jobs/replay/replaycluster.ts'
 
 test('what is made lies outside of what is read, links or not', async () => {
@@ -17,6 +17,8 @@ test('what is made lies outside of what is read, links or not', async () => {
     }
     for (const outside of ['lake', 'data2', 'data.lake/x', '.']) expect(() => refuseInside(join(root, outside), data), outside).not.toThrow()
     expect(() => refuseInside(join(root, 'lake'), join(root, 'missing'))).not.toThrow()
+    for (const around of ['.', 'link/..']) expect(() => refuseAround(join(root, around), data), around).toThrow(/path.inside: .*data, which is read, lies inside the folder/)
+    for (const beside of ['data', 'link', 'other', 'data/base']) expect(() => refuseAround(join(root, beside), data), beside).not.toThrow()
     await expect(replayCluster({ source: data, out: join(data, 'out') })).rejects.toThrow(/path.inside/)
   } finally {
     rmSync(root, { recursive: true })
