@@ -20,6 +20,13 @@ import { worthGenerating } from './planfile.ts'
 /** Takes one rebuilt page; `page` is reused for the next one. `firstRow` is the position in the file of the page's first row. */
 export type PageSink = (block: number, page: Uint8Array, form: PageForm, firstRow: number) => void
 
+/** Looks at the values of row groups before their pages are formed. */
+export interface RowGroupWatch {
+  /** Whether all values of the column with this field id are wanted; others that no page is formed from may be missing. */
+  wants(id: number): boolean
+  add(batch: Batch): void
+}
+
 export interface RebuildOptions {
   /** Codecs from outside, by typname: those that the file was written with. */
   extensions?: CodecContext['extensions']
@@ -46,18 +53,26 @@ export class PageRebuilder {
     return this.reader.rows
   }
 
+  /** The columns of the relation's attributes. */
+  get columns(): readonly LakeField[] {
+    return this.schema.columns
+  }
+
   /**
    * Rebuilds every page of the file in block order: canonical pages, with pd_checksum set if the cluster has checksums, and damaged
    * pages as they were. Each page's CRC is checked against the one stored when it was read.
    */
-  rebuild(sink: PageSink): void {
+  rebuild(sink: PageSink, watch?: RowGroupWatch): void {
     const { blocks } = this.descriptor
     const order = blocks[Symbol.iterator]()
     let done = 0
     let firstRow = 0
     for (let group = 0; group < this.reader.rowGroups; group++) {
-      const { columns, rows } = this.reader.readRowGroup(group, (field, others) => this.isFormedFrom(field, others))
-      done += this.rebuildRowGroup(new Batch(this.schema, columns), order, firstRow, sink)
+      const { columns, rows } = this.reader.readRowGroup(group, (field, others) => (
+        watch?.wants(this.schema.fields[field]!.id) === true ? () => true : this.isFormedFrom(field, others)))
+      const batch = new Batch(this.schema, columns)
+      watch?.add(batch)
+      done += this.rebuildRowGroup(batch, order, firstRow, sink)
       firstRow += rows
     }
     if (done !== blocks.size) throw new CorruptionError('lake.blocks', `${done} blocks in a file of ${blocks.size}`)

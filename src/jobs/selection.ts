@@ -88,7 +88,9 @@ export function selectRelations(
   const isChosen = ({ oid, name }: { oid: Oid; name: string }): boolean =>
     databases.length === 0 || databases.includes(name) || known?.hasDatabase(oid) === true
   const chosen = cluster.databases.filter((database) => !database.invalid && isChosen(database))
-  const oids = complete ? [0, ...chosen.map(({ oid }) => oid)] : chosen.map(({ oid }) => oid)
+  const oids = chosen.map(({ oid }) => oid)
+  // A table that is named may be a shared catalog: it is part of every database.
+  if (complete || tables.length > 0) oids.unshift(0)
   const found = candidatesOf(cluster, oids)
   const all = withoutExcluded(excludeSecrets ? withoutSecrets(found) : found, exclude, known)
   return new Selection(cluster, oids, tables.length === 0 ? all : selectTables(all, tables, known), complete)

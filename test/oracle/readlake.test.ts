@@ -6,6 +6,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ColumnBounds } from '../../src/columnar/columnbounds.ts'
 import { BlockSet } from '../../src/common/blockset.ts'
 import { Snapshot } from '../../src/engine/snapshot.ts'
 import { summarizeLake } from '../../src/jobs/inspect/lakesummary.ts'
@@ -223,11 +224,12 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
     await snapshot.scan('layers', (key, value) => relations.push(parseStateRelation(key, value)))
     const file = filesOf(relations.find(({ info }) => info.name === 'plain')!, lake.format.systemIdentifier).find(({ file: { unresolved = [] } }) => unresolved.length > 0)!
     const { index } = await readBlockIndex(store, file.file)
-    const verified = (changed: BlockIndex): string[] => verifyLayer({
-      path: join(url, file.file.key), expected: file.expected, rows: file.file.rows, checksums: true, visible: true, index: encodeBlockIndex(changed), current: [], hidden: [],
+    const verified = (changed: BlockIndex, bounds = file.file.columns): string[] => verifyLayer({
+      path: join(url, file.file.key), expected: file.expected, rows: file.file.rows, checksums: true, visible: true, index: encodeBlockIndex(changed), bounds, current: [], hidden: [],
       source: undefined,
     }).differences.map(({ reason }) => reason)
     expect(verified(index)).toEqual([])
+    for (const [wrong, said] of wrongBounds(file.file.columns)) expect(verified(index, wrong).join()).toMatch(said)
     change(index)
     expect(verified(index)[0]).toMatch(problem)
   })
@@ -349,4 +351,17 @@ function swap([a, b]: readonly string[]): void {
 function relationPath(pgdata: string, name: string): string {
   const found = listHeapRelations(openCluster(pgdata), ['postgres']).relations.find((relation) => relation.name === name)
   return join(pgdata, found!.file)
+}
+
+/** What the lake says of the first column, an int, and of its third, a text: wrong in each way, and what verify says. */
+function wrongBounds(columns: readonly ColumnBounds[]): [ColumnBounds[], RegExp][] {
+  const [id, text] = [columns[0]!, columns.at(-1)!]
+  const changed = (to: ColumnBounds): ColumnBounds[] => columns.map((column) => column.id === to.id ? to : column)
+  return [
+    [changed({ ...id, nulls: id.nulls + 1 }), /column id has \d+ NULLs, the lake says \d+/],
+    [changed({ ...id, lower: id.lower!.map((byte, i) => i === 0 ? byte ^ 1 : byte) }), /the lower bound of column id is 0x\w+, the lake says 0x\w+/],
+    [changed({ ...text, upper: text.lower! }), /the upper bound of column \w+ is 0x\w+, the lake says/],
+    [changed({ id: id.id, nulls: id.nulls, nans: 1 }), /column id has 0 NaNs, the lake says 1/],
+    [[...columns, { ...id, id: 9999 }], /a column with field id 9999, which the file does not have/],
+  ]
 }

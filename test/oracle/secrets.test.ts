@@ -79,6 +79,12 @@ test.each(drawn(majors(), 1, 'majors of secrets'))('Postgres %i', (major) => wit
     expect(report.differences).toEqual([])
     expect(report.equal).toBe(true)
 
+    // A shared catalog is a table of every database, and one that is left out is said to be left out, not missing.
+    const only = { databases: ['postgres'], tables: ['pg_catalog.pg_authid'] }
+    expect((await transcode(cluster.dataDir, join(folder, 'only'), { filter: only })).relations.map(({ name }) => name)).toContain('pg_authid')
+    await expect(transcode(cluster.dataDir, join(folder, 'none'), { filter: { ...only, excludeSecrets: true } }))
+      .rejects.toThrow(/no relation that was asked for has pages that can be read: pg_catalog.pg_authid.*left out by --exclude-secrets: pg_authid holds password hashes/)
+
     // A rebuild leaves the copy's own: the server knows the same passwords.
     const copy = join(folder, 'copy')
     await cluster.copyDataDir(copy)

@@ -1,5 +1,6 @@
 import { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
+import type { ColumnBounds } from '../../columnar/columnbounds.ts'
 import type { RowSet } from '../../columnar/filesummary.ts'
 import type { PageForm } from '../../columnar/formpage.ts'
 import { PageRebuilder, type RebuildOptions } from '../../columnar/rebuild.ts'
@@ -14,6 +15,7 @@ import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
 import { crcProblem, type FileOfLake } from '../lakefile.ts'
+import { BoundsVerifier } from './boundsverifier.ts'
 import { IndexVerifier } from './indexverifier.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import type { SegmentFiles } from './transcodetask.ts'
@@ -39,6 +41,8 @@ export interface VerifiedFile extends Pick<FileOfLake, 'path' | 'crc32'> {
   current?: BlockSet
   /** What stands beside the file, of one of a layer. */
   index?: BlockIndex
+  /** What the lake says of its columns' values. */
+  bounds?: readonly ColumnBounds[]
   source: VerifySource | undefined
 }
 
@@ -81,7 +85,9 @@ export class FileVerifier {
       checkFileDescriptor(rebuilder.descriptor, file.expected)
       const says = file.index ? 'the lake' : 'ltap.json'
       if (rebuilder.rows !== file.rows) this.differ(undefined, `the file has ${rebuilder.rows} rows, ${says} says ${file.rows}`)
-      rebuilder.rebuild((block, page, form, firstRow) => this.page(block, page, form, firstRow))
+      const bounds = file.bounds && file.index && new BoundsVerifier(file.bounds, rebuilder.columns, file.index)
+      rebuilder.rebuild((block, page, form, firstRow) => this.page(block, page, form, firstRow), bounds)
+      bounds?.finish((reason) => this.differ(undefined, reason))
       if (this.snapshot && this.hiddenSeen !== result.hidden) this.differ(undefined, 'hidden rows that a reader should see')
     } catch (error) {
       // A file that cannot be read is no answer, and neither is one whose codec was not given.

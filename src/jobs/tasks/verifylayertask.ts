@@ -1,4 +1,5 @@
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
+import type { ColumnBounds } from '../../columnar/columnbounds.ts'
 import type { RebuildOptions } from '../../columnar/rebuild.ts'
 import { parseBlockIndex } from '../../lake/blockindex.ts'
 import type { ExpectedFile } from '../lake.ts'
@@ -16,6 +17,8 @@ export interface VerifyLayerTask {
   visible: boolean
   /** The object beside it. */
   index: Uint8Array
+  /** What the lake's state says of its columns' values. */
+  bounds: readonly ColumnBounds[]
   /** Blocks that count in the state, and the rows of these that no reader of it sees: `runs` of sets. */
   current: readonly BlockRun[]
   hidden: readonly BlockRun[]
