@@ -5,6 +5,7 @@ import { maxAlign } from '../common/bytes.ts'
 import type { PageBuffer } from '../page/canonical.ts'
 import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
 import { LP_NORMAL } from '../page/linepointer.ts'
+import { T_CID, T_CTID, T_INFOMASK, T_INFOMASK2, T_XMAX, T_XMIN } from '../tuple/header.ts'
 import {
   HEAP_NATTS_MASK, HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMIN_FROZEN, HEAP_XMIN_INVALID,
 } from '../tuple/infomask.ts'
@@ -24,6 +25,18 @@ export interface RowVisibility {
   /** Next full xid at L, for the epochs of 32-bit xids. */
   readonly nextXid: { low: number; epoch: number }
 }
+
+/** Words of a tuple, which begins at a multiple of 8. */
+const XMIN = T_XMIN >> 2
+const XMAX = T_XMAX >> 2
+const CID = T_CID >> 2
+const CTID_BLOCK = T_CTID >> 2
+/** ip_posid of t_ctid, and t_infomask2 in the upper half. */
+const POSID_AND_INFOMASK2 = T_INFOMASK2 >> 2
+const INFOMASK = T_INFOMASK >> 2
+/** Words of pd_lsn, the high half of the LSN first. */
+const LSN_HIGH = PD_LSN >> 2
+const LSN_LOW = LSN_HIGH + 1
 
 const LINE_POINTERS_MAX = (BLOCK_SIZE - SIZE_OF_PAGE_HEADER) / 4
 
@@ -74,7 +87,7 @@ export class PageDecoder {
     }
     const { pageLsn } = batch.physical
     pageLsn.padTo(first)
-    pageLsn.push2(page.words[(PD_LSN >> 2) + 1]!, page.words[PD_LSN >> 2]!)
+    pageLsn.push2(page.words[LSN_LOW]!, page.words[LSN_HIGH]!)
     return this.columns(page, first, careful)
   }
 
@@ -100,7 +113,7 @@ export class PageDecoder {
   private tuple(page: PageBuffer, row: number, off: number, len: number, live: number, verify: boolean): void {
     const { batch } = this
     if (this.decodesTuple(page, row, off, len, live, verify)) return
-    const natts = (page.words[(off >> 2) + 4]! >>> 16) & HEAP_NATTS_MASK
+    const natts = (page.words[(off >> 2) + POSID_AND_INFOMASK2]! >>> 16) & HEAP_NATTS_MASK
     if (live === VISIBLE) throw new CorruptionError('tuple.natts', `${natts} attributes, the table has ${batch.schema.attributes.length}`)
     batch.physical.tuple.padTo(row)
     batch.physical.tuple.push(page.bytes, off, off + len)
@@ -162,11 +175,11 @@ export class PageDecoder {
     const { batch, visibility } = this
     const { physical, schema } = batch
     const row = batch.rows++
-    const xmin = page.words[w]!
-    const xmax = page.words[w + 1]!
-    const cid = page.words[w + 2]!
-    const infomask = page.words[w + 5]! & 0xffff
-    const infomask2 = page.words[w + 4]! >>> 16
+    const xmin = page.words[w + XMIN]!
+    const xmax = page.words[w + XMAX]!
+    const cid = page.words[w + CID]!
+    const infomask = page.words[w + INFOMASK]! & 0xffff
+    const infomask2 = page.words[w + POSID_AND_INFOMASK2]! >>> 16
     const visible = visibility.isVisible(xmin >>> 0, xmax >>> 0, infomask, cid >>> 0)
     if (!visible) this.hide(row)
     const unknown = visibility.isUnknown?.(xmin >>> 0, xmax >>> 0, infomask, cid >>> 0) === true
@@ -192,8 +205,8 @@ export class PageDecoder {
       physical.infomask2.padTo(row)
       physical.infomask2.push1(infomask2)
     }
-    const ctidBlock = ((page.words[w + 3]! << 16) | (page.words[w + 3]! >>> 16)) >>> 0
-    const ctidOffset = page.words[w + 4]! & 0xffff
+    const ctidBlock = ((page.words[w + CTID_BLOCK]! << 16) | (page.words[w + CTID_BLOCK]! >>> 16)) >>> 0
+    const ctidOffset = page.words[w + POSID_AND_INFOMASK2]! & 0xffff
     if (ctidBlock !== block || ctidOffset !== offset) {
       physical.ctid.padTo(row)
       physical.ctidBlock.push2(ctidBlock, 0)

@@ -2,13 +2,17 @@ import { ByteWriter, maxAlign } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { firstDifference, newPageBuffer, type PageBuffer } from '../page/canonical.ts'
-import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
+import { PAGESIZE_VERSION, PD_FLAGS, PD_LOWER, PD_LSN, PD_PRUNE_XID, PD_SPECIAL, PD_UPPER, SIZE_OF_PAGE_HEADER } from '../page/header.ts'
 import { LP_NORMAL } from '../page/linepointer.ts'
 import type { Batch } from './batch.ts'
 import { PAGE_KIND_DAMAGED, PAGE_KIND_HEADER, PAGE_KIND_ZERO } from './physical.ts'
 import { TupleFormer } from './formtuple.ts'
 import { type GeneratedFormer, generateFormer, SCRATCH_TUPLE_MAX } from './generateformer.ts'
 import { PREDICTED_HINTS } from './predict.ts'
+
+/** Words of pd_lsn, the high half of the LSN first. */
+const LSN_HIGH = PD_LSN >> 2
+const LSN_LOW = LSN_HIGH + 1
 
 /** Room for the tuples of any page and one absurd tuple more. */
 const SCRATCH_SIZE = 65536
@@ -49,8 +53,8 @@ export class PageFormer {
     this.generated?.refresh()
     if (!physical.pageImage.isNull(first)) return this.formImage(first, page)
     const kind = physical.pageHeader.isNull(first) ? 0 : physical.headerKind.words[first]
-    page.words[0] = physical.pageLsn.words[first * 2 + 1]!
-    page.words[1] = physical.pageLsn.words[first * 2]!
+    page.words[LSN_HIGH] = physical.pageLsn.words[first * 2 + 1]!
+    page.words[LSN_LOW] = physical.pageLsn.words[first * 2]!
     if (kind === PAGE_KIND_ZERO) return 'canonical'
     const special = kind === PAGE_KIND_HEADER ? this.storedHeader(first, page) : BLOCK_SIZE
     const lowest = this.placeTuples(first, end, block, special, page)
@@ -78,7 +82,7 @@ export class PageFormer {
     const count = physical.offset.words[end - 1]!
     const lowest = this.matchTuples(first, end, block, words)
     return (
-      lowest >= 0 && words[0] === physical.pageLsn.words[first * 2 + 1] && words[1] === physical.pageLsn.words[first * 2] &&
+      lowest >= 0 && words[LSN_HIGH] === physical.pageLsn.words[first * 2 + 1] && words[LSN_LOW] === physical.pageLsn.words[first * 2] &&
       words[PD_FLAGS >> 2] === (schema.context.pageFlags << 16) && words[PD_LOWER >> 2] === ((SIZE_OF_PAGE_HEADER + 4 * count) | (lowest << 16)) &&
       words[PD_SPECIAL >> 2] === (BLOCK_SIZE | (PAGESIZE_VERSION << 16)) && words[PD_PRUNE_XID >> 2] === 0
     )

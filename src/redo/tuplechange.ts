@@ -1,6 +1,6 @@
 import type { BlockNumber, OffsetNumber, Xid } from '../common/ids.ts'
 import type { PageViews } from '../page/heappage.ts'
-import { SIZE_OF_TUPLE_HEADER } from '../tuple/header.ts'
+import { SIZE_OF_TUPLE_HEADER, T_CID, T_CTID, T_INFOMASK, T_INFOMASK2, T_XMAX } from '../tuple/header.ts'
 import {
   HEAP_COMBOCID, HEAP_HOT_UPDATED, HEAP_KEYS_UPDATED, HEAP_MOVED_IN, HEAP_MOVED_OFF, HEAP_XMAX_COMMITTED, HEAP_XMAX_EXCL_LOCK,
   HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMAX_KEYSHR_LOCK, HEAP_XMAX_LOCK_ONLY,
@@ -16,11 +16,11 @@ import { XLHL_KEYS_UPDATED, XLHL_XMAX_EXCL_LOCK, XLHL_XMAX_IS_MULTI, XLHL_XMAX_K
  *   +-------+------+-------+-----------------+-------------------+-------------------------+------
  *                            31 … 16  15 … 0                       31 … 24    …16   15 … 0
  */
-const XMAX = 1
-const CID = 2
-const CTID = 3
-const INFOMASK2 = 4
-const INFOMASK = 5
+const XMAX = T_XMAX >> 2
+const CID = T_CID >> 2
+const CTID = T_CTID >> 2
+const INFOMASK2 = T_INFOMASK2 >> 2
+const INFOMASK = T_INFOMASK >> 2
 
 const HEAP_MOVED = HEAP_MOVED_OFF | HEAP_MOVED_IN
 /** HEAP_XMAX_BITS (htup_details.h): all bits of t_infomask that say what xmax is. */
