@@ -58,7 +58,7 @@ const OTHER_STRUCTURES: Record<string, string> = {
   'src/page/heappage.ts': 'offset numbers of a prune record', 'src/redo/heap.ts': 'xl_heap_header',
 }
 const OTHER_FOLDERS = /^src\/(?:common|datum|parquet|xact|io\/compression|wal\/text)\/|^src\/wal\/(?:clog|committs|dbase|heap|heap2|heapprune|multixact|relmap|smgr|standby|tblspc|xact|xlog|sequence)\.ts$/
-/** What looks like an offset and is none: the second byte or word of a value, fields of xl_heap_header and of xl_overwrite_contrecord, words of a vector. */
+/** Numbers that look like offsets of fields: the second byte or word of a value, fields of xl_heap_header and of xl_overwrite_contrecord, words of a vector. */
 const LEFT: Record<string, number> = {
   'src/columnar/decodepage.ts': 1, 'src/columnar/formpage.ts': 3, 'src/columnar/formtuple.ts': 1, 'src/columnar/generatedecoder.ts': 4,
   'src/columnar/generateformer.ts': 3, 'src/redo/tuplechange.ts': 3, 'src/wal/reader.ts': 2,

@@ -12,7 +12,7 @@ export type { FileSummary, PageStates, RowSet, TransactionStates, UnresolvedRun 
 export type { LaneCounts } from './lanes.ts'
 export type { LakeField } from '../parquet/lakefield.ts'
 export { type ParquetReader, readParquet } from '../parquet/parquetreader.ts'
-export { PageRebuilder, type PageSink, rebuildPages, type RebuildOptions } from './rebuild.ts'
+export { PageRebuilder, type PageSink, rebuildPages, type RebuildOptions, type RowGroupWatch } from './rebuild.ts'
 export { Batch } from './batch.ts'
 export type { PageForm } from './formpage.ts'
 export type { PhysicalColumns } from './physical.ts'

@@ -104,8 +104,8 @@ export class StateToVerify implements LakeToVerify {
     const { path, release } = await this.objects.open(file)
     try {
       const result = await pool.run('verifyLayer', {
-        path, expected, rows: file.rows, checksums: this.manifest.checksums, visible, index: bytes, bounds: file.columns, current: current.runs, hidden: hidden.runs, source,
-        codecs,
+        path, expected, rows: file.rows, checksums: this.manifest.checksums, visible, index: bytes, bounds: file.columns, current: current.runs,
+        hidden: hidden.runs, source, codecs,
       })
       return { result, damaged: index.damaged.intersect(current).size }
     } finally {
