@@ -6,6 +6,7 @@ import { listDir } from '../io/disk/files.ts'
 import { stopIfEnding } from '../io/process/interruption.ts'
 import { localFolder } from '../io/objectstore/openobjectstore.ts'
 import { replayCluster } from '../jobs/replay/replaycluster.ts'
+import type { WalPlace } from '../io/walsource/inventory.ts'
 import { ScratchFolder } from '../io/disk/scratchfolder.ts'
 import type { ReplayTarget } from '../replay/replay.ts'
 import { withWalProgress } from './jobprogress.ts'
@@ -24,21 +25,23 @@ export function addReplayFirstOptions(command: Command): Command {
 
 /**
  * Runs `body` on the data directory itself, or, with --wal, --to or --timeline, on what it was then.
- * @param fallback the target if there is no --to
+ * @param fallback the target if there is no --to @param body gets the folder to read, and where the WAL is that was replayed
  */
 export async function replayFirst<T>(
-  output: Output, pgdata: string, lake: string, options: ReplayFirstOptions, fallback: ReplayTarget, body: (pgdata: string) => Promise<T>,
+  output: Output, pgdata: string, lake: string, options: ReplayFirstOptions, fallback: ReplayTarget,
+  body: (pgdata: string, wal?: WalPlace) => Promise<T>,
 ): Promise<T> {
   const { wal, to, timeline, work } = options
   if (wal === undefined && to === undefined && timeline === undefined && work === undefined) return body(pgdata)
   const scratch = work === undefined ? new ScratchFolder(join(dirname(resolve(lake)), '.ltap-replay-'), output.notice) : undefined
   const folder = work ?? join(scratch!.path, 'files')
+  let place: WalPlace | undefined
   try {
     await withWalProgress(output, 'replay', (onProgress) => replayCluster({
-      source: pgdata, out: folder, target: to ?? fallback, onProgress,
+      source: pgdata, out: folder, target: to ?? fallback, onProgress, onWal: (found) => void (place = found),
       ...(wal === undefined ? {} : { wal }), ...(timeline === undefined ? {} : { timeline }),
     }))
-    return await body(folder)
+    return await body(folder, place)
   } finally {
     await stopIfEnding()
     if (scratch) removeScratch(scratch)

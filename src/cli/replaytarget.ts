@@ -39,7 +39,8 @@ function positionOf(lsn: Lsn): WalPosition {
   }
 }
 
-function parseTimeline(text: string): number | 'latest' {
+/** `latest`, or a timeline number. */
+export function parseTimeline(text: string): number | 'latest' {
   if (text === 'latest') return text
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('latest or a timeline number is needed.')
   return Number(text)

@@ -1,15 +1,19 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { formatLsn } from '../common/ids.ts'
-import { openLakeSource } from '../jobs/restore/lakesource.ts'
+import { openLakeSource, openLakeSourceBefore } from '../jobs/restore/lakesource.ts'
 import { restoreCluster, type RestoreOptions, type RestoreReport } from '../jobs/restore/restorecluster.ts'
+import type { ReplayTarget } from '../replay/replay.ts'
 import { counted, factLines, listed, megabytes, thousands } from './count.ts'
 import { withProgress } from './jobprogress.ts'
+import { parseTarget, parseTimeline } from './replaytarget.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface RestoreVerbOptions extends Pick<RestoreOptions, 'prepared' | 'postgres'> {
   lake: string
   out: string
   to?: string
+  wal?: string
+  timeline?: number | 'latest'
   json?: boolean
   verbose?: boolean
 }
@@ -20,6 +24,7 @@ const TEXT = {
     'ltap restore --lake s3://bucket/shop --out ./data --postgres /usr/lib/postgresql/17/bin',
     'ltap restore --lake ./lake --out ./data --to 16/B374D848 --postgres /usr/lib/postgresql/17/bin',
     "ltap restore --lake ./lake --out ./data --to '2026-01-31 12:00:00Z'   # the last state at or before it; every index is empty",
+    "ltap restore --lake ./lake --wal ./archive --to '2026-01-31 12:00:00Z' --out ./data --postgres /usr/lib/postgresql/17/bin   # exactly then",
   ],
 }
 
@@ -30,16 +35,30 @@ export function addRestore(program: Command, run: Run): void {
   addVerb(program, 'restore', TEXT)
     .requiredOption('--lake <dir|url>', 'a lake of layers: a folder, or s3://bucket/prefix')
     .requiredOption('--out <dir>', 'the data directory to make: a new folder, an empty one, or one whose restore was interrupted')
-    .option('--to <point>', 'LSN of a state, time, or tag (default: the newest state)')
+    .option('--to <point>', 'LSN of a state, time, or tag (default: the newest state); with --wal any LSN or time, or latest (default: the end of the WAL)')
+    .option('--wal <dir>', 'folder of WAL that goes on behind the state: an archive or pg_wal, compressed or not; it leads to points between two states')
+    .option('--timeline <number>', 'with --wal: the timeline to follow, or latest', parseTimeline)
     .option('--postgres <dir>', 'folder with the programs of a server of the same major, which rebuild the indexes (default: they stay empty)')
     .addOption(new Option('--prepared <what>', 'what becomes of prepared transactions; without it, a state that has some is refused')
       .choices(['commit', 'rollback', 'keep']))
-    .action(async ({ lake, out, to, postgres, prepared, ...options }: RestoreVerbOptions) => {
+    .action(async ({ lake, out, to, wal: place, timeline, postgres, prepared, ...options }: RestoreVerbOptions, command: Command) => {
       const output = begin(run, options)
-      const source = await openLakeSource(lake, to)
-      const report = await withProgress(output, 'restore', (onProgress) => restoreCluster(source, { out, postgres, prepared, onProgress }))
+      const target = place === undefined || to === undefined ? {} : targetOf(to, command)
+      const source = place === undefined ? await openLakeSource(lake, to) : await openLakeSourceBefore(lake, target)
+      const wal = place === undefined ? undefined : { wal: place, target, timeline }
+      const report = await withProgress(output, 'restore', (onProgress) => restoreCluster(source, { out, postgres, prepared, wal, onProgress }))
       await output.result({ ...report, lsn: formatLsn(report.lsn), out }, () => reportText(report, out))
     })
+}
+
+/** Without --wal a tag may be meant, so it is known late what --to must be. */
+function targetOf(to: string, command: Command): ReplayTarget {
+  try {
+    return parseTarget(to)
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) command.error(`error: option '--to <point>' argument '${to}' is invalid. With --wal ${error.message}`)
+    throw error
+  }
 }
 
 function reportText(report: RestoreReport, out: string): string {

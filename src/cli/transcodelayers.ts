@@ -27,9 +27,9 @@ export async function transcodeIntoLayers(run: Run, output: Output, pgdata: stri
   const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict } = given
   const started = performance.now()
   const filter = { databases: database, tables: table, exclude, excludeSecrets }
-  const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
+  const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
     materializeInto({
-      pgdata: files, source: pgdata, lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt,
+      pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt,
       unknownTransactions, codecs, ...knownOf(given), onProgress, onNotice: output.notice,
     })))
   const seconds = (performance.now() - started) / 1000

@@ -6,6 +6,7 @@ import { withPosition } from '../common/errors.ts'
 import type { Oid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { MAIN_FORK } from '../common/relpath.ts'
+import type { ReplayProgress } from '../replay/replay.ts'
 import type { Snapshot } from '../xact/snapshot.ts'
 import type { FullXid } from '../xact/transactionstate.ts'
 import { type Guess, openConsistentDirectory } from './datadir/consistentdirectory.ts'
@@ -74,6 +75,11 @@ export class DirectoryCluster extends Cluster {
   /** When the server was at the LSN, in microseconds since 1970; undefined for a guessed state. */
   get time(): number | undefined {
     return this.directory.files.time
+  }
+
+  /** Where the replay is that made the files; undefined for the data directory of a server. */
+  get replayed(): ReplayProgress | undefined {
+    return this.directory.files.replayed
   }
 
   /** How well the state is known if pg_control is lost. */

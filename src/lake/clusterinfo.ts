@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import { count, exactly, flag, oneOf, type Schema, text, unsigned32, validate } from '../common/validate.ts'
+import { REPLAY_PROGRESS, type ReplayProgress } from '../replay/replay.ts'
 import { NOT_READ, type NotRead } from './notread.ts'
 import { DESCRIPTION_REF } from './relationinfo.ts'
 import type { EntryKey } from './state/entries.ts'
@@ -49,6 +50,11 @@ export interface ClusterInfo {
   readonly guessed?: true
   /** A sentence for each part of the cluster as a whole that is lost. */
   readonly damage?: readonly string[]
+  /**
+   * Where the replay is that made the state; absent for that of a server that was shut down, whose pg_control says it. Prepared transactions are those of
+   * pg_twophase among `files`, so none is listed here.
+   */
+  readonly replayed?: Omit<ReplayProgress, 'lsn'>
 }
 
 /** A row of pg_database. */
@@ -92,7 +98,7 @@ const CLUSTER: Schema<ClusterInfo> = v.strictObject({
   major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, createdBy: text, source: text, complete: flag,
   selection: v.exactOptional(SELECTION), orphans: v.array(text),
   temporaryFiles: count, unknownTransactions: v.exactOptional(oneOf(['hide', 'show'])), guessed: v.exactOptional(exactly(true)),
-  damage: v.exactOptional(v.array(text)),
+  damage: v.exactOptional(v.array(text)), replayed: v.exactOptional(REPLAY_PROGRESS),
 })
 const DATABASE: Schema<DatabaseInfo> = v.strictObject({ oid: unsigned32, name: text, template: flag })
 const PARENT = v.strictObject({

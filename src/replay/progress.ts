@@ -3,6 +3,7 @@ import { POSTGRES_EPOCH_SECONDS } from '../common/epoch.ts'
 import { EnvironmentError } from '../common/errors.ts'
 import { type Lsn, walPosition, type WalPosition } from '../common/ids.ts'
 import { count, parseJson, type Persisted, validate } from '../common/validate.ts'
+import type { ReplicationOrigin } from '../xact/replicationorigins.ts'
 import type { SlruPages } from '../xact/slru.ts'
 import { type StartPoint, startState } from '../xact/transactionstate.ts'
 import type { PreparedTransaction } from '../xact/twophase.ts'
@@ -32,26 +33,30 @@ export interface StartOfPages {
 /**
  * Where replay begins on the pages of a server that was shut down: at its shutdown checkpoint. No WAL is read: what a record would say is in
  * pg_control (InitWalRecovery, xlogrecovery.c).
- * @param clog pg_xact @param prepared what the files of pg_twophase hold
+ * @param clog pg_xact @param prepared what the files of pg_twophase hold @param origins what pg_logical/replorigin_checkpoint has; undefined: not kept
  * @throws EnvironmentError replay.state unless the server was shut down as a primary
  */
-export function shutdownProgress(control: ShutdownPoint, clog: SlruPages, prepared: readonly PreparedTransaction[] = []): ReplayProgress {
+export function shutdownProgress(
+  control: ShutdownPoint, clog: SlruPages, prepared: readonly PreparedTransaction[] = [], origins?: readonly ReplicationOrigin[],
+): ReplayProgress {
   if (control.state !== 'shut down') {
     throw new EnvironmentError('replay.state', `pg_control says '${control.state}': shut the server down, or replay a backup with replayCluster`)
   }
   const lsn = walPosition(control.redo)
   const start = { lsn, consistency: { at: lsn, reached: false }, from: control, walLogHints: control.walLogHints }
   // No transaction in the pages ended after the checkpoint began. Its time is in whole seconds, so the end of that second is the bound.
-  return { ...startProgress(start, clog, prepared), time: (control.checkpointTime - POSTGRES_EPOCH_SECONDS + 1) * 1_000_000 - 1 }
+  return { ...startProgress(start, clog, prepared, origins), time: (control.checkpointTime - POSTGRES_EPOCH_SECONDS + 1) * 1_000_000 - 1 }
 }
 
 /**
  * Where replay begins on pages of many LSNs: a base backup's, or those of a server that crashed. When the last transaction in them ended need not be
  * known: a target before what is in the pages is one before they are consistent.
  */
-export function startProgress(start: StartOfPages, clog: SlruPages, prepared: readonly PreparedTransaction[]): ReplayProgress {
+export function startProgress(
+  start: StartOfPages, clog: SlruPages, prepared: readonly PreparedTransaction[], origins?: readonly ReplicationOrigin[],
+): ReplayProgress {
   const { lsn, consistency, from, walLogHints } = start
-  return { lsn, time: 0, consistency, transactions: startState(from, prepared, clog), redo: { walLogHints, invalidPages: [] } }
+  return { lsn, time: 0, consistency, transactions: startState(from, prepared, clog, origins), redo: { walLogHints, invalidPages: [] } }
 }
 
 const PERSISTED: Persisted = { code: 'replay.state', name: 'the state of a replay' }

@@ -2,6 +2,7 @@
 export { TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, transactionStatus } from './clog.ts'
 export { CommitLog, type TransactionEnd } from './commitlog.ts'
 export { type MultiXactMember, type MultiXactStatus, MultiXacts, type MultiXactSources } from './multixact.ts'
+export { formatOrigins, parseOrigins, type ReplicationOrigin } from './replicationorigins.ts'
 export type { SlruPages } from './slru.ts'
 export type { SlruStore, TransactionStore } from './store.ts'
 export { TransactionLog, type TransactionObserver } from './transactionlog.ts'

@@ -1,7 +1,7 @@
 import { ByteWriter } from '../common/bytes.ts'
 import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError, UnsupportedError, isPositioned } from '../common/errors.ts'
-import { FIRST_NORMAL_XID, formatWalPosition, type WalPosition, type Xid, xidEpoch, xidPrecedes } from '../common/ids.ts'
+import { FIRST_NORMAL_XID, formatLsn, formatWalPosition, type WalPosition, type Xid, xidEpoch, xidPrecedes } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { CLOG_TRUNCATE, CLOG_ZEROPAGE, decodeClogTruncate, decodeClogZeroPage } from '../wal/clog.ts'
 import {
@@ -9,7 +9,8 @@ import {
   XLOG_MULTIXACT_TRUNCATE_ID, XLOG_MULTIXACT_ZERO_MEM_PAGE, XLOG_MULTIXACT_ZERO_OFF_PAGE,
 } from '../wal/multixact.ts'
 import type { WalRecord } from '../wal/record.ts'
-import { RM_CLOG_ID, RM_MULTIXACT_ID, RM_STANDBY_ID, RM_XACT_ID, RM_XLOG_ID } from '../wal/rmgr.ts'
+import { decodeReplOriginDrop, decodeReplOriginSet, XLOG_REPLORIGIN_DROP, XLOG_REPLORIGIN_SET } from '../wal/replorigin.ts'
+import { RM_CLOG_ID, RM_MULTIXACT_ID, RM_REPLORIGIN_ID, RM_STANDBY_ID, RM_XACT_ID, RM_XLOG_ID } from '../wal/rmgr.ts'
 import { decodeRunningXacts, XLOG_INVALIDATIONS, XLOG_RUNNING_XACTS, XLOG_STANDBY_LOCK } from '../wal/standby.ts'
 import {
   decodePrepare, XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_ASSIGNMENT, XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED,
@@ -24,6 +25,7 @@ import {
 } from './clog.ts'
 import { isInCircle, memberSegment, multiOffsetPage, multiOffsetPagePrecedes, multiPrecedes } from './multixactlayout.ts'
 import { recordNewMultiXact, trimMultiXact, truncateMembers, truncateOffsets, zeroOffsetsPage } from './multixactlog.ts'
+import { advanceOrigin, dropOrigin } from './replicationorigins.ts'
 import { SLRU_PAGES_PER_SEGMENT, truncateSegments } from './segments.ts'
 import type { SlruStore, TransactionStore } from './store.ts'
 import { type FullXid, type TransactionState, widenXid } from './transactionstate.ts'
@@ -40,7 +42,7 @@ export interface TransactionObserver {
 
 /**
  * Replays what WAL says about transactions, as the startup process of a standby does: statuses, multixacts, prepared transactions, counters
- * (xact_redo, clog_redo, multixact_redo, xlog_redo, standby_redo). All changes are idempotent: pages that are ahead of the state, as in a base
+ * (xact_redo, clog_redo, multixact_redo, xlog_redo, standby_redo, replorigin_redo). All changes are idempotent: pages that are ahead of the state, as in a base
  * backup, give the same result.
  */
 export class TransactionLog {
@@ -67,13 +69,14 @@ export class TransactionLog {
     const { rmgr } = record
     // ApplyWalRecord (xlogrecovery.c) advances nextXid for every record before it calls the resource manager.
     // Most records do not concern transactions.
-    if (rmgr > RM_STANDBY_ID) return
+    if (rmgr > RM_STANDBY_ID && rmgr !== RM_REPLORIGIN_ID) return
     try {
       if (rmgr === RM_XACT_ID) this.applyXact(record)
       else if (rmgr === RM_XLOG_ID) this.applyXlog(record)
       else if (rmgr === RM_CLOG_ID) this.applyClog(record)
       else if (rmgr === RM_MULTIXACT_ID) this.applyMultiXact(record)
       else if (rmgr === RM_STANDBY_ID) this.applyStandby(record)
+      else if (rmgr === RM_REPLORIGIN_ID) this.applyOrigin(record)
     } catch (error) {
       throw isPositioned(error) ? error.at({ lsn: formatWalPosition(record.startLsn) }) : error
     }
@@ -126,6 +129,7 @@ export class TransactionLog {
     for (let i = 0; i < end.subxactCount; i++) this.advancePast(end.subxact(i))
     this.setTreeStatus(end.committed ? TRANSACTION_STATUS_COMMITTED : TRANSACTION_STATUS_ABORTED)
     if (end.op === XLOG_XACT_COMMIT_PREPARED || end.op === XLOG_XACT_ABORT_PREPARED) this.forgetPrepared(end.xid)
+    if (end.origin !== undefined) this.advanceOrigin(record.origin, formatLsn(end.origin.lsn))
     this.observer?.transactionEnded(end, this.state.nextXid, record.endLsn)
   }
 
@@ -150,7 +154,7 @@ export class TransactionLog {
 
   /** PrepareRedoAdd (twophase.c), and the file of RecreateTwoPhaseFile: the record's main data with a CRC behind it. */
   private prepare(record: WalRecord): void {
-    const { xid, dbOid, subxacts } = decodePrepare(record, this.major)
+    const { xid, dbOid, subxacts, originLsn } = decodePrepare(record, this.major)
     this.advancePast(xid)
     for (const subxact of subxacts) this.advancePast(subxact)
     const start = record.mainStart
@@ -160,6 +164,7 @@ export class TransactionLog {
     this.forgetPrepared(xid)
     this.state.prepared.push({ xid, database: dbOid, subxacts })
     this.store.savePrepared(xid, file.take(), this.epochOf(xid))
+    this.advanceOrigin(record.origin, formatWalPosition(originLsn))
   }
 
   /** PrepareRedoRemove (twophase.c). */
@@ -308,6 +313,22 @@ export class TransactionLog {
     if (oldest.epoch > unresolvedFrom.epoch || (oldest.epoch === unresolvedFrom.epoch && oldest.low > unresolvedFrom.low)) {
       this.state.unresolvedFrom = { ...oldest }
     }
+  }
+
+  /** replorigin_redo (origin.c). */
+  private applyOrigin(record: WalRecord): void {
+    const { origins } = this.state
+    if (origins === undefined) return
+    if (record.op === XLOG_REPLORIGIN_SET) {
+      const { node, remoteLsn, force } = decodeReplOriginSet(record)
+      advanceOrigin(origins, node, remoteLsn, force)
+    } else if (record.op === XLOG_REPLORIGIN_DROP) dropOrigin(origins, decodeReplOriginDrop(record))
+    else throw unsupported(record)
+  }
+
+  /** The transaction came from another server. */
+  private advanceOrigin(node: number, remoteLsn: string): void {
+    if (this.state.origins !== undefined) advanceOrigin(this.state.origins, node, remoteLsn)
   }
 
   /** AdvanceNextFullTransactionIdPastXid (varsup.c): no record says that an xid was assigned, except the first one that uses it. */

@@ -3,6 +3,7 @@ import { type Oid, type Xid, xidPrecedes } from '../common/ids.ts'
 import { flag, integer, matching, type Schema, unsigned32 } from '../common/validate.ts'
 import { transactionOutcome } from './clog.ts'
 import type { OffsetsPages } from './multixactlog.ts'
+import { REPLICATION_ORIGINS, type ReplicationOrigin } from './replicationorigins.ts'
 import type { SlruPages } from './slru.ts'
 import { PREPARED_TRANSACTION, type PreparedTransaction } from './twophase.ts'
 
@@ -30,6 +31,8 @@ export interface TransactionState extends OffsetsPages {
   unresolvedFrom: FullXid
   /** Prepared transactions, in the order of their PREPARE. */
   prepared: PreparedTransaction[]
+  /** How far logical replication has come from each origin; absent where it was not known at the start, and is not kept then. */
+  origins?: ReplicationOrigin[]
   /** Pages that were missing and that redo created, `clog 12`. A truncation before the point of consistency must explain each. */
   missingPages: string[]
   consistent: boolean
@@ -42,6 +45,7 @@ const OFFSETS_PAGE = integer(-1, 0xffffffff)
 export const TRANSACTION_STATE: Schema<TransactionState> = v.strictObject({
   timeline: integer(1, 0xffffffff), nextXid: FULL_XID, nextOid: unsigned32, nextMulti: unsigned32, nextMultiOffset: unsigned32, oldestXid: unsigned32,
   oldestClogXid: unsigned32, oldestMulti: unsigned32, unresolvedFrom: FULL_XID, prepared: v.array(PREPARED_TRANSACTION),
+  origins: v.exactOptional(REPLICATION_ORIGINS),
   missingPages: v.array(matching(/^[a-z ]{1,40} \d{1,10}$/, 'the name of a page')), consistent: flag,
   lastOffsetsPage: OFFSETS_PAGE, aheadOffsetsPage: OFFSETS_PAGE,
 })
@@ -65,13 +69,17 @@ export interface StartPoint {
 /**
  * The state at a checkpoint.
  * @param prepared the state files in pg_twophase. A file may be stale (its transaction has ended), or newer than the checkpoint in a base backup
+ * @param origins what pg_logical/replorigin_checkpoint has; undefined if that is not known
  */
-export function startState(from: StartPoint, prepared: readonly PreparedTransaction[], clog: SlruPages): TransactionState {
+export function startState(
+  from: StartPoint, prepared: readonly PreparedTransaction[], clog: SlruPages, origins?: readonly ReplicationOrigin[],
+): TransactionState {
   const { timeline, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestMulti, oldestActiveXid } = from
   return {
     timeline, nextXid: { ...nextXid }, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestClogXid: oldestXid, oldestMulti,
     unresolvedFrom: oldestActiveXid === 0 ? { ...nextXid } : widenXid(oldestActiveXid, nextXid),
     prepared: prepared.filter(({ xid }) => xidPrecedes(xid, nextXid.low) && !hasEnded(clog, xid)),
+    ...origins !== undefined && { origins: origins.map((origin) => ({ ...origin })) },
     missingPages: [], consistent: false, lastOffsetsPage: -1, aheadOffsetsPage: -1,
   }
 }

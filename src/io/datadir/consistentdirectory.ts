@@ -10,6 +10,7 @@ import { recordEnd } from '../../wal/pageheader.ts'
 import { preparedXidsOf } from '../../xact/transactionstate.ts'
 import { JOURNAL } from '../pagestore/journal.ts'
 import { parseState, STATE_FILE } from '../../replay/pagestore/statefile.ts'
+import type { ReplayProgress } from '../../replay/replay.ts'
 import {
   type DataDirectory, listTablespaces, openDataDirectory, readControlFile, readMajor, readPrepared, refuseUnsettled,
 } from './datadir.ts'
@@ -34,6 +35,8 @@ export interface ConsistentDirectory extends DataDirectory {
   /** When the server was at `lsn`, in microseconds since 1970: of a stopped one, the second in which its shutdown checkpoint began. Absent for a guess. */
   time?: number
   transactions: ClusterTransactions
+  /** Where the replay is that made the folder; absent for a server's. pg_control is that of the copy that replay began with. */
+  replayed?: ReplayProgress
 }
 
 /** How well a state is known whose pg_control is lost. */
@@ -126,7 +129,8 @@ function openReplayed(path: string): ConsistentDirectory {
     throw new EnvironmentError('replay.unfinished', 'a replay into this folder was interrupted; run ltap replay with the folder as --out again', { file: path })
   }
   const file = join(path, STATE_FILE)
-  const { lsn, time, consistency, transactions } = withPosition({ file }, () => parseState(readFile(file))).replay
+  const { replay } = withPosition({ file }, () => parseState(readFile(file)))
+  const { lsn, time, consistency, transactions } = replay
   if (!consistency.reached) {
     throw new EnvironmentError('replay.unfinished', 'the pages are not yet consistent; run ltap replay with the folder as --out again', { file: path })
   }
@@ -134,5 +138,6 @@ function openReplayed(path: string): ConsistentDirectory {
   return {
     path, major, damage: [], guessed: false, control: readControlFile(path, major), tablespaces: listTablespaces(path), lsn: BigInt(lsn),
     timeline: transactions.timeline, time: time + POSTGRES_EPOCH_SECONDS * 1_000_000, transactions: transactionsOf(transactions),
+    replayed: replay,
   }
 }

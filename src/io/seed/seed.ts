@@ -119,7 +119,7 @@ async function describe(
   const control = readControlFile(out, major)
   const backupLabel = labelText === undefined ? undefined : withPosition({ file: 'backup_label' }, () => parseBackupLabel(labelText))
   const identity = { systemIdentifier: control.systemIdentifier, major, catalogVersion: control.catalogVersion, checksums: control.checksums }
-  const settled = settle(out, identity)
+  const settled = settleDirectories(out, identity)
   const indexes = [...copied.indexes, ...settled.flatMap((directory) => directory.indexes)]
   const trailingBytes = settled.reduce((sum, directory) => sum + directory.trailingBytes, 0)
   await syncTree(out)
@@ -154,7 +154,8 @@ function startOf(
   return { kind: 'crashed', ...place, consistentAt: standby ? minimum : undefined, backupEndOf: undefined }
 }
 
-function settle(out: string, identity: StoreIdentity): ReturnType<typeof settleDirectory>[] {
+/** {@link settleDirectory} of every database directory. @throws EnvironmentError file.* */
+export function settleDirectories(out: string, identity: StoreIdentity): ReturnType<typeof settleDirectory>[] {
   const places = [{ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }]
   const spaces = listDir(join(out, 'pg_tblspc')).filter((name) => DIGITS.test(name)).map(Number)
   for (const spcOid of [DEFAULT_TABLESPACE, ...spaces]) {

@@ -7,12 +7,15 @@ import { utf8Decode } from '../../common/utf8.ts'
 import { fileError, isMissing, listDir, readIfThere } from '../disk/files.ts'
 import { listRelationFiles } from '../datadir/listrelationfiles.ts'
 import { copyFile, createFolder } from '../disk/create.ts'
+import { readConfiguration } from '../datadir/configuration.ts'
 import { breathe } from '../process/interruption.ts'
 import { keptFile } from '../../replay/pagestore/keptfile.ts'
 import { parseTablespaceMap } from '../../replay/tablespacemap.ts'
 import { isIndex } from './settle.ts'
 
 const DIGITS = /^\d+$/
+/** What settings name there is no file of settings: folders of a server, and the one of ltap's own files, which a stranger must not fill. */
+const NEVER_SETTINGS = /^(?:global|base|pg_[a-z]+|ltap)\//
 
 export interface CopiedFiles {
   /** Indexes that were not copied. */
@@ -29,7 +32,7 @@ export interface CopiedFiles {
 export async function copyDataDirectory(source: string, out: string, version: string): Promise<CopiedFiles> {
   const copied: CopiedFiles = { indexes: [], files: 0, bytes: 0 }
   const databases = listDir(join(source, 'base')).filter((name) => DIGITS.test(name)).map((name) => `base/${name}`)
-  for (const dir of ['global', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase', ...databases]) {
+  for (const dir of ['global', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase', 'pg_logical', ...databases]) {
     await copyFolder(join(source, dir), out, dir, version, copied)
   }
   for (const [oid, location] of tablespaces(source, version)) {
@@ -39,6 +42,7 @@ export async function copyDataDirectory(source: string, out: string, version: st
     }
   }
   copyOne(join(source, 'PG_VERSION'), join(out, 'PG_VERSION'), copied)
+  copyConfiguration(source, out, copied)
   return copied
 }
 
@@ -59,6 +63,17 @@ async function copyFolder(from: string, out: string, path: string, version: stri
     if (kept === undefined || (kept.kind === 'relation' && indexes.has(kept.relNumber))) continue
     copyOne(join(from, name), join(out, path, name), copied)
     await breathe()
+  }
+}
+
+/** The server's settings, and files in the data directory that they name. What is no regular file, or a link that leads nowhere, is left. */
+function copyConfiguration(source: string, out: string, copied: CopiedFiles): void {
+  const own = listDir(source).filter((name) => keptFile(name, undefined)?.kind === 'configuration')
+  for (const path of new Set([...own, ...readConfiguration(source).inside])) {
+    const from = join(source, path)
+    if (NEVER_SETTINGS.test(path) || !existsSync(from) || !statSync(from).isFile()) continue
+    createFolder(dirname(join(out, path)), out)
+    copyOne(from, join(out, path), copied)
   }
 }
 

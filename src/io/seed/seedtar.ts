@@ -113,7 +113,8 @@ class Extraction implements Omit<CopiedFiles, 'indexes'> {
    * Refuses a link or device in place of a file that is needed. Other links are ignored, such as pg_wal or a tablespace that has its own tar file.
    */
   private refuseLink({ type, byte }: TarEntry, path: string, version: string | undefined): void {
-    if (keptFile(path, version) === undefined && !KEPT_FOLDER.test(path)) return
+    const kept = keptFile(path, version)
+    if (kept?.kind === 'configuration' || (kept === undefined && !KEPT_FOLDER.test(path))) return
     const what = type === 'link' ? 'a link' : 'a device or FIFO'
     throw new UnsupportedError('backup.tar', `${path} is ${what}, without the content; pack the backup with that (tar -h)`, { byte })
   }

@@ -1,11 +1,19 @@
 import { join } from 'node:path'
 import { equalJson } from '../../common/equaljson.ts'
+import { formatWalPosition } from '../../common/ids.ts'
+import { utf8Encode } from '../../common/utf8.ts'
 import { type ClusterEntry, clusterFilesOf } from '../../io/datadir/lakefiles.ts'
 import type { DirectoryCluster } from '../../io/cluster.ts'
 import { readFile } from '../../io/disk/files.ts'
+import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { type ClusterFile, fileKey, parseFile } from '../../lake/state/files.ts'
+import { timelineHistoryName } from '../../wal/segment.ts'
 import type { PartWriter } from './partwriter.ts'
+
+/** Permission bits of a file that is made here. */
+const MODE = 0o600
+const TWOPHASE_FILE = /^pg_twophase\/(?:[0-9A-F]{8})?([0-9A-F]{8})$/
 
 /**
  * What changed among the files of a cluster beside its heaps: those that are new or have other bytes are put into parts, those that are gone are removed.
@@ -13,25 +21,51 @@ import type { PartWriter } from './partwriter.ts'
  * @throws EnvironmentError file.*, store.*
  */
 export async function clusterFileEdits(
-  pgdata: string, { major, control: { catalogVersion } }: DirectoryCluster, before: ReadonlyMap<string, unknown>, parts: PartWriter,
+  pgdata: string, cluster: DirectoryCluster, before: ReadonlyMap<string, unknown>, parts: PartWriter,
 ): Promise<(EntryKey & { value?: unknown })[]> {
   const edits: (EntryKey & { value?: unknown })[] = []
   const left = new Set(before.keys())
-  for (const entry of clusterFilesOf(pgdata, { major, catalogVersion })) {
-    const key = fileKey(entry.path)
+  for (const found of lakeEntries(pgdata, cluster)) {
+    const key = fileKey(found.path)
     left.delete(key.key)
     const known = before.has(key.key) ? parseFile(before.get(key.key), key) : undefined
-    const value = await fileOf(pgdata, entry, known, parts)
+    const value = await fileOf(pgdata, found, known, parts)
     if (!equalJson(value, known)) edits.push({ ...key, value })
   }
   return [...edits, ...[...left].map((key) => ({ tree: 'files' as const, key }))]
 }
 
-async function fileOf(pgdata: string, entry: ClusterEntry, known: ClusterFile | undefined, parts: PartWriter): Promise<ClusterFile> {
+/** What pg_control would say, and does not, of files that replay made. A page store of an older ltap did not follow replication origins. */
+export function replayedOf({ replayed }: Pick<DirectoryCluster, 'replayed'>): Pick<ClusterInfo, 'replayed'> {
+  if (replayed?.transactions.origins === undefined) return {}
+  const { lsn: _lsn, ...rest } = replayed
+  return { replayed: { ...rest, transactions: { ...rest.transactions, prepared: [] } } }
+}
+
+/** What a lake keeps of a cluster besides heaps. `made`: a file that is not in the data directory. */
+export type LakeEntry = ClusterEntry | { kind: 'made'; path: string; content: Uint8Array }
+
+/** What a lake keeps of a data directory, or of what replay made, besides heaps; a folder before what is in it. @throws EnvironmentError file.*, datadir.* */
+export function* lakeEntries(pgdata: string, { major, control: { catalogVersion }, replayed, timeline }: DirectoryCluster): Generator<LakeEntry> {
+  const prepared = replayed && new Set(replayed.transactions.prepared.map(({ xid }) => xid))
+  const timelineHistory = `pg_wal/${timelineHistoryName(timeline)}`
+  let isThere = false
+  for (const entry of clusterFilesOf(pgdata, { major, catalogVersion })) {
+    isThere ||= entry.path === timelineHistory
+    // A copy may have files of transactions that ended before it, or began behind it.
+    const xid = TWOPHASE_FILE.exec(entry.path)?.[1]
+    if (xid === undefined || prepared === undefined || prepared.has(Number.parseInt(xid, 16))) yield entry
+  }
+  const ancestors = replayed?.ancestors ?? []
+  if (ancestors.length === 0 || isThere) return
+  const lines = ancestors.map((ancestor) => `${ancestor.timeline}\t${formatWalPosition(ancestor.end)}\tltap replay\n`)
+  yield { kind: 'made', path: timelineHistory, content: utf8Encode(lines.join('')) }
+}
+
+async function fileOf(pgdata: string, entry: LakeEntry, known: ClusterFile | undefined, parts: PartWriter): Promise<ClusterFile> {
   if (entry.kind === 'link') return { kind: 'link', target: entry.target }
   if (entry.kind === 'folder') return { kind: 'folder', mode: entry.mode }
-  const bytes = readFile(join(pgdata, entry.path))
-  const { mode } = entry
+  const { bytes, mode } = entry.kind === 'made' ? { bytes: entry.content, mode: MODE } : { bytes: readFile(join(pgdata, entry.path)), mode: entry.mode }
   if (bytes.length === 0) return { kind: 'file', mode }
   return { kind: 'file', mode, content: await parts.add(bytes, known?.kind === 'file' ? known.content : undefined) }
 }

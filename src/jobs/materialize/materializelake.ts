@@ -6,7 +6,7 @@ import type { Clock } from '../../common/clock.ts'
 import { forEachAtMost } from '../../common/atonce.ts'
 import { equalJson } from '../../common/equaljson.ts'
 import { EnvironmentError } from '../../common/errors.ts'
-import { formatLsn, parseLsn } from '../../common/ids.ts'
+import { formatLsn, parseLsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { TypeProfile } from '../../datum/typedef.ts'
@@ -22,12 +22,14 @@ import type { S3Options } from '../../io/objectstore/s3settings.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { systemRandom } from '../../io/process/systemrandom.ts'
+import type { WalPlace } from '../../io/walsource/inventory.ts'
 import { catalogEdit, type ClusterInfo, type LakeSelection } from '../../lake/clusterinfo.ts'
 import type { NotRead } from '../../lake/notread.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import { materialize } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import type { Head } from '../../lake/state/head.ts'
+import type { TransactionStatus } from '../../lake/state/status.ts'
 import { FORMAT_KEY, MAIN_BRANCH, partKey } from '../../lake/state/names.ts'
 import type { StateRoot } from '../../lake/state/stateroot.ts'
 import type { UnknownTransactions } from '../../xact/snapshot.ts'
@@ -39,19 +41,22 @@ import type { RelationFilter } from '../selection.ts'
 import { codecModules, type CodecModules, loadCodecs } from '../tasks/codecs.ts'
 import { lendStore } from '../tasks/storereference.ts'
 import { LTAP_VERSION } from '../version.ts'
-import { clusterFileEdits } from './clusterfiles.ts'
+import { clusterFileEdits, replayedOf } from './clusterfiles.ts'
 import { lakeSelection, selectionOf } from './lakeselection.ts'
 import { refuseOtherSource } from './othersource.ts'
 import { PartWriter } from './partwriter.ts'
 import { PreviousState } from './previousstate.ts'
 import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
 import { statusEdits } from './statusedits.ts'
+import { transactionEnds } from './transactionends.ts'
 
 export interface MaterializeLakeOptions {
   /** A clean data directory, or what replay made. */
   pgdata: string
   /** What `pgdata` was made from, for people; default: `pgdata` itself. */
   source?: string
+  /** The WAL that `pgdata` was replayed along: it says exactly when transactions ended since the lake's newest state. */
+  wal?: WalPlace
   /** Where the lake is, or is to be. */
   store: ObjectStore
   /** With which threads open the store by its URL. */
@@ -224,7 +229,8 @@ class MaterializeJob {
       const damage = [...new Set([...cluster.losses, ...losses])].sort()
       const others = [
         ...await unneededTransactions(lake, writer.head),
-        ...statusEdits(before, unresolved, openSnapshot(options.pgdata, directoryOptions(options)), { after: base.lsn, until: descriptor.lsn }),
+        ...statusEdits(before, unresolved, openSnapshot(options.pgdata, directoryOptions(options)), { after: base.lsn, until: descriptor.lsn },
+          await this.ends(before.open, base.lsn)),
         ...await clusterFileEdits(options.pgdata, cluster, before.files, parts), ...await this.catalogEdits({ plan, before, selection }, parts, damage),
       ]
       await parts.finish()
@@ -239,6 +245,12 @@ class MaterializeJob {
       end()
       await pool.close()
     }
+  }
+
+  private async ends(open: readonly bigint[], from: string): Promise<ReadonlyMap<bigint, TransactionStatus>> {
+    const { options: { wal }, cluster: { lsn, timeline, major, systemIdentifier, replayed } } = this
+    if (wal === undefined || replayed === undefined) return new Map()
+    return await transactionEnds({ wal, from: walPosition(parseLsn(from)!), to: walPosition(lsn), timeline, major, systemIdentifier }, open)
   }
 
   private identity(): Pick<MaterializeReport, 'url' | 'systemIdentifier' | 'major' | 'timeline' | 'lsn' | 'requests'> {
@@ -284,7 +296,7 @@ class MaterializeJob {
       createdBy: `ltap ${LTAP_VERSION}`, complete, ...(selection && { selection }), source: realpathSync(source ?? pgdata),
       orphans: orphans.slice(0, ORPHANS_MAX),
       temporaryFiles: complete ? cluster.temp().length : 0, ...(onCorrupt === 'carry' && { unknownTransactions }),
-      ...(cluster.guessed && { guessed: true as const }), ...(damage.length > 0 && { damage }),
+      ...(cluster.guessed && { guessed: true as const }), ...(damage.length > 0 && { damage }), ...replayedOf(cluster),
     }
   }
 }

@@ -7,8 +7,9 @@ import type { Lake } from '../../engine/lake.ts'
 import type { DirectoryCluster } from '../../io/cluster.ts'
 import { readFile } from '../../io/disk/files.ts'
 import type { Head } from '../../lake/state/head.ts'
+import type { Ancestor } from '../../replay/timelines.ts'
 import { timelineHistoryName } from '../../wal/segment.ts'
-import { parseTimelineHistory, timelineAt } from '../../wal/timelinehistory.ts'
+import { parseTimelineHistory } from '../../wal/timelinehistory.ts'
 
 /**
  * A lake goes on only with the cluster that it is of, on the line of its history.
@@ -27,14 +28,20 @@ export function refuseOtherSource({ format, ports: { store } }: Lake, { state }:
   }
   if (cluster.timeline === state.timeline) return
   if (cluster.timeline < state.timeline) throw otherTimeline(state, cluster, pgdata, 'is no ancestor of it')
+  const left = ancestorsOf(state, cluster, pgdata).find(({ timeline }) => timeline === state.timeline)
+  if (left === undefined) throw otherTimeline(state, cluster, pgdata, 'is no ancestor of it')
+  if (walPosition(at) > left.end) throw otherTimeline(state, cluster, pgdata, `was left at LSN ${formatWalPosition(left.end)}, before that`)
+}
+
+function ancestorsOf(state: Head['state'], cluster: DirectoryCluster, pgdata: string): readonly Ancestor[] {
+  if (cluster.replayed !== undefined) {
+    const { ancestors } = cluster.replayed
+    if (ancestors !== undefined) return ancestors
+    throw otherTimeline(state, cluster, pgdata, 'may be no ancestor of it: the replay did not learn the history of its timeline; name the WAL with --wal')
+  }
   const file = join(pgdata, 'pg_wal', timelineHistoryName(cluster.timeline))
   if (!existsSync(file)) throw otherTimeline(state, cluster, pgdata, `may be no ancestor of it: ${file}, which tells, is missing; bring it there`)
-  const timelineHistory = parseTimelineHistory(utf8Decode(readFile(file)), cluster.timeline)
-  const position = walPosition(at)
-  const own = timelineAt(timelineHistory, position === 0 ? 0 : position - 1)
-  if (own.timeline === state.timeline) return
-  const left = timelineHistory.find(({ timeline }) => timeline === state.timeline)
-  throw otherTimeline(state, cluster, pgdata, left === undefined ? 'is no ancestor of it' : `was left at LSN ${formatWalPosition(left.end)}, before that`)
+  return parseTimelineHistory(utf8Decode(readFile(file)), cluster.timeline).slice(0, -1)
 }
 
 function otherTimeline({ timeline, lsn }: Head['state'], cluster: DirectoryCluster, pgdata: string, why: string): EnvironmentError {

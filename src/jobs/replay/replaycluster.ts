@@ -31,6 +31,8 @@ export interface ReplayClusterOptions {
   cacheBytes?: number
   /** Called with the number of WAL bytes that were replayed. */
   onProgress?: OnProgress
+  /** Called before the first record with where the WAL is: what was named, and the source's own; undefined without any WAL. */
+  onWal?: (wal: WalPlace | undefined) => void
   /**
    * Makes the observers, see {@link Replay}; `state` returns the state of the transactions at the current record.
    */
@@ -66,6 +68,7 @@ export async function replayCluster(options: ReplayClusterOptions): Promise<Repl
   const started = await startReplay({ source, out, wal: options.wal, timeline, cacheBytes })
   const { store, progress, resumed, trailingBytes, wal } = started
   const forget = onEnd(() => store.close())
+  options.onWal?.(wal)
   try {
     const { major, systemIdentifier } = store.identity
     const { checksums, walSegmentSize } = readControlFile(out, major)

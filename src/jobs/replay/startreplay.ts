@@ -2,12 +2,13 @@ import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Consistency, ReplayProgress } from '../../replay/replay.ts'
 import { refuseOtherTimeline } from '../../replay/timelines.ts'
-import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, withPosition } from '../../common/errors.ts'
 import { formatWalPosition, walPosition, type WalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { RM_XLOG_ID } from '../../wal/rmgr.ts'
 import type { TimelineHistory } from '../../wal/timelinehistory.ts'
 import { decodeCheckPoint, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_SHUTDOWN } from '../../wal/xlog.ts'
+import { ORIGINS_FILE, parseOrigins } from '../../xact/replicationorigins.ts'
 import type { StartPoint } from '../../xact/transactionstate.ts'
 import { isSeedable, type Seed, seed } from '../../io/seed/seed.ts'
 import { findWalTar } from '../../io/seed/findtars.ts'
@@ -15,6 +16,7 @@ import { EXTRACTED_WAL } from '../../io/seed/seedtar.ts'
 import { unpackWal } from '../../io/seed/waltar.ts'
 import { readControlFile, readMajor, readPrepared } from '../../io/datadir/datadir.ts'
 import { FileSlru } from '../../io/datadir/slru.ts'
+import { readIfThere } from '../../io/disk/files.ts'
 import { createPageStore, isPageStore, lockPageStore, openPageStore } from '../../io/pagestore/openstore.ts'
 import type { PageStore, PageStoreOptions } from '../../replay/pagestore/pagestore.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
@@ -149,9 +151,12 @@ function progressOfSeed(seeded: Seed, out: string, wal: WalPlace | undefined, ti
   const { kind, major, control, start, checkpoint } = seeded
   const clog = new FileSlru(join(out, 'pg_xact'))
   const prepared = readPrepared({ path: out, major })
-  if (kind === 'clean') return shutdownProgress(control, clog, prepared)
+  const originsFile = join(out, ORIGINS_FILE)
+  const bytes = readIfThere(originsFile)
+  const origins = bytes === undefined ? [] : withPosition({ file: originsFile }, () => parseOrigins(bytes))
+  if (kind === 'clean') return shutdownProgress(control, clog, prepared, origins)
   const from = walPosition(control.checkpoint) === checkpoint ? control : startPointOfRecord(wal, timeline, seeded)
-  return startProgress({ lsn: start, consistency: consistencyOf(seeded), from, walLogHints: control.walLogHints }, clog, prepared)
+  return startProgress({ lsn: start, consistency: consistencyOf(seeded), from, walLogHints: control.walLogHints }, clog, prepared, origins)
 }
 
 /** A server that crashed: its pages may be as new as the end of the WAL in its own pg_wal. */

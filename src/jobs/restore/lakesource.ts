@@ -1,15 +1,21 @@
 import { crc32c } from '../../common/crc32c.ts'
+import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { CorruptionError, EnvironmentError, isPositioned, UnsupportedError } from '../../common/errors.ts'
 import { parseLsn } from '../../common/ids.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
-import type { Snapshot } from '../../engine/snapshot.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { Snapshot } from '../../engine/snapshot.ts'
 import { type ClusterInfo, parseCatalogEntry } from '../../lake/clusterinfo.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
 import { type NotRead, notReadText } from '../../lake/notread.ts'
 import { type ClusterFile, filePath, parseFile } from '../../lake/state/files.ts'
+import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
+import { retainedStates } from '../../lake/state/registrations.ts'
+import type { Stage } from '../../lake/state/stage.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { ClusterEntry } from '../../io/datadir/lakefiles.ts'
+import type { ReplayTarget } from '../../replay/replay.ts'
 import { openLake, openState } from '../lakes/openlake.ts'
 import { pointOf } from '../lakes/pointof.ts'
 import { readObject } from '../tasks/lakeobject.ts'
@@ -21,12 +27,49 @@ import type { RestoreRelation, RestoreSource } from './restoresource.ts'
  * @throws EnvironmentError lake.*, restore.incomplete, store.*; UnsupportedError restore.format, restore.damaged; CorruptionError lake.*
  */
 export async function openLakeSource(place: string, to?: string): Promise<RestoreSource> {
+  const lake = await openLayers(place)
+  return await lakeSource(await openState(lake, await pointOf(lake, to)), lake.ports.store)
+}
+
+async function openLayers(place: string): Promise<Lake> {
   const lake = await openLake(place)
   if (lake === undefined) {
     throw new UnsupportedError('restore.format', `${place} has no lake of layers, which keeps all that a server needs: make one with ltap transcode; a lake in `
       + 'one folder has heaps only, and ltap rebuild writes them into a copy of the data directory')
   }
-  return await lakeSource(await openState(lake, await pointOf(lake, to)), lake.ports.store)
+  return lake
+}
+
+/**
+ * The newest state of a lake of layers from which a replay of WAL can reach a target.
+ * @throws EnvironmentError restore.no-state if all of them are newer; as {@link openLakeSource}
+ */
+export async function openLakeSourceBefore(place: string, target: ReplayTarget): Promise<RestoreSource> {
+  const lake = await openLayers(place)
+  const snapshots = await lake.runHead(MAIN_BRANCH, function* (head): Stage<Snapshot[]> {
+    const states = new Map([...head.tags.map(({ state }) => state), ...yield* retainedStates(head)].map((state) => [state.sequence, state]))
+    return [...states.values()].filter(({ sequence }) => sequence > 0).sort((a, b) => b.sequence - a.sequence).map((state) => Snapshot.of(lake, head, state))
+  })
+  for (const snapshot of snapshots) {
+    if (target.lsn !== undefined && parseLsn(snapshot.state.lsn)! > BigInt(target.lsn)) continue
+    if (target.time !== undefined && (await timeOf(snapshot)) > target.time) continue
+    return await lakeSource(snapshot, lake.ports.store)
+  }
+  const oldest = snapshots.at(-1)?.state
+  const known = oldest === undefined ? 'it has none yet: ltap transcode writes one' : `its oldest one is at LSN ${oldest.lsn}`
+  throw new EnvironmentError('restore.no-state', `the lake in ${lake.ports.store.url} has no state from which WAL leads to that point; ${known}`)
+}
+
+/** No transaction in the state ended later; microseconds since 2000. A clean shutdown is known by the second in which its checkpoint began. */
+async function timeOf(snapshot: Snapshot): Promise<bigint> {
+  const { time } = snapshot.state
+  if (time === undefined) {
+    throw new EnvironmentError('restore.no-state', `the state at LSN ${snapshot.state.lsn} does not say of what time it is: ask for an LSN`)
+  }
+  const [value] = await snapshot.get([{ tree: 'catalog', key: 'cluster' }])
+  const entry = parseCatalogEntry('cluster', value)
+  const isReplayed = entry.kind === 'cluster' && entry.cluster.replayed !== undefined
+  return BigInt(time) - BigInt(POSTGRES_EPOCH_SECONDS) * 1_000_000n + (isReplayed ? 0n : 999_999n)
 }
 
 /** @throws as {@link openLakeSource} */
@@ -39,7 +82,7 @@ async function lakeSource(snapshot: Snapshot, store: ObjectStore): Promise<Resto
   await snapshot.scan('layers', (key, value) => void relations.push(parseStateRelation(key, value)))
   const pieces = new Pieces(store)
   return {
-    major: cluster.major, lsn: parseLsn(lsn)!, timeline,
+    major: cluster.major, lsn: parseLsn(lsn)!, timeline, counters: cluster.replayed?.transactions, replayed: cluster.replayed,
     async *entries() {
       for (const [path, file] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) yield entryOf(path, file)
     },

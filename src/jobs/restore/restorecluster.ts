@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { checkPointCopy, parseControlFile, shutDownControlFile } from '../../catalog/controlfile.ts'
 import { CorruptionError, EnvironmentError, UnsupportedError, withPosition } from '../../common/errors.ts'
 import { formatLsn, type Lsn, walPosition } from '../../common/ids.ts'
@@ -6,9 +8,9 @@ import { databasePath, type TablespaceVersion } from '../../common/relpath.ts'
 import { byteText } from '../../common/utf8.ts'
 import type { ClusterEntry } from '../../io/datadir/lakefiles.ts'
 import { checkpointEnd } from '../../io/datadir/consistentdirectory.ts'
-import { RestoreTarget } from '../../io/datadir/restoretarget.ts'
+import { RestoreTarget, RESTORING } from '../../io/datadir/restoretarget.ts'
 import { breathe, remarkOnEnd, stopIfEnding } from '../../io/process/interruption.ts'
-import { initdbFolders } from '../../lake/keptfiles.ts'
+import { initdbFolders, isTablespace } from '../../lake/keptfiles.ts'
 import { timelineHistoryName, segmentName } from '../../wal/segment.ts'
 import { checkpointPage, firstRecordOf, shutdownCheckPoint } from '../../wal/shutdowncheckpoint.ts'
 import type { OnProgress } from '../jobprogress.ts'
@@ -16,6 +18,7 @@ import { readConfiguration } from '../../io/datadir/configuration.ts'
 import { type EmptyFiles, writeIndexFiles } from './indexfiles.ts'
 import { type NotRebuilt, rebuildIndexes, type RebuiltIndexes } from './rebuildindexes.ts'
 import { HELD_FILES, type RestoredSettings, writeSettings } from './restoredsettings.ts'
+import { replaySource, type RestoreWal, writeHeap } from './replayedsource.ts'
 import type { RestoreSource } from './restoresource.ts'
 
 export interface RestoreOptions {
@@ -27,6 +30,8 @@ export interface RestoreOptions {
   prepared?: 'commit' | 'rollback' | 'keep' | undefined
   /** Where a tablespace goes, by the folder where it was; default `<out>.tablespaces/<oid>`. */
   tablespaces?: ReadonlyMap<string, string> | undefined
+  /** WAL to apply to the state first. */
+  wal?: RestoreWal | undefined
   onProgress?: OnProgress | undefined
 }
 
@@ -67,7 +72,7 @@ export async function restoreCluster(source: RestoreSource, options: RestoreOpti
 }
 
 class Restore {
-  private readonly source: RestoreSource
+  private source: RestoreSource
   private readonly options: RestoreOptions
   private readonly target: RestoreTarget
   /** Content of timeline history files, by timeline. */
@@ -83,11 +88,17 @@ class Restore {
     this.source = source
     this.options = options
     this.target = target
-    this.newestTimeline = source.timeline
+    this.newestTimeline = Math.max(source.timeline, source.newestTimeline ?? 0)
   }
 
   async run(): Promise<RestoreReport> {
-    const { source, target } = this
+    const { target, options: { wal, onProgress } } = this
+    const replayFolder = join(target.path, RESTORING, 'replay')
+    if (wal !== undefined) {
+      this.source = await replaySource(this.source, replayFolder, wal, onProgress)
+      this.newestTimeline = Math.max(this.source.timeline, this.source.newestTimeline ?? 0)
+    }
+    const { source } = this
     for (const folder of initdbFolders(source.major)) target.folder(folder)
     for await (const entry of source.entries()) {
       await this.entry(entry)
@@ -96,6 +107,7 @@ class Restore {
     this.refusePrepared()
     const control = this.takeControl()
     const written = await this.heaps(control.version)
+    rmSync(replayFolder, { recursive: true, force: true })
     const timeline = this.newestTimeline + 1
     this.beginTimeline(control.bytes, timeline)
     const { notRestored, pending } = await writeIndexFiles(target)
@@ -127,8 +139,9 @@ class Restore {
 
   private async entry(entry: ClusterEntry): Promise<void> {
     const { path } = entry
+    // In files that replay made a tablespace is a folder: where it was they do not say.
+    if (entry.kind === 'link' || (isTablespace(path) && this.source.counters !== undefined)) return this.link(path, entry.kind === 'link' ? entry.target : path)
     if (entry.kind === 'folder') return this.target.folder(path)
-    if (entry.kind === 'link') return this.link(path, entry.target)
     const content = await this.source.read(path)
     if (content.length !== entry.bytes) throw new CorruptionError('restore.file', `${content.length} bytes, not ${entry.bytes}`, { file: path })
     if (HELD_FILES.includes(path)) {
@@ -177,7 +190,8 @@ class Restore {
     const { counters, lsn } = this.source
     if (counters === undefined && (control.state !== 'shut down' || checkpointEnd(control) !== lsn)) {
       const reason = `pg_control is not of ${formatLsn(lsn)}, where the state is, so nothing says which transaction ids are free there`
-      throw new UnsupportedError('restore.control', `${reason}; restore a state of a server that was shut down`, { file: 'global/pg_control' })
+      const advice = 'an older ltap replayed its WAL; transcode a state of now'
+      throw new UnsupportedError('restore.control', `${reason}: ${advice}`, { file: 'global/pg_control' })
     }
     return { bytes, trackCommitTimestamp, version: { major: this.source.major, catalogVersion } }
   }
@@ -188,17 +202,10 @@ class Restore {
     for await (const relation of this.source.relations()) {
       const path = `${databasePath(relation.locator, version)}/${relation.locator.relNumber}`
       if (this.unlogged.has(path)) continue
-      const fork = this.target.fork(path, relation.blocks)
-      try {
-        await relation.pages((block, page) => fork.write(block, page))
-        withPosition({ relation: relation.name }, () => fork.end())
-      } finally {
-        fork.close()
-      }
+      await writeHeap(this.target, path, relation)
       relations++
       blocks += relation.blocks
       this.options.onProgress?.(blocks * BLOCK_SIZE, blocks * BLOCK_SIZE, relation.name)
-      await breathe()
     }
     return { relations, bytes: blocks * BLOCK_SIZE }
   }

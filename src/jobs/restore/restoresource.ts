@@ -3,6 +3,7 @@ import type { Lsn } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import type { ClusterEntry } from '../../io/datadir/lakefiles.ts'
+import type { ReplayProgress } from '../../replay/replay.ts'
 
 /** What a data directory is made from: one state of a cluster. */
 export interface RestoreSource {
@@ -12,6 +13,10 @@ export interface RestoreSource {
   timeline: number
   /** Transactions as of the LSN; absent where pg_control says them, because a server was shut down there. */
   counters?: TransactionCounters | undefined
+  /** Where the replay is that made the state; absent for the state of a server that was shut down. Prepared transactions are those of pg_twophase. */
+  replayed?: Omit<ReplayProgress, 'lsn'> | undefined
+  /** The newest timeline that is known of: the new one is behind it. */
+  newestTimeline?: number | undefined
   /** What a lake keeps besides pages, a folder before what is in it: see clusterFilesOf. */
   entries(): AsyncIterable<ClusterEntry>
   /** Content of a file. @param path as the entry has it @throws CorruptionError */

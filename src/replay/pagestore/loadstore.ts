@@ -8,7 +8,7 @@ import { formatState, parseState, STATE_FILE, type StoreIdentity } from './state
 import { EVENTS_FILE } from './storeevents.ts'
 import type { StoreFiles } from './storefiles.ts'
 
-const DIRECTORIES = ['global', 'base', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase']
+const DIRECTORIES = ['global', 'base', 'pg_xact', 'pg_multixact/offsets', 'pg_multixact/members', 'pg_twophase', 'pg_logical']
 
 /**
  * Makes a folder, which may hold files already, a page store.

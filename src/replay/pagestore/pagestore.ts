@@ -1,5 +1,6 @@
 import { concatBytes } from '../../common/bytes.ts'
 import { crc32c } from '../../common/crc32c.ts'
+import { equalJson } from '../../common/equaljson.ts'
 import { assert, withPosition } from '../../common/errors.ts'
 import { type Oid, type WalPosition, type Xid } from '../../common/ids.ts'
 import { BLOCK_SIZE, DEFAULT_TABLESPACE, GLOBAL_TABLESPACE, type RelFileLocator } from '../../common/rel.ts'
@@ -8,6 +9,7 @@ import type { PageSource } from '../../page/pagesource.ts'
 import type { ReplayProgress, ReplayStore } from '../replay.ts'
 import type { FlushedStore } from '../replaydriver.ts'
 import { databasePath, type DatabaseDirectory, FSM_FORK, INIT_FORK, MAIN_FORK, tablespacePath } from '../../common/relpath.ts'
+import { formatOrigins, ORIGINS_FILE } from '../../xact/replicationorigins.ts'
 import { twoPhaseFileName } from '../../xact/twophase.ts'
 import { FramePool } from './frame.ts'
 import { type IndexList, INDEXES_FILE } from './indexlist.ts'
@@ -251,6 +253,10 @@ export class PageStore implements ReplayStore, FlushedStore {
     const state = { identity: this.identity, replay: structuredClone(replay), eventsLength: this.state.eventsLength, indexesCrc }
     this.files.commit((add) => {
       state.eventsLength = this.addEvents(this.events.bytes(this.state.replay.lsn, replay.lsn, this.collect(add)), replay.lsn, add)
+      const { origins } = replay.transactions
+      if (origins !== undefined && !equalJson(origins, this.state.replay.transactions.origins)) {
+        add({ op: 'write-file', path: ORIGINS_FILE }, formatOrigins(origins))
+      }
       if (indexes !== undefined) add({ op: 'write-file', path: INDEXES_FILE }, indexes)
       add({ op: 'write-file', path: STATE_FILE }, formatState(state))
     })
