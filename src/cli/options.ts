@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { PACKING_MAX } from '../lake/clusterinfo.ts'
 
 /** For options that may be given several times. */
 export function collect(value: string, previous: readonly string[]): string[] {
@@ -32,6 +33,12 @@ export function parseTable(text: string): string {
 
 export function parseWorkers(text: string): number {
   if (!/^[1-9]\d{0,2}$/.test(text)) throw new InvalidArgumentError('a number from 1 to 999 is needed.')
+  return Number(text)
+}
+
+/** `--pack-threshold` and `--pack-below`: lengths of relations. */
+export function parsePackBlocks(text: string): number {
+  if (!/^\d{1,4}$/.test(text) || Number(text) > PACKING_MAX) throw new InvalidArgumentError(`a number of blocks from 0 to ${PACKING_MAX} is needed.`)
   return Number(text)
 }
 

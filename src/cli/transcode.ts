@@ -9,7 +9,7 @@ import { addCorruptOptions, knownOf } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
 import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { addCodecsOption, addExcludeOption, collect, collectTable, parseWorkers } from './options.ts'
+import { addCodecsOption, addExcludeOption, collect, collectTable, parsePackBlocks, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, replayFirst } from './replayfirst.ts'
 import { isLayeredPlace, transcodeIntoLayers } from './transcodelayers.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
@@ -43,6 +43,9 @@ export function addTranscode(program: Command, run: Run): void {
     .addOption(new Option('--types <profile>',
       'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta (default: portable, or that of the lake)')
       .choices(['portable', 'iceberg']))
+    .option('--pack-threshold <blocks>',
+      'catalogs, sequences and TOAST relations below this length share objects in a lake of layers (default: as before, at first 64)', parsePackBlocks)
+    .option('--pack-below <blocks>', 'user tables below this length do, too (default: as before, at first 0)', parsePackBlocks)
     .action(async (pgdata: string, given: TranscodeOptions) => {
       const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
         ...options } = given

@@ -24,13 +24,15 @@ const LISTED_MAX = 20
 
 /** `ltap transcode` into a lake of format 2. */
 export async function transcodeIntoLayers(run: Run, output: Output, pgdata: string, given: TranscodeOptions): Promise<void> {
-  const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict } = given
+  const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict,
+    packThreshold: threshold, packBelow: below } = given
+  const packing = { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }) }
   const started = performance.now()
   const filter = { databases: database, tables: table, exclude, excludeSecrets }
   const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
     materializeInto({
       pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt,
-      unknownTransactions, codecs, ...knownOf(given), onProgress, onNotice: output.notice,
+      unknownTransactions, codecs, packing, ...knownOf(given), onProgress, onNotice: output.notice,
     })))
   const seconds = (performance.now() - started) / 1000
   await output.result({ ...report, seconds }, () => summaryText(report, seconds))
@@ -38,14 +40,15 @@ export async function transcodeIntoLayers(run: Run, output: Output, pgdata: stri
 }
 
 function summaryText(report: MaterializeReport, seconds: number): string {
-  const { url, major, lsn, from, relations, unchanged, gone, files, blocks, heapBytes, bytes, lanes, damaged, damage, notRead } = report
+  const { url, major, lsn, from, relations, unchanged, gone, files, packed, blocks, heapBytes, bytes, lanes, damaged, damage, notRead } = report
   if (!report.committed) return `${url} has Postgres ${major} at ${lsn} already: nothing to do\n`
   const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
   return `${[
     `Postgres ${major} at ${lsn} is in ${url}${from === null ? '' : `, which was at ${from}`}\n`,
     factLines([
       ['relations', `${counted(relations, 'relation')}, ${thousands(unchanged)} of them unchanged; ${thousands(gone)} gone`],
-      ['written', `${counted(blocks, 'page')}, each proven, in ${counted(files, 'file')}; ${megabytes(heapBytes)} of heap, ${megabytes(bytes)} written`],
+      ['written', `${counted(blocks, 'page')}, each proven, in ${counted(files, 'file')} and in packs, of ${counted(packed, 'relation')}; ` +
+        `${megabytes(heapBytes)} of heap, ${megabytes(bytes)} written`],
       ['rows', `${thousands(report.hiddenRows)} of ${thousands(report.rows)} hidden`],
       ['values', lanesText(lanes)],
       ['damaged', counted(damaged.length, 'page')],

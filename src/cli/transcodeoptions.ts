@@ -14,6 +14,8 @@ export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   workers: number
   compression: Compression
   types?: TypeProfile
+  packThreshold?: number
+  packBelow?: number
   strict?: boolean
   json?: boolean
   verbose?: boolean

@@ -6,8 +6,7 @@ import { ParseError } from '../datum/codec.ts'
 import type { CodecContext } from '../datum/typedef.ts'
 import type { StructVector, Vector } from '../vector/vector.ts'
 import { newPageBuffer } from '../page/canonical.ts'
-import { pageChecksum } from '../page/checksum.ts'
-import { isZeroPage, PD_CHECKSUM } from '../page/header.ts'
+import { setPageChecksum } from '../page/checksum.ts'
 import { Batch } from './batch.ts'
 import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext } from './filedescriptor.ts'
 import { type PageForm, PageFormer } from './formpage.ts'
@@ -105,7 +104,7 @@ export class PageRebuilder {
       try {
         const form = former.form(first, end, number, page)
         this.checkCrc(batch, first, page.bytes)
-        if (form === 'canonical') this.setChecksum(page.bytes, number)
+        if (form === 'canonical' && this.descriptor.checksums) setPageChecksum(page.bytes, number)
         sink(number, page.bytes, form, firstRow + first)
       } catch (error) {
         throw asCorruption(error, number)
@@ -121,13 +120,6 @@ export class PageRebuilder {
     const stored = pageCrc.words[first]! >>> 0
     const computed = crc32c(page)
     if (stored !== computed) throw new CorruptionError('lake.page-crc', `rebuilt page has CRC ${computed}, its first row says ${stored}`)
-  }
-
-  private setChecksum(page: Uint8Array, block: number): void {
-    if (!this.descriptor.checksums || isZeroPage(page)) return
-    const checksum = pageChecksum(page, block)
-    page[PD_CHECKSUM] = checksum
-    page[PD_CHECKSUM + 1] = checksum >>> 8
   }
 }
 

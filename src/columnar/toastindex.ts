@@ -27,6 +27,9 @@ export interface ToastIndex {
   parts: readonly Int32Array[]
 }
 
+/** What is asked of the transactions of chunks. */
+export type ChunkStates = Pick<Snapshot, 'xminStatus' | 'isDead'>
+
 /** Runs per part: sorting needs a second array of that size for a moment. */
 const PART_RUNS = 1 << 20
 
@@ -36,7 +39,7 @@ const PART_RUNS = 1 << 20
  * @param pages its main fork, which is read from end to end, 1 MiB at a time
  * @returns of a value's chunks 28 bytes for each run of them
  */
-export async function indexToast(pages: PageSource, snapshot: Snapshot): Promise<ToastIndex> {
+export async function indexToast(pages: PageSource, snapshot: ChunkStates): Promise<ToastIndex> {
   const runs = new RunCollector()
   for (const piece of BlockSet.range(0, pages.blocks).pieces(READ_BLOCKS)) {
     await pages.prepare(piece)
@@ -46,13 +49,13 @@ export async function indexToast(pages: PageSource, snapshot: Snapshot): Promise
 }
 
 /** {@link indexToast} of pages that need no preparation. */
-export function buildToastIndex(pages: PageSource, snapshot: Snapshot): ToastIndex {
+export function buildToastIndex(pages: PageSource, snapshot: ChunkStates): ToastIndex {
   const runs = new RunCollector()
   for (let block = 0; block < pages.blocks; block++) indexPage(pages, block, snapshot, runs)
   return { parts: runs.finish() }
 }
 
-function indexPage(pages: PageSource, block: number, snapshot: Snapshot, runs: RunCollector): void {
+function indexPage(pages: PageSource, block: number, snapshot: ChunkStates, runs: RunCollector): void {
   try {
     const page = pages.read(block)
     if (isZeroPage(page)) return
@@ -70,7 +73,7 @@ function indexPage(pages: PageSource, block: number, snapshot: Snapshot, runs: R
 }
 
 function indexTuple(
-  page: Uint8Array, block: number, offset: number, off: number, len: number, snapshot: Snapshot, runs: RunCollector,
+  page: Uint8Array, block: number, offset: number, off: number, len: number, snapshot: ChunkStates, runs: RunCollector,
 ): void {
   const state = stateOf(readTupleHeader(page, off), snapshot)
   const chunk = state === 'aborted' ? undefined : soundChunk(page, off, len)
@@ -82,7 +85,7 @@ function indexTuple(
  * A chunk counts even if the status of its transactions is lost or impossible, because HeapTupleSatisfiesToast (heapam_visibility.c) asks for no
  * status. Chunks with a known status come before it, as live chunks come before dead ones.
  */
-function stateOf({ xmin, xmax, infomask, cid }: TupleHeader, snapshot: Snapshot): 'live' | 'dead' | 'aborted' {
+function stateOf({ xmin, xmax, infomask, cid }: TupleHeader, snapshot: ChunkStates): 'live' | 'dead' | 'aborted' {
   try {
     if (snapshot.xminStatus(xmin, infomask, cid) === 'aborted') return 'aborted'
     return snapshot.isDead(xmin, xmax, infomask, cid) ? 'dead' : 'live'

@@ -42,15 +42,15 @@ export interface TranscodedFile extends WrittenFile {
  * three row groups are in memory.
  * @param relation `blocks` is the whole relation's length; its `overflow` is that of all its files
  * @param pages the relation's main fork @param blocks those that go into this file
- * @param deliver takes the file's bytes in order; it is awaited
+ * @param deliver takes the file's bytes in order; it is awaited. Without it all is proven and summed up, and no file is made
  * @throws CorruptionError with block, offset and attribute, unless options.onCorrupt is 'carry'; UnsupportedError lake.blocks
  */
 export async function transcodeFile(
-  relation: RelationDescriptor, pages: PageSource, blocks: BlockSet, options: TranscodeOptions, deliver: (bytes: Uint8Array) => void | Promise<void>,
+  relation: RelationDescriptor, pages: PageSource, blocks: BlockSet, options: TranscodeOptions, deliver?: (bytes: Uint8Array) => void | Promise<void>,
 ): Promise<WrittenFile | WantedOverflow> {
   const plan = await planFile(options.cluster, relation, blocks, options.compression, pages, options.extensions)
   const transcoder = new PageTranscoder(plan.schema, { generate: worthGenerating(blocks.size), ...options })
-  const encoder = new ParquetEncoder(plan.schema.fields, plan.parquet, deliver)
+  const encoder = deliver && new ParquetEncoder(plan.schema.fields, plan.parquet, deliver)
   const summarizer = options.transactions && new FileSummarizer(plan.schema, options.transactions)
   let rows = 0
   try {
@@ -59,14 +59,14 @@ export async function transcodeFile(
       else if ('toastOf' in step) await options.toast!.prepare!(toastPointers(step.toastOf, relation.desc.attributes))
       else {
         summarizer?.add(step.columns, transcoder.hidden)
-        await encoder.rowGroup(step.columns, step.rows)
+        await encoder?.rowGroup(step.columns, step.rows)
         rows += step.rows
       }
     }
-    if (transcoder.wanted.size === 0) await encoder.finish()
-    else await encoder.abort()
+    if (transcoder.wanted.size === 0) await encoder?.finish()
+    else await encoder?.abort()
   } catch (error) {
-    await encoder.abort()
+    await encoder?.abort()
     throw error
   }
   const result = resultOf(transcoder, rows, options)

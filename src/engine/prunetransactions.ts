@@ -1,7 +1,7 @@
 import { crc32c } from '../common/crc32c.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { parseBlockIndex } from '../lake/blockindex.ts'
-import type { ObjectReference } from '../lake/layer.ts'
+import type { LayerFile } from '../lake/layer.ts'
 import type { EntryKey } from '../lake/state/entries.ts'
 import type { Head } from '../lake/state/head.ts'
 import { neededTransactions, pruneStatus, unneededStatus } from '../lake/state/prunestatus.ts'
@@ -35,8 +35,10 @@ export async function pruneTransactions(lake: Lake, writer: BranchWriter): Promi
   return unneeded.length
 }
 
-/** The object beside a layer file, checked. */
-async function indexOf({ ports: { store } }: Lake, { key, bytes, crc }: ObjectReference): Promise<Uint8Array> {
+/** Bytes of a block index, those of an object checked. */
+async function indexOf({ ports: { store } }: Lake, index: LayerFile['index']): Promise<Uint8Array> {
+  if (index instanceof Uint8Array) return index
+  const { key, bytes, crc } = index
   const found = await store.get(key)
   if (found === undefined) throw missingObject(store, key)
   if (found.bytes.length === bytes && crc32c(found.bytes) === crc) return found.bytes

@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib'
 import { DESCRIPTOR_KEY, parseFileDescriptor } from '../columnar/filedescriptor.ts'
 import { readFooter } from '../parquet/footer.ts'
 import { CorruptionError, isPositioned } from '../common/errors.ts'
+import type { PackedPages } from '../lake/packedpages.ts'
 import type { LakeFile, LakeRelation, Manifest } from '../lake/manifest.ts'
 import { fileError, isMissing, readPart } from '../io/disk/files.ts'
 import { readRegular, statRegular } from '../io/disk/regularfile.ts'
@@ -20,6 +21,13 @@ export interface FileOfLake {
   crc32?: number
   /** What errors call it; default: its path. */
   name?: string
+}
+
+/** Pages of one relation that lie in a pack, for a task. */
+export interface PackedOfLake {
+  packed: PackedPages
+  /** What errors call the pack. */
+  name: string
 }
 
 /**

@@ -13,7 +13,7 @@ import { FolderLock, LOCK_NAME } from '../io/disk/folderlock.ts'
 import { breathe, remarkOnEnd, stopIfEnding } from '../io/process/interruption.ts'
 import type { OnProgress } from './jobprogress.ts'
 import { checkSameState, lakeRelationName } from './lake.ts'
-import type { FileOfLake } from './lakefile.ts'
+import type { FileOfLake, PackedOfLake } from './lakefile.ts'
 import type { OpenLakeOptions } from './lakes/fetchedobjects.ts'
 import { type FileToRead, openAnyLake, type OpenedLake } from './lakes/openedlake.ts'
 import { JobTasks, type Pool } from './pool.ts'
@@ -176,7 +176,7 @@ class RebuildJob {
   }
 
   /** After a failure this waits for the tasks that run: no task may still write when the caller reports the error. */
-  private async forEachFile(pool: JobTasks, body: (rebuilt: Rebuilt, wanted: FileToRead, file: FileOfLake) => Promise<void>): Promise<void> {
+  private async forEachFile(pool: JobTasks, body: (rebuilt: Rebuilt, wanted: FileToRead, file: FileOfLake | PackedOfLake) => Promise<void>): Promise<void> {
     const { relations, lake } = this
     async function* files(): AsyncGenerator<[Rebuilt, FileToRead]> {
       for (const rebuilt of relations) for (const file of await lake.files(rebuilt.relation)) yield [rebuilt, file]

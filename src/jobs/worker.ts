@@ -2,7 +2,7 @@
 import { checkFile as runCheckFile, type CheckFileTask } from './tasks/checkfiletask.ts'
 import type { BlockRun } from '../common/blockset.ts'
 import { changedBlocks as findChangedBlocks, type ChangedBlocksTask } from './tasks/changedblockstask.ts'
-import { type LayerResult, type LayerTask, writeLayerFile } from './tasks/layertask.ts'
+import { type LayerResult, type LayerTask, type PackableResult, writeLayerFile } from './tasks/layertask.ts'
 import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
 import { type CodecModules, loadCodecs } from './tasks/codecs.ts'
 import { type Outcome, outcomeOf } from './tasks/remote.ts'
@@ -28,7 +28,7 @@ export function changedBlocks(task: ChangedBlocksTask): Promise<Outcome<readonly
   return outcomeOf(() => findChangedBlocks(task))
 }
 
-export function layer(task: LayerTask): Promise<Outcome<LayerResult | WantedOverflow | UnreadableFile>> {
+export function layer(task: LayerTask): Promise<Outcome<LayerResult | PackableResult | WantedOverflow | UnreadableFile>> {
   return outcomeOf(() => writeLayerFile(task))
 }
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { count, exactly, flag, oneOf, type Schema, text, unsigned32, validate } from '../common/validate.ts'
+import { count, exactly, flag, integer, oneOf, type Schema, text, unsigned32, validate } from '../common/validate.ts'
 import { REPLAY_PROGRESS, type ReplayProgress } from '../replay/replay.ts'
 import { NOT_READ, type NotRead } from './notread.ts'
 import { DESCRIPTION_REF } from './relationinfo.ts'
@@ -48,6 +48,8 @@ export interface ClusterInfo {
   readonly unknownTransactions?: 'hide' | 'show'
   /** pg_control was lost; absent: it was there. */
   readonly guessed?: true
+  /** Next full xid at the state's LSN, exact below 2^53: it gives 32-bit xids of pages their epochs. */
+  readonly nextXid: number
   /** A sentence for each part of the cluster as a whole that is lost. */
   readonly damage?: readonly string[]
   /**
@@ -55,7 +57,22 @@ export interface ClusterInfo {
    * pg_twophase among `files`, so none is listed here.
    */
   readonly replayed?: Omit<ReplayProgress, 'lsn'>
+  /** Which relations lie in packs. The next state has the same unless another one is asked for. */
+  readonly packing: Packing
 }
+
+/** Lengths in blocks below which the pages of a relation lie in packs (src/lake/pack.ts), not in Parquet files of its own. */
+export interface Packing {
+  /** The length for catalogs, sequences and TOAST relations. */
+  readonly threshold: number
+  /** The length for user tables. */
+  readonly below: number
+}
+
+/** Unless another one is asked for: user tables have Parquet files. */
+export const DEFAULT_PACKING: Packing = { threshold: 64, below: 0 }
+/** A relation of more blocks has Parquet files: 8 MiB of pages go through a thread's message as a whole. */
+export const PACKING_MAX = 1024
 
 /** A row of pg_database. */
 export interface DatabaseInfo {
@@ -98,7 +115,8 @@ const CLUSTER: Schema<ClusterInfo> = v.strictObject({
   major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, createdBy: text, source: text, complete: flag,
   selection: v.exactOptional(SELECTION), orphans: v.array(text),
   temporaryFiles: count, unknownTransactions: v.exactOptional(oneOf(['hide', 'show'])), guessed: v.exactOptional(exactly(true)),
-  damage: v.exactOptional(v.array(text)), replayed: v.exactOptional(REPLAY_PROGRESS),
+  damage: v.exactOptional(v.array(text)), replayed: v.exactOptional(REPLAY_PROGRESS), nextXid: count,
+  packing: v.strictObject({ threshold: integer(0, PACKING_MAX), below: integer(0, PACKING_MAX) }),
 })
 const DATABASE: Schema<DatabaseInfo> = v.strictObject({ oid: unsigned32, name: text, template: flag })
 const PARENT = v.strictObject({

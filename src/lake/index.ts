@@ -8,15 +8,19 @@ export type { NotShown } from './notshown.ts'
 export { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from './blockindex.ts'
 export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './changedblocks.ts'
 export {
-  catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, type LakeSelection, parseCatalogEntry, type PartitionedTable,
+  catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, type LakeSelection, type Packing, parseCatalogEntry, type PartitionedTable,
 } from './clusterinfo.ts'
 export { hiddenRows, type HiddenRowsSummary, type TransactionOutcome, type TransactionOutcomes } from './hiddenrows.ts'
-export { type LayerFile, layerFile, layerFileJson, type ObjectReference, parseLayerFile } from './layer.ts'
+export {
+  isPacked, type LayerFile, layerFile, layerFileJson, type ObjectReference, type PackedFile, type ParquetFile, parseLayerFile, storedBlocks,
+  type StoredBlocks,
+} from './layer.ts'
 export { CurrentRelation, type CurrentFile, type Layer } from './layerorder.ts'
 export {
-  encodePack, mergePacks, type OpenPack, PACK_TAIL_LENGTH, type PackDirectory, packDirectoryRange, type PackedRelation, packKey, packRanges, type PackRelation,
-  parsePackDirectory, type RelationPages, unpackPage,
+  PACK_TAIL_LENGTH, PackBuilder, type PackDirectory, packDirectoryRange, type PackedRelation, packKey, packPages, type PackPlace, packRange,
+  type PackRelation, parsePackDirectory,
 } from './pack.ts'
+export { type PackedPages, unpackPages } from './packedpages.ts'
 export {
   decodeDescription, encodeDescription, parseRelationInfo, type RelationInfo, relationInfoJson, type TableDescription,
 } from './relationinfo.ts'

@@ -79,6 +79,12 @@ function eightLanes(words: Int32Array, lane: number): number {
   return a ^ b ^ c ^ d ^ e ^ f ^ g ^ h
 }
 
+/** Gives the page its own checksum; one that is all zero has none. */
+export function setPageChecksum(page: Uint8Array, block: number): void {
+  if (isZeroPage(page)) return
+  dataView(page).setUint16(PD_CHECKSUM, pageChecksum(page, block), true)
+}
+
 /** @throws CorruptionError page.checksum unless the page is all zero or carries its own checksum */
 export function checkPageChecksum(page: Uint8Array, block: number): void {
   const stored = dataView(page).getUint16(PD_CHECKSUM, true)

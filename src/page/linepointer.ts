@@ -47,6 +47,11 @@ export function linePointer(page: Uint8Array, offset: number): number {
   return dataView(page).getUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, true)
 }
 
+/** @param offset from 1, at most {@link linePointerCount} @param word what {@link makeLinePointer} gives */
+export function setLinePointer(page: Uint8Array, offset: number, word: number): void {
+  dataView(page).setUint32(SIZE_OF_PAGE_HEADER + (offset - 1) * 4, word, true)
+}
+
 /**
  * Checks that each NORMAL item lies between the line pointers and the special space, 8-aligned, long enough for a header, and that
  * all of them fit there together (PageRepairFragmentation, bufpage.c): a page of pointers to one tuple would otherwise decode

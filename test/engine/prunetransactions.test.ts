@@ -40,7 +40,7 @@ async function made(): Promise<{ store: MemoryObjectStore; lake: Lake; writer: B
       lanes: { pages: 1, raw: 0 },
     })
     await store.put(file.key, new Uint8Array(1))
-    await store.put(`${name}.blocks`, index)
+    if (index) await store.put(`${name}.blocks`, index)
     const layer: StateLayer = { lsn: lsnText(lsn), smallest: 0, length: 1, files: [layerFileJson(file)] }
     await writer.commit(materialize({ from, position: { timeline: 1, lsn: lsnText(lsn) }, relations: [{ relation, layer }], others }), work)
     return layer

@@ -5,7 +5,8 @@ import { BlockSet } from '../../src/common/blockset.ts'
 import { crc32c } from '../../src/common/crc32c.ts'
 import type { FileSummary, UnresolvedRun } from '../../src/columnar/filesummary.ts'
 import { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from '../../src/lake/blockindex.ts'
-import { type LayerFile, layerFile, layerFileJson, parseLayerFile } from '../../src/lake/layer.ts'
+import { type LayerFile, layerFile, layerFileJson, type PackedFile, parseLayerFile, storedBlocks } from '../../src/lake/layer.ts'
+import { objectsOf } from '../../src/lake/state/objects.ts'
 
 const STATE = { code: 'lake.state', name: 'the state' }
 const word = fc.oneof(fc.nat(3), fc.nat(0xffffffff))
@@ -40,7 +41,8 @@ const entryOf = (blocks: BlockSet, of: FileSummary): ReturnType<typeof layerFile
 
 function example(): { file: LayerFile; index: Uint8Array; summary: FileSummary; blocks: BlockSet } {
   const [made] = fc.sample(summary.filter((found) => found.blocks.size > 5 && found.summary.unresolved.length > 2 && found.summary.hidden.size > 2), { numRuns: 1, seed: 5 })
-  return { ...made!, ...entryOf(made!.blocks, made!.summary) }
+  const { file, index } = entryOf(made!.blocks, made!.summary)
+  return { ...made!, file, index: index ?? file.index as Uint8Array }
 }
 
 describe('the entry of a file', () => {
@@ -48,7 +50,18 @@ describe('the entry of a file', () => {
     fc.assert(fc.property(summary, ({ blocks, summary: of }) => {
       const { file, index } = entryOf(blocks, of)
       expect(parseLayerFile(JSON.parse(JSON.stringify(layerFileJson(file))), STATE, 'files[0]')).toEqual(file)
-      expect(file.index).toEqual({ key: 'shop/b1-1-8-x.blocks', bytes: index.length, crc: crc32c(index) })
+      expect(index === undefined).toBe(file.index instanceof Uint8Array)
+      if (index) {
+        expect(index.length).toBeGreaterThan(512)
+        expect(file.index).toEqual({ key: 'shop/b1-1-8-x.blocks', bytes: index.length, crc: crc32c(index) })
+      } else {
+        expect((file.index as Uint8Array).length).toBeLessThanOrEqual(512)
+        expect(objectsOf({ tree: 'layers', key: '5/1/1663@0/1' }, { layers: [{ lsn: '0/1', smallest: 0, length: 9, files: [layerFileJson(file)] }] })).toEqual([file.key])
+      }
+      const packed: PackedFile = {
+        key: 'ltap/packs/b1-1-9-x.pack', pack: { start: 4, sizes: Array.from({ length: blocks.size }, (_, i) => i + 1), compressor: 'zstd:wasm' }, ...storedBlocks(blocks, of),
+      }
+      expect(parseLayerFile(JSON.parse(JSON.stringify(layerFileJson(packed))), STATE, 'files[0]')).toEqual(packed)
       expect(file.rows).toBe(of.pages.rows.reduce((a, b) => a + b, 0))
     }))
   })
@@ -59,7 +72,7 @@ describe('the entry of a file', () => {
     const { file, index } = entryOf(blocks, { ...of, unresolved: many })
     expect(file).not.toHaveProperty('unresolved')
     expect(JSON.stringify(layerFileJson(file)).length).toBeLessThan(1000)
-    expect(parseBlockIndex(index).unresolved).toEqual(many)
+    expect(parseBlockIndex(index!).unresolved).toEqual(many)
   })
 
   test('members that are wrong, or do not fit each other, are damage with their path', () => {
@@ -73,10 +86,25 @@ describe('the entry of a file', () => {
       [{ columns: [{ id: 1, nulls: 0 }, { id: 1, nulls: 0 }] }, 'has a field twice'], [{ columns: [{ id: 1, nulls: 0, nans: 1, lower: '' }] }, 'has bounds beside NaN'],
       [{ columns: [{ id: 1, nulls: 0, lower: 'A' }] }, 'files[3].columns[0].lower'], [{ columns: [{ id: 1, nulls: 0, lower: 'A'.repeat(400) }] }, 'files[3].columns[0].lower'],
       [{ unresolved: [[0, 1e9, 5, 'xmin']] }, 'files[3].unresolved[0] is not among the'], [{ unresolved: [[0, 1, 5, 'cmin']] }, 'files[3].unresolved[0][3] is "cmin", not xmin or xmax'],
-      [{ index: {} }, 'files[3].index.bytes is missing'], [{ objects: ['../x'] }, 'files[3].objects[0] is "../x"'],
+      [{ index: {}, objects: ['a'] }, 'files[3].index.bytes is missing'], [{ index: { bytes: 1, crc: 1 } }, 'files[3].objects is missing'],
+      [{ index: 'x' }, 'files[3].index'], [{ index: { bytes: 1, crc: 1 }, objects: ['../x'] }, 'files[3].objects[0] is "../x"'],
     ]
     for (const [more, message] of bad) expect(given(more), message).toThrow(message)
     expect(given({ later: 1 })).toThrow(expect.objectContaining({ name: 'UnsupportedError', code: 'lake.state' }))
+  })
+
+  test('members of a packed one, too', () => {
+    const { blocks, summary: of } = example()
+    const pack = { start: 4, sizes: Array.from({ length: blocks.size }, () => 9), compressor: 'zstd:wasm' }
+    const json = layerFileJson({ key: 'ltap/packs/x.pack', pack, ...storedBlocks(blocks, of) }) as Record<string, unknown>
+    const given = (more: object): (() => unknown) => () => parseLayerFile({ ...json, ...more }, STATE, 'files[3]')
+    const bad: [object, string][] = [
+      [{ pack: { ...pack, sizes: [1] } }, `files[3].pack.sizes has 1 pages of ${blocks.size} blocks`], [{ pack: { ...pack, sizes: [0] } }, 'files[3].pack.sizes[0]'],
+      [{ pack: { ...pack, sizes: [20_000] } }, 'files[3].pack.sizes[0]'], [{ pack: { ...pack, start: -1 } }, 'files[3].pack.start'], [{ pack: 5 }, 'files[3].pack'],
+      [{ index: { bytes: 1, crc: 1 } }, 'files[3].index'], [{ index: 'x' }, 'files[3].index'], [{ rows: 1 }, 'files[3].rows is 1'], [{ key: '../x' }, 'files[3].key'],
+    ]
+    for (const [more, message] of bad) expect(given(more), message).toThrow(message)
+    expect(given({ columns: [] })).toThrow(expect.objectContaining({ name: 'UnsupportedError', code: 'lake.state' }))
   })
 })
 

@@ -49,6 +49,7 @@ test.each<[CatalogEntry]>([
   [{
     kind: 'cluster', cluster: {
       major: 17, catalogVersion: 202406281, blockSize: 8192, checksums: true, createdBy: 'ltap 0.1.0', complete: true, source: '/data', orphans: ['base/5/1'], temporaryFiles: 2,
+      nextXid: 2 ** 40, packing: { threshold: 64, below: 0 },
     },
   }],
   [{ kind: 'database', database: { oid: 5, name: 'shop', template: false } }],

@@ -7,7 +7,7 @@ import { transcodeFile } from '../../src/columnar/transcode.ts'
 import { BlockSet } from '../../src/common/blockset.ts'
 import { type BlockIndex, parseBlockIndex } from '../../src/lake/blockindex.ts'
 import { ChangedBlocks } from '../../src/lake/changedblocks.ts'
-import { layerFile } from '../../src/lake/layer.ts'
+import { storedBlocks } from '../../src/lake/layer.ts'
 import { MemoryPages } from '../../src/page/pagesource.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
@@ -35,7 +35,7 @@ async function indexOf(pages: Uint8Array): Promise<BlockIndex> {
   const blocks = BlockSet.range(0, pages.length / 8192)
   const found = await transcodeFile({ ...relation, fields }, new MemoryPages(pages), blocks, transcodeOptions({ transactions }), () => {})
   if ('wanted' in found) throw new Error('an overflow child is wanted')
-  return parseBlockIndex(layerFile({ key: 'a', bytes: 1, crc: 1 }, 'b', blocks, { summary: found.summary! }).index)
+  return parseBlockIndex(storedBlocks(blocks, found.summary!).index)
 }
 
 function changed(index: BlockIndex, pages: Uint8Array, current: BlockSet = index.blocks): number[] {

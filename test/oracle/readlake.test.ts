@@ -13,6 +13,7 @@ import { summarizeLake } from '../../src/jobs/inspect/lakesummary.ts'
 import { filesOf, readBlockIndex } from '../../src/jobs/lakes/layerfiles.ts'
 import { verifyLayer } from '../../src/jobs/tasks/verifylayertask.ts'
 import { type BlockIndex, encodeBlockIndex } from '../../src/lake/blockindex.ts'
+import type { ParquetFile } from '../../src/lake/layer.ts'
 import { parseStateRelation, type StateRelation } from '../../src/lake/staterelation.ts'
 import { ltap } from '../cli/streams.ts'
 import { S3Server } from '../support/s3server.ts'
@@ -224,12 +225,13 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
     await snapshot.scan('layers', (key, value) => relations.push(parseStateRelation(key, value)))
     const file = filesOf(relations.find(({ info }) => info.name === 'plain')!, lake.format.systemIdentifier).find(({ file: { unresolved = [] } }) => unresolved.length > 0)!
     const { index } = await readBlockIndex(store, file.file)
-    const verified = (changed: BlockIndex, bounds = file.file.columns): string[] => verifyLayer({
-      path: join(url, file.file.key), expected: file.expected, rows: file.file.rows, checksums: true, visible: true, index: encodeBlockIndex(changed), bounds, current: [], hidden: [],
+    const { columns } = file.file as ParquetFile
+    const verified = (changed: BlockIndex, bounds = columns): string[] => verifyLayer({
+      file: { path: join(url, file.file.key), bounds }, expected: file.expected, rows: file.file.rows, checksums: true, visible: true, index: encodeBlockIndex(changed), current: [], hidden: [],
       source: undefined,
     }).differences.map(({ reason }) => reason)
     expect(verified(index)).toEqual([])
-    for (const [wrong, said] of wrongBounds(file.file.columns)) expect(verified(index, wrong).join()).toMatch(said)
+    for (const [wrong, said] of wrongBounds(columns)) expect(verified(index, wrong).join()).toMatch(said)
     change(index)
     expect(verified(index)[0]).toMatch(problem)
   })
@@ -311,7 +313,8 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       expect(audit.differences).toEqual([])
       expect(audit).toMatchObject({ equal: true, lsn: states[2]!.lsn, comparedWith: null })
       expect(audit.store).toMatchObject({ orphans: { objects: 0, bytes: 0 } })
-      expect(audit.files).toBe(dataFiles(url, /\.parquet$/).length)
+      // Pages of catalogs lie in packs.
+      expect(audit.files).toBeGreaterThan(dataFiles(url, /\.parquet$/).length)
     }, 120_000)
 
     test.each<[string, (lake: string) => void, RegExp]>([

@@ -1,4 +1,3 @@
-import { PageRebuilder } from '../../src/columnar/rebuild.ts'
 import { crc32c } from '../../src/common/crc32c.ts'
 import { parseLsn, type WalPosition, walPosition } from '../../src/common/ids.ts'
 import { Lake } from '../../src/engine/lake.ts'
@@ -6,8 +5,9 @@ import type { ObjectStore } from '../../src/engine/objectstore.ts'
 import { Snapshot } from '../../src/engine/snapshot.ts'
 import { systemClock } from '../../src/io/process/clock.ts'
 import { systemRandom } from '../../src/io/process/systemrandom.ts'
-import { readObject } from '../../src/jobs/tasks/lakeobject.ts'
-import { parseBlockIndex } from '../../src/lake/blockindex.ts'
+import { rebuildFilePages } from '../../src/jobs/lakes/filepages.ts'
+import { readBlockIndex } from '../../src/jobs/lakes/layerfiles.ts'
+import { parseCatalogEntry } from '../../src/lake/clusterinfo.ts'
 import { hiddenRows, type TransactionOutcome, type TransactionOutcomes } from '../../src/lake/hiddenrows.ts'
 import { CurrentRelation } from '../../src/lake/layerorder.ts'
 import type { StateWish } from '../../src/lake/state/registrations.ts'
@@ -30,6 +30,7 @@ export async function readLayeredLake(store: ObjectStore, at: StateWish = 'newes
   const relations: StateRelation[] = []
   await snapshot.scan('layers', (key, value) => relations.push(parseStateRelation(key, value)))
   const outcomes = await readOutcomes(snapshot)
+  const entry = parseCatalogEntry('cluster', (await snapshot.get([{ tree: 'catalog', key: 'cluster' }]))[0])
   const lsn = walPosition(parseLsn(snapshot.state.lsn)!)
   const found = new Map<string, LayeredRelation>()
   for (const relation of relations) {
@@ -37,7 +38,7 @@ export async function readLayeredLake(store: ObjectStore, at: StateWish = 'newes
     const current = new CurrentRelation(layers)
     const blocks: LayeredRelation['blocks'] = new Map()
     for (const { file, current: wanted } of current.files) {
-      if (wanted.size > 0) await readFile(store, file, wanted, { outcomes, lsn }, blocks)
+      if (wanted.size > 0) await readFile(store, file, wanted, { outcomes, lsn, checksums: entry.kind === 'cluster' && entry.cluster.checksums }, blocks)
     }
     found.set(`${locator.dbOid}/${locator.relNumber}/${locator.spcOid}`, { relation, name: `${info.schema}.${info.name}`, length: current.length, blocks })
   }
@@ -47,11 +48,11 @@ export async function readLayeredLake(store: ObjectStore, at: StateWish = 'newes
 type File = StateRelation['layers'][number]['files'][number]
 
 async function readFile(
-  store: ObjectStore, file: File, wanted: File['blocks'], { outcomes, lsn }: { outcomes: TransactionOutcomes; lsn: WalPosition }, blocks: LayeredRelation['blocks'],
+  store: ObjectStore, file: File, wanted: File['blocks'], { outcomes, lsn, checksums }: { outcomes: TransactionOutcomes; lsn: WalPosition; checksums: boolean }, blocks: LayeredRelation['blocks'],
 ): Promise<void> {
-  const index = parseBlockIndex(await readObject(store, file.index))
+  const { index } = await readBlockIndex(store, file)
   const hidden = hiddenRows(index, outcomes, lsn)
-  new PageRebuilder(await readObject(store, file)).rebuild((block, page, _, firstRow) => {
+  await rebuildFilePages(store, file, checksums, (block, page, _, firstRow) => {
     if (!wanted.has(block)) return
     const rows = index.pages.rows[index.blocks.indexOf(block)]!
     const visible = Array.from({ length: rows }, (_row, i) => (hidden.has(firstRow + i) ? '.' : 'v')).join('')

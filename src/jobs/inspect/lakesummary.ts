@@ -5,6 +5,7 @@ import { auditLake } from '../../engine/audit.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { readOutcomes } from '../../engine/outcomes.ts'
 import type { StoreCounters } from '../../engine/objectstore.ts'
+import { storedBytes } from '../../lake/layer.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
 import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
 import type { Registration } from '../../lake/state/head.ts'
@@ -110,7 +111,7 @@ async function tableOf(lake: Lake, state: StateManifest, relation: LakeRelation)
   }
   return {
     database, schema, name, relkind, oid, blocks, layers: found.layers.length, currentFiles: current.length, files: files.length,
-    bytes: files.reduce((sum, { file }) => sum + file.bytes + file.index.bytes, 0), rows: files.reduce((sum, { file }) => sum + file.rows, 0),
+    bytes: files.reduce((sum, { file }) => sum + storedBytes(file), 0), rows: files.reduce((sum, { file }) => sum + file.rows, 0),
     rowsNotShown: isUserTable(relation) ? notShown : null,
   }
 }

@@ -4,8 +4,10 @@ import { formatWalPosition } from '../../common/ids.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import { missingObject } from '../../engine/pagereader.ts'
 import { type BlockIndex, parseBlockIndex } from '../../lake/blockindex.ts'
-import type { LayerFile } from '../../lake/layer.ts'
+import type { LayerFile, PackedFile } from '../../lake/layer.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
+import { packRange } from '../../lake/pack.ts'
+import type { PackedPages } from '../../lake/packedpages.ts'
 import { decodeDescription, type TableDescription } from '../../lake/relationinfo.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
 import type { StateRelation } from '../../lake/staterelation.ts'
@@ -31,14 +33,28 @@ export function filesOf({ locator, layers }: StateRelation, systemIdentifier: st
 
 /** @throws CorruptionError lake.block-index if it is not that of the file's blocks and rows */
 export async function readBlockIndex(store: ObjectStore, file: LayerFile): Promise<{ bytes: Uint8Array; index: BlockIndex }> {
-  const bytes = await readObject(store, file.index)
+  const bytes = file.index instanceof Uint8Array ? file.index : await readObject(store, file.index)
   const index = parseBlockIndex(bytes)
   const rows = index.pages.rows.reduce((sum, count) => sum + count, 0)
   if (index.blocks.subtract(file.blocks).size > 0 || index.blocks.size !== file.blocks.size || rows !== file.rows) {
     throw new CorruptionError('lake.block-index',
-      `${file.index.key} has ${index.blocks.size} blocks and ${rows} rows, and belongs to ${file.key} of ${file.blocks.size} blocks and ${file.rows} rows`)
+      `the block index has ${index.blocks.size} blocks and ${rows} rows, and belongs to ${file.key} of ${file.blocks.size} blocks and ${file.rows} rows`)
   }
   return { bytes, index }
+}
+
+/**
+ * The pages of a packed relation, by one request for their bytes.
+ * @throws CorruptionError lake.missing-object, lake.pack, lake.block-index; EnvironmentError store.*
+ */
+export async function readPacked(store: ObjectStore, file: PackedFile, checksums: boolean): Promise<PackedPages> {
+  const { bytes: index } = await readBlockIndex(store, file)
+  const { sizes, compressor } = file.pack
+  const range = packRange(file.pack)
+  const found = await store.get(file.key, range)
+  if (found === undefined) throw missingObject(store, file.key)
+  if (found.bytes.length === range.end - range.start) return { sizes, compressor, index, bytes: found.bytes, checksums }
+  throw new CorruptionError('lake.pack', `the pack ${file.key} in ${store.url} has ${found.size} bytes, and ends before byte ${range.end}`)
 }
 
 /** @throws CorruptionError lake.missing-object, lake.description; EnvironmentError store.* */

@@ -1,11 +1,13 @@
 import { join } from 'node:path'
 import type { BlockRun } from '../../common/blockset.ts'
 import type { Lake } from '../../engine/lake.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
+import { isPacked } from '../../lake/layer.ts'
 import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
 import { type ExpectedFile, expectedFile, readManifest } from '../lake.ts'
-import type { FileOfLake } from '../lakefile.ts'
+import type { FileOfLake, PackedOfLake } from '../lakefile.ts'
 import { FetchedObjects, type OpenLakeOptions } from './fetchedobjects.ts'
-import { filesOf } from './layerfiles.ts'
+import { filesOf, readPacked } from './layerfiles.ts'
 import { openLake } from './openlake.ts'
 import { readStateAt, type StateManifest } from './statemanifest.ts'
 
@@ -17,7 +19,7 @@ export interface FileToRead {
   /** These: `runs` of a BlockSet; undefined for all. */
   readonly current: readonly BlockRun[] | undefined
   /** @throws CorruptionError lake.missing-object, lake.object; EnvironmentError store.*, file.* */
-  open(): Promise<{ file: FileOfLake; release: () => void }>
+  open(): Promise<{ file: FileOfLake | PackedOfLake; release: () => void }>
 }
 
 /** A lake of either format, at one state, for jobs that go through its files. */
@@ -64,10 +66,12 @@ class StateLake implements OpenedLake {
   readonly manifest: Manifest
   private readonly state: StateManifest
   private readonly objects: FetchedObjects
+  private readonly store: ObjectStore
 
   constructor({ ports: { store } }: Lake, state: StateManifest, options: OpenLakeOptions) {
     this.state = state
     this.manifest = state.manifest
+    this.store = store
     this.objects = new FetchedObjects(store, options)
   }
 
@@ -77,6 +81,7 @@ class StateLake implements OpenedLake {
     return filesOf(found, this.manifest.systemIdentifier).filter(({ current }) => current.size > 0).map(({ file, current, expected }): FileToRead => ({
       expected, blocks: current.size, current: current.runs,
       open: async () => {
+        if (isPacked(file)) return { file: { packed: await readPacked(this.store, file, this.manifest.checksums), name: file.key }, release: () => {} }
         const { path, release } = await this.objects.open(file)
         return { file: { path, bytes: file.bytes, name: file.key }, release }
       },

@@ -3,7 +3,7 @@ import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
 import type { Lake } from '../../engine/lake.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import { readCatalog, type StateCatalog } from '../../engine/statecatalog.ts'
-import type { PartitionedTable } from '../../lake/clusterinfo.ts'
+import type { ClusterInfo, PartitionedTable } from '../../lake/clusterinfo.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
 import { isPathOf, type LakeRelation, type Manifest } from '../../lake/manifest.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -18,11 +18,15 @@ import { openState } from './openlake.ts'
 export class StateManifest {
   readonly manifest: Manifest
   readonly snapshot: Snapshot
+  readonly cluster: ClusterInfo
   /** By relation: the key of its entry, or the parent without pages. */
   private readonly origins: ReadonlyMap<LakeRelation, string | PartitionedTable>
 
-  private constructor(manifest: Manifest, snapshot: Snapshot, origins: ReadonlyMap<LakeRelation, string | PartitionedTable>) {
+  private constructor(
+    manifest: Manifest, snapshot: Snapshot, cluster: ClusterInfo, origins: ReadonlyMap<LakeRelation, string | PartitionedTable>,
+  ) {
     this.manifest = manifest
+    this.cluster = cluster
     this.snapshot = snapshot
     this.origins = origins
   }
@@ -47,7 +51,7 @@ export class StateManifest {
       relations.push(relation)
       origins.set(relation, parent)
     }
-    return new StateManifest(manifestOf(lake, snapshot, catalog, relations), snapshot, origins)
+    return new StateManifest(manifestOf(lake, snapshot, catalog, relations), snapshot, catalog.cluster, origins)
   }
 
   /** Layers of a relation with pages; undefined for a parent without. @throws CorruptionError lake.* */

@@ -6,15 +6,19 @@ import { auditLake } from '../../engine/audit.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { readOutcomes } from '../../engine/outcomes.ts'
 import { rowsOfBlocks } from '../../lake/blockindex.ts'
+import { isPacked, type LayerFile } from '../../lake/layer.ts'
 import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
 import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
+import type { ExpectedFile } from '../lake.ts'
 import type { LakeDifference, LakeReport } from '../lakereport.ts'
 import type { JobTasks } from '../pool.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
 import type { VerifySource } from '../tasks/fileverifier.ts'
+import type { VerifyLayerTask } from '../tasks/verifylayertask.ts'
 import { failedResult, type VerifyResult } from '../tasks/verifyresult.ts'
 import type { FileToVerify, LakeToVerify } from './laketoverify.ts'
-import { type FileOfRelation, filesOf, readBlockIndex } from './layerfiles.ts'
+import { type FileOfRelation, filesOf, readBlockIndex, readPacked } from './layerfiles.ts'
+import { PackDirectories } from './packdirectories.ts'
 import { FetchedObjects, type OpenLakeOptions } from './fetchedobjects.ts'
 import { PiecesOfState } from './piecesofstate.ts'
 import type { StateManifest } from './statemanifest.ts'
@@ -25,9 +29,10 @@ export class StateToVerify implements LakeToVerify {
   private readonly lake: Lake
   private readonly state: StateManifest
   private readonly objects: FetchedObjects
+  private readonly packs: PackDirectories
   private readonly lsn: number
-  /** Keys of files that were proven. */
-  private readonly proven = new Set<string>()
+  /** Files that were proven. */
+  private readonly proven = new Map<string, FileOfRelation>()
 
   constructor(lake: Lake, state: StateManifest, options: OpenLakeOptions) {
     this.lake = lake
@@ -35,6 +40,7 @@ export class StateToVerify implements LakeToVerify {
     this.manifest = state.manifest
     this.lsn = walPosition(parseLsn(state.manifest.lsn) as Lsn)
     this.objects = new FetchedObjects(lake.ports.store, options)
+    this.packs = new PackDirectories(lake.ports.store)
   }
 
   async relation(relation: LakeRelation): ReturnType<LakeToVerify['relation']> {
@@ -53,13 +59,14 @@ export class StateToVerify implements LakeToVerify {
       const relation = pieces.add(entry, value)
       if (relation === undefined || excluded.has(`${relation.locator.dbOid}/${relation.info.oid}`)) return
       for (const file of filesOf(relation, this.manifest.systemIdentifier)) {
-        const { key } = file.file
-        if (!this.proven.has(key)) left.set(key, { ...file, current: BlockSet.EMPTY, relation: `${relation.info.schema}.${relation.info.name}` })
+        const id = fileId(file.file)
+        if (!this.proven.has(id)) left.set(id, { ...file, current: BlockSet.EMPTY, relation: `${relation.info.schema}.${relation.info.name}` })
       }
     })
     for (const reason of audit.damaged) differ({ reason })
+    const tried = new Set([...left.values(), ...this.proven.values()].map(({ file: { key } }) => key))
     for (const key of audit.missing) {
-      if (!left.has(key) && !this.proven.has(key)) differ({ file: key, reason: 'the object is missing: it was deleted by hand' })
+      if (!tried.has(key)) differ({ file: key, reason: 'the object is missing: it was deleted by hand' })
     }
     await forEachAtMost(pool.workers + 1, left.values(), async (file) => {
       const { result } = await this.prove(file, false, pool, undefined, codecs)
@@ -84,7 +91,7 @@ export class StateToVerify implements LakeToVerify {
   private async prove(
     wanted: FileOfRelation, visible: boolean, pool: JobTasks, source: VerifySource | undefined, codecs: CodecModules,
   ): ReturnType<FileToVerify['run']> {
-    this.proven.add(wanted.file.key)
+    this.proven.set(fileId(wanted.file), wanted)
     try {
       return await this.proveSound(wanted, visible, pool, source, codecs)
     } catch (error) {
@@ -101,15 +108,30 @@ export class StateToVerify implements LakeToVerify {
     const inState = { index, current }
     const outcomes = await readOutcomes(this.state.snapshot, openRows(inState).map(({ xid }) => xid))
     const hidden = rowsNotShown(inState, visible, outcomes, this.lsn).intersect(rowsOfBlocks(index, current))
-    const { path, release } = await this.objects.open(file)
+    const { bytes: from, release } = await this.bytesOf(file, expected)
     try {
       const result = await pool.run('verifyLayer', {
-        path, expected, rows: file.rows, checksums: this.manifest.checksums, visible, index: bytes, bounds: file.columns, current: current.runs,
-        hidden: hidden.runs, source, codecs,
+        file: from, expected, rows: file.rows, checksums: this.manifest.checksums, visible, index: bytes, current: current.runs, hidden: hidden.runs, source,
+        codecs,
       })
       return { result, damaged: index.damaged.intersect(current).size }
     } finally {
       release()
     }
   }
+
+  private async bytesOf(file: LayerFile, expected: ExpectedFile): Promise<{ bytes: VerifyLayerTask['file']; release: () => void }> {
+    const { ports: { store } } = this.lake
+    if (isPacked(file)) {
+      await this.packs.check(file, expected)
+      return { bytes: { packed: await readPacked(store, file, this.manifest.checksums) }, release: () => {} }
+    }
+    const { path, release } = await this.objects.open(file)
+    return { bytes: { path, bounds: file.columns }, release }
+  }
+}
+
+/** Files of many relations lie in one pack. */
+function fileId(file: LayerFile): string {
+  return isPacked(file) ? `${file.key}:${file.pack.start}` : file.key
 }

@@ -1,3 +1,4 @@
+import type { Relation } from '../../catalog/relations.ts'
 import type { TupleDesc } from '../../catalog/tupledesc.ts'
 import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
 import { columnFields, grownColumnFields } from '../../columnar/fieldhistory.ts'
@@ -7,6 +8,8 @@ import { BlockSet } from '../../common/blockset.ts'
 import { equalJson } from '../../common/equaljson.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import type { DirectoryCluster, RelationStorage } from '../../io/cluster.ts'
+import type { Packing } from '../../lake/clusterinfo.ts'
+import { isPacked, type LayerFile } from '../../lake/layer.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
 import { areReadAlike } from '../../lake/readalike.ts'
 import { type RelationInfo, relationInfoJson, type TableDescription } from '../../lake/relationinfo.ts'
@@ -15,6 +18,7 @@ import type { RelationChange } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
 import { relationKey, type StateFile, type StateLayer } from '../../lake/state/relationlayers.ts'
+import { isUserTable } from '../../lake/viewnames.ts'
 import type { PlannedRelation, PlannedRelations } from '../plannedrelations.ts'
 import type { JobTasks } from '../pool.ts'
 import type { StoreReference } from '../tasks/storereference.ts'
@@ -32,6 +36,7 @@ export interface PlanTarget {
   /** Codecs from outside, by typname. */
   extensions: ReadonlyMap<string, CodecFactory>
   onCorrupt: 'fail' | 'carry'
+  packing: Packing
 }
 
 /** What changed of one relation: all but the files that say how its blocks are now. */
@@ -44,6 +49,8 @@ export interface PlannedLayer {
   readonly info: Omit<RelationInfo, 'description'>
   /** As far as no value is known that is not readable as its column's type. */
   readonly description: TableDescription
+  /** Its pages go into a pack, not into Parquet files. */
+  readonly packed: boolean
   /** The layer without its files. */
   readonly layer: Omit<StateLayer, 'files'>
   /** True if no block is to be written: its pages are as they were. */
@@ -67,18 +74,20 @@ export class LayerPlanner {
    * @throws CorruptionError of the first damaged page unless onCorrupt is 'carry', relation.unreadable; EnvironmentError store.*
    */
   async plan(planned: PlannedRelation, key: string | undefined): Promise<PlannedLayer> {
-    const { descriptor: { lsn }, cluster } = this.target
+    const { descriptor: { lsn }, cluster, packing } = this.target
     const known = await this.known(key)
     const storage = cluster.storage(planned.relation)
     const described = await this.describe(planned, known)
-    const isAlike = known !== undefined && described.isReadAlike && known.info.visible === planned.relation.visible
-    const changed = await this.changedBlocks(storage, isAlike ? known : undefined)
     const length = storage.forks.main ?? 0
-    const lengthBefore = known === undefined ? 0 : new CurrentRelation(known.layers).length
+    const before = new CurrentRelation(known?.layers ?? [])
+    const packed = isPackable(planned.relation, length, packing)
+    const isAlike = known !== undefined && described.isReadAlike && known.info.visible === planned.relation.visible && !changesForm(before, packed)
+    const changed = await this.changedBlocks(storage, isAlike ? before : undefined)
+    const lengthBefore = before.length
     return {
       planned, storage, entry: known?.entry ?? relationKey(planned.relation.locator, lsn), known: known?.info, info: infoOf(planned, storage),
       description: described.description, layer: { lsn, smallest: isAlike ? Math.min(lengthBefore, length) : 0, length },
-      isSame: isAlike && changed.size === 0 && length === lengthBefore,
+      packed, isSame: isAlike && changed.size === 0 && length === lengthBefore,
       relation: relationDescriptor(planned, described.description, length), files: changed.size === 0 ? [] : fileSets(changed),
     }
   }
@@ -90,10 +99,10 @@ export class LayerPlanner {
   }
 
   /** The blocks that must be written: without WAL each is compared with what the lake knows of it. */
-  private async changedBlocks({ path, segments, forks }: RelationStorage, known: StateRelation | undefined): Promise<BlockSet> {
+  private async changedBlocks({ path, segments, forks }: RelationStorage, known: CurrentRelation<LayerFile> | undefined): Promise<BlockSet> {
     const blocks = forks.main ?? 0
     if (known === undefined || blocks === 0) return BlockSet.range(0, blocks)
-    const current = new CurrentRelation(known.layers).files.filter((file) => file.current.size > 0)
+    const current = known.files.filter((file) => file.current.size > 0)
     const { reference, descriptor: { checksums }, pool, onCorrupt } = this.target
     return BlockSet.ofRuns(readable(await pool.run('changedBlocks', {
       fork: { path, segments }, store: reference, checksums, onCorrupt,
@@ -112,6 +121,16 @@ export class LayerPlanner {
     const description: TableDescription = { encoding, desc, fields, overflow, virtualColumns }
     return { description, isReadAlike: before !== undefined && !rewrite && areReadAlike(before, description) }
   }
+}
+
+/** Whether a relation is to be packed at a length. */
+function isPackable(relation: Relation, length: number, { threshold, below }: Packing): boolean {
+  return length < (isUserTable(relation) ? below : threshold)
+}
+
+/** A relation has one form: when it becomes large, or small again, all of its blocks are written. */
+function changesForm({ files }: CurrentRelation<LayerFile>, toPacked: boolean): boolean {
+  return files.some(({ file, current }) => current.size > 0 && isPacked(file) !== toPacked)
 }
 
 const UNTYPED: TupleDesc = { attributes: [], types: [] }

@@ -23,14 +23,14 @@ import { systemClock } from '../../io/process/clock.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { systemRandom } from '../../io/process/systemrandom.ts'
 import type { WalPlace } from '../../io/walsource/inventory.ts'
-import { catalogEdit, type ClusterInfo, type LakeSelection } from '../../lake/clusterinfo.ts'
+import { catalogEdit, type ClusterInfo, DEFAULT_PACKING, type LakeSelection, type Packing } from '../../lake/clusterinfo.ts'
 import type { NotRead } from '../../lake/notread.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import { materialize } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import type { Head } from '../../lake/state/head.ts'
 import type { TransactionStatus } from '../../lake/state/status.ts'
-import { FORMAT_KEY, MAIN_BRANCH, partKey } from '../../lake/state/names.ts'
+import { FORMAT_KEY, MAIN_BRANCH, packObjectKey, partKey } from '../../lake/state/names.ts'
 import type { StateRoot } from '../../lake/state/stateroot.ts'
 import type { UnknownTransactions } from '../../xact/snapshot.ts'
 import type { FullXid } from '../../xact/transactionstate.ts'
@@ -44,6 +44,7 @@ import { LTAP_VERSION } from '../version.ts'
 import { clusterFileEdits, replayedOf } from './clusterfiles.ts'
 import { lakeSelection, selectionOf } from './lakeselection.ts'
 import { refuseOtherSource } from './othersource.ts'
+import { PackWriter } from './packwriter.ts'
 import { PartWriter } from './partwriter.ts'
 import { PreviousState } from './previousstate.ts'
 import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
@@ -72,6 +73,8 @@ export interface MaterializeLakeOptions {
   profile?: TypeProfile
   /** Modules with codecs from outside, as of transcodeLake. */
   codecs?: readonly string[]
+  /** Lengths in blocks below which relations lie in packs, at most PACKING_MAX; default: as in the lake's newest state, of a new lake DEFAULT_PACKING. */
+  packing?: Partial<Packing>
   onCorrupt?: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
   major?: PgMajor
@@ -217,21 +220,31 @@ class MaterializeJob {
     const { reference, end } = lendStore(lake.ports.store, options.storeOptions ?? {})
     try {
       const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
+      const packs = new PackWriter(lake.ports.store, () => packObjectKey(work.name()), lake.compressor)
+      const packing = { ...DEFAULT_PACKING, ...(base.sequence > 0 && before.cluster.packing), ...options.packing }
       const snapshot = { pgdata: options.pgdata, job: pool.job, options: directoryOptions(options) }
       const relations = new RelationWriter({
-        cluster, descriptor, plan, pool, snapshot, reference, mint: () => work.name(), parts, before, extensions: await loadCodecs(this.codecs),
-        onCorrupt: options.onCorrupt ?? 'fail',
+        cluster, descriptor, plan, pool, snapshot, reference, mint: () => work.name(), parts, packs, before, extensions: await loadCodecs(this.codecs),
+        onCorrupt: options.onCorrupt ?? 'fail', packing,
       }, { compression: options.compression ?? 'zstd', codecs: this.codecs, onBlocks: (...done) => this.progress(plan, ...done) })
       this.progress(plan, 0, '')
-      await forEachAtMost(pool.workers + 3, plan.inOrder(), (planned) => relations.write(planned))
+      try {
+        await forEachAtMost(pool.workers + 3, plan.inOrder(), (planned) => relations.write(planned))
+        await packs.finish()
+      } catch (error) {
+        await packs.abort()
+        throw error
+      }
       relations.finish()
       const { changes, unresolved, losses, counts } = relations
       const damage = [...new Set([...cluster.losses, ...losses])].sort()
+      const transactions = openSnapshot(options.pgdata, directoryOptions(options))
+      const { low, epoch } = transactions.nextXid
       const others = [
         ...await unneededTransactions(lake, writer.head),
-        ...statusEdits(before, unresolved, openSnapshot(options.pgdata, directoryOptions(options)), { after: base.lsn, until: descriptor.lsn },
-          await this.ends(before.open, base.lsn)),
-        ...await clusterFileEdits(options.pgdata, cluster, before.files, parts), ...await this.catalogEdits({ plan, before, selection }, parts, damage),
+        ...statusEdits(before, unresolved, transactions, { after: base.lsn, until: descriptor.lsn }, await this.ends(before.open, base.lsn)),
+        ...await clusterFileEdits(options.pgdata, cluster, before.files, parts),
+        ...await this.catalogEdits({ plan, before, selection }, parts, { damage, packing, nextXid: epoch * 0x100000000 + low }),
       ]
       await parts.finish()
       const { timeline, time } = cluster
@@ -266,11 +279,11 @@ class MaterializeJob {
 
   /** What the state says beside relations with pages, as far as it is not as before. */
   private async catalogEdits(
-    { plan, before, selection: taken }: Pick<Begun & { isThere: false }, 'plan' | 'before' | 'selection'>, parts: PartWriter, damage: readonly string[],
+    { plan, before, selection: taken }: Pick<Begun & { isThere: false }, 'plan' | 'before' | 'selection'>, parts: PartWriter, facts: StateFacts,
   ): Promise<(EntryKey & { value?: object })[]> {
     const { selection, notRead } = plan
     const entries: (EntryKey & { value: object })[] = [
-      catalogEdit({ kind: 'cluster', cluster: this.clusterInfo(selection.complete, taken, damage) }),
+      catalogEdit({ kind: 'cluster', cluster: this.clusterInfo(selection.complete, taken, facts) }),
       ...this.cluster.databases.map(({ oid, name, template }) => catalogEdit({ kind: 'database', database: { oid, name, template } })),
       ...notRead.map((relation, i) => catalogEdit({ kind: 'notread', notRead: relation }, i)),
     ]
@@ -287,7 +300,7 @@ class MaterializeJob {
     return [...entries.filter(({ key, value }) => !equalJson(before.catalog.get(key), value)), ...gone]
   }
 
-  private clusterInfo(complete: boolean, selection: LakeSelection | undefined, damage: readonly string[]): ClusterInfo {
+  private clusterInfo(complete: boolean, selection: LakeSelection | undefined, { damage, packing, nextXid }: StateFacts): ClusterInfo {
     const { cluster, options: { pgdata, source, onCorrupt, unknownTransactions = 'hide' } } = this
     const root = realpathSync(pgdata)
     const orphans = complete ? cluster.orphans().map(({ dir, relNumber }) => `${dir.slice(root.length + 1)}/${relNumber}`) : []
@@ -296,10 +309,13 @@ class MaterializeJob {
       createdBy: `ltap ${LTAP_VERSION}`, complete, ...(selection && { selection }), source: realpathSync(source ?? pgdata),
       orphans: orphans.slice(0, ORPHANS_MAX),
       temporaryFiles: complete ? cluster.temp().length : 0, ...(onCorrupt === 'carry' && { unknownTransactions }),
-      ...(cluster.guessed && { guessed: true as const }), ...(damage.length > 0 && { damage }), ...replayedOf(cluster),
+      ...(cluster.guessed && { guessed: true as const }), ...(damage.length > 0 && { damage }), ...replayedOf(cluster), packing, nextXid,
     }
   }
 }
+
+/** What a state says of its cluster that the work finds out. */
+type StateFacts = Pick<ClusterInfo, 'packing' | 'nextXid'> & { damage: readonly string[] }
 
 /** So many are listed: a commit has room for no more. */
 const ORPHANS_MAX = 1000

@@ -5,15 +5,19 @@ import { type WantedOverflow, withOverflow } from '../../columnar/wantedoverflow
 import { forEachAtMost } from '../../common/atonce.ts'
 import type { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError } from '../../common/errors.ts'
+import { parseLsn } from '../../common/ids.ts'
+import { layerFileJson } from '../../lake/layer.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import type { RelationChange } from '../../lake/state/changes.ts'
+import { parseRelationKey, type StateFile } from '../../lake/state/relationlayers.ts'
 import { tableFolder } from '../../lake/tablefolder.ts'
 import type { PlannedRelation } from '../plannedrelations.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
-import type { LayerResult } from '../tasks/layertask.ts'
+import type { LayerResult, PackableResult } from '../tasks/layertask.ts'
 import type { SnapshotKey } from '../tasks/snapshots.ts'
 import type { SegmentFiles, TranscodeTask } from '../tasks/transcodetask.ts'
 import { layerChange, LayerPlanner, type PlannedLayer, type PlanTarget, readable } from './layerplanner.ts'
+import type { PackWriter } from './packwriter.ts'
 import type { PartWriter } from './partwriter.ts'
 
 /** What became of the relations, in sum. */
@@ -23,6 +27,8 @@ export interface WrittenRelations {
   unchanged: number
   gone: number
   files: number
+  /** Relations of which blocks went into packs. */
+  packed: number
   blocks: number
   rows: number
   /** Bytes of layer files and the objects beside them. */
@@ -41,7 +47,7 @@ export interface RelationWriterOptions {
 
 /** Nothing yet. */
 export function newCounts(): WrittenRelations {
-  return { relations: 0, unchanged: 0, gone: 0, files: 0, blocks: 0, rows: 0, bytes: 0, hiddenRows: 0, lanes: newLaneCounts(), damaged: [] }
+  return { relations: 0, unchanged: 0, gone: 0, files: 0, packed: 0, blocks: 0, rows: 0, bytes: 0, hiddenRows: 0, lanes: newLaneCounts(), damaged: [] }
 }
 
 /** Where relations are written, and what they are compared with. */
@@ -50,6 +56,7 @@ export interface RelationTarget extends PlanTarget {
   /** Name of a new object. */
   mint: () => string
   parts: PartWriter
+  packs: PackWriter
 }
 
 /** Writes what changed of relations since the state before, as layers. */
@@ -84,11 +91,11 @@ export class RelationWriter {
   }
 
   private async writeLayer(layer: PlannedLayer): Promise<void> {
-    const { overflow, results } = await this.files(layer)
+    const { overflow, files } = await this.files(layer)
     const description = await this.target.parts.add(encodeDescription({ ...layer.description, overflow }), layer.known?.description)
     this.counts.relations++
     if (layer.isSame) this.counts.unchanged++
-    const change = layerChange(layer, description, results.map(({ file }) => file))
+    const change = layerChange(layer, description, files)
     if (change !== undefined) this.changes.push(change)
   }
 
@@ -96,26 +103,32 @@ export class RelationWriter {
   finish(): void {
     const gone = this.target.before?.gone() ?? []
     this.counts.gone = gone.length
+    this.counts.bytes += this.target.packs.counts.bytes
     for (const key of gone) this.changes.push({ relation: { tree: 'layers', key } })
   }
 
   /** All files of a layer, with the columns that have an `_overflow` child in them: the same for all, whichever of them met a value that needs it. */
   private async files(
-    { planned, description, relation: first, storage, files: sets }: PlannedLayer,
-  ): Promise<{ overflow: readonly number[]; results: LayerResult[] }> {
-    if (sets.length === 0) return { overflow: description.overflow, results: [] }
+    layer: PlannedLayer,
+  ): Promise<{ overflow: readonly number[]; files: StateFile[] }> {
+    const { planned, description, relation: first, storage, files: sets, packed } = layer
+    if (sets.length === 0) return { overflow: description.overflow, files: [] }
     const { plan, pool, snapshot } = this.target
     const toast = await plan.indexToast(planned, pool, snapshot)
     let relation = first
     for (;;) {
-      const results = new Array<LayerResult | WantedOverflow>(sets.length)
+      const results = new Array<LayerResult | PackableResult | WantedOverflow>(sets.length)
       await forEachAtMost(pool.workers + 1, sets.entries(), async ([i, blocks]) => {
-        results[i] = await this.file(relation, storage, toast, blocks)
+        results[i] = await this.file(relation, storage, toast, { blocks, packed })
       })
-      const written = results.flatMap((result) => ('file' in result ? [result] : []))
+      const written = results.flatMap((result) => ('wanted' in result ? [] : [result]))
       if (written.length === results.length) {
-        for (const result of written) this.count(result, relation)
-        return { overflow: relation.overflow ?? [], results: written }
+        const files: StateFile[] = []
+        for (const [i, result] of written.entries()) {
+          this.count(result, relation)
+          files.push('file' in result ? result.file : await this.pack(result, layer, sets[i]!))
+        }
+        return { overflow: relation.overflow ?? [], files }
       }
       relation = withOverflow(relation, results.flatMap((result) => ('wanted' in result ? result.wanted : [])))
       for (const { size } of sets) this.options.onBlocks(-size, '')
@@ -123,22 +136,28 @@ export class RelationWriter {
   }
 
   private async file(
-    relation: RelationDescriptor, fork: SegmentFiles, toast: TranscodeTask['toast'], blocks: BlockSet,
-  ): Promise<LayerResult | WantedOverflow> {
+    relation: RelationDescriptor, fork: SegmentFiles, toast: TranscodeTask['toast'], { blocks, packed }: { blocks: BlockSet; packed: boolean },
+  ): Promise<LayerResult | PackableResult | WantedOverflow> {
     const { pool, snapshot, descriptor, reference, mint, onCorrupt } = this.target
     const { compression, codecs } = this.options
-    const name = `${tableFolder(relation)}/data/${mint()}`
+    const name = packed ? '' : `${tableFolder(relation)}/data/${mint()}`
     const result = readable(await pool.run('layer', {
       snapshot, fork: { path: fork.path, segments: fork.segments }, blocks: blocks.runs, relation, cluster: descriptor, compression, codecs, onCorrupt,
-      toast, store: reference, key: `${name}.parquet`, indexKey: `${name}.blocks`,
+      toast, store: reference, ...(!packed && { object: { key: `${name}.parquet`, indexKey: `${name}.blocks` } }),
     }))
     this.options.onBlocks(blocks.size, relationName(relation))
     return result
   }
 
-  private count(result: LayerResult, relation: RelationDescriptor): void {
+  private async pack({ packable }: PackableResult, { entry, layer: { smallest, length } }: PlannedLayer, blocks: BlockSet): Promise<StateFile> {
+    const { creationLsn, ...locator } = parseRelationKey(entry)
+    return layerFileJson(await this.target.packs.add({ ...locator, created: parseLsn(creationLsn)!, smallest, length, blocks, ...packable }))
+  }
+
+  private count(result: LayerResult | PackableResult, relation: RelationDescriptor): void {
     const { counts } = this
-    counts.files++
+    if ('file' in result) counts.files++
+    else counts.packed++
     counts.blocks += result.lanes.pages
     counts.rows += result.rows
     counts.bytes += result.bytes

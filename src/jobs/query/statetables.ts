@@ -10,7 +10,9 @@ import { readOutcomes } from '../../engine/outcomes.ts'
 import { ObjectFiles } from '../../io/objectstore/objectfiles.ts'
 import { rowsOfBlocks } from '../../lake/blockindex.ts'
 import { duckType, type LayeredRelation, type LayerGroup } from '../../lake/layeredviews.ts'
+import { isPacked, type PackedFile, storedBytes } from '../../lake/layer.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
+import type { TableDescription } from '../../lake/relationinfo.ts'
 import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
 import { readFooter } from '../../parquet/footer.ts'
 import { checkFileDescriptor, lakeRelationName } from '../lake.ts'
@@ -19,6 +21,7 @@ import { CACHE_BYTES, type OpenLakeOptions } from '../lakes/fetchedobjects.ts'
 import { type FileOfRelation, filesOf, readBlockIndex, readDescription } from '../lakes/layerfiles.ts'
 import type { StateManifest } from '../lakes/statemanifest.ts'
 import { type NotShownRows, writeNotShown } from './notshownlist.ts'
+import { PackedTables } from './packedtable.ts'
 
 const FETCHES_AT_ONCE = 4
 
@@ -39,6 +42,8 @@ export class StateTables {
   private readonly cacheBytes: number
   private fetchedBytes = 0
   private lists = 0
+  private unpacked = 0
+  private readonly packed: PackedTables
 
   /** @param scratch a folder of this query alone */
   constructor(lake: Lake, state: StateManifest, scratch: string, { cacheBytes = CACHE_BYTES }: OpenLakeOptions) {
@@ -46,6 +51,7 @@ export class StateTables {
     this.state = state
     this.scratch = scratch
     this.cacheBytes = cacheBytes
+    this.packed = new PackedTables(lake.ports.store, state)
     this.objects = new ObjectFiles(lake.ports.store, join(scratch, 'objects'), cacheBytes)
   }
 
@@ -75,14 +81,16 @@ export class StateTables {
     const ids = new Map(names.map((name, i) => [stored.columns[i]!.id, name]))
     relation.columns = names
     if (description.virtualColumns.length > 0) relation.virtualColumns = description.virtualColumns
-    this.layered.set(relation, isRead ? { types, ...await this.files(relation, ids) } : { types, groups: undefined, notShown: undefined })
+    this.layered.set(relation, isRead ? { types, ...await this.files(relation, ids, description) } : { types, groups: undefined, notShown: undefined })
   }
 
-  private async files(relation: LakeRelation, ids: ReadonlyMap<number, string>): Promise<Pick<LayeredRelation, 'groups' | 'notShown'>> {
+  private async files(
+    relation: LakeRelation, ids: ReadonlyMap<number, string>, description: TableDescription,
+  ): Promise<Pick<LayeredRelation, 'groups' | 'notShown'>> {
     const found = await this.state.relation(relation)
     const files = (found === undefined ? [] : filesOf(found, this.state.manifest.systemIdentifier)).filter(({ current }) => current.size > 0)
     this.claim(files)
-    const opened = await Promise.all(files.map(async (file) => this.open(file, relation.visible)))
+    const opened = await Promise.all(files.map(async (file) => this.open(file, relation, description)))
     const notShown = opened.flatMap(({ rows }) => (rows.superseded.size + rows.hidden.size > 0 ? [rows] : []))
     return { groups: groupsOf(opened, ids), notShown: notShown.length > 0 ? await this.list(notShown) : undefined }
   }
@@ -90,24 +98,33 @@ export class StateTables {
   /** All files of a query are there at the same time. */
   private claim(files: readonly FileOfRelation[]): void {
     if (!this.objects.fetches) return
-    this.fetchedBytes += files.reduce((sum, { file }) => sum + file.bytes, 0)
+    this.fetchedBytes += files.reduce((sum, { file }) => sum + storedBytes(file), 0)
     if (this.fetchedBytes <= this.cacheBytes) return
     throw new EnvironmentError('query.cache',
       `the tables of this query have ${this.fetchedBytes} bytes or more, and at most ${this.cacheBytes} are fetched: allow more with --cache-size`)
   }
 
-  private async open(wanted: FileOfRelation, visible: boolean): Promise<OpenedFile> {
+  private async open(wanted: FileOfRelation, relation: LakeRelation, description: TableDescription): Promise<OpenedFile> {
     const { file, current, expected } = wanted
     const { index } = await readBlockIndex(this.lake.ports.store, file)
     const inState = { index, current }
     const outcomes = await readOutcomes(this.state.snapshot, openRows(inState).map(({ xid }) => xid))
-    const all = rowsNotShown(inState, visible, outcomes, walPosition(parseLsn(this.state.manifest.lsn) as Lsn))
+    const all = rowsNotShown(inState, relation.visible, outcomes, walPosition(parseLsn(this.state.manifest.lsn) as Lsn))
     const shown = rowsOfBlocks(index, current)
-    const { path } = await this.objects.open(file)
+    const { path, bytes } = isPacked(file) ? await this.unpack({ ...wanted, file }, relation, description)
+      : { ...await this.objects.open(file), bytes: file.bytes }
     this.paths.push(path)
-    const descriptor = parseFileDescriptor(readFooter(readTail(path, file.bytes)).metadata.get(DESCRIPTOR_KEY))
+    const descriptor = parseFileDescriptor(readFooter(readTail(path, bytes)).metadata.get(DESCRIPTOR_KEY))
     checkFileDescriptor(descriptor, expected)
     return { rows: { path, superseded: all.subtract(shown), hidden: all.intersect(shown) }, descriptor }
+  }
+
+  /** A Parquet file of this query alone. */
+  private async unpack(
+    wanted: FileOfRelation & { file: PackedFile }, relation: LakeRelation, description: TableDescription,
+  ): Promise<{ path: string; bytes: number }> {
+    const path = join(this.scratch, `packed${this.unpacked++}.parquet`)
+    return { path, bytes: await this.packed.write(path, relation, description, wanted) }
   }
 
   private async list(rows: readonly NotShownRows[]): Promise<string> {

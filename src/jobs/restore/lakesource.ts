@@ -1,6 +1,6 @@
 import { crc32c } from '../../common/crc32c.ts'
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
-import { CorruptionError, EnvironmentError, isPositioned, UnsupportedError } from '../../common/errors.ts'
+import { CorruptionError, EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import { parseLsn } from '../../common/ids.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { Lake } from '../../engine/lake.ts'
@@ -16,9 +16,9 @@ import type { Stage } from '../../lake/state/stage.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { ClusterEntry } from '../../io/datadir/lakefiles.ts'
 import type { ReplayTarget } from '../../replay/replay.ts'
+import { rebuildFilePages } from '../lakes/filepages.ts'
 import { openLake, openState } from '../lakes/openlake.ts'
 import { pointOf } from '../lakes/pointof.ts'
-import { readObject } from '../tasks/lakeobject.ts'
 import type { RestoreRelation, RestoreSource } from './restoresource.ts'
 
 /**
@@ -92,7 +92,7 @@ async function lakeSource(snapshot: Snapshot, store: ObjectStore): Promise<Resto
       return file.content === undefined ? new Uint8Array(0) : await pieces.read(file.content)
     },
     async *relations() {
-      for (const relation of relations) yield relationOf(store, relation)
+      for (const relation of relations) yield relationOf(store, cluster.checksums, relation)
     },
   }
 }
@@ -133,22 +133,16 @@ function incomplete(why: string): EnvironmentError {
   return new EnvironmentError('restore.incomplete', `${why}, so no server can run on what it has; transcode the whole cluster into a lake`)
 }
 
-function relationOf(store: ObjectStore, { locator, info, layers }: StateRelation): RestoreRelation {
+function relationOf(store: ObjectStore, checksums: boolean, { locator, info, layers }: StateRelation): RestoreRelation {
   const current = new CurrentRelation(layers)
   return {
     locator, name: `${info.schema}.${info.name}`, blocks: current.length,
     pages: async (sink) => {
-      // Arrow and parquet-wasm are loaded when they are needed.
-      const { PageRebuilder } = await import('../../columnar/rebuild.ts')
       for (const { file, current: wanted } of current.files) {
         if (wanted.size === 0) continue
-        try {
-          new PageRebuilder(await readObject(store, file)).rebuild((block, page) => {
-            if (wanted.has(block)) sink(block, page)
-          })
-        } catch (error) {
-          throw isPositioned(error) ? error.at({ file: file.key }) : error
-        }
+        await rebuildFilePages(store, file, checksums, (block, page) => {
+          if (wanted.has(block)) sink(block, page)
+        })
       }
     },
   }

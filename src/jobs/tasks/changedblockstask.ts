@@ -13,8 +13,8 @@ import type { SegmentFiles, UnreadableFile } from './transcodetask.ts'
 export interface ChangedBlocksTask {
   fork: SegmentFiles
   store: StoreReference
-  /** The object beside each file that has current blocks, and these blocks. */
-  known: readonly { index: ObjectReference; current: readonly BlockRun[] }[]
+  /** The block index of each file that has current blocks, or the object beside the file, and these blocks. */
+  known: readonly { index: ObjectReference | Uint8Array; current: readonly BlockRun[] }[]
   checksums: boolean
   onCorrupt: 'fail' | 'carry'
 }
@@ -23,7 +23,7 @@ export interface ChangedBlocksTask {
 export async function changedBlocks(task: ChangedBlocksTask): Promise<readonly BlockRun[] | UnreadableFile> {
   const store = await storeOf(task.store)
   const known = await Promise.all(task.known.map(async ({ index, current }): Promise<CurrentBlocks> => (
-    { index: parseBlockIndex(await readObject(store, index)), current: BlockSet.ofRuns(current) })))
+    { index: parseBlockIndex(index instanceof Uint8Array ? index : await readObject(store, index)), current: BlockSet.ofRuns(current) })))
   const fork = new SegmentPages(task.fork.path, task.fork.segments, task.onCorrupt === 'carry' ? 'lost' : 'fail')
   try {
     const changed = new ChangedBlocks(known, task)

@@ -3,14 +3,15 @@ import type { RebuildOptions } from '../../columnar/rebuild.ts'
 import { relationSchema } from '../../columnar/schema.ts'
 import { readFooter } from '../../parquet/footer.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
+import { unpackPages } from '../../lake/packedpages.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { checkLength, crcProblem, type FileOfLake, readTail } from '../lakefile.ts'
+import { checkLength, crcProblem, type FileOfLake, type PackedOfLake, readTail } from '../lakefile.ts'
 import type { CodecModules } from './codecs.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 
 /** One Parquet file to hold against the lake before anything is rebuilt from it. */
 export interface CheckFileTask {
-  file: FileOfLake
+  file: FileOfLake | PackedOfLake
   /** Name of its relation, for messages. */
   relation: string
   expected: ExpectedFile
@@ -19,8 +20,13 @@ export interface CheckFileTask {
 
 /** @throws CorruptionError lake.file, lake.file-crc, lake.other-file, parquet.footer; UnsupportedError datum.codec; EnvironmentError file.*, codecs.* */
 export function checkFile(
-  { file: { path, name = path, bytes, crc32 }, relation, expected }: CheckFileTask, { extensions }: RebuildOptions = {},
+  { file, relation, expected }: CheckFileTask, { extensions }: RebuildOptions = {},
 ): void {
+  if ('packed' in file) {
+    checkPacked(file, relation)
+    return
+  }
+  const { path, name = path, bytes, crc32 } = file
   checkLength({ path, bytes }, relation)
   let source: LakeFileSource | undefined
   try {
@@ -35,5 +41,14 @@ export function checkFile(
     throw isPositioned(error) ? error.at({ file: name, relation }) : error
   } finally {
     source?.close()
+  }
+}
+
+/** Each page is checked. @throws CorruptionError lake.pack, lake.block-index */
+function checkPacked({ packed, name }: PackedOfLake, relation: string): void {
+  try {
+    unpackPages(packed, () => {})
+  } catch (error) {
+    throw isPositioned(error) ? error.at({ file: name, relation }) : error
   }
 }

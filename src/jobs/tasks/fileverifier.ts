@@ -14,6 +14,7 @@ import { checkLinePointers, linePointer, LP_NORMAL, lpFlags, lpOff, usedLinePoin
 import { readTupleHeader } from '../../tuple/header.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
+import { type PackedPages, unpackPages } from '../../lake/packedpages.ts'
 import { crcProblem, type FileOfLake } from '../lakefile.ts'
 import { BoundsVerifier } from './boundsverifier.ts'
 import { IndexVerifier } from './indexverifier.ts'
@@ -27,8 +28,10 @@ export interface VerifySource {
   fork: SegmentFiles
 }
 
-/** A Parquet file to prove: against itself, and against the pages it came from where there is a data directory. */
-export interface VerifiedFile extends Pick<FileOfLake, 'path' | 'crc32'> {
+/** A Parquet file, or pages of a pack, to prove: against itself, and against the pages it came from where there is a data directory. */
+export type VerifiedFile = VerifiedRows & (Pick<FileOfLake, 'path' | 'crc32'> | { packed: PackedPages })
+
+interface VerifiedRows {
   expected: ExpectedFile
   /** What the lake says. */
   rows: number
@@ -60,6 +63,8 @@ export class FileVerifier {
   private hiddenRun = 0
   private hiddenSeen = 0
   private index: IndexVerifier | undefined
+  /** What is wrong with the file as a whole. */
+  private crc: string | undefined
   private readonly result: VerifyResult = {
     pages: 0, rows: 0, tuples: 0, dead: 0, hidden: 0, hintContradictions: 0, differences: [], differing: 0,
   }
@@ -72,33 +77,38 @@ export class FileVerifier {
 
   run(options: RebuildOptions): VerifyResult {
     const { file, result } = this
-    let crc: string | undefined
-    let source: LakeFileSource | undefined
     try {
       this.hidden = file.hidden()
       result.hidden = this.hidden.size
       this.index = file.index && new IndexVerifier(file.index, (block, reason) => this.differ(block, reason))
-      source = new LakeFileSource(file.path)
-      crc = file.crc32 === undefined ? undefined : crcProblem(source.crc32(), file.crc32)
-      const rebuilder = new PageRebuilder(source, options)
-      if (!file.current) result.rows = rebuilder.rows
-      checkFileDescriptor(rebuilder.descriptor, file.expected)
-      const says = file.index ? 'the lake' : 'ltap.json'
-      if (rebuilder.rows !== file.rows) this.differ(undefined, `the file has ${rebuilder.rows} rows, ${says} says ${file.rows}`)
-      const bounds = file.bounds && file.index && new BoundsVerifier(file.bounds, rebuilder.columns, file.index)
-      rebuilder.rebuild((block, page, form, firstRow) => this.page(block, page, form, firstRow), bounds)
-      bounds?.finish((reason) => this.differ(undefined, reason))
+      if ('packed' in file) unpackPages(file.packed, (...page) => this.page(...page))
+      else this.parquet(file, options)
       if (this.snapshot && this.hiddenSeen !== result.hidden) this.differ(undefined, 'hidden rows that a reader should see')
     } catch (error) {
       // A file that cannot be read is no answer, and neither is one whose codec was not given.
       if (!isPositioned(error) || error instanceof EnvironmentError || error.code === 'datum.codec') throw error
       this.differ(error.position.block, error.message)
-    } finally {
-      source?.close()
     }
     // Where the damage is says more, if it is in a page's values.
-    if (crc !== undefined && result.differing === 0) this.differ(undefined, crc)
+    if (this.crc !== undefined && result.differing === 0) this.differ(undefined, this.crc)
     return result
+  }
+
+  private parquet(file: VerifiedFile & Pick<FileOfLake, 'path' | 'crc32'>, options: RebuildOptions): void {
+    const source = new LakeFileSource(file.path)
+    try {
+      this.crc = file.crc32 === undefined ? undefined : crcProblem(source.crc32(), file.crc32)
+      const rebuilder = new PageRebuilder(source, options)
+      if (!file.current) this.result.rows = rebuilder.rows
+      checkFileDescriptor(rebuilder.descriptor, file.expected)
+      const says = file.index ? 'the lake' : 'ltap.json'
+      if (rebuilder.rows !== file.rows) this.differ(undefined, `the file has ${rebuilder.rows} rows, ${says} says ${file.rows}`)
+      const bounds = file.bounds && file.index && new BoundsVerifier(file.bounds, rebuilder.columns, file.index)
+      rebuilder.rebuild((...page) => this.page(...page), bounds)
+      bounds?.finish((reason) => this.differ(undefined, reason))
+    } finally {
+      source.close()
+    }
   }
 
   private page(block: number, page: Uint8Array, form: PageForm, firstRow: number): void {

@@ -1,19 +1,20 @@
 import { closeSync } from 'node:fs'
-import { PageRebuilder, type RebuildOptions } from '../../columnar/rebuild.ts'
+import { PageRebuilder, type PageSink, type RebuildOptions } from '../../columnar/rebuild.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../../common/rel.ts'
 import { writeFully } from '../../io/disk/create.ts'
 import { fileError } from '../../io/disk/files.ts'
 import { checkFileDescriptor, type ExpectedFile } from '../lake.ts'
-import { crcProblem, type FileOfLake } from '../lakefile.ts'
+import { unpackPages } from '../../lake/packedpages.ts'
+import { crcProblem, type FileOfLake, type PackedOfLake } from '../lakefile.ts'
 import { LakeFileSource } from '../../io/disk/lakefilesource.ts'
 import type { CodecModules } from './codecs.ts'
 import { openSegment, segmentFile, type TargetPlace } from '../../io/datadir/rebuildtarget.ts'
 
-/** One Parquet file to turn back into blocks of a relation's segment files, which exist. */
+/** One Parquet file, or pages of a pack, to turn back into blocks of a relation's segment files, which exist. */
 export interface RebuildTask {
-  file: FileOfLake
+  file: FileOfLake | PackedOfLake
   expected: ExpectedFile
   /** Blocks to write: `runs` of a BlockSet; undefined for all. A newer layer has the others. */
   current: readonly BlockRun[] | undefined
@@ -27,26 +28,34 @@ const WRITE_BLOCKS = 128
 
 /** Returns the number of blocks written. @param options the codecs that the task's modules have @throws CorruptionError with the lake file; EnvironmentError */
 export function rebuild(task: RebuildTask, options: RebuildOptions = {}): number {
-  const { path, name = path, crc32 } = task.file
+  const { file } = task
   const current = task.current && BlockSet.ofRuns(task.current)
   const writer = new BlockWriter(task.target, task.force)
-  let source: LakeFileSource | undefined
+  const sink: PageSink = (block, page) => {
+    if (current === undefined || current.has(block)) writer.add(block, page)
+  }
   try {
-    source = new LakeFileSource(path)
+    const blocks = 'packed' in file ? unpackPages(file.packed, sink).blocks : rebuildParquet(file, task.expected, options, sink)
+    writer.flush()
+    return blocks.size
+  } catch (error) {
+    throw isPositioned(error) ? error.at({ file: 'packed' in file ? file.name : file.name ?? file.path }) : error
+  } finally {
+    writer.close()
+  }
+}
+
+function rebuildParquet({ path, crc32 }: FileOfLake, expected: ExpectedFile, options: RebuildOptions, sink: PageSink): BlockSet {
+  const source = new LakeFileSource(path)
+  try {
     const problem = crc32 === undefined ? undefined : crcProblem(source.crc32(), crc32)
     if (problem !== undefined) throw new CorruptionError('lake.file-crc', problem)
     const rebuilder = new PageRebuilder(source, options)
-    checkFileDescriptor(rebuilder.descriptor, task.expected)
-    rebuilder.rebuild((block, page) => {
-      if (current === undefined || current.has(block)) writer.add(block, page)
-    })
-    writer.flush()
-    return rebuilder.descriptor.blocks.size
-  } catch (error) {
-    throw isPositioned(error) ? error.at({ file: name }) : error
+    checkFileDescriptor(rebuilder.descriptor, expected)
+    rebuilder.rebuild(sink)
+    return rebuilder.descriptor.blocks
   } finally {
-    source?.close()
-    writer.close()
+    source.close()
   }
 }
 

@@ -44,6 +44,11 @@ export function headKey(branch: string): string {
   return `ltap/branches/${branch}/HEAD`
 }
 
+/** Pages of small relations (src/lake/pack.ts). */
+export function packObjectKey(name: string): string {
+  return `ltap/packs/${name}.pack`
+}
+
 /** Immutable parts of states. */
 export function partKey(name: string): string {
   return `ltap/parts/${name}`

@@ -1,6 +1,5 @@
 import type { Head } from './head.ts'
-import type { ObjectReference } from '../layer.ts'
-import { parseLayerFile } from '../layer.ts'
+import { type LayerFile, parseLayerFile } from '../layer.ts'
 import type { Change } from './commit.ts'
 import { type EntryKey, scanState } from './entries.ts'
 import { parseRelation } from './relationlayers.ts'
@@ -13,7 +12,7 @@ export interface NeededTransactions {
   /** Full xids. */
   readonly xids: Set<number>
   /** Block indexes that have more: the entries of their files have no room for them. */
-  readonly indexes: readonly ObjectReference[]
+  readonly indexes: readonly LayerFile['index'][]
 }
 
 /**
@@ -21,7 +20,7 @@ export interface NeededTransactions {
  */
 export function* neededTransactions(head: Pick<Head, 'inline'>, state: StateRoot): Stage<NeededTransactions> {
   const xids = new Set<number>()
-  const indexes: ObjectReference[] = []
+  const indexes: LayerFile['index'][] = []
   yield* scanState(head, state, 'layers', (key, value) => {
     const entry: EntryKey = { tree: 'layers', key }
     for (const [l, { files }] of parseRelation(value, entry).layers.entries()) {

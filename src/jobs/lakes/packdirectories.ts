@@ -1,0 +1,55 @@
+import { bytesEqual } from '../../common/bytes.ts'
+import { equalJson } from '../../common/equaljson.ts'
+import { CorruptionError } from '../../common/errors.ts'
+import { RecentlyUsed } from '../../common/recentlyused.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
+import { missingObject } from '../../engine/pagereader.ts'
+import type { PackedFile } from '../../lake/layer.ts'
+import { PACK_TAIL_LENGTH, type PackDirectory, packDirectoryRange, type PackedRelation, parsePackDirectory } from '../../lake/pack.ts'
+import type { ExpectedFile } from '../lake.ts'
+
+/** So many directories are kept: the relations of a pack are asked for one after the other. */
+const DIRECTORIES_KEPT = 4
+
+interface OpenedDirectory {
+  readonly compressor: string
+  /** By the byte at which their pages begin; of those without pages one is left. */
+  readonly relations: ReadonlyMap<number, PackedRelation>
+}
+
+/** What packs say of themselves, to hold it against what a state says of them. */
+export class PackDirectories {
+  private readonly store: ObjectStore
+  private readonly opened = new RecentlyUsed<string, Promise<OpenedDirectory>>(DIRECTORIES_KEPT)
+
+  constructor(store: ObjectStore) {
+    this.store = store
+  }
+
+  /** @throws CorruptionError lake.pack if the pack says something else, lake.missing-object, lake.block-index; EnvironmentError store.* */
+  async check({ key, pack, index }: PackedFile, { spcOid, dbOid, relNumber, blocks }: ExpectedFile): Promise<void> {
+    const { compressor, relations } = await this.opened.get(key, () => this.read(key))
+    const found = relations.get(pack.start)
+    if (found === undefined || found.spcOid !== spcOid || found.dbOid !== dbOid || found.relNumber !== relNumber) {
+      const what = found === undefined ? 'no relation' : `relation ${found.spcOid}/${found.dbOid}/${found.relNumber}`
+      throw different(key, `it has ${what} at byte ${pack.start}, the lake says ${spcOid}/${dbOid}/${relNumber}`)
+    }
+    if (compressor !== pack.compressor || found.length !== blocks || !equalJson(found.sizes, pack.sizes) || !bytesEqual(found.index, index)) {
+      throw different(key, `what its directory says of relation ${spcOid}/${dbOid}/${relNumber} is not what the lake says`)
+    }
+  }
+
+  private async read(key: string): Promise<OpenedDirectory> {
+    const tail = await this.store.get(key, { last: PACK_TAIL_LENGTH })
+    if (tail === undefined) throw missingObject(this.store, key)
+    const { start } = packDirectoryRange(tail.bytes, tail.size)
+    const found = await this.store.get(key, { start, end: tail.size })
+    if (found === undefined) throw missingObject(this.store, key)
+    const { compressor, relations }: PackDirectory = parsePackDirectory(found.bytes, start)
+    return { compressor, relations: new Map(relations.map((relation) => [relation.start, relation])) }
+  }
+}
+
+function different(key: string, problem: string): CorruptionError {
+  return new CorruptionError('lake.pack', `the pack ${key} is not the one that the lake means: ${problem}`)
+}
