@@ -11,13 +11,19 @@ const TEXT = {
   examples: ['ltap inspect lake ./lake', `ltap inspect lake s3://bucket/lake --json | jq '.tables[] | select(.layers > 10)'`],
 }
 
+interface InspectLakeOptions {
+  branch?: string
+  json?: boolean
+  verbose?: boolean
+}
+
 const SHOWN = 20
 
 /** `ltap inspect lake`. */
 export function addInspectLake(inspect: Command, run: Run): void {
-  addVerb(inspect, 'lake <lake>', TEXT).action(async (place: string, options: { json?: boolean; verbose?: boolean }) => {
+  addVerb(inspect, 'lake <lake>', TEXT).option('--branch <name>', 'the branch (default: main)').action(async (place: string, options: InspectLakeOptions) => {
     const output = begin(run, options)
-    const summary = await summarizeLake(place)
+    const summary = await summarizeLake(place, options.branch)
     await output.result(summary, () => summaryText(summary))
   })
 }

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import type { OpenLakeOptions } from '../jobs/lakes/fetchedobjects.ts'
 import { PACKING_MAX } from '../lake/clusterinfo.ts'
 
 /** For options that may be given several times. */
@@ -47,10 +48,23 @@ function parseLimit(text: string): number {
   return Number(text)
 }
 
-/** `--lake` and `--cache-size`, of every verb that reads a lake. */
+/** What commander makes of `--lake`, `--branch` and `--cache-size`. */
+export interface LakeOptions {
+  lake: string
+  branch?: string
+  cacheSize?: number
+}
+
+/** What a job takes of them. */
+export function openOptionsOf({ branch, cacheSize }: Omit<LakeOptions, 'lake'>): OpenLakeOptions {
+  return { ...(branch !== undefined && { branch }), ...(cacheSize !== undefined && { cacheBytes: cacheSize }) }
+}
+
+/** `--lake`, `--branch` and `--cache-size`, of every verb that reads a lake. */
 export function addLakeOptions(command: Command): Command {
   return command
     .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix')
+    .option('--branch <name>', 'branch of a lake of layers (default: main)')
     .option('--cache-size <size>', 'of an object store: at most so much is fetched and kept at the same time, such as 500MB (default: 4GB)', parseSize)
 }
 

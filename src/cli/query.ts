@@ -2,12 +2,10 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, InvalidArgumentError } from 'commander'
 import { queryLake } from '../jobs/query/query.ts'
 import { addFormatOption, formatOf, type RowFormatName } from './rowprinter.ts'
-import { addLakeOptions } from './options.ts'
+import { addLakeOptions, type LakeOptions, openOptionsOf } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface QueryOptions {
-  lake: string
-  cacheSize?: number
+interface QueryOptions extends LakeOptions {
   at?: string
   database?: string
   format?: RowFormatName
@@ -41,10 +39,10 @@ export function addQuery(program: Command, run: Run): void {
     .option('--timeout <seconds>', 'end the query after this time, with exit code 3 (default: no limit)', parseSeconds)
     .action(async (sql: string, options: QueryOptions) => {
       const output = begin(run, options)
-      const { lake, cacheSize, at, database, memoryLimit, threads, timeout } = options
+      const { lake, at, database, memoryLimit, threads, timeout } = options
       const request = { lake, format: formatOf(output, options.format), sql: sql === '-' ? await readAll(run.streams.stdin) : sql }
       const settings = {
-        ...(cacheSize && { cacheBytes: cacheSize }), ...(at !== undefined && { at }), ...(database && { database }),
+        ...openOptionsOf(options), ...(at !== undefined && { at }), ...(database && { database }),
         ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }),
       }
       await queryLake({ ...request, ...settings, onNotice: output.notice }, output.write)

@@ -4,13 +4,11 @@ import { rebuildLake } from '../jobs/rebuildlake.ts'
 import { counted, megabytes } from './count.ts'
 import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLosses } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
-import { addCodecsOption, addLakeOptions, parseTable, parseWorkers } from './options.ts'
+import { addCodecsOption, addLakeOptions, type LakeOptions, openOptionsOf, parseTable, parseWorkers } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface RebuildOptions extends KnownOptions {
+interface RebuildOptions extends KnownOptions, LakeOptions {
   onCorrupt: 'fail' | 'carry'
-  lake: string
-  cacheSize?: number
   pgdata: string
   database?: string
   table?: string
@@ -39,10 +37,11 @@ export function addRebuild(program: Command, run: Run): void {
     .option('--table <schema.name>', 'only this table and its TOAST relation', parseTable)
     .option('--force', 'also overwrite the data directory that the lake was read from, and tablespaces outside the copy')
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async ({ lake, cacheSize, pgdata, database, table, force = false, workers, codecs, onCorrupt, ...options }: RebuildOptions) => {
+    .action(async ({ lake, branch, cacheSize, pgdata, database, table, force = false, workers, codecs, onCorrupt, ...options }: RebuildOptions) => {
       const output = begin(run, options)
       const choice = {
-        ...(database !== undefined && { database }), ...(table !== undefined && { table }), ...(cacheSize !== undefined && { cacheBytes: cacheSize }),
+        ...(database !== undefined && { database }), ...(table !== undefined && { table }), 
+        ...openOptionsOf({ ...(branch !== undefined && { branch }), ...(cacheSize !== undefined && { cacheSize }) }),
       }
       const report = await withProgress(output, 'rebuild', (onProgress) => rebuildLake({
         lake, pgdata, force, workers, codecs, onCorrupt, onProgress, onNotice: output.notice, ...choice, ...knownOf(options),

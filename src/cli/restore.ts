@@ -14,6 +14,7 @@ interface RestoreVerbOptions extends Pick<RestoreOptions, 'prepared' | 'postgres
   to?: string
   wal?: string
   timeline?: number | 'latest'
+  branch?: string
   json?: boolean
   verbose?: boolean
 }
@@ -35,16 +36,17 @@ export function addRestore(program: Command, run: Run): void {
   addVerb(program, 'restore', TEXT)
     .requiredOption('--lake <dir|url>', 'a lake of layers: a folder, or s3://bucket/prefix')
     .requiredOption('--out <dir>', 'the data directory to make: a new folder, an empty one, or one whose restore was interrupted')
+    .option('--branch <name>', 'branch of the lake (default: main)')
     .option('--to <point>', 'LSN of a state, time, or tag (default: the newest state); with --wal any LSN or time, or latest (default: the end of the WAL)')
     .option('--wal <dir>', 'folder of WAL that goes on behind the state: an archive or pg_wal, compressed or not; it leads to points between two states')
     .option('--timeline <number>', 'with --wal: the timeline to follow, or latest', parseTimeline)
     .option('--postgres <dir>', 'folder with the programs of a server of the same major, which rebuild the indexes (default: they stay empty)')
     .addOption(new Option('--prepared <what>', 'what becomes of prepared transactions; without it, a state that has some is refused')
       .choices(['commit', 'rollback', 'keep']))
-    .action(async ({ lake, out, to, wal: place, timeline, postgres, prepared, ...options }: RestoreVerbOptions, command: Command) => {
+    .action(async ({ lake, out, to, wal: place, timeline, branch, postgres, prepared, ...options }: RestoreVerbOptions, command: Command) => {
       const output = begin(run, options)
       const target = place === undefined || to === undefined ? {} : targetOf(to, command)
-      const source = place === undefined ? await openLakeSource(lake, to) : await openLakeSourceBefore(lake, target)
+      const source = place === undefined ? await openLakeSource(lake, to, branch) : await openLakeSourceBefore(lake, target, branch)
       const wal = place === undefined ? undefined : { wal: place, target, timeline }
       const report = await withProgress(output, 'restore', (onProgress) => restoreCluster(source, { out, postgres, prepared, wal, onProgress }))
       await output.result({ ...report, lsn: formatLsn(report.lsn), out }, () => reportText(report, out))

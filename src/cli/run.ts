@@ -18,6 +18,9 @@ const VERBS = new Map<string, LoadVerb>([
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['query', async () => (await import('./query.ts')).addQuery],
   ['gc', async () => (await import('./gc.ts')).addGc],
+  ['branch', async () => (await import('./branch.ts')).addBranch],
+  ['tag', async () => (await import('./pin.ts')).addTag],
+  ['lease', async () => (await import('./pin.ts')).addLease],
   ['inspect', async () => (await import('./inspect.ts')).addInspect],
   ['demo', async () => (await import('./demo.ts')).addDemo],
 ])
@@ -79,10 +82,10 @@ function optionDescription(option: Option): string {
 }
 
 /** Arguments and options that name no folder or file. */
-const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep'])
+const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for'])
 
-/** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; the last one is `inspect lake`. */
-const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'lake', 'gc'])
+/** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; `lake` is `inspect lake`, the last ones are of branches, tags and leases. */
+const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'lake', 'gc', 'create', 'list', 'delete'])
 
 /**
  * Every other argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
+import { refuseBranch } from '../jobs/lakes/openlake.ts'
 import { transcodeLake } from '../jobs/transcodelake.ts'
 import { virtualColumnText } from '../lake/views.ts'
 import { notReadText } from '../lake/notread.ts'
@@ -35,6 +36,7 @@ const LISTED_MAX = 20
 export function addTranscode(program: Command, run: Run): void {
   addStrictOption(addCorruptOptions(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))))
     .requiredOption('--lake <dir|url>', 'a new folder; or s3://bucket/prefix, or a folder with a lake of layers: what changed since its last state is added')
+    .option('--branch <name>', 'branch of a lake of layers, which ltap branch create has made (default: main)')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
     .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings')
@@ -56,6 +58,7 @@ export function addTranscode(program: Command, run: Run): void {
         await transcodeIntoLayers(run, output, pgdata, given)
         return
       }
+      refuseBranch(lake, given.branch)
       const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
         transcodeLake({
           pgdata: files, source: pgdata, lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs,

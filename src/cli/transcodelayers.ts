@@ -24,15 +24,15 @@ const LISTED_MAX = 20
 
 /** `ltap transcode` into a lake of format 2. */
 export async function transcodeIntoLayers(run: Run, output: Output, pgdata: string, given: TranscodeOptions): Promise<void> {
-  const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict,
+  const { lake, branch, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict,
     packThreshold: threshold, packBelow: below } = given
   const packing = { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }) }
   const started = performance.now()
   const filter = { databases: database, tables: table, exclude, excludeSecrets }
   const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
     materializeInto({
-      pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt,
-      unknownTransactions, codecs, packing, ...knownOf(given), onProgress, onNotice: output.notice,
+      pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, ...(branch !== undefined && { branch }), filter, workers, compression,
+      ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs, packing, ...knownOf(given), onProgress, onNotice: output.notice,
     })))
   const seconds = (performance.now() - started) / 1000
   await output.result({ ...report, seconds }, () => summaryText(report, seconds))

@@ -6,6 +6,7 @@ import type { ReplayFirstOptions } from './replayfirst.ts'
 /** What commander makes of the options of `ltap transcode`. */
 export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   lake: string
+  branch?: string
   database: string[]
   table: string[]
   exclude: string[]

@@ -14,14 +14,12 @@ import { addKnownOptions, addOnCorruptOption, knownOf, type KnownOptions, tellLo
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { addCodecsOption, addExcludeOption, addLakeOptions, parseWorkers } from './options.ts'
+import { addCodecsOption, addExcludeOption, addLakeOptions, type LakeOptions, openOptionsOf, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, folderBeside, replayFirst, type ReplayFirstOptions } from './replayfirst.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
-interface VerifyOptions extends ReplayFirstOptions, KnownOptions {
+interface VerifyOptions extends ReplayFirstOptions, KnownOptions, LakeOptions {
   onCorrupt: 'fail' | 'carry'
-  lake: string
-  cacheSize?: number
   exclude: string[]
   workers: number
   codecs: string[]
@@ -49,16 +47,16 @@ export function addVerify(program: Command, run: Run): void {
   const verb = addExcludeOption(addReplayFirstOptions(addVerb(program, 'verify [pgdata]', TEXT)))
   addLakeOptions(addStrictOption(addKnownOptions(addOnCorruptOption(addCodecsOption(verb)))))
     .option('--workers <count>', 'worker threads', parseWorkers, availableParallelism())
-    .action(async (pgdata: string | undefined, { lake, cacheSize, exclude, workers, codecs, strict, onCorrupt, ...options }: VerifyOptions) => {
+    .action(async (pgdata: string | undefined, { lake, branch, cacheSize, exclude, workers, codecs, strict, onCorrupt, ...options }: VerifyOptions) => {
       const output = begin(run, options)
       const verify = (files?: string): Promise<LakeReport> => withProgress(output, 'verify', (onProgress) =>
         verifyLake({
           lake, exclude, workers, codecs, onCorrupt, onProgress, onNotice: output.notice, ...knownOf(options), ...(files !== undefined && { pgdata: files }),
-          ...(cacheSize !== undefined && { cacheBytes: cacheSize }),
+          ...openOptionsOf({ ...(branch !== undefined && { branch }), ...(cacheSize !== undefined && { cacheSize }) }),
         }))
       // The source, not the folder that it was replayed into.
       const report = pgdata === undefined ? await verify()
-        : { ...await replayFirst(output, pgdata, folderBeside(lake), options, await lakeTarget(lake, options), verify), comparedWith: pgdata }
+        : { ...await replayFirst(output, pgdata, folderBeside(lake), options, await lakeTarget(lake, branch, options), verify), comparedWith: pgdata }
       if (!report.equal) run.exitCode = EXIT_NO
       await output.result(report, () => reportText(report))
       await tellLosses(output, report.damage)
@@ -67,10 +65,10 @@ export function addVerify(program: Command, run: Run): void {
 }
 
 /** Without --to, the state the lake is of: the newest one. */
-async function lakeTarget(place: string, { wal, timeline, work }: ReplayFirstOptions): Promise<ReplayTarget> {
+async function lakeTarget(place: string, branch: string | undefined, { wal, timeline, work }: ReplayFirstOptions): Promise<ReplayTarget> {
   if (wal === undefined && timeline === undefined && work === undefined) return {}
   const lake = await openLake(place)
-  const lsn = lake === undefined ? readManifest(place).lsn : (await openState(lake)).state.lsn
+  const lsn = lake === undefined ? readManifest(place).lsn : (await openState(lake, 'newest', branch)).state.lsn
   return { lsn: walPosition(parseLsn(lsn)!) }
 }
 

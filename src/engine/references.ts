@@ -25,8 +25,8 @@ export async function addReference(
 ): Promise<Registered> {
   if (!REFERENCE_NAME.test(name)) throw new EnvironmentError('lake.name', `${JSON.stringify(name)} is no name: use [a-z0-9_-], at most 63 characters`)
   const id = lake.ports.random.nonce()
-  const head = await lake.stageHead(branch, (found) =>
-    register(found, kind, { id, name, at, ...source !== undefined && { source }, ...until !== undefined && { until } }, lake.ports.random.nonce()))
+  const wanted = { id, name, at, ...source !== undefined && { source }, ...until !== undefined && { until: Math.ceil(until) } }
+  const head = await lake.stageHead(branch, (found) => register(found, kind, wanted, lake.ports.random.nonce()))
   return { head, entry: head[kind].find((entry) => entry.id === id)! }
 }
 

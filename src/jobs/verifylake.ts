@@ -15,7 +15,7 @@ import type { LakeDifference, LakeReport } from './lakereport.ts'
 import { FolderToVerify } from './lakes/foldertoverify.ts'
 import type { FileToVerify, LakeToVerify } from './lakes/laketoverify.ts'
 import type { OpenLakeOptions } from './lakes/fetchedobjects.ts'
-import { openLake } from './lakes/openlake.ts'
+import { openLake, refuseBranch } from './lakes/openlake.ts'
 import { readStateAt } from './lakes/statemanifest.ts'
 import { StateToVerify } from './lakes/statetoverify.ts'
 import { JobTasks, type Pool } from './pool.ts'
@@ -59,9 +59,12 @@ export async function verifyLake(options: VerifyLakeOptions): Promise<LakeReport
 
 async function openForVerify(options: VerifyLakeOptions): Promise<LakeToVerify> {
   const lake = await openLake(options.lake)
-  if (lake === undefined) return new FolderToVerify(options.lake)
-  const { pgdata } = options
-  const state = await readStateAt(lake, (newest) => (pgdata === undefined ? undefined : formatLsn(openCluster(pgdata, readAs(newest, options)).lsn)))
+  const { pgdata, branch } = options
+  if (lake === undefined) {
+    refuseBranch(options.lake, branch)
+    return new FolderToVerify(options.lake)
+  }
+  const state = await readStateAt(lake, branch, (newest) => (pgdata === undefined ? undefined : formatLsn(openCluster(pgdata, readAs(newest, options)).lsn)))
   return new StateToVerify(lake, state, options)
 }
 

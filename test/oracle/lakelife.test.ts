@@ -1,5 +1,5 @@
 /** The life of a lake of layers: gc, tags, leases and branches, on a lake that grew over states of a real server. */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -9,19 +9,31 @@ import type { CollectReport } from '../../src/jobs/lakes/collectlake.ts'
 import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import type { LakeSummary } from '../../src/jobs/inspect/lakesummary.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
-import { ltap } from '../cli/streams.ts'
-import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
+import { type BranchSummary } from '../../src/jobs/lakes/branches.ts'
+import type { PinSummary } from '../../src/jobs/lakes/pins.ts'
+import { timeText } from '../../src/engine/lakepoint.ts'
+import { findPostgres } from '../../src/server/postgresbinaries.ts'
+import { ltap, type Ran } from '../cli/streams.ts'
+import { closeSessions, connect, createCluster, fewerMajors, withAdopted } from '../support/oracle.ts'
+import { SCOPE } from '../support/scope.ts'
 import { S3Server } from '../support/s3server.ts'
 
 const [major] = fewerMajors('the life of a lake') as [number]
 const URL = 's3://lake/shop'
+/** WAL of more than a segment: a restored server begins with the next one. */
+const GROWS = 'INSERT INTO t SELECT 1; SELECT pg_switch_wal(); INSERT INTO t SELECT 1; SELECT pg_switch_wal(); INSERT INTO t SELECT 1'
 const filter = { databases: ['postgres'], tables: [] }
 
 let folder: string
 let cluster: PostgresServer
 let original: string
-/** LSNs of the states, and `v` of the only row in each. */
-const states: { lsn: string; v: string }[] = []
+interface State {
+  lsn: string
+  /** Of row 1. */
+  v: string
+}
+
+const states: State[] = []
 
 async function takeState(script: string): Promise<void> {
   if (states.length > 0) await cluster.start()
@@ -36,6 +48,8 @@ async function takeState(script: string): Promise<void> {
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-life-'))
+  // A server that runs as another user must be able to enter it.
+  chmodSync(folder, 0o755)
   original = join(folder, 'original')
   cluster = await createCluster(major, { settings: { autovacuum: 'off' } })
   await takeState("CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, 'first' FROM generate_series(1, 3000) i")
@@ -80,6 +94,11 @@ async function sizes(store: ObjectStore): Promise<Map<string, number>> {
   const found = new Map<string, number>()
   for await (const { key, size } of store.list('')) found.set(key, size)
   return found
+}
+
+function timeOf({ states: listed }: LakeSummary, lsn: string): string {
+  const { time } = listed.find((state) => state.lsn === lsn)!
+  return time === null ? '' : `, ${timeText(time)}`
 }
 
 /** Key of a layer file. */
@@ -147,4 +166,127 @@ describe('gc', () => {
     await refused(/^ltap: lake\.missing: /, 'gc', `file://${join(folder, 'nothing')}`)
     expect(await json<CollectReport>('gc', lake)).toMatchObject({ dead: 0, branches: [{ kept: 4 }] })
   }, 60_000)
+})
+
+describe('tags and leases', () => {
+  test('a tag keeps its state whatever gc is told; a lease does until it is over', async () => {
+    const lake = copied('tags')
+    const [first, second, third] = states as [State, State, State, State]
+    expect((await ltap(['tag', 'create', lake, 'release', '--at', first.lsn])).stdout).toBe(`release: LSN ${first.lsn} of timeline 1${timeOf(await json<LakeSummary>('inspect', 'lake', lake), first.lsn)}\n`)
+    expect(await json<PinSummary>('lease', 'create', lake, 'reader', '--at', second.lsn)).toMatchObject({ name: 'reader', lsn: second.lsn, until: null })
+    await json('lease', 'create', lake, 'reader', '--at', third.lsn)
+    expect(await json<PinSummary>('lease', 'create', lake, 'short', '--at', third.lsn, '--for', '0s')).toMatchObject({ until: expect.any(Number) as unknown })
+    expect(await json<PinSummary[]>('lease', 'list', lake)).toMatchObject([{ name: 'reader' }, { name: 'reader' }, { name: 'short' }])
+    expect(await json<CollectReport>('gc', lake, '--keep', '0s')).toMatchObject({
+      branches: [{ kept: 1, gone: 3, endedLeases: ['short'], pinned: [{ kind: 'tag', name: 'release' }, { kind: 'lease', lsn: second.lsn }, { kind: 'lease', lsn: third.lsn }] }],
+    })
+    expect(await shown(lake, '--at', 'release')).toBe('first')
+    expect(await shown(lake, '--at', second.lsn)).toBe('second')
+    // What a tag pins may be pinned again, though the branch does not retain it any more.
+    await json('tag', 'create', lake, 'again', '--at', 'release')
+    expect(await json<{ deleted: number }>('lease', 'delete', lake, 'reader')).toEqual({ name: 'reader', deleted: 2 })
+    await json('tag', 'delete', lake, 'release')
+    await json<CollectReport>('gc', lake)
+    expect(await shown(lake, '--at', 'again')).toBe('first')
+    await refused(/^ltap: lake\.no-state: /, 'query', '--lake', lake, 'SELECT 1', '--at', second.lsn)
+    expect(await json<CollectReport>('gc', lake)).toMatchObject({ dead: 0 })
+    expect(await ltap(['verify', '--lake', lake])).toMatchObject({ code: 0 })
+
+    await refused(/^ltap: lake\.name-taken: .* has tags of the name again already/, 'tag', 'create', lake, 'again')
+    await refused(/^ltap: lake\.name: "A B" is no name/, 'tag', 'create', lake, 'A B')
+    await refused(/^ltap: lake\.no-tag: branch main has no tag nothing/, 'tag', 'delete', lake, 'nothing')
+    await refused(/^ltap: lake\.duration: 'a while' is no duration/, 'lease', 'create', lake, 'x', '--for', 'a while')
+  }, 120_000)
+})
+
+describe('branches', () => {
+  test('a branch is made, listed, read by each verb, and deleted; its parent goes on', async () => {
+    const lake = copied('branches')
+    const [first, second] = states as [State, State]
+    const store = await openObjectStore(lake)
+    const objects = async (): Promise<string[]> => [...(await sizes(store)).keys()].filter((key) => !key.includes('/HEAD/'))
+    const before = await objects()
+    expect(await json<BranchSummary>('branch', 'create', lake, 'old', '--at', second.lsn)).toMatchObject({ name: 'old', parent: 'main', from: { lsn: second.lsn }, newest: { lsn: second.lsn }, states: 1 })
+    expect(await objects()).toEqual(before)
+    await json('branch', 'create', lake, 'older', '--from', 'old')
+    expect(await json<BranchSummary[]>('branch', 'list', lake)).toMatchObject([
+      { name: 'main', parent: null, states: 4 }, { name: 'old', parent: 'main', newest: { lsn: second.lsn } }, { name: 'older', parent: 'old' }])
+    expect((await ltap(['branch', 'list', lake])).stdout).toMatch(/^main: at LSN .*, 4 states\nold: at LSN .*, 1 state, made from main at LSN .*\nolder: at /)
+
+    expect(await shown(lake, '--branch', 'old')).toBe('second')
+    await refused(/^ltap: lake\.no-state: /, 'query', '--lake', lake, 'SELECT 1', '--branch', 'old', '--at', first.lsn)
+    expect(await ltap(['verify', '--lake', lake, '--branch', 'old'])).toMatchObject({ code: 0 })
+    expect(await json<LakeSummary>('inspect', 'lake', lake, '--branch', 'old')).toMatchObject({ branch: 'old', materialized: second.lsn, branches: [{ name: 'older' }] })
+    await json('tag', 'create', lake, 'mine', '--branch', 'old')
+    expect(await shown(lake, '--branch', 'old', '--at', 'mine')).toBe('second')
+
+    expect(await json<CollectReport>('gc', lake, '--keep', '0s')).toMatchObject({
+      branches: [{ name: 'main', kept: 1, pinned: [{ kind: 'branch', name: 'old', lsn: second.lsn }] }, { name: 'old', kept: 1 }, { name: 'older' }],
+    })
+    expect(await shown(lake, '--branch', 'older')).toBe('second')
+    await refused(/^ltap: lake\.branch-used: branch old has branches of its own \(older\): delete them first\n/, 'branch', 'delete', lake, 'old')
+    for (const name of ['older', 'old']) await json('branch', 'delete', lake, name)
+    expect((await json<CollectReport>('gc', lake)).dead).toBeGreaterThan(0)
+    await refused(/^ltap: lake\.no-branch: /, 'query', '--lake', lake, 'SELECT 1', '--branch', 'old')
+    expect(await shown(lake)).toBe('fourth')
+    // The name is free again.
+    await json('branch', 'create', lake, 'old')
+    expect(await shown(lake, '--branch', 'old')).toBe('fourth')
+    await refused(/^ltap: lake\.name-taken: /, 'branch', 'create', lake, 'old')
+    await refused(/^ltap: lake\.name-taken: main is the branch that every lake has/, 'branch', 'create', lake, 'main')
+    await refused(/^ltap: lake\.branch-used: branch main is the lake itself/, 'branch', 'delete', lake, 'main')
+    await refused(/^ltap: lake\.no-branch: /, 'branch', 'delete', lake, 'none')
+    await refused(/^ltap: lake\.no-branch: /, 'transcode', cluster.dataDir, '--lake', lake, '--branch', 'none')
+  }, 120_000)
+
+  test.skipIf(SCOPE === 'quick')('a restored server goes on in its branch; what does not fit a line is refused', async () => {
+    const lake = join(folder, 'lines')
+    const whole = async (pgdata: string, branch?: string): Promise<Ran> =>
+      await ltap(['transcode', pgdata, '--lake', `file://${lake}`, ...(branch === undefined ? [] : ['--branch', branch]), '--workers', '1'])
+    expect(await whole(cluster.dataDir)).toMatchObject({ code: 0 })
+    const forked = await json<LakeSummary>('inspect', 'lake', lake)
+    for (const name of ['one', 'two']) await json('branch', 'create', lake, name)
+    const restored = async (name: string): Promise<string> => {
+      const out = join(folder, name)
+      const { code, stderr } = await ltap(['restore', '--lake', lake, '--branch', name, '--out', out, '--postgres', findPostgres(major)!.binDir])
+      expect(code, stderr).toBe(0)
+      return out
+    }
+    const goOn = async (server: PostgresServer, script: string): Promise<void> => {
+      await (await connect(server)).script(script)
+      await closeSessions(server)
+      await server.stop('fast')
+    }
+    const [first, second] = [await restored('one'), await restored('two')]
+    await withAdopted(first, (one) => withAdopted(second, async (two) => {
+      for (const [name, server] of [['one', one], ['two', two]] as const) {
+        await goOn(server, `UPDATE t SET v = '${name}' WHERE id = 1`)
+        expect(await whole(server.dataDir, name)).toMatchObject({ code: 0 })
+      }
+      expect([await shown(lake, '--branch', 'one'), await shown(lake, '--branch', 'two'), await shown(lake)]).toEqual(['one', 'two', 'fourth'])
+      expect(await ltap(['verify', one.dataDir, '--lake', lake, '--branch', 'one'])).toMatchObject({ code: 0 })
+      expect(await json<BranchSummary[]>('branch', 'list', lake)).toMatchObject([
+        { name: 'main', newest: { timeline: 1 } }, { name: 'one', from: { lsn: forked.materialized, timeline: 1 }, newest: { timeline: 2 }, states: 2 }, { name: 'two' }])
+      // Both are on a timeline 2 that begins at one LSN, and are two servers.
+      await two.start()
+      await goOn(two, GROWS)
+      const elsewhere = await whole(two.dataDir, 'one')
+      expect(elsewhere.code).toBe(3)
+      expect(elsewhere.stderr).toMatch(/^ltap: lake\.timeline: .* has the same number and another history: /)
+      expect(await whole(two.dataDir, 'two')).toMatchObject({ code: 0 })
+      // The parent goes on, past the point where they left it: neither line fits the other.
+      await cluster.start()
+      await goOn(cluster, 'INSERT INTO t SELECT 1 FROM generate_series(1, 100)')
+      expect(await whole(cluster.dataDir)).toMatchObject({ code: 0 })
+      const left = await whole(two.dataDir)
+      expect(left.code).toBe(3)
+      expect(left.stderr).toMatch(/^ltap: lake\.timeline: .* was left at LSN/)
+      await cluster.start()
+      await goOn(cluster, GROWS)
+      const parent = await whole(cluster.dataDir, 'one')
+      expect(parent.code).toBe(3)
+      expect(parent.stderr).toMatch(/^ltap: lake\.timeline: .* is no ancestor of it: /)
+      expect(await ltap(['verify', '--lake', lake])).toMatchObject({ code: 0 })
+    }))
+  }, 300_000)
 })

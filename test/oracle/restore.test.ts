@@ -31,7 +31,7 @@ describe.each(fewerMajors('majors of restores'))('Postgres %i', (major) => {
     expect(readdirSync(`${out}.tablespaces`)).toEqual(report.tablespaces.map(({ oid }) => String(oid)))
     expect(statSync(out).mode & 0o777).toBe(0o700)
     expect(statSync(join(out, 'postgresql.conf')).mode & 0o777).toBe(0o600)
-    expect(readFileSync(join(out, 'pg_wal/00000002.history'), 'latin1')).toMatch(/^1\t[0-9A-F]+\/[0-9A-F]+\tltap restore\n$/)
+    expect(readFileSync(join(out, 'pg_wal/00000002.history'), 'latin1')).toMatch(/^1\t[0-9A-F]+\/[0-9A-F]+\tltap restore [0-9a-z]{20}\n$/)
     await withAdopted(out, async (server, restored) => {
       expect((await restored.rows('SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid')).flat()).toEqual(['never_valid'])
       expect(await restored.value('SELECT count(*) FROM forgotten')).toBe('0')

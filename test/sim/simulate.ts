@@ -1,11 +1,12 @@
 import { collectGarbage, reachAll, registeredHeads } from '../../src/engine/collect.ts'
 import { Lake, type LakePorts } from '../../src/engine/lake.ts'
 import { addReference, createBranch, deleteBranch, keepStates, type Registered, removeReference } from '../../src/engine/references.ts'
+import { retainStates } from '../../src/engine/retention.ts'
 import { Snapshot } from '../../src/engine/snapshot.ts'
 import { BranchWriter } from '../../src/engine/writer.ts'
 import { materialize } from '../../src/lake/state/changes.ts'
 import type { CasKind } from '../../src/lake/state/format.ts'
-import type { Head } from '../../src/lake/state/head.ts'
+import type { Head, Lease } from '../../src/lake/state/head.ts'
 import { retainedStates } from '../../src/lake/state/registrations.ts'
 import type { Stage } from '../../src/lake/state/stage.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
@@ -36,7 +37,7 @@ function* retainedHere(head: Head): Stage<{ head: Head; states: StateRoot[] }> {
   return { head, states: yield* retainedStates(head) }
 }
 
-/** How long the actors may be at it, in virtual milliseconds. */
+/** Virtual milliseconds that the actors are at it. */
 const DURATIONS = [4000, 8000, 8000, 25_000]
 
 /** One run: everything in it follows from the seed. @throws SimulationFailure, with the seed */
@@ -195,7 +196,7 @@ export class Simulation {
 
   private async write(machine: Machine, branch: string, cluster: SimCluster): Promise<void> {
     const { lake, writer } = await this.take(machine, branch)
-    const random = machine.numbers
+    const { numbers: random } = machine
     const merging = async (): Promise<never> => {
       for (;;) {
         await machine.clock.sleep(random.int(4000))
@@ -231,13 +232,10 @@ export class Simulation {
 
   private async collect(machine: Machine): Promise<void> {
     const lake = await Lake.open(this.ports(machine))
-    const heads = [...(await registeredHeads(lake)).values()].filter((head) => head !== undefined)
-    const { branch: { name }, state } = machine.numbers.pick(heads)
-    try {
-      if (machine.numbers.chance(60)) await keepStates(lake, name, { lsn: lsnText(Math.max(0, lsnNumber(state.lsn) - machine.numbers.int(400))) })
-    } catch (error) {
-      if (!hasCode(error, 'lake.not-retained', 'lake.no-branch')) throw error
-    }
+    const { branch: { name }, state } = machine.numbers.pick([...(await registeredHeads(lake)).values()].filter((head) => head !== undefined))
+    const time = Math.max(0, lsnNumber(state.lsn) - machine.numbers.int(400)) // A state's time is its LSN here.
+    const wish = machine.numbers.pick([undefined, { lsn: lsnText(time) }, { lsn: lsnText(time) }, { time }])
+    await retainStates(lake, wish, machine.numbers.pick([undefined, name]), machine.numbers.chance(10))
     await machine.clock.sleep(machine.numbers.int(500))
     const { dead, leftovers } = await collectGarbage(lake)
     this.counts.deleted += dead + leftovers
@@ -270,7 +268,9 @@ export class Simulation {
     if (entry.state.timeline === 0) return
     const missing = await audit(Snapshot.of(lake, head, entry.state), this.clusters.get(entry.state.timeline)!, lake.ports.store)
     this.counts.audits++
-    check(missing === undefined, `${what} pins state ${entry.state.sequence}, but: ${missing}`)
+    if (missing === undefined) return
+    const isOver = ((entry as Lease).until ?? Infinity) <= lake.ports.clock.now() && !(await lake.head('main')).leases.some(({ id }) => id === entry.id)
+    check(isOver, `${what} pins state ${entry.state.sequence}, but: ${missing}`)
   }
 
   /** A foreign reader: slow, and with a snapshot that nobody else may need. */
@@ -279,7 +279,8 @@ export class Simulation {
     const { sequence } = machine.numbers.pick((await lake.runHead('main', retainedHere)).states)
     let lease: Registered
     try {
-      lease = await addReference(lake, 'main', 'leases', 'reader', machine.numbers.chance(50) ? 'newest' : { sequence })
+      const until = machine.numbers.chance(30) ? machine.clock.now() + machine.numbers.int(10_000) : undefined
+      lease = await addReference(lake, 'main', 'leases', 'reader', machine.numbers.chance(50) ? 'newest' : { sequence }, undefined, until)
     } catch (error) {
       if (hasCode(error, 'lake.not-retained')) return
       throw error
@@ -354,8 +355,8 @@ export class Simulation {
       const others = cluster.endsBetween(from, to).map(({ xid, status }) => statusEdit(BigInt(xid), status))
       const position = { timeline: cluster.timeline, lsn: lsnText(to), time: to }
       try {
-        const done = await this.committed(writer, () => writer.commit(materialize({ from: entry.state, position, relations: results, others, job: entry.id })))
-        if (done) this.counts.jobs++
+        const change = materialize({ from: entry.state, position, relations: results, others, job: entry.id })
+        if (await this.committed(writer, () => writer.commit(change))) this.counts.jobs++
         this.durable.set('main', Math.max(to, this.durable.get('main') ?? 0))
         return
       } catch (error) {
@@ -387,8 +388,7 @@ export class Simulation {
     let isDone = false
     machine.spawn(async () => {
       await machine.clock.sleep(60_000)
-      await this.finalChecks(machine)
-      isDone = true
+      isDone = await this.finalChecks(machine).then(() => true)
     })
     await this.world.run(() => !isDone)
     check(isDone, 'the last checks wait for ever')

@@ -69,19 +69,19 @@ export interface LakeSummary {
 const READS_AT_ONCE = 8
 
 /** What a lake of format 2 holds. Nothing is written. @throws EnvironmentError lake.*, store.*; CorruptionError, UnsupportedError lake.* */
-export async function summarizeLake(place: string): Promise<LakeSummary> {
+export async function summarizeLake(place: string, branch: string = MAIN_BRANCH): Promise<LakeSummary> {
   const lake = await openLayeredLake(place)
   const { store } = lake.ports
-  const head = await lake.head(MAIN_BRANCH)
-  const state = await StateManifest.read(lake, await openState(lake))
-  const states = await lake.runHead(MAIN_BRANCH, retainedStates)
+  const head = await lake.head(branch)
+  const state = await StateManifest.read(lake, await openState(lake, 'newest', branch))
+  const states = await lake.runHead(branch, retainedStates)
   const tables = await tablesOf(lake, state)
   const { objects, bytes, orphans = null, missing, damaged } = await auditLake(lake, () => {})
   const { manifest } = state
   const { requests, bytesDown, retries } = store.counters
   const named = (list: readonly Registration[]): NamedState[] => list.map((one) => ({ name: one.name, ...summaryOf(one.state) }))
   return {
-    url: store.url, systemIdentifier: manifest.systemIdentifier, major: manifest.major, profile: manifest.profile, cas: lake.format.cas, branch: MAIN_BRANCH,
+    url: store.url, systemIdentifier: manifest.systemIdentifier, major: manifest.major, profile: manifest.profile, cas: lake.format.cas, branch,
     epoch: head.epoch, materialized: head.state.lsn, published: head.published ?? null, archived: head.archived ?? null,
     states: states.filter(({ sequence }) => sequence > 0).map(summaryOf), branches: named(head.branches), tags: named(head.tags), leases: named(head.leases),
     jobs: named(head.jobs), tables, store: { objects, bytes, orphans, missing, damaged }, run: { requests: { ...requests }, bytesDown, retries },

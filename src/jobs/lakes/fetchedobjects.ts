@@ -9,6 +9,8 @@ export const CACHE_BYTES: number = 4 * 1024 ** 3
 const CACHE_PREFIX = 'ltap-cache-'
 
 export interface OpenLakeOptions {
+  /** Branch of a lake of format 2; default: `main`. */
+  branch?: string
   /** Bytes of fetched objects that are kept at the same time; default: 4 GiB. */
   cacheBytes?: number
   /** Told what the user should know, as a sentence. */

@@ -13,6 +13,13 @@ function parseDuration(text: string): number | undefined {
   return unit === undefined ? undefined : Number(count) * UNITS[unit]! * 1000
 }
 
+/** @returns milliseconds @throws EnvironmentError lake.duration */
+export function durationOf(text: string): number {
+  const duration = parseDuration(text)
+  if (duration !== undefined) return duration
+  throw new EnvironmentError('lake.duration', `'${text}' is no duration: write it as 30d, 12h or 90m`)
+}
+
 /** What `--keep` means: a duration back from now, an LSN, or a time. @param now milliseconds since 1970 @throws EnvironmentError lake.point */
 export function keepWishOf(text: string, now: number): KeepWish {
   const duration = parseDuration(text)

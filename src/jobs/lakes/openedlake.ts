@@ -8,7 +8,7 @@ import { type ExpectedFile, expectedFile, readManifest } from '../lake.ts'
 import type { FileOfLake, PackedOfLake } from '../lakefile.ts'
 import { FetchedObjects, type OpenLakeOptions } from './fetchedobjects.ts'
 import { filesOf, readPacked } from './layerfiles.ts'
-import { openLake } from './openlake.ts'
+import { openLake, refuseBranch } from './openlake.ts'
 import { readStateAt, type StateManifest } from './statemanifest.ts'
 
 /** A file of a relation that has blocks which count. */
@@ -36,8 +36,9 @@ export interface OpenedLake {
  */
 export async function openAnyLake(place: string, options: OpenLakeOptions, wanted: (newest: Manifest) => string | undefined): Promise<OpenedLake> {
   const lake = await openLake(place)
-  if (lake === undefined) return new FolderLake(place)
-  return new StateLake(lake, await readStateAt(lake, wanted), options)
+  if (lake !== undefined) return new StateLake(lake, await readStateAt(lake, options.branch, wanted), options)
+  refuseBranch(place, options.branch)
+  return new FolderLake(place)
 }
 
 class FolderLake implements OpenedLake {

@@ -39,9 +39,15 @@ export async function openLakeStore(place: string, options: S3Options = {}): Pro
   return await openObjectStore(isPath ? `./${place}` : place, options)
 }
 
-/** @throws EnvironmentError lake.no-state, lake.no-tag, lake.empty */
-export async function openState(lake: Lake, point: LakePoint = 'newest'): Promise<Snapshot> {
-  const snapshot = await snapshotAt(lake, MAIN_BRANCH, point)
+/** @throws EnvironmentError lake.no-branch for any branch of a lake of format 1, which has none */
+export function refuseBranch(place: string, branch: string | undefined): void {
+  if (branch === undefined) return
+  throw new EnvironmentError('lake.no-branch', `${place} has no branch ${branch}: it is a lake of format 1, which has no branches`)
+}
+
+/** A state of a branch, default `main`. @throws EnvironmentError lake.no-branch, lake.no-state, lake.no-tag, lake.empty */
+export async function openState(lake: Lake, point: LakePoint = 'newest', branch: string = MAIN_BRANCH): Promise<Snapshot> {
+  const snapshot = await snapshotAt(lake, branch, point)
   if (snapshot.state.sequence > 0) return snapshot
   throw new EnvironmentError('lake.empty', `the lake in ${lake.ports.store.url} has no state yet: ltap transcode writes one`)
 }

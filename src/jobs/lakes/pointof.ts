@@ -7,9 +7,9 @@ import { MAIN_BRANCH, REFERENCE_NAME } from '../../lake/state/names.ts'
 import { parseTime } from '../timetext.ts'
 
 /** What --at means. A tag may be called like a day: then the tag is meant. @throws EnvironmentError lake.point */
-export async function pointOf(lake: Lake, at: string | undefined): Promise<LakePoint> {
+export async function pointOf(lake: Lake, at: string | undefined, branch: string = MAIN_BRANCH): Promise<LakePoint> {
   if (at === undefined || at === 'newest') return 'newest'
-  const { tags } = await lake.head(MAIN_BRANCH)
+  const { tags } = await lake.head(branch)
   if (tags.some(({ name }) => name === at)) return { tag: at }
   const lsn = parseLsn(at)
   if (lsn !== undefined) return { lsn: formatLsn(lsn) }

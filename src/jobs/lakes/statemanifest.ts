@@ -70,13 +70,16 @@ export class StateManifest {
   }
 }
 
-/** The state of `main` at the LSN that `wanted` gives for the newest one; without one the newest: the caller compares LSNs and says what is wrong. */
-export async function readStateAt(lake: Lake, wanted: (newest: Manifest) => string | undefined): Promise<StateManifest> {
-  const newest = await StateManifest.read(lake, await openState(lake))
+/**
+ * The state of a branch, default `main`, at the LSN that `wanted` gives for the newest one; without one the newest: the caller compares LSNs and says
+ * what is wrong.
+ */
+export async function readStateAt(lake: Lake, branch: string | undefined, wanted: (newest: Manifest) => string | undefined): Promise<StateManifest> {
+  const newest = await StateManifest.read(lake, await openState(lake, 'newest', branch))
   const lsn = wanted(newest.manifest)
   if (lsn === undefined || lsn === newest.manifest.lsn) return newest
   try {
-    return await StateManifest.read(lake, await openState(lake, { lsn }))
+    return await StateManifest.read(lake, await openState(lake, { lsn }, branch))
   } catch (error) {
     if (error instanceof EnvironmentError && error.code === 'lake.no-state') return newest
     throw error

@@ -60,6 +60,8 @@ export interface MaterializeLakeOptions {
   wal?: WalPlace
   /** Where the lake is, or is to be. */
   store: ObjectStore
+  /** Branch of it that is written; default: `main`. Another one must be there. */
+  branch?: string
   /** With which threads open the store by its URL. */
   storeOptions?: S3Options
   clock?: Clock
@@ -119,7 +121,7 @@ function portsOf({ store, clock = systemClock, random = systemRandom }: Material
   return { store, clock, random }
 }
 
-/** @throws EnvironmentError lake.not-empty, lake.profile */
+/** @throws EnvironmentError lake.not-empty, lake.profile, lake.missing */
 async function openIfThere(options: MaterializeLakeOptions): Promise<Lake | undefined> {
   const { store } = options
   if (await store.head(FORMAT_KEY) !== undefined) {
@@ -129,6 +131,7 @@ async function openIfThere(options: MaterializeLakeOptions): Promise<Lake | unde
     throw new EnvironmentError('lake.profile',
       `the lake in ${store.url} stores types as profile ${lake.format.profile} says, from its first state on, not ${profile}: make another lake for these`)
   }
+  if (options.branch !== undefined) throw new EnvironmentError('lake.missing', `${store.url} has no lake, and so no branch ${options.branch}`)
   for await (const { key } of store.list('')) {
     if (isProbe(key)) continue
     throw new EnvironmentError('lake.not-empty', `${store.url} has no lake, but an object ${key}: name an empty place for a new lake`)
@@ -178,10 +181,11 @@ class MaterializeJob {
   /** @param plan of a lake that was made just now */
   async run(plan?: PlannedRelations): Promise<MaterializeReport> {
     // A source that is refused must not fence a writer that works, so it is checked before the epoch is raised.
-    const head = await this.lake.head(MAIN_BRANCH)
+    const { branch = MAIN_BRANCH } = this.options
+    const head = await this.lake.head(branch)
     let begun = await this.begin(head, plan)
     if (begun.isThere) return this.nothing(begun.before)
-    const writer = await BranchWriter.open(this.lake, MAIN_BRANCH)
+    const writer = await BranchWriter.open(this.lake, branch)
     // That writer may have committed meanwhile; from now on it cannot.
     if (writer.head.state.sequence !== head.state.sequence) begun = await this.begin(writer.head)
     if (begun.isThere) return this.nothing(begun.before)
@@ -198,7 +202,7 @@ class MaterializeJob {
   /** What is to be done from a state on. @throws EnvironmentError lake.*, selection.* if this cluster cannot follow it */
   private async begin(head: Head, plan?: PlannedRelations): Promise<Begun> {
     const { lake, cluster, options } = this
-    refuseOtherSource(lake, head, cluster, options.pgdata)
+    await refuseOtherSource(lake, head, cluster, options.pgdata)
     const { state: base } = head
     const before = await PreviousState.read(Snapshot.of(lake, head, base), lake.ports.store)
     const isFirst = base.sequence === 0

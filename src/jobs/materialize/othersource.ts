@@ -4,8 +4,11 @@ import { EnvironmentError } from '../../common/errors.ts'
 import { formatLsn, formatWalPosition, parseLsn, walPosition } from '../../common/ids.ts'
 import { utf8Decode } from '../../common/utf8.ts'
 import type { Lake } from '../../engine/lake.ts'
+import { missingObject } from '../../engine/pagereader.ts'
+import { Snapshot } from '../../engine/snapshot.ts'
 import type { DirectoryCluster } from '../../io/cluster.ts'
 import { readFile } from '../../io/disk/files.ts'
+import { fileKey, parseFile } from '../../lake/state/files.ts'
 import type { Head } from '../../lake/state/head.ts'
 import type { Ancestor } from '../../replay/timelines.ts'
 import { timelineHistoryName } from '../../wal/segment.ts'
@@ -15,7 +18,9 @@ import { parseTimelineHistory } from '../../wal/timelinehistory.ts'
  * A lake goes on only with the cluster that it is of, on the line of its history.
  * @throws EnvironmentError lake.other-cluster, lake.other-lsn, lake.timeline; CorruptionError wal.history
  */
-export function refuseOtherSource({ format, ports: { store } }: Lake, { state }: Head, cluster: DirectoryCluster, pgdata: string): void {
+export async function refuseOtherSource(lake: Lake, head: Head, cluster: DirectoryCluster, pgdata: string): Promise<void> {
+  const { format, ports: { store } } = lake
+  const { state } = head
   if (String(cluster.systemIdentifier) !== format.systemIdentifier) {
     throw new EnvironmentError('lake.other-cluster', `${pgdata} is of the cluster with system identifier ${cluster.systemIdentifier}, the lake in ${store.url} `
       + `of ${format.systemIdentifier}: name another place for a lake of this cluster`)
@@ -26,7 +31,13 @@ export function refuseOtherSource({ format, ports: { store } }: Lake, { state }:
     throw new EnvironmentError('lake.other-lsn', `${pgdata} is at LSN ${formatLsn(cluster.lsn)}, the lake in ${store.url} at LSN ${state.lsn}, which is newer: `
       + 'bring a newer copy, or more WAL (--wal)')
   }
-  if (cluster.timeline === state.timeline) return
+  if (cluster.timeline === state.timeline) {
+    const known = await timelineHistoryText(lake, head)
+    const file = join(pgdata, 'pg_wal', timelineHistoryName(cluster.timeline))
+    // Two restores to one state, or two promotions, begin timelines of one number.
+    if (known === undefined || !existsSync(file) || known === utf8Decode(readFile(file))) return
+    throw otherTimeline(state, cluster, pgdata, `has the same number and another history: ${file} is not the one that the lake has`)
+  }
   if (cluster.timeline < state.timeline) throw otherTimeline(state, cluster, pgdata, 'is no ancestor of it')
   const left = ancestorsOf(state, cluster, pgdata).find(({ timeline }) => timeline === state.timeline)
   if (left === undefined) throw otherTimeline(state, cluster, pgdata, 'is no ancestor of it')
@@ -42,6 +53,18 @@ function ancestorsOf(state: Head['state'], cluster: DirectoryCluster, pgdata: st
   const file = join(pgdata, 'pg_wal', timelineHistoryName(cluster.timeline))
   if (!existsSync(file)) throw otherTimeline(state, cluster, pgdata, `may be no ancestor of it: ${file}, which tells, is missing; bring it there`)
   return parseTimelineHistory(utf8Decode(readFile(file)), cluster.timeline).slice(0, -1)
+}
+
+/** The history file of the state's timeline, as the state has it. */
+async function timelineHistoryText(lake: Lake, head: Head): Promise<string | undefined> {
+  const entry = fileKey(`pg_wal/${timelineHistoryName(head.state.timeline)}`)
+  const [value] = await Snapshot.of(lake, head, head.state).get([entry])
+  const file = value === undefined ? undefined : parseFile(value, entry)
+  if (file?.kind !== 'file' || file.content === undefined) return undefined
+  const { key, start, length } = file.content
+  const found = await lake.ports.store.get(key, { start, end: start + length })
+  if (found === undefined) throw missingObject(lake.ports.store, key)
+  return utf8Decode(found.bytes)
 }
 
 function otherTimeline({ timeline, lsn }: Head['state'], cluster: DirectoryCluster, pgdata: string, why: string): EnvironmentError {

@@ -9,7 +9,7 @@ import { type ValueText, valueText } from './duckvalue.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { readManifest } from '../lake.ts'
 import type { OpenLakeOptions } from '../lakes/fetchedobjects.ts'
-import { openLake, openState } from '../lakes/openlake.ts'
+import { openLake, openState, refuseBranch } from '../lakes/openlake.ts'
 import { pointOf } from '../lakes/pointof.ts'
 import { StateManifest } from '../lakes/statemanifest.ts'
 import { refuseMistakenFields } from './queryfields.ts'
@@ -61,7 +61,7 @@ const TABLE_SAMPLE = 10_000
  */
 export async function queryLake(request: QueryRequest, write: WriteText): Promise<{ rows: number }> {
   const lake = await openLake(request.lake)
-  const state = lake && await StateManifest.read(lake, await openState(lake, await pointOf(lake, request.at)))
+  const state = lake && await StateManifest.read(lake, await openState(lake, await pointOf(lake, request.at, request.branch), request.branch))
   const manifest = state?.manifest ?? readFormat1(request)
   const names = databaseNames(manifest, chooseDatabase(manifest, request.database))
   const duck = await importDuck()
@@ -96,7 +96,8 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
   }
 }
 
-function readFormat1({ lake, at }: QueryRequest): Manifest {
+function readFormat1({ lake, at, branch }: QueryRequest): Manifest {
+  refuseBranch(lake, branch)
   const manifest = readManifest(resolve(lake))
   if (at === undefined || at === manifest.lsn) return manifest
   throw new EnvironmentError('lake.no-state', `a lake of format 1 has one state, and this one is at LSN ${manifest.lsn}, not at ${at}`, { file: lake })

@@ -11,7 +11,7 @@ import { type NotRead, notReadText } from '../../lake/notread.ts'
 import { type ClusterFile, filePath, parseFile } from '../../lake/state/files.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
-import { retainedStates } from '../../lake/state/registrations.ts'
+import { pinnedStates, retainedStates } from '../../lake/state/registrations.ts'
 import type { Stage } from '../../lake/state/stage.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { ClusterEntry } from '../../io/datadir/lakefiles.ts'
@@ -23,12 +23,12 @@ import type { RestoreRelation, RestoreSource } from './restoresource.ts'
 
 /**
  * A state of a lake of layers as what a data directory is made from.
- * @param place URL or folder of the lake @param to LSN of a state, time or tag; default: the newest state
+ * @param place URL or folder of the lake @param to LSN of a state, time or tag; default: the newest state @param branch default: `main`
  * @throws EnvironmentError lake.*, restore.incomplete, store.*; UnsupportedError restore.format, restore.damaged; CorruptionError lake.*
  */
-export async function openLakeSource(place: string, to?: string): Promise<RestoreSource> {
+export async function openLakeSource(place: string, to?: string, branch?: string): Promise<RestoreSource> {
   const lake = await openLayers(place)
-  return await lakeSource(await openState(lake, await pointOf(lake, to)), lake.ports.store)
+  return await lakeSource(await openState(lake, await pointOf(lake, to, branch), branch), lake.ports.store)
 }
 
 async function openLayers(place: string): Promise<Lake> {
@@ -44,10 +44,10 @@ async function openLayers(place: string): Promise<Lake> {
  * The newest state of a lake of layers from which a replay of WAL can reach a target.
  * @throws EnvironmentError restore.no-state if all of them are newer; as {@link openLakeSource}
  */
-export async function openLakeSourceBefore(place: string, target: ReplayTarget): Promise<RestoreSource> {
+export async function openLakeSourceBefore(place: string, target: ReplayTarget, branch: string = MAIN_BRANCH): Promise<RestoreSource> {
   const lake = await openLayers(place)
-  const snapshots = await lake.runHead(MAIN_BRANCH, function* (head): Stage<Snapshot[]> {
-    const states = new Map([...head.tags.map(({ state }) => state), ...yield* retainedStates(head)].map((state) => [state.sequence, state]))
+  const snapshots = await lake.runHead(branch, function* (head): Stage<Snapshot[]> {
+    const states = new Map([...pinnedStates(head), ...yield* retainedStates(head)].map((state) => [state.sequence, state]))
     return [...states.values()].filter(({ sequence }) => sequence > 0).sort((a, b) => b.sequence - a.sequence).map((state) => Snapshot.of(lake, head, state))
   })
   for (const snapshot of snapshots) {

@@ -10,6 +10,7 @@ import type { ClusterEntry } from '../../io/datadir/lakefiles.ts'
 import { checkpointEnd } from '../../io/datadir/consistentdirectory.ts'
 import { RestoreTarget, RESTORING } from '../../io/datadir/restoretarget.ts'
 import { breathe, remarkOnEnd, stopIfEnding } from '../../io/process/interruption.ts'
+import { systemRandom } from '../../io/process/systemrandom.ts'
 import { initdbFolders, isTablespace } from '../../lake/keptfiles.ts'
 import { timelineHistoryName, segmentName } from '../../wal/segment.ts'
 import { checkpointPage, firstRecordOf, shutdownCheckPoint } from '../../wal/shutdowncheckpoint.ts'
@@ -210,7 +211,10 @@ class Restore {
     return { relations, bytes: blocks * BLOCK_SIZE }
   }
 
-  /** The history file, the first segment with a shutdown checkpoint, and pg_control that points to it. */
+  /**
+   * The history file, the first segment with a shutdown checkpoint, and pg_control that points to it. The nonce tells two restores of one state apart,
+   * since each begins a timeline of the same number.
+   */
   private beginTimeline(bytes: Uint8Array, timeline: number): void {
     const { source: { major, lsn, counters }, target } = this
     const { systemIdentifier, walSegmentSize, ...found } = parseControlFile(bytes, major)
@@ -221,7 +225,7 @@ class Restore {
     // Commit timestamps belong to the checkpoint of pg_control.
     if (counters !== undefined) checkPoint.fill(0, 72, 80)
     const before = byteText(this.timelineHistories.get(this.source.timeline) ?? new Uint8Array(0))
-    target.file(`pg_wal/${timelineHistoryName(timeline)}`, `${before}${this.source.timeline}\t${formatLsn(lsn)}\tltap restore\n`)
+    target.file(`pg_wal/${timelineHistoryName(timeline)}`, `${before}${this.source.timeline}\t${formatLsn(lsn)}\tltap restore ${systemRandom.nonce()}\n`)
     const wal = target.fork(`pg_wal/${segmentName(timeline, segment, walSegmentSize)}`, walSegmentSize / BLOCK_SIZE)
     try {
       wal.write(0, checkpointPage({ major, systemIdentifier, segmentSize: walSegmentSize }, start, timeline, checkPoint))
