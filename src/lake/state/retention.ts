@@ -1,6 +1,7 @@
 import { parseLsn } from '../../common/ids.ts'
-import type { Head, Lease, Registration } from './head.ts'
-import { keepFrom, retainedStates } from './registrations.ts'
+import { entryId } from './entries.ts'
+import type { Head, Lease, LogEdit, Registration } from './head.ts'
+import { keepFrom, registeredStates, retainedStates } from './registrations.ts'
 import type { Stage } from './stage.ts'
 import type { StateRoot } from './stateroot.ts'
 
@@ -42,8 +43,21 @@ function lastAtTime(states: readonly StateRoot[], time: number): number {
 
 /** HEAD with what a plan leaves of it. @param commit nonce of the HEAD that is made @returns undefined if nothing changes */
 export function retained(head: Head, { kept, ended }: RetentionPlan, commit: string): Head | undefined {
-  const left = ended.length === 0 ? head : { ...head, commit, leases: head.leases.filter((lease) => !ended.includes(lease)) }
-  return keepFrom(left, kept[0]!.sequence, commit) ?? (left === head ? undefined : left)
+  const left = ended.length === 0 ? head : { ...head, leases: head.leases.filter((lease) => !ended.includes(lease)) }
+  const next = keepFrom(left, kept[0]!.sequence, commit) ?? left
+  const inline = neededEdits(next)
+  return next === head && inline.length === head.inline.length ? undefined : { ...next, commit, inline }
+}
+
+/** Edits in HEAD that a state needs: of several for one key, for each state without a log of its own the last one up to it. */
+function neededEdits(head: Head): readonly LogEdit[] {
+  const sequences = registeredStates(head).filter(({ log }) => log === undefined).map(({ sequence }) => sequence)
+  const next = new Map<string, number>()
+  return head.inline.toReversed().filter((edit) => {
+    const end = next.get(entryId(edit)) ?? Infinity
+    next.set(entryId(edit), edit.sequence)
+    return sequences.some((sequence) => sequence >= edit.sequence && sequence < end)
+  }).reverse()
 }
 
 function endedLeases({ leases }: Head, now: number): Lease[] {
