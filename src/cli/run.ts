@@ -15,6 +15,7 @@ const VERBS = new Map<string, LoadVerb>([
   ['verify', async () => (await import('./verify.ts')).addVerify],
   ['rebuild', async () => (await import('./rebuild.ts')).addRebuild],
   ['restore', async () => (await import('./restore.ts')).addRestore],
+  ['merge', async () => (await import('./merge.ts')).addMerge],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['query', async () => (await import('./query.ts')).addQuery],
   ['gc', async () => (await import('./gc.ts')).addGc],
@@ -85,7 +86,7 @@ function optionDescription(option: Option): string {
 const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for'])
 
 /** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; `lake` is `inspect lake`, the last ones are of branches, tags and leases. */
-const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'lake', 'gc', 'create', 'list', 'delete'])
+const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'lake', 'gc', 'create', 'list', 'delete'])
 
 /**
  * Every other argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme

@@ -48,6 +48,7 @@ export function addTranscode(program: Command, run: Run): void {
     .option('--pack-threshold <blocks>',
       'catalogs, sequences and TOAST relations below this length share objects in a lake of layers (default: as before, at first 64)', parsePackBlocks)
     .option('--pack-below <blocks>', 'user tables below this length do, too (default: as before, at first 0)', parsePackBlocks)
+    .option('--no-merge', 'of a lake of layers: leave layers as they are, where size tiers say that several should become one')
     .action(async (pgdata: string, given: TranscodeOptions) => {
       const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
         ...options } = given

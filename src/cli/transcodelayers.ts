@@ -8,6 +8,7 @@ import { FORMAT_KEY } from '../lake/state/names.ts'
 import { knownOf } from './corruptoptions.ts'
 import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
 import { withProgress } from './jobprogress.ts'
+import { mergedFacts, notMergedLines } from './merge.ts'
 import { warnNotRead } from './notread.ts'
 import type { Output } from './output.ts'
 import { folderBeside, replayFirst } from './replayfirst.ts'
@@ -24,18 +25,19 @@ const LISTED_MAX = 20
 
 /** `ltap transcode` into a lake of format 2. */
 export async function transcodeIntoLayers(run: Run, output: Output, pgdata: string, given: TranscodeOptions): Promise<void> {
-  const { lake, branch, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, strict,
-    packThreshold: threshold, packBelow: below } = given
+  const { lake, branch, database, table, exclude, excludeSecrets = false, workers, compression, types, onCorrupt, unknownTransactions, codecs, merge,
+    strict, packThreshold: threshold, packBelow: below } = given
   const packing = { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }) }
   const started = performance.now()
   const filter = { databases: database, tables: table, exclude, excludeSecrets }
   const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
     materializeInto({
       pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, ...(branch !== undefined && { branch }), filter, workers, compression,
-      ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs, packing, ...knownOf(given), onProgress, onNotice: output.notice,
+      ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs, packing, merge, ...knownOf(given), onProgress, onNotice: output.notice,
     })))
   const seconds = (performance.now() - started) / 1000
   await output.result({ ...report, seconds }, () => summaryText(report, seconds))
+  if (report.mergeProblem !== null) output.notice(`layers were not merged: ${report.mergeProblem}; the new state is in the lake, ltap merge does the rest`)
   await warnNotRead(run, output, report.notRead, strict)
 }
 
@@ -51,12 +53,14 @@ function summaryText(report: MaterializeReport, seconds: number): string {
         `${megabytes(heapBytes)} of heap, ${megabytes(bytes)} written`],
       ['rows', `${thousands(report.hiddenRows)} of ${thousands(report.rows)} hidden`],
       ['values', lanesText(lanes)],
+      ...mergedFacts(report.merged),
       ['damaged', counted(damaged.length, 'page')],
       ['not read', counted(notRead.length, 'relation')],
       ['time', `${seconds.toFixed(1)} s, ${rate}`],
     ]),
     ...listed('damaged', damage, LISTED_MAX),
     ...listed('damaged page', damaged.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
+    ...notMergedLines(report.merged),
     ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
   ].join('')}`
 }

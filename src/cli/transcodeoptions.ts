@@ -17,6 +17,7 @@ export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   types?: TypeProfile
   packThreshold?: number
   packBelow?: number
+  merge: boolean
   strict?: boolean
   json?: boolean
   verbose?: boolean

@@ -65,10 +65,7 @@ export class FileSummarizer {
   private readonly unresolved: UnresolvedRun[] = []
   /** The last run of each kind. */
   private readonly open: Partial<Record<UnresolvedRun['which'], UnresolvedRun>> = {}
-  private readonly lsns: number[] = []
-  private readonly crcs: number[] = []
-  private readonly pageRows: number[] = []
-  private readonly damaged: number[] = []
+  private readonly pages = new PageStatesCollector()
   private rows = 0
   private hiddenTaken = 0
 
@@ -88,17 +85,13 @@ export class FileSummarizer {
       append(this.hidden, position)
     }
     this.addTransactions(batch, seen)
-    this.addPages(batch)
+    this.pages.add(batch)
     this.bounds.add(batch.columns, seen)
     this.rows += batch.rows
   }
 
   finish(): FileSummary {
-    return {
-      columns: this.bounds.finish(), hidden: BlockSet.ofRuns(this.hidden), unresolved: this.unresolved,
-      pages: { lsns: Uint32Array.from(this.lsns), crcs: Uint32Array.from(this.crcs), rows: Uint32Array.from(this.pageRows) },
-      damaged: BlockSet.of(this.damaged),
-    }
+    return { columns: this.bounds.finish(), hidden: BlockSet.ofRuns(this.hidden), unresolved: this.unresolved, ...this.pages.finish() }
   }
 
   /** Marks hidden rows as seen that may become visible. */
@@ -139,16 +132,31 @@ export class FileSummarizer {
     const { low, epoch } = this.states.nextXid
     return (xid < FIRST_NORMAL_XID ? 0 : xidEpoch(xid, low, epoch)) * 0x100000000 + xid
   }
+}
 
-  private addPages({ physical: { block, pageLsn, pageCrc, pageHeader, headerKind }, rows }: Batch): void {
+/** Gathers what the pages of a file were. */
+export class PageStatesCollector {
+  private readonly lsns: number[] = []
+  private readonly crcs: number[] = []
+  private readonly rows: number[] = []
+  private readonly damaged: number[] = []
+
+  /** Adds the pages of a row group. */
+  add({ physical: { block, pageLsn, pageCrc, pageHeader, headerKind }, rows }: Batch): void {
     for (let first = 0; first < rows;) {
       let end = first + 1
       while (end < rows && block.words[end * 2] === block.words[first * 2]) end++
       this.lsns.push(pageLsn.words[first * 2 + 1]! >>> 0, pageLsn.words[first * 2]! >>> 0)
       this.crcs.push(pageCrc.words[first]! >>> 0)
-      this.pageRows.push(end - first)
+      this.rows.push(end - first)
       if (!pageHeader.isNull(first) && headerKind.words[first] === PAGE_KIND_DAMAGED) this.damaged.push(block.words[first * 2]! >>> 0)
       first = end
+    }
+  }
+
+  finish(): Pick<FileSummary, 'pages' | 'damaged'> {
+    return {
+      pages: { lsns: Uint32Array.from(this.lsns), crcs: Uint32Array.from(this.crcs), rows: Uint32Array.from(this.rows) }, damaged: BlockSet.of(this.damaged),
     }
   }
 }

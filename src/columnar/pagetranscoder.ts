@@ -9,6 +9,7 @@ import { checkPageChecksum } from '../page/checksum.ts'
 import { checkPageHeader, isZeroPage, PD_LSN } from '../page/header.ts'
 import { checkLinePointers, linePointer, LP_NORMAL, lpFlags, lpLen, lpOff } from '../page/linepointer.ts'
 import { Batch } from './batch.ts'
+import { countRows, countValues } from './countlanes.ts'
 import { PageDecoder, type RowVisibility } from './decodepage.ts'
 import { TupleDecoder } from './decodetuple.ts'
 import { generateDecoder } from './generatedecoder.ts'
@@ -149,7 +150,7 @@ export class PageTranscoder {
     const { pageCrc } = batch.physical
     pageCrc.padTo(first)
     pageCrc.push1(crc32c(this.canonical.bytes) | 0)
-    this.countRows(first)
+    countRows(batch, first, counts)
     this.countFaults(this.tuples.faults)
     this.counts.unknownStatus += this.decoder.unknownRows
   }
@@ -229,16 +230,6 @@ export class PageTranscoder {
     this.damaged.push({ block, error: error.message })
   }
 
-  private countRows(first: number): void {
-    const { batch, counts } = this
-    const { offset, lp, lpState } = batch.physical
-    for (let row = first; row < batch.rows; row++) {
-      const structure = offset.words[row] === 0 || (!lp.isNull(row) && lpState.words[row] !== LP_NORMAL)
-      if (structure) counts.structureRows++
-      else counts.tuples++
-    }
-  }
-
   /** Call this when the row group that was taken is written. Its vectors must not be used afterwards. */
   release(): void {
     this.beginRowGroup()
@@ -250,26 +241,9 @@ export class PageTranscoder {
   takeRowGroup(): { rows: number; vectors: Vector[] } {
     const { batch, counts } = this
     const vectors = batch.seal()
-    for (const column of batch.columns) counts.native += notNull(column)
-    for (const text of batch.overflow) counts.text += notNull(text)
-    counts.raw += batch.physical.rawAttnum.length
-    counts.tupleLane += notNull(batch.physical.tuple)
+    countValues(batch, counts)
     this.rowsFlushed += batch.rows
     this.taken = true
     return { rows: batch.rows, vectors }
   }
 }
-
-function notNull(vector: Vector): number {
-  let count = 0
-  const fullBytes = vector.length >> 3
-  for (let i = 0; i < fullBytes; i++) count += BIT_COUNT[vector.validity[i]!]!
-  for (let row = fullBytes * 8; row < vector.length; row++) if (!vector.isNull(row)) count++
-  return count
-}
-
-const BIT_COUNT = Uint8Array.from({ length: 256 }, (_, byte) => {
-  let bits = 0
-  for (let rest = byte; rest > 0; rest >>= 1) bits += rest & 1
-  return bits
-})

@@ -4,10 +4,10 @@ import type { CodecContext } from '../datum/typedef.ts'
 import type { PageSource } from '../page/pagesource.ts'
 import { COMPRESSOR } from '../parquet/encoderfacts.ts'
 import type { ParquetOptions } from '../parquet/parquetwriter.ts'
+import type { Batch } from './batch.ts'
 import {
   type ClusterDescriptor, DESCRIPTOR_KEY, encodeFileDescriptor, type FileDescriptor, formatOf, type RelationDescriptor, schemaContext, withCodecs,
 } from './filedescriptor.ts'
-import type { PageTranscoder } from './pagetranscoder.ts'
 import { sampleBlocks, samplePages } from './sample.ts'
 import { relationSchema, type RelationSchema } from './schema.ts'
 
@@ -67,14 +67,21 @@ export function planPrepared(
 ): TranscodePlan {
   const base = { ...cluster, relation: withCodecs(relation, cluster, extensions) }
   const context = schemaContext({ ...base, displayScales: {}, pageFlags: 0 }, extensions)
-  const { displayScales, pageFlags, highCardinality } = samplePages(context, samples(blocks, pages), ROW_GROUP_ROWS)
-  const format = formatOf(relation)
+  const { highCardinality, ...predicted } = samplePages(context, samples(blocks, pages), ROW_GROUP_ROWS)
+  return planPredicted(base, blocks, compression, { ...predicted, dictionary: (column) => !highCardinality.has(column) }, extensions)
+}
+
+/** What a file predicts of its pages, and how its columns are encoded. */
+export type Predicted = Pick<FileDescriptor, 'displayScales' | 'pageFlags'> & Required<Pick<ParquetOptions, 'dictionary'>>
+
+/** @param base names the codecs from outside that its types need */
+export function planPredicted(
+  base: ClusterDescriptor & { relation: RelationDescriptor }, blocks: BlockSet, compression: Compression,
+  { displayScales, pageFlags, dictionary }: Predicted, extensions?: CodecContext['extensions'],
+): TranscodePlan {
+  const format = formatOf(base.relation)
   const descriptor: FileDescriptor = { format, blockSize: BLOCK_SIZE, ...base, blocks, displayScales, pageFlags, ...(format > 1 && { compressor: COMPRESSOR }) }
-  const parquet: ParquetOptions = {
-    compression,
-    metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) },
-    dictionary: (column) => !highCardinality.has(column),
-  }
+  const parquet: ParquetOptions = { compression, metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) }, dictionary }
   return { descriptor, schema: relationSchema(schemaContext(descriptor, extensions)), parquet }
 }
 
@@ -87,7 +94,7 @@ export function pageWords(page: Uint8Array): Int32Array {
   return new Int32Array(page.buffer, page.byteOffset, BLOCK_SIZE / 4)
 }
 
-/** True when the transcoder holds enough for a row group: ask between pages. */
-export function rowGroupIsFull(transcoder: PageTranscoder): boolean {
-  return transcoder.rows >= ROW_GROUP_ROWS || transcoder.dataBytes() >= ROW_GROUP_BYTES || transcoder.listElements() >= ROW_GROUP_ELEMENTS
+/** True when the rows that were gathered are enough for a row group: ask between pages. */
+export function rowGroupIsFull(gathered: Pick<Batch, 'rows' | 'dataBytes' | 'listElements'>): boolean {
+  return gathered.rows >= ROW_GROUP_ROWS || gathered.dataBytes() >= ROW_GROUP_BYTES || gathered.listElements() >= ROW_GROUP_ELEMENTS
 }

@@ -31,21 +31,34 @@ export interface RebuildOptions {
   extensions?: CodecContext['extensions']
 }
 
+/** A file of a lake whose columns are those that its footer describes. */
+export interface OpenLakeFile {
+  readonly descriptor: FileDescriptor
+  readonly reader: ParquetReader
+  readonly schema: RelationSchema
+}
+
+/**
+ * @param file the whole Parquet file, or where its bytes are
+ * @throws CorruptionError parquet.*, lake.*; UnsupportedError lake.format, datum.codec
+ */
+export function openLakeFile(file: Uint8Array | ParquetSource, { extensions }: RebuildOptions = {}): OpenLakeFile {
+  const reader = readParquet(file)
+  const descriptor = parseFileDescriptor(reader.metadata.get(DESCRIPTOR_KEY))
+  const schema = relationSchema(schemaContext(descriptor, extensions))
+  checkFields(schema.fields, reader.fields)
+  return { descriptor, reader, schema }
+}
+
 /** A file of a lake, opened for rebuilding. */
 export class PageRebuilder {
   readonly descriptor: FileDescriptor
   private readonly reader: ParquetReader
   private readonly schema: RelationSchema
 
-  /**
-   * @param file the whole Parquet file, or where its bytes are
-   * @throws CorruptionError parquet.*, lake.*; UnsupportedError lake.format, datum.codec
-   */
-  constructor(file: Uint8Array | ParquetSource, { extensions }: RebuildOptions = {}) {
-    this.reader = readParquet(file)
-    this.descriptor = parseFileDescriptor(this.reader.metadata.get(DESCRIPTOR_KEY))
-    this.schema = relationSchema(schemaContext(this.descriptor, extensions))
-    checkFields(this.schema.fields, this.reader.fields)
+  /** @throws as {@link openLakeFile} */
+  constructor(file: Uint8Array | ParquetSource, options?: RebuildOptions) {
+    ({ descriptor: this.descriptor, reader: this.reader, schema: this.schema } = openLakeFile(file, options))
   }
 
   get rows(): number {

@@ -7,6 +7,8 @@ export { type HistoryOptions, type HistoryRow, openHistory, type TableHistory } 
 export { listHeapRelations, type ListedRelation, type RelationListing } from './inspect/relationlist.ts'
 export { TableReader, type TableReaderOptions, type TableRow } from './inspect/tablereader.ts'
 export { materializeLake, type MaterializeLakeOptions, type MaterializeReport } from './materialize/materializelake.ts'
+export { mergeLake, type MergeLakeOptions, type MergeReport } from './merge/mergelake.ts'
+export type { MergedRelations } from './merge/mergejob.ts'
 export type { WrittenRelations } from './materialize/relationwriter.ts'
 export type { OnProgress } from './jobprogress.ts'
 export type { RelationFilter } from './selection.ts'

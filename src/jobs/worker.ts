@@ -3,6 +3,7 @@ import { checkFile as runCheckFile, type CheckFileTask } from './tasks/checkfile
 import type { BlockRun } from '../common/blockset.ts'
 import { changedBlocks as findChangedBlocks, type ChangedBlocksTask } from './tasks/changedblockstask.ts'
 import { type LayerResult, type LayerTask, type PackableResult, writeLayerFile } from './tasks/layertask.ts'
+import { type LeftAsTheyAre, mergeLayerFiles, type MergeResult, type MergeTask } from './tasks/mergetask.ts'
 import { rebuild as runRebuild, type RebuildTask } from './tasks/rebuildtask.ts'
 import { type CodecModules, loadCodecs } from './tasks/codecs.ts'
 import { type Outcome, outcomeOf } from './tasks/remote.ts'
@@ -30,6 +31,10 @@ export function changedBlocks(task: ChangedBlocksTask): Promise<Outcome<readonly
 
 export function layer(task: LayerTask): Promise<Outcome<LayerResult | PackableResult | WantedOverflow | UnreadableFile>> {
   return outcomeOf(() => writeLayerFile(task))
+}
+
+export function merge(task: MergeTask): Promise<Outcome<MergeResult | LeftAsTheyAre>> {
+  return outcomeOf(() => mergeLayerFiles(task))
 }
 
 export function toastIndex(task: ToastIndexTask): Promise<Outcome<ToastIndex>> {

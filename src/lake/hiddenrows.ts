@@ -34,6 +34,20 @@ export function hiddenRows({ hidden, unresolved }: HiddenRowsSummary, outcomes: 
   return hidden.subtract(rowsOf(committed, 'xmin')).union(rowsOf(committed, 'xmax'))
 }
 
+/**
+ * The same with what became of transactions up to L applied: their rows are hidden for good or visible for good, the others stay unresolved. No reader at
+ * L or behind it sees a difference.
+ */
+export function settledRows({ hidden, unresolved }: HiddenRowsSummary, outcomes: TransactionOutcomes, lsn: WalPosition): HiddenRowsSummary {
+  const hasEnded = ({ xid }: UnresolvedRun): boolean => (outcomes.find(xid)?.endLsn ?? Infinity) <= lsn
+  const open = rowsOf(unresolved.filter((run) => !hasEnded(run)), 'xmin')
+  // Whether a row was ever there is decided first: what deleted it waits for that.
+  const isSettled = (run: UnresolvedRun): boolean => hasEnded(run) && (run.which === 'xmin' || BlockSet.range(run.first, run.count).intersect(open).size === 0)
+  return {
+    hidden: hiddenRows({ hidden, unresolved: unresolved.filter(isSettled) }, outcomes, lsn), unresolved: unresolved.filter((run) => !isSettled(run)),
+  }
+}
+
 function isCommitted(xid: number, outcomes: TransactionOutcomes, lsn: WalPosition): boolean {
   const outcome = outcomes.find(xid)
   // A transaction that has not ended or has aborted leaves a row as it was.

@@ -8,7 +8,7 @@ import { fileMetaData, footerBytes, readFooter } from './footer.ts'
 import type { LakeField } from './lakefield.ts'
 import { findPlainPages, PLAIN, plainChunkBytes, type PlainPages, readPlainChunk, RLE } from './plainchunk.ts'
 import {
-  type ColumnChunk, fileFields, fileOf, isUncompressedBytes, MAGIC_BYTES, plainChunkAt, type RowGroupFields, rowGroupsOf,
+  type ColumnChunk, fileFields, fileOf, hasDictionary, isUncompressedBytes, MAGIC_BYTES, plainChunkAt, type RowGroupFields, rowGroupsOf,
 } from './rowgroups.ts'
 import { leavesOf } from './splice.ts'
 import type { Field } from './thrift.ts'
@@ -28,6 +28,8 @@ export interface ParquetReader {
   rowGroups: number
   /** Rows of each row group. */
   rowGroupRows: readonly number[]
+  /** Names of the fields without children of which the first row group has a dictionary. */
+  dictionaries: ReadonlySet<string>
   /**
    * Decodes row group `index`, from 0; the vectors are the caller's. Throws CorruptionError('parquet.row-group').
    * @param chooseRead tells which values of a large column are wanted; the others are empty. Default: all
@@ -74,7 +76,18 @@ export function readParquet(file: Uint8Array | ParquetSource, ownChunkMin: numbe
     assert(group !== undefined, `row group ${index} of ${groups.length}`)
     return decodeRowGroup(source, footer, group, { fields, own: findOwnChunks(source, group, fields, ownChunkMin), chooseRead })
   }
-  return { metadata, fields, rows, rowGroups: rowGroupRows.length, rowGroupRows, readRowGroup }
+  return { metadata, fields, rows, rowGroups: rowGroupRows.length, rowGroupRows, dictionaries: dictionariesOf(groups[0], fields), readRowGroup }
+}
+
+function dictionariesOf(group: RowGroupFields | undefined, fields: readonly LakeField[]): Set<string> {
+  const found = new Set<string>()
+  let leaf = 0
+  for (const field of fields) {
+    const chunk = group?.columns[leaf]
+    if (field.children === undefined && chunk && hasDictionary(chunk)) found.add(field.name)
+    leaf += leavesOf(field)
+  }
+  return found
 }
 
 function readMetaData(source: ParquetSource): Uint8Array {

@@ -111,6 +111,10 @@ export function isUncompressedBytes({ meta }: ColumnChunk): boolean {
   return integerOf(fieldOf(meta, 1)) === 6 && integerOf(fieldOf(meta, CODEC)) === 0 && fieldOf(meta, DICTIONARY_PAGE_OFFSET) === undefined
 }
 
+export function hasDictionary({ meta }: ColumnChunk): boolean {
+  return (integerOf(fieldOf(meta, DICTIONARY_PAGE_OFFSET)) ?? 0) > 0
+}
+
 /** A file of one row group, or of none. @param chunks the bytes of its chunks */
 export function fileOf(file: readonly Field[], group: RowGroupFields | undefined, chunks: readonly Uint8Array[]): Uint8Array {
   const moved: ColumnChunk[] = []

@@ -1,4 +1,4 @@
-/** `ltap transcode` into an object store, the built program with two threads: again and again, and what it refuses. */
+/** `ltap transcode` into an object store, the built program with two threads: again and again, and what it refuses; `ltap merge`. */
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,7 @@ import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
 import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
 import { systemClock } from '../../src/io/process/clock.ts'
 import { materializeLake, type MaterializeReport } from '../../src/jobs/materialize/materializelake.ts'
+import type { MergeReport } from '../../src/jobs/merge/mergelake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { layeredDifferences, readLayeredLake } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
@@ -50,9 +51,13 @@ interface Ended {
 
 /** Not by spawnSync: the S3 server is in this process. */
 function transcode(pgdata: string, place: string, ...args: string[]): Promise<Ended> {
+  return ltap('transcode', pgdata, '--lake', place, '--database', 'postgres', ...args)
+}
+
+function ltap(...args: string[]): Promise<Ended> {
   const environment = { AWS_ACCESS_KEY_ID: 'ltapkey', AWS_SECRET_ACCESS_KEY: 'ltapsecret', AWS_ENDPOINT_URL_S3: server.endpoint }
   return new Promise((done) => {
-    const argv = [PROGRAM, 'transcode', pgdata, '--lake', place, '--database', 'postgres', '--workers', '2', ...args]
+    const argv = [PROGRAM, ...args, '--workers', '2']
     execFile(process.execPath, argv, { env: { ...process.env, ...environment } }, (error, stdout, stderr) => {
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
     })
@@ -108,6 +113,23 @@ test('a cluster goes into an object store, and what changes follows; older, othe
     await other.remove()
   }
   await checkLake(cluster.dataDir)
+}, 300_000)
+
+test('layers are merged, by their tiers or all, and the lake says the same', async () => {
+  const merged = JSON.parse((await ltap('merge', URL, '--json')).stdout) as MergeReport
+  expect(merged).toMatchObject({ url: URL, relations: 0, commits: 0, left: [] })
+  const { code, stdout } = await ltap('merge', URL, '--all', '--table', 'public.t', '--json')
+  const one = JSON.parse(stdout) as MergeReport
+  expect(code).toBe(0)
+  expect(one).toMatchObject({ relations: 1, layersBefore: 2, layersAfter: 1, commits: 1, left: [] })
+  expect(one.blocks).toBeGreaterThan(1000)
+  await checkLake(cluster.dataDir)
+  expect(await ltap('merge', URL, '--all')).toMatchObject({ code: 0, stderr: '' })
+  await checkLake(cluster.dataDir)
+  expect(await ltap('merge', URL, '--all')).toMatchObject({ code: 0, stdout: expect.stringMatching(/no layers to merge\n/) as string })
+  const none = await ltap('merge', URL, '--table', 'public.none')
+  expect(none).toMatchObject({ code: 3, stderr: expect.stringMatching(/^ltap: selection\.table: the lake has no table public\.none: .*\n$/) as string })
+  expect((await ltap('verify', '--lake', URL)).code).toBe(0)
 }, 300_000)
 
 test('a folder by its URL; the next run needs only the path', async () => {

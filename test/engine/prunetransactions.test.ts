@@ -98,7 +98,7 @@ test('what no row depends on goes; what is open, or a row depends on, stays, and
   const [{ files: [, ...none] }] = [second]
   expect(none).toEqual([])
   const merged = { ...first.files[0]!, key: `shop/public.t-1/data/${work.name()}.parquet`, unresolved: [] }
-  await writer.commit(mergeLayers({ relation, inputs: [first.files[0]!.key, second.files[0]!.key], output: { ...second, files: [merged] } }), work)
+  await writer.commit(mergeLayers([{ relation, inputs: [first, second], output: { ...second, files: [merged] } }]), work)
   expect(await pruneTransactions(lake, writer)).toBe(501)
   expect([...(await statusOf(lake)).keys()].sort()).toEqual([x(2), x(4)])
 })

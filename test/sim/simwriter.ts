@@ -98,7 +98,7 @@ export async function mergeOnce(lake: Lake, writer: BranchWriter, random: Random
     lsn: head.state.lsn, smallest: Math.min(...run.map(({ smallest }) => smallest)), length: run.at(-1)!.length, files: [{ key, bounds: 'm'.repeat(padding) }],
   }
   try {
-    return await writer.commit(mergeLayers({ relation, inputs: run.flatMap(({ files }) => files.map((file) => file.key)), output }), work)
+    return await writer.commit(mergeLayers([{ relation, inputs: run, output }]), work)
   } catch (error) {
     if (hasCode(error, 'commit.stale')) return undefined
     throw error

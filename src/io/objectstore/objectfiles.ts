@@ -93,6 +93,15 @@ export class ObjectFiles {
     }
   }
 
+  /** Removes what was fetched and is not open. */
+  removeUnused(): void {
+    for (const [key, file] of this.fetched) {
+      if (file.users > 0) continue
+      this.fetched.delete(key)
+      this.remove(file)
+    }
+  }
+
   private begin(object: WantedObject): Fetched {
     if (this.next === 0) createFolder(this.folder)
     const path = join(this.folder, `${this.next++}${SUFFIX}`)

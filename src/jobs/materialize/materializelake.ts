@@ -5,7 +5,7 @@ import type { Compression } from '../../columnar/planfile.ts'
 import type { Clock } from '../../common/clock.ts'
 import { forEachAtMost } from '../../common/atonce.ts'
 import { equalJson } from '../../common/equaljson.ts'
-import { EnvironmentError } from '../../common/errors.ts'
+import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { formatLsn, parseLsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
@@ -26,7 +26,7 @@ import type { WalPlace } from '../../io/walsource/inventory.ts'
 import { catalogEdit, type ClusterInfo, DEFAULT_PACKING, type LakeSelection, type Packing } from '../../lake/clusterinfo.ts'
 import type { NotRead } from '../../lake/notread.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
-import { materialize } from '../../lake/state/changes.ts'
+import { materialize, type RelationChange } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import type { Head } from '../../lake/state/head.ts'
 import type { TransactionStatus } from '../../lake/state/status.ts'
@@ -35,6 +35,7 @@ import type { StateRoot } from '../../lake/state/stateroot.ts'
 import type { UnknownTransactions } from '../../xact/snapshot.ts'
 import type { FullXid } from '../../xact/transactionstate.ts'
 import type { OnProgress } from '../jobprogress.ts'
+import { MergeJob, type MergedRelations, type MergePlace, noMerges } from '../merge/mergejob.ts'
 import { PlannedRelations } from '../plannedrelations.ts'
 import { JobTasks, type Pool } from '../pool.ts'
 import type { RelationFilter } from '../selection.ts'
@@ -77,6 +78,8 @@ export interface MaterializeLakeOptions {
   codecs?: readonly string[]
   /** Lengths in blocks below which relations lie in packs, at most PACKING_MAX; default: as in the lake's newest state, of a new lake DEFAULT_PACKING. */
   packing?: Partial<Packing>
+  /** Whether layers are merged where size tiers say so (src/lake/mergeplan.ts); default true. */
+  merge?: boolean
   onCorrupt?: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
   major?: PgMajor
@@ -102,6 +105,10 @@ export interface MaterializeReport extends WrittenRelations {
   heapBytes: number
   notRead: readonly NotRead[]
   damage: readonly string[]
+  /** What became of layers that were there before. */
+  merged: MergedRelations
+  /** Why layers were not merged, which costs readers time alone; null if nothing stood against it. */
+  mergeProblem: string | null
   /** Requests of this thread's store; those of worker threads are not among them. */
   requests: StoreCounters['requests']
 }
@@ -215,7 +222,7 @@ class MaterializeJob {
 
   /** The lake has this state already. */
   private nothing({ cluster: { damage = [] }, notRead }: PreviousState): MaterializeReport {
-    return { ...this.identity(), ...newCounts(), from: this.descriptor.lsn, committed: false, databases: 0, heapBytes: 0, notRead, damage }
+    return { ...this.identity(), ...newCounts(), from: this.descriptor.lsn, committed: false, databases: 0, heapBytes: 0, notRead, damage, ...NOT_MERGED }
   }
 
   private async write({ base, before, plan, selection }: Begun & { isThere: false }, writer: BranchWriter, work: Work): Promise<MaterializeReport> {
@@ -254,8 +261,9 @@ class MaterializeJob {
       const { timeline, time } = cluster
       const position = { timeline, lsn: descriptor.lsn, ...(time !== undefined && { time }) }
       await writer.commit(materialize({ from: base, position, relations: changes, others }), work)
+      const merges = options.merge === false ? NOT_MERGED : await this.merge({ lake, writer, pool, reference }, changes)
       return {
-        ...this.identity(), ...counts, from: base.sequence === 0 ? null : base.lsn, committed: true, databases: cluster.databases.length,
+        ...this.identity(), ...counts, ...merges, from: base.sequence === 0 ? null : base.lsn, committed: true, databases: cluster.databases.length,
         heapBytes: plan.totalBytes, notRead: plan.notRead, damage,
       }
     } finally {
@@ -268,6 +276,20 @@ class MaterializeJob {
     const { options: { wal }, cluster: { lsn, timeline, major, systemIdentifier, replayed } } = this
     if (wal === undefined || replayed === undefined) return new Map()
     return await transactionEnds({ wal, from: walPosition(parseLsn(from)!), to: walPosition(lsn), timeline, major, systemIdentifier }, open)
+  }
+
+  /** The state is in the lake: what stands against merges is no failure. */
+  private async merge(place: MergePlace, changes: readonly RelationChange[]): Promise<Pick<MaterializeReport, 'merged' | 'mergeProblem'>> {
+    const changed = new Set(changes.filter(({ layer }) => layer !== undefined).map(({ relation }) => relation.key))
+    const { compression = 'zstd' } = this.options
+    const job = new MergeJob(place, { all: false, compression, codecs: this.codecs, wants: ({ entry }) => changed.has(entry.key) })
+    try {
+      return { merged: await job.run(), mergeProblem: null }
+    } catch (error) {
+      await stopIfEnding()
+      if (!isPositioned(error)) throw error
+      return { merged: job.merged, mergeProblem: error.message }
+    }
   }
 
   private identity(): Pick<MaterializeReport, 'url' | 'systemIdentifier' | 'major' | 'timeline' | 'lsn' | 'requests'> {
@@ -320,6 +342,8 @@ class MaterializeJob {
 
 /** What a state says of its cluster that the work finds out. */
 type StateFacts = Pick<ClusterInfo, 'packing' | 'nextXid'> & { damage: readonly string[] }
+
+const NOT_MERGED: Pick<MaterializeReport, 'merged' | 'mergeProblem'> = { merged: noMerges(), mergeProblem: null }
 
 /** So many are listed: a commit has room for no more. */
 const ORPHANS_MAX = 1000

@@ -7,11 +7,9 @@ import { ToastReader } from '../../columnar/toastreader.ts'
 import { transcodeFile, type TranscodeOptions, type WrittenFile } from '../../columnar/transcode.ts'
 import type { WantedOverflow } from '../../columnar/wantedoverflow.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
-import { dataView } from '../../common/bytes.ts'
-import { crc32c, crc32cUpdate } from '../../common/crc32c.ts'
+import { crc32c } from '../../common/crc32c.ts'
 import { assert, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { ObjectStore } from '../../engine/objectstore.ts'
 import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { layerFile, layerFileJson, type PackedFile, storedBlocks } from '../../lake/layer.ts'
 import type { StateFile } from '../../lake/state/relationlayers.ts'
@@ -20,6 +18,7 @@ import { type PageSource, READ_BLOCKS } from '../../page/pagesource.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
 import { type CodecModules, loadCodecs } from './codecs.ts'
 import { putObject } from './lakeobject.ts'
+import { ObjectOutput } from './objectoutput.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import { type StoreReference, storeOf } from './storereference.ts'
 import { relationName, type SegmentFiles, type UnreadableFile } from './transcodetask.ts'
@@ -153,32 +152,4 @@ async function canonicalPages(pages: PageSource, blocks: BlockSet, { damaged, pa
     }
   }
   return all
-}
-
-/** An object that is written piece by piece. */
-class ObjectOutput {
-  private readonly key: string
-  private readonly upload: ReturnType<ObjectStore['upload']>
-  private bytes = 0
-  private state = -1
-
-  constructor(store: ObjectStore, key: string) {
-    this.key = key
-    this.upload = store.upload(key)
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    this.state = crc32cUpdate(this.state, dataView(bytes), 0, bytes.length)
-    this.bytes += bytes.length
-    await this.upload.write(bytes)
-  }
-
-  async finish(): Promise<{ key: string; bytes: number; crc: number }> {
-    await this.upload.finish()
-    return { key: this.key, bytes: this.bytes, crc: (this.state ^ -1) >>> 0 }
-  }
-
-  async abort(): Promise<void> {
-    await this.upload.abort()
-  }
 }

@@ -1,3 +1,4 @@
+import { equalJson } from '../../common/equaljson.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import type { Change, StatePosition } from './commit.ts'
 import type { EntryKey } from './entries.ts'
@@ -45,29 +46,30 @@ export function materialize({ from, position, relations, others, job }: Material
 /** Fewer layers in place of some of one relation, with the same content. */
 export interface Merge {
   readonly relation: EntryKey
-  /** Keys of the files of the layers that are merged: neighbours of the state that the merge started from. */
-  readonly inputs: readonly string[]
+  /** The layers that are merged, as the state has them that the merge started from: neighbours. */
+  readonly inputs: readonly StateLayer[]
+  /** Its LSN is that of this state, or below. */
   readonly output: StateLayer
 }
 
-/** @returns the change that puts the output in the place of its inputs: before every layer that was committed since */
-export function mergeLayers({ relation, inputs, output }: Merge): Change {
+/**
+ * @returns the change that puts the output of each merge in the place of its inputs: before every layer that was committed since. A merge whose inputs are
+ * no longer there is passed over: its relation is gone, or another merge was first. Refused if nothing is left
+ */
+export function mergeLayers(merges: readonly Merge[]): Change {
   return {
-    reads: [relation],
+    reads: merges.map(({ relation }) => relation),
     apply: ({ get }) => {
-      const value = get(relation)
-      if (value === undefined) throw stale(`relation ${relation.key} is gone`)
-      const { info, layers } = parseRelation(value, relation)
-      const wanted = new Set(inputs)
-      const isInput = ({ files }: StateLayer): boolean => files.some(({ key }) => wanted.has(key))
-      const first = layers.findIndex(isInput)
-      const last = layers.findLastIndex(isInput)
-      const run = layers.slice(first, last + 1)
-      const found = run.flatMap(({ files }) => files.map(({ key }) => key))
-      if (first < 0 || found.length !== inputs.length || !found.every((key) => wanted.has(key))) {
-        throw stale(`layers of relation ${relation.key} that the merge read are no longer in it`)
-      }
-      return { edits: [{ ...relation, value: { ...info && { info }, layers: [...layers.slice(0, first), output, ...layers.slice(last + 1)] } }] }
+      const edits = merges.flatMap(({ relation, inputs, output }) => {
+        const value = get(relation)
+        if (value === undefined) return []
+        const { info, layers } = parseRelation(value, relation)
+        const first = layers.findIndex((_, i) => inputs.every((input, j) => equalJson(layers[i + j], input)))
+        if (first < 0) return []
+        return [{ ...relation, value: { ...info && { info }, layers: [...layers.slice(0, first), output, ...layers.slice(first + inputs.length)] } }]
+      })
+      if (edits.length === 0) throw stale('the layers that were merged are no longer in it')
+      return { edits }
     },
   }
 }

@@ -1,0 +1,135 @@
+import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
+import { columnFields } from '../../columnar/fieldhistory.ts'
+import { type Compression, fileSets } from '../../columnar/planfile.ts'
+import { forEachAtMost } from '../../common/atonce.ts'
+import { BlockSet } from '../../common/blockset.ts'
+import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { readOutcomes } from '../../engine/outcomes.ts'
+import type { Snapshot } from '../../engine/snapshot.ts'
+import type { StateCatalog } from '../../engine/statecatalog.ts'
+import { encodeBlockIndex } from '../../lake/blockindex.ts'
+import { settledRows } from '../../lake/hiddenrows.ts'
+import type { ParquetFile } from '../../lake/layer.ts'
+import type { CurrentFile } from '../../lake/layerorder.ts'
+import type { MergedLayer } from '../../lake/mergeplan.ts'
+import { openRows } from '../../lake/rowsnotshown.ts'
+import type { StateFile, StateLayer } from '../../lake/state/relationlayers.ts'
+import type { StateRelation } from '../../lake/staterelation.ts'
+import { tableFolder } from '../../lake/tablefolder.ts'
+import type { FetchedObjects } from '../lakes/fetchedobjects.ts'
+import { filesOf, readBlockIndex, readDescription } from '../lakes/layerfiles.ts'
+import type { JobTasks } from '../pool.ts'
+import type { CodecModules } from '../tasks/codecs.ts'
+import type { LeftAsTheyAre, MergeResult, MergeTaskInput } from '../tasks/mergetask.ts'
+import type { StoreReference } from '../tasks/storereference.ts'
+import type { ByteBudget } from './bytebudget.ts'
+
+/** Where files of one commit are written. */
+export interface MergeTarget {
+  lake: Lake
+  /** The state that the layers are of. */
+  snapshot: Snapshot
+  catalog: StateCatalog
+  pool: JobTasks
+  reference: StoreReference
+  objects: FetchedObjects
+  /** For what is fetched. */
+  budget: ByteBudget
+  /** Name of a new object. */
+  mint: () => string
+  compression: Compression
+  codecs: CodecModules
+  /** Called after each file, with the bytes that were read for it. */
+  onFile: (written: MergeResult, bytesRead: number, relation: string) => void
+}
+
+type Giver = CurrentFile<ParquetFile>
+
+/** Writes the files of merged layers. */
+export class RelationMerger {
+  private readonly target: MergeTarget
+
+  constructor(target: MergeTarget) {
+    this.target = target
+  }
+
+  /** @throws EnvironmentError store.*, file.*; CorruptionError lake.* of the state and of block indexes */
+  async merge(relation: StateRelation, layer: MergedLayer): Promise<StateLayer | LeftAsTheyAre> {
+    const { smallest, length } = layer
+    const { snapshot: { state: { lsn } }, lake, pool } = this.target
+    const blocks = layer.files.reduce((all, { current }) => all.union(current), BlockSet.EMPTY)
+    if (blocks.size === 0) return { lsn, smallest, length, files: [] }
+    const described = await this.describe(relation, length)
+    const known = new Map(filesOf(relation, lake.format.systemIdentifier).map(({ file, expected }) => [file, expected]))
+    const inputs = await Promise.all(layer.files.map(async (giver) => ({ ...giver, expected: known.get(giver.file)!, index: await this.settledIndex(giver) })))
+    const sets = fileSets(blocks)
+    const files = new Array<StateFile>(sets.length)
+    let left: LeftAsTheyAre | undefined
+    await forEachAtMost(pool.workers + 1, sets.entries(), async ([i, set]) => {
+      if (left !== undefined) return
+      const givers = inputs.map((giver) => ({ ...giver, current: giver.current.intersect(set) })).filter(({ current }) => current.size > 0)
+      const result = await this.file(described, givers)
+      if ('left' in result) left = result
+      else files[i] = result.file
+    })
+    return left ?? { lsn, smallest, length, files }
+  }
+
+  /** What stands beside a file, with the rows settled whose transactions have ended by the state's LSN. */
+  private async settledIndex({ file, current }: Giver): Promise<Uint8Array> {
+    const { lake, snapshot } = this.target
+    const { index } = await readBlockIndex(lake.ports.store, file)
+    const unresolved = openRows({ index, current })
+    const outcomes = await readOutcomes(snapshot, unresolved.map(({ xid }) => xid))
+    const settled = settledRows({ hidden: index.hidden, unresolved }, outcomes, walPosition(parseLsn(snapshot.state.lsn) as Lsn))
+    return encodeBlockIndex({ ...index, ...settled })
+  }
+
+  private async file(
+    relation: RelationDescriptor, givers: readonly (Giver & Pick<MergeTaskInput, 'expected' | 'index'>)[],
+  ): Promise<MergeResult | LeftAsTheyAre> {
+    const { budget, objects, pool, reference, compression, codecs, mint, onFile } = this.target
+    const bytesRead = givers.reduce((sum, { file }) => sum + file.bytes, 0)
+    const giveBack = await budget.take(objects.fetches ? bytesRead : 0)
+    const opened: { path: string; release: () => void }[] = []
+    try {
+      for (const { file } of givers) opened.push(await objects.open(file))
+      const name = `${tableFolder(relation)}/data/${mint()}`
+      const result = await pool.run('merge', {
+        relation, cluster: this.cluster(), compression, codecs, store: reference, key: `${name}.parquet`, indexKey: `${name}.blocks`,
+        inputs: givers.map(({ file, current, expected, index }, i) => (
+          { path: opened[i]!.path, name: file.key, expected, index, current: current.runs, lanes: file.lanes })),
+      })
+      if ('file' in result) onFile(result, bytesRead, relationName(relation))
+      return result
+    } finally {
+      for (const { release } of opened) release()
+      objects.removeUnused()
+      giveBack()
+    }
+  }
+
+  private cluster(): ClusterDescriptor {
+    const { lake: { format: { systemIdentifier, profile } }, catalog: { cluster: { major, checksums } }, snapshot: { state: { lsn } } } = this.target
+    return { systemIdentifier, major, checksums, lsn, profile }
+  }
+
+  private async describe({ info, locator }: StateRelation, blocks: number): Promise<RelationDescriptor> {
+    const { schema, name, oid, relkind, description } = info
+    const { encoding, desc, fields, overflow } = await readDescription(this.target.lake.ports.store, description)
+    return {
+      ...locator, database: databaseOf(locator.dbOid, this.target.catalog), schema, name, oid, relkind, blocks, encoding, desc, fields: columnFields(fields),
+      ...(overflow.length > 0 && { overflow }),
+    }
+  }
+}
+
+/** Null for the shared relations. */
+export function databaseOf(dbOid: number, { databases }: StateCatalog): string | null {
+  return databases.find(({ oid }) => oid === dbOid)?.name ?? null
+}
+
+export function relationName({ database, schema, name }: Pick<RelationDescriptor, 'database' | 'schema' | 'name'>): string {
+  return `${database === null ? '' : `${database}.`}${schema}.${name}`
+}
