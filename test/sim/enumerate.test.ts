@@ -149,6 +149,29 @@ test.each(Object.entries(PAIRS))('%s, in every order', async (name, [a, b]) => {
   expect(runs).toBeGreaterThanOrEqual(20)
 })
 
+test('a merge and a commit of one writer, in every order: both are in', async () => {
+  const gen = new Exhaustigen()
+  let merged = 0
+  while (gen.goesOn()) {
+    const { small, lake, writer, machine } = await SmallWorld.make('if-match', 3)
+    small.world.choose = (count) => gen.choose(count)
+    let running = 2
+    machine.spawn(async () => {
+      if (await mergeOnce(lake, writer, machine.numbers, 0) !== undefined) merged++
+      running--
+    })
+    machine.spawn(async () => {
+      await small.materialize(lake, writer)
+      running--
+    })
+    await small.world.run(() => running > 0)
+    small.world.choose = undefined
+    await small.recover()
+  }
+  console.info(`a merge and a commit: ${gen.runs} orders, ${merged} merges`)
+  expect(merged).toBeGreaterThan(0)
+})
+
 test('a commit and a takeover with another commit, in every order: one of them, or both one after the other', async () => {
   const gen = new Exhaustigen()
   let fenced = 0

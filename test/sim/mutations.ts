@@ -54,13 +54,35 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
       file: 'src/engine/collect.ts',
       replace: [
         ['  const candidates = new Map<string, number>()\n', '  const reached = new Set<string>()\n  const heads = await reachAll(lake, (key) => reached.add(key))\n  const candidates = new Map<string, number>()\n'],
-        ['  const heads = await reachAll(lake, (key) => candidates.delete(key))\n', '  for (const key of reached) candidates.delete(key)\n'],
+        ['  const heads = await reachAll(lake, (key) => candidates.delete(key), seenAs)\n', '  for (const key of reached) candidates.delete(key)\n'],
       ],
     }],
   },
   {
     name: 'a merge holds nothing back', within: 40,
     mutations: [{ file: 'src/engine/writer.ts', replace: [['const low = Math.min(sequence + 1, ...others)', 'const low = Math.min(sequence + 1, ...others.slice(0, 0))']] }],
+  },
+  {
+    name: 'a merge is ordered at its commit, not at the state that it began from', within: 100,
+    mutations: [{
+      file: 'src/lake/state/changes.ts',
+      replace: [['layers: [...layers.slice(0, first), output, ...layers.slice(first + inputs.length)]', 'layers: [...layers.slice(0, first), ...layers.slice(first + inputs.length), output]']],
+    }],
+  },
+  {
+    name: 'a merge takes superseded blocks', within: 20,
+    mutations: [{
+      file: 'src/lake/layerorder.ts',
+      replace: [['for (const { files, smallest, dropped } of layers.toReversed()) {', 'for (const { files, smallest, dropped } of layers) {'], ['return found.reverse()', 'return found']],
+    }],
+  },
+  {
+    name: 'a merge forgets a truncation', within: 100,
+    mutations: [{ file: 'src/lake/mergeplan.ts', replace: [['    smallest: Math.min(...merged.map(({ smallest }) => smallest)),', '    smallest: merged.at(-1)!.smallest,']] }],
+  },
+  {
+    name: 'a merge brings back the state that it began from', within: 60,
+    mutations: [{ file: 'src/lake/state/changes.ts', replace: [['output, ...layers.slice(first + inputs.length)]', 'output]']] }],
   },
   {
     name: 'a refused commit is applied again without a look at HEAD\'s sequence', within: 40,

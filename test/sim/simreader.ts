@@ -12,13 +12,13 @@ export interface SimFile {
 }
 
 /** Bytes of an object that a state refers to. @throws the error of a missing object, as the engine's */
-async function fetchFile(store: ObjectStore, key: string): Promise<SimFile | undefined> {
+export async function fetchFile(store: ObjectStore, key: string): Promise<SimFile | undefined> {
   const found = await store.get(key)
   return found && JSON.parse(Buffer.from(found.bytes).toString()) as SimFile
 }
 
 /** Blocks of one relation by its layers. @returns undefined if an object is missing */
-export async function readBlocks(store: ObjectStore, layers: RelationLayers['layers']): Promise<Map<number, SimBlock> | undefined> {
+async function readBlocks(store: ObjectStore, layers: RelationLayers['layers']): Promise<Map<number, SimBlock> | undefined> {
   const blocks = new Map<number, SimBlock>()
   for (const { smallest, files } of layers) {
     for (const block of blocks.keys()) if (block >= smallest) blocks.delete(block)

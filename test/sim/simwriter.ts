@@ -4,15 +4,19 @@ import type { Lake } from '../../src/engine/lake.ts'
 import { jobObjectName } from '../../src/engine/references.ts'
 import { Snapshot } from '../../src/engine/snapshot.ts'
 import type { BranchWriter } from '../../src/engine/writer.ts'
+import { BlockSet } from '../../src/common/blockset.ts'
+import { parseLsn, walPosition } from '../../src/common/ids.ts'
+import type { Layer } from '../../src/lake/layerorder.ts'
+import { mergedLayer } from '../../src/lake/mergeplan.ts'
 import { materialize, mergeLayers, type RelationChange } from '../../src/lake/state/changes.ts'
 import type { Head } from '../../src/lake/state/head.ts'
 import { isDead } from '../../src/lake/state/reachable.ts'
-import { parseRelation } from '../../src/lake/state/relationlayers.ts'
+import { parseRelation, type StateLayer } from '../../src/lake/state/relationlayers.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
 import { statusEdit } from '../../src/lake/state/status.ts'
 import type { Random } from '../support/random.ts'
 import { lsnNumber, lsnText, type SimBlock, type SimCluster } from './simcluster.ts'
-import { readBlocks } from './simreader.ts'
+import { fetchFile } from './simreader.ts'
 import { check } from './world.ts'
 
 /** What ends a process, or a piece of its work, in a world of faults: everything else is a failure of the protocol. */
@@ -72,7 +76,27 @@ export async function materializeOnce(lake: Lake, writer: BranchWriter, cluster:
   return await writer.commit(materialize({ from: base, position, relations, others }), work)
 }
 
-/** Merges some neighbours among the layers of some relation. @returns HEAD with it; undefined if there is nothing to merge, or no longer */
+/** A relation's layers, as the shipped plan of merges takes them. @returns undefined if an object is missing */
+async function withBlocks(lake: Lake, layers: readonly StateLayer[]): Promise<Layer<SimLayerFile>[] | undefined> {
+  const found: Layer<SimLayerFile>[] = []
+  for (const { lsn, smallest, length, files } of layers) {
+    const read: SimLayerFile[] = []
+    for (const { key } of files) {
+      const file = await fetchFile(lake.ports.store, key)
+      if (file === undefined) return undefined
+      read.push({ blocks: BlockSet.of(file.blocks.map(([block]) => block)), content: new Map(file.blocks) })
+    }
+    found.push({ lsn: walPosition(parseLsn(lsn)!), smallest, length, files: read })
+  }
+  return found
+}
+
+interface SimLayerFile {
+  blocks: BlockSet
+  content: ReadonlyMap<number, SimBlock>
+}
+
+/** Merges some of the newest layers of some relation. @returns HEAD with it; undefined if there is nothing to merge, or no longer */
 export async function mergeOnce(lake: Lake, writer: BranchWriter, random: Random, padding: number): Promise<Head | undefined> {
   const { head } = writer
   const snapshot = Snapshot.of(lake, head, head.state)
@@ -83,22 +107,21 @@ export async function mergeOnce(lake: Lake, writer: BranchWriter, random: Random
   if (several.length === 0) return undefined
   const { relation, layers } = random.pick(several)
   const first = random.int(layers.length - 1)
-  const run = layers.slice(first, first + 2 + random.int(layers.length - first - 1))
   const work = writer.begin()
-  const blocks = await readBlocks(lake.ports.store, run)
-  if (blocks === undefined) {
+  const read = await withBlocks(lake, layers)
+  if (read === undefined) {
     work.end()
     return undefined
   }
+  const { files, ...merged } = mergedLayer(read, first)
+  const blocks = files.flatMap(({ file, current }) => [...current].map((block): [number, SimBlock] => [block, file.content.get(block)!]))
   const key = `shop/public.t-${relation.key.split('/')[1]}/data/${work.name()}.json`
-  await lake.ports.store.put(key, Buffer.from(JSON.stringify({ blocks: [...blocks].sort(([a], [b]) => a - b) })))
+  await lake.ports.store.put(key, Buffer.from(JSON.stringify({ blocks: blocks.sort(([a], [b]) => a - b) })))
   // The commit may come long after: what was committed since goes first, and gc meets the object.
   if (random.chance(30)) await lake.ports.clock.sleep(random.int(20_000))
-  const output = {
-    lsn: head.state.lsn, smallest: Math.min(...run.map(({ smallest }) => smallest)), length: run.at(-1)!.length, files: [{ key, bounds: 'm'.repeat(padding) }],
-  }
+  const output = { lsn: head.state.lsn, ...merged, files: [{ key, bounds: 'm'.repeat(padding) }] }
   try {
-    return await writer.commit(mergeLayers([{ relation, inputs: run, output }]), work)
+    return await writer.commit(mergeLayers([{ relation, inputs: layers.slice(first), output }]), work)
   } catch (error) {
     if (hasCode(error, 'commit.stale')) return undefined
     throw error
