@@ -1,18 +1,17 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
-import { refuseBranch } from '../jobs/lakes/openlake.ts'
-import { transcodeLake } from '../jobs/transcodelake.ts'
+import { materializeInto } from '../jobs/materialize/materializeinto.ts'
+import type { MaterializeReport } from '../jobs/materialize/materializelake.ts'
 import { virtualColumnText } from '../lake/views.ts'
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
 import { counted, factLines, lanesText, listed, megabytes, thousands } from './count.ts'
 import { addCorruptOptions, knownOf } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
-import { type ManifestSummary, summarizeManifest } from './manifestsummary.ts'
+import { mergedFacts, notMergedLines } from './merge.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
 import { addCodecsOption, addExcludeOption, collect, collectTable, parsePackBlocks, parseWorkers } from './options.ts'
-import { addReplayFirstOptions, replayFirst } from './replayfirst.ts'
-import { isLayeredPlace, transcodeIntoLayers } from './transcodelayers.ts'
+import { addReplayFirstOptions, folderBeside, replayFirst } from './replayfirst.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -25,7 +24,8 @@ const TEXT = {
     'ltap transcode ./data --lake ./lake --exclude-secrets   # without password hashes, passwords, connection strings',
     'ltap transcode ./data --lake ./lake --on-corrupt carry   # damaged pages are carried as they are, hidden and listed',
     'ltap transcode ./backup --wal ./archive --to 16/B374D848 --lake ./lake   # as it was then',
-    'ltap transcode ./data --lake s3://bucket/shop   # again and again: each time writes what changed',
+    'ltap transcode ./newer-copy --lake ./lake   # what changed since, as a state more',
+    'ltap transcode ./data --lake s3://bucket/shop',
   ],
 }
 
@@ -35,8 +35,8 @@ const LISTED_MAX = 20
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
   addStrictOption(addCorruptOptions(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))))
-    .requiredOption('--lake <dir|url>', 'a new folder; or s3://bucket/prefix, or a folder with a lake of layers: what changed since its last state is added')
-    .option('--branch <name>', 'branch of a lake of layers, which ltap branch create has made (default: main)')
+    .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix: a new one, or one to which is added what changed since its last state')
+    .option('--branch <name>', 'branch of the lake, which ltap branch create has made (default: main)')
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
     .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings')
@@ -46,43 +46,56 @@ export function addTranscode(program: Command, run: Run): void {
       'portable: types that Iceberg v2, Delta and Spark all read; iceberg: uuid and time native, no Delta (default: portable, or that of the lake)')
       .choices(['portable', 'iceberg']))
     .option('--pack-threshold <blocks>',
-      'catalogs, sequences and TOAST relations below this length share objects in a lake of layers (default: as before, at first 64)', parsePackBlocks)
+      'catalogs, sequences and TOAST relations below this length share objects (default: as before, at first 64)', parsePackBlocks)
     .option('--pack-below <blocks>', 'user tables below this length do, too (default: as before, at first 0)', parsePackBlocks)
-    .option('--no-merge', 'of a lake of layers: leave layers as they are, where size tiers say that several should become one')
+    .option('--no-merge', 'leave layers as they are, where size tiers say that several should become one')
     .action(async (pgdata: string, given: TranscodeOptions) => {
       const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
-        ...options } = given
+        branch, merge, packThreshold: threshold, packBelow: below, ...options } = given
+      const packing = { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }) }
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
-      if (isLayeredPlace(lake)) {
-        await transcodeIntoLayers(run, output, pgdata, given)
-        return
-      }
-      refuseBranch(lake, given.branch)
-      const manifest = await replayFirst(output, pgdata, lake, options, {}, (files) => withProgress(output, 'transcode', (onProgress) =>
-        transcodeLake({
-          pgdata: files, source: pgdata, lake, filter, workers, compression, ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs,
-          ...knownOf(given), onProgress,
-          onNotice: output.notice,
+      const report = await replayFirst(output, pgdata, folderBeside(lake), options, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
+        materializeInto({
+          pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, ...(branch !== undefined && { branch }), filter, workers, compression,
+          ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs, packing, merge, ...knownOf(given), onProgress, onNotice: output.notice,
         })))
-      const summary = summarizeManifest(manifest, lake, (performance.now() - started) / 1000)
+      const summary = summarize(report, lake, (performance.now() - started) / 1000)
       await output.result(summary, () => summaryText(summary))
-      await warnNotRead(run, output, manifest.notRead, strict)
+      const { mergeProblem: problem } = report
+      if (problem !== null) output.notice(`layers were not merged: ${problem}; the new state is in the lake, ltap merge does the rest`)
+      await warnNotRead(run, output, report.notRead, strict)
     })
 }
 
-function summaryText(summary: ManifestSummary): string {
-  const { lake, major, lsn, lanes, forensic, damagedPages, damage, notRead, notShown, unknownTransactions, heapBytes, parquetBytes, seconds } = summary
+/** What `ltap transcode --json` prints: of what was written pages, rows and values, of the whole cluster the rest. */
+function summarize(report: MaterializeReport, lake: string, seconds: number) {
+  const { lanes, orphanFiles, temporaryFiles, partialBlocks, damaged, bytes, ...rest } = report
+  const trailingBytes = partialBlocks.reduce((sum, partial) => sum + partial.bytes, 0)
+  return {
+    lake, ...rest, pages: lanes.pages, tuples: lanes.tuples, bytes, parquetBytes: bytes, lanes,
+    forensic: { dangling: lanes.dangling, orphanFiles, temporaryFiles, trailingBytes, partialBlocks }, damagedPages: damaged, seconds,
+  }
+}
+
+type Summary = ReturnType<typeof summarize>
+
+function summaryText(summary: Summary): string {
+  const { lake, major, lsn, from, committed, lanes, forensic, damagedPages, damage, notRead, notShown, unknownTransactions, heapBytes, seconds } = summary
   const { dangling, orphanFiles, temporaryFiles, partialBlocks } = forensic
+  if (!committed) return `${lake} has Postgres ${major} at ${lsn} already: nothing to do\n`
   const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
+  const changed = from === null ? '' : `; ${thousands(summary.unchanged)} unchanged, ${thousands(summary.gone)} gone`
   return `${[
-    `Postgres ${major} at ${lsn} is in ${lake}\n`,
+    `Postgres ${major} at ${lsn} is in ${lake}${from === null ? '' : `, which was at ${from}`}\n`,
     factLines([
-      ['relations', `${counted(summary.relations, 'relation')} of ${counted(summary.databases, 'database')}, ${counted(summary.files, 'file')}`],
-      ['pages', `${thousands(summary.pages)}, each proven; ${megabytes(heapBytes)} of heap, ${megabytes(parquetBytes)} of Parquet`],
+      ['relations', `${counted(summary.relations, 'relation')} of ${counted(summary.databases, 'database')}, ${counted(summary.files, 'file')}, ` +
+        `${thousands(summary.packed)} in packs${changed}`],
+      ['pages', `${thousands(summary.pages)}, each proven; ${megabytes(heapBytes)} of heap, ${megabytes(summary.parquetBytes)} of Parquet`],
       ['tuples', `${thousands(summary.tuples)}; ${counted(summary.hiddenRows, 'row')} of ${thousands(summary.rows)} hidden`],
       ['values', lanesText(lanes)],
+      ...mergedFacts(summary.merged),
       ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
         `${counted(temporaryFiles, 'temporary file')}, ${counted(partialBlocks.length, 'partial block')}`],
       ['damaged', counted(damagedPages.length, 'page')],
@@ -93,6 +106,7 @@ function summaryText(summary: ManifestSummary): string {
     ]),
     ...listed('damaged', damage, LISTED_MAX),
     ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
+    ...notMergedLines(summary.merged),
     ...listed('values not shown', notShown.map(notShownText), LISTED_MAX),
     ...listed('orphan file', orphanFiles, LISTED_MAX),
     ...listed('partial block', partialBlocks.map(({ relation, bytes }) => `${relation} has ${bytes} bytes behind its last whole block`), LISTED_MAX),

@@ -5,6 +5,7 @@ import { CorruptionError, EnvironmentError, withPosition } from '../common/error
 import { formatLsn, type Lsn, parseLsn } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { type LakeFile, type LakeRelation, type Manifest, MANIFEST_NAME, parseManifest } from '../lake/manifest.ts'
+import { FORMAT_KEY } from '../lake/state/names.ts'
 import type { Guess } from '../io/datadir/consistentdirectory.ts'
 import { readIfThere } from '../io/disk/files.ts'
 import { refuseScheme } from '../io/disk/localpath.ts'
@@ -15,7 +16,8 @@ export function readManifest(lake: string): Manifest {
   const file = join(lake, MANIFEST_NAME)
   const bytes = readIfThere(file)
   if (!bytes) {
-    throw new EnvironmentError('lake.missing', `the folder is not a lake: it has no ${MANIFEST_NAME}; ltap transcode writes a lake`, { file: lake })
+    const reason = `the folder is not a lake: it has neither ${FORMAT_KEY} nor ${MANIFEST_NAME}; ltap transcode writes a lake`
+    throw new EnvironmentError('lake.missing', reason, { file: lake })
   }
   return withPosition({ file }, () => parseManifest(bytes))
 }

@@ -78,7 +78,8 @@ export interface TranscodeLakeOptions {
 const SYNCS_AT_ONCE = 4
 
 /**
- * Transcodes a clean or replayed data directory into a lake: every heap relation as Parquet, then views.sql, then ltap.json, atomically.
+ * Transcodes a clean or replayed data directory into a lake of format 1: every heap relation as Parquet, then views.sql, then ltap.json, atomically. No verb
+ * and no export of the package writes this format any more: it is what tests hold lakes of layers against, and what tests of readers of format 1 read.
  * @throws EnvironmentError datadir.*, lake.*, selection.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
  */
 export async function transcodeLake(options: TranscodeLakeOptions): Promise<Manifest> {

@@ -8,7 +8,7 @@ export interface NotShown extends Pick<LaneCounts, 'unreadable' | 'missingToast'
 }
 
 /** One entry per relation that has any. A lake of an older ltap counts none. */
-export function valuesNotShown(relations: readonly LakeRelation[]): NotShown[] {
+export function valuesNotShown(relations: readonly Pick<LakeRelation, 'database' | 'schema' | 'name' | 'lanes'>[]): NotShown[] {
   return relations.flatMap(({ database, schema, name, lanes }) => {
     const { unreadable = 0, missingToast = 0, oversized = 0 }: Partial<LaneCounts> = lanes
     const relation = database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`

@@ -9,6 +9,7 @@ import type { PostgresServer } from '../../src/server/postgres.ts'
 import type { LakeReport } from '../../src/jobs/lakereport.ts'
 import type { LakeRelation, Manifest } from '../../src/lake/manifest.ts'
 import { expectRefusal, heapFile, refused, whileChanged, whileFile } from '../support/badinput.ts'
+import { transcode } from '../support/lakes.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { ltap } from './streams.ts'
 
@@ -19,6 +20,8 @@ let folder: string
 let cluster: PostgresServer
 let pgdata: string
 let lake: string
+/** The same as a lake of format 1, by the library. */
+let oldLake: string
 let lakes = 0
 
 beforeAll(async () => {
@@ -40,6 +43,7 @@ beforeAll(async () => {
   const made = await ltap(transcodeAll(lake))
   expect({ code: made.code, stderr: made.stderr }).toEqual({ code: 0, stderr: '' })
   expect(made.stdout).toMatch(/^Postgres \d+ at .* is in .*\n {2}relations .*\n {2}pages .*\n {2}tuples .*\n {2}values .*\n {2}forensic .*\n {2}damaged {4}0 pages\n/)
+  oldLake = await makeOldLake('oldlake')
 })
 
 afterAll(async () => {
@@ -50,6 +54,11 @@ afterAll(async () => {
 /** The tables of shop only: a whole cluster takes seconds. */
 function transcodeAll(to: string): string[] {
   return ['transcode', pgdata, '--lake', to, '--database', 'shop', ...['t', 'u', 'elsewhere'].flatMap((name) => ['--table', `public.${name}`])]
+}
+
+async function makeOldLake(name: string): Promise<string> {
+  await transcode(pgdata, join(folder, name), { filter: { databases: ['shop'], tables: ['public.t', 'public.u', 'public.elsewhere'] } })
+  return join(folder, name)
 }
 
 /** A lake folder that nobody used yet. */
@@ -188,7 +197,9 @@ describe(`data directories, Postgres ${MAJOR}`, () => {
 
 describe('places for a lake', () => {
   test('taken, not empty, a file', async () => {
-    await refused(['transcode', pgdata, '--lake', lake], /lake.exists: the folder already holds a lake; name another folder/)
+    await refused(['transcode', pgdata, '--lake', oldLake], /lake.exists: the folder holds a lake of format 1, which has one state; name another folder/)
+    // A lake of layers takes another state, and this one it has.
+    expect(await ltap(['transcode', pgdata, '--lake', lake])).toMatchObject({ code: 0, stdout: expect.stringMatching(/already: nothing to do\n$/) as string })
     const other = fresh()
     mkdirSync(other)
     writeFileSync(join(other, 'notes.txt'), 'mine')
@@ -197,7 +208,7 @@ describe('places for a lake', () => {
     await refused(['transcode', pgdata, '--lake', join(other, 'notes.txt')], /lake.no-folder: the name is that of a file; name a folder/)
     await refused(['transcode', pgdata, '--lake', join(other, 'notes.txt/lake')], /file.missing: part of the path is a file/)
     await refused(['query', '--lake', other, 'SELECT 1'], /lake.missing/)
-    await refused(['verify', '--lake', other], /lake.missing: the folder is not a lake: it has no ltap.json/)
+    await refused(['verify', '--lake', other], /lake.missing: the folder is not a lake: it has neither ltap\/format.json nor ltap.json/)
     await refused(['rebuild', '--lake', other, '--pgdata', pgdata], /lake.missing/)
   })
 })
@@ -208,7 +219,7 @@ async function verifyReport(code: number, ...where: string[]): Promise<LakeRepor
   return JSON.parse(ran.stdout) as LakeReport
 }
 
-describe('damaged lakes', () => {
+describe('damaged lakes of format 1', () => {
   let copy: string
   let target: string
   let t: LakeRelation
@@ -217,9 +228,10 @@ describe('damaged lakes', () => {
   beforeAll(async () => {
     copy = join(folder, 'copy')
     target = join(folder, 'target')
-    cpSync(lake, copy, { recursive: true })
+    // The server started and stopped since the first one was made.
+    cpSync(await makeOldLake('newer'), copy, { recursive: true })
     await cluster.copyDataDir(target)
-    const { relations } = JSON.parse(readFileSync(join(lake, 'ltap.json'), 'utf8')) as Manifest
+    const { relations } = JSON.parse(readFileSync(join(copy, 'ltap.json'), 'utf8')) as Manifest
     t = relations.find(({ name, database }) => name === 't' && database === 'shop')!
     u = relations.find(({ name, database }) => name === 'u' && database === 'shop')!
   })
@@ -309,8 +321,8 @@ describe('rebuild refuses', () => {
     const link = join(folder, 'link')
     symlinkSync(pgdata, link)
     await refused(['rebuild', '--lake', lake, '--pgdata', link], /rebuild.source/)
-    const copy = join(folder, 'lakecopy')
-    cpSync(lake, copy, { recursive: true })
+    const copy = await makeOldLake('lakecopy')
+    await refused(['rebuild', '--lake', copy, '--pgdata', pgdata], /rebuild.source: this is the data directory the lake was read from/)
     const file = join(copy, 'ltap.json')
     const manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest
     writeFileSync(file, JSON.stringify({ ...manifest, systemIdentifier: '7' }))

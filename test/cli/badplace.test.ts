@@ -57,18 +57,18 @@ test.skipIf(!canMount)('a full disk leaves no lake, and later a way on', async (
   const disk = join(folder, 'disk')
   mkdirSync(disk)
   for (const size of ['64k', '1m', '4m']) {
-    const script = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift && shift && "$@"; code=$?; test ! -e "$DISK/lake/ltap.json" || echo "a lake"; exit $code'
+    const script = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift && shift && "$@"; code=$?; test ! -e "$DISK/lake" || echo "a lake"; exit $code'
     const args = [UNSHARE, 'env', `DISK=${disk}`, 'sh', '-c', script, 'sh', size, disk, process.execPath, PROGRAM, ...transcodeT(join(disk, 'lake'))]
     const ran = run('unshare', args)
     expectRefusal(ran, /file.full: no space left on the disk; make room or name a folder on another one \(file .*disk\/lake\//)
     expect(ran.stdout).toBe('')
   }
-  // After a transcode that failed in the middle the next one begins from the start.
+  // What one leaves that was killed before there was a lake is in nobody's way.
   const lake = join(folder, 'again')
-  mkdirSync(join(lake, 'data/old'), { recursive: true })
-  execFileSync('touch', [join(lake, '.unfinished')])
+  mkdirSync(join(lake, 'probe/abcdefghij0123456789'), { recursive: true })
+  execFileSync('touch', [join(lake, 'probe/abcdefghij0123456789/absent'), join(lake, `~${'a'.repeat(20)}`)])
   expect((await ltap(transcodeT(lake))).code).toBe(0)
-  expect(existsSync(join(lake, 'data/old'))).toBe(false)
+  expect(existsSync(join(lake, 'probe'))).toBe(false)
 })
 
 test('a file that may not grow', () => {
@@ -76,7 +76,7 @@ test('a file that may not grow', () => {
   const lake = join(folder, 'limited')
   const ran = run('sh', ['-c', "trap '' XFSZ; ulimit -f 2000; exec \"$@\"", 'sh', process.execPath, PROGRAM, ...transcodeT(lake)])
   expectRefusal(ran, /file.full: the file may not become this large here/)
-  expect(existsSync(join(lake, 'ltap.json'))).toBe(false)
+  expect(existsSync(lake)).toBe(false)
 })
 
 test.skipIf(nobody === undefined)('no permission', async () => {
@@ -91,11 +91,11 @@ test.skipIf(nobody === undefined)('no permission', async () => {
   execFileSync('cp', ['-a', cluster.dataDir, join(folder, 'copy')])
   execFileSync('chown', ['-R', 'root', join(folder, 'copy')])
   expectRefusal(asNobody('rebuild', '--lake', lake, '--pgdata', join(folder, 'copy')), /file.permission/)
-  await whileMode(join(lake, 'data'), 0o700, 0o755, () => {
+  await whileMode(join(lake, 'postgres'), 0o700, 0o755, () => {
     expectRefusal(asNobody('verify', '--lake', lake), advice)
     expectRefusal(asNobody('query', '--lake', lake, 'SELECT count(*) FROM t'), /file.permission/)
   })
-  await whileMode(join(lake, 'ltap.json'), 0o600, 0o644, () => {
+  await whileMode(join(lake, 'ltap/format.json'), 0o600, 0o644, () => {
     expectRefusal(asNobody('verify', '--lake', lake), advice)
     expectRefusal(asNobody('query', '--lake', lake, 'SELECT 1'), /lake.missing|file.permission/)
   })

@@ -28,7 +28,9 @@ describe.runIf(findPostgres() !== undefined)('ltap demo', () => {
     expect(stdout).toContain('amcheck finds 0 problems')
     expect(stdout).toContain('Nothing was lost.')
     expect(stdout).not.toContain('\x1b')
-    expect(readdirSync(lake).sort()).toEqual(['data', 'ltap-demo.txt', 'ltap.json', 'views.sql'])
+    const made = readdirSync(lake)
+    expect(made).toEqual(expect.arrayContaining(['ltap', 'ltap-demo.txt', 'shop']))
+    expect(made.filter((name) => name.startsWith('~') || name === 'probe')).toEqual([])
     // What it proposes to try next.
     const proposed = [...stdout.matchAll(/^ {2}npx ltap (query) --lake \S+ "(.*)"$|^ {2}npx ltap (verify) --lake/gm)]
     expect(proposed).toHaveLength(3)
@@ -157,13 +159,24 @@ describe('the folder of the lake', () => {
     new LakeFolder(path).finish()
     writeFileSync(join(path, 'ltap.json'), '{}')
     const folder = new LakeFolder(path)
-    const names = (): string[] => readdirSync(path).filter((name) => !name.startsWith('.ltap-lock'))
+    const names = (): string[] => readdirSync(path).filter((name) => !/^~?\.ltap-lock/.test(name))
     expect(names()).toEqual(['ltap-demo.txt'])
     expect(() => new LakeFolder(path)).toThrow(/folder.locked: this process works on/)
     folder.release()
-    expect(names()).toEqual([])
+    // While the lake is written: if the demo is killed, the next one may replace what is there.
+    expect(names()).toEqual(['~ltap-demo.txt'])
     folder.finish()
-    writeFileSync(join(path, '.unfinished'), '')
+    for (const killed of ['~ltap-demo.txt', '.unfinished']) {
+      rmSync(join(path, 'ltap-demo.txt'))
+      writeFileSync(join(path, killed), '')
+      mkdirSync(join(path, 'shop/public.t-16384'), { recursive: true })
+      new LakeFolder(path).finish()
+      expect(names()).toEqual(['ltap-demo.txt'])
+    }
+    rmSync(join(path, 'ltap-demo.txt'))
+    mkdirSync(join(path, 'shop'))
+    expect(() => new LakeFolder(path)).toThrow(/holds shop, which no earlier demo wrote/)
+    rmSync(join(path, 'shop'), { recursive: true })
     new LakeFolder(path).finish()
     writeFileSync(join(path, 'notes.txt'), 'mine')
     expect(() => new LakeFolder(path)).toThrow(/holds notes.txt/)

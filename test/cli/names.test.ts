@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { parseManifest } from '../../src/lake/manifest.ts'
-import { withFolder } from '../support/lakes.ts'
+import { transcode, withFolder } from '../support/lakes.ts'
+import { NewestState } from '../support/layeredlake.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
 import { type Ran, ltap } from './streams.ts'
 
@@ -31,9 +31,12 @@ test('no verb lets a name reach the terminal', { timeout: 240_000 }, async () =>
     const table = `${quoted(ESC)}.${quoted(ESC)}`
 
     expect(shown(await ltap(['transcode', dataDir, '--lake', lake])).code).toBe(0)
-    const manifest = parseManifest(readFileSync(join(lake, 'ltap.json'), 'utf8'))
-    for (const name of NAMES) expect(manifest.relations.filter((relation) => relation.name === name && relation.columns[0] === name)).toHaveLength(1)
-    for (const line of readFileSync(join(lake, 'views.sql'), 'utf8').split('\n').filter((text) => text.startsWith('--'))) expect(line).not.toMatch(FORBIDDEN)
+    const state = await NewestState.read(lake)
+    for (const name of NAMES) expect((await state.description(state.relation(name))).desc.attributes.map((column) => column.name)).toEqual([name])
+    const old = join(folder, 'old')
+    const { relations: oldRelations } = await transcode(dataDir, old, { filter: { databases: ['postgres'], tables: [] } })
+    for (const name of NAMES) expect(oldRelations.filter((relation) => relation.name === name && relation.columns[0] === name)).toHaveLength(1)
+    for (const line of readFileSync(join(old, 'views.sql'), 'utf8').split('\n').filter((text) => text.startsWith('--'))) expect(line).not.toMatch(FORBIDDEN)
 
     const relations = shown(await ltap(['inspect', 'relations', dataDir]))
     expect(relations.stdout).toContain('esc\\x1b]0;owned\\x07\\x1b[2J')
@@ -63,9 +66,9 @@ test('no verb lets a name reach the terminal', { timeout: 240_000 }, async () =>
     shown(await ltap(['query', '--lake', lake, 'SHOW ALL TABLES']))
 
     // A difference in the file of each.
-    for (const { name, files } of manifest.relations) {
-      if (!NAMES.includes(name)) continue
-      const path = join(lake, files[0]!.path)
+    for (const name of NAMES) {
+      const [file] = await state.files(state.relation(name))
+      const path = join(lake, file!.file.key)
       const bytes = readFileSync(path)
       bytes[10]! ^= 1
       writeFileSync(path, bytes)

@@ -62,7 +62,7 @@ describe('exit codes and streams', () => {
   it('bad input is one line, with --verbose a stack trace', async () => {
     const { code, stdout, stderr } = await ltap(['query', '--lake', directory, 'SELECT 1'])
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
-    expect(stderr).toMatch(/^ltap: lake.missing: the folder is not a lake: it has no ltap.json; ltap transcode writes a lake \(.*\n$/)
+    expect(stderr).toMatch(/^ltap: lake.missing: the folder is not a lake: it has neither ltap\/format.json nor ltap.json; ltap transcode writes a lake \(.*\n$/)
     expect((await ltap(['query', '--lake', directory, 'SELECT 1', '--verbose'])).stderr).toMatch(/\n {4}at /)
     expect(describeFailure(new Error('x'), false)).toBe('ltap: x (this is a bug in ltap: run again with --verbose and report it)')
   })

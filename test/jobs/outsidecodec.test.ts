@@ -98,7 +98,8 @@ describe.runIf(major !== undefined)('a type that a module outside of ltap reads'
 
     await onThreads(async (jobs, workers) => {
       const other = join(folder, 'threads')
-      const made = await jobs.transcodeLake({ pgdata, lake: other, workers, filter: TABLES, codecs: [pathToFileURL(codecs[0]!).href] })
+      const { transcodeLake } = await import(join(BUILT, '../transcodelake.js')) as typeof import('../../src/jobs/transcodelake.ts')
+      const made = await transcodeLake({ pgdata, lake: other, workers, filter: TABLES, codecs: [pathToFileURL(codecs[0]!).href] })
       expect(made.relations.map(({ files }) => files)).toEqual(manifest.relations.map(({ files }) => files))
       expect(await jobs.verifyLake({ lake: other, pgdata, workers, codecs })).toMatchObject({ equal: true })
       destroyHeapFiles(copy, manifest)

@@ -172,7 +172,7 @@ describe('refusals, one line each', () => {
   })
 
   it('a folder that is no lake, a database that is not there, a choice to make', async () => {
-    await expect(query('SELECT 1', 'csv', { lake: directory })).rejects.toThrow(/the folder is not a lake: it has no ltap.json/)
+    await expect(query('SELECT 1', 'csv', { lake: directory })).rejects.toThrow(/the folder is not a lake: it has neither ltap\/format.json nor ltap.json/)
     await expect(query('SELECT 1', 'csv', { database: 'x' })).rejects.toThrow(/no database 'x', it has: template1, shop, postgres/)
     const two = join(directory, 'two')
     const files = [{ select: numbers(1) }]

@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Workers } from '../../src/io.ts'
 import { withFolder } from '../support/lakes.ts'
-import { visibleRows } from '../support/lakerows.ts'
 import { closeSessions, connect, majors, withCluster } from '../support/oracle.ts'
 
 type Io = typeof import('../../src/io.ts')
@@ -34,13 +33,11 @@ describe.runIf(major !== undefined).each(ways.filter(({ count }) => count === 0 
       await closeSessions(cluster)
       await cluster.stop()
       const lake = join(folder, name)
-      const manifest = await io.transcodeLake({
-        pgdata: cluster.dataDir, lake, filter, workers, compression: 'snappy', profile: 'portable', onCorrupt: 'fail',
-      })
+      const { rows, hiddenRows } = await io.materializeInto({ pgdata: cluster.dataDir, lake, filter, workers, compression: 'snappy' })
       const report = await io.verifyLake({ lake, pgdata: cluster.dataDir, workers })
       expect([report.equal, report.forensic.hintContradictions]).toEqual([true, 0])
       await cluster.start()
-      return visibleRows(lake, manifest.relations.find((relation) => relation.name === 't')!).rows.length
+      return rows - hiddenRows
     }
     await sql.exec('CREATE TABLE t AS SELECT i, md5(i::text) v FROM generate_series(1, 3000) i')
     expect(await lakeNow('first')).toBe(3000)
@@ -62,9 +59,7 @@ describe.runIf(major !== undefined).each(ways.filter(({ count }) => count === 0 
       const fd = openSync(join(damaged, path!), 'r+')
       writeSync(fd, new Uint8Array(4).fill(0xff), 0, 4, 12)
       closeSync(fd)
-      const job = (pgdata: string, name: string): Promise<unknown> => io.transcodeLake({
-        pgdata, lake: join(folder, name), filter, workers, compression: 'none', profile: 'portable', onCorrupt: 'fail',
-      })
+      const job = (pgdata: string, name: string): Promise<unknown> => io.materializeInto({ pgdata, lake: join(folder, name), filter, workers, compression: 'none' })
       await expect(job(damaged, 'bad')).rejects.toMatchObject({ name: 'CorruptionError' })
       await Promise.all([job(cluster.dataDir, 'one'), expect(job(damaged, 'worse')).rejects.toMatchObject({ name: 'CorruptionError' })])
       await job(cluster.dataDir, 'other')

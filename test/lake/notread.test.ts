@@ -3,7 +3,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { summarizeManifest } from '../../src/cli/manifestsummary.ts'
 import { queryLake } from '../../src/jobs/query/query.ts'
 import { type Manifest, parseManifest } from '../../src/lake/manifest.ts'
 import type { NotRead } from '../../src/lake/notread.ts'
@@ -44,11 +43,6 @@ describe('relations that were not read', () => {
     for (const notRead of [{}, [1], [null], [{ ...FOREIGN, name: 1 }], [{ ...FOREIGN, oid: 'x' }]]) {
       expect(() => parseManifest(JSON.stringify({ ...manifest, notRead }))).toThrow(/lake.manifest.*notRead/)
     }
-  })
-
-  it('are in the summary, which then is not complete', () => {
-    expect(summarizeManifest(manifest, lake, 1)).toMatchObject({ complete: false, notRead: [{ name: 'remote' }, { name: 'big\nnews' }] })
-    expect(summarizeManifest({ ...manifest, notRead: [] }, lake, 1)).toMatchObject({ complete: true, notRead: [] })
   })
 
   it('are comments in views.sql, a line each', () => {

@@ -3,11 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readManifest } from '../../src/jobs/lake.ts'
+import { storedBytes } from '../../src/lake/layer.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { heapFile } from '../support/badinput.ts'
 import { enlarge, SEGMENT_BLOCKS } from '../support/enlarge.ts'
 import { withFolder } from '../support/lakes.ts'
+import { NewestState } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { drawn } from '../support/scope.ts'
 
@@ -99,8 +100,10 @@ test.each(VALUES.filter(({ name }) => DRAWN.includes(name)))('one value: $name',
     expect(peakOf('transcode', cluster.dataDir, '--lake', lake, '--database', database, '--table', `public.${name}`, '--workers', '2'))
       .toBeLessThan(LIMIT_BYTES + 3 * bytes)
     expect(peakOf('verify', cluster.dataDir, '--lake', lake, '--workers', '2')).toBeLessThan(LIMIT_BYTES + 3 * bytes)
-    const { lanes, overflow } = readManifest(lake).relations.find((relation) => relation.name === name)!
-    expect({ native: lanes.native, oversized: lanes.oversized, overflow: overflow || !oversized }).toEqual(
+    const state = await NewestState.read(lake)
+    const { lanes } = state.relation(name)
+    const { overflow } = await state.description(state.relation(name))
+    expect({ native: lanes.native, oversized: lanes.oversized, overflow: overflow.length > 0 || !oversized }).toEqual(
       { native: oversized ? 0 : 1, oversized: oversized ? 1 : 0, overflow: true })
   })
 })
@@ -120,8 +123,8 @@ test.runIf(DRAWN.includes('documents'))('a lake file of more than 2 GiB', async 
     const table = ['--database', 'postgres', '--table', 'public.documents', '--compression', 'none']
     expect(peakOf('transcode', cluster.dataDir, '--lake', lake, ...table, '--workers', '2'))
       .toBeLessThan(LIMIT_BYTES + 3 * DOCUMENT_BYTES)
-    const documents = readManifest(lake).relations.find(({ name }) => name === 'documents')!
-    expect(documents.files.map(({ bytes }) => bytes > 2 ** 31)).toEqual([true])
+    const state = await NewestState.read(lake)
+    expect((await state.files(state.relation('documents'))).map(({ file }) => storedBytes(file) > 2 ** 31)).toEqual([true])
     expect(peakOf('verify', cluster.dataDir, '--lake', lake, '--workers', '2')).toBeLessThan(LIMIT_BYTES + 3 * DOCUMENT_BYTES)
   })
 })

@@ -5,9 +5,9 @@
 import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readManifest } from '../../src/jobs/lake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { withFolder } from '../support/lakes.ts'
+import { NewestState } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { drawn } from '../support/scope.ts'
 
@@ -82,6 +82,6 @@ test.each(TABLES.filter(({ name }) => DRAWN.includes(name)))('$name', ({ name, r
   ltap('transcode', cluster.dataDir, '--lake', lake, '--database', 'postgres', '--table', `public.${name}`, '--workers', '2')
   // What cannot be read back is not equal.
   ltap('verify', cluster.dataDir, '--lake', lake, '--workers', '2')
-  const { lanes } = readManifest(lake).relations.find((relation) => relation.name === name)!
+  const { lanes } = (await NewestState.read(lake)).relation(name)
   expect({ tuples: lanes.tuples, oversized: lanes.oversized }).toEqual({ tuples: rows, oversized })
 }))

@@ -1,5 +1,5 @@
 /**
- * Another commit of ltap makes the same lake files: for changes that must not change a byte. `LTAP_BASE=<commit> npx vitest run test/long/samebytes`
+ * Another commit of ltap makes the same files of format 1: for changes that must not change a byte. `LTAP_BASE=<commit> npx vitest run test/long/samebytes`
  * in a git checkout builds that commit beside this one, and both transcode copies of the same data directories.
  */
 import { execFileSync } from 'node:child_process'
@@ -16,16 +16,17 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const BASE = process.env['LTAP_BASE'] ?? ''
 if (BASE === '') console.warn('SKIPPED: lake files are not compared with those of another commit, because LTAP_BASE names none')
 
-/** @returns the command line program of the commit, built in `folder` */
+/** @returns the library of the commit, built in `folder` */
 function buildBase(folder: string): string {
   execFileSync('sh', ['-c', `git -C "${ROOT}" archive ${BASE} | tar -x -C "${folder}"`])
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
   execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], { cwd: folder })
-  return join(folder, 'dist/cli/main.js')
+  return join(folder, 'dist/jobs/transcodelake.js')
 }
 
 function transcode(program: string, dataDir: string, lake: string): void {
-  execFileSync(process.execPath, [program, 'transcode', dataDir, '--lake', lake, '--workers', '2'], { stdio: 'pipe' })
+  const script = `const { transcodeLake } = await import(process.argv[1]); await transcodeLake({ pgdata: process.argv[2], lake: process.argv[3], workers: 2 })`
+  execFileSync(process.execPath, ['--input-type=module', '-e', script, '--', program, dataDir, lake], { stdio: 'pipe' })
 }
 
 /** SHA-256 by path, of every file that holds data. */
@@ -52,7 +53,7 @@ describe.runIf(BASE !== '').each(majors())(`lakes of this commit and of ${BASE},
     mkdirSync(join(folder, 'base'))
     const base = buildBase(join(folder, 'base'))
     transcode(base, cluster.dataDir, join(folder, 'before'))
-    transcode(join(ROOT, 'dist/cli/main.js'), cluster.dataDir, join(folder, 'after'))
+    transcode(join(ROOT, 'dist/jobs/transcodelake.js'), cluster.dataDir, join(folder, 'after'))
     const before = hashes(join(folder, 'before'))
     expect(before.size).toBeGreaterThan(700)
     expect(differences(before, hashes(join(folder, 'after')))).toEqual([])

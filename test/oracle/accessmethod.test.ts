@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openCluster } from '../../src/io/cluster.ts'
-import { readManifest } from '../../src/jobs/lake.ts'
 import { ltap } from '../cli/streams.ts'
 import { expectRefusal } from '../support/badinput.ts'
 import { withFolder } from '../support/lakes.ts'
+import { NewestState } from '../support/layeredlake.ts'
 import { closeSessions, fewerMajors, withCluster } from '../support/oracle.ts'
 
 const HEAPS = `
@@ -59,7 +59,8 @@ describe.each(fewerMajors('majors of access methods'))('access methods, Postgres
       const written = await ltap(['transcode', dataDir, '--lake', lake, ...NO_CATALOGS, '--json'])
       expect(written.code).toBe(0)
       expect(written.stderr).toMatch(/^ltap: warning: 4 relations of the cluster are not in the lake: postgres\.public\.\w+: .*\n$/m)
-      const summary = JSON.parse(written.stdout) as { notRead: { name: string; why: string; reason: string; schema: string }[] }
+      const summary = JSON.parse(written.stdout) as { complete: boolean; notRead: { name: string; why: string; reason: string; schema: string }[] }
+      expect(summary.complete).toBe(false)
       const reasons = Object.fromEntries(summary.notRead.filter(({ schema }) => schema === 'public').map(({ name, why, reason }) => [name, `${why}: ${reason}`]))
       expect(reasons).toEqual({
         parent_2: 'access-method: a table of access method columnar (handler columnar_handler of $libdir/citus_columnar), whose files are no heap',
@@ -98,8 +99,8 @@ describe.each(fewerMajors('majors of access methods'))('access methods, Postgres
       expect({ code: without.code, stderr: without.stderr.replace(/^transcode: .*\n/gm, '') }).toEqual({ code: 0, stderr: '' })
       const names = (JSON.parse(without.stdout) as typeof summary).notRead.filter(({ schema }) => schema === 'public').map(({ name, why }) => `${name} ${why}`)
       expect(names.sort()).toEqual(['even excluded', 'odd excluded', 'parent_2 excluded', 'remote excluded', 'second excluded'])
-      const { relations } = readManifest(rest)
-      const second = readManifest(lake).relations.find(({ name }) => name === 'second')!
+      const { relations } = (await NewestState.read(rest)).manifest
+      const second = (await NewestState.read(lake)).relation('second')
       expect(relations.map(({ oid }) => oid)).not.toContain(second.oid)
       expect(relations.map(({ oid }) => oid)).not.toContain(second.toastRelId)
       expect(relations.map(({ name }) => name)).toContain('third')

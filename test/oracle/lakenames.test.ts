@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresServer } from '../../src/server/postgres.ts'
-import { MANIFEST_NAME, type Manifest, parseManifest, VIEWS_NAME } from '../../src/lake/manifest.ts'
+import { MANIFEST_NAME, parseManifest, VIEWS_NAME } from '../../src/lake/manifest.ts'
 import { type Ran, ltap } from '../cli/streams.ts'
+import { transcode } from '../support/lakes.ts'
+import { NewestState } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 
 const SETUP = `
@@ -30,11 +32,14 @@ const SILENT = expect.not.stringContaining('ltap:') as string
 let folder: string
 let cluster: PostgresServer
 let lake: string
+/** The same as a lake of format 1, by the library. */
+let oldLake: string
 let refusal = ''
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-names-'))
   lake = join(folder, 'lake')
+  oldLake = join(folder, 'oldlake')
   cluster = await createCluster(majors().at(-1)!)
   await (await connect(cluster)).script('CREATE DATABASE shop')
   const sql = await connect(cluster, 'shop')
@@ -43,6 +48,7 @@ beforeAll(async () => {
   await closeSessions(cluster)
   await cluster.stop()
   expect(await ltap(['transcode', cluster.dataDir, '--lake', lake, '--database', 'shop'])).toMatchObject({ code: 0, stderr: SILENT })
+  await transcode(cluster.dataDir, oldLake, { filter: { databases: ['shop'], tables: [] } })
 }, 120_000)
 
 afterAll(async () => {
@@ -115,8 +121,8 @@ describe('names that differ only in case', () => {
     expect(await query(sql)).toMatch(/^3 ltap: query.name: DuckDB takes field "a" for another one, whose name differs only in case: write "a_2"\n$/)
   })
 
-  it('views.sql says so', () => {
-    const text = readFileSync(join(lake, VIEWS_NAME), 'utf8')
+  it('views.sql of a lake of format 1 says so', () => {
+    const text = readFileSync(join(oldLake, VIEWS_NAME), 'utf8')
     expect(text).toMatch(/-- table "public"."Orders" is "public"."Orders_\d+" here: "Orders" reads another table, whose name differs only in case\n/)
   })
 })
@@ -139,9 +145,9 @@ describe('a table by name on each verb', () => {
     expect({ ...table, stdout: table.stdout.trimEnd().split('\n').length - 1 }).toEqual({ code: 0, stdout: rows, stderr: SILENT })
     const one = join(folder, `one-${name.replaceAll(/\W/g, '_')}`)
     expect(await ltap(['transcode', cluster.dataDir, '--lake', one, '--database', 'shop', '--table', name])).toMatchObject({ code: 0, stderr: SILENT })
-    const { relations } = JSON.parse(readFileSync(join(one, MANIFEST_NAME), 'utf8')) as Manifest
-    expect(relations.filter(({ relkind }) => relkind === 'r').length).toBe(1)
-    writeFileSync(join(cluster.dataDir, relations[0]!.path), new Uint8Array(8192))
+    const tables = (await NewestState.read(one)).manifest.relations.filter(({ relkind }) => relkind === 'r')
+    expect(tables).toHaveLength(1)
+    writeFileSync(join(cluster.dataDir, tables[0]!.path), new Uint8Array(8192))
     expect(await ltap(['rebuild', '--lake', lake, '--pgdata', cluster.dataDir, '--force', '--table', name])).toMatchObject({ code: 0, stderr: SILENT })
     expect(await ltap(['verify', cluster.dataDir, '--lake', one])).toMatchObject({ code: 0 })
   })
@@ -165,7 +171,7 @@ describe('a materialized view that was never filled', () => {
     expect(await query('SELECT * FROM filled')).toBe('n\n1\n')
     expect(await query('SELECT * FROM unfilled')).toMatch(/^3 ltap: query.sql: Catalog Error: .*materialized view "public"."unfilled" has not been populated: use REFRESH MATERIALIZED VIEW/)
     expect(await query('SELECT count(*) AS n FROM ltap_public.unfilled')).toBe('n\n0\n')
-    expect(readFileSync(join(lake, VIEWS_NAME), 'utf8')).toMatch(/\n-- materialized view "public"."unfilled" has not been populated: use REFRESH/)
+    expect(readFileSync(join(oldLake, VIEWS_NAME), 'utf8')).toMatch(/\n-- materialized view "public"."unfilled" has not been populated: use REFRESH/)
     expect(await inspect('public.unfilled')).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/materialized view public.unfilled has not been populated/) as string })
     expect(await inspect('public.unfilled', '--dead')).toMatchObject({ code: 0, stderr: SILENT })
     const { stdout } = await ltap(['inspect', 'relations', cluster.dataDir, '--database', 'shop'])
@@ -173,15 +179,16 @@ describe('a materialized view that was never filled', () => {
     expect(stdout).toMatch(/\| filled +\| matview +\|/)
   })
 
-  it('is in the manifest as such, and nothing else is', () => {
-    const { relations } = parseManifest(readFileSync(join(lake, MANIFEST_NAME), 'utf8'))
-    expect(relations.filter(({ populated }) => populated !== undefined).map(({ name, populated }) => ({ name, populated }))).toEqual([{ name: 'unfilled', populated: false }])
+  it('is in the state and in the manifest as such, and nothing else is', async () => {
+    for (const { relations } of [(await NewestState.read(lake)).manifest, parseManifest(readFileSync(join(oldLake, MANIFEST_NAME), 'utf8'))]) {
+      expect(relations.filter(({ populated }) => populated !== undefined).map(({ name, populated }) => ({ name, populated }))).toEqual([{ name: 'unfilled', populated: false }])
+    }
   })
 })
 
-describe('lists of hidden rows', () => {
+describe('lists of hidden rows, of format 1', () => {
   it('have a name that is no data file to engines that pass over _ names', () => {
-    const files = readdirSync(join(lake, 'data'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.parquet'))
+    const files = readdirSync(join(oldLake, 'data'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.parquet'))
     const lists = files.filter((name) => name.endsWith('.hidden.parquet'))
     expect(lists.length).toBeGreaterThan(2)
     expect(lists.every((name) => /\/_\d{10}\.hidden\.parquet$/.test(name))).toBe(true)
@@ -190,7 +197,7 @@ describe('lists of hidden rows', () => {
 
   it('of ltap 0.1.0 have names without it: such a lake is read, verified and rebuilt', async () => {
     const old = join(folder, 'old')
-    cpSync(lake, old, { recursive: true })
+    cpSync(oldLake, old, { recursive: true })
     const manifest = join(old, MANIFEST_NAME)
     const text = readFileSync(manifest, 'utf8')
     writeFileSync(manifest, text.replaceAll(/\/_(\d{10}\.hidden\.parquet)/g, '/$1'))

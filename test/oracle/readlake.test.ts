@@ -285,7 +285,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       await expect(summarizeLake(copy)).rejects.toThrow(problem)
       rmSync(copy, { recursive: true })
     }
-    await broken(() => rmSync(join(copy, 'ltap/format.json')), /^lake.missing: the folder is not a lake: it has no ltap.json/)
+    await broken(() => rmSync(join(copy, 'ltap/format.json')), /^lake.missing: the folder is not a lake: it has neither ltap\/format.json nor ltap.json/)
     await broken(() => writeFileSync(join(copy, 'ltap/format.json'), '{"format":3}'), /^lake.format: ltap\/format.json has format version 3, this ltap reads 2: use a newer ltap/)
     await broken(() => writeFileSync(join(copy, 'ltap/format.json'), '{"for'), /^lake.format: /)
     await broken(() => readdirSync(headPath).filter((name) => /^\d+$/.test(name)).forEach((name) => writeFileSync(join(headPath, name), '{"x')), /^lake.head: HEAD of branch main/)

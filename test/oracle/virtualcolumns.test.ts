@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openCluster } from '../../src/io/cluster.ts'
 import { installedMajors, type PostgresServer } from '../../src/server/postgres.ts'
-import { MANIFEST_NAME, parseManifest, VIEWS_NAME } from '../../src/lake/manifest.ts'
+import { VIEWS_NAME } from '../../src/lake/manifest.ts'
 import { ltap } from '../cli/streams.ts'
+import { transcode } from '../support/lakes.ts'
+import { NewestState } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster } from '../support/oracle.ts'
 
 /** Type and expression of a column each. */
@@ -83,19 +85,26 @@ describe.runIf(installedMajors().includes(18))('Postgres 18', () => {
     expect(server.at(-1)!.expression.length).toBeGreaterThan(20_000)
   })
 
-  it('lists them in manifest, summary, inspect, views.sql and where one is asked for', async () => {
+  it('lists them in the state, summary, inspect, views.sql of format 1 and where one is asked for', async () => {
     const lake = join(folder, 'lake')
     const made = await ltap(['transcode', cluster!.dataDir, '--lake', lake, '--table', 'public.parts', '--table', 'public.parts_1'])
     expect(made).toMatchObject({ code: 0 })
     const says = 'generated column "twice" integer is not stored; Postgres computes it as (a * 2)'
     expect(made.stdout).toContain(`virtual column: postgres.public.parts_1: ${says}\n`)
     expect(made.stdout).toContain(`virtual column: postgres.public.parts: ${says}\n`)
-    const { relations } = parseManifest(readFileSync(join(lake, MANIFEST_NAME), 'utf8'))
+    const state = await NewestState.read(lake)
+    const old = join(folder, 'old')
+    const { relations } = await transcode(cluster!.dataDir, old, { filter: { databases: [], tables: ['public.parts', 'public.parts_1'] } })
     const virtualColumns = [{ name: 'twice', type: 'integer', expression: '(a * 2)' }]
     expect(relations.map((relation) => ({ name: relation.name, columns: relation.columns, virtualColumns: relation.virtualColumns }))).toEqual([
       { name: 'parts_1', columns: ['a'], virtualColumns }, { name: 'parts', columns: ['a'], virtualColumns },
     ])
-    expect(readFileSync(join(lake, VIEWS_NAME), 'utf8')).toContain(`-- "public"."parts": ${says}\n`)
+    for (const relation of state.manifest.relations) {
+      const { fields, virtualColumns: described } = await state.description(relation)
+      expect({ described, columns: fields.columns.map(({ name }) => name) }, relation.name).toEqual({ described: virtualColumns, columns: ['a'] })
+    }
+    expect(state.manifest.relations.map(({ name }) => name)).toEqual(['parts_1', 'parts'])
+    expect(readFileSync(join(old, VIEWS_NAME), 'utf8')).toContain(`-- "public"."parts": ${says}\n`)
     for (const sql of ['SELECT twice FROM parts', 'SELECT p.twice FROM parts_1 AS p', 'SELECT a FROM parts WHERE twice > 2']) {
       expect((await ltap(['query', '--lake', lake, sql])).stderr).toContain(`(${says})`)
     }

@@ -6,10 +6,14 @@ import { Snapshot } from '../../src/engine/snapshot.ts'
 import { systemClock } from '../../src/io/process/clock.ts'
 import { systemRandom } from '../../src/io/process/systemrandom.ts'
 import { rebuildFilePages } from '../../src/jobs/lakes/filepages.ts'
-import { readBlockIndex } from '../../src/jobs/lakes/layerfiles.ts'
+import { type FileOfRelation, filesOf, readBlockIndex, readDescription } from '../../src/jobs/lakes/layerfiles.ts'
+import { openLayeredLake, openState } from '../../src/jobs/lakes/openlake.ts'
+import { StateManifest } from '../../src/jobs/lakes/statemanifest.ts'
 import { parseCatalogEntry } from '../../src/lake/clusterinfo.ts'
 import { hiddenRows, type TransactionOutcome, type TransactionOutcomes } from '../../src/lake/hiddenrows.ts'
 import { CurrentRelation } from '../../src/lake/layerorder.ts'
+import type { LakeRelation, Manifest } from '../../src/lake/manifest.ts'
+import type { TableDescription } from '../../src/lake/relationinfo.ts'
 import type { StateWish } from '../../src/lake/state/registrations.ts'
 import { parseStatus, statusXid } from '../../src/lake/state/status.ts'
 import { parseStateRelation, type StateRelation } from '../../src/lake/staterelation.ts'
@@ -94,4 +98,37 @@ export function layeredDifferences(ours: Map<string, LayeredRelation>, theirs: M
 
 function describe({ relation: { info }, length }: LayeredRelation): string {
   return JSON.stringify({ ...info, description: '', length })
+}
+
+/** The newest state of a lake in a folder: what it says, and where files and columns of its relations are. */
+export class NewestState {
+  readonly manifest: Manifest
+  private readonly state: StateManifest
+  private readonly lake: Lake
+
+  private constructor(lake: Lake, state: StateManifest) {
+    this.lake = lake
+    this.state = state
+    this.manifest = state.manifest
+  }
+
+  static async read(place: string): Promise<NewestState> {
+    const lake = await openLayeredLake(place)
+    return new NewestState(lake, await StateManifest.read(lake, await openState(lake)))
+  }
+
+  /** A relation of users, by its name. */
+  relation(name: string): LakeRelation {
+    const found = this.manifest.relations.find((relation) => relation.name === name && relation.schema !== 'pg_catalog')
+    if (found === undefined) throw new Error(`${name} is not in the lake`)
+    return found
+  }
+
+  async files(relation: LakeRelation): Promise<FileOfRelation[]> {
+    return filesOf((await this.state.relation(relation))!, this.manifest.systemIdentifier)
+  }
+
+  async description(relation: LakeRelation): Promise<TableDescription> {
+    return readDescription(this.lake.ports.store, await this.state.description(relation))
+  }
 }

@@ -55,9 +55,12 @@ test('nothing is exported that no other file imports', () => {
   expect(deadExports(files).filter((text) => !NAMED_IN_TEXT.test(text.split(' ')[0]!) && !/\/index\.ts /.test(text))).toEqual([])
 })
 
+/** The writer of format 1 is what tests hold lakes of layers against. */
+const ORACLES = ['src/jobs/transcodelake.ts']
+
 test('every file of src is imported by something of src', () => {
   const imported = new Set(files.filter(({ path }) => path.startsWith('src/')).flatMap(({ imports }) => imports.map(({ target }) => target)))
-  expect(files.map(({ path }) => path).filter((path) => path.startsWith('src/') && !isLoaded(path) && !imported.has(path))).toEqual([])
+  expect(files.map(({ path }) => path).filter((path) => path.startsWith('src/') && !isLoaded(path) && !imported.has(path))).toEqual(ORACLES)
 })
 
 test('planted faults are found', () => {

@@ -5,7 +5,6 @@
  *     e1020000 e5020000 00000000   _ltap: xmin 737, xmax 741         e1020000 e5020000 00000000
  *     f3030000 00000000            id = 1011                         f3030000 00000000
  */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Attribute } from '../../catalog/tupledesc.ts'
 import { PageRebuilder } from '../../columnar/rebuild.ts'
@@ -13,6 +12,7 @@ import { assert } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import { readHeapFile } from '../../io/datadir/heapfile.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
+import type { FileOfRelation } from '../../jobs/lakes/layerfiles.ts'
 import { canonicalPage, firstDifference, newPageBuffer } from '../../page/canonical.ts'
 import { linePointer, lpLen, lpOff } from '../../page/linepointer.ts'
 import { deformTuple, newDeformedTuple } from '../../tuple/deform.ts'
@@ -37,8 +37,10 @@ export interface PagePicture {
 
 export interface PictureSource {
   pgdata: string
-  lake: string
   relation: LakeRelation
+  /** Those of the relation. */
+  files: readonly FileOfRelation[]
+  read: (file: FileOfRelation['file']) => Promise<Uint8Array>
   tuple: LakeTuple
 }
 
@@ -48,11 +50,13 @@ const HEX_WIDTH = 26
 const VALUE_WIDTH = 42
 
 /** Pictures one tuple of a page, and compares the whole page. */
-export function picturePage({ pgdata, lake, relation, tuple }: PictureSource, paint: Paint): PagePicture {
+export async function picturePage({ pgdata, relation, files, read, tuple }: PictureSource, paint: Paint): Promise<PagePicture> {
   const block = Number(tuple._ltap['block'])
   const offset = Number(tuple._ltap['offset'])
   const heap = readPage(join(pgdata, relation.path), block)
-  const { page: rebuilt, attributes } = rebuildPage(lake, relation, block)
+  const holder = files.find(({ current }) => current.has(block))
+  assert(holder !== undefined, `no file of the lake holds block ${block}`)
+  const { page: rebuilt, attributes } = rebuildPage(await read(holder.file), block)
   const equal = isSamePage(heap, rebuilt)
   const word = linePointer(heap, offset)
   const start = lpOff(word)
@@ -79,10 +83,8 @@ function readPage(path: string, block: number): Uint8Array {
   assert(false, `no block ${block}`)
 }
 
-function rebuildPage(lake: string, { files }: LakeRelation, block: number): { page: Uint8Array; attributes: readonly Attribute[] } {
-  const file = files.find(({ firstBlock, blockCount }) => block >= firstBlock && block < firstBlock + blockCount)
-  assert(file !== undefined, `no file of the lake holds block ${block}`)
-  const rebuilder = new PageRebuilder(readFileSync(join(lake, file.path)))
+function rebuildPage(file: Uint8Array, block: number): { page: Uint8Array; attributes: readonly Attribute[] } {
+  const rebuilder = new PageRebuilder(file)
   let found = new Uint8Array(BLOCK_SIZE)
   rebuilder.rebuild((number, page) => {
     if (number === block) found = page.slice()

@@ -1,5 +1,6 @@
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
+import type { LayeredTable } from '../../jobs/inspect/lakesummary.ts'
+import type { MaterializeReport } from '../../jobs/materialize/materializelake.ts'
 import { megabytes, thousands } from '../count.ts'
 import type { StepTime } from './narrator.ts'
 import { alignedLines } from './paint.ts'
@@ -15,25 +16,19 @@ export interface Size {
   parquetBytes: number
 }
 
-/** The shop's tables, everything else in one line, and the whole cluster. */
-export function sizesOf(manifest: Manifest): Size[] {
-  const isShop = ({ database, schema, relkind }: LakeRelation): boolean => database === DATABASE && schema === 'public' && relkind === 'r'
-  const tables = manifest.relations.filter(isShop).map((relation) => sizeOf(relation.name, [relation]))
-  const rest = sizeOf('catalogs, TOAST', manifest.relations.filter((relation) => !isShop(relation)))
-  return [...tables.sort((a, b) => b.heapBytes - a.heapBytes), rest, sizeOf('whole cluster', manifest.relations)]
+/** The shop's tables, everything else in one line, and the whole cluster, which is what was written into a new lake. */
+export function sizesOf(tables: readonly LayeredTable[], { rows, hiddenRows: hidden, heapBytes, bytes: parquetBytes }: MaterializeReport): Size[] {
+  const isShop = ({ database, schema, relkind }: LayeredTable): boolean => database === DATABASE && schema === 'public' && relkind === 'r'
+  const shop = tables.filter(isShop).map(sizeOf).sort((a, b) => b.heapBytes - a.heapBytes)
+  const whole = { name: 'whole cluster', rows: rows - hidden, hidden, heapBytes, parquetBytes }
+  const rest = { ...whole, name: 'catalogs, TOAST' }
+  for (const size of shop) for (const key of ['rows', 'hidden', 'heapBytes', 'parquetBytes'] as const) rest[key] -= size[key]
+  return [...shop, rest, whole]
 }
 
-function sizeOf(name: string, relations: readonly LakeRelation[]): Size {
-  const size: Size = { name, rows: 0, hidden: 0, heapBytes: 0, parquetBytes: 0 }
-  for (const { forks, files } of relations) {
-    size.heapBytes += (forks.main ?? 0) * BLOCK_SIZE
-    for (const { rows, bytes, hidden } of files) {
-      size.hidden += hidden?.rows ?? 0
-      size.rows += rows - (hidden?.rows ?? 0)
-      size.parquetBytes += bytes
-    }
-  }
-  return size
+function sizeOf({ name, blocks, bytes, rows, rowsNotShown }: LayeredTable): Size {
+  const hidden = rowsNotShown ?? 0
+  return { name, rows: rows - hidden, hidden, heapBytes: blocks * BLOCK_SIZE, parquetBytes: bytes }
 }
 
 export function sizeLines(sizes: readonly Size[]): string[] {

@@ -1,13 +1,20 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { readManifest } from '../../jobs/lake.ts'
+import { summarizeLake } from '../../jobs/inspect/lakesummary.ts'
+import { filesOf } from '../../jobs/lakes/layerfiles.ts'
+import { openLayeredLake, openState } from '../../jobs/lakes/openlake.ts'
+import { StateManifest } from '../../jobs/lakes/statemanifest.ts'
+import { materializeInto } from '../../jobs/materialize/materializeinto.ts'
+import type { MaterializeReport } from '../../jobs/materialize/materializelake.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { Workers } from '../../jobs/pool.ts'
 import type { PostgresServer } from '../../server/postgres.ts'
 import { queryLake } from '../../jobs/query/query.ts'
 import { rebuildLake } from '../../jobs/rebuildlake.ts'
-import { transcodeLake } from '../../jobs/transcodelake.ts'
+import { readObject } from '../../jobs/tasks/lakeobject.ts'
 import { verifyLake } from '../../jobs/verifylake.ts'
-import type { Manifest } from '../../lake/manifest.ts'
+import { assert } from '../../common/errors.ts'
+import { isPacked, type LayerFile } from '../../lake/layer.ts'
 import { thousands } from '../count.ts'
 import { amcheck, ask, QUESTIONS, REVENUE_SQL, sameRows, shortAnswer } from './answers.ts'
 import type { LakeFolder } from './lakefolder.ts'
@@ -71,15 +78,15 @@ export async function runTour(tour: Tour): Promise<TourReport> {
   const { narrator, folder } = tour
   const loaded = await load(tour)
   const { dataDir } = loaded.source
-  const manifest = await transcode(tour, dataDir)
+  const written = await transcode(tour, dataDir)
   const verified = await verify(tour, dataDir)
-  const pageEqual = await narrator.timed('show a page', () => showPage(tour, dataDir, manifest))
+  const pageEqual = await narrator.timed('show a page', () => showPage(tour, dataDir))
   const queries = await narrator.timed('query', () => runQueries(tour, loaded.answers))
   folder.finish()
   const rebuilt = await bootRebuilt(tour, loaded)
   const equal = verified.differing === 0 && pageEqual && queries.revenueEqual && queries.deletedOrderFound && !rebuilt.amcheckProblems &&
     rebuilt.answers.every((answer) => answer.equal)
-  const about = { equal, server: loaded.server, lake: folder.path, sizes: sizesOf(manifest), times: narrator.times }
+  const about = { equal, server: loaded.server, lake: folder.path, sizes: sizesOf((await summarizeLake(folder.path)).tables, written), times: narrator.times }
   return { ...about, ...verified, pageEqual, ...queries, ...rebuilt }
 }
 
@@ -115,10 +122,10 @@ async function load({ needs, workspace, narrator, rows }: Tour): Promise<Loaded>
   return { source, server, answers }
 }
 
-async function transcode({ narrator, folder, workers }: Tour, pgdata: string): Promise<Manifest> {
+async function transcode({ narrator, folder, workers }: Tour, pgdata: string): Promise<MaterializeReport> {
   folder.release()
   return await narrator.pages('transcode', `every heap page becomes Parquet (${workers.count} workers)`, (onProgress) =>
-    transcodeLake({ pgdata, lake: folder.path, workers, compression: 'zstd', profile: 'portable', onCorrupt: 'fail', onProgress }))
+    materializeInto({ pgdata, lake: folder.path, workers, onProgress }))
 }
 
 async function verify({ narrator, folder, workers }: Tour, pgdata: string): Promise<{ pages: number; differing: number }> {
@@ -132,11 +139,24 @@ async function verify({ narrator, folder, workers }: Tour, pgdata: string): Prom
   return { pages: report.pages, differing: report.differing }
 }
 
-async function showPage({ narrator, folder }: Tour, pgdata: string, manifest: Manifest): Promise<boolean> {
-  const relation = manifest.relations.find(({ database, schema, name }) => `${database}.${schema}.${name}` === `${DATABASE}.public.orders`)
+/** The lake as it was written just now. */
+async function readState(folder: LakeFolder): Promise<{ state: StateManifest; store: ObjectStore }> {
+  const lake = await openLayeredLake(folder.path)
+  return { state: await StateManifest.read(lake, await openState(lake)), store: lake.ports.store }
+}
+
+async function showPage({ narrator, folder }: Tour, pgdata: string): Promise<boolean> {
+  const { state, store } = await readState(folder)
+  const relation = state.manifest.relations.find(({ database, schema, name }) => `${database}.${schema}.${name}` === `${DATABASE}.public.orders`)
   const tuples = JSON.parse(await query(folder, 'json', `FROM ltap_public.orders WHERE id = ${DELETED_ORDER}`)) as LakeTuple[]
-  if (!relation || tuples.length === 0) throw new Error(`ltap bug: order ${DELETED_ORDER} is not in the lake`)
-  const picture = picturePage({ pgdata, lake: folder.path, relation, tuple: tuples[0]! }, narrator.paint)
+  const layers = relation && await state.relation(relation)
+  if (!relation || !layers || tuples.length === 0) throw new Error(`ltap bug: order ${DELETED_ORDER} is not in the lake`)
+  const files = filesOf(layers, state.manifest.systemIdentifier)
+  const read = (file: LayerFile): Promise<Uint8Array> => {
+    assert(!isPacked(file), 'tables of users are not packed by default')
+    return readObject(store, file)
+  }
+  const picture = await picturePage({ pgdata, relation, files, read, tuple: tuples[0]! }, narrator.paint)
   const { bold } = narrator.paint
   const title = `One row of ${picture.relation}, block ${picture.block}, line pointer ${picture.offset}`
   await narrator.say('', bold(title), ...picture.lines.map((line) => `  ${line}`))
@@ -172,7 +192,7 @@ async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour
   await narrator.say('')
   const { dataDir, rebuiltFiles } = await narrator.step('copy', 'a copy of the data directory loses all its heap files', async () => {
     const copy = await workspace.copy(source)
-    return { dataDir: copy, rebuiltFiles: removeHeapFiles(copy, folder.path) }
+    return { dataDir: copy, rebuiltFiles: removeHeapFiles(copy, (await readState(folder)).state) }
   })
   await narrator.pages('rebuild', `${thousands(rebuiltFiles)} heap files are written again, from Parquet alone`, (onProgress) =>
     rebuildLake({ lake: folder.path, pgdata: dataDir, force: false, workers, onProgress }))
@@ -204,9 +224,9 @@ async function bootRebuilt({ needs, workspace, folder, narrator, workers }: Tour
 }
 
 /** So that nothing of them can be taken for rebuilt. Returns how many there were. */
-function removeHeapFiles(dataDir: string, lake: string): number {
+function removeHeapFiles(dataDir: string, { manifest: { relations } }: StateManifest): number {
   let files = 0
-  for (const { path } of readManifest(lake).relations) {
+  for (const { path } of relations) {
     if (path === '') continue
     for (let segment = 0; ; segment++) {
       const file = join(dataDir, segment === 0 ? path : `${path}.${segment}`)

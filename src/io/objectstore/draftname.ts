@@ -30,6 +30,13 @@ export function isDraftName(name: string): boolean {
   return NAME.test(name) || /^~[0-9a-z]{20}$/.test(name)
 }
 
+/** Whether this process, or a thread of it, makes the draft. */
+export function isOwnDraft(name: string): boolean {
+  const own = ownIdentity()
+  const [, pid, start, place] = NAME.exec(name) ?? []
+  return Number(pid) === own.pid && start === (own.start ?? UNKNOWN_START) && place === placeOf(own)
+}
+
 function placeOf({ boot, namespace, host }: ProcessIdentity): string {
   return createHash('sha256').update(JSON.stringify([boot, namespace, boot === null ? host : ''])).digest('hex').slice(0, 16)
 }

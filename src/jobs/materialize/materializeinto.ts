@@ -2,8 +2,11 @@ import { join } from 'node:path'
 import { listDir } from '../../io/disk/files.ts'
 import { refuseAround, refuseInside } from '../../io/disk/localpath.ts'
 import { localFolder } from '../../io/objectstore/openobjectstore.ts'
+import { stopIfEnding } from '../../io/process/interruption.ts'
+import { keepThreadPoolAwake } from '../../io/process/threadpool.ts'
 import { openLakeStore } from '../lakes/openlake.ts'
-import { materializeLake, type MaterializeLakeOptions, type MaterializeReport } from './materializelake.ts'
+import { materialized, type MaterializeLakeOptions, type MaterializeReport } from './materializelake.ts'
+import { WrittenFolder } from './writtenfolder.ts'
 
 export interface MaterializeIntoOptions extends Omit<MaterializeLakeOptions, 'store'> {
   /** Folder of the lake, or its URL. */
@@ -11,13 +14,28 @@ export interface MaterializeIntoOptions extends Omit<MaterializeLakeOptions, 'st
 }
 
 /**
- * As {@link materializeLake}, of a lake that is named by its folder or its URL.
- * @throws as {@link materializeLake}; EnvironmentError path.inside for a lake in the files that are read, or around them; UnsupportedError path.scheme
+ * As {@link materializeLake}, of a lake that is named by its folder or its URL. A job that fails leaves a folder as it was.
+ * @throws as {@link materializeLake}; EnvironmentError path.inside for a lake in the files that are read, or around them, folder.locked, lake.no-folder,
+ * lake.exists for a folder with a lake of format 1; UnsupportedError path.scheme
  */
-export async function materializeInto({ lake, ...options }: MaterializeIntoOptions): Promise<MaterializeReport> {
-  const folder = localFolder(lake)
-  if (folder !== undefined) for (const source of new Set([options.pgdata, options.source ?? options.pgdata])) refuseNested(folder, source)
-  return await materializeLake({ ...options, store: await openLakeStore(lake, options.storeOptions) })
+export async function materializeInto({ lake: place, ...options }: MaterializeIntoOptions): Promise<MaterializeReport> {
+  const store = await openLakeStore(place, options.storeOptions)
+  const path = localFolder(place)
+  if (path === undefined) return await materialized({ ...options, store })
+  for (const source of new Set([options.pgdata, options.source ?? options.pgdata])) refuseNested(path, source)
+  const folder = new WrittenFolder(path, options.onNotice)
+  const done = keepThreadPoolAwake()
+  try {
+    const report = await materialized({ ...options, store }, folder)
+    folder.finish()
+    return report
+  } catch (error) {
+    await stopIfEnding()
+    await folder.abandon()
+    throw error
+  } finally {
+    done()
+  }
 }
 
 /** @param source a data directory, or a backup */

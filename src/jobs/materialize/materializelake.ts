@@ -27,6 +27,7 @@ import { catalogEdit, type ClusterInfo, DEFAULT_PACKING, type LakeSelection, typ
 import type { NotRead } from '../../lake/notread.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import { materialize, type RelationChange } from '../../lake/state/changes.ts'
+import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import type { Head } from '../../lake/state/head.ts'
 import type { TransactionStatus } from '../../lake/state/status.ts'
@@ -51,6 +52,7 @@ import { PreviousState } from './previousstate.ts'
 import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
 import { statusEdits } from './statusedits.ts'
 import { transactionEnds } from './transactionends.ts'
+import type { WriteEvents } from './writtenfolder.ts'
 
 export interface MaterializeLakeOptions {
   /** A clean data directory, or what replay made. */
@@ -90,7 +92,23 @@ export interface MaterializeLakeOptions {
   onNotice?: (text: string) => void
 }
 
-export interface MaterializeReport extends WrittenRelations {
+/** What a state says of its cluster as a whole. */
+export interface ClusterFacts {
+  /** Path of what was read. */
+  source: string
+  /** Nothing of the cluster was left out. */
+  complete: boolean
+  /** Relation files that no catalog row names, relative to the data directory; at most 1,000. */
+  orphanFiles: readonly string[]
+  temporaryFiles: number
+  notRead: readonly NotRead[]
+  /** A sentence for each part of the cluster as a whole that is lost. */
+  damage: readonly string[]
+  /** With `carry`: how many rows of new files have a transaction whose status is lost, and what became of them. */
+  unknownTransactions?: { policy: UnknownTransactions; rows: number }
+}
+
+export interface MaterializeReport extends WrittenRelations, ClusterFacts {
   url: string
   systemIdentifier: string
   major: PgMajor
@@ -101,10 +119,8 @@ export interface MaterializeReport extends WrittenRelations {
   lsn: string
   /** False: the lake was there already, nothing was written. */
   committed: boolean
-  databases: number
+  /** Bytes of the heaps that were read. */
   heapBytes: number
-  notRead: readonly NotRead[]
-  damage: readonly string[]
   /** What became of layers that were there before. */
   merged: MergedRelations
   /** Why layers were not merged, which costs readers time alone; null if nothing stood against it. */
@@ -118,10 +134,15 @@ export interface MaterializeReport extends WrittenRelations {
  * made. Without WAL each heap page is read once and compared.
  * @throws EnvironmentError datadir.*, lake.*, commit.*, store.*, selection.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
  */
-export async function materializeLake(options: MaterializeLakeOptions): Promise<MaterializeReport> {
+export function materializeLake(options: MaterializeLakeOptions): Promise<MaterializeReport> {
+  return materialized(options)
+}
+
+/** As {@link materializeLake}, which tells of its writing. */
+export async function materialized(options: MaterializeLakeOptions, events?: WriteEvents): Promise<MaterializeReport> {
   const cluster = openCluster(options.pgdata, directoryOptions(options))
-  const lake = await openIfThere(options)
-  return lake === undefined ? await createLake(cluster, options) : await new MaterializeJob(lake, cluster, options).run()
+  const found = await openIfThere(options)
+  return found === undefined ? await createLake(cluster, options, events) : await new MaterializeJob(found.lake, cluster, options, events).run(found.head)
 }
 
 function portsOf({ store, clock = systemClock, random = systemRandom }: MaterializeLakeOptions): LakePorts {
@@ -129,12 +150,14 @@ function portsOf({ store, clock = systemClock, random = systemRandom }: Material
 }
 
 /** @throws EnvironmentError lake.not-empty, lake.profile, lake.missing */
-async function openIfThere(options: MaterializeLakeOptions): Promise<Lake | undefined> {
+async function openIfThere(options: MaterializeLakeOptions): Promise<{ lake: Lake; head: Head } | undefined> {
   const { store } = options
   if (await store.head(FORMAT_KEY) !== undefined) {
     const lake = await Lake.open(portsOf(options))
-    const { profile = lake.format.profile } = options
-    if (profile === lake.format.profile) return lake
+    const { profile = lake.format.profile, branch } = options
+    // One that was killed while it made the lake left it without HEAD: then it is made to its end.
+    const head = branch === undefined ? (await lake.readHead(MAIN_BRANCH))?.head : await lake.head(branch)
+    if (profile === lake.format.profile) return head && { lake, head }
     throw new EnvironmentError('lake.profile',
       `the lake in ${store.url} stores types as profile ${lake.format.profile} says, from its first state on, not ${profile}: make another lake for these`)
   }
@@ -147,13 +170,13 @@ async function openIfThere(options: MaterializeLakeOptions): Promise<Lake | unde
 }
 
 /** What cannot be read makes no lake. */
-async function createLake(cluster: DirectoryCluster, options: MaterializeLakeOptions): Promise<MaterializeReport> {
+async function createLake(cluster: DirectoryCluster, options: MaterializeLakeOptions, events: WriteEvents | undefined): Promise<MaterializeReport> {
   const ports = portsOf(options)
   const plan = new PlannedRelations(cluster, { onCorrupt: options.onCorrupt, filter: selectionOf(options.filter) })
   const { profile = 'portable' } = options
   const cas = await probeCas(ports.store, ports.random)
   const lake = await Lake.create(ports, { systemIdentifier: String(cluster.systemIdentifier), profile, cas })
-  return await new MaterializeJob(lake, cluster, options).run(plan)
+  return await new MaterializeJob(lake, cluster, options, events).run(await lake.head(MAIN_BRANCH), plan)
 }
 
 /** What a state leaves to do. */
@@ -170,14 +193,16 @@ class MaterializeJob {
   private readonly lake: Lake
   private readonly cluster: DirectoryCluster
   private readonly options: MaterializeLakeOptions
+  private readonly events: WriteEvents | undefined
   private readonly codecs: CodecModules
   private readonly descriptor: ClusterDescriptor
   private doneBytes = 0
 
-  constructor(lake: Lake, cluster: DirectoryCluster, options: MaterializeLakeOptions) {
+  constructor(lake: Lake, cluster: DirectoryCluster, options: MaterializeLakeOptions, events?: WriteEvents) {
     this.lake = lake
     this.cluster = cluster
     this.options = options
+    this.events = events
     this.codecs = codecModules(options.codecs ?? [])
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.lsn),
@@ -186,13 +211,13 @@ class MaterializeJob {
   }
 
   /** @param plan of a lake that was made just now */
-  async run(plan?: PlannedRelations): Promise<MaterializeReport> {
+  async run(head: Head, plan?: PlannedRelations): Promise<MaterializeReport> {
     // A source that is refused must not fence a writer that works, so it is checked before the epoch is raised.
     const { branch = MAIN_BRANCH } = this.options
-    const head = await this.lake.head(branch)
     let begun = await this.begin(head, plan)
     if (begun.isThere) return this.nothing(begun.before)
     const writer = await BranchWriter.open(this.lake, branch)
+    await this.events?.opened(writer, this.lake)
     // That writer may have committed meanwhile; from now on it cannot.
     if (writer.head.state.sequence !== head.state.sequence) begun = await this.begin(writer.head)
     if (begun.isThere) return this.nothing(begun.before)
@@ -221,8 +246,9 @@ class MaterializeJob {
   }
 
   /** The lake has this state already. */
-  private nothing({ cluster: { damage = [] }, notRead }: PreviousState): MaterializeReport {
-    return { ...this.identity(), ...newCounts(), from: this.descriptor.lsn, committed: false, databases: 0, heapBytes: 0, notRead, damage, ...NOT_MERGED }
+  private nothing({ cluster, notRead }: PreviousState): MaterializeReport {
+    const { lsn } = this.descriptor
+    return { ...this.identity(), ...newCounts(), ...this.found(cluster, notRead, 0), from: lsn, committed: false, heapBytes: 0, ...NOT_MERGED }
   }
 
   private async write({ base, before, plan, selection }: Begun & { isThere: false }, writer: BranchWriter, work: Work): Promise<MaterializeReport> {
@@ -246,25 +272,27 @@ class MaterializeJob {
         await packs.abort()
         throw error
       }
+      for (const dbOid of plan.selection.databases) for (const parent of plan.selection.parents(dbOid)) relations.addParent(parent)
       relations.finish()
       const { changes, unresolved, losses, counts } = relations
       const damage = [...new Set([...cluster.losses, ...losses])].sort()
       const transactions = openSnapshot(options.pgdata, directoryOptions(options))
       const { low, epoch } = transactions.nextXid
+      const info = this.clusterInfo(plan.selection.complete, selection, { damage, packing, nextXid: epoch * 0x100000000 + low })
       const others = [
         ...await unneededTransactions(lake, writer.head),
         ...statusEdits(before, unresolved, transactions, { after: base.lsn, until: descriptor.lsn }, await this.ends(before.open, base.lsn)),
         ...await clusterFileEdits(options.pgdata, cluster, before.files, parts),
-        ...await this.catalogEdits({ plan, before, selection }, parts, { damage, packing, nextXid: epoch * 0x100000000 + low }),
+        ...await this.catalogEdits({ plan, before }, info, parts),
       ]
       await parts.finish()
       const { timeline, time } = cluster
       const position = { timeline, lsn: descriptor.lsn, ...(time !== undefined && { time }) }
-      await writer.commit(materialize({ from: base, position, relations: changes, others }), work)
+      await this.commit(writer, materialize({ from: base, position, relations: changes, others }), work)
       const merges = options.merge === false ? NOT_MERGED : await this.merge({ lake, writer, pool, reference }, changes)
       return {
-        ...this.identity(), ...counts, ...merges, from: base.sequence === 0 ? null : base.lsn, committed: true, databases: cluster.databases.length,
-        heapBytes: plan.totalBytes, notRead: plan.notRead, damage,
+        ...this.identity(), ...counts, ...merges, ...this.found(info, plan.notRead, counts.lanes.unknownStatus),
+        from: base.sequence === 0 ? null : base.lsn, committed: true, heapBytes: plan.totalBytes,
       }
     } finally {
       end()
@@ -292,6 +320,29 @@ class MaterializeJob {
     }
   }
 
+  private async commit(writer: BranchWriter, change: Change, work: Work): Promise<void> {
+    await stopIfEnding()
+    const done = writer.commit(change, work)
+    this.events?.committing(done.then(() => true, () => this.isCommitted(writer)))
+    await done
+  }
+
+  /** Whether HEAD has a commit of a writer that failed. */
+  private async isCommitted({ epoch, branch }: BranchWriter): Promise<boolean> {
+    const { epochs } = await this.lake.head(branch)
+    return epochs.find((other) => other.epoch === epoch)?.sequence !== 0
+  }
+
+  /** What a report says of the cluster as a whole. */
+  private found(
+    { complete, source, orphans, temporaryFiles, damage = [], unknownTransactions: policy }: ClusterInfo, notRead: readonly NotRead[], rows: number,
+  ): ClusterFacts {
+    return {
+      source, complete: complete && notRead.length === 0, orphanFiles: orphans, temporaryFiles, notRead, damage,
+      ...(policy && { unknownTransactions: { policy, rows } }),
+    }
+  }
+
   private identity(): Pick<MaterializeReport, 'url' | 'systemIdentifier' | 'major' | 'timeline' | 'lsn' | 'requests'> {
     const { systemIdentifier, major, lsn } = this.descriptor
     const { store } = this.lake.ports
@@ -305,11 +356,10 @@ class MaterializeJob {
 
   /** What the state says beside relations with pages, as far as it is not as before. */
   private async catalogEdits(
-    { plan, before, selection: taken }: Pick<Begun & { isThere: false }, 'plan' | 'before' | 'selection'>, parts: PartWriter, facts: StateFacts,
+    { plan: { selection, notRead }, before }: Pick<Begun & { isThere: false }, 'plan' | 'before'>, cluster: ClusterInfo, parts: PartWriter,
   ): Promise<(EntryKey & { value?: object })[]> {
-    const { selection, notRead } = plan
     const entries: (EntryKey & { value: object })[] = [
-      catalogEdit({ kind: 'cluster', cluster: this.clusterInfo(selection.complete, taken, facts) }),
+      catalogEdit({ kind: 'cluster', cluster }),
       ...this.cluster.databases.map(({ oid, name, template }) => catalogEdit({ kind: 'database', database: { oid, name, template } })),
       ...notRead.map((relation, i) => catalogEdit({ kind: 'notread', notRead: relation }, i)),
     ]

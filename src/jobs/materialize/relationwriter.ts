@@ -1,3 +1,5 @@
+import type { UnstoredRelation } from '../../catalog/relations.ts'
+import type { VirtualColumn } from '../../catalog/virtualcolumns.ts'
 import type { RelationDescriptor } from '../../columnar/filedescriptor.ts'
 import { addLaneCounts, type LaneCounts, newLaneCounts } from '../../columnar/lanes.ts'
 import type { Compression } from '../../columnar/planfile.ts'
@@ -5,8 +7,9 @@ import { type WantedOverflow, withOverflow } from '../../columnar/wantedoverflow
 import { forEachAtMost } from '../../common/atonce.ts'
 import type { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError } from '../../common/errors.ts'
-import { parseLsn } from '../../common/ids.ts'
+import { type Oid, parseLsn } from '../../common/ids.ts'
 import { layerFileJson } from '../../lake/layer.ts'
+import { type NotShown, valuesNotShown } from '../../lake/notshown.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import type { RelationChange } from '../../lake/state/changes.ts'
 import { parseRelationKey, type StateFile } from '../../lake/state/relationlayers.ts'
@@ -23,6 +26,8 @@ import type { PartWriter } from './partwriter.ts'
 /** What became of the relations, in sum. */
 export interface WrittenRelations {
   relations: number
+  /** Databases that relations are of. */
+  databases: number
   /** Relations whose blocks are as they were. */
   unchanged: number
   gone: number
@@ -36,6 +41,14 @@ export interface WrittenRelations {
   hiddenRows: number
   lanes: LaneCounts
   damaged: { relation: string; block: number; error: string }[]
+  /** Values of new files that are in no column, by relation. */
+  notShown: NotShown[]
+  /** Relations with bytes behind their last whole block, which no server reads. */
+  partialBlocks: { relation: string; bytes: number }[]
+  /** Generated columns that no file has. */
+  virtualColumns: ({ relation: string } & VirtualColumn)[]
+  /** Materialized views that were never filled. */
+  notPopulated: string[]
 }
 
 export interface RelationWriterOptions {
@@ -47,7 +60,10 @@ export interface RelationWriterOptions {
 
 /** Nothing yet. */
 export function newCounts(): WrittenRelations {
-  return { relations: 0, unchanged: 0, gone: 0, files: 0, packed: 0, blocks: 0, rows: 0, bytes: 0, hiddenRows: 0, lanes: newLaneCounts(), damaged: [] }
+  return {
+    relations: 0, databases: 0, unchanged: 0, gone: 0, files: 0, packed: 0, blocks: 0, rows: 0, bytes: 0, hiddenRows: 0, lanes: newLaneCounts(), damaged: [],
+    notShown: [], partialBlocks: [], virtualColumns: [], notPopulated: [],
+  }
 }
 
 /** Where relations are written, and what they are compared with. */
@@ -70,6 +86,7 @@ export class RelationWriter {
   private readonly target: RelationTarget
   private readonly options: RelationWriterOptions
   private readonly planner: LayerPlanner
+  private readonly databases = new Set<Oid>()
 
   constructor(target: RelationTarget, options: RelationWriterOptions) {
     this.target = target
@@ -93,10 +110,14 @@ export class RelationWriter {
   private async writeLayer(layer: PlannedLayer): Promise<void> {
     const { overflow, files } = await this.files(layer)
     const description = await this.target.parts.add(encodeDescription({ ...layer.description, overflow }), layer.known?.description)
-    this.counts.relations++
-    if (layer.isSame) this.counts.unchanged++
+    this.countRelation(layer)
     const change = layerChange(layer, description, files)
     if (change !== undefined) this.changes.push(change)
+  }
+
+  /** A partitioned table has no pages. */
+  addParent({ database, schema, name, virtualColumns }: UnstoredRelation): void {
+    this.counts.virtualColumns.push(...virtualColumns.map((column) => ({ relation: `${database.name}.${schema}.${name}`, ...column })))
   }
 
   /** What the source no longer has. */
@@ -154,6 +175,27 @@ export class RelationWriter {
     return layerFileJson(await this.target.packs.add({ ...locator, created: parseLsn(creationLsn)!, smallest, length, blocks, ...packable }))
   }
 
+  private countRelation({ planned: { relation: { populated, virtualColumns } }, relation, storage: { trailingBytes }, isSame }: PlannedLayer): void {
+    const { counts } = this
+    const name = relationName(relation)
+    counts.relations++
+    if (relation.dbOid !== 0) counts.databases = this.databases.add(relation.dbOid).size
+    if (isSame) counts.unchanged++
+    if (trailingBytes > 0) counts.partialBlocks.push({ relation: name, bytes: trailingBytes })
+    counts.virtualColumns.push(...virtualColumns.map((column) => ({ relation: name, ...column })))
+    if (!populated) counts.notPopulated.push(name)
+  }
+
+  /** Files of one relation are counted one after the other. */
+  private countNotShown({ database, schema, name }: RelationDescriptor, lanes: LaneCounts): void {
+    const { notShown } = this.counts
+    for (const found of valuesNotShown([{ database, schema, name, lanes }])) {
+      const last = notShown.at(-1)
+      if (last?.relation !== found.relation) notShown.push(found)
+      else for (const kind of ['unreadable', 'missingToast', 'oversized'] as const) last[kind] += found[kind]
+    }
+  }
+
   private count(result: LayerResult | PackableResult, relation: RelationDescriptor): void {
     const { counts } = this
     if ('file' in result) counts.files++
@@ -163,6 +205,7 @@ export class RelationWriter {
     counts.bytes += result.bytes
     counts.hiddenRows += result.hiddenRows
     addLaneCounts(counts.lanes, result.lanes)
+    this.countNotShown(relation, result.lanes)
     for (const damage of result.damaged) counts.damaged.push({ relation: relationName(relation), ...damage })
     for (const xid of result.unresolved) this.unresolved.add(xid)
     for (const loss of result.losses) this.losses.add(loss)
