@@ -127,14 +127,15 @@ class DisturbedStore extends MemoryObjectStore {
   }
 }
 
-const isBlocks = (kind: string, key: string): boolean => kind === 'put' && key.endsWith('.blocks')
+/** Objects that a run puts before its commit. */
+const isData = (kind: string, key: string): boolean => kind === 'put' && key.startsWith('ltap/parts/')
 
 test('a run that is refused does not fence the writer that works', async () => {
   const refused: string[] = []
   const refusal = async (job: Promise<unknown>): Promise<void> => void refused.push(await job.then(() => 'done', ({ code }: { code: string }) => code))
   const work = new DisturbedStore(systemClock)
   await write(work, 1, { filter: BY_LATER_NAME })
-  work.disturb = { at: isBlocks, by: async () => {
+  work.disturb = { at: isData, by: async () => {
     await refusal(write(work, 0))
     await refusal(write(work, 2, { filter: ONE }))
     await refusal(write(work, 2, { profile: 'iceberg' }))
@@ -144,7 +145,7 @@ test('a run that is refused does not fence the writer that works', async () => {
   // The planted fault: one that opens the lake for writing first.
   const planted = new DisturbedStore(systemClock)
   await write(planted, 0, { filter: LESS })
-  planted.disturb = { at: isBlocks, by: async () => BranchWriter.open(await Lake.open({ store: planted, clock: systemClock, random: systemRandom }), 'main') }
+  planted.disturb = { at: isData, by: async () => BranchWriter.open(await Lake.open({ store: planted, clock: systemClock, random: systemRandom }), 'main') }
   await expect(write(planted, 1)).rejects.toMatchObject({ code: 'commit.fenced' })
 }, 120_000)
 
