@@ -49,7 +49,7 @@ export function* scanTree(
     if (!enter(at.ref)) continue
     const [page] = (yield [{ tree, ...at }]) as [Page]
     if (page.level === 0) visit(page.entries)
-    else for (const { ref } of childrenOf(page, at.ref).reverse()) stack.push({ ref, level: page.level - 1 })
+    else for (const { ref } of childrenOf(page, at.ref).toReversed()) stack.push({ ref, level: page.level - 1 })
   }
 }
 
@@ -124,7 +124,7 @@ export function* updateTree(tree: TreeName, root: PageRef | undefined, edits: It
 function* updatePage(tree: TreeName, page: Page, ref: PageRef, edits: readonly TreeEdit[], packer: PagePacker): Stage<Draft> {
   if (page.level === 0) return { level: 0, entries: merged(page.entries, edits) }
   const level = page.level - 1
-  const children: Child[] = childrenOf(page, ref)
+  const children: Child[] = [...childrenOf(page, ref)]
   const touched = [...byChild(children as { first: string }[], edits, ([key]) => key)]
   const refs = touched.map(([child]) => (children[child] as { ref: PageRef }).ref)
   const pages = yield refs.map((child) => ({ ref: child, tree, level }))
@@ -198,7 +198,16 @@ function cut({ level, entries }: Draft): Draft[] {
   return [...pages, { level, entries: entries.slice(start) }]
 }
 
-function childrenOf(page: Page, ref: PageRef): { first: string; ref: PageRef }[] {
+/** Children of pages that are kept: to check hundreds of references for each entry that is looked up would take longer than all else. */
+const checked = new WeakMap<Page, readonly { first: string; ref: PageRef }[]>()
+
+function childrenOf(page: Page, ref: PageRef): readonly { first: string; ref: PageRef }[] {
+  const known = checked.get(page) ?? checkedChildren(page, ref)
+  checked.set(page, known)
+  return known
+}
+
+function checkedChildren(page: Page, ref: PageRef): { first: string; ref: PageRef }[] {
   const persisted = pageOf(ref)
   if (page.entries.length === 0) throw new CorruptionError(persisted.code, `${persisted.name} is damaged: entries is empty, above level 0`)
   return page.entries.map(([first, value], i) => ({ first, ref: validate(PAGE_REF, value, persisted, `entries[${i}][1]`) }))
