@@ -28,6 +28,9 @@ function wordsOf(line: string): string[] {
   return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, plain]) => double ?? single ?? plain!)
 }
 
+/** Verbs that have verbs below them. */
+const GROUPS = ['inspect', 'branch', 'tag', 'lease']
+
 describe('commands', () => {
   test('there are some for every verb', async () => {
     const { stdout } = await ltap(['--help'])
@@ -39,8 +42,7 @@ describe('commands', () => {
 
   test.each(commands)('%s', async (line) => {
     const words = wordsOf(line).slice(1)
-    const isGroup = words[0] === 'inspect'
-    const verb = words.slice(0, isGroup ? 2 : 1)
+    const verb = words.slice(0, GROUPS.includes(words[0]!) ? 2 : 1)
     const { code, stdout } = await ltap([...verb, '--help'])
     expect(code).toBe(0)
     expect(stdout).toMatch(new RegExp(`^Usage: ltap ${verb.join(' ')} `))

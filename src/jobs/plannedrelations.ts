@@ -7,7 +7,7 @@ import { type NotRead, notReadText } from '../lake/notread.ts'
 import type { JobTasks } from './pool.ts'
 import { type KnownRelations, type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
-import type { TranscodeTask } from './tasks/transcodetask.ts'
+import type { ForkTask } from './tasks/forkpages.ts'
 
 /** One relation to write. */
 export interface PlannedRelation {
@@ -82,7 +82,7 @@ export class PlannedRelations {
   }
 
   /** The index of the TOAST relation of a relation; undefined without one that can be read. */
-  async indexToast({ relation, toastRelations }: PlannedRelation, pool: JobTasks, snapshot: SnapshotKey): Promise<TranscodeTask['toast']> {
+  async indexToast({ relation, toastRelations }: PlannedRelation, pool: JobTasks, snapshot: SnapshotKey): Promise<ForkTask['toast']> {
     const toast = relation.toastRelId === 0 ? undefined : toastRelations.get(relation.toastRelId)
     if (!toast) return undefined
     let storage: RelationStorage

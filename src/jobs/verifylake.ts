@@ -20,7 +20,7 @@ import { readStateAt } from './lakes/statemanifest.ts'
 import { StateToVerify } from './lakes/statetoverify.ts'
 import { JobTasks, type Pool } from './pool.ts'
 import { codecModules, type CodecModules } from './tasks/codecs.ts'
-import type { SegmentFiles } from './tasks/transcodetask.ts'
+import type { SegmentFiles } from './tasks/forkpages.ts'
 
 export interface VerifyLakeOptions extends Pick<DirectoryOptions, 'onCorrupt' | 'major' | 'systemIdentifier' | 'nextXid'>, OpenLakeOptions {
   /** Folder of the lake, or its URL. */

@@ -11,6 +11,7 @@ import { systemRandom } from '../../src/io/process/systemrandom.ts'
 import { materializeInto } from '../../src/jobs/materialize/materializeinto.ts'
 import { materializeLake, type MaterializeLakeOptions, type MaterializeReport } from '../../src/jobs/materialize/materializelake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
+import { heapFile, whilePage } from '../support/badinput.ts'
 import { layeredDifferences, readLayeredLake } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
 
@@ -180,3 +181,23 @@ test('a lake inside the files that are read, or around them, is refused, and not
   }
   expect([readdirSync(place), existsSync(join(pgdata, 'lake')), existsSync(join(pgdata, 'base/lake')), readdirSync(join(folder, 'nested'))]).toEqual([[], false, false, ['data']])
 })
+
+test('a job that fails leaves the objects of a lake in a folder as they were, and two jobs do not write there at once', async () => {
+  const lake = join(folder, 'written')
+  const into = (pgdata: string): Promise<MaterializeReport> => materializeInto({ pgdata, lake, workers: 0, compression: 'none' })
+  const objects = (): string[] => readdirSync(lake, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name)).filter((path) => !path.includes('/branches/')).sort()
+  const first = into(sources[0]!)
+  await expect(into(sources[0]!)).rejects.toMatchObject({ code: 'folder.locked' })
+  expect(await first).toMatchObject({ committed: true, from: null })
+  const before = objects()
+  const damaged = join(folder, 'damaged')
+  cpSync(sources[1]!, damaged, { recursive: true })
+  // The smallest heap of users: others are written before it.
+  await whilePage(heapFile(damaged, 'store', 'public.t'), 0, (page) => page.fill(0xff, 12, 18), async () => {
+    await expect(into(damaged)).rejects.toMatchObject({ name: 'CorruptionError' })
+    expect(objects()).toEqual(before)
+  })
+  expect(await into(damaged)).toMatchObject({ committed: true, gone: 0 })
+  expect(objects().length).toBeGreaterThan(before.length)
+}, 120_000)

@@ -22,7 +22,7 @@ import { isUserTable } from '../../lake/viewnames.ts'
 import type { PlannedRelation, PlannedRelations } from '../plannedrelations.ts'
 import type { JobTasks } from '../pool.ts'
 import type { StoreReference } from '../tasks/storereference.ts'
-import type { UnreadableFile } from '../tasks/transcodetask.ts'
+import type { UnreadableFile } from '../tasks/forkpages.ts'
 import type { PreviousState } from './previousstate.ts'
 
 /** Where relations are read, and what they are compared with. */

@@ -18,7 +18,7 @@ import type { PlannedRelation } from '../plannedrelations.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
 import type { LayerResult, PackableResult } from '../tasks/layertask.ts'
 import type { SnapshotKey } from '../tasks/snapshots.ts'
-import type { SegmentFiles, TranscodeTask } from '../tasks/transcodetask.ts'
+import { type ForkTask, relationName, type SegmentFiles } from '../tasks/forkpages.ts'
 import { layerChange, LayerPlanner, type PlannedLayer, type PlanTarget, readable } from './layerplanner.ts'
 import type { PackWriter } from './packwriter.ts'
 import type { PartWriter } from './partwriter.ts'
@@ -157,7 +157,7 @@ export class RelationWriter {
   }
 
   private async file(
-    relation: RelationDescriptor, fork: SegmentFiles, toast: TranscodeTask['toast'], { blocks, packed }: { blocks: BlockSet; packed: boolean },
+    relation: RelationDescriptor, fork: SegmentFiles, toast: ForkTask['toast'], { blocks, packed }: { blocks: BlockSet; packed: boolean },
   ): Promise<LayerResult | PackableResult | WantedOverflow> {
     const { pool, snapshot, descriptor, reference, mint, onCorrupt } = this.target
     const { compression, codecs } = this.options
@@ -210,8 +210,4 @@ export class RelationWriter {
     for (const xid of result.unresolved) this.unresolved.add(xid)
     for (const loss of result.losses) this.losses.add(loss)
   }
-}
-
-function relationName({ database, schema, name }: RelationDescriptor): string {
-  return `${database === null ? '' : `${database}.`}${schema}.${name}`
 }

@@ -7,7 +7,7 @@ import type { ObjectReference } from '../../lake/layer.ts'
 import { READ_BLOCKS } from '../../page/pagesource.ts'
 import { readObject } from './lakeobject.ts'
 import { type StoreReference, storeOf } from './storereference.ts'
-import type { SegmentFiles, UnreadableFile } from './transcodetask.ts'
+import type { SegmentFiles, UnreadableFile } from './forkpages.ts'
 
 /** Which blocks of a relation are not as the lake has them. */
 export interface ChangedBlocksTask {

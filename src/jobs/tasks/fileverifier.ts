@@ -19,7 +19,7 @@ import { crcProblem, type FileOfLake } from '../lakefile.ts'
 import { BoundsVerifier } from './boundsverifier.ts'
 import { IndexVerifier } from './indexverifier.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
-import type { SegmentFiles } from './transcodetask.ts'
+import type { SegmentFiles } from './forkpages.ts'
 import type { VerifyResult } from './verifyresult.ts'
 
 /** A data directory to hold a file against. */

@@ -1,40 +1,34 @@
-import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
+import type { ClusterDescriptor } from '../../columnar/filedescriptor.ts'
 import type { LaneCounts } from '../../columnar/lanes.ts'
 import type { FileSummary } from '../../columnar/filesummary.ts'
 import { type Compression, pageWords } from '../../columnar/planfile.ts'
-import type { ToastIndex } from '../../columnar/toastindex.ts'
-import { ToastReader } from '../../columnar/toastreader.ts'
+import type { ToastReader } from '../../columnar/toastreader.ts'
 import { transcodeFile, type TranscodeOptions, type WrittenFile } from '../../columnar/transcode.ts'
 import type { WantedOverflow } from '../../columnar/wantedoverflow.ts'
 import { type BlockRun, BlockSet } from '../../common/blockset.ts'
 import { crc32c } from '../../common/crc32c.ts'
-import { assert, EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { assert, EnvironmentError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { layerFile, layerFileJson, type PackedFile, storedBlocks } from '../../lake/layer.ts'
 import type { StateFile } from '../../lake/state/relationlayers.ts'
 import { canonicalPage, newPageBuffer } from '../../page/canonical.ts'
 import { type PageSource, READ_BLOCKS } from '../../page/pagesource.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
 import { type CodecModules, loadCodecs } from './codecs.ts'
+import { type ForkTask, type UnreadableFile, withForkPages } from './forkpages.ts'
 import { putObject } from './lakeobject.ts'
 import { ObjectOutput } from './objectoutput.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
 import { type StoreReference, storeOf } from './storereference.ts'
-import { relationName, type SegmentFiles, type UnreadableFile } from './transcodetask.ts'
 
 /** One file of a layer to write, and the object beside it, or the pages of one for a pack: some blocks of one relation. */
-export interface LayerTask {
+export interface LayerTask extends ForkTask {
   snapshot: SnapshotKey
-  fork: SegmentFiles
   /** A BlockSet, as threads can pass it. */
   blocks: readonly BlockRun[]
-  relation: RelationDescriptor
   cluster: ClusterDescriptor
   compression: Compression
   codecs: CodecModules
-  onCorrupt: 'fail' | 'carry'
-  toast: { relationId: number; fork: SegmentFiles; index: ToastIndex } | undefined
   store: StoreReference
   /** Keys of the Parquet file and of the object beside it; absent: the pages go back, for a pack. */
   object?: { key: string; indexKey: string }
@@ -69,28 +63,8 @@ export interface LayerCounts {
 }
 
 /** @throws CorruptionError with file, block, offset, attribute; EnvironmentError store.* */
-export async function writeLayerFile(task: LayerTask): Promise<LayerResult | PackableResult | WantedOverflow | UnreadableFile> {
-  let fork: SegmentPages | undefined
-  let toastFork: SegmentPages | undefined
-  try {
-    const onUnreadable = task.onCorrupt === 'carry' ? 'lost' : 'fail'
-    fork = new SegmentPages(task.fork.path, task.fork.segments, onUnreadable)
-    toastFork = task.toast && new SegmentPages(task.toast.fork.path, task.toast.fork.segments, onUnreadable)
-    if (fork.blocks !== task.relation.blocks) {
-      const reason = `the relation has ${fork.blocks} blocks and had ${task.relation.blocks} when the work began: a server changes the data directory`
-      throw new EnvironmentError('cluster.changed', reason)
-    }
-    const toast = task.toast && toastFork && new ToastReader(task.toast.relationId, toastFork, task.toast.index)
-    return await write(task, fork, toast)
-  } catch (error) {
-    if (!isPositioned(error)) throw error
-    const { code, reason, position } = error.at({ file: task.fork.path, relation: relationName(task.relation) })
-    if (code === 'relation.unreadable') return { unreadable: { reason, position } }
-    throw error
-  } finally {
-    fork?.close()
-    toastFork?.close()
-  }
+export function writeLayerFile(task: LayerTask): Promise<LayerResult | PackableResult | WantedOverflow | UnreadableFile> {
+  return withForkPages(task, (pages, toast) => write(task, pages, toast))
 }
 
 async function write(task: LayerTask, pages: PageSource, toast: ToastReader | undefined): Promise<LayerResult | PackableResult | WantedOverflow> {

@@ -1,7 +1,7 @@
 import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import { indexToast, type ToastIndex } from '../../columnar/toastindex.ts'
 import { type SnapshotKey, snapshotOf } from './snapshots.ts'
-import type { SegmentFiles } from './transcodetask.ts'
+import type { SegmentFiles } from './forkpages.ts'
 
 export interface ToastIndexTask {
   snapshot: SnapshotKey
