@@ -15,6 +15,7 @@ import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
 
 export interface ReplayFirstOptions extends TargetOptions {
   work?: string
+  cache?: string
 }
 
 /** The options of verbs that can replay WAL into a folder of their own before they begin. */
@@ -31,7 +32,7 @@ export async function replayFirst<T>(
   output: Output, pgdata: string, lake: string, options: ReplayFirstOptions, fallback: ReplayTarget,
   body: (pgdata: string, wal?: WalPlace) => Promise<T>,
 ): Promise<T> {
-  const { wal, to, timeline, work } = options
+  const { wal, to, timeline, cache, work = cache } = options
   if (wal === undefined && to === undefined && timeline === undefined && work === undefined) return body(pgdata)
   const scratch = work === undefined ? new ScratchFolder(join(dirname(resolve(lake)), '.ltap-replay-'), output.notice) : undefined
   const folder = work ?? join(scratch!.path, 'files')

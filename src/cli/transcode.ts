@@ -1,7 +1,12 @@
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { materializeInto } from '../jobs/materialize/materializeinto.ts'
 import type { MaterializeReport } from '../jobs/materialize/materializelake.ts'
+import { localFolder } from '../io/objectstore/openobjectstore.ts'
+import { refuseOtherCache } from '../jobs/materialize/othersource.ts'
+import { FORMAT_KEY } from '../lake/state/names.ts'
 import { virtualColumnText } from '../lake/views.ts'
 import { notReadText } from '../lake/notread.ts'
 import { countNotShown, notShownText } from '../lake/notshown.ts'
@@ -37,6 +42,8 @@ export function addTranscode(program: Command, run: Run): void {
   addStrictOption(addCorruptOptions(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))))
     .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix: a new one, or one to which is added what changed since its last state')
     .option('--branch <name>', 'branch of the lake, which ltap branch create has made (default: main)')
+    .addOption(new Option('--cache <dir>',
+      'with --wal: folder that keeps the replayed files; the next run goes on there, and compares what the WAL changed alone').conflicts('work'))
     .option('--database <name>', 'only this database (repeatable)', collect, [])
     .option('--table <schema.name>', 'only this table and its TOAST relation (repeatable)', collectTable, [])
     .option('--exclude-secrets', 'leave out the catalogs that hold password hashes, passwords and connection strings')
@@ -51,12 +58,14 @@ export function addTranscode(program: Command, run: Run): void {
     .option('--no-merge', 'leave layers as they are, where size tiers say that several should become one')
     .action(async (pgdata: string, given: TranscodeOptions) => {
       const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
-        branch, merge, packThreshold: threshold, packBelow: below, ...options } = given
+        branch, merge, cache, packThreshold: threshold, packBelow: below, ...options } = given
       const packing = { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }) }
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
-      const report = await replayFirst(output, pgdata, folderBeside(lake), options, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
+      if (cache !== undefined) await refuseOtherCache(lake, cache, branch)
+      else if (isReplayedAgain(given)) output.notice('the source is replayed from its start: --cache <dir> keeps the replayed files for the next run')
+      const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
         materializeInto({
           pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, ...(branch !== undefined && { branch }), filter, workers, compression,
           ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs, packing, merge, ...knownOf(given), onProgress, onNotice: output.notice,
@@ -67,6 +76,12 @@ export function addTranscode(program: Command, run: Run): void {
       if (problem !== null) output.notice(`layers were not merged: ${problem}; the new state is in the lake, ltap merge does the rest`)
       await warnNotRead(run, output, report.notRead, strict)
     })
+}
+
+/** WAL is applied to a folder that goes at the end, and the lake may have states already. */
+function isReplayedAgain({ lake, wal, to, timeline, work }: TranscodeOptions): boolean {
+  const folder = localFolder(lake)
+  return work === undefined && (wal ?? to ?? timeline) !== undefined && (folder === undefined || existsSync(join(folder, FORMAT_KEY)))
 }
 
 /** What `ltap transcode --json` prints: of what was written pages, rows and values, of the whole cluster the rest. */
@@ -93,6 +108,7 @@ function summaryText(summary: Summary): string {
       ['relations', `${counted(summary.relations, 'relation')} of ${counted(summary.databases, 'database')}, ${counted(summary.files, 'file')}, ` +
         `${thousands(summary.packed)} in packs${changed}`],
       ['pages', `${thousands(summary.pages)}, each proven; ${megabytes(heapBytes)} of heap, ${megabytes(summary.parquetBytes)} of Parquet`],
+      ...(from === null ? [] : [['compared', counted(summary.compared, 'page')] as const]),
       ['tuples', `${thousands(summary.tuples)}; ${counted(summary.hiddenRows, 'row')} of ${thousands(summary.rows)} hidden`],
       ['values', lanesText(lanes)],
       ...mergedFacts(summary.merged),

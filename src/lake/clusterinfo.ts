@@ -59,6 +59,8 @@ export interface ClusterInfo {
   readonly replayed?: Omit<ReplayProgress, 'lsn'>
   /** Which relations lie in packs. The next state has the same unless another one is asked for. */
   readonly packing: Packing
+  /** A name of its own of the page store that the state was read from. */
+  readonly pageStore?: string
 }
 
 /** Lengths in blocks below which the pages of a relation lie in packs (src/lake/pack.ts), not in Parquet files of its own. */
@@ -115,7 +117,7 @@ const CLUSTER: Schema<ClusterInfo> = v.strictObject({
   major: oneOf(PG_MAJORS), catalogVersion: unsigned32, blockSize: exactly(BLOCK_SIZE), checksums: flag, createdBy: text, source: text, complete: flag,
   selection: v.exactOptional(SELECTION), orphans: v.array(text),
   temporaryFiles: count, unknownTransactions: v.exactOptional(oneOf(['hide', 'show'])), guessed: v.exactOptional(exactly(true)),
-  damage: v.exactOptional(v.array(text)), replayed: v.exactOptional(REPLAY_PROGRESS), nextXid: count,
+  damage: v.exactOptional(v.array(text)), replayed: v.exactOptional(REPLAY_PROGRESS), nextXid: count, pageStore: v.exactOptional(text),
   packing: v.strictObject({ threshold: integer(0, PACKING_MAX), below: integer(0, PACKING_MAX) }),
 })
 const DATABASE: Schema<DatabaseInfo> = v.strictObject({ oid: unsigned32, name: text, template: flag })

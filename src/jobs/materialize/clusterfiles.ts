@@ -8,6 +8,7 @@ import { readFile } from '../../io/disk/files.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { type ClusterFile, fileKey, parseFile } from '../../lake/state/files.ts'
+import type { Ancestor } from '../../replay/timelines.ts'
 import { timelineHistoryName } from '../../wal/segment.ts'
 import type { PartWriter } from './partwriter.ts'
 
@@ -58,8 +59,12 @@ export function* lakeEntries(pgdata: string, { major, control: { catalogVersion 
   }
   const ancestors = replayed?.ancestors ?? []
   if (ancestors.length === 0 || isThere) return
-  const lines = ancestors.map((ancestor) => `${ancestor.timeline}\t${formatWalPosition(ancestor.end)}\tltap replay\n`)
-  yield { kind: 'made', path: timelineHistory, content: utf8Encode(lines.join('')) }
+  yield { kind: 'made', path: timelineHistory, content: utf8Encode(ancestorsText(ancestors)) }
+}
+
+/** A history file, as a replay knows it: what it says for people is lost. */
+export function ancestorsText(ancestors: readonly Ancestor[]): string {
+  return ancestors.map(({ timeline, end }) => `${timeline}\t${formatWalPosition(end)}\tltap replay\n`).join('')
 }
 
 async function fileOf(pgdata: string, entry: LakeEntry, known: ClusterFile | undefined, parts: PartWriter): Promise<ClusterFile> {

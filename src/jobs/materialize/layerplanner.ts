@@ -7,6 +7,7 @@ import type { CodecFactory } from '../../datum/typedef.ts'
 import { BlockSet } from '../../common/blockset.ts'
 import { equalJson } from '../../common/equaljson.ts'
 import { CorruptionError } from '../../common/errors.ts'
+import type { RelFileLocator } from '../../common/rel.ts'
 import type { DirectoryCluster, RelationStorage } from '../../io/cluster.ts'
 import type { Packing } from '../../lake/clusterinfo.ts'
 import { isPacked, type LayerFile } from '../../lake/layer.ts'
@@ -24,6 +25,7 @@ import type { JobTasks } from '../pool.ts'
 import type { StoreReference } from '../tasks/storereference.ts'
 import type { UnreadableFile } from '../tasks/forkpages.ts'
 import type { PreviousState } from './previousstate.ts'
+import type { RecordedChanges } from './recordedchanges.ts'
 
 /** Where relations are read, and what they are compared with. */
 export interface PlanTarget {
@@ -33,6 +35,8 @@ export interface PlanTarget {
   pool: JobTasks
   reference: StoreReference
   before: PreviousState | undefined
+  /** What changed since the state before, where that is recorded; without it pages are compared. */
+  changes?: RecordedChanges | undefined
   /** Codecs from outside, by typname. */
   extensions: ReadonlyMap<string, CodecFactory>
   onCorrupt: 'fail' | 'carry'
@@ -53,6 +57,8 @@ export interface PlannedLayer {
   readonly packed: boolean
   /** The layer without its files. */
   readonly layer: Omit<StateLayer, 'files'>
+  /** Number of pages that were read to be compared. */
+  readonly compared: number
   /** True if no block is to be written: its pages are as they were. */
   readonly isSame: boolean
   readonly storage: RelationStorage
@@ -82,12 +88,12 @@ export class LayerPlanner {
     const before = new CurrentRelation(known?.layers ?? [])
     const packed = isPackable(planned.relation, length, packing)
     const isAlike = known !== undefined && described.isReadAlike && known.info.visible === planned.relation.visible && !changesForm(before, packed)
-    const changed = await this.changedBlocks(storage, isAlike ? before : undefined)
-    const lengthBefore = before.length
+    const { smallest, within } = isAlike ? this.recorded(planned.relation.locator, before.length, length) : { smallest: 0, within: BlockSet.EMPTY }
+    const changed = (await this.changedBlocks(storage, before, within)).union(BlockSet.range(smallest, length - smallest))
     return {
       planned, storage, entry: known?.entry ?? relationKey(planned.relation.locator, lsn), known: known?.info, info: infoOf(planned, storage),
-      description: described.description, layer: { lsn, smallest: isAlike ? Math.min(lengthBefore, length) : 0, length },
-      packed, isSame: isAlike && changed.size === 0 && length === lengthBefore,
+      description: described.description, layer: { lsn, smallest, length }, compared: within.size,
+      packed, isSame: isAlike && changed.size === 0 && length === before.length,
       relation: relationDescriptor(planned, described.description, length), files: changed.size === 0 ? [] : fileSets(changed),
     }
   }
@@ -98,14 +104,26 @@ export class LayerPlanner {
     return parseStateRelation(key, value)
   }
 
-  /** The blocks that must be written: without WAL each is compared with what the lake knows of it. */
-  private async changedBlocks({ path, segments, forks }: RelationStorage, known: CurrentRelation<LayerFile> | undefined): Promise<BlockSet> {
-    const blocks = forks.main ?? 0
-    if (known === undefined || blocks === 0) return BlockSet.range(0, blocks)
+  /** The smallest length since the state before, and the blocks below it that may have changed: all of them, unless changes were recorded. */
+  private recorded(locator: RelFileLocator, before: number, length: number): { smallest: number; within: BlockSet } {
+    const { changes } = this.target
+    const change = changes?.of(locator)
+    // A length that differs without a recorded change would be a fault of the record, so it is not believed.
+    if (changes === undefined || (change === undefined && before !== length)) {
+      const smallest = Math.min(before, length)
+      return { smallest, within: BlockSet.range(0, smallest) }
+    }
+    const smallest = Math.min(change?.smallest ?? length, before, length)
+    return { smallest, within: (change?.changed ?? BlockSet.EMPTY).intersect(BlockSet.range(0, smallest)) }
+  }
+
+  /** Those of `within` that are not as the lake knows them. */
+  private async changedBlocks({ path, segments }: RelationStorage, known: CurrentRelation<LayerFile>, within: BlockSet): Promise<BlockSet> {
+    if (within.size === 0) return BlockSet.EMPTY
     const current = known.files.filter((file) => file.current.size > 0)
     const { reference, descriptor: { checksums }, pool, onCorrupt } = this.target
     return BlockSet.ofRuns(readable(await pool.run('changedBlocks', {
-      fork: { path, segments }, store: reference, checksums, onCorrupt,
+      fork: { path, segments }, store: reference, checksums, onCorrupt, within: within.runs,
       known: current.map(({ file: { index }, current: { runs } }) => ({ index, current: runs })),
     })))
   }

@@ -49,6 +49,7 @@ import { refuseOtherSource } from './othersource.ts'
 import { PackWriter } from './packwriter.ts'
 import { PartWriter } from './partwriter.ts'
 import { PreviousState } from './previousstate.ts'
+import { pageStoreName, type RecordedChanges, recordedChanges } from './recordedchanges.ts'
 import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
 import { statusEdits } from './statusedits.ts'
 import { transactionEnds } from './transactionends.ts'
@@ -196,6 +197,8 @@ class MaterializeJob {
   private readonly events: WriteEvents | undefined
   private readonly codecs: CodecModules
   private readonly descriptor: ClusterDescriptor
+  /** Name of the page store that is read; undefined for the data directory of a server. */
+  private readonly pageStore: string | undefined
   private doneBytes = 0
 
   constructor(lake: Lake, cluster: DirectoryCluster, options: MaterializeLakeOptions, events?: WriteEvents) {
@@ -204,6 +207,7 @@ class MaterializeJob {
     this.options = options
     this.events = events
     this.codecs = codecModules(options.codecs ?? [])
+    this.pageStore = cluster.replayed === undefined ? undefined : pageStoreName(options.pgdata, lake.ports.random)
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.lsn),
       profile: lake.format.profile,
@@ -262,7 +266,7 @@ class MaterializeJob {
       const snapshot = { pgdata: options.pgdata, job: pool.job, options: directoryOptions(options) }
       const relations = new RelationWriter({
         cluster, descriptor, plan, pool, snapshot, reference, mint: () => work.name(), parts, packs, before, extensions: await loadCodecs(this.codecs),
-        onCorrupt: options.onCorrupt ?? 'fail', packing,
+        onCorrupt: options.onCorrupt ?? 'fail', packing, changes: this.changes(before, base.lsn),
       }, { compression: options.compression ?? 'zstd', codecs: this.codecs, onBlocks: (...done) => this.progress(plan, ...done) })
       this.progress(plan, 0, '')
       try {
@@ -300,10 +304,23 @@ class MaterializeJob {
     }
   }
 
+  /** Undefined unless the lake's state was read from the page store that is read now. */
+  private changes(before: PreviousState, from: string): RecordedChanges | undefined {
+    const { pageStore, options: { pgdata, onNotice } } = this
+    if (pageStore === undefined || before.catalog.size === 0 || before.cluster.pageStore !== pageStore) return undefined
+    return recordedChanges(pgdata, walPosition(parseLsn(from)!), onNotice)
+  }
+
   private async ends(open: readonly bigint[], from: string): Promise<ReadonlyMap<bigint, TransactionStatus>> {
     const { options: { wal }, cluster: { lsn, timeline, major, systemIdentifier, replayed } } = this
     if (wal === undefined || replayed === undefined) return new Map()
-    return await transactionEnds({ wal, from: walPosition(parseLsn(from)!), to: walPosition(lsn), timeline, major, systemIdentifier }, open)
+    try {
+      return await transactionEnds({ wal, from: walPosition(parseLsn(from)!), to: walPosition(lsn), timeline, major, systemIdentifier }, open)
+    } catch (error) {
+      if (!(error instanceof EnvironmentError && error.code.startsWith('wal.'))) throw error
+      this.options.onNotice?.(`when the ${open.length} transactions ended that were open at LSN ${from} is not known exactly: ${error.message}`)
+      return new Map()
+    }
   }
 
   /** The state is in the lake: what stands against merges is no failure. */
@@ -386,6 +403,7 @@ class MaterializeJob {
       orphans: orphans.slice(0, ORPHANS_MAX),
       temporaryFiles: complete ? cluster.temp().length : 0, ...(onCorrupt === 'carry' && { unknownTransactions }),
       ...(cluster.guessed && { guessed: true as const }), ...(damage.length > 0 && { damage }), ...replayedOf(cluster), packing, nextXid,
+      ...(this.pageStore !== undefined && { pageStore: this.pageStore }),
     }
   }
 }

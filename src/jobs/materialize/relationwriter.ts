@@ -34,6 +34,9 @@ export interface WrittenRelations {
   files: number
   /** Relations of which blocks went into packs. */
   packed: number
+  /** Number of pages that were read to be compared with the state before. */
+  compared: number
+  /** Number of pages that were written. */
   blocks: number
   rows: number
   /** Bytes of layer files and the objects beside them. */
@@ -61,7 +64,8 @@ export interface RelationWriterOptions {
 /** Nothing yet. */
 export function newCounts(): WrittenRelations {
   return {
-    relations: 0, databases: 0, unchanged: 0, gone: 0, files: 0, packed: 0, blocks: 0, rows: 0, bytes: 0, hiddenRows: 0, lanes: newLaneCounts(), damaged: [],
+    relations: 0, databases: 0, unchanged: 0, gone: 0, files: 0, packed: 0, compared: 0, blocks: 0, rows: 0, bytes: 0,
+    hiddenRows: 0, lanes: newLaneCounts(), damaged: [],
     notShown: [], partialBlocks: [], virtualColumns: [], notPopulated: [],
   }
 }
@@ -175,10 +179,11 @@ export class RelationWriter {
     return layerFileJson(await this.target.packs.add({ ...locator, created: parseLsn(creationLsn)!, smallest, length, blocks, ...packable }))
   }
 
-  private countRelation({ planned: { relation: { populated, virtualColumns } }, relation, storage: { trailingBytes }, isSame }: PlannedLayer): void {
+  private countRelation({ planned: { relation: { populated, virtualColumns } }, relation, storage: { trailingBytes }, isSame, compared }: PlannedLayer): void {
     const { counts } = this
     const name = relationName(relation)
     counts.relations++
+    counts.compared += compared
     if (relation.dbOid !== 0) counts.databases = this.databases.add(relation.dbOid).size
     if (isSame) counts.unchanged++
     if (trailingBytes > 0) counts.partialBlocks.push({ relation: name, bytes: trailingBytes })

@@ -15,6 +15,8 @@ export interface ChangedBlocksTask {
   store: StoreReference
   /** The block index of each file that has current blocks, or the object beside the file, and these blocks. */
   known: readonly { index: ObjectReference | Uint8Array; current: readonly BlockRun[] }[]
+  /** Only these blocks may have changed; default: all. */
+  within?: readonly BlockRun[]
   checksums: boolean
   onCorrupt: 'fail' | 'carry'
 }
@@ -27,7 +29,8 @@ export async function changedBlocks(task: ChangedBlocksTask): Promise<readonly B
   const fork = new SegmentPages(task.fork.path, task.fork.segments, task.onCorrupt === 'carry' ? 'lost' : 'fail')
   try {
     const changed = new ChangedBlocks(known, task)
-    for (const piece of BlockSet.range(0, fork.blocks).batches(READ_BLOCKS)) {
+    const blocks = task.within === undefined ? BlockSet.range(0, fork.blocks) : BlockSet.ofRuns(task.within)
+    for (const piece of blocks.batches(READ_BLOCKS)) {
       await fork.prepare(piece)
       for (const block of piece) changed.addPage(fork.read(block), block)
     }
