@@ -1,5 +1,8 @@
 import type { Command } from 'commander'
 import { collectLake, type CollectedBranch, type CollectReport } from '../jobs/lakes/collectlake.ts'
+import { reportErasure } from '../jobs/lakes/erasure.ts'
+import { EXIT_NO, UsageError } from './failure.ts'
+import { erasureText } from './erasuretext.ts'
 import { counted, factLines, listed, megabytes } from './count.ts'
 import { stateText } from './statetext.ts'
 import { addVerb, begin, type Run } from './verb.ts'
@@ -8,6 +11,7 @@ interface GcOptions {
   keep?: string
   branch?: string
   dryRun?: boolean
+  erasure?: string
   json?: boolean
   verbose?: boolean
 }
@@ -17,6 +21,7 @@ const TEXT = {
   examples: [
     'ltap gc s3://bucket/shop --keep 30d   # the last state that is 30 days old, and all newer ones, stay',
     'ltap gc ./lake --keep 16/B374D848 --dry-run   # only says what would go',
+    "ltap gc ./lake --erasure '2026-01-31 12:00:00Z'   # is there still a byte of what was deleted before?",
     'ltap gc ./lake   # what killed programs left; every state stays',
   ],
 }
@@ -30,8 +35,19 @@ export function addGc(program: Command, run: Run): void {
       'and jobs pin (default: all stay)')
     .option('--branch <name>', 'states of this branch alone (default: of each branch)')
     .option('--dry-run', 'write and delete nothing')
-    .action(async (lake: string, { keep, branch, dryRun, ...options }: GcOptions) => {
+    .option('--erasure <before>', 'write nothing; report which objects still have bytes of rows deleted before this LSN, time or duration back from now ' +
+      '(exit code 1 if some have)')
+    .action(async (lake: string, { keep, branch, dryRun, erasure, ...options }: GcOptions) => {
       const output = begin(run, options)
+      if (erasure !== undefined) {
+        if (keep !== undefined || branch !== undefined) {
+          throw new UsageError('--erasure looks at the whole lake and removes nothing: leave out --keep and --branch')
+        }
+        const found = await reportErasure({ lake, before: erasure })
+        if (!found.erased) run.exitCode = EXIT_NO
+        await output.result(found, () => erasureText(found))
+        return
+      }
       const report = await collectLake({
         lake, ...(keep !== undefined && { keep }), ...(branch !== undefined && { branch }), ...(dryRun !== undefined && { dryRun }),
       })

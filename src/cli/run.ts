@@ -83,7 +83,7 @@ function optionDescription(option: Option): string {
 }
 
 /** Arguments and options that name no folder or file. */
-const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for'])
+const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for', 'erasure'])
 
 /** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; `lake` is `inspect lake`, the last ones are of branches, tags and leases. */
 const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'lake', 'gc', 'create', 'list', 'delete'])

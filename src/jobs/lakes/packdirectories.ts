@@ -40,14 +40,19 @@ export class PackDirectories {
   }
 
   private async read(key: string): Promise<OpenedDirectory> {
-    const tail = await this.store.get(key, { last: PACK_TAIL_LENGTH })
-    if (tail === undefined) throw missingObject(this.store, key)
-    const { start } = packDirectoryRange(tail.bytes, tail.size)
-    const found = await this.store.get(key, { start, end: tail.size })
-    if (found === undefined) throw missingObject(this.store, key)
-    const { compressor, relations }: PackDirectory = parsePackDirectory(found.bytes, start)
+    const { compressor, relations } = await readPackDirectory(this.store, key)
     return { compressor, relations: new Map(relations.map((relation) => [relation.start, relation])) }
   }
+}
+
+/** The directory of a pack, by two requests. @throws CorruptionError lake.pack, lake.missing-object, lake.block-index; EnvironmentError store.* */
+export async function readPackDirectory(store: ObjectStore, key: string): Promise<PackDirectory> {
+  const tail = await store.get(key, { last: PACK_TAIL_LENGTH })
+  if (tail === undefined) throw missingObject(store, key)
+  const { start } = packDirectoryRange(tail.bytes, tail.size)
+  const found = await store.get(key, { start, end: tail.size })
+  if (found === undefined) throw missingObject(store, key)
+  return parsePackDirectory(found.bytes, start)
 }
 
 function different(key: string, problem: string): CorruptionError {

@@ -21,14 +21,16 @@ export class Visited {
   }
 }
 
-/** Calls `reach` with each object that a root in `head` refers to, once or more often. */
-export function* reachableObjects(head: Head, visited: Visited, reach: (key: string) => void): Stage<void> {
+/** Calls `reach` with each object that a root in `head` refers to, and `onPage` with each page, once or more often. */
+export function* reachableObjects(head: Head, visited: Visited, reach: (key: string) => void, onPage?: (ref: PageRef) => void): Stage<void> {
   const enter = (ref: PageRef): boolean => {
     reach(ref.key)
+    onPage?.(ref)
     return visited.add(ref)
   }
   const older = yield* olderStates(head, (ref) => {
     reach(ref.key)
+    onPage?.(ref)
     return true
   })
   for (const { tree, key, value } of head.inline) for (const object of objectsOf({ tree, key }, value)) reach(object)

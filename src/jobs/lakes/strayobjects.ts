@@ -1,0 +1,102 @@
+import { registeredHeads } from '../../engine/collect.ts'
+import { utf8Decode } from '../../common/utf8.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { missingObject } from '../../engine/pagereader.ts'
+import { decodeHead } from '../../lake/state/head.ts'
+import { FORMAT_KEY, parseObjectName } from '../../lake/state/names.ts'
+import { pageText, type PageRef } from '../../lake/state/page.ts'
+import { objectsOf } from '../../lake/state/objects.ts'
+import { reachableObjects, Visited } from '../../lake/state/reachable.ts'
+import { readPackDirectory } from './packdirectories.ts'
+
+/** An object that may have bytes of rows, and that no state needs as it is. */
+export interface StrayObject {
+  object: string
+  reason: string
+}
+
+/** What the states of a lake refer to. */
+export interface ObjectsOfStates {
+  /** Keys of all objects that an entry of a state refers to. */
+  readonly known: ReadonlySet<string>
+  /** Packs among them: where the pages of relations begin that a state has. */
+  readonly packs: ReadonlyMap<string, ReadonlySet<number>>
+  /** Files with rows that were deleted: reported for themselves. */
+  readonly holding: ReadonlySet<string>
+}
+
+const HEAD_OBJECT = /^ltap\/branches\/([^/]+)\/HEAD(?:\/(\d{20}))?$/
+
+/**
+ * Every object of the store that is not, as a whole, what some state refers to: objects that the next gc removes, pages of a state beside pages of states
+ * that are gone, packs with pages of relations that are gone, earlier HEADs. Entries of files have bounds of columns, at most 16 bytes of a value.
+ */
+export async function strayObjects(lake: Lake, states: ObjectsOfStates): Promise<StrayObject[]> {
+  const { store } = lake.ports
+  const listed: { key: string; size: number }[] = []
+  for await (const { key, size } of store.list('')) listed.push({ key, size })
+  const pages = await pagesOfStates(lake)
+  const stray: StrayObject[] = []
+  for (const { key, size } of listed) {
+    const reason = key === FORMAT_KEY ? undefined : HEAD_OBJECT.test(key) ? await headReason(lake, key, states)
+      : parseObjectName(key) === undefined ? undefined : await objectReason(lake, { key, size }, pages, states)
+    if (reason !== undefined) stray.push({ object: key, reason })
+  }
+  return stray
+}
+
+/** Pages that some state needs, by object. */
+async function pagesOfStates(lake: Lake): Promise<Map<string, PageRef[]>> {
+  const pages = new Map<string, PageRef[]>()
+  const added = new Visited()
+  const add = (ref: PageRef): void => {
+    if (!added.add(ref)) return
+    const others = pages.get(ref.key)
+    if (others === undefined) pages.set(ref.key, [ref])
+    else others.push(ref)
+  }
+  const visited = new Visited()
+  for (const head of (await registeredHeads(lake)).values()) if (head) await lake.pages.run(reachableObjects(head, visited, () => {}, add))
+  return pages
+}
+
+async function objectReason(
+  lake: Lake, { key, size }: { key: string; size: number }, pages: ReadonlyMap<string, readonly PageRef[]>, states: ObjectsOfStates,
+): Promise<string | undefined> {
+  const { known, packs } = states
+  const needed = pages.get(key)
+  if (needed !== undefined) return await pagesReason(lake, size, needed, states)
+  if (!known.has(key)) {
+    return 'no state shows it: ltap gc removes it once no program may commit it, and no page of a state has an entry of it that is out of date'
+  }
+  const starts = packs.get(key)
+  if (starts === undefined) return undefined
+  const { relations } = await readPackDirectory(lake.ports.store, key)
+  const gone = relations.filter(({ start, sizes }) => sizes.length > 0 && !starts.has(start)).length
+  if (gone === 0) return undefined
+  return `it has pages of ${gone} relations that no state shows, beside pages that states have: gone when these are in newer packs and ltap gc ran`
+}
+
+async function pagesReason(lake: Lake, size: number, pages: readonly PageRef[], { holding }: ObjectsOfStates): Promise<string | undefined> {
+  if (pages.reduce((sum, { length }) => sum + length, 0) < size) return 'pages of states that are gone lie beside pages that states need, and go with these'
+  if (holding.size === 0) return undefined
+  for (const ref of pages) {
+    const found = await lake.ports.store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
+    if (found === undefined) throw missingObject(lake.ports.store, ref.key)
+    const text = utf8Decode(pageText(found.bytes, ref, lake.compressor))
+    for (const key of holding) if (text.includes(key)) return 'it has entries of files that have such rows, and goes with the states that have these'
+  }
+  return undefined
+}
+
+/** A HEAD has entries of files inline. */
+async function headReason(lake: Lake, key: string, { known, holding }: ObjectsOfStates): Promise<string | undefined> {
+  const [, branch, number] = HEAD_OBJECT.exec(key) as unknown as [string, string, string | undefined]
+  const found = await lake.ports.store.get(key)
+  if (found === undefined) return undefined
+  const head = decodeHead(found.bytes, branch, lake.compressor)
+  const objects = head.inline.flatMap(({ tree, key: entry, value }) => objectsOf({ tree, key: entry }, value))
+  if (!objects.some((object) => !known.has(object) || holding.has(object))) return undefined
+  const goes = number === undefined ? 'ltap gc removes them' : 'it is an earlier HEAD, which goes when HEAD was replaced some 128 times more'
+  return `it has entries of files that are gone, or that have such rows: ${goes}`
+}
