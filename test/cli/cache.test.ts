@@ -57,7 +57,7 @@ test.each(drawn(majors(), 1, 'majors of --cache'))('a page store is kept between
     const other = `file:${join(folder, 'other')}`
     expect((await ltap([...args(lsns[0]!, other), '--cache', join(folder, 'own')])).code).toBe(0)
     const without = await ltap([...args(lsns[1]!, other), '--json'])
-    expect(without.stderr).toMatch(/ltap: the source is replayed from its start: --cache <dir> would keep/)
+    expect(without.stderr).toMatch(/ltap: the source is replayed from its start: --cache <dir> keeps the replayed files/)
     expect((JSON.parse(without.stdout) as Report).compared).toBeGreaterThan(100)
 
     const refused = async (change: (state: ReturnType<typeof parseState>) => ReturnType<typeof parseState>): Promise<string> => {
