@@ -1,13 +1,15 @@
 import { CorruptionError } from '../common/errors.ts'
 import { equalJson } from '../common/equaljson.ts'
 import { ParseError } from '../datum/codec.ts'
+import type { Oid } from '../common/ids.ts'
+import { type CompositeHeader, PLAIN_COMPOSITE_HEADER } from '../datum/typedef.ts'
 import type { NumericCodec } from '../datum/types/numeric.ts'
 import { LP_NORMAL } from '../page/linepointer.ts'
 import { HEAP_NATTS_MASK } from '../tuple/infomask.ts'
 import { appendRows } from '../vector/copyrows.ts'
 import type { Batch } from './batch.ts'
 import { TupleFormer } from './formtuple.ts'
-import type { AttributePlan, ColumnPlan, RelationSchema } from './schema.ts'
+import type { AttributePlan, ColumnPlan, RelationSchema, SchemaContext } from './schema.ts'
 
 /** A numeric column whose predicted display scales differ between two files. */
 interface Rescaled {
@@ -18,13 +20,15 @@ interface Rescaled {
 
 /**
  * Rows of one file of a relation → rows of another one. Values are copied as they are. What `_ltap` says by a null is said in full where the files
- * predict another value: the number of attributes, display scales. A value of a column that was dropped since goes to the raw lane.
+ * predict another value: the number of attributes, display scales. A value of a column that was dropped since goes to the raw lane, and so does one with
+ * a composite value in it whose header the files predict otherwise.
  */
 export class CopiedRows {
   private readonly target: Batch
   private readonly source: RelationSchema
   private readonly columns: readonly { to: ColumnPlan; from: ColumnPlan | undefined }[]
-  private readonly dropped: readonly AttributePlan[]
+  /** Attributes whose values the target does not form from its columns. */
+  private readonly unformed: readonly AttributePlan[]
   private readonly rescaled: readonly Rescaled[]
   private readonly countDiffers: boolean
 
@@ -40,7 +44,9 @@ export class CopiedRows {
       }
       return to === undefined ? [] : [{ to, from }]
     })
-    this.dropped = source.attributes.filter(({ column }, i) => column !== undefined && schema.attributes[i]?.column === undefined)
+    const isOtherwise = otherHeaders(source.context, schema.context)
+    this.unformed = source.attributes.filter(({ attribute, column }, i) => (
+      column !== undefined && (schema.attributes[i]?.column === undefined || isOtherwise(attribute.type.oid))))
     this.rescaled = source.attributes.flatMap(({ attribute: { attnum }, column }, i): Rescaled[] => {
       const numeric = schema.attributes[i]?.column?.numeric
       const differs = (source.context.displayScales[attnum] ?? 0) !== (schema.context.displayScales[attnum] ?? 0)
@@ -63,12 +69,12 @@ export class CopiedRows {
     }
     const { struct, infomask2, dscale, raw } = target.physical
     for (const [i, child] of struct.children.entries()) {
-      if (child === infomask2 && this.countDiffers || child === dscale && this.rescaled.length > 0 || child === raw && this.dropped.length > 0) continue
+      if (child === infomask2 && this.countDiffers || child === dscale && this.rescaled.length > 0 || child === raw && this.unformed.length > 0) continue
       child.padTo(rows)
       appendRows(child, from.physical.struct.children[i]!, first, end)
     }
     if (this.countDiffers) this.appendCounts(from, first, end)
-    if (this.rescaled.length > 0 || this.dropped.length > 0) this.appendLists(from, first, end)
+    if (this.rescaled.length > 0 || this.unformed.length > 0) this.appendLists(from, first, end)
     target.rows += end - first
     for (const column of target.columns) column.padTo(target.rows)
   }
@@ -87,7 +93,7 @@ export class CopiedRows {
     const former = new TupleFormer(from)
     for (let row = first, to = this.target.rows; row < end; row++, to++) {
       if (this.rescaled.length > 0) this.appendScales(from, former, row, to)
-      if (this.dropped.length > 0) this.appendRaw(from, former, row, to)
+      if (this.unformed.length > 0) this.appendRaw(from, former, row, to)
     }
   }
 
@@ -121,7 +127,7 @@ export class CopiedRows {
     for (let at = known.isNull(row) ? 0 : known.start(row), last = known.isNull(row) ? 0 : known.end(row); at < last; at++) {
       values.push({ attnum: attnums.words[at]!, bytes: stored.view(at) })
     }
-    for (const plan of this.dropped) {
+    for (const plan of this.unformed) {
       const { attribute: { attnum }, column } = plan
       const isRaw = values.some((value) => value.attnum === attnum)
       if (!isRaw && this.isStored(from, row, attnum, column!)) values.push({ attnum, bytes: datumOf(former, plan, row) })
@@ -142,6 +148,20 @@ export class CopiedRows {
     const natts = (physical.infomask2.isNull(row) ? this.source.attributes.length : physical.infomask2.words[row]!) & HEAP_NATTS_MASK
     return attnum <= natts && (!columns[column.index]!.isNull(row) || column.overflow >= 0 && !overflow[column.overflow]!.isNull(row))
   }
+}
+
+/** Tells of a type whether values of it have a composite value in them, or are one, whose header is predicted otherwise. */
+function otherHeaders(source: SchemaContext, target: SchemaContext): (type: Oid) => boolean {
+  const headerOf = ({ compositeHeaders }: SchemaContext, oid: Oid): CompositeHeader => compositeHeaders?.get(oid) ?? PLAIN_COMPOSITE_HEADER
+  const types = new Map(source.desc.types.map((type) => [type.oid, type]))
+  const isOtherwise = (oid: Oid): boolean => {
+    const type = types.get(oid)
+    if (type === undefined) return false
+    if (type.kind === 'composite' && !equalJson(headerOf(source, oid), headerOf(target, oid))) return true
+    const inside = [type.element, type.base?.oid, type.subtype, ...(type.fields ?? []).filter(({ dropped }) => !dropped).map((field) => field.type.oid)]
+    return inside.some((one) => one !== undefined && isOtherwise(one))
+  }
+  return isOtherwise
 }
 
 /** Whether the row is a tuple that its values and its header form. */

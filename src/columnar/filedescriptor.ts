@@ -12,7 +12,7 @@ import {
   exactly, faulty, flag, integer, lsnText, matching, oneOf, parseJson, type Persisted, systemIdentifierText, text, unsigned32, validate,
 } from '../common/validate.ts'
 import { pinOutside } from '../datum/registry.ts'
-import type { CodecContext, TypeProfile } from '../datum/typedef.ts'
+import { type CodecContext, COMPOSITE_HEADER, type CompositeHeader, type TypeProfile } from '../datum/typedef.ts'
 import { COLUMN_FIELDS, type ColumnFields, fieldsFault } from './columnfields.ts'
 import type { SchemaContext } from './schema.ts'
 
@@ -67,6 +67,8 @@ export interface FileDescriptor extends ClusterDescriptor {
   displayScales: Readonly<Record<number, number>>
   /** Most frequent pd_flags. */
   pageFlags: number
+  /** Headers that values of composite types are predicted to have, by type oid, in format 2; of another type the plain one. */
+  compositeHeaders?: Readonly<Record<number, CompositeHeader>>
   /** Name of the program that compressed the columns, in format 2; Parquet's own footer says with which codec. */
   compressor?: string
 }
@@ -96,6 +98,7 @@ const DESCRIPTOR = v.strictObject({
 })
 const LAYER_DESCRIPTOR = v.strictObject({
   format: exactly(LAYER_FORMAT_VERSION), ...ENTRIES, relation: v.strictObject({ ...RELATION_ENTRIES, fields: COLUMN_FIELDS }), blocks: blockSet,
+  compositeHeaders: v.exactOptional(v.record(matching(/^[1-9]\d{0,9}$/, 'an oid of a type'), COMPOSITE_HEADER)),
   compressor: matching(/^[a-z0-9][a-z0-9.:-]{0,63}$/, 'the name of a compressor'),
 })
 
@@ -172,7 +175,7 @@ function refuseNewer(found: unknown): void {
 }
 
 /** Members that must fit each other. */
-function checkDescriptor({ relation, displayScales, blocks }: FileDescriptor): void {
+function checkDescriptor({ relation, displayScales, compositeHeaders = {}, blocks }: FileDescriptor): void {
   const last = blocks.runs.at(-1)
   if (last && last.first + last.count > relation.blocks) {
     throw faulty(ENTRY, 'blocks', `has block ${last.first + last.count - 1}, but the relation has ${relation.blocks}`)
@@ -184,6 +187,9 @@ function checkDescriptor({ relation, displayScales, blocks }: FileDescriptor): v
   if (wrong) throw faulty(ENTRY, `relation.${wrong.path}`, wrong.problem)
   const extra = Object.keys(displayScales).find((attnum) => Number(attnum) > relation.desc.attributes.length)
   if (extra !== undefined) throw faulty(ENTRY, `displayScales[${extra}]`, 'is of no attribute')
+  const composites = new Set(relation.desc.types.filter(({ kind }) => kind === 'composite').map(({ oid }) => oid))
+  const other = Object.keys(compositeHeaders).find((oid) => !composites.has(Number(oid)))
+  if (other !== undefined) throw faulty(ENTRY, `compositeHeaders[${other}]`, 'is of no composite type')
 }
 
 function checkOverflow({ overflow = [], desc }: RelationDescriptor): void {
@@ -196,13 +202,18 @@ function checkOverflow({ overflow = [], desc }: RelationDescriptor): void {
 
 /** @param extensions codecs from outside, by typname; those that the descriptor does not pin are not used */
 export function schemaContext(
-  descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags'>, extensions?: CodecContext['extensions'],
+  descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags' | 'compositeHeaders'>,
+  extensions?: CodecContext['extensions'],
 ): SchemaContext {
   const { encoding, desc, overflow = [], fields } = descriptor.relation
-  const { major, profile, displayScales, pageFlags } = descriptor
+  const { major, profile, displayScales, pageFlags, compositeHeaders = {} } = descriptor
+  const headers = new Map(Object.entries(compositeHeaders).map(([oid, header]) => [Number(oid), header]))
   const pinned = new Set(desc.types.filter(({ outside }) => outside).map(({ name }) => name))
   const used = new Map([...extensions ?? []].filter(([name]) => pinned.has(name)))
-  return { major, profile, encoding, desc, overflow, displayScales, pageFlags, ...(fields && { fields }), ...(used.size > 0 && { extensions: used }) }
+  return {
+    major, profile, encoding, desc, overflow, displayScales, pageFlags, ...(fields && { fields }), ...(headers.size > 0 && { compositeHeaders: headers }),
+    ...(used.size > 0 && { extensions: used }),
+  }
 }
 
 /** The descriptor of files whose values of some types are read by codecs from outside: those types are marked in it. */

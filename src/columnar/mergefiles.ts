@@ -97,6 +97,7 @@ function predictedOf(inputs: readonly MergeInput[]): Predicted {
   const inLargest = new Set(largest.file.reader.fields.map(({ name }) => name))
   return {
     displayScales: Object.assign({}, ...bySize.map(({ file }) => file.descriptor.displayScales)) as Predicted['displayScales'], pageFlags,
+    compositeHeaders: largest.file.descriptor.compositeHeaders ?? {},
     dictionary: (column) => {
       if (inLargest.has(column)) return dictionaries.has(column)
       return !known.has(column) || bySize.some(({ file }) => file.reader.dictionaries.has(column))

@@ -72,15 +72,19 @@ export function planPrepared(
 }
 
 /** What a file predicts of its pages, and how its columns are encoded. */
-export type Predicted = Pick<FileDescriptor, 'displayScales' | 'pageFlags'> & Required<Pick<ParquetOptions, 'dictionary'>>
+export type Predicted = Pick<FileDescriptor, 'displayScales' | 'pageFlags'>
+  & Required<Pick<FileDescriptor, 'compositeHeaders'> & Pick<ParquetOptions, 'dictionary'>>
 
 /** @param base names the codecs from outside that its types need */
 export function planPredicted(
   base: ClusterDescriptor & { relation: RelationDescriptor }, blocks: BlockSet, compression: Compression,
-  { displayScales, pageFlags, dictionary }: Predicted, extensions?: CodecContext['extensions'],
+  { displayScales, pageFlags, compositeHeaders, dictionary }: Predicted, extensions?: CodecContext['extensions'],
 ): TranscodePlan {
   const format = formatOf(base.relation)
-  const descriptor: FileDescriptor = { format, blockSize: BLOCK_SIZE, ...base, blocks, displayScales, pageFlags, ...(format > 1 && { compressor: COMPRESSOR }) }
+  const descriptor: FileDescriptor = {
+    format, blockSize: BLOCK_SIZE, ...base, blocks, displayScales, pageFlags,
+    ...(format > 1 && { compressor: COMPRESSOR, ...(Object.keys(compositeHeaders).length > 0 && { compositeHeaders }) }),
+  }
   const parquet: ParquetOptions = { compression, metadata: { [DESCRIPTOR_KEY]: encodeFileDescriptor(descriptor) }, dictionary }
   return { descriptor, schema: relationSchema(schemaContext(descriptor, extensions)), parquet }
 }

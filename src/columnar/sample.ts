@@ -1,6 +1,9 @@
 import { BytesVector, type Vector, WordVector } from '../vector/vector.ts'
 import { BlockSet } from '../common/blockset.ts'
+import { equalJson } from '../common/equaljson.ts'
 import { CorruptionError } from '../common/errors.ts'
+import type { Oid } from '../common/ids.ts'
+import { type CompositeHeader, PLAIN_COMPOSITE_HEADER } from '../datum/typedef.ts'
 import { canonicalPage, newPageBuffer } from '../page/canonical.ts'
 import { checkPageHeader, isZeroPage, PD_FLAGS } from '../page/header.ts'
 import { checkLinePointers } from '../page/linepointer.ts'
@@ -17,6 +20,8 @@ export interface SampleFindings {
   displayScales: Record<number, number>
   /** Most frequent pd_flags. */
   pageFlags: number
+  /** Most frequent headers of composite values, by type, where they are not plain. */
+  compositeHeaders: Record<Oid, CompositeHeader>
   /** Names of user columns with too many different values for a dictionary to pay. */
   highCardinality: Set<string>
 }
@@ -43,7 +48,8 @@ const INDIFFERENT: RowVisibility = { isVisible: () => false, isDead: () => true,
 export function samplePages(
   context: Omit<SchemaContext, 'displayScales' | 'pageFlags'>, pages: Iterable<{ words: Int32Array; base: number; block: number }>, rowsExpected: number,
 ): SampleFindings {
-  const schema = relationSchema({ ...context, displayScales: {}, pageFlags: 0 })
+  const headers = new HeaderCounts()
+  const schema = relationSchema({ ...context, displayScales: {}, pageFlags: 0, onCompositeHeader: (type, header) => headers.add(type, header) })
   const batch = new Batch(schema)
   const former = new TupleFormer(batch)
   const decoder = new PageDecoder(batch, new TupleDecoder(batch, former, undefined, false), INDIFFERENT, () => {})
@@ -78,7 +84,31 @@ export function samplePages(
     }
     if (estimateDistinct(vector, pageEnds, rowsExpected) > rowsExpected / DICTIONARY_PAYS) highCardinality.add(schema.columns[column.index]!.name)
   }
-  return { displayScales, pageFlags: mostFrequent(flags), highCardinality }
+  return { displayScales, pageFlags: mostFrequent(flags), compositeHeaders: headers.mostFrequent(), highCardinality }
+}
+
+/** Counts headers of composite values by type. */
+class HeaderCounts {
+  private readonly counts = new Map<Oid, Map<string, { header: CompositeHeader; times: number }>>()
+
+  add(type: Oid, header: CompositeHeader): void {
+    let ofType = this.counts.get(type)
+    if (ofType === undefined) this.counts.set(type, ofType = new Map())
+    const key = `${header.typmod} ${header.block} ${header.offset} ${header.infomask}`
+    const found = ofType.get(key)
+    if (found) found.times++
+    else ofType.set(key, { header, times: 1 })
+  }
+
+  /** Takes the first that was seen of those that are equally frequent. */
+  mostFrequent(): Record<Oid, CompositeHeader> {
+    const best: Record<Oid, CompositeHeader> = {}
+    for (const [type, ofType] of this.counts) {
+      const { header } = [...ofType.values()].reduce((most, one) => (one.times > most.times ? one : most))
+      if (!equalJson(header, PLAIN_COMPOSITE_HEADER)) best[type] = header
+    }
+    return best
+  }
 }
 
 function mostFrequentScale(vector: Vector, scaleAt: (row: number) => number): number {

@@ -27,6 +27,9 @@ export interface SchemaContext {
   displayScales: Readonly<Record<number, number>>
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
   pageFlags: number
+  /** See CodecContext. */
+  compositeHeaders?: CodecContext['compositeHeaders']
+  onCompositeHeader?: CodecContext['onCompositeHeader']
   /** Codecs from outside, see CodecContext. A file pins for which types it needs one; a reader of vectors must give the same ones. */
   extensions?: CodecContext['extensions']
 }
@@ -100,8 +103,12 @@ function codecsOf(context: SchemaContext): Map<Attribute, Codec> {
   }))
 }
 
-function codecContext({ major, profile, encoding, extensions }: SchemaContext): Omit<CodecContext, 'types' | 'displayScale'> {
-  return { major, profile, encoding, ...(extensions && { extensions }) }
+function codecContext(
+  { major, profile, encoding, extensions, compositeHeaders, onCompositeHeader }: SchemaContext,
+): Omit<CodecContext, 'types' | 'displayScale'> {
+  return {
+    major, profile, encoding, ...(extensions && { extensions }), ...(compositeHeaders && { compositeHeaders }), ...(onCompositeHeader && { onCompositeHeader }),
+  }
 }
 
 function structField(name: string, id: number, children: LakeField[]): LakeField {

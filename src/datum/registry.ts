@@ -40,7 +40,7 @@ import { timestampCodec, timestamptzCodec } from './types/timestamp.ts'
 import { timetzCodec } from './types/timetz.ts'
 import { tsqueryCodec } from './types/tsquery.ts'
 import { tsvectorCodec } from './types/tsvector.ts'
-import type { CodecContext, CodecFactory, TypeDef, TypeRef } from './typedef.ts'
+import type { CodecContext, CodecFactory, CompositeHeader, TypeDef, TypeRef } from './typedef.ts'
 import { uuidCodec } from './types/uuid.ts'
 import { xid8Codec } from './types/xid8.ts'
 
@@ -185,7 +185,9 @@ function compositeOf(type: TypeDef, context: CodecContext): Codec {
   const fields = (type.fields ?? []).map(({ name, type: field, len, align, plain, dropped }) => ({
     name, layout: { len, align, plain }, codec: dropped ? null : codecFor(field, nested(context)),
   }))
-  return compositeCodec(type.oid, fields)
+  const { compositeHeaders, onCompositeHeader } = context
+  const onHeader = onCompositeHeader && ((header: CompositeHeader) => onCompositeHeader(type.oid, header))
+  return compositeCodec(type.oid, fields, compositeHeaders?.get(type.oid), onHeader)
 }
 
 function rangeOf(type: TypeDef, context: CodecContext): Codec {
@@ -194,8 +196,11 @@ function rangeOf(type: TypeDef, context: CodecContext): Codec {
 }
 
 /** The most frequent display scale is counted for top-level numerics only. */
-function nested({ major, profile, encoding, types, extensions, strictLabels = false }: CodecContext): CodecContext {
-  return { major, profile, encoding, types, strictLabels, ...(extensions && { extensions }) }
+function nested({ major, profile, encoding, types, extensions, compositeHeaders, onCompositeHeader, strictLabels = false }: CodecContext): CodecContext {
+  return {
+    major, profile, encoding, types, strictLabels, ...(extensions && { extensions }), ...(compositeHeaders && { compositeHeaders }),
+    ...(onCompositeHeader && { onCompositeHeader }),
+  }
 }
 
 /** A multirange's subtype in pg_range is its range type; its bounds are of that one's subtype. */

@@ -78,8 +78,26 @@ export const TYPE_DEF: Schema<TypeDef> = v.variant('kind', [
   v.strictObject({ kind: oneOf(['range', 'multirange']), ...COMMON, subtype: unsigned32 }),
 ])
 
+const UINT16 = integer(0, 0xffff)
+/** What is read as a CompositeHeader. */
+export const COMPOSITE_HEADER: Schema<CompositeHeader> = v.strictObject({ typmod: INT32, block: unsigned32, offset: UINT16, infomask: UINT16 })
+export const PLAIN_COMPOSITE_HEADER: CompositeHeader = { typmod: -1, block: 0xffffffff, offset: 0, infomask: 0 }
+
 /** Which Parquet types a lake may use: see ARCHITECTURE.md. */
 export type TypeProfile = 'portable' | 'iceberg'
+
+/**
+ * What stands in the header of a composite value beside length, type and shape. A server that has nothing to say there writes typmod -1, the invalid ctid
+ * and no further bits; 15.20 and 17.12 write the LSN as of which the type had its attributes.
+ */
+export interface CompositeHeader {
+  readonly typmod: number
+  /** Block and offset of t_ctid. */
+  readonly block: number
+  readonly offset: number
+  /** Bits of t_infomask that do not follow from the attributes. */
+  readonly infomask: number
+}
 
 /** Everything a codec may depend on besides the type itself. */
 export interface CodecContext {
@@ -93,6 +111,10 @@ export interface CodecContext {
   displayScale?: number
   /** Codecs from outside this package, by typname; asked only for base types that no codec of this package knows. */
   extensions?: ReadonlyMap<string, CodecFactory>
+  /** Headers that values of composite types are predicted to have, by type; of another type {@link PLAIN_COMPOSITE_HEADER}. */
+  compositeHeaders?: ReadonlyMap<Oid, CompositeHeader>
+  /** Told of the header of each composite value that is read, those inside of values too. */
+  onCompositeHeader?: (type: Oid, header: CompositeHeader) => void
   /** For readers: the text of an enum's oid without a label is an error, as in the server's output function. In the lake it is hex. */
   strictLabels?: boolean
 }

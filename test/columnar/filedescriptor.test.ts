@@ -72,6 +72,13 @@ describe('file descriptor of format 2', () => {
     expect(withFields({ attnum: 1, id: 10_001, name: 'a', nested: [{ id: 10_001, name: 'b' }] })).toThrow('has the id 10001, which is there twice')
     expect(withFields({ attnum: 1, id: 1_000_000, name: 'a' })).toThrow('relation.fields[0].id is 1000000')
     expect(given({ compressor: 'Ünknown' })).toThrow('compressor')
+    const header = { typmod: 5, block: 7, offset: 65532, infomask: 0x0c00 }
+    expect(given({ compositeHeaders: { 23: header } })).toThrow('compositeHeaders[23] is of no composite type')
+    const row = { oid: 16_400, name: 'row', schema: 'public', kind: 'composite' as const, len: -1, align: 8, storage: 'x', delimiter: ',', fields: [] }
+    const withRow = { ...relation, desc: { ...desc, types: [...desc.types, row] } }
+    expect(given({ relation: withRow, compositeHeaders: { 16400: header } })()).toMatchObject({ compositeHeaders: { 16400: header } })
+    expect(given({ relation: withRow, compositeHeaders: { 16400: { ...header, offset: 65_536 } } })).toThrow('compositeHeaders["16400"].offset is 65536')
+    expect(() => parseFileDescriptor(encodeFileDescriptor({ ...descriptor, compositeHeaders: { 16400: header } }))).toThrow('compositeHeaders')
     expect(() => parseFileDescriptor(encodeFileDescriptor({ ...descriptor, relation }))).toThrow('relation.fields')
     expect(() => parseFileDescriptor(encodeFileDescriptor({ ...layered, relation: relationOf(desc, 12) }))).toThrow('relation.fields is missing')
   })

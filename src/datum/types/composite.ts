@@ -3,10 +3,11 @@ import { CorruptionError } from '../../common/errors.ts'
 import type { Oid } from '../../common/ids.ts'
 import type { AttributeLayout } from '../../tuple/attribute.ts'
 import { checkTupleHeader } from '../../tuple/deform.ts'
-import { bitmapLength, headerLength, SIZE_OF_TUPLE_HEADER, T_HOFF, T_INFOMASK, T_INFOMASK2 } from '../../tuple/header.ts'
+import { bitmapLength, headerLength, SIZE_OF_TUPLE_HEADER, T_CTID, T_HOFF, T_INFOMASK, T_INFOMASK2 } from '../../tuple/header.ts'
 import { HEAP_HASNULL, HEAP_HASVARWIDTH, HEAP_NATTS_MASK } from '../../tuple/infomask.ts'
 import { type Codec, ParseError } from '../codec.ts'
 import type { ColumnField } from '../../vector/columntype.ts'
+import { type CompositeHeader, PLAIN_COMPOSITE_HEADER } from '../typedef.ts'
 import { beginValue, endValue, newValueSlot, readValue, type ValueSlot, valueStart } from './element.ts'
 import { checkPayload } from './payload.ts'
 import { QuotedReader, quoteFrom, ROW_QUOTING } from '../text/quote.ts'
@@ -26,7 +27,10 @@ import type { StructVector } from '../../vector/vector.ts'
  *
  *   (1,abc,2.5)   33-byte tuple of int4, text, float8     text (a,"b c",): nothing is null, "" is empty
  */
+const DATUM_TYPMOD = 4
 const DATUM_TYPEID = 8
+/** Bits of t_infomask that follow from the attributes. */
+const SHAPE_BITS = HEAP_HASNULL | HEAP_HASVARWIDTH
 
 /** One attribute of a composite type, in attnum order. */
 export interface CompositeCodecField {
@@ -39,9 +43,12 @@ export interface CompositeCodecField {
 /**
  * Values of the composite type `oid`. The column is a struct of the live fields, or the canonical text without live fields, for Parquet
  * has no empty struct. A value with a field that overflows is null there and overflows as a whole.
+ * @param header that encode and parse write @param onHeader told of the header of each value that is read
  */
-export function compositeCodec(oid: Oid, fields: readonly CompositeCodecField[]): Codec {
-  const form = new CompositeForm(oid, fields)
+export function compositeCodec(
+  oid: Oid, fields: readonly CompositeCodecField[], header: CompositeHeader = PLAIN_COMPOSITE_HEADER, onHeader?: (found: CompositeHeader) => void,
+): Codec {
+  const form = new CompositeForm(oid, fields, header, onHeader)
   const codecs = form.live.map((attribute) => attribute.codec)
   const text: Codec['text'] = (source, start, end, out) => form.text(source, start, end, out)
   const parse: Codec['parse'] = (source, start, end, out) => form.parse(source, start, end, out)
@@ -79,12 +86,16 @@ function structFields(live: readonly LiveAttribute[]): ColumnField[] {
 class CompositeForm {
   readonly live: readonly LiveAttribute[]
   readonly #oid: Oid
+  readonly #header: CompositeHeader
+  readonly #onHeader: ((found: CompositeHeader) => void) | undefined
   readonly #layouts: readonly AttributeLayout[]
   readonly #slot = newValueSlot()
   readonly #reader = new QuotedReader(ROW_QUOTING)
 
-  constructor(oid: Oid, fields: readonly CompositeCodecField[]) {
+  constructor(oid: Oid, fields: readonly CompositeCodecField[], header: CompositeHeader, onHeader: ((found: CompositeHeader) => void) | undefined) {
     this.#oid = oid
+    this.#header = header
+    this.#onHeader = onHeader
     this.#layouts = fields.map((field) => field.layout)
     this.live = fields.flatMap(({ name, codec, layout }, index) => (codec ? [{ name, codec, layout, index }] : []))
   }
@@ -173,6 +184,7 @@ class CompositeForm {
     const hasNull = (readU16(source, origin + T_INFOMASK) & HEAP_HASNULL) !== 0
     const hoff = source[origin + T_HOFF]!
     checkTupleHeader(hoff, natts, hasNull, size)
+    this.#onHeader?.(headerOf(source, origin))
     return new TupleCursor(source, origin, end, origin + hoff, natts, hasNull, this.#layouts, this.#slot)
   }
 
@@ -190,15 +202,26 @@ class CompositeForm {
     }
     const hasNull = present < natts
     const origin = out.length - 4
-    out.u32(-1)
+    const { typmod, block, offset, infomask: bits } = this.#header
+    out.u32(typmod)
     out.u32(this.#oid)
-    out.u32(0xffffffff)
-    out.u16(0)
+    // BlockIdData has the high half first.
+    out.u16(block >>> 16)
+    out.u16(block & 0xffff)
+    out.u16(offset)
     out.u16(natts)
-    out.u16(hasNull ? infomask | HEAP_HASNULL : infomask)
+    out.u16(bits | (hasNull ? infomask | HEAP_HASNULL : infomask))
     out.u8(headerLength(natts, hasNull))
     if (hasNull) out.copy(bitmap)
     out.alignFrom(origin, 8)
+  }
+}
+
+/** @param origin of the 4-byte header, whether the value was stored with one or not */
+function headerOf(source: Uint8Array, origin: number): CompositeHeader {
+  return {
+    typmod: readU32(source, origin + DATUM_TYPMOD) | 0, block: readU16(source, origin + T_CTID) * 0x10000 + readU16(source, origin + T_CTID + 2),
+    offset: readU16(source, origin + T_CTID + 4), infomask: readU16(source, origin + T_INFOMASK) & ~SHAPE_BITS,
   }
 }
 
