@@ -12,6 +12,9 @@ import { addNamed, type LoadVerb, type Run } from './verb.ts'
 /** The verbs of ltap, in the order of its help. */
 const VERBS = new Map<string, LoadVerb>([
   ['transcode', async () => (await import('./transcode.ts')).addTranscode],
+  ['work', async () => (await import('./work.ts')).addWork],
+  ['commit', async () => (await import('./commit.ts')).addCommit],
+  ['job', async () => (await import('./job.ts')).addJob],
   ['verify', async () => (await import('./verify.ts')).addVerify],
   ['rebuild', async () => (await import('./rebuild.ts')).addRebuild],
   ['restore', async () => (await import('./restore.ts')).addRestore],
@@ -83,10 +86,13 @@ function optionDescription(option: Option): string {
 }
 
 /** Arguments and options that name no folder or file. */
-const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for', 'erasure'])
+const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for', 'erasure', 'job'])
 
 /** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; `lake` is `inspect lake`, the last ones are of branches, tags and leases. */
-const VERBS_OF_STORES = new Set(['transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'lake', 'gc', 'create', 'list', 'delete'])
+const VERBS_OF_STORES = new Set([
+  'transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'lake', 'gc',
+  'create', 'list', 'delete', 'work', 'commit', 'drop',
+])
 
 /**
  * Every other argument and option of a verb that is no name is a local path, options that are added later included. @throws UnsupportedError path.scheme

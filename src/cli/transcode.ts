@@ -17,6 +17,7 @@ import { mergedFacts, notMergedLines } from './merge.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
 import { addCodecsOption, addExcludeOption, collect, collectTable, parsePackBlocks, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, folderBeside, replayFirst } from './replayfirst.ts'
+import { planTranscode } from './transcodeplan.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -31,6 +32,7 @@ const TEXT = {
     'ltap transcode ./backup --wal ./archive --to 16/B374D848 --lake ./lake   # as it was then',
     'ltap transcode ./newer-copy --lake ./lake   # what changed since, as a state more',
     'ltap transcode ./data --lake s3://bucket/shop',
+    'ltap transcode ./data --lake s3://bucket/shop --plan | ltap work | ltap commit   # the same in pieces, which several machines can share',
   ],
 }
 
@@ -56,6 +58,7 @@ export function addTranscode(program: Command, run: Run): void {
       'catalogs, sequences and TOAST relations below this length share objects (default: as before, at first 64)', parsePackBlocks)
     .option('--pack-below <blocks>', 'user tables below this length do, too (default: as before, at first 0)', parsePackBlocks)
     .option('--no-merge', 'leave layers as they are, where size tiers say that several should become one')
+    .option('--plan', 'write nothing of the tables, but units of work as lines of JSON, for ltap work on any machine and one ltap commit')
     .action(async (pgdata: string, given: TranscodeOptions) => {
       const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
         branch, merge, cache, packThreshold: threshold, packBelow: below, ...options } = given
@@ -63,6 +66,10 @@ export function addTranscode(program: Command, run: Run): void {
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }
+      if (given.plan) {
+        await planTranscode(run, output, pgdata, given)
+        return
+      }
       if (cache !== undefined) await refuseOtherCache(lake, cache, branch)
       else if (isReplayedAgain(given)) output.notice('the source is replayed from its start: --cache <dir> keeps the replayed files for the next run')
       const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>

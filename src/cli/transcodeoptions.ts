@@ -18,6 +18,7 @@ export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   packThreshold?: number
   packBelow?: number
   merge: boolean
+  plan?: boolean
   strict?: boolean
   json?: boolean
   verbose?: boolean

@@ -2,12 +2,13 @@ import type { Relation } from '../catalog/relations.ts'
 import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 import type { Oid } from '../common/ids.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import type { DirectoryCluster, RelationStorage } from '../io/cluster.ts'
+import type { DirectoryCluster } from '../io/cluster.ts'
 import { type NotRead, notReadText } from '../lake/notread.ts'
 import type { JobTasks } from './pool.ts'
 import { type KnownRelations, type RelationFilter, type Selection, selectRelations } from './selection.ts'
 import type { SnapshotKey } from './tasks/snapshots.ts'
 import type { ForkTask } from './tasks/forkpages.ts'
+import type { SegmentFiles } from './tasks/forkpages.ts'
 
 /** One relation to write. */
 export interface PlannedRelation {
@@ -16,6 +17,15 @@ export interface PlannedRelation {
   index: number
   /** The TOAST relations of its database by their oids. */
   toastRelations: ReadonlyMap<Oid, Relation>
+}
+
+/** The main fork of a TOAST relation. */
+export interface ToastFork {
+  relationId: Oid
+  fork: SegmentFiles
+  /** Path of segment 0, relative to the data directory. */
+  relativePath: string
+  blocks: number
 }
 
 /** The relations of one database to write: how large the heap of each is, in the order of the catalogs. */
@@ -81,21 +91,26 @@ export class PlannedRelations {
     }
   }
 
-  /** The index of the TOAST relation of a relation; undefined without one that can be read. */
-  async indexToast({ relation, toastRelations }: PlannedRelation, pool: JobTasks, snapshot: SnapshotKey): Promise<ForkTask['toast']> {
+  /** The main fork of the TOAST relation of a relation; undefined without one that can be read. */
+  toastOf({ relation, toastRelations }: PlannedRelation): ToastFork | undefined {
     const toast = relation.toastRelId === 0 ? undefined : toastRelations.get(relation.toastRelId)
     if (!toast) return undefined
-    let storage: RelationStorage
     try {
-      storage = this.cluster.storage(toast)
+      const { path, relativePath, segments, forks } = this.cluster.storage(toast)
+      return { relationId: toast.oid, fork: { path, segments }, relativePath, blocks: forks.main ?? 0 }
     } catch (error) {
       if (this.options.onCorrupt !== 'carry' || !(error instanceof CorruptionError)) throw error
       return undefined
     }
-    const { path, segments, forks } = storage
-    const fork = { path, segments }
-    const index = forks.main ? await pool.run('toastIndex', { snapshot, fork, onCorrupt: this.options.onCorrupt ?? 'fail' }) : { parts: [] }
-    return { relationId: toast.oid, fork, index }
+  }
+
+  /** The same, with the index of its chunks. */
+  async indexToast(planned: PlannedRelation, pool: JobTasks, snapshot: SnapshotKey): Promise<ForkTask['toast']> {
+    const toast = this.toastOf(planned)
+    if (!toast) return undefined
+    const { relationId, fork, blocks } = toast
+    const index = blocks > 0 ? await pool.run('toastIndex', { snapshot, fork, onCorrupt: this.options.onCorrupt ?? 'fail' }) : { parts: [] }
+    return { relationId, fork, index }
   }
 
   /** With `carry` the relation counts as not read. @throws the error itself without, or if it is no damage */

@@ -5,6 +5,8 @@ export {
 } from './manifest.ts'
 export { isUnasked, type NotRead, notReadText, type NotReadWhy } from './notread.ts'
 export type { NotShown } from './notshown.ts'
+export type { JobIdentity } from './job/identity.ts'
+export { type RelationOverflow, type Unit, unitLine } from './job/unit.ts'
 export { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from './blockindex.ts'
 export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './changedblocks.ts'
 export {
@@ -30,7 +32,7 @@ export type { Change, StatePosition, StateView, Transition } from './state/commi
 export type { EntryKey } from './state/entries.ts'
 export { type ClusterFile, fileKey, filePath, parseFile } from './state/files.ts'
 export type { LakeFormat } from './state/format.ts'
-export type { Epoch, Head, Lease, LogEdit, OpenJob, Registration } from './state/head.ts'
+export type { Epoch, Head, Lease, LogEdit, OpenJob, PlanReference, Registration } from './state/head.ts'
 export { MAIN_BRANCH, type ObjectName, parseObjectName } from './state/names.ts'
 export type { Entry, Page, PageRef, PieceRef, TreeName } from './state/page.ts'
 export { type NewRegistration, type RegistrationKind, retainedStates, type StateWish } from './state/registrations.ts'

@@ -156,7 +156,7 @@ const UNRESOLVED: Schema<UnresolvedRun> = v.pipe(
   v.strictTuple([count, integer(1, Number.MAX_SAFE_INTEGER), count, matching(/^xm(?:in|ax)$/, 'xmin or xmax')]),
   v.transform(([first, rows, xid, which]) => ({ first, count: rows, xid, which: which as UnresolvedRun['which'] })))
 
-const LANES: Schema<Partial<LaneCounts>> = v.strictObject(
+export const LANES: Schema<Partial<LaneCounts>> = v.strictObject(
   Object.fromEntries(Object.keys(newLaneCounts()).map((lane) => [lane, v.exactOptional(count)]))) as Schema<Partial<LaneCounts>>
 
 const BLOCKS_ENTRIES = { blocks: blockSet, rows: count, lanes: LANES, unresolved: v.exactOptional(v.array(UNRESOLVED)) }

@@ -50,7 +50,8 @@ export interface TableDescription {
   readonly virtualColumns: readonly VirtualColumn[]
 }
 
-const FORK_PATH = matching(
+/** The check of the path of a main fork below the data directory. */
+export const FORK_PATH: Schema<string> = matching(
   /^(?:global\/\d{1,10}|base\/\d{1,10}\/\d{1,10}|pg_tblspc\/\d{1,10}\/PG_\d{1,3}_\d{1,10}\/\d{1,10}\/\d{1,10})$/, 'a path of a main fork')
 /** The check of a description's piece without its key, which is that of the entry's object. */
 export const DESCRIPTION_REF: Schema<Omit<PieceRef, 'key'>> = v.strictObject({

@@ -1,11 +1,13 @@
 import { join } from 'node:path'
+import type { ObjectStore } from '../../engine/objectstore.ts'
 import { listDir } from '../../io/disk/files.ts'
 import { refuseAround, refuseInside } from '../../io/disk/localpath.ts'
 import { localFolder } from '../../io/objectstore/openobjectstore.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { keepThreadPoolAwake } from '../../io/process/threadpool.ts'
 import { openLakeStore } from '../lakes/openlake.ts'
-import { materialized, type MaterializeLakeOptions, type MaterializeReport } from './materializelake.ts'
+import { materialized, type MaterializeReport } from './materializelake.ts'
+import type { MaterializeLakeOptions } from './materializeoptions.ts'
 import { WrittenFolder } from './writtenfolder.ts'
 
 export interface MaterializeIntoOptions extends Omit<MaterializeLakeOptions, 'store'> {
@@ -18,11 +20,10 @@ export interface MaterializeIntoOptions extends Omit<MaterializeLakeOptions, 'st
  * @throws as {@link materializeLake}; EnvironmentError path.inside for a lake in the files that are read, or around them, folder.locked, lake.no-folder,
  * lake.exists for a folder with a lake of format 1; UnsupportedError path.scheme
  */
-export async function materializeInto({ lake: place, ...options }: MaterializeIntoOptions): Promise<MaterializeReport> {
-  const store = await openLakeStore(place, options.storeOptions)
-  const path = localFolder(place)
+export async function materializeInto(options: MaterializeIntoOptions): Promise<MaterializeReport> {
+  const store = await openStoreBeside(options)
+  const path = localFolder(options.lake)
   if (path === undefined) return await materialized({ ...options, store })
-  for (const source of new Set([options.pgdata, options.source ?? options.pgdata])) refuseNested(path, source)
   const folder = new WrittenFolder(path, options.onNotice)
   const done = keepThreadPoolAwake()
   try {
@@ -36,6 +37,13 @@ export async function materializeInto({ lake: place, ...options }: MaterializeIn
   } finally {
     done()
   }
+}
+
+/** The objects of a lake for a data directory. @throws EnvironmentError path.inside for a lake in the files that are read, or around them */
+export async function openStoreBeside({ lake, pgdata, source = pgdata, storeOptions }: MaterializeIntoOptions): Promise<ObjectStore> {
+  const folder = localFolder(lake)
+  if (folder !== undefined) for (const read of new Set([pgdata, source])) refuseNested(folder, read)
+  return await openLakeStore(lake, storeOptions)
 }
 
 /** @param source a data directory, or a backup */

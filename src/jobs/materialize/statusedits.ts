@@ -5,16 +5,15 @@ import type { Snapshot } from '../../xact/snapshot.ts'
 import type { PreviousState } from './previousstate.ts'
 
 /**
- * What became, up to the new state, of transactions that rows of the lake depend on: those that the state before has as open, and those of new files.
- * A source without WAL says whether each ended by now: then it did between the two states.
- * @param unresolved full xids of new files @param ends what WAL says of those that were open
+ * What became, up to the new state, of transactions that the state before has as open. A source without WAL says whether each ended by now: then it did
+ * between the two states.
+ * @param ends what WAL says of them
  * @throws CorruptionError xact.status if WAL and the source contradict each other
  */
-export function* statusEdits(
-  { open }: Pick<PreviousState, 'open'>, unresolved: ReadonlySet<number>, snapshot: Snapshot, states: { after: string; until: string },
+export function* endedEdits(
+  { open }: Pick<PreviousState, 'open'>, snapshot: Snapshot, states: { after: string; until: string },
   ends: ReadonlyMap<bigint, TransactionStatus> = new Map(),
 ): Generator<EntryKey & { value?: unknown }> {
-  const known = new Set(open.map(Number))
   for (const xid of open) {
     const status = statusOf(xid, snapshot)
     if (status !== 'committed' && status !== 'aborted') continue
@@ -22,6 +21,11 @@ export function* statusEdits(
     if (end.ended !== status) throw new CorruptionError('xact.status', `transaction ${xid} is ${status} in pg_xact, and ${end.ended} in the WAL`)
     yield statusEdit(xid, end)
   }
+}
+
+/** Transactions that rows of new files depend on. @param unresolved their full xids */
+export function* openEdits({ open }: Pick<PreviousState, 'open'>, unresolved: ReadonlySet<number>): Generator<EntryKey & { value?: unknown }> {
+  const known = new Set(open.map(Number))
   for (const xid of unresolved) if (!known.has(xid)) yield statusEdit(BigInt(xid), { ended: 'open' })
 }
 

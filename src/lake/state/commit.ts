@@ -74,7 +74,8 @@ export interface StagedCommit {
 /** Several changes as one commit, in their order: all that are not refused are in, or none of them. */
 export function* stageCommit(head: Head, changes: readonly Change[], as: CommitAs): Stage<StagedCommit> {
   const entries = yield* stateEntries(head, head.state, changes.flatMap(({ reads }) => reads))
-  let next: Head = head
+  const { job: _before, ...before } = head.state
+  let next: Head = { ...head, state: before }
   const edits: LogEdit[] = []
   const refused = changes.map((change): PositionedError | undefined => {
     try {
@@ -126,7 +127,8 @@ function applied(head: Head, { position, job, published, archived }: Transition)
   }
   const { time: _, ...state } = head.state
   return {
-    ...head, state: position === undefined ? head.state : { ...state, ...position }, jobs: head.jobs.filter(({ id }) => id !== job),
+    ...head, state: { ...position === undefined ? head.state : { ...state, ...position }, ...job !== undefined && { job } },
+    jobs: head.jobs.filter(({ id }) => id !== job),
     ...published !== undefined && { published }, ...archived !== undefined && { archived },
   }
 }

@@ -1,9 +1,11 @@
 import * as v from 'valibot'
 import { UnsupportedError } from '../../common/errors.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import { faulty, integer, lsnText, matching, oneOf, type Persisted, type Schema, systemIdentifierText, validate } from '../../common/validate.ts'
+import {
+  count, faulty, integer, lsnText, matching, oneOf, type Persisted, type Schema, systemIdentifierText, unsigned32, validate,
+} from '../../common/validate.ts'
 import { NONCE, REFERENCE_NAME } from './names.ts'
-import { PAGE_REF, type PageRef, parseText, refuseNewer, shortText, STATE_FORMAT, type TreeName } from './page.ts'
+import { objectKey, PAGE_REF, type PageRef, parseText, refuseNewer, shortText, STATE_FORMAT, type TreeName } from './page.ts'
 import { sequenceNumber, STATE_ROOT, STATE_TREES, type StateRoot, type TreeRoots } from './stateroot.ts'
 import type { Compressor } from '../../parquet/compressor.ts'
 import { decodeStateText, encodeStateText } from './statetext.ts'
@@ -47,6 +49,16 @@ export interface Lease extends Registration {
 export interface OpenJob extends Registration {
   /** What it reads: a data directory's identity and LSN. */
   readonly source: { readonly systemIdentifier: string; readonly lsn: string }
+  /** What its units are, once that is known: an object of the job. */
+  readonly plan?: PlanReference
+}
+
+/** The object that says what the units of a job are. */
+export interface PlanReference {
+  readonly key: string
+  readonly bytes: number
+  /** CRC-32C of its bytes. */
+  readonly crc: number
 }
 
 /** The only mutable object of a branch: a root of bounded size. */
@@ -96,7 +108,10 @@ const HEAD = v.strictObject({
   })),
   published: v.exactOptional(lsnText), archived: v.exactOptional(lsnText), retained: v.array(STATE_ROOT), states: v.exactOptional(PAGE_REF),
   keepFrom: sequenceNumber, branches: v.array(BRANCH), tags: v.array(BRANCH), leases: v.array(LEASE),
-  jobs: v.array(v.strictObject({ ...REGISTRATION, source: v.strictObject({ systemIdentifier: systemIdentifierText, lsn: lsnText }) })),
+  jobs: v.array(v.strictObject({
+    ...REGISTRATION, source: v.strictObject({ systemIdentifier: systemIdentifierText, lsn: lsnText }),
+    plan: v.exactOptional(v.strictObject({ key: objectKey, bytes: count, crc: unsigned32 })),
+  })),
 })
 
 /** What error messages call the HEAD of a branch. */

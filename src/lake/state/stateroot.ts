@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { integer, lsnText, type Schema, unsigned32 } from '../../common/validate.ts'
+import { integer, lsnText, matching, type Schema, unsigned32 } from '../../common/validate.ts'
+import { NONCE } from './names.ts'
 import { PAGE_REF, type PageRef } from './page.ts'
 
 /** Roots of the trees of one state; a tree without entries has no root. */
@@ -26,6 +27,8 @@ export interface StateRoot {
   /** When the source was at `lsn`, in microseconds since 1970; absent where the source does not say. */
   readonly time?: number
   readonly roots: TreeRoots
+  /** Id of the job whose results this commit added. */
+  readonly job?: string
   /** The page with its newest edits; absent: they are inline in the HEAD that has this state. */
   readonly log?: PageRef
 }
@@ -35,6 +38,7 @@ export const sequenceNumber: Schema<number> = integer(0, 999_999_999_999_999)
 
 export const STATE_ROOT: Schema<StateRoot> = v.strictObject({
   sequence: sequenceNumber, timeline: unsigned32, lsn: lsnText, time: v.exactOptional(integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
+  job: v.exactOptional(matching(NONCE, 'a nonce of 20 characters [0-9a-z]')),
   roots: v.strictObject({
     layers: v.exactOptional(PAGE_REF), status: v.exactOptional(PAGE_REF), files: v.exactOptional(PAGE_REF), catalog: v.exactOptional(PAGE_REF),
   }),
