@@ -156,6 +156,19 @@ describe('encryption', () => {
     }
     expect([...server.objects.values()].map((object) => object.headers)).toEqual(Array(4).fill(headers))
   })
+
+  test.each([
+    ['s3', { 'x-amz-server-side-encryption': 'AES256' }], ['kms', { 'x-amz-server-side-encryption': 'aws:kms' }], ['', {}],
+    ['kms:alias/lake', { 'x-amz-server-side-encryption': 'aws:kms', 'x-amz-server-side-encryption-aws-kms-key-id': 'alias/lake' }],
+  ])('LTAP_S3_ENCRYPTION=%s, for the command line', async (text, headers) => {
+    const store = await open({ environment: { LTAP_S3_ENCRYPTION: text } })
+    await store.put('a', new Uint8Array(1))
+    expect([...server.objects.values()].map((object) => object.headers)).toEqual([headers])
+  })
+
+  test.each(['AES256', 's3:key', 'kms:', 'KMS'])('LTAP_S3_ENCRYPTION=%s is refused', async (text) => {
+    await expect(open({ environment: { LTAP_S3_ENCRYPTION: text } })).rejects.toMatchObject({ code: 'store.encryption' })
+  })
 })
 
 describe('one clear line', () => {

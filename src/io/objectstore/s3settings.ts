@@ -13,6 +13,7 @@ export interface S3Options {
   pathStyle?: boolean | undefined
   /** @default the standard chain of AWS: environment, profiles, SSO, web identity, the machine's role */
   credentials?: { accessKeyId: string, secretAccessKey: string, sessionToken?: string | undefined } | undefined
+  /** @default LTAP_S3_ENCRYPTION: `s3`, `kms`, or `kms:` and the key; else what the bucket does */
   encryption?: StoreEncryption | undefined
   /** A request fails if no answer comes for so long. @default 60000 */
   timeoutMs?: number | undefined
@@ -36,7 +37,7 @@ export interface S3Settings {
 const URL_PARTS = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?$/
 const PREFIX_LENGTH_MAX = 255
 
-/** @throws EnvironmentError store.url, store.endpoint */
+/** @throws EnvironmentError store.url, store.endpoint, store.encryption */
 export function s3Settings(url: string, options: S3Options, environment: Readonly<Record<string, string | undefined>>): S3Settings {
   const [, bucket, prefix = ''] = URL_PARTS.exec(url) ?? []
   if (bucket === undefined || prefix !== '' && !isKey(prefix) || prefix.length > PREFIX_LENGTH_MAX) {
@@ -47,7 +48,8 @@ export function s3Settings(url: string, options: S3Options, environment: Readonl
   if (endpoint !== undefined && !/^https?:\/\/[^/?#@\s]+\/?$/.test(endpoint)) {
     throw new EnvironmentError('store.endpoint', `${JSON.stringify(endpoint)} is no endpoint; write http://host:port or https://host`)
   }
-  const { credentials, encryption, timeoutMs = 60_000, partSize = 8 << 20 } = options
+  const encryption = options.encryption ?? encryptionNamed(given(environment['LTAP_S3_ENCRYPTION']))
+  const { credentials, timeoutMs = 60_000, partSize = 8 << 20 } = options
   return {
     bucket, prefix, endpoint, encryption, timeoutMs, partSize, pathStyle: options.pathStyle ?? endpoint !== undefined,
     region: options.region ?? given(environment['AWS_REGION']) ?? given(environment['AWS_DEFAULT_REGION'])
@@ -55,6 +57,14 @@ export function s3Settings(url: string, options: S3Options, environment: Readonl
     credentials: credentials && { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretAccessKey,
       ...(credentials.sessionToken !== undefined && { sessionToken: credentials.sessionToken }) },
   }
+}
+
+function encryptionNamed(text: string | undefined): StoreEncryption | undefined {
+  if (text === undefined) return undefined
+  const [, type, key] = /^(s3|kms)(?::(.+))?$/.exec(text) ?? []
+  if (type === 's3' && key === undefined) return { type }
+  if (type === 'kms') return { type, ...(key !== undefined && { key }) }
+  throw new EnvironmentError('store.encryption', `LTAP_S3_ENCRYPTION is ${JSON.stringify(text)}; write s3, kms, or kms:<id or ARN of the key>`)
 }
 
 /** An empty variable counts as one that is not set. */
