@@ -1,4 +1,5 @@
 import { realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { ClusterDescriptor } from '../../columnar/filedescriptor.ts'
 import { crc32c } from '../../common/crc32c.ts'
 import { forEachAtMost } from '../../common/atonce.ts'
@@ -8,6 +9,7 @@ import type { Lake } from '../../engine/lake.ts'
 import { setPlan } from '../../engine/openjob.ts'
 import { addReference, jobObjectName, type Registered, removeReference } from '../../engine/references.ts'
 import { type DirectoryCluster, directoryOptions, openCluster, openSnapshot } from '../../io/cluster.ts'
+import { localFolder } from '../../io/objectstore/openobjectstore.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import type { JobIdentity } from '../../lake/job/identity.ts'
 import { encodePlan, type JobPlan } from '../../lake/job/plan.ts'
@@ -221,7 +223,9 @@ class Planner {
 
   private identity(): JobIdentity {
     const { lake: { ports: { store }, format: { main } }, descriptor: { systemIdentifier, lsn }, cluster: { timeline }, job } = this
-    return { ltap: LTAP_VERSION, format: STATE_FORMAT, lake: store.url, main, branch: this.head.branch.name, job: job.id, systemIdentifier, timeline, lsn }
+    const folder = localFolder(store.url)
+    const place = folder === undefined ? store.url : resolve(folder)
+    return { ltap: LTAP_VERSION, format: STATE_FORMAT, lake: place, main, branch: this.head.branch.name, job: job.id, systemIdentifier, timeline, lsn }
   }
 
   private report(plan: PlannedRelations, units: readonly Unit[], gone: number): PlannedJob {
