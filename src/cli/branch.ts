@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { type BranchSummary, createLakeBranch, deleteLakeBranch, listLakeBranches } from '../jobs/lakes/branches.ts'
 import { counted } from './count.ts'
+import { parseAt } from './options.ts'
 import { stateText } from './statetext.ts'
 import { addNamed, addVerb, begin, type LoadVerb, type Run } from './verb.ts'
 
@@ -35,7 +36,7 @@ export async function addBranch(program: Command, run: Run, argv: readonly strin
 
 function addCreate(branch: Command, run: Run): void {
   addVerb(branch, 'create <lake> <name>', CREATE)
-    .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)')
+    .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)', parseAt)
     .option('--from <branch>', 'branch of that state (default: main)')
     .action(async (lake: string, name: string, { at, from, ...options }: CreateOptions) => {
       const output = begin(run, options)

@@ -4,6 +4,7 @@ import { reportErasure } from '../jobs/lakes/erasure.ts'
 import { EXIT_NO, UsageError } from './failure.ts'
 import { erasureText } from './erasuretext.ts'
 import { counted, factLines, listed, megabytes } from './count.ts'
+import { parseSince } from './options.ts'
 import { stateText } from './statetext.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -32,11 +33,11 @@ const LISTED_MAX = 20
 export function addGc(program: Command, run: Run): void {
   addVerb(program, 'gc <lake>', TEXT)
     .option('--keep <since>', 'a duration (30d, 12h), an LSN or a time: states before the last one at or before it go, but for what tags, leases, branches ' +
-      'and jobs pin (default: all stay)')
+      'and jobs pin (default: all stay)', parseSince)
     .option('--branch <name>', 'states of this branch alone (default: of each branch)')
     .option('--dry-run', 'write and delete nothing')
     .option('--erasure <before>', 'write nothing; report which objects still have bytes of rows deleted before this LSN, time or duration back from now ' +
-      '(exit code 1 if some have)')
+      '(exit code 1 if some have)', parseSince)
     .action(async (lake: string, { keep, branch, dryRun, erasure, ...options }: GcOptions) => {
       const output = begin(run, options)
       if (erasure !== undefined) {

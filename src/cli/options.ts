@@ -1,5 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { isPositioned } from '../common/errors.ts'
 import type { OpenLakeOptions } from '../jobs/lakes/fetchedobjects.ts'
+import { durationOf, keepWishOf } from '../jobs/lakes/keepwish.ts'
+import { parsePoint } from '../jobs/lakes/pointof.ts'
 import { PACKING_MAX } from '../lake/clusterinfo.ts'
 
 /** For options that may be given several times. */
@@ -41,6 +44,32 @@ export function parseWorkers(text: string): number {
 export function parsePackBlocks(text: string): number {
   if (!/^\d{1,4}$/.test(text) || Number(text) > PACKING_MAX) throw new InvalidArgumentError(`a number of blocks from 0 to ${PACKING_MAX} is needed.`)
   return Number(text)
+}
+
+/** `--at`: whether a lake has such a tag is seen later. */
+export function parseAt(text: string): string {
+  if (parsePoint(text) === undefined) throw new InvalidArgumentError('a tag, an LSN such as 16/B374D848, or a time such as 2026-01-31 12:00:00Z is needed.')
+  return text
+}
+
+/** `--keep` and `--erasure`. */
+export function parseSince(text: string): string {
+  return accepted(text, () => keepWishOf(text, 0))
+}
+
+/** `--for`. */
+export function parseFor(text: string): string {
+  return accepted(text, () => durationOf(text))
+}
+
+/** A text that a job takes. What it refuses in this way is a mistake of the command line. */
+function accepted(text: string, read: () => unknown): string {
+  try {
+    read()
+    return text
+  } catch (error) {
+    throw isPositioned(error) ? new InvalidArgumentError(`${error.reason}.`) : error
+  }
 }
 
 function parseLimit(text: string): number {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { createPin, deletePin, listPins, type PinKind, type PinSummary } from '../jobs/lakes/pins.ts'
 import { counted } from './count.ts'
+import { parseAt, parseFor } from './options.ts'
 import { stateText } from './statetext.ts'
 import { addNamed, addVerb, begin, type LoadVerb, type Run } from './verb.ts'
 
@@ -48,9 +49,11 @@ async function addGroup(program: Command, run: Run, argv: readonly string[], gro
 function addCreate(parent: Command, run: Run, { name: verb, kind, example }: Group): void {
   const examples = [`ltap ${verb} create ./lake ${example}`, `ltap ${verb} create s3://bucket/shop ${example} --at 16/B374D848`]
   const command = addVerb(parent, 'create <lake> <name>', { summary: `make a ${verb} on a state, which stays then whatever gc is told`, examples })
-    .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)')
+    .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)', parseAt)
     .option('--branch <name>', 'branch of that state (default: main)')
-  if (kind === 'leases') command.option('--for <duration>', 'how long it lasts, such as 2h; afterwards the next gc removes it (default: until it is deleted)')
+  if (kind === 'leases') {
+    command.option('--for <duration>', 'how long it lasts, such as 2h; afterwards the next gc removes it (default: until it is deleted)', parseFor)
+  }
   command.action(async (lake: string, name: string, { at, branch, for: lasts, ...options }: CreateOptions) => {
     const output = begin(run, options)
     const made = await createPin(kind, { lake, name, ...(at !== undefined && { at }), ...(branch !== undefined && { branch }) }, lasts)

@@ -2,7 +2,7 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, InvalidArgumentError } from 'commander'
 import { queryLake } from '../jobs/query/query.ts'
 import { addFormatOption, formatOf, type RowFormatName } from './rowprinter.ts'
-import { addLakeOptions, type LakeOptions, openOptionsOf } from './options.ts'
+import { addLakeOptions, type LakeOptions, openOptionsOf, parseAt } from './options.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface QueryOptions extends LakeOptions {
@@ -32,7 +32,7 @@ const TEXT = {
 /** `ltap query`. */
 export function addQuery(program: Command, run: Run): void {
   addLakeOptions(addFormatOption(addVerb(program, 'query <sql>', TEXT)))
-    .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)')
+    .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)', parseAt)
     .option('--database <name>', 'the database; needed if the lake has several user databases')
     .option('--memory-limit <size>', "DuckDB's memory limit, such as 4GB")
     .option('--threads <count>', "DuckDB's threads", parseCount)

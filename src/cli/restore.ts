@@ -5,6 +5,7 @@ import { restoreCluster, type RestoreOptions, type RestoreReport } from '../jobs
 import type { ReplayTarget } from '../replay/replay.ts'
 import { counted, factLines, listed, megabytes, thousands } from './count.ts'
 import { withProgress } from './jobprogress.ts'
+import { parseAt } from './options.ts'
 import { parseTarget, parseTimeline } from './replaytarget.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
@@ -45,7 +46,7 @@ export function addRestore(program: Command, run: Run): void {
       .choices(['commit', 'rollback', 'keep']))
     .action(async ({ lake, out, to, wal: place, timeline, branch, postgres, prepared, ...options }: RestoreVerbOptions, command: Command) => {
       const output = begin(run, options)
-      const target = place === undefined || to === undefined ? {} : targetOf(to, command)
+      const target = to === undefined ? {} : targetOf(to, place !== undefined, command)
       const source = place === undefined ? await openLakeSource(lake, to, branch) : await openLakeSourceBefore(lake, target, branch)
       const wal = place === undefined ? undefined : { wal: place, target, timeline }
       const report = await withProgress(output, 'restore', (onProgress) => restoreCluster(source, { out, postgres, prepared, wal, onProgress }))
@@ -54,11 +55,14 @@ export function addRestore(program: Command, run: Run): void {
 }
 
 /** Without --wal a tag may be meant, so it is known late what --to must be. */
-function targetOf(to: string, command: Command): ReplayTarget {
+function targetOf(to: string, withWal: boolean, command: Command): ReplayTarget {
   try {
-    return parseTarget(to)
+    if (withWal) return parseTarget(to)
+    parseAt(to)
+    return {}
   } catch (error) {
-    if (error instanceof InvalidArgumentError) command.error(`error: option '--to <point>' argument '${to}' is invalid. With --wal ${error.message}`)
+    const which = withWal ? 'With --wal ' : ''
+    if (error instanceof InvalidArgumentError) command.error(`error: option '--to <point>' argument '${to}' is invalid. ${which}${error.message}`)
     throw error
   }
 }

@@ -25,6 +25,11 @@ export function integer(min: number, max: number): Schema<number> {
 export const unsigned32: Schema<number> = integer(0, 0xffffffff)
 /** What is counted: rows, bytes. */
 export const count: Schema<number> = integer(0, Number.MAX_SAFE_INTEGER)
+const PLACE_MAX = 2 ** 52 - 1
+/** Where a piece of an object begins. With a {@link pieceLength} behind it, its end is an exact number, too. */
+export const pieceStart: Schema<number> = integer(0, PLACE_MAX)
+/** Bytes of a piece of an object: an empty one is not written. */
+export const pieceLength: Schema<number> = integer(1, PLACE_MAX)
 /** Names and other text of a cluster: Postgres has no NUL in it. */
 export const text: Schema<string> = v.custom<string>((value) => typeof value === 'string' && !value.includes('\0'), 'text without NUL')
 export const flag: Schema<boolean> = v.boolean('true or false')
@@ -59,6 +64,39 @@ export function parseJson(json: string, persisted: Persisted): unknown {
   } catch {
     throw new CorruptionError(persisted.code, `${persisted.name} is not JSON`)
   }
+}
+
+/** Lists and objects within each other that JSON of a state may have: functions that call themselves for each of them end far above it. */
+const DEPTH_MAX = 256
+
+/** @throws CorruptionError of `persisted.code` for JSON that a function which calls itself for each list does not survive */
+export function refuseDeep(json: string, persisted: Persisted): void {
+  if (isTooDeep(json)) throw faulty(persisted, '', `has more than ${DEPTH_MAX} lists and objects within each other`)
+}
+
+/** Whether brackets outside texts go deeper than {@link DEPTH_MAX}; for what is no JSON the answer means nothing. */
+function isTooDeep(json: string): boolean {
+  let depth = 0
+  for (let at = 0; at < json.length; at++) {
+    const char = json.charCodeAt(at)
+    if (char === QUOTE) at = endOfText(json, at)
+    else if (char === LIST || char === OBJECT) {
+      if (++depth > DEPTH_MAX) return true
+    } else if (char === LIST_END || char === OBJECT_END) depth--
+  }
+  return false
+}
+
+const [QUOTE, ESCAPE, LIST, LIST_END, OBJECT, OBJECT_END] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d]
+
+/** The closing quote of the text that begins at a quote; the end of the JSON if it has none. */
+function endOfText(json: string, start: number): number {
+  for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
+    let escapes = 0
+    while (json.charCodeAt(end - 1 - escapes) === ESCAPE) escapes++
+    if (escapes % 2 === 0) return end
+  }
+  return json.length
 }
 
 /**

@@ -1,7 +1,7 @@
 import { EnvironmentError, isPositioned } from '../common/errors.ts'
 import { decodeFormat, encodeFormat, type LakeFormat } from '../lake/state/format.ts'
 import { decodeHead, encodeHead, type Head } from '../lake/state/head.ts'
-import { FORMAT_KEY, headKey, MAIN_BRANCH } from '../lake/state/names.ts'
+import { checkReferenceName, FORMAT_KEY, headKey, MAIN_BRANCH } from '../lake/state/names.ts'
 import { emptyHead } from '../lake/state/registrations.ts'
 import type { Stage } from '../lake/state/stage.ts'
 import type { Cas, CasToken } from './cas.ts'
@@ -88,13 +88,15 @@ export class Lake {
     return new Lake(ports, decodeFormat(found.bytes), ports.compressor ?? await loadZstd())
   }
 
+  /** @throws EnvironmentError lake.name for what is no name of a branch */
   cas(branch: string): Cas {
+    checkReferenceName(branch)
     const kept = this.values.get(branch) ?? openCas(this.ports.store, headKey(branch), this.format.cas)
     this.values.set(branch, kept)
     return kept
   }
 
-  /** HEAD of a branch that was not deleted. @throws EnvironmentError lake.no-branch */
+  /** HEAD of a branch that was not deleted. @throws EnvironmentError lake.no-branch, lake.name */
   async head(branch: string): Promise<Head> {
     const found = await this.readHead(branch)
     if (found === undefined || found.head.dropped) throw new EnvironmentError('lake.no-branch', `the lake in ${this.ports.store.url} has no branch ${branch}`)

@@ -1,6 +1,6 @@
 import { EnvironmentError } from '../common/errors.ts'
 import { encodeHead, type Head, type Registration } from '../lake/state/head.ts'
-import { formatObjectName, REFERENCE_NAME } from '../lake/state/names.ts'
+import { checkReferenceName, formatObjectName } from '../lake/state/names.ts'
 import {
   dropped, findState, firstHead, keepFrom, type NewRegistration, register, type RegistrationKind, type StateWish, unregister,
 } from '../lake/state/registrations.ts'
@@ -23,7 +23,7 @@ export interface Registered {
 export async function addReference(
   lake: Lake, branch: string, kind: RegistrationKind, name: string, at: StateWish, source?: NewRegistration['source'], until?: number,
 ): Promise<Registered> {
-  if (!REFERENCE_NAME.test(name)) throw new EnvironmentError('lake.name', `${JSON.stringify(name)} is no name: use [a-z0-9_-], at most 63 characters`)
+  checkReferenceName(name)
   const id = lake.ports.random.nonce()
   const wanted = { id, name, at, ...source !== undefined && { source }, ...until !== undefined && { until: Math.ceil(until) } }
   const head = await lake.stageHead(branch, (found) => register(found, kind, wanted, lake.ports.random.nonce()))

@@ -1,12 +1,12 @@
 import * as v from 'valibot'
 import { type PgMajor, PG_MAJORS } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
-import { count, exactly, flag, integer, oneOf, type Schema, text, unsigned32, validate } from '../common/validate.ts'
+import { count, exactly, faulty, flag, integer, oneOf, type Schema, text, unsigned32, validate } from '../common/validate.ts'
 import { REPLAY_PROGRESS, type ReplayProgress } from '../replay/replay.ts'
 import { NOT_READ, type NotRead } from './notread.ts'
 import { DESCRIPTION_REF } from './relationinfo.ts'
 import type { EntryKey } from './state/entries.ts'
-import type { PieceRef } from './state/page.ts'
+import { objectKey, type PieceRef } from './state/page.ts'
 
 /*
  * The tree `catalog` of a state: what it holds beside relations with pages.
@@ -122,18 +122,22 @@ const CLUSTER: Schema<ClusterInfo> = v.strictObject({
 })
 const DATABASE: Schema<DatabaseInfo> = v.strictObject({ oid: unsigned32, name: text, template: flag })
 const PARENT = v.strictObject({
-  dbOid: unsigned32, oid: unsigned32, schema: text, name: text, parents: v.array(unsigned32), objects: v.strictTuple([text]), description: DESCRIPTION_REF,
+  dbOid: unsigned32, oid: unsigned32, schema: text, name: text, parents: v.array(unsigned32), objects: v.strictTuple([objectKey]), description: DESCRIPTION_REF,
 })
+
+const KEY = /^(?:cluster|(database)\/\d{1,10}|(parent)\/\d{1,10}\/\d{1,10}|(notread)\/\d{8,15})$/
 
 /** @throws CorruptionError lake.state with the member; UnsupportedError lake.state for what this ltap does not know */
 export function parseCatalogEntry(key: string, value: unknown): CatalogEntry {
-  const [kind] = key.split('/', 1) as [string]
   const persisted = { code: 'lake.state', name: `the entry ${key} of catalog` }
+  const named = KEY.exec(key)
+  if (named === null) throw faulty(persisted, 'its key', 'names neither the cluster, nor a database, a partitioned table or a relation that was not read')
+  const kind = named.slice(1).find((found) => found !== undefined)
   if (kind === 'database') return { kind, database: validate(DATABASE, value, persisted) }
   if (kind === 'notread') return { kind, notRead: validate(NOT_READ, value, persisted) }
   if (kind === 'parent') {
     const { objects: [object], description, ...parent } = validate(PARENT, value, persisted)
     return { kind, parent: { ...parent, description: { key: object, ...description } } }
   }
-  return { kind: 'cluster', cluster: validate(CLUSTER, kind === 'cluster' ? value : undefined, persisted) }
+  return { kind: 'cluster', cluster: validate(CLUSTER, value, persisted) }
 }

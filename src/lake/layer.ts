@@ -2,12 +2,13 @@ import * as v from 'valibot'
 import type { BlockSet } from '../common/blockset.ts'
 import { blockSet, blockSetText } from '../common/blocksetcodec.ts'
 import { crc32c } from '../common/crc32c.ts'
-import { count, faulty, integer, matching, type Persisted, type Schema, unsigned32, validate } from '../common/validate.ts'
+import { count, faulty, integer, matching, type Persisted, pieceStart, type Schema, unsigned32, validate } from '../common/validate.ts'
 import type { ColumnBounds } from '../columnar/columnbounds.ts'
 import type { FileSummary, UnresolvedRun } from '../columnar/filesummary.ts'
 import { type LaneCounts, newLaneCounts } from '../columnar/lanes.ts'
 import { encodeBlockIndex } from './blockindex.ts'
 import { PACKED_PAGE_MAX, type PackPlace } from './pack.ts'
+import { objectKey } from './state/page.ts'
 import type { StateFile } from './state/relationlayers.ts'
 
 /** An object of the lake and how to know that it is the one that was written. */
@@ -66,7 +67,6 @@ const INLINE_INDEX_MAX = 512
 const UNRESOLVED_TEXT_MAX = 4096
 /** The most characters of bounds that are part of an entry. Further columns have no bounds, as Iceberg has no metrics after column 100. */
 const BOUNDS_TEXT_MAX = 8192
-const KEY_MAX = 1024
 
 /** The entry of a Parquet file that was written, and the object that goes beside it, if any: it is put before the entry is committed. */
 export function layerFile(
@@ -131,8 +131,6 @@ function base64(bytes: Uint8Array): string {
   return btoa(binary)
 }
 
-const KEY = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._=-]+(?:\/[A-Za-z0-9._=-]+)*$/
-const objectKey: Schema<string> = v.custom<string>((key) => typeof key === 'string' && key.length <= KEY_MAX && KEY.test(key), 'a key of an object')
 const REFERENCE_ENTRIES = { key: objectKey, bytes: count, crc: unsigned32 }
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)?$/
@@ -168,7 +166,7 @@ const LARGE_FILE = v.strictObject({
 const PACKED_FILE = v.strictObject({
   ...BLOCKS_ENTRIES, key: objectKey, index: inlineIndex,
   pack: v.strictObject({
-    start: count, sizes: v.array(integer(1, PACKED_PAGE_MAX)), compressor: matching(/^[a-z0-9][a-z0-9.:-]{0,63}$/, 'the name of a compressor'),
+    start: pieceStart, sizes: v.array(integer(1, PACKED_PAGE_MAX)), compressor: matching(/^[a-z0-9][a-z0-9.:-]{0,63}$/, 'the name of a compressor'),
   }),
 })
 

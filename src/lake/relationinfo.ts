@@ -7,11 +7,11 @@ import { columnFields, type FieldHistory, parseFieldHistory } from '../columnar/
 import { CorruptionError } from '../common/errors.ts'
 import { crc32c } from '../common/crc32c.ts'
 import {
-  count, exactly, faulty, flag, integer, matching, oneOf, parseJson, type Persisted, type Schema, text, unsigned32, validate,
+  count, exactly, faulty, flag, integer, matching, oneOf, type Persisted, pieceLength, pieceStart, type Schema, text, unsigned32, validate,
 } from '../common/validate.ts'
-import { utf8Decode, utf8Encode } from '../common/utf8.ts'
+import { utf8Encode } from '../common/utf8.ts'
 import type { EntryKey } from './state/entries.ts'
-import type { PageRef, PieceRef } from './state/page.ts'
+import { objectKey, type PageRef, parseText, type PieceRef } from './state/page.ts'
 import type { StateInfo } from './state/relationlayers.ts'
 
 /** What a state says of a relation with pages: its pg_class row, as a reader at the state's LSN sees it, and where its columns are described. */
@@ -55,12 +55,12 @@ export const FORK_PATH: Schema<string> = matching(
   /^(?:global\/\d{1,10}|base\/\d{1,10}\/\d{1,10}|pg_tblspc\/\d{1,10}\/PG_\d{1,3}_\d{1,10}\/\d{1,10}\/\d{1,10})$/, 'a path of a main fork')
 /** The check of a description's piece without its key, which is that of the entry's object. */
 export const DESCRIPTION_REF: Schema<Omit<PieceRef, 'key'>> = v.strictObject({
-  start: count, length: count, crc: unsigned32, sha256: matching(/^[\w-]{43}$/, 'a SHA-256 in base64url'),
+  start: pieceStart, length: pieceLength, crc: unsigned32, sha256: matching(/^[\w-]{43}$/, 'a SHA-256 in base64url'),
 })
 const INFO = v.strictObject({
   schema: text, name: text, oid: unsigned32, relkind: oneOf(['r', 't', 'm', 'S']), persistence: oneOf(['p', 'u']), path: FORK_PATH, visible: flag,
   populated: v.exactOptional(exactly(false)), toastRelId: unsigned32, parents: v.array(unsigned32), trailingBytes: v.exactOptional(count),
-  objects: v.strictTuple([text]),
+  objects: v.strictTuple([objectKey]),
   description: DESCRIPTION_REF,
 })
 
@@ -94,7 +94,7 @@ export function decodeDescription(bytes: Uint8Array, ref: PageRef): TableDescrip
   if (bytes.length !== ref.length || crc32c(bytes) !== ref.crc) {
     throw new CorruptionError(persisted.code, `${persisted.name} is damaged: its ${bytes.length} bytes do not have the CRC of its reference`)
   }
-  const { fields: fieldHistory, ...rest } = validate(DESCRIPTION, parseJson(utf8Decode(bytes), persisted), persisted)
+  const { fields: fieldHistory, ...rest } = validate(DESCRIPTION, parseText(bytes, persisted), persisted)
   const found: TableDescription = { ...rest, fields: parseFieldHistory(fieldHistory, persisted, 'fields') }
   const fault = checkTupleDesc(found.desc)
   if (fault) throw faulty(persisted, `desc.${fault.path}`, fault.problem)

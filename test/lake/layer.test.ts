@@ -100,7 +100,7 @@ describe('the entry of a file', () => {
     const given = (more: object): (() => unknown) => () => parseLayerFile({ ...json, ...more }, STATE, 'files[3]')
     const bad: [object, string][] = [
       [{ pack: { ...pack, sizes: [1] } }, `files[3].pack.sizes has 1 pages of ${blocks.size} blocks`], [{ pack: { ...pack, sizes: [0] } }, 'files[3].pack.sizes[0]'],
-      [{ pack: { ...pack, sizes: [20_000] } }, 'files[3].pack.sizes[0]'], [{ pack: { ...pack, start: -1 } }, 'files[3].pack.start'], [{ pack: 5 }, 'files[3].pack'],
+      [{ pack: { ...pack, sizes: [20_000] } }, 'files[3].pack.sizes[0]'], [{ pack: { ...pack, start: -1 } }, 'files[3].pack.start'], [{ pack: { ...pack, start: 9007199254740990 } }, 'files[3].pack.start'], [{ pack: 5 }, 'files[3].pack'],
       [{ index: { bytes: 1, crc: 1 } }, 'files[3].index'], [{ index: 'x' }, 'files[3].index'], [{ rows: 1 }, 'files[3].rows is 1'], [{ key: '../x' }, 'files[3].key'],
     ]
     for (const [more, message] of bad) expect(given(more), message).toThrow(message)

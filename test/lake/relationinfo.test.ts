@@ -5,6 +5,7 @@ import { decodeDescription, encodeDescription, parseRelationInfo, type RelationI
 import { type ClusterFile, fileKey, filePath, parseFile } from '../../src/lake/state/files.ts'
 import { objectsOf } from '../../src/lake/state/objects.ts'
 import { parseRelationKey, relationKey } from '../../src/lake/state/relationlayers.ts'
+import { statusXid } from '../../src/lake/state/status.ts'
 
 const DESCRIPTION = { key: 'ltap/parts/x', start: 5, length: 100, crc: 7, sha256: 'a'.repeat(43) }
 const INFO: RelationInfo = {
@@ -64,6 +65,35 @@ test.each<[CatalogEntry]>([
 
 test('an entry of the catalog of an unknown kind is damage', () => {
   expect(() => parseCatalogEntry('planet/1', {})).toThrow('the entry planet/1 of catalog is damaged')
+})
+
+test.each(['zz', 'cluster/1', 'database/', 'database/x', 'parent/5', 'notread/1', 'constructor'])('a key that names nothing of a catalog: %s', (key) => {
+  expect(() => parseCatalogEntry(key, {})).toThrow(expect.objectContaining({
+    code: 'lake.state', reason: `the entry ${key} of catalog is damaged: its key names neither the cluster, nor a database, a partitioned table or a relation that was not read`,
+  }))
+})
+
+test.each(['%', '%zz', '%ff', 'a%62', 'base%2F5'])('a key that names no file of the cluster: %s', (key) => {
+  expect(() => filePath({ key })).toThrow(expect.objectContaining({ code: 'lake.state', reason: `the entry ${key} of files is damaged: its key names no file` }))
+})
+
+test.each(['', 'zz', '5', '1'.repeat(21), '9'.repeat(20), '0x00000000000000000f'])('a key that names no transaction: %j', (key) => {
+  expect(() => statusXid({ key })).toThrow(expect.objectContaining({ code: 'lake.state', reason: `the entry ${key} of status is damaged: its key names no transaction` }))
+})
+
+test.each([{ start: 9007199254740990 }, { start: 2 ** 52 }, { length: 2 ** 52 }, { length: 0 }, { start: -1 }])('a piece that is no range of bytes: %j', (more) => {
+  const { key, ...description } = { ...DESCRIPTION, ...more }
+  const [member] = Object.keys(more)
+  expect(() => parseRelationInfo({ ...relationInfoJson(INFO), objects: [key], description }, KEY)).toThrow(`info.description.${member} is`)
+  expect(() => parseFile({ kind: 'file', mode: 0, content: { ...DESCRIPTION, ...more } }, fileKey('PG_VERSION'))).toThrow(`content.${member} is`)
+  const parent = { dbOid: 5, oid: 7, schema: 's', name: 'p', parents: [], objects: ['ltap/parts/x'], description }
+  expect(() => parseCatalogEntry('parent/5/7', parent)).toThrow(`description.${member} is`)
+  expect(() => parseCatalogEntry('parent/5/7', { ...parent, objects: ['../x'] })).toThrow('objects[0] is "../x", not a key of an object')
+})
+
+test('a description that is not UTF-8, though its CRC is right, is damage', () => {
+  const bytes = Uint8Array.of(0x22, 0xff, 0x22)
+  expect(() => decodeDescription(bytes, { key: 'ltap/parts/x', start: 0, length: 3, crc: crc32c(bytes) })).toThrow(expect.objectContaining({ code: 'lake.description' }))
 })
 
 test.each<[ClusterFile, string[]]>([

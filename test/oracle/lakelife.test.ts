@@ -2,6 +2,7 @@
 import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ObjectStore } from '../../src/engine/objectstore.ts'
 import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
@@ -161,7 +162,6 @@ describe('gc', () => {
 
   test('what it refuses', async () => {
     const lake = copied('refused')
-    await refused(/^ltap: lake\.point: 'soon' is no duration such as 30d/, 'gc', lake, '--keep', 'soon')
     await refused(/^ltap: lake\.no-branch: /, 'gc', lake, '--branch', 'none')
     await refused(/^ltap: lake\.missing: /, 'gc', `file://${join(folder, 'nothing')}`)
     expect(await json<CollectReport>('gc', lake)).toMatchObject({ dead: 0, branches: [{ kept: 4 }] })
@@ -175,8 +175,9 @@ describe('tags and leases', () => {
     expect((await ltap(['tag', 'create', lake, 'release', '--at', first.lsn])).stdout).toBe(`release: LSN ${first.lsn} of timeline 1${timeOf(await json<LakeSummary>('inspect', 'lake', lake), first.lsn)}\n`)
     expect(await json<PinSummary>('lease', 'create', lake, 'reader', '--at', second.lsn)).toMatchObject({ name: 'reader', lsn: second.lsn, until: null })
     await json('lease', 'create', lake, 'reader', '--at', third.lsn)
-    expect(await json<PinSummary>('lease', 'create', lake, 'short', '--at', third.lsn, '--for', '0s')).toMatchObject({ until: expect.any(Number) as unknown })
+    expect(await json<PinSummary>('lease', 'create', lake, 'short', '--at', third.lsn, '--for', '1s')).toMatchObject({ until: expect.any(Number) as unknown })
     expect(await json<PinSummary[]>('lease', 'list', lake)).toMatchObject([{ name: 'reader' }, { name: 'reader' }, { name: 'short' }])
+    await setTimeout(1100)
     expect(await json<CollectReport>('gc', lake, '--keep', '0s')).toMatchObject({
       branches: [{ kept: 1, gone: 3, endedLeases: ['short'], pinned: [{ kind: 'tag', name: 'release' }, { kind: 'lease', lsn: second.lsn }, { kind: 'lease', lsn: third.lsn }] }],
     })
@@ -195,7 +196,6 @@ describe('tags and leases', () => {
     await refused(/^ltap: lake\.name-taken: .* has tags of the name again already/, 'tag', 'create', lake, 'again')
     await refused(/^ltap: lake\.name: "A B" is no name/, 'tag', 'create', lake, 'A B')
     await refused(/^ltap: lake\.no-tag: branch main has no tag nothing/, 'tag', 'delete', lake, 'nothing')
-    await refused(/^ltap: lake\.duration: 'a while' is no duration/, 'lease', 'create', lake, 'x', '--for', 'a while')
   }, 120_000)
 })
 

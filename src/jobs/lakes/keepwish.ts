@@ -13,9 +13,10 @@ function parseDuration(text: string): number | undefined {
   return unit === undefined ? undefined : Number(count) * UNITS[unit]! * 1000
 }
 
-/** @returns milliseconds @throws EnvironmentError lake.duration */
+/** How long a lease lasts. @returns milliseconds @throws EnvironmentError lake.duration for what is no duration, and for none at all */
 export function durationOf(text: string): number {
   const duration = parseDuration(text)
+  if (duration === 0) throw new EnvironmentError('lake.duration', `a lease of '${text}' is over at once: ask for more`)
   if (duration !== undefined) return duration
   throw new EnvironmentError('lake.duration', `'${text}' is no duration: write it as 30d, 12h or 90m`)
 }

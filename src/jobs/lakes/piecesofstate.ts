@@ -8,7 +8,7 @@ import { decodeDescription } from '../../lake/relationinfo.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { filePath, parseFile } from '../../lake/state/files.ts'
 import type { PageRef } from '../../lake/state/page.ts'
-import { parseStatus } from '../../lake/state/status.ts'
+import { parseStatus, statusXid } from '../../lake/state/status.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { LakeDifference } from '../lakereport.ts'
 
@@ -24,7 +24,7 @@ interface Piece extends PageRef {
 
 /** What states refer to beside files of layers: descriptions of tables, small files of the cluster. Each is read once, whatever the number of states. */
 export class PiecesOfState {
-  /** By object and place. */
+  /** By object, place, CRC and whether it is a description. */
   private readonly pieces = new Map<string, Piece>()
 
   /** @returns the relation that an entry is of, if it is of one @throws CorruptionError, UnsupportedError lake.* for an entry that is damaged */
@@ -34,10 +34,13 @@ export class PiecesOfState {
       this.keep(relation.info.description, `${relation.info.schema}.${relation.info.name}`, true)
       return relation
     }
-    if (entry.tree === 'status') parseStatus(value, entry)
-    else if (entry.tree === 'files') {
+    if (entry.tree === 'status') {
+      statusXid(entry)
+      parseStatus(value, entry)
+    } else if (entry.tree === 'files') {
       const file = parseFile(value, entry)
-      if (file.kind === 'file' && file.content) this.keep(file.content, filePath(entry), false)
+      const path = filePath(entry)
+      if (file.kind === 'file' && file.content) this.keep(file.content, path, false)
     } else {
       const found = parseCatalogEntry(entry.key, value)
       if (found.kind === 'parent') this.keep(found.parent.description, `${found.parent.schema}.${found.parent.name}`, true)
@@ -49,7 +52,7 @@ export class PiecesOfState {
   async check(store: ObjectStore, differ: (difference: LakeDifference) => void): Promise<void> {
     await forEachAtMost(READS_AT_ONCE, this.reads(), async (pieces) => {
       const { key, start } = pieces[0]!
-      const found = await store.get(key, { start, end: Math.max(...pieces.map((piece) => piece.start + Math.max(piece.length, 1))) })
+      const found = await store.get(key, { start, end: pieces.reduce((end, piece) => Math.max(end, piece.start + piece.length), 0) })
       for (const piece of pieces) {
         try {
           if (found === undefined) throw missingObject(store, key)
@@ -63,7 +66,8 @@ export class PiecesOfState {
   }
 
   private keep({ key, start, length, crc }: PageRef, of: string, isDescription: boolean): void {
-    this.pieces.set(`${key}:${start}:${length}`, { key, start, length, crc, of, isDescription })
+    // Bytes of one place may not have two CRCs: then one of the two entries is wrong, and a reader of it fails.
+    this.pieces.set(`${key}:${start}:${length}:${crc}:${isDescription}`, { key, start, length, crc, of, isDescription })
   }
 
   private *reads(): Generator<Piece[]> {

@@ -19,6 +19,7 @@ import type { TableDescription } from '../../lake/relationinfo.ts'
 import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
 import { setLinePointer } from '../../page/linepointer.ts'
 import { MemoryPages } from '../../page/pagesource.ts'
+import { PartialPages } from '../../page/partialpages.ts'
 import type { ToastSource } from '../../tuple/toastsource.ts'
 import { rebuildFilePages } from '../lakes/filepages.ts'
 import { type FileOfRelation, filesOf, readBlockIndex, readPacked } from '../lakes/layerfiles.ts'
@@ -71,13 +72,19 @@ export class PackedTables {
     }
   }
 
-  /** Pages of a pack at their places. A damaged one has one row, which no reader sees: so has a page of zeros. */
-  private async pages(file: PackedFile, blocks: number): Promise<{ pages: MemoryPages; index: BlockIndex }> {
-    const memory = new Uint8Array(blocks * BLOCK_SIZE)
-    const index = unpackPages(await readPacked(this.store, file, false), (block, page, form) => {
-      if (form === 'canonical') memory.set(page, block * BLOCK_SIZE)
+  /**
+   * Pages of a pack. Memory is taken for pages that were read, whatever length a state says. A damaged page has one row, which no reader sees: so has a
+   * page of zeros.
+   */
+  private async pages(file: PackedFile, blocks: number): Promise<{ pages: PartialPages; index: BlockIndex }> {
+    const packed = await readPacked(this.store, file, false)
+    const memory = new Uint8Array(packed.sizes.length * BLOCK_SIZE)
+    let at = 0
+    const index = unpackPages(packed, (_, page, form) => {
+      if (form === 'canonical') memory.set(page, at)
+      at += BLOCK_SIZE
     })
-    return { pages: new MemoryPages(memory), index }
+    return { pages: new PartialPages(index.blocks, memory, blocks), index }
   }
 
   /** The TOAST relation as a reader of the state sees it: chunks that are not shown are no chunks. */

@@ -4,10 +4,11 @@ import type { Compression } from '../../columnar/planfile.ts'
 import type { BlockSet } from '../../common/blockset.ts'
 import { type PgMajor, PG_MAJORS } from '../../common/pgversion.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import { utf8Decode, utf8Encode } from '../../common/utf8.ts'
-import { count, integer, matching, oneOf, parseJson, type Persisted, systemIdentifierText, text, unsigned32, validate } from '../../common/validate.ts'
+import { utf8Encode } from '../../common/utf8.ts'
+import { count, integer, matching, oneOf, type Persisted, systemIdentifierText, text, unsigned32, validate } from '../../common/validate.ts'
 import { COMPRESSOR } from '../../parquet/encoderfacts.ts'
 import { FORK_PATH } from '../relationinfo.ts'
+import { parseText } from '../state/page.ts'
 
 /** How the data directory is read: the same on every machine. */
 export interface UnitReading {
@@ -88,7 +89,7 @@ function footerOf({ descriptor: relation, cluster, blocks }: Described): string 
 /** @throws CorruptionError job.task with the member, lake.footer; UnsupportedError */
 export function decodeUnitTask(bytes: Uint8Array, name: string): UnitTask {
   const persisted: Persisted = { code: 'job.task', name }
-  const { files, ...rest } = validate(TASK, parseJson(utf8Decode(bytes), persisted), persisted)
+  const { files, ...rest } = validate(TASK, parseText(bytes, persisted), persisted)
   return { ...rest, files: files.map(({ descriptor, ...file }) => ({ ...file, ...described(descriptor) })) }
 }
 

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { CorruptionError } from '../../common/errors.ts'
 import { exactly, integer, type Schema } from '../../common/validate.ts'
 import { type EntryKey, parseEntry } from './entries.ts'
 import { PIECE_REF, type PieceRef, shortText } from './page.ts'
@@ -24,9 +25,15 @@ export function fileKey(path: string): EntryKey {
   return { tree: 'files', key: encodeURIComponent(path).replaceAll('%2F', '/') }
 }
 
-/** The path that {@link fileKey} was given. */
+/** The path that {@link fileKey} was given. @throws CorruptionError lake.state for a key that it does not make */
 export function filePath({ key }: Pick<EntryKey, 'key'>): string {
-  return decodeURIComponent(key)
+  try {
+    const path = decodeURIComponent(key)
+    if (fileKey(path).key === key) return path
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error
+  }
+  throw new CorruptionError('lake.state', `the entry ${key} of files is damaged: its key names no file`)
 }
 
 /** @throws CorruptionError lake.state with the member */

@@ -1,4 +1,4 @@
-import { assert } from '../../common/errors.ts'
+import { assert, EnvironmentError } from '../../common/errors.ts'
 
 /*
  * Names of a lake's objects. The last segment of a key, up to its first dot, is the name:
@@ -38,6 +38,12 @@ export const FORMAT_KEY = 'ltap/format.json'
 export const MAIN_BRANCH = 'main'
 /** The form of a name of a branch, a tag or a lease: one segment of a key. */
 export const REFERENCE_NAME: RegExp = /^[a-z0-9][a-z0-9_-]{0,62}$/
+
+/** Refuses what is no name of a branch, a tag or a lease, before a key is made of it. @throws EnvironmentError lake.name */
+export function checkReferenceName(name: string): void {
+  if (REFERENCE_NAME.test(name)) return
+  throw new EnvironmentError('lake.name', `${JSON.stringify(name)} is no name: use [a-z0-9_-], at most 63 characters, the first one of [a-z0-9]`)
+}
 
 /** The mutable object of a branch. */
 export function headKey(branch: string): string {

@@ -2,7 +2,9 @@ import * as v from 'valibot'
 import { crc32c } from '../../common/crc32c.ts'
 import { assert, CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import { utf8Decode } from '../../common/utf8.ts'
-import { count, integer, matching, oneOf, parseJson, type Persisted, type Schema, text, unsigned32, validate } from '../../common/validate.ts'
+import {
+  integer, matching, oneOf, parseJson, type Persisted, pieceLength, pieceStart, refuseDeep, type Schema, text, unsigned32, validate,
+} from '../../common/validate.ts'
 import type { Compressor } from '../../parquet/compressor.ts'
 import { decodeStateText, encodeStateText } from './statetext.ts'
 
@@ -48,11 +50,11 @@ export interface Page {
   readonly entries: readonly Entry[]
 }
 
-/** A key of an object: what ltap itself names. */
+/** A key of an object: what ltap itself names, and each store takes (src/engine/objectkey.ts). */
 export const objectKey: Schema<string> = matching(
-  /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._=-]{1,255}(?:\/[A-Za-z0-9._=-]{1,255})*$/, 'a key of an object')
+  /^(?=.{1,768}$)(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._=-]{1,255}(?:\/[A-Za-z0-9._=-]{1,255})*$/, 'a key of an object')
 
-const REF_ENTRIES = { key: objectKey, start: count, length: count, crc: unsigned32 }
+const REF_ENTRIES = { key: objectKey, start: pieceStart, length: pieceLength, crc: unsigned32 }
 export const PAGE_REF: Schema<PageRef> = v.object(REF_ENTRIES)
 export const PIECE_REF: Schema<PieceRef> = v.strictObject({ ...REF_ENTRIES, sha256: matching(/^[\w-]{43}$/, 'a SHA-256 in base64url') })
 
@@ -109,7 +111,7 @@ export function decodePage(text: Uint8Array, ref: PageRef, expected: { tree: Pag
   return page
 }
 
-/** @throws CorruptionError if `bytes` are not JSON in UTF-8 */
+/** @throws CorruptionError if `bytes` are not JSON in UTF-8, or too deep */
 export function parseText(bytes: Uint8Array, persisted: Persisted): unknown {
   let decoded: string
   try {
@@ -117,6 +119,7 @@ export function parseText(bytes: Uint8Array, persisted: Persisted): unknown {
   } catch {
     throw new CorruptionError(persisted.code, `${persisted.name} is not UTF-8`)
   }
+  refuseDeep(decoded, persisted)
   return parseJson(decoded, persisted)
 }
 

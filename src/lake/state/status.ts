@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { CorruptionError } from '../../common/errors.ts'
 import { integer, lsnText, type Schema } from '../../common/validate.ts'
 import { type EntryKey, parseEntry } from './entries.ts'
 
@@ -27,9 +28,11 @@ export function statusEdit(fullXid: bigint, status: TransactionStatus): EntryKey
   return { ...statusKey(fullXid), value: status }
 }
 
-/** The full xid that {@link statusKey} was given. */
+/** The full xid that {@link statusKey} was given. @throws CorruptionError lake.state for a key that it does not make */
 export function statusXid({ key }: Pick<EntryKey, 'key'>): bigint {
-  return BigInt(key)
+  const xid = /^\d{20}$/.test(key) ? BigInt(key) : undefined
+  if (xid !== undefined && xid < 1n << 64n) return xid
+  throw new CorruptionError('lake.state', `the entry ${key} of status is damaged: its key names no transaction`)
 }
 
 /** @throws CorruptionError lake.state with the member */

@@ -54,9 +54,25 @@ describe('HEAD', () => {
     ['tags[0].name is "a/b"', (head) => { (head['tags']![0] as { name: string }).name = 'a/b' }],
     ['jobs[0].source.systemIdentifier is "x"', (head) => { (head['jobs']![0] as { source: { systemIdentifier: string } }).source.systemIdentifier = 'x' }],
     ['leases is missing', (head) => { delete head['leases'] }],
+    // With a length behind it, it would be no exact number any more; an empty piece is no range of bytes.
+    ['state.roots.layers.start is 9007199254740990', (head) => { (head['state']!['roots'] as { layers: PageRef }).layers = { ...REF, start: 9007199254740990 } }],
+    ['state.roots.layers.length is 9007199254740991', (head) => { (head['state']!['roots'] as { layers: PageRef }).layers = { ...REF, length: Number.MAX_SAFE_INTEGER } }],
+    ['state.roots.layers.length is 0', (head) => { (head['state']!['roots'] as { layers: PageRef }).layers = { ...REF, length: 0 } }],
+    ['state.roots.layers.key is "abcd', (head) => { (head['state']!['roots'] as { layers: PageRef }).layers = { ...REF, key: Array(200).fill('abcd').join('/') } }],
   ])('%s', (message, change) => {
     expect(() => decodeHead(forged(change as never), 'main')).toThrow(CorruptionError)
     expect(() => decodeHead(forged(change as never), 'main')).toThrow(message)
+  })
+
+  test('of a forger who puts lists into lists is refused before anything walks it', () => {
+    const nested = (depth: number, around = ''): Uint8Array =>
+      Buffer.from(Buffer.from(encodeHead(HEAD)).toString().replace('{"layers":[]}', `${around}${'['.repeat(depth)}${']'.repeat(depth)}`))
+    for (const depth of [300, 20_000, 60_000]) {
+      expect(() => decodeHead(nested(depth), 'main')).toThrow(new CorruptionError('lake.head', 'HEAD of branch main is damaged: it has more than 256 lists and objects within each other'))
+    }
+    expect(decodeHead(nested(200), 'main').inline).toHaveLength(2)
+    const texts = JSON.stringify(['['.repeat(1000), `\\"${'{'.repeat(1000)}`, '\\'])
+    expect(decodeHead(Buffer.from(Buffer.from(encodeHead(HEAD)).toString().replace('{"layers":[]}', texts)), 'main').inline[0]!.value).toEqual(JSON.parse(texts))
   })
 
   test('of a newer ltap is refused as such', () => {
