@@ -23,6 +23,7 @@ const SETUP = `
     '-Infinity'::float4 AS inf, true AS b;
   CREATE TYPE pair AS ("A" int, a int, b int); CREATE TABLE pairs AS SELECT ROW(1, 2, 3)::pair AS p, ARRAY[ROW(4, 5, 6)::pair] AS list;
   CREATE TABLE twocases AS SELECT ROW(1, 2, 3)::pair AS p, 9 AS a;
+  CREATE TABLE threecases (id int, "A" int, a int); INSERT INTO threecases VALUES (1, 2, 3); CREATE TABLE plaincase AS SELECT 4 AS a;
   CREATE MATERIALIZED VIEW filled AS SELECT 1 AS n;
   CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS n WITH NO DATA`
 
@@ -100,6 +101,19 @@ describe('names that differ only in case', () => {
       `SELECT count(*) FROM ${name!} AS a JOIN ${name!} AS b USING ("id")`, `SELECT * EXCLUDE ("id") FROM ${name!}`,
     ]) expect(await query(sql)).toMatch(/column "id"/)
   })
+
+  it.each([
+    'SELECT "a" FROM threecases', 'SELECT o."a" AS r, d.a FROM threecases o, plaincase d', 'SELECT "a" FROM threecases UNION ALL SELECT a FROM plaincase',
+    'WITH x AS (SELECT 1 AS a) SELECT o."a" AS v FROM threecases o, x', 'SELECT o."a", (SELECT 5 AS a) FROM threecases o', 'SELECT threecases.a FROM threecases, plaincase',
+    'SELECT a FROM plaincase WHERE EXISTS (SELECT 1 FROM threecases WHERE a = 3)', 'SELECT o.a FROM (SELECT * FROM threecases) AS o, plaincase',
+    'WITH d AS (SELECT * FROM threecases) SELECT d.a FROM d, plaincase', 'WITH plaincase AS (SELECT * FROM threecases) SELECT plaincase.a FROM plaincase',
+    'SELECT x.a FROM plaincase x, LATERAL (SELECT x.a FROM threecases x) y', 'SELECT max("A") AS a FROM threecases GROUP BY a',
+  ])('%s is refused: it would give column "A"', async (sql) => expect(await query(sql)).toMatch(/^3 ltap: query.name: DuckDB takes column "a" .*: write "a_3"\n$/))
+
+  it.each([
+    ['SELECT "A" AS x, a_3 AS y FROM threecases', 'x,y\n2,3\n'], ['SELECT o.a_3 AS y, d.a FROM threecases o, plaincase d', 'y,a\n3,4\n'],
+    ['SELECT plaincase.a FROM plaincase, threecases', 'a\n4\n'],
+  ])('%s', async (sql, expected) => expect(await query(sql)).toBe(expected))
 
   it('PRAGMA table_info describes the table that is asked for', async () => {
     for (const name of ['orders', 'Orders', "'orders'", '"orders"', 'public.orders', 'PUBLIC.ORDERS']) {

@@ -15,19 +15,26 @@ interface AskedTable {
   isText?: true
 }
 
+interface AskedColumn {
+  name: string
+  /** What stands before the dot: a table, an alias, a composite. */
+  of?: string
+}
+
 /** What a text asks of the lake. */
 export interface Asked {
   tables: AskedTable[]
-  columns: Set<string>
+  columns: AskedColumn[]
+  /** By alias, folded: names of the tables of the lake that have it; a table without an alias has its own name. Undefined: something else has it, too. */
+  sources: ReadonlyMap<string, ReadonlySet<string> | undefined>
   /** Fields of composites, and the name before the dot if it may also be a table's. */
   fields: { name: string; of?: string }[]
 }
 
-/** A name that the text itself gives: WITH to a table, which no alias hides, an alias or a list of names to a column. */
+/** A name that WITH gives to a table. No alias hides it. */
 interface Given {
-  kind: 'table' | 'column'
   name: string
-  /** The expression with this name asks for the same name: `lower("ID") AS "ID"`. So the name is the lake's, or is given elsewhere. */
+  /** The query with this name asks for the same name. So the name is the lake's, or is given elsewhere. */
   asks: boolean
   /** The next one that it is inside of. */
   outer: Given | undefined
@@ -42,7 +49,11 @@ export function refuseMistakenNames(asked: Asked, sql: string, names: DatabaseNa
     refuseTable(schema, isText || isQuoted(name) || sql.includes(quoteText(name)) ? name : foldName(name), names)
   }
   const relations = askedRelations(asked, names)
-  for (const column of asked.columns) refuseColumn(isQuoted(column) ? column : foldName(column), relations)
+  for (const { name, of } of asked.columns) {
+    const tables = of === undefined ? undefined : asked.sources.get(foldName(of))
+    const meant = tables === undefined ? relations : relations.filter((relation) => tables.has(foldName(relation.name)))
+    refuseColumn(isQuoted(name) ? name : foldName(name), meant)
+  }
 }
 
 /** Relations of all schemas whose names occur. */
@@ -76,12 +87,16 @@ function refuseTable(schema: string, asked: string, { relations }: DatabaseNames
   throw mistaken(`table ${quoteName(asked)}`, written.join(' or '))
 }
 
-/** In the files, a column whose name differs from an earlier one only in case is called `<name>_<attnum>`. */
+/**
+ * In the files, a column whose name differs from an earlier one only in case is called `<name>_<attnum>`. Each relation that may be meant is looked at by
+ * itself: that another one has the column, or that an alias has the name, does not say which one DuckDB takes.
+ */
 function refuseColumn(asked: string, relations: readonly NamedRelation[]): void {
-  const columns = relations.flatMap(({ relation }) => relation.columns)
-  if (columns.includes(asked) || !columns.some((column) => foldName(column) === foldName(asked))) return
-  const meant = columns.find((column) => column.startsWith(`${asked}_`) && /^\d+$/.test(column.slice(asked.length + 1)))
-  if (meant !== undefined) throw mistaken(`column ${quoteName(asked)}`, quoteName(meant))
+  for (const { relation: { columns } } of relations) {
+    if (columns.includes(asked) || !columns.some((column) => foldName(column) === foldName(asked))) continue
+    const meant = columns.find((column) => column.startsWith(`${asked}_`) && /^\d+$/.test(column.slice(asked.length + 1)))
+    if (meant !== undefined) throw mistaken(`column ${quoteName(asked)}`, quoteName(meant))
+  }
 }
 
 export function mistaken(what: string, here: string): EnvironmentError {
@@ -92,55 +107,72 @@ export function mistaken(what: string, here: string): EnvironmentError {
 export function askedNames(trees: readonly unknown[]): Asked {
   const tables: Asked['tables'] = []
   const fields: Asked['fields'] = []
-  const columns: string[] = []
+  const columns: AskedColumn[] = []
   const given: Given[] = []
+  const sources = new Sources()
   const pending: { node: unknown; outer: Given | undefined }[] = trees.map((node) => ({ node, outer: undefined }))
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (typeof next.node !== 'object' || next.node === null) continue
     const node = next.node as Record<string, unknown>
     let { outer } = next
-    for (const { kind, name } of namesGivenBy(node)) {
-      const one = { kind, name, asks: false, outer }
+    for (const name of tablesGivenBy(node)) {
+      const one = { name, asks: false, outer }
       given.push(one)
-      if (kind !== 'table' || !isRecursive(node)) outer = one
+      if (!isRecursive(node)) outer = one
     }
     const asked = namesAskedBy(node)
     if (asked.table !== undefined) {
       tables.push(asked.table)
-      if (asked.table.schema === '') markAsking('table', asked.table.name, outer)
+      if (asked.table.schema === '') markAsking(asked.table.name, outer)
     }
-    for (const name of asked.columns) {
-      columns.push(name)
-      markAsking('column', name, outer)
-    }
+    sources.add(node)
+    columns.push(...asked.columns)
     fields.push(...fieldsAskedBy(node))
     for (const child of Object.values(node)) pending.push({ node: child, outer })
   }
-  const own = (kind: Given['kind']): Set<string> => new Set(given.filter((one) => one.kind === kind && !one.asks).map(({ name }) => name))
-  const [ownTables, ownColumns] = [own('table'), own('column')]
-  return {
-    tables: tables.filter(({ schema, name }) => schema !== '' || !ownTables.has(name)),
-    columns: new Set(columns.filter((name) => !ownColumns.has(name))),
-    fields,
+  const own = new Set(given.filter(({ asks }) => !asks).map(({ name }) => name))
+  return { tables: tables.filter(({ schema, name }) => schema !== '' || !own.has(name)), columns, sources: sources.without(given), fields }
+}
+
+function markAsking(name: string, inside: Given | undefined): void {
+  for (let one = inside; one !== undefined; one = one.outer) if (one.name === name) one.asks = true
+}
+
+/** What may stand before the dot of a column. */
+class Sources {
+  private readonly tables = new Map<string, Set<string>>()
+  private readonly others = new Set<string>()
+
+  add({ type, alias, table_name: table }: Record<string, unknown>): void {
+    const called = typeof alias === 'string' ? foldName(alias) : ''
+    if (type !== 'BASE_TABLE') {
+      this.others.add(called)
+      return
+    }
+    const name = foldName(String(table))
+    const known = this.tables.get(called || name) ?? new Set()
+    this.tables.set(called || name, known.add(name))
+  }
+
+  /** @param given names that WITH gives: what has one of them may be no table of the lake */
+  without(given: readonly Given[]): Asked['sources'] {
+    const own = new Set(given.map(({ name }) => foldName(name)))
+    const isCertain = (called: string, names: ReadonlySet<string>): boolean => !this.others.has(called) && ![...names].some((name) => own.has(name))
+    return new Map([...this.tables].map(([called, names]) => [called, isCertain(called, names) ? names : undefined]))
   }
 }
 
-function markAsking(kind: Given['kind'], name: string, inside: Given | undefined): void {
-  for (let one = inside; one !== undefined; one = one.outer) if (one.kind === kind && one.name === name) one.asks = true
+/** The name of WITH. */
+function tablesGivenBy({ key, value }: Record<string, unknown>): string[] {
+  return typeof value === 'object' && value !== null && 'query' in value ? strings([key]) : []
 }
 
-function namesGivenBy({ alias, key, value, aliases, column_name_alias: list }: Record<string, unknown>): Pick<Given, 'kind' | 'name'>[] {
-  const isTable = typeof value === 'object' && value !== null && 'query' in value
-  return [
-    ...strings([key]).map((name) => ({ kind: isTable ? 'table' as const : 'column' as const, name })),
-    ...strings([alias, ...strings(aliases), ...strings(list)]).map((name) => ({ kind: 'column' as const, name })),
-  ]
-}
-
-function namesAskedBy(node: Record<string, unknown>): { table?: AskedTable; columns: string[] } {
+function namesAskedBy(node: Record<string, unknown>): { table?: AskedTable; columns: AskedColumn[] } {
   const { type, schema_name: schema, table_name: name, column_names: path, using_columns: using, exclude_list: excluded } = node
   if (type === 'TABLE_FUNCTION') return { columns: [], ...tableArgument(node) }
-  const columns = [...(type === 'COLUMN_REF' ? strings(path).slice(-1) : []), ...strings(using), ...strings(excluded)]
+  const [column, of] = type === 'COLUMN_REF' ? strings(path).reverse() : []
+  const columns: AskedColumn[] = [...strings(using), ...strings(excluded)].map((one) => ({ name: one }))
+  if (column !== undefined) columns.push({ name: column, ...(of !== undefined && { of }) })
   return type === 'BASE_TABLE' ? { table: { schema: String(schema), name: String(name) }, columns } : { columns }
 }
 

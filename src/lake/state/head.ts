@@ -1,5 +1,7 @@
 import * as v from 'valibot'
 import { UnsupportedError } from '../../common/errors.ts'
+import { ByteWriter, readU32 } from '../../common/bytes.ts'
+import { crc32c } from '../../common/crc32c.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import {
   count, faulty, integer, lsnText, matching, oneOf, type Persisted, type Schema, systemIdentifierText, unsigned32, validate,
@@ -114,6 +116,14 @@ const HEAD = v.strictObject({
   })),
 })
 
+/*
+ * Nothing refers to HEAD, so it has its CRC itself:
+ *
+ *   "lthd" | CRC-32C of the rest, u32 little-endian | its JSON, as statetext.ts has it
+ */
+const MAGIC = utf8Encode('lthd')
+const CRC_LENGTH = 4
+
 /** What error messages call the HEAD of a branch. */
 function headOf(branch: string): Persisted {
   return { code: 'lake.head', name: `HEAD of branch ${branch}` }
@@ -126,7 +136,7 @@ function headOf(branch: string): Persisted {
 export function encodeHead(head: Head, compressor?: Compressor): Uint8Array {
   const json = JSON.stringify({ format: STATE_FORMAT, ...head })
   const bytes = utf8Encode(json)
-  if (bytes.length <= HEAD_BYTES_MAX) return encodeStateText(json, compressor)
+  if (bytes.length <= HEAD_BYTES_MAX) return withCrc(encodeStateText(json, compressor))
   const { branches, tags, leases, jobs } = head
   throw new UnsupportedError('lake.head-size',
     `HEAD of branch ${head.branch.name} would have ${bytes.length} bytes, above ${HEAD_BYTES_MAX}, with ${branches.length} branches, ${tags.length} tags, `
@@ -140,10 +150,27 @@ export function encodeHead(head: Head, compressor?: Compressor): Uint8Array {
  */
 export function decodeHead(bytes: Uint8Array, branch: string, compressor?: Compressor): Head {
   const persisted = headOf(branch)
-  const text = decodeStateText(bytes, persisted, HEAD_BYTES_MAX, compressor)
+  const text = decodeStateText(checked(bytes, persisted), persisted, HEAD_BYTES_MAX, compressor)
   const { format: _, ...head } = validate(HEAD, refuseNewer(parseText(text, persisted), persisted.name), persisted)
   checkHead(head, persisted)
   return head
+}
+
+function withCrc(text: Uint8Array): Uint8Array {
+  const out = new ByteWriter(MAGIC.length + CRC_LENGTH + text.length)
+  out.copy(MAGIC)
+  out.u32(crc32c(text))
+  out.copy(text)
+  return out.take()
+}
+
+/** What follows the CRC. */
+function checked(bytes: Uint8Array, persisted: Persisted): Uint8Array {
+  const start = MAGIC.length + CRC_LENGTH
+  if (bytes.length < start || !MAGIC.every((byte, i) => bytes[i] === byte)) throw faulty(persisted, '', 'does not begin as a HEAD does')
+  const text = bytes.subarray(start)
+  if (crc32c(text) !== readU32(bytes, MAGIC.length)) throw faulty(persisted, '', `has not the CRC of its ${text.length} bytes: it was changed after it was written`)
+  return text
 }
 
 /** Checks that the members of a HEAD fit together. */

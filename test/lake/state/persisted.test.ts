@@ -1,5 +1,6 @@
 /** What is read from outside: each member of a HEAD, a page and a format file is checked, whoever wrote it. */
 import { describe, expect, test } from 'vitest'
+import { crc32c } from '../../../src/common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../../../src/common/errors.ts'
 import { decodeFormat, encodeFormat } from '../../../src/lake/state/format.ts'
 import { decodeHead, encodeHead, type Head } from '../../../src/lake/state/head.ts'
@@ -31,11 +32,20 @@ function bytesOf(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))
 }
 
-/** HEAD with one member changed. */
+/** HEAD with one member changed, under a right CRC. */
 function forged(change: (head: Record<string, never>) => void): Uint8Array {
-  const head = JSON.parse(new TextDecoder().decode(encodeHead(HEAD))) as Record<string, never>
+  const head = JSON.parse(new TextDecoder().decode(encodeHead(HEAD).subarray(HEAD_START))) as Record<string, never>
   change(head)
-  return bytesOf(head)
+  return headOf(bytesOf(head))
+}
+
+/** "lthd" and the CRC-32C. */
+const HEAD_START = 8
+
+function headOf(text: Uint8Array): Uint8Array {
+  const start = Buffer.from('lthd....')
+  start.writeUInt32LE(crc32c(text), 4)
+  return Buffer.concat([start, text])
 }
 
 describe('HEAD', () => {
@@ -85,7 +95,19 @@ describe('HEAD', () => {
     expect(() => encodeHead({ ...HEAD, tags })).toThrow(/above 262144, with 0 branches, 3000 tags.*delete some of them/)
   })
 
-  test.each(['', '{', 'null', '[]', '"x"', '\xff'])('%j is no HEAD', (text) => expect(() => decodeHead(Buffer.from(text, 'latin1'), 'main')).toThrow(CorruptionError))
+  test.each(['', '{', 'null', '[]', '"x"', '\xff'])('%j is no HEAD', (text) => {
+    for (const bytes of [Buffer.from(text, 'latin1'), headOf(Buffer.from(text, 'latin1'))]) expect(() => decodeHead(bytes, 'main')).toThrow(CorruptionError)
+  })
+
+  test.each([['compressed', zstd], ['JSON', undefined]])('%s with another bit, fewer bytes or more does not pass', (_, compressor) => {
+    const bytes = encodeHead(HEAD, compressor)
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const damaged = bytes.slice()
+      damaged[bit >> 3]! ^= 1 << (bit & 7)
+      expect(() => decodeHead(damaged, 'main'), `bit ${bit}`).toThrow(bit < 32 ? 'does not begin as a HEAD does' : 'has not the CRC')
+    }
+    for (const other of [bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.alloc(1)])]) expect(() => decodeHead(other, 'main')).toThrow('has not the CRC')
+  })
 })
 
 describe('pages', () => {
@@ -146,7 +168,7 @@ describe('compressed', () => {
     expect(() => decodeStateText(encodeStateText(json, undefined), persisted, 3000)).toThrow('it has 3009 bytes')
     // A HEAD that says that it has 2^40 bytes, in 64 KB.
     const forgedHead = Uint8Array.from([0x6c, 0x74, 0x73, 0x74, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 4, 0x7a, 0x73, 0x74, 0x64, ...zstd.compress(new Uint8Array(1 << 20))])
-    expect(() => decodeHead(forgedHead, 'main')).toThrow(/HEAD of branch main is damaged: it has 1099511627776 bytes, and at most 262144/)
+    expect(() => decodeHead(headOf(forgedHead), 'main')).toThrow(/HEAD of branch main is damaged: it has 1099511627776 bytes, and at most 262144/)
   })
 
   test('any other byte is a CorruptionError, or the same text', () => {
