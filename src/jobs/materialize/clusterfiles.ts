@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { equalJson } from '../../common/equaljson.ts'
+import { isPositioned } from '../../common/errors.ts'
 import { formatWalPosition } from '../../common/ids.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import { type ClusterEntry, clusterFilesOf } from '../../io/datadir/lakefiles.ts'
@@ -19,10 +20,11 @@ const TWOPHASE_FILE = /^pg_twophase\/(?:[0-9A-F]{8})?([0-9A-F]{8})$/
 /**
  * What changed among the files of a cluster beside its heaps: those that are new or have other bytes are put into parts, those that are gone are removed.
  * @param before entries of the state before
+ * @param losses takes a sentence for each file that the disk does not give, which is then left out; undefined: such a file is an error
  * @throws EnvironmentError file.*, store.*
  */
 export async function clusterFileEdits(
-  pgdata: string, cluster: DirectoryCluster, before: ReadonlyMap<string, unknown>, parts: PartWriter,
+  pgdata: string, cluster: DirectoryCluster, before: ReadonlyMap<string, unknown>, parts: PartWriter, losses?: Set<string>,
 ): Promise<(EntryKey & { value?: unknown })[]> {
   const edits: (EntryKey & { value?: unknown })[] = []
   const left = new Set(before.keys())
@@ -30,10 +32,17 @@ export async function clusterFileEdits(
     const key = fileKey(found.path)
     left.delete(key.key)
     const known = before.has(key.key) ? parseFile(before.get(key.key), key) : undefined
-    const value = await fileOf(pgdata, found, known, parts)
-    if (!equalJson(value, known)) edits.push({ ...key, value })
+    const value = await fileOf(pgdata, found, known, parts).catch((error: unknown) => lost(error, found.path, losses))
+    if (value === undefined && known === undefined || equalJson(value, known)) continue
+    edits.push(value === undefined ? key : { ...key, value })
   }
   return [...edits, ...[...left].map((key) => ({ tree: 'files' as const, key }))]
+}
+
+/** @throws the error itself, unless the disk reports it and it may be left out */
+function lost(error: unknown, path: string, losses: Set<string> | undefined): undefined {
+  if (losses === undefined || !isPositioned(error) || error.code !== 'file.error') throw error
+  losses.add(`the file ${path} cannot be read, and the lake does not have it: ${error.reason}`)
 }
 
 /** What pg_control would say, and does not, of files that replay made. A page store of an older ltap did not follow replication origins. */

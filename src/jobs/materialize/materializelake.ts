@@ -167,7 +167,9 @@ class MaterializeJob {
       for (const dbOid of plan.selection.databases) for (const parent of plan.selection.parents(dbOid)) relations.addParent(parent)
       relations.finish()
       const { changes, unresolved, losses, counts } = relations
-      const damage = [...new Set([...cluster.losses, ...losses])].sort()
+      const lost = new Set([...cluster.losses, ...losses])
+      const files = await clusterFileEdits(options.pgdata, cluster, before.files, parts, options.onCorrupt === 'carry' ? lost : undefined)
+      const damage = [...lost].sort()
       const transactions = openSnapshot(options.pgdata, directoryOptions(options))
       const info = clusterInfo({ cluster, plan, selection, options }, {
         damage, packing, nextXid: fullXidOf(transactions), ...(this.pageStore !== undefined && { pageStore: this.pageStore }),
@@ -176,7 +178,7 @@ class MaterializeJob {
         ...await unneededTransactions(lake, writer.head),
         ...endedEdits(before, transactions, { after: base.lsn, until: descriptor.lsn }, await this.ends(before.open, base.lsn)),
         ...openEdits(before, unresolved),
-        ...await clusterFileEdits(options.pgdata, cluster, before.files, parts),
+        ...files,
         ...catalogEdits(before.catalog, [
           ...await catalogEntries({ cluster, descriptor, plan, parts }, info),
           ...plan.notRead.map((notRead, i) => catalogEdit({ kind: 'notread', notRead }, i)),

@@ -193,8 +193,10 @@ class Planner {
     const { cluster, descriptor, options, parts } = this
     const snapshot = openSnapshot(options.pgdata, directoryOptions(options))
     for (const edit of endedEdits(before, snapshot, { after: this.job.state.lsn, until: descriptor.lsn })) this.records.add({ kind: 'edit', edit })
-    for (const edit of await clusterFileEdits(options.pgdata, cluster, before.files, parts)) this.records.add({ kind: 'edit', edit })
-    const info = clusterInfo({ cluster, plan, selection, options }, { damage: [], packing, nextXid: fullXidOf(snapshot) })
+    const lost = new Set<string>()
+    const files = await clusterFileEdits(options.pgdata, cluster, before.files, parts, options.onCorrupt === 'carry' ? lost : undefined)
+    for (const edit of files) this.records.add({ kind: 'edit', edit })
+    const info = clusterInfo({ cluster, plan, selection, options }, { damage: [...lost], packing, nextXid: fullXidOf(snapshot) })
     for (const { key, value } of await catalogEntries({ cluster, descriptor, plan, parts }, info)) {
       this.records.add({ kind: 'catalog', key, value })
     }

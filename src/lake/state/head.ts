@@ -169,8 +169,8 @@ function checked(bytes: Uint8Array, persisted: Persisted): Uint8Array {
   const start = MAGIC.length + CRC_LENGTH
   if (bytes.length < start || !MAGIC.every((byte, i) => bytes[i] === byte)) throw faulty(persisted, '', 'does not begin as a HEAD does')
   const text = bytes.subarray(start)
-  if (crc32c(text) !== readU32(bytes, MAGIC.length)) throw faulty(persisted, '', `has not the CRC of its ${text.length} bytes: it was changed after it was written`)
-  return text
+  if (crc32c(text) === readU32(bytes, MAGIC.length)) return text
+  throw faulty(persisted, '', `has not the CRC of its ${text.length} bytes: it was changed after it was written`)
 }
 
 /** Checks that the members of a HEAD fit together. */
