@@ -11,6 +11,9 @@ const SYSTEM_TABLE = /(?:^|\.)(?:pg_catalog|global|pg_toast|information_schema)\
 
 /** What to do next about a data directory that is damaged, with this verb; undefined if the message says it itself, or it is something else. */
 export function damageAdvice(verb: Command | undefined, error: unknown): string | undefined {
+  if (verb?.name() === 'rebuild' && error instanceof EnvironmentError && error.code === 'lake.other-lsn') {
+    return 'for an earlier state of the lake, without a copy: ltap restore --to <LSN>'
+  }
   if (verb === undefined || !(error instanceof CorruptionError || error instanceof EnvironmentError)) return undefined
   const { code, message, position: { file = '', relation = '' } } = error
   const isCatalog = SYSTEM_TABLE.test(relation)

@@ -19,6 +19,11 @@ export function withWalProgress<T>(output: Output, title: string, job: Job<T>): 
 async function showing<T>(output: Output, title: string, unit: string, unitBytes: number, job: Job<T>): Promise<T> {
   let progress: Progress | undefined
   let forget = (): void => {}
+  const end = (): void => {
+    progress?.stop()
+    forget()
+    progress = undefined
+  }
   try {
     return await job((doneBytes, totalBytes, what) => {
       if (progress === undefined) {
@@ -26,9 +31,10 @@ async function showing<T>(output: Output, title: string, unit: string, unitBytes
         forget = stopOnEnd(() => started.stop())
       }
       progress.update(Math.floor(doneBytes / unitBytes), what)
+      // A job may have a part behind this one that shows itself.
+      if (doneBytes >= totalBytes) end()
     })
   } finally {
-    progress?.stop()
-    forget()
+    end()
   }
 }

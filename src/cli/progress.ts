@@ -21,6 +21,8 @@ export interface ProgressOptions {
 }
 
 const LINE_EVERY_MS = 5_000
+/** Before one of them has passed, the rate so far says little about the time left. */
+const GUESS_AFTER = { ms: 10_000, share: 0.1 }
 
 /** A bar with rate and time left on a terminal, a plain line every five seconds elsewhere, nothing with --json. On stderr. */
 export function startProgress(output: Output, options: ProgressOptions): Progress {
@@ -32,16 +34,19 @@ function startBar(output: Output, { title, total, unit, now = () => performance.
   const started = now()
   const bar = new SingleBar({
     stream: output.streams.stderr as NodeJS.WritableStream,
-    format: `${title} [{bar}] {percentage}% | {value}/{total} ${unit} | {rate} ${unit}/s | {eta_formatted} left | {what}`,
+    format: `${title} [{bar}] {percentage}% | {value}/{total} ${unit} | {rate} ${unit}/s | {left} | {what}`,
     barCompleteChar: '#',
     barIncompleteChar: '-',
     barsize: 24,
     hideCursor: true,
     clearOnComplete: true,
   })
-  bar.start(total, 0, { rate: 0, what: '' })
+  bar.start(total, 0, { rate: 0, left: '', what: '' })
   return {
-    update: (done, what) => bar.update(done, { rate: rateOf(done, now() - started), what: printable(what) }),
+    update: (done, what) => {
+      const elapsed = now() - started
+      bar.update(done, { rate: rateOf(done, elapsed), left: leftText(done, total, elapsed), what: printable(what) })
+    },
     stop: () => bar.stop(),
   }
 }
@@ -54,12 +59,18 @@ function startLines(output: Output, { title, total, unit, now = () => performanc
       const at = now()
       if (at - last < LINE_EVERY_MS) return
       last = at
-      const rate = rateOf(done, at - started)
-      const left = rate === 0 ? '' : `, about ${Math.ceil((total - done) / rate)} s left`
-      void output.note(`${title}: ${done} of ${total} ${unit}, ${rate} ${unit}/s${left}: ${what}`).catch(() => {})
+      const elapsed = at - started
+      const left = leftText(done, total, elapsed)
+      void output.note(`${title}: ${done} of ${total} ${unit}, ${rateOf(done, elapsed)} ${unit}/s${left && `, ${left}`}: ${what}`).catch(() => {})
     },
     stop: () => {},
   }
+}
+
+/** `about 12 s left`; empty where nothing can be said yet. */
+function leftText(done: number, total: number, elapsedMs: number): string {
+  if (done <= 0 || (elapsedMs < GUESS_AFTER.ms && done < total * GUESS_AFTER.share)) return ''
+  return `about ${Math.ceil((Math.max(0, total - done) / done) * (elapsedMs / 1000))} s left`
 }
 
 function rateOf(done: number, elapsedMs: number): number {

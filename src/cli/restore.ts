@@ -4,7 +4,7 @@ import { openLakeSource, openLakeSourceBefore } from '../jobs/restore/lakesource
 import { restoreCluster, type RestoreOptions, type RestoreReport } from '../jobs/restore/restorecluster.ts'
 import type { ReplayTarget } from '../replay/replay.ts'
 import { counted, factLines, listed, megabytes, thousands } from './count.ts'
-import { withProgress } from './jobprogress.ts'
+import { withProgress, withWalProgress } from './jobprogress.ts'
 import { parseAt } from './options.ts'
 import { parseTarget, parseTimeline } from './replaytarget.ts'
 import { addVerb, begin, type Run } from './verb.ts'
@@ -13,6 +13,7 @@ interface RestoreVerbOptions extends Pick<RestoreOptions, 'prepared' | 'postgres
   lake: string
   out: string
   to?: string
+  at?: string
   wal?: string
   timeline?: number | 'latest'
   branch?: string
@@ -39,17 +40,19 @@ export function addRestore(program: Command, run: Run): void {
     .requiredOption('--out <dir>', 'the data directory to make: a new folder, an empty one, or one whose restore was interrupted')
     .option('--branch <name>', 'branch of the lake (default: main)')
     .option('--to <point>', 'LSN of a state, time, or tag (default: the newest state); with --wal any LSN or time, or latest (default: the end of the WAL)')
+    .addOption(new Option('--at <point>', 'the same as --to').conflicts('to').hideHelp())
     .option('--wal <dir>', 'folder of WAL that goes on behind the state: an archive or pg_wal, compressed or not; it leads to points between two states')
     .option('--timeline <number>', 'with --wal: the timeline to follow, or latest', parseTimeline)
     .option('--postgres <dir>', 'folder with the programs of a server of the same major, which rebuild the indexes (default: they stay empty)')
     .addOption(new Option('--prepared <what>', 'what becomes of prepared transactions; without it, a state that has some is refused')
       .choices(['commit', 'rollback', 'keep']))
-    .action(async ({ lake, out, to, wal: place, timeline, branch, postgres, prepared, ...options }: RestoreVerbOptions, command: Command) => {
+    .action(async ({ lake, out, at, to = at, wal: place, timeline, branch, postgres, prepared, ...options }: RestoreVerbOptions, command: Command) => {
       const output = begin(run, options)
       const target = to === undefined ? {} : targetOf(to, place !== undefined, command)
       const source = place === undefined ? await openLakeSource(lake, to, branch) : await openLakeSourceBefore(lake, target, branch)
       const wal = place === undefined ? undefined : { wal: place, target, timeline }
-      const report = await withProgress(output, 'restore', (onProgress) => restoreCluster(source, { out, postgres, prepared, wal, onProgress }))
+      const report = await withWalProgress(output, 'replay', (onReplayProgress) => withProgress(output, 'restore', (onProgress) =>
+        restoreCluster(source, { out, postgres, prepared, wal, onReplayProgress, onProgress })))
       await output.result({ ...report, lsn: formatLsn(report.lsn), out }, () => reportText(report, out))
     })
 }

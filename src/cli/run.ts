@@ -7,6 +7,7 @@ import { damageAdvice } from './damageadvice.ts'
 import { describeFailure, EXIT_DONE, EXIT_USAGE, exitCodeOf, isBrokenPipe } from './failure.ts'
 import type { Streams } from './output.ts'
 import { checkFormat } from './rowprinter.ts'
+import { usageHint } from './usagehint.ts'
 import { addNamed, type LoadVerb, type Run } from './verb.ts'
 
 /** The verbs of ltap, in the order of its help. */
@@ -67,7 +68,7 @@ async function buildProgram(run: Run, argv: readonly string[]): Promise<Command>
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
       writeErr: (text) => void stderr.write(printableLines(text)),
-      outputError: (text, write) => write(text.replace(/^error: /, 'ltap: ').replace(/ is invalid\. ([a-z'].*)\.\n/s, ' is invalid: $1\n')),
+      outputError: (text, write) => write(errorText(argv, text)),
     })
     .configureHelp({ optionDescription })
     .showSuggestionAfterError()
@@ -79,6 +80,11 @@ async function buildProgram(run: Run, argv: readonly string[]): Promise<Command>
     })
   if (argv[0] !== '--version' && argv[0] !== '-V') await addNamed(program, run, VERBS, argv)
   return program
+}
+
+function errorText(argv: readonly string[], text: string): string {
+  const hint = usageHint(argv, text)
+  return `${text.replace(/^error: /, 'ltap: ').replace(/ is invalid\. ([a-z'].*)\.\n/s, ' is invalid: $1\n')}${hint && `(${hint})\n`}`
 }
 
 function optionDescription(option: Option): string {

@@ -330,7 +330,7 @@ describe('rebuild refuses', () => {
       await refused(argv, /lake.other-cluster: the data directory has system identifier \d+, the lake 7/)
     }
     writeFileSync(file, JSON.stringify({ ...manifest, lsn: '0/28' }))
-    await refused(['rebuild', '--lake', copy, '--pgdata', pgdata, '--force'], /lake.other-lsn: the data directory is at .*, the lake at 0\/28/)
+    await refused(['rebuild', '--lake', copy, '--pgdata', pgdata, '--force'], /lake.other-lsn: the data directory is at .*, the lake at 0\/28.*ltap restore --to <LSN>/)
   })
 
   test("tablespaces that are the original's", async () => {

@@ -5,6 +5,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { describeFailure } from '../../src/cli/failure.ts'
 import { Output } from '../../src/cli/output.ts'
+import { withProgress, withWalProgress } from '../../src/cli/jobprogress.ts'
 import { startProgress } from '../../src/cli/progress.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
 import { LTAP_VERSION } from '../../src/jobs/version.ts'
@@ -85,6 +86,24 @@ describe('ltap query', () => {
   })
 })
 
+describe('hints', () => {
+  it.each([
+    [['gc', '--lake', 'x'], /unknown option '--lake'\n\(the lake is an argument here: ltap gc \.\/lake\)\n/],
+    [['tag', 'list', '--lake', 'x'], /ltap tag list \.\/lake/],
+    [['query', 'x', 'SELECT 1'], /'--lake <dir\|url>' not specified\n\(name the lake with --lake: ltap query --lake \.\/lake\)\n/],
+    [['verify', 'x'], /ltap verify --lake \.\/lake/],
+    [['query', '--laek', 'x', 'SELECT 1'], /did you mean --lake in place of --laek\?/],
+    [['rebuild', '--lake', 'x', '--pgdata', 'y', '--at', '0/28'], /for an earlier state: ltap restore --to <LSN>/],
+  ])('%j', async (argv, hint) => {
+    expect(await ltap(argv)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(hint) as string })
+  })
+
+  it('restore takes --at for --to, and not both', async () => {
+    expect(await ltap(['restore', '--lake', lake, '--out', 'x', '--at', '0/28'])).toMatchObject({ code: 3 })
+    expect(await ltap(['restore', '--lake', lake, '--out', 'x', '--at', '0/28', '--to', '0/28'])).toMatchObject({ code: 2 })
+  })
+})
+
 describe('progress', () => {
   const outputTo = (isTTY: boolean, json = false) => {
     const stderr = Object.assign(new PassThrough(), { isTTY })
@@ -102,6 +121,31 @@ describe('progress', () => {
       'transcode: 25 of 100 pages, 5 pages/s, about 15 s left: public.t\n' +
         'transcode: 50 of 100 pages, 5 pages/s, about 10 s left: public.t\n',
     )
+  })
+
+  it('no time left before ten seconds or a tenth, and never less than none', () => {
+    let time = 0
+    const { output, text } = outputTo(false)
+    const progress = startProgress(output, { title: 'transcode', total: 1000, unit: 'pages', now: () => time })
+    for (const done of [50, 60, 1200]) {
+      time += 5000
+      progress.update(done, 'public.t')
+    }
+    expect(text().split('\n')).toEqual([
+      'transcode: 50 of 1000 pages, 10 pages/s: public.t', 'transcode: 60 of 1000 pages, 6 pages/s, about 157 s left: public.t',
+      'transcode: 1200 of 1000 pages, 80 pages/s, about 0 s left: public.t', '',
+    ])
+  })
+
+  it('a job whose parts show themselves one behind the other', async () => {
+    const { output, text } = outputTo(true)
+    await withWalProgress(output, 'replay', (onReplay) => withProgress(output, 'restore', async (onProgress) => {
+      onReplay(1e6, 1e6, '0/28')
+      onProgress(0, 16384, '')
+      onProgress(16384, 16384, 'shop.public.t')
+      return await Promise.resolve()
+    }))
+    expect(text()).toMatch(/replay \[[\s\S]*1\/1 MB[\s\S]*restore \[[\s\S]*\/2 pages/)
   })
 
   it('a bar on a terminal, nothing with --json', () => {

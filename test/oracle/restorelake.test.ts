@@ -32,7 +32,13 @@ describe.each(fewerMajors('majors of restores from lakes'))('Postgres %i', (majo
     for (const { lsn, dump, answers } of states) {
       const out = join(folder, lsn.replace('/', '-'))
       const source = await openLakeSource(lake, lsn === states[0]!.lsn ? lsn : undefined)
-      expect(await restore(source, out)).toMatchObject({ timeline: 2, notRebuilt: [{ index: 'public.never_valid' }] })
+      const told: { done: number; total: number; what: string }[] = []
+      const onProgress = (done: number, total: number, what: string): void => void told.push({ done, total, what })
+      expect(await restore(source, out, { onProgress })).toMatchObject({ timeline: 2, notRebuilt: [{ index: 'public.never_valid' }] })
+      expect(new Set(told.map(({ total }) => total)).size).toBe(1)
+      expect(told.filter(({ done, total }) => done > total)).toEqual([])
+      expect(told.at(-1)!.done).toBe(told[0]!.total)
+      expect(told.map(({ what }) => what)).toContain('postgres.public.facts')
       await withAdopted(out, async (server, restored) => {
         expect(await pgDump(server, 'postgres')).toBe(dump)
         expect(await indexAnswers(restored)).toEqual(answers)

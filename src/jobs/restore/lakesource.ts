@@ -16,6 +16,7 @@ import type { Stage } from '../../lake/state/stage.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { ClusterEntry } from '../../io/datadir/lakefiles.ts'
 import type { ReplayTarget } from '../../replay/replay.ts'
+import { lakeRelationName } from '../lake.ts'
 import { rebuildFilePages } from '../lakes/filepages.ts'
 import { openLake, openState } from '../lakes/openlake.ts'
 import { pointOf } from '../lakes/pointof.ts'
@@ -75,7 +76,7 @@ async function timeOf(snapshot: Snapshot): Promise<bigint> {
 /** @throws as {@link openLakeSource} */
 async function lakeSource(snapshot: Snapshot, store: ObjectStore): Promise<RestoreSource> {
   const { timeline, lsn } = snapshot.state
-  const cluster = await readClusterInfo(snapshot, store)
+  const { cluster, databases } = await readClusterInfo(snapshot, store)
   const files = new Map<string, ClusterFile>()
   await snapshot.scan('files', (key, value) => void files.set(filePath({ key }), parseFile(value, { tree: 'files', key })))
   const relations: StateRelation[] = []
@@ -92,7 +93,7 @@ async function lakeSource(snapshot: Snapshot, store: ObjectStore): Promise<Resto
       return file.content === undefined ? new Uint8Array(0) : await pieces.read(file.content)
     },
     async *relations() {
-      for (const relation of relations) yield relationOf(store, cluster.checksums, relation)
+      for (const relation of relations) yield relationOf(store, cluster.checksums, relation, databases)
     },
   }
 }
@@ -104,39 +105,47 @@ function entryOf(path: string, file: ClusterFile): ClusterEntry {
   return { kind: 'file', path, mode: file.mode, bytes: file.content?.length ?? 0 }
 }
 
-async function readClusterInfo(snapshot: Snapshot, { url }: ObjectStore): Promise<ClusterInfo> {
+type DatabaseNames = ReadonlyMap<number, string>
+
+async function readClusterInfo(snapshot: Snapshot, { url }: ObjectStore): Promise<{ cluster: ClusterInfo; databases: DatabaseNames }> {
   const [value] = await snapshot.get([{ tree: 'catalog', key: 'cluster' }])
   const entry = parseCatalogEntry('cluster', value)
   if (entry.kind !== 'cluster') throw new CorruptionError('lake.state', 'the entry cluster of catalog is of another kind')
   const { cluster } = entry
   if (!cluster.complete) throw incomplete(`the lake in ${url} was made with --database or --table`)
-  const missing = await readLeftOut(snapshot)
+  const { missing, databases } = await readListed(snapshot)
   if (missing !== undefined) throw incomplete(`the lake in ${url} lacks ${notReadText(missing)}`)
   if (cluster.guessed || (cluster.damage ?? []).length > 0) {
     const reason = 'was made of a damaged cluster: no server is started on what was guessed; read it with ltap query'
     throw new UnsupportedError('restore.damaged', `the lake in ${url} ${reason}`)
   }
-  return cluster
+  return { cluster, databases }
 }
 
-/** The first relation with a heap that is not in the state. What has another access method has no heap: it is listed when it is restored. */
-async function readLeftOut(snapshot: Snapshot): Promise<NotRead | undefined> {
-  let found: NotRead | undefined
+/**
+ * The first relation with a heap that is not in the state, and the databases. What has another access method has no heap: it is listed when it is
+ * restored.
+ */
+async function readListed(snapshot: Snapshot): Promise<{ missing: NotRead | undefined; databases: DatabaseNames }> {
+  let missing: NotRead | undefined
+  const databases = new Map<number, string>()
   await snapshot.scan('catalog', (key, value) => {
     const entry = parseCatalogEntry(key, value)
-    if (entry.kind === 'notread' && entry.notRead.why !== 'access-method' && entry.notRead.why !== 'foreign-table') found ??= entry.notRead
+    if (entry.kind === 'notread' && entry.notRead.why !== 'access-method' && entry.notRead.why !== 'foreign-table') missing ??= entry.notRead
+    if (entry.kind === 'database') databases.set(entry.database.oid, entry.database.name)
   })
-  return found
+  return { missing, databases }
 }
 
 function incomplete(why: string): EnvironmentError {
   return new EnvironmentError('restore.incomplete', `${why}, so no server can run on what it has; transcode the whole cluster into a lake`)
 }
 
-function relationOf(store: ObjectStore, checksums: boolean, { locator, info, layers }: StateRelation): RestoreRelation {
+function relationOf(store: ObjectStore, checksums: boolean, { locator, info, layers }: StateRelation, databases: DatabaseNames): RestoreRelation {
   const current = new CurrentRelation(layers)
+  const { schema, name } = info
   return {
-    locator, name: `${info.schema}.${info.name}`, blocks: current.length,
+    locator, name: lakeRelationName({ database: databases.get(locator.dbOid) ?? null, schema, name }), blocks: current.length,
     pages: async (sink) => {
       for (const { file, current: wanted } of current.files) {
         if (wanted.size === 0) continue

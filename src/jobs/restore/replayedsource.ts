@@ -21,6 +21,7 @@ import type { ReplayProgress, ReplayTarget } from '../../replay/replay.ts'
 import { ORIGINS_FILE, parseOrigins } from '../../xact/replicationorigins.ts'
 import { TransactionLog } from '../../xact/transactionlog.ts'
 import type { OnProgress } from '../jobprogress.ts'
+import { lakeRelationName } from '../lake.ts'
 import { type LakeEntry, lakeEntries } from '../materialize/clusterfiles.ts'
 import { replayCluster } from '../replay/replaycluster.ts'
 import type { RestoreRelation, RestoreSource } from './restoresource.ts'
@@ -160,11 +161,12 @@ function entryOf(entry: LakeEntry, links: ReadonlyMap<string, string>): ClusterE
 
 function heapOf(cluster: DirectoryCluster, relation: Parameters<DirectoryCluster['openMain']>[0]): RestoreRelation {
   const { locator, schema, name } = relation
+  const database = locator.dbOid === 0 ? null : relation.database.name
   const fork = cluster.openMain(relation)
   const { blocks } = fork
   fork.close()
   return {
-    locator, name: `${schema}.${name}`, blocks,
+    locator, name: lakeRelationName({ database, schema, name }), blocks,
     pages: async (sink) => {
       const pages = cluster.openMain(relation)
       try {

@@ -20,7 +20,7 @@ import { type EmptyFiles, writeIndexFiles } from './indexfiles.ts'
 import { type NotRebuilt, rebuildIndexes, type RebuiltIndexes } from './rebuildindexes.ts'
 import { HELD_FILES, type RestoredSettings, writeSettings } from './restoredsettings.ts'
 import { replaySource, type RestoreWal, writeHeap } from './replayedsource.ts'
-import type { RestoreSource } from './restoresource.ts'
+import type { RestoreRelation, RestoreSource } from './restoresource.ts'
 
 export interface RestoreOptions {
   /** Missing, empty, or of a restore that was interrupted. */
@@ -33,6 +33,9 @@ export interface RestoreOptions {
   tablespaces?: ReadonlyMap<string, string> | undefined
   /** WAL to apply to the state first. */
   wal?: RestoreWal | undefined
+  /** Of the WAL that is applied first. */
+  onReplayProgress?: OnProgress | undefined
+  /** Of the heaps that are written. */
   onProgress?: OnProgress | undefined
 }
 
@@ -93,10 +96,10 @@ class Restore {
   }
 
   async run(): Promise<RestoreReport> {
-    const { target, options: { wal, onProgress } } = this
+    const { target, options: { wal, onReplayProgress } } = this
     const replayFolder = join(target.path, RESTORING, 'replay')
     if (wal !== undefined) {
-      this.source = await replaySource(this.source, replayFolder, wal, onProgress)
+      this.source = await replaySource(this.source, replayFolder, wal, onReplayProgress)
       this.newestTimeline = Math.max(this.source.timeline, this.source.newestTimeline ?? 0)
     }
     const { source } = this
@@ -198,17 +201,22 @@ class Restore {
   }
 
   private async heaps(version: TablespaceVersion): Promise<{ relations: number; bytes: number }> {
+    const { source, unlogged, target, options: { onProgress } } = this
+    const pathOf = ({ locator }: RestoreRelation): string => `${databasePath(locator, version)}/${locator.relNumber}`
+    let total = 0
+    for await (const relation of source.relations()) total += unlogged.has(pathOf(relation)) ? 0 : relation.blocks * BLOCK_SIZE
+    onProgress?.(0, total, '')
     let relations = 0
-    let blocks = 0
-    for await (const relation of this.source.relations()) {
-      const path = `${databasePath(relation.locator, version)}/${relation.locator.relNumber}`
-      if (this.unlogged.has(path)) continue
-      await writeHeap(this.target, path, relation)
+    let bytes = 0
+    for await (const relation of source.relations()) {
+      const path = pathOf(relation)
+      if (unlogged.has(path)) continue
+      await writeHeap(target, path, relation)
       relations++
-      blocks += relation.blocks
-      this.options.onProgress?.(blocks * BLOCK_SIZE, blocks * BLOCK_SIZE, relation.name)
+      bytes += relation.blocks * BLOCK_SIZE
+      onProgress?.(bytes, total, relation.name)
     }
-    return { relations, bytes: blocks * BLOCK_SIZE }
+    return { relations, bytes }
   }
 
   /**
