@@ -31,7 +31,7 @@ const VERBS = new Map<string, LoadVerb>([
 
 /** `ltap branch …`. */
 export async function addBranch(program: Command, run: Run, argv: readonly string[]): Promise<void> {
-  await addNamed(program.command('branch').description('make, list and delete branches of a lake of layers'), run, VERBS, argv)
+  await addNamed(program.command('branch').description('make, list and delete branches of a lake'), run, VERBS, argv)
 }
 
 function addCreate(branch: Command, run: Run): void {

@@ -11,6 +11,11 @@ export function megabytes(bytes: number): string {
   return `${thousands(Math.floor(bytes / 1e6))}.${Math.floor((bytes % 1e6) / 1e5)} MB`
 }
 
+/** `12 kB` below a million bytes, else as {@link megabytes}. */
+export function fileSize(bytes: number): string {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : megabytes(bytes)
+}
+
 /** `3 pages`, `1 page`; the plural is `noun` + s unless given. */
 export function counted(count: number, noun: string, plural = `${noun}s`): string {
   return `${thousands(count)} ${count === 1 ? noun : plural}`

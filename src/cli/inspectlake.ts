@@ -2,12 +2,12 @@ import type { Command } from 'commander'
 import { type LakeSummary, type LayeredTable, type NamedState, summarizeLake } from '../jobs/inspect/lakesummary.ts'
 import type { StateSummary } from '../jobs/lakes/statesummary.ts'
 import { lakeRelationName } from '../jobs/lake.ts'
-import { counted, factLines, listed, megabytes, thousands } from './count.ts'
+import { counted, factLines, fileSize, listed, megabytes, thousands } from './count.ts'
 import { stateText } from './statetext.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 const TEXT = {
-  summary: 'show a lake that grows: its states, branches and tags, layers and sizes by table, orphans, and what reading it cost',
+  summary: 'show a lake: its states, branches and tags, layers and sizes by table, orphans, and what reading it cost',
   examples: ['ltap inspect lake ./lake', `ltap inspect lake s3://bucket/lake --json | jq '.tables[] | select(.layers > 10)'`],
 }
 
@@ -29,34 +29,44 @@ export function addInspectLake(inspect: Command, run: Run): void {
 }
 
 function summaryText(summary: LakeSummary): string {
-  const { url, systemIdentifier, major, profile, cas, branch, epoch, materialized, published, archived, states, tables, store, run } = summary
-  const requests = Object.entries(run.requests).filter(([, count]) => count > 0).map(([kind, count]) => `${thousands(count)} ${kind}`).join(', ')
+  const { url, systemIdentifier, major, branch, states, tables, store } = summary
+  const inFiles = tables.filter(({ rowsNotShown }) => rowsNotShown !== null)
   const left = store.orphans === null ? 'orphans are not known' : `${counted(store.orphans.objects, 'orphan')}, ${megabytes(store.orphans.bytes)}`
   const registered = [...namedLines('branch', summary.branches), ...namedLines('tag', summary.tags), ...namedLines('lease', summary.leases)]
   return [
     `Postgres ${major}, system ${systemIdentifier}, in ${url}\n`,
     factLines([
-      ['format', `2, types ${profile}, HEAD by ${cas}`],
-      ['branch', `${branch}, epoch ${epoch}`],
-      ['LSNs', `materialized ${materialized}, published ${published ?? 'nothing'}, archived ${archived ?? 'nothing'}`],
+      ['branch', branch],
       ['states', `${counted(states.length, 'state')} retained`],
       ['tables', `${counted(tables.length, 'relation')}, ${thousands(sum(tables, ({ layers }) => layers))} layers, ` +
         `${counted(sum(tables, ({ files }) => files), 'file')}, ${megabytes(sum(tables, ({ bytes }) => bytes))}`],
       ['store', `${counted(store.objects, 'object')}, ${megabytes(store.bytes)}; ${left}`],
       ['jobs', counted(summary.jobs.length, 'open job')],
-      ['this run', `${requests}; ${megabytes(run.bytesDown)} read, ${thousands(run.retries)} tried again`],
     ]),
     ...listed('missing', store.missing, SHOWN),
     ...listed('damaged', store.damaged, SHOWN),
     ...states.slice(-SHOWN).map((state) => `state ${numberedText(state)}\n`),
     ...(states.length > SHOWN ? [`and ${counted(states.length - SHOWN, 'older state')}\n`] : []),
     ...registered,
-    ...listed('table', tables.filter(({ rowsNotShown }) => rowsNotShown !== null).map(tableText), SHOWN),
+    ...listed('table', inFiles.map(tableText), SHOWN),
+    ...(inFiles.length < tables.length ? [`${counted(tables.length - inFiles.length, 'relation')} in packs: not listed, --json has them\n`] : []),
+    internalsText(summary),
   ].join('')
 }
 
+/** How the lake is kept, and what this run asked of its store. */
+function internalsText({ profile, cas, epoch, published, archived, run }: LakeSummary): string {
+  const requests = Object.entries(run.requests).filter(([, count]) => count > 0).map(([kind, count]) => `${thousands(count)} ${kind}`).join(', ')
+  const told = Object.entries({ published, archived }).filter(([, lsn]) => lsn !== null)
+  return factLines([
+    ['format', `2, types ${profile}, HEAD by ${cas}, epoch ${epoch}`],
+    ...told.map(([what, lsn]) => [what, `up to ${lsn}`] as const),
+    ['this run', `${requests}; ${megabytes(run.bytesDown)} read, ${thousands(run.retries)} tried again`],
+  ])
+}
+
 function namedLines(kind: string, states: readonly NamedState[]): string[] {
-  return listed(kind, states.map((state) => `${state.name}: ${numberedText(state)}`), SHOWN)
+  return listed(kind, states.map((state) => `${state.name}: state ${numberedText(state)}`), SHOWN)
 }
 
 function numberedText(state: StateSummary): string {
@@ -66,8 +76,8 @@ function numberedText(state: StateSummary): string {
 function tableText(table: LayeredTable): string {
   const { blocks, layers, files, currentFiles, bytes, rows, rowsNotShown } = table
   const share = rows === 0 ? '' : `, ${Math.round(((rowsNotShown ?? 0) / rows) * 100)} % of ${counted(rows, 'row')} not shown`
-  return `${lakeRelationName(table)}: ${counted(blocks, 'page')}, ${counted(layers, 'layer')}, ${thousands(currentFiles)} of ${counted(files, 'file')} read, ` +
-    `${megabytes(bytes)}${share}`
+  const kept = `${counted(layers, 'layer')} in ${counted(files, 'file')}, ${thousands(currentFiles)} with current pages`
+  return `${lakeRelationName(table)}: ${counted(blocks, 'page')}, ${kept}, ${fileSize(bytes)}${share}`
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

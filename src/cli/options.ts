@@ -93,7 +93,7 @@ export function openOptionsOf({ branch, cacheSize }: Omit<LakeOptions, 'lake'>):
 export function addLakeOptions(command: Command): Command {
   return command
     .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix')
-    .option('--branch <name>', 'branch of a lake of layers (default: main)')
+    .option('--branch <name>', 'branch of the lake (default: main)')
     .option('--cache-size <size>', 'of an object store: at most so much is fetched and kept at the same time, such as 500MB (default: 4GB)', parseSize)
 }
 

@@ -23,9 +23,9 @@ interface Group {
   example: string
 }
 
-const TAGS: Group = { name: 'tag', kind: 'tags', description: 'name a state of a lake of layers, and keep it until the tag is deleted', example: 'release-7' }
+const TAGS: Group = { name: 'tag', kind: 'tags', description: 'name a state of a lake, and keep it until the tag is deleted', example: 'release-7' }
 const LEASES: Group = {
-  name: 'lease', kind: 'leases', description: 'keep a state of a lake of layers for a reader, until the lease is deleted or over', example: 'report --for 2h',
+  name: 'lease', kind: 'leases', description: 'keep a state of a lake for a reader, until the lease is deleted or over', example: 'report --for 2h',
 }
 
 /** `ltap tag …`. */

@@ -22,7 +22,7 @@ interface RestoreVerbOptions extends Pick<RestoreOptions, 'prepared' | 'postgres
 }
 
 const TEXT = {
-  summary: 'make a data directory that a server boots from a lake of layers alone, on a timeline of its own',
+  summary: 'make a data directory that a server boots from a lake alone, on a timeline of its own',
   examples: [
     'ltap restore --lake s3://bucket/shop --out ./data --postgres /usr/lib/postgresql/17/bin',
     'ltap restore --lake ./lake --out ./data --to 16/B374D848 --postgres /usr/lib/postgresql/17/bin',
@@ -36,7 +36,7 @@ const LISTED_MAX = 20
 /** `ltap restore`. */
 export function addRestore(program: Command, run: Run): void {
   addVerb(program, 'restore', TEXT)
-    .requiredOption('--lake <dir|url>', 'a lake of layers: a folder, or s3://bucket/prefix')
+    .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix')
     .requiredOption('--out <dir>', 'the data directory to make: a new folder, an empty one, or one whose restore was interrupted')
     .option('--branch <name>', 'branch of the lake (default: main)')
     .option('--to <point>', 'LSN of a state, time, or tag (default: the newest state); with --wal any LSN or time, or latest (default: the end of the WAL)')

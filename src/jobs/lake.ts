@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FileDescriptor } from '../columnar/filedescriptor.ts'
 import { type BlockRun, BlockSet } from '../common/blockset.ts'
@@ -16,6 +17,7 @@ export function readManifest(lake: string): Manifest {
   const file = join(lake, MANIFEST_NAME)
   const bytes = readIfThere(file)
   if (!bytes) {
+    if (!existsSync(lake)) throw new EnvironmentError('lake.missing', 'no such folder', { file: lake })
     const reason = `the folder is not a lake: it has neither ${FORMAT_KEY} nor ${MANIFEST_NAME}; ltap transcode writes a lake`
     throw new EnvironmentError('lake.missing', reason, { file: lake })
   }

@@ -87,6 +87,14 @@ describe('ltap query', () => {
 })
 
 describe('hints', () => {
+  it('a lake that is nowhere, and a URL with one slash', async () => {
+    expect(await ltap(['query', '--lake', join(directory, 'none'), 'SELECT 1']))
+      .toMatchObject({ code: 3, stderr: expect.stringMatching(/^ltap: lake.missing: no such folder \(file .*none\)\n$/) as string })
+    expect(await ltap(['query', '--lake', 's3:/bucket/shop', 'SELECT 1']))
+      .toMatchObject({ code: 3, stderr: expect.stringMatching(/^ltap: path.scheme: .*did you mean s3:\/\/bucket\/shop\?/) as string })
+    expect(await ltap(['transcode', 'p', '--lake', 's3:/bucket/shop'])).toMatchObject({ code: 3, stderr: expect.stringContaining('did you mean s3://') as string })
+  })
+
   it.each([
     [['gc', '--lake', 'x'], /unknown option '--lake'\n\(the lake is an argument here: ltap gc \.\/lake\)\n/],
     [['tag', 'list', '--lake', 'x'], /ltap tag list \.\/lake/],

@@ -9,6 +9,9 @@ const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//
  * @throws UnsupportedError path.scheme
  */
 export function refuseScheme(path: string): void {
+  if (/^s3:\/[^/]/i.test(path)) {
+    throw new UnsupportedError('path.scheme', `s3: needs two slashes; did you mean s3://${path.slice(4)}? (./${path} is a folder)`, { file: path })
+  }
   const scheme = SCHEME.exec(path)?.[0]
   if (scheme === undefined) return
   const advice = scheme.toLowerCase() === 'file://' ? 'write the path alone' : `name a local folder (./${scheme}… if one is called so)`

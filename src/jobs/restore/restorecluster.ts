@@ -33,9 +33,9 @@ export interface RestoreOptions {
   tablespaces?: ReadonlyMap<string, string> | undefined
   /** WAL to apply to the state first. */
   wal?: RestoreWal | undefined
-  /** Of the WAL that is applied first. */
+  /** Called while the WAL is applied. */
   onReplayProgress?: OnProgress | undefined
-  /** Of the heaps that are written. */
+  /** Called while the heaps are written. */
   onProgress?: OnProgress | undefined
 }
 
