@@ -160,6 +160,24 @@ describe('gc', () => {
     }
   }, 120_000)
 
+  test('an object of the newest state that was deleted by hand: nothing goes, the states before it stay', async () => {
+    const lake = copied('damaged')
+    const store = await openObjectStore(lake)
+    const epoch = (key: string): number => Number(/-(\d+)-\d+-[a-z0-9]+\.parquet$/.exec(key)![1])
+    const files = [...(await sizes(store)).keys()].filter((key) => key.endsWith('.parquet')).sort((a, b) => epoch(a) - epoch(b))
+    const lost = files.at(-1)!
+    await store.delete([lost])
+    const before = await sizes(store)
+    for (const options of [['--keep', '0s'], ['--keep', '0s', '--dry-run'], []]) {
+      await refused(new RegExp(`^ltap: lake\\.missing-object: a state that stays refers to ${lost}, .* nothing was deleted: put the object back`), 'gc', lake, ...options)
+      expect(await sizes(store)).toEqual(before)
+    }
+    for (const { lsn, v } of states.slice(0, 3)) expect(await shown(lake, '--at', lsn)).toBe(v)
+    await store.put(lost, (await (await openObjectStore(original)).get(lost))!.bytes)
+    expect(await json<CollectReport>('gc', lake, '--keep', '0s')).toMatchObject({ branches: [{ kept: 1, gone: 3 }] })
+    expect(await shown(lake)).toBe('fourth')
+  }, 120_000)
+
   test('what it refuses', async () => {
     const lake = copied('refused')
     await refused(/^ltap: lake\.no-branch: /, 'gc', lake, '--branch', 'none')

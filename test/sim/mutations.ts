@@ -53,8 +53,8 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     mutations: [{
       file: 'src/engine/collect.ts',
       replace: [
-        ['  const candidates = new Map<string, number>()\n', '  const reached = new Set<string>()\n  const heads = await reachAll(lake, (key) => reached.add(key))\n  const candidates = new Map<string, number>()\n'],
-        ['  const heads = await reachAll(lake, (key) => candidates.delete(key), seenAs)\n', '  for (const key of reached) candidates.delete(key)\n'],
+        ['  const candidates = new Map<string, number>()\n', '  const reached = new Set<string>()\n  let heads = await reachAll(lake, (key) => reached.add(key))\n  const candidates = new Map<string, number>()\n'],
+        ['  let heads = await followRoots(lake, (key) => candidates.delete(key), seenAs, listed)\n', '  for (const key of reached) candidates.delete(key)\n'],
       ],
     }],
   },

@@ -44,16 +44,20 @@ export interface CollectReport extends Collected {
 }
 
 /**
- * Removes from a lake what is not retained: first states older than the wish, then the objects that no state of any branch, tag, lease or job needs, and
- * uploads that never end. A writer goes on meanwhile, no epoch is raised.
- * @throws EnvironmentError lake.*, store.*; UnsupportedError lake.format; CorruptionError lake.* for a damaged state: then nothing is deleted
+ * Removes from a lake what is not retained: first states older than the wish, if those that stay are whole, then the objects that no state of any
+ * branch, tag, lease or job needs, and uploads that never end. A writer goes on meanwhile, no epoch is raised.
+ * @throws EnvironmentError lake.*, store.*; UnsupportedError lake.format; CorruptionError lake.* for a damaged state that stays: then no state goes,
+ * and nothing is deleted
  */
 export async function collectLake({ lake: place, keep, branch, dryRun = false }: CollectLakeOptions): Promise<CollectReport> {
   const lake = await openLayeredLake(place)
   const { store, clock } = lake.ports
   const wish = keep === undefined ? undefined : keepWishOf(keep, clock.now())
-  const branches = await retainStates(lake, wish, branch, dryRun)
-  const collected = await collectGarbage(lake, dryRun, undefined, dryRun ? as(branches) : undefined)
+  // What stays is looked at before anything goes: the state before may be the last one that is whole.
+  let branches = await retainStates(lake, wish, branch, true)
+  const shrinks = !dryRun && branches.some(({ head, plan }) => retained(head, plan, head.commit) !== undefined)
+  const shrink = async (): Promise<void> => void (branches = await retainStates(lake, wish, branch, false))
+  const collected = await collectGarbage(lake, dryRun, undefined, dryRun || shrinks ? as(branches) : undefined, shrinks ? shrink : undefined)
   return { url: store.url, dryRun, keep: keep ?? null, branches: branches.map(branchOf), ...collected }
 }
 
