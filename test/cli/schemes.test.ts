@@ -12,10 +12,11 @@ const URL = 's3://bucket/x'
 
 /** Every folder and file a verb takes, `@` in its place, with what else the verb needs. */
 const PLACES = [
-  'transcode @ --lake l', 'transcode p --lake l --wal @', 'transcode p --lake l --work @',
+  'transcode @ --lake l', 'transcode p --lake l --wal @', 'transcode p --lake l --work @', 'transcode p --lake l --wal w --to latest --cache @',
+  'work --source @',
   'verify @ --lake l', 'verify p --lake l --wal @', 'verify p --lake l --work @',
   'rebuild --lake l --pgdata @',
-  'restore --lake l --out @', 'restore --lake l --out o --postgres @',
+  'restore --lake l --out @', 'restore --lake l --out o --postgres @', 'restore --lake l --out o --to latest --wal @',
   'replay @ --out o', 'replay p --out @', 'replay p --out o --wal @',
   'inspect page @', 'inspect control @', 'inspect relations @', 'inspect wal @',
   'inspect table @ public.t', 'inspect table p public.t --wal @', 'inspect table p public.t --work @',
