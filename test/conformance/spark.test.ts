@@ -1,0 +1,95 @@
+/** plan | RDD.pipe of ltap work | commit, with PySpark on two workers, one of which is killed while it works: the lake is the one of a single process. */
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
+import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
+import { systemClock } from '../../src/io/process/clock.ts'
+import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
+import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
+import { stateEntries } from '../support/stateentries.ts'
+
+const PYTHON = join(process.env['LTAP_CONFORMANCE'] ?? join(homedir(), '.cache/ltap'), 'spark/bin/python')
+const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
+const [major] = fewerMajors('scale-out by Spark') as [number]
+const filter = { databases: ['postgres'], tables: [] }
+
+let folder: string
+let cluster: PostgresServer
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'ltap-spark-'))
+  cluster = await createCluster(major)
+  await (await connect(cluster)).script('CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 60000) i')
+  await closeSessions(cluster)
+  await cluster.stop('fast')
+}, 300_000)
+
+afterAll(async () => {
+  await cluster?.remove()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function missing(): string | undefined {
+  if (!existsSync(PYTHON)) return `there is no ${PYTHON}: npm run conformance:install puts it there`
+  return spawnSync('java', ['-version']).status === 0 ? undefined : 'there is no java'
+}
+
+function run(file: string, args: readonly string[], input = ''): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((done) => {
+    const child = execFile(file, args, { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
+    })
+    child.stdin!.end(input)
+  })
+}
+
+/** The process above `pid` that runs tasks for Spark. */
+function executorOf(pid: number): number {
+  for (let at = pid; at > 1;) {
+    if (readFileSync(`/proc/${at}/cmdline`, 'latin1').includes('CoarseGrainedExecutorBackend')) return at
+    at = Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${at}/status`, 'latin1'))![1])
+  }
+  throw new Error(`no executor above process ${pid}`)
+}
+
+async function untilThere(path: string): Promise<number> {
+  for (;;) {
+    const found = existsSync(path) ? Number(readFileSync(path, 'latin1')) : 0
+    if (found > 0) return found
+    await new Promise((done) => setTimeout(done, 100))
+  }
+}
+
+const why = missing()
+if (why !== undefined) console.info(`SKIPPED: PySpark: ${why}`)
+
+test.skipIf(why !== undefined)('a worker of two is killed, and its units are done by another one', async () => {
+  const lake = `file://${join(folder, 'lake')}`
+  const [units, results, begun, script] = ['units.jsonl', 'results.jsonl', 'begun', 'work.sh'].map((name) => join(folder, name)) as [string, string, string, string]
+  const planned = await run(process.execPath, [PROGRAM, 'transcode', cluster.dataDir, '--lake', lake, '--database', 'postgres', '--plan'])
+  expect(planned.code, planned.stderr).toBe(0)
+  writeFileSync(units, planned.stdout)
+  // The first one that begins waits to be killed.
+  writeFileSync(script, `if mkdir '${begun}' 2>/dev/null; then echo $$ > '${begun}/pid'; exec sleep 600; fi\nexec '${process.execPath}' '${PROGRAM}' work --workers 1\n`)
+  const job = run(PYTHON, [join(import.meta.dirname, 'rddpipe.py'), units, results, `sh ${script}`])
+  const first = await untilThere(join(begun, 'pid'))
+  process.kill(executorOf(first), 'SIGKILL')
+  const { code, stderr } = await job
+  try {
+    process.kill(first, 'SIGKILL')
+  } catch {
+    // It ended with its executor.
+  }
+  expect(code, stderr.slice(-2000)).toBe(0)
+  expect(stderr).toMatch(/Lost executor/)
+  const committed = await run(process.execPath, [PROGRAM, 'commit', results, '--json'])
+  expect(committed.code, committed.stderr).toBe(0)
+  expect(JSON.parse(committed.stdout)).toMatchObject({ done: 'committed' })
+  const alone = new MemoryObjectStore(systemClock)
+  await materializeLake({ pgdata: cluster.dataDir, store: alone, workers: 0, filter })
+  expect(await stateEntries(await openObjectStore(lake))).toEqual(await stateEntries(alone))
+}, 600_000)
