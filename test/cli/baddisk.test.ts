@@ -206,6 +206,15 @@ describe.skipIf(WHY_NOT !== undefined)('a disk that reports EIO', () => {
     expect(ltap('query', '--lake', join(out, 'lake'), '--format', 'csv', 'SELECT count(*) FROM t').stdout).toBe(`count_star()\n${ROWS}\n`)
   })
 
+  test('carry: what the lake does not get of the cluster is said by the commit of a planned job, too', () => {
+    const planned = withBad(join(data, files.control), 0, ['transcode', data, '--lake', join(newFolder(), 'lake'), '--on-corrupt', 'carry', '--plan', ...TABLE])
+    expect(planned.status, planned.stderr).toBe(0)
+    const piped = (input: string, ...args: string[]): string => spawnSync(process.execPath, [PROGRAM, ...args], { input, encoding: 'utf8' }).stdout
+    const { damage } = JSON.parse(piped(piped(planned.stdout, 'work', '--workers', '1'), 'commit', '--json')) as { damage: string[] }
+    expect(damage).toHaveLength(2)
+    expect(damage).toContainEqual(expect.stringMatching(/^the file global\/pg_control cannot be read, and the lake does not have it: /))
+  })
+
   test('nothing of it is left', () => {
     expect(spawnSync('losetup', ['-a'], { encoding: 'utf8' }).stdout).not.toMatch(/memfd:disk/)
     expect(existsSync(join(folder, 'case0/file'))).toBe(false)

@@ -108,6 +108,8 @@ class Planner {
   private readonly records: RecordWriter
   private readonly databases = new Set<number>()
   private readonly counts = { relations: 0, unchanged: 0 }
+  /** A sentence for each part of the cluster that is lost. */
+  private readonly losses: Set<string>
 
   constructor(lake: Lake, cluster: DirectoryCluster, { head, entry }: Registered, options: PlanLakeOptions) {
     this.lake = lake
@@ -115,6 +117,7 @@ class Planner {
     this.head = head
     this.job = entry
     this.options = options
+    this.losses = new Set(cluster.losses)
     this.descriptor = {
       systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.lsn),
       profile: lake.format.profile,
@@ -193,10 +196,9 @@ class Planner {
     const { cluster, descriptor, options, parts } = this
     const snapshot = openSnapshot(options.pgdata, directoryOptions(options))
     for (const edit of endedEdits(before, snapshot, { after: this.job.state.lsn, until: descriptor.lsn })) this.records.add({ kind: 'edit', edit })
-    const lost = new Set<string>()
-    const files = await clusterFileEdits(options.pgdata, cluster, before.files, parts, options.onCorrupt === 'carry' ? lost : undefined)
+    const files = await clusterFileEdits(options.pgdata, cluster, before.files, parts, options.onCorrupt === 'carry' ? this.losses : undefined)
     for (const edit of files) this.records.add({ kind: 'edit', edit })
-    const info = clusterInfo({ cluster, plan, selection, options }, { damage: [...lost], packing, nextXid: fullXidOf(snapshot) })
+    const info = clusterInfo({ cluster, plan, selection, options }, { damage: [], packing, nextXid: fullXidOf(snapshot) })
     for (const { key, value } of await catalogEntries({ cluster, descriptor, plan, parts }, info)) {
       this.records.add({ kind: 'catalog', key, value })
     }
@@ -212,7 +214,7 @@ class Planner {
     const bytes = encodePlan({
       ltap: LTAP_VERSION, source: realpathSync(options.pgdata), base: { sequence, timeline: baseTimeline, lsn },
       position: { timeline, lsn: this.descriptor.lsn, ...(time !== undefined && { time }) }, ...this.counts, ...counts,
-      databases: this.databases.size, heapBytes: plan.totalBytes, damage: [...cluster.losses], records,
+      databases: this.databases.size, heapBytes: plan.totalBytes, damage: [...this.losses], records,
     }, lake.compressor)
     const key = this.newKey()
     await putObject(lake.ports.store, key, bytes)
