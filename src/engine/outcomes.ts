@@ -1,6 +1,8 @@
 import { assert, CorruptionError } from '../common/errors.ts'
 import { parseLsn, type WalPosition, walPosition } from '../common/ids.ts'
+import type { RowSet } from '../columnar/filesummary.ts'
 import type { TransactionOutcome, TransactionOutcomes } from '../lake/hiddenrows.ts'
+import { type FileInState, openRows, rowsNotShown } from '../lake/rowsnotshown.ts'
 import { parseStatus, statusKey, type TransactionStatus } from '../lake/state/status.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -22,6 +24,16 @@ export async function readOutcomes(snapshot: Snapshot, xids: Iterable<number>): 
     if (outcome) outcomes.set(xid, outcome)
   }
   return { find: (xid) => outcomes.get(xid) }
+}
+
+/**
+ * Rows of a file that no reader of the state sees.
+ * @param visible false: the relation itself is not visible
+ * @throws as {@link readOutcomes}; UnsupportedError lake.status
+ */
+export async function readRowsNotShown(snapshot: Snapshot, file: FileInState, visible: boolean): Promise<RowSet> {
+  const outcomes = await readOutcomes(snapshot, openRows(file).map(({ xid }) => xid))
+  return rowsNotShown(file, visible, outcomes, position(snapshot.state.lsn))
 }
 
 function outcomeOf(status: TransactionStatus): TransactionOutcome | undefined {

@@ -55,6 +55,11 @@ export function isPacked(file: LayerFile): file is PackedFile {
   return 'pack' in file
 }
 
+/** Tells files of a lake apart: a pack has files of many relations, and of one relation once. */
+export function fileId(file: LayerFile): string {
+  return isPacked(file) ? `${file.key}:${file.pack.start}` : file.key
+}
+
 /** Bytes of the store that the file's blocks take, with the object beside it. */
 export function storedBytes(file: LayerFile): number {
   if (isPacked(file)) return file.pack.sizes.reduce((sum, size) => sum + size, 0)

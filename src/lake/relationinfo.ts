@@ -4,6 +4,7 @@ import { TUPLE_DESC, type TupleDesc } from '../catalog/tupledesc.ts'
 import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
 import { fieldsFault } from '../columnar/columnfields.ts'
 import { columnFields, type FieldHistory, parseFieldHistory } from '../columnar/fieldhistory.ts'
+import type { RelationDescriptor } from '../columnar/filedescriptor.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { crc32c } from '../common/crc32c.ts'
 import {
@@ -79,6 +80,18 @@ const DESCRIPTION = v.strictObject({
   encoding: integer(0, 34), desc: TUPLE_DESC, fields: v.unknown(), overflow: v.array(integer(1, 1600)),
   virtualColumns: v.array(v.strictObject({ name: text, type: text, expression: text })),
 })
+
+/** What a file of a relation pins. @param blocks length of the relation */
+export function describedRelation(
+  relation: Omit<RelationDescriptor, 'blocks' | 'encoding' | 'desc' | 'fields' | 'overflow'>,
+  { encoding, desc, fields, overflow }: TableDescription, blocks: number,
+): RelationDescriptor {
+  const { spcOid, dbOid, relNumber, database, schema, name, oid, relkind } = relation
+  return {
+    spcOid, dbOid, relNumber, database, schema, name, oid, relkind, blocks, encoding, desc,
+    fields: columnFields(fields), ...(overflow.length > 0 && { overflow }),
+  }
+}
 
 /** Same description, same bytes. */
 export function encodeDescription({ encoding, desc, fields, overflow, virtualColumns }: TableDescription): Uint8Array {

@@ -1,51 +1,27 @@
 /** plan | work | commit with the built program: processes of xargs, one that is killed, damaged lines, and what is refused. */
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
-import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
-import { systemClock } from '../../src/io/process/clock.ts'
-import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
-import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
-import { stateEntries } from '../support/stateentries.ts'
+import { fewerMajors } from '../support/oracle.ts'
+import { checkSharedLake, createSharedCluster, type Ended, PROGRAM, run } from '../support/sharedjob.ts'
 
-const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
 const [major] = fewerMajors('scale-out by the command line') as [number]
-const filter = { databases: ['postgres'], tables: [] }
 
 let folder: string
 let cluster: PostgresServer
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-scaleoutcli-'))
-  cluster = await createCluster(major)
-  await (await connect(cluster)).script('CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 60000) i')
-  await closeSessions(cluster)
-  await cluster.stop('fast')
+  cluster = await createSharedCluster(major)
 }, 300_000)
 
 afterAll(async () => {
   await cluster?.remove()
   rmSync(folder, { recursive: true, force: true })
 })
-
-interface Ended {
-  code: number
-  stdout: string
-  stderr: string
-}
-
-function run(file: string, args: readonly string[], input = ''): Promise<Ended> {
-  return new Promise((done) => {
-    const child = execFile(file, args, { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
-    })
-    child.stdin!.end(input)
-  })
-}
 
 function ltap(args: readonly string[], input?: string): Promise<Ended> {
   return run(process.execPath, [PROGRAM, ...args], input)
@@ -56,13 +32,6 @@ async function plan(lake: string): Promise<string> {
   expect(code, stderr).toBe(0)
   expect(stderr).toMatch(/^ltap: job job-[0-9a-z]{8} brings .* in \d+ units for ltap work; it stays open until ltap commit or ltap job drop\n$/)
   return stdout
-}
-
-/** The lake is the one that a single process makes. */
-async function checkLake(lake: string): Promise<void> {
-  const alone = new MemoryObjectStore(systemClock)
-  await materializeLake({ pgdata: cluster.dataDir, store: alone, workers: 0, filter })
-  expect(await stateEntries(await openObjectStore(lake))).toEqual(await stateEntries(alone))
 }
 
 test('xargs -P 2, a copy of the source on one of them, results twice and cut; then one commit', async () => {
@@ -90,7 +59,7 @@ test('xargs -P 2, a copy of the source on one of them, results twice and cut; th
   const committed = await ltap(['commit', '--json'], all)
   expect(committed.code, committed.stderr).toBe(0)
   expect(JSON.parse(committed.stdout)).toMatchObject({ done: 'committed', from: null })
-  await checkLake(lake)
+  await checkSharedLake(lake, cluster)
   const twice = await ltap(['commit'], all)
   expect(twice).toMatchObject({ code: 0 })
   expect(twice.stdout).toMatch(/^job \w{20} is committed already: .* has LSN [0-9A-F/]+ from it\n$/)

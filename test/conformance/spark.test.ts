@@ -1,31 +1,22 @@
 /** plan | RDD.pipe of ltap work | commit, with PySpark on two workers, one of which is killed while it works: the lake is the one of a single process. */
-import { execFile, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
-import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
-import { systemClock } from '../../src/io/process/clock.ts'
-import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
-import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
-import { stateEntries } from '../support/stateentries.ts'
+import { fewerMajors } from '../support/oracle.ts'
+import { checkSharedLake, createSharedCluster, PROGRAM, run } from '../support/sharedjob.ts'
 
 const PYTHON = join(process.env['LTAP_CONFORMANCE'] ?? join(homedir(), '.cache/ltap'), 'spark/bin/python')
-const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
 const [major] = fewerMajors('scale-out by Spark') as [number]
-const filter = { databases: ['postgres'], tables: [] }
 
 let folder: string
 let cluster: PostgresServer
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-spark-'))
-  cluster = await createCluster(major)
-  await (await connect(cluster)).script('CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 60000) i')
-  await closeSessions(cluster)
-  await cluster.stop('fast')
+  cluster = await createSharedCluster(major)
 }, 300_000)
 
 afterAll(async () => {
@@ -36,15 +27,6 @@ afterAll(async () => {
 function missing(): string | undefined {
   if (!existsSync(PYTHON)) return `there is no ${PYTHON}: npm run conformance:install puts it there`
   return spawnSync('java', ['-version']).status === 0 ? undefined : 'there is no java'
-}
-
-function run(file: string, args: readonly string[], input = ''): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((done) => {
-    const child = execFile(file, args, { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
-    })
-    child.stdin!.end(input)
-  })
 }
 
 /** The process above `pid` that runs tasks for Spark. */
@@ -89,7 +71,5 @@ test.skipIf(why !== undefined)('a worker of two is killed, and its units are don
   const committed = await run(process.execPath, [PROGRAM, 'commit', results, '--json'])
   expect(committed.code, committed.stderr).toBe(0)
   expect(JSON.parse(committed.stdout)).toMatchObject({ done: 'committed' })
-  const alone = new MemoryObjectStore(systemClock)
-  await materializeLake({ pgdata: cluster.dataDir, store: alone, workers: 0, filter })
-  expect(await stateEntries(await openObjectStore(lake))).toEqual(await stateEntries(alone))
+  await checkSharedLake(lake, cluster)
 }, 600_000)

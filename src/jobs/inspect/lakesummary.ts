@@ -1,13 +1,11 @@
 import { forEachAtMost } from '../../common/atonce.ts'
-import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { auditLake } from '../../engine/audit.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { readOutcomes } from '../../engine/outcomes.ts'
+import { readRowsNotShown } from '../../engine/outcomes.ts'
 import type { StoreCounters } from '../../engine/objectstore.ts'
 import { storedBytes } from '../../lake/layer.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
-import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
 import type { Registration } from '../../lake/state/head.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import { retainedStates } from '../../lake/state/registrations.ts'
@@ -105,9 +103,7 @@ async function tableOf(lake: Lake, state: StateManifest, relation: LakeRelation)
   let notShown = 0
   for (const { file, current: counting } of isUserTable(relation) ? files : []) {
     const { index } = await readBlockIndex(lake.ports.store, file)
-    const inState = { index, current: counting }
-    const outcomes = await readOutcomes(state.snapshot, openRows(inState).map(({ xid }) => xid))
-    notShown += rowsNotShown(inState, relation.visible, outcomes, walPosition(parseLsn(state.manifest.lsn) as Lsn)).size
+    notShown += (await readRowsNotShown(state.snapshot, { index, current: counting }, relation.visible)).size
   }
   return {
     database, schema, name, relkind, oid, blocks, layers: found.layers.length, currentFiles: current.length, files: files.length,

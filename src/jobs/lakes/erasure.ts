@@ -7,7 +7,7 @@ import type { Lake } from '../../engine/lake.ts'
 import { readOutcomes } from '../../engine/outcomes.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
-import { isPacked, type LayerFile } from '../../lake/layer.ts'
+import { fileId, isPacked, type LayerFile } from '../../lake/layer.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import { olderStates, retainedStates } from '../../lake/state/registrations.ts'
@@ -260,9 +260,4 @@ class BranchReport {
     })
     return found
   }
-}
-
-/** A pack has files of many relations, and of one relation once. */
-function fileId(file: LayerFile): string {
-  return isPacked(file) ? `${file.key}:${file.pack.start}` : file.key
 }

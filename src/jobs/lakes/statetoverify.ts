@@ -1,14 +1,12 @@
 import { forEachAtMost } from '../../common/atonce.ts'
 import { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError } from '../../common/errors.ts'
-import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
 import { auditLake } from '../../engine/audit.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { readOutcomes } from '../../engine/outcomes.ts'
+import { readRowsNotShown } from '../../engine/outcomes.ts'
 import { rowsOfBlocks } from '../../lake/blockindex.ts'
-import { isPacked, type LayerFile } from '../../lake/layer.ts'
+import { fileId, isPacked, type LayerFile } from '../../lake/layer.ts'
 import type { LakeRelation, Manifest } from '../../lake/manifest.ts'
-import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
 import type { ExpectedFile } from '../lake.ts'
 import type { LakeDifference, LakeReport } from '../lakereport.ts'
 import type { JobTasks } from '../pool.ts'
@@ -30,7 +28,6 @@ export class StateToVerify implements LakeToVerify {
   private readonly state: StateManifest
   private readonly objects: FetchedObjects
   private readonly packs: PackDirectories
-  private readonly lsn: number
   /** Files that were proven. */
   private readonly proven = new Map<string, FileOfRelation>()
 
@@ -38,7 +35,6 @@ export class StateToVerify implements LakeToVerify {
     this.lake = lake
     this.state = state
     this.manifest = state.manifest
-    this.lsn = walPosition(parseLsn(state.manifest.lsn) as Lsn)
     this.objects = new FetchedObjects(lake.ports.store, options)
     this.packs = new PackDirectories(lake.ports.store)
   }
@@ -105,9 +101,7 @@ export class StateToVerify implements LakeToVerify {
     { file, current, expected }: FileOfRelation, visible: boolean, pool: JobTasks, source: VerifySource | undefined, codecs: CodecModules,
   ): Promise<{ result: VerifyResult; damaged: number }> {
     const { bytes, index } = await readBlockIndex(this.lake.ports.store, file)
-    const inState = { index, current }
-    const outcomes = await readOutcomes(this.state.snapshot, openRows(inState).map(({ xid }) => xid))
-    const hidden = rowsNotShown(inState, visible, outcomes, this.lsn).intersect(rowsOfBlocks(index, current))
+    const hidden = (await readRowsNotShown(this.state.snapshot, { index, current }, visible)).intersect(rowsOfBlocks(index, current))
     const { bytes: from, release } = await this.bytesOf(file, expected)
     try {
       const result = await pool.run('verifyLayer', {
@@ -129,9 +123,4 @@ export class StateToVerify implements LakeToVerify {
     const { path, release } = await this.objects.open(file)
     return { bytes: { path, bounds: file.columns }, release }
   }
-}
-
-/** Files of many relations lie in one pack. */
-function fileId(file: LayerFile): string {
-  return isPacked(file) ? `${file.key}:${file.pack.start}` : file.key
 }

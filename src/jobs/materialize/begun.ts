@@ -1,12 +1,14 @@
+import type { ClusterDescriptor } from '../../columnar/filedescriptor.ts'
 import { EnvironmentError } from '../../common/errors.ts'
-import { parseLsn } from '../../common/ids.ts'
+import { formatLsn, parseLsn } from '../../common/ids.ts'
 import { Lake, type LakePorts } from '../../engine/lake.ts'
 import { isProbe, probeCas } from '../../engine/probecas.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
-import type { DirectoryCluster } from '../../io/cluster.ts'
+import { type DirectoryCluster, directoryOptions, openCluster } from '../../io/cluster.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import { systemRandom } from '../../io/process/systemrandom.ts'
 import { DEFAULT_PACKING, type LakeSelection, type Packing } from '../../lake/clusterinfo.ts'
+import type { StatePosition } from '../../lake/state/commit.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { FORMAT_KEY, MAIN_BRANCH } from '../../lake/state/names.ts'
 import type { StateRoot } from '../../lake/state/stateroot.ts'
@@ -20,8 +22,34 @@ function portsOf({ store, clock = systemClock, random = systemRandom }: Material
   return { store, clock, random }
 }
 
+/** A cluster, and the lake that is to have it. */
+export interface Opened {
+  cluster: DirectoryCluster
+  lake: Lake
+  head: Head
+  /** The relations to write, of a lake that was made just now. */
+  plan: PlannedRelations | undefined
+}
+
+/** Opens both; a lake that is not there is made. @throws EnvironmentError datadir.*, lake.*, store.*, selection.* */
+export async function openBoth(options: MaterializeLakeOptions): Promise<Opened> {
+  const cluster = openCluster(options.pgdata, directoryOptions(options))
+  const found = await openIfThere(options)
+  return { cluster, ...found === undefined ? await makeLake(cluster, options) : { ...found, plan: undefined } }
+}
+
+/** What files of the lake say of a cluster. */
+export function describedCluster({ systemIdentifier, major, checksums, lsn }: DirectoryCluster, { format: { profile } }: Lake): ClusterDescriptor {
+  return { systemIdentifier: String(systemIdentifier), major, checksums, lsn: formatLsn(lsn), profile }
+}
+
+/** Where a lake is that has all of a cluster. */
+export function positionOf({ timeline, lsn, time }: DirectoryCluster): StatePosition {
+  return { timeline, lsn: formatLsn(lsn), ...(time !== undefined && { time }) }
+}
+
 /** @throws EnvironmentError lake.not-empty, lake.profile, lake.missing */
-export async function openIfThere(options: MaterializeLakeOptions): Promise<{ lake: Lake; head: Head } | undefined> {
+async function openIfThere(options: MaterializeLakeOptions): Promise<{ lake: Lake; head: Head } | undefined> {
   const { store } = options
   if (await store.head(FORMAT_KEY) !== undefined) {
     const lake = await Lake.open(portsOf(options))
@@ -41,7 +69,7 @@ export async function openIfThere(options: MaterializeLakeOptions): Promise<{ la
 }
 
 /** A new lake, with what of the cluster goes into it: what cannot be read makes no lake. */
-export async function makeLake(cluster: DirectoryCluster, options: MaterializeLakeOptions): Promise<{ lake: Lake; head: Head; plan: PlannedRelations }> {
+async function makeLake(cluster: DirectoryCluster, options: MaterializeLakeOptions): Promise<{ lake: Lake; head: Head; plan: PlannedRelations }> {
   const ports = portsOf(options)
   const plan = new PlannedRelations(cluster, { onCorrupt: options.onCorrupt, filter: selectionOf(options.filter) })
   const { profile = 'portable' } = options

@@ -1,7 +1,7 @@
 import type { Relation } from '../../catalog/relations.ts'
 import type { TupleDesc } from '../../catalog/tupledesc.ts'
 import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
-import { columnFields, grownColumnFields } from '../../columnar/fieldhistory.ts'
+import { grownColumnFields } from '../../columnar/fieldhistory.ts'
 import { fileSets } from '../../columnar/planfile.ts'
 import type { CodecFactory } from '../../datum/typedef.ts'
 import { BlockSet } from '../../common/blockset.ts'
@@ -13,7 +13,7 @@ import type { Packing } from '../../lake/clusterinfo.ts'
 import { isPacked, type LayerFile } from '../../lake/layer.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
 import { areReadAlike } from '../../lake/readalike.ts'
-import { type RelationInfo, relationInfoJson, type TableDescription } from '../../lake/relationinfo.ts'
+import { describedRelation, type RelationInfo, relationInfoJson, type TableDescription } from '../../lake/relationinfo.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { RelationChange } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -167,12 +167,10 @@ function infoOf({ relation }: PlannedRelation, { relativePath, trailingBytes }: 
   }
 }
 
-function relationDescriptor({ relation }: PlannedRelation, { desc, fields, overflow }: TableDescription, blocks: number): RelationDescriptor {
-  const { database, schema, name, oid, relkind, locator } = relation
-  return {
-    ...locator, database: database.oid === 0 ? null : database.name, schema, name, oid, relkind, blocks, encoding: database.encoding, desc,
-    fields: columnFields(fields), ...(overflow.length > 0 && { overflow }),
-  }
+function relationDescriptor(
+  { relation: { database, locator, ...relation } }: PlannedRelation, description: TableDescription, blocks: number,
+): RelationDescriptor {
+  return describedRelation({ ...locator, ...relation, database: database.oid === 0 ? null : database.name }, description, blocks)
 }
 
 /**

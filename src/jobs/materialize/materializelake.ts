@@ -1,14 +1,14 @@
 import type { ClusterDescriptor } from '../../columnar/filedescriptor.ts'
 import { forEachAtMost } from '../../common/atonce.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
-import { formatLsn, parseLsn, walPosition } from '../../common/ids.ts'
+import { parseLsn, walPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { Lake } from '../../engine/lake.ts'
 import type { StoreCounters } from '../../engine/objectstore.ts'
 import { unneededTransactions } from '../../engine/prunetransactions.ts'
 import { BranchWriter, type Work } from '../../engine/writer.ts'
-import { type DirectoryCluster, directoryOptions, openCluster, openSnapshot } from '../../io/cluster.ts'
+import { type DirectoryCluster, directoryOptions, openSnapshot } from '../../io/cluster.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { catalogEdit, type ClusterInfo } from '../../lake/clusterinfo.ts'
 import type { NotRead } from '../../lake/notread.ts'
@@ -23,7 +23,7 @@ import type { PlannedRelations } from '../plannedrelations.ts'
 import { JobTasks } from '../pool.ts'
 import { codecModules, type CodecModules, loadCodecs } from '../tasks/codecs.ts'
 import { lendStore } from '../tasks/storereference.ts'
-import { begin, type BegunWork, makeLake, openIfThere, packingOf } from './begun.ts'
+import { begin, type BegunWork, describedCluster, openBoth, packingOf, positionOf } from './begun.ts'
 import { catalogEdits, catalogEntries, clusterInfo, fullXidOf } from './catalogentries.ts'
 import { clusterFileEdits } from './clusterfiles.ts'
 import type { MaterializeLakeOptions } from './materializeoptions.ts'
@@ -84,9 +84,7 @@ export function materializeLake(options: MaterializeLakeOptions): Promise<Materi
 
 /** As {@link materializeLake}, which tells of its writing. */
 export async function materialized(options: MaterializeLakeOptions, events?: WriteEvents): Promise<MaterializeReport> {
-  const cluster = openCluster(options.pgdata, directoryOptions(options))
-  const found = await openIfThere(options)
-  const { lake, head, plan } = found === undefined ? await makeLake(cluster, options) : { ...found, plan: undefined }
+  const { cluster, lake, head, plan } = await openBoth(options)
   return await new MaterializeJob(lake, cluster, options, events).run(head, plan)
 }
 
@@ -108,10 +106,7 @@ class MaterializeJob {
     this.events = events
     this.codecs = codecModules(options.codecs ?? [])
     this.pageStore = cluster.replayed === undefined ? undefined : pageStoreName(options.pgdata, lake.ports.random)
-    this.descriptor = {
-      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.lsn),
-      profile: lake.format.profile,
-    }
+    this.descriptor = describedCluster(cluster, lake)
   }
 
   /** @param plan of a lake that was made just now */
@@ -185,9 +180,7 @@ class MaterializeJob {
         ]),
       ]
       await parts.finish()
-      const { timeline, time } = cluster
-      const position = { timeline, lsn: descriptor.lsn, ...(time !== undefined && { time }) }
-      await this.commit(writer, materialize({ from: base, position, relations: changes, others }), work)
+      await this.commit(writer, materialize({ from: base, position: positionOf(cluster), relations: changes, others }), work)
       const merges = options.merge === false ? NOT_MERGED : await this.merge({ lake, writer, pool, reference }, changes)
       return {
         ...this.identity(), ...counts, ...merges, ...this.found(info, plan.notRead, counts.lanes.unknownStatus),

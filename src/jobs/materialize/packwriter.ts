@@ -1,9 +1,14 @@
 import type { BlockSet } from '../../common/blockset.ts'
+import { parseLsn } from '../../common/ids.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
-import type { PackedFile } from '../../lake/layer.ts'
+import { layerFileJson, type ObjectReference, type PackedFile } from '../../lake/layer.ts'
 import { PackBuilder, packPages, type PackRelation } from '../../lake/pack.ts'
+import type { EntryKey } from '../../lake/state/entries.ts'
+import { parseRelationKey, type StateFile } from '../../lake/state/relationlayers.ts'
 import type { Compressor } from '../../parquet/compressor.ts'
+import type { PackableResult } from '../tasks/layertask.ts'
+import { ObjectOutput } from '../tasks/objectoutput.ts'
 
 /** A pack takes no more pages once it has so many bytes. */
 const PACK_BYTES = 64 << 20
@@ -12,7 +17,7 @@ const PACK_BYTES = 64 << 20
 interface OpenPack {
   key: string
   builder: PackBuilder
-  upload: ReturnType<ObjectStore['upload']>
+  output: ObjectOutput
 }
 
 /** Pages of small relations that are to be packed: those of one relation and one layer. */
@@ -31,8 +36,8 @@ export class PackWriter {
   private open: OpenPack | undefined
   /** The writes so far: one after the other. */
   private written: Promise<void> = Promise.resolve()
-  /** Packs, and bytes of them that are sent, directories included. */
-  readonly counts: { objects: number; bytes: number } = { objects: 0, bytes: 0 }
+  /** Packs that are complete. */
+  readonly objects: ObjectReference[] = []
 
   /** @param mint the key of a new object */
   constructor(store: ObjectStore, mint: () => string, compressor: Compressor) {
@@ -66,21 +71,19 @@ export class PackWriter {
     const { open } = this
     this.open = undefined
     await this.written.catch(() => {})
-    await open?.upload.abort()
+    await open?.output.abort()
   }
 
   private begin(): OpenPack {
     const key = this.mint()
     const builder = new PackBuilder(this.compressor.name)
-    const pack = { key, builder, upload: this.store.upload(key) }
-    this.counts.objects++
+    const pack = { key, builder, output: new ObjectOutput(this.store, key) }
     this.write(pack, builder.begin())
     return pack
   }
 
-  private write({ upload }: OpenPack, bytes: Uint8Array): void {
-    this.counts.bytes += bytes.length
-    this.written = this.written.then(() => upload.write(bytes))
+  private write({ output }: OpenPack, bytes: Uint8Array): void {
+    this.written = this.written.then(() => output.write(bytes))
     // The caller of `add` or `finish` gets the error.
     this.written.catch(() => {})
   }
@@ -90,9 +93,22 @@ export class PackWriter {
     if (pack === undefined) return
     this.open = undefined
     this.write(pack, pack.builder.end())
-    this.written = this.written.then(async () => void await pack.upload.finish())
+    this.written = this.written.then(async () => void this.objects.push(await pack.output.finish()))
     this.written.catch(() => {})
   }
+}
+
+/**
+ * Puts the proven pages of one layer into a pack.
+ * @param relation its entry in the state @returns what the state says of them
+ * @throws EnvironmentError store.*
+ */
+export async function packLayer(
+  packs: PackWriter, relation: EntryKey, layer: Pick<Packable, 'smallest' | 'length' | 'blocks'>, { packable }: PackableResult,
+): Promise<StateFile> {
+  const { creationLsn, ...locator } = parseRelationKey(relation)
+  const { smallest, length, blocks } = layer
+  return layerFileJson(await packs.add({ ...locator, created: parseLsn(creationLsn)!, smallest, length, blocks, ...packable }))
 }
 
 function* pagesOf(pages: Uint8Array): Generator<Uint8Array> {

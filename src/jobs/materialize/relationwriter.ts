@@ -7,20 +7,20 @@ import { type WantedOverflow, withOverflow } from '../../columnar/wantedoverflow
 import { forEachAtMost } from '../../common/atonce.ts'
 import type { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError } from '../../common/errors.ts'
-import { type Oid, parseLsn } from '../../common/ids.ts'
-import { layerFileJson } from '../../lake/layer.ts'
+import type { Oid } from '../../common/ids.ts'
 import { type NotShown, valuesNotShown } from '../../lake/notshown.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import type { RelationChange } from '../../lake/state/changes.ts'
-import { parseRelationKey, type StateFile } from '../../lake/state/relationlayers.ts'
+import type { StateFile } from '../../lake/state/relationlayers.ts'
 import { tableFolder } from '../../lake/tablefolder.ts'
+import { lakeRelationName } from '../lake.ts'
 import type { PlannedRelation } from '../plannedrelations.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
 import type { LayerResult, PackableResult } from '../tasks/layertask.ts'
 import type { SnapshotKey } from '../tasks/snapshots.ts'
-import { type ForkTask, relationName, type SegmentFiles } from '../tasks/forkpages.ts'
+import type { ForkTask, SegmentFiles } from '../tasks/forkpages.ts'
 import { layerChange, LayerPlanner, type PlannedLayer, type PlanTarget, readable } from './layerplanner.ts'
-import type { PackWriter } from './packwriter.ts'
+import { packLayer, type PackWriter } from './packwriter.ts'
 import type { PartWriter } from './partwriter.ts'
 
 /** What became of the relations, in sum. */
@@ -128,7 +128,7 @@ export class RelationWriter {
   finish(): void {
     const gone = this.target.before?.gone() ?? []
     this.counts.gone = gone.length
-    this.counts.bytes += this.target.packs.counts.bytes
+    this.counts.bytes += this.target.packs.objects.reduce((sum, { bytes }) => sum + bytes, 0)
     for (const key of gone) this.changes.push({ relation: { tree: 'layers', key } })
   }
 
@@ -151,7 +151,7 @@ export class RelationWriter {
         const files: StateFile[] = []
         for (const [i, result] of written.entries()) {
           this.count(result, relation)
-          files.push('file' in result ? result.file : await this.pack(result, layer, sets[i]!))
+          files.push('file' in result ? result.file : await packLayer(this.target.packs, layer.entry, { ...layer.layer, blocks: sets[i]! }, result))
         }
         return { overflow: relation.overflow ?? [], files }
       }
@@ -170,18 +170,13 @@ export class RelationWriter {
       snapshot, fork: { path: fork.path, segments: fork.segments }, blocks: blocks.runs, relation, cluster: descriptor, compression, codecs, onCorrupt,
       toast, store: reference, ...(!packed && { object: { key: `${name}.parquet`, indexKey: `${name}.blocks` } }),
     }))
-    this.options.onBlocks(blocks.size, relationName(relation))
+    this.options.onBlocks(blocks.size, lakeRelationName(relation))
     return result
-  }
-
-  private async pack({ packable }: PackableResult, { entry, layer: { smallest, length } }: PlannedLayer, blocks: BlockSet): Promise<StateFile> {
-    const { creationLsn, ...locator } = parseRelationKey(entry)
-    return layerFileJson(await this.target.packs.add({ ...locator, created: parseLsn(creationLsn)!, smallest, length, blocks, ...packable }))
   }
 
   private countRelation({ planned: { relation: { populated, virtualColumns } }, relation, storage: { trailingBytes }, isSame, compared }: PlannedLayer): void {
     const { counts } = this
-    const name = relationName(relation)
+    const name = lakeRelationName(relation)
     counts.relations++
     counts.compared += compared
     if (relation.dbOid !== 0) counts.databases = this.databases.add(relation.dbOid).size
@@ -211,7 +206,7 @@ export class RelationWriter {
     counts.hiddenRows += result.hiddenRows
     addLaneCounts(counts.lanes, result.lanes)
     this.countNotShown(relation, result.lanes)
-    for (const damage of result.damaged) counts.damaged.push({ relation: relationName(relation), ...damage })
+    for (const damage of result.damaged) counts.damaged.push({ relation: lakeRelationName(relation), ...damage })
     for (const xid of result.unresolved) this.unresolved.add(xid)
     for (const loss of result.losses) this.losses.add(loss)
   }

@@ -13,12 +13,13 @@ import { type Merge, mergeLayers } from '../../lake/state/changes.ts'
 import { parseRelation } from '../../lake/state/relationlayers.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { OnProgress } from '../jobprogress.ts'
+import { lakeRelationName } from '../lake.ts'
 import { CACHE_BYTES, FetchedObjects } from '../lakes/fetchedobjects.ts'
 import type { JobTasks } from '../pool.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
 import type { StoreReference } from '../tasks/storereference.ts'
 import { ByteBudget } from './bytebudget.ts'
-import { databaseOf, relationName, RelationMerger } from './relationmerger.ts'
+import { databaseOf, RelationMerger } from './relationmerger.ts'
 
 /** What merges did. */
 export interface MergedRelations {
@@ -171,7 +172,7 @@ export class MergeJob {
       const where = [...(file === undefined ? [] : [file]), ...(block === undefined ? [] : [`block ${block}`])].join(', ')
       this.failed.add(key)
       this.merged.left.push({
-        relation: relationName({ ...relation.info, database: databaseOf(relation.locator.dbOid, catalog) }),
+        relation: lakeRelationName({ ...relation.info, database: databaseOf(relation.locator.dbOid, catalog) }),
         reason: where === '' ? reason : `${where}: ${reason}`,
       })
       return undefined

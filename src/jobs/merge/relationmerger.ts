@@ -1,5 +1,4 @@
 import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
-import { columnFields } from '../../columnar/fieldhistory.ts'
 import { type Compression, fileSets } from '../../columnar/planfile.ts'
 import { forEachAtMost } from '../../common/atonce.ts'
 import { BlockSet } from '../../common/blockset.ts'
@@ -14,9 +13,11 @@ import type { ParquetFile } from '../../lake/layer.ts'
 import type { CurrentFile } from '../../lake/layerorder.ts'
 import type { MergedLayer } from '../../lake/mergeplan.ts'
 import { openRows } from '../../lake/rowsnotshown.ts'
+import { describedRelation } from '../../lake/relationinfo.ts'
 import type { StateFile, StateLayer } from '../../lake/state/relationlayers.ts'
 import type { StateRelation } from '../../lake/staterelation.ts'
 import { tableFolder } from '../../lake/tablefolder.ts'
+import { lakeRelationName } from '../lake.ts'
 import type { FetchedObjects } from '../lakes/fetchedobjects.ts'
 import { filesOf, readBlockIndex, readDescription } from '../lakes/layerfiles.ts'
 import type { JobTasks } from '../pool.ts'
@@ -101,7 +102,7 @@ export class RelationMerger {
         inputs: givers.map(({ file, current, expected, index }, i) => (
           { path: opened[i]!.path, name: file.key, expected, index, current: current.runs, lanes: file.lanes })),
       })
-      if ('file' in result) onFile(result, bytesRead, relationName(relation))
+      if ('file' in result) onFile(result, bytesRead, lakeRelationName(relation))
       return result
     } finally {
       for (const { release } of opened) release()
@@ -116,20 +117,12 @@ export class RelationMerger {
   }
 
   private async describe({ info, locator }: StateRelation, blocks: number): Promise<RelationDescriptor> {
-    const { schema, name, oid, relkind, description } = info
-    const { encoding, desc, fields, overflow } = await readDescription(this.target.lake.ports.store, description)
-    return {
-      ...locator, database: databaseOf(locator.dbOid, this.target.catalog), schema, name, oid, relkind, blocks, encoding, desc, fields: columnFields(fields),
-      ...(overflow.length > 0 && { overflow }),
-    }
+    const description = await readDescription(this.target.lake.ports.store, info.description)
+    return describedRelation({ ...locator, ...info, database: databaseOf(locator.dbOid, this.target.catalog) }, description, blocks)
   }
 }
 
 /** Null for the shared relations. */
 export function databaseOf(dbOid: number, { databases }: StateCatalog): string | null {
   return databases.find(({ oid }) => oid === dbOid)?.name ?? null
-}
-
-export function relationName({ database, schema, name }: Pick<RelationDescriptor, 'database' | 'schema' | 'name'>): string {
-  return `${database === null ? '' : `${database}.`}${schema}.${name}`
 }

@@ -1,22 +1,18 @@
 import { closeSync } from 'node:fs'
 import type { RowVisibility } from '../../columnar/decodepage.ts'
-import { columnFields } from '../../columnar/fieldhistory.ts'
-import type { RelationDescriptor } from '../../columnar/filedescriptor.ts'
 import { buildToastIndex } from '../../columnar/toastindex.ts'
 import { ToastReader } from '../../columnar/toastreader.ts'
 import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
-import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
-import { readOutcomes } from '../../engine/outcomes.ts'
+import { readRowsNotShown } from '../../engine/outcomes.ts'
 import { createFile, writeFully } from '../../io/disk/create.ts'
 import { fileError } from '../../io/disk/files.ts'
 import type { BlockIndex } from '../../lake/blockindex.ts'
 import type { PackedFile } from '../../lake/layer.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
 import { unpackPages } from '../../lake/packedpages.ts'
-import type { TableDescription } from '../../lake/relationinfo.ts'
-import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
+import { describedRelation, type TableDescription } from '../../lake/relationinfo.ts'
 import { setLinePointer } from '../../page/linepointer.ts'
 import { MemoryPages } from '../../page/pagesource.ts'
 import { PartialPages } from '../../page/partialpages.ts'
@@ -55,7 +51,7 @@ export class PackedTables {
     const fd = createFile(path, true)
     let bytes = 0
     try {
-      const written = await transcodeFile(descriptorOf(relation, description, expected.blocks), pages, index.blocks, {
+      const written = await transcodeFile(describedRelation(relation, description, expected.blocks), pages, index.blocks, {
         cluster: { systemIdentifier, major, checksums, lsn: expected.lsn, profile }, compression: 'none', visibility, checksums: false, onCorrupt: 'carry',
         ...(toast && { toast }),
       }, (piece) => {
@@ -89,7 +85,7 @@ export class PackedTables {
 
   /** The TOAST relation as a reader of the state sees it: chunks that are not shown are no chunks. */
   private async toast({ dbOid, toastRelId }: LakeRelation): Promise<ToastSource | undefined> {
-    const { relations, systemIdentifier, lsn } = this.state.manifest
+    const { relations, systemIdentifier } = this.state.manifest
     const toast = toastRelId === 0 ? undefined : relations.find((one) => one.dbOid === dbOid && one.oid === toastRelId && one.relkind === 't' && one.visible)
     const found = toast && await this.state.relation(toast)
     if (toast === undefined || found === undefined) return undefined
@@ -102,9 +98,7 @@ export class PackedTables {
     for (const { file, current } of filesOf(found, systemIdentifier)) {
       if (current.size === 0) continue
       const { index } = await readBlockIndex(this.store, file)
-      const inState = { index, current }
-      const outcomes = await readOutcomes(this.state.snapshot, openRows(inState).map(({ xid }) => xid))
-      const notShown = rowsNotShown(inState, true, outcomes, walPosition(parseLsn(lsn) as Lsn))
+      const notShown = await readRowsNotShown(this.state.snapshot, { index, current }, true)
       await rebuildFilePages(this.store, file, false, (block, page, form, firstRow) => {
         if (form !== 'canonical' || !current.has(block)) return
         const own = memory.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)
@@ -115,13 +109,5 @@ export class PackedTables {
     }
     const pages = new MemoryPages(memory)
     return new ToastReader(toastRelId, pages, buildToastIndex(pages, { xminStatus: () => 'committed', isDead: () => false }))
-  }
-}
-
-function descriptorOf(relation: LakeRelation, { encoding, desc, fields, overflow }: TableDescription, blocks: number): RelationDescriptor {
-  const { spcOid, dbOid, relNumber, database, schema, name, oid, relkind } = relation
-  return {
-    spcOid, dbOid, relNumber, database, schema, name, oid, relkind, blocks, encoding, desc, fields: columnFields(fields),
-    ...(overflow.length > 0 && { overflow }),
   }
 }

@@ -1,19 +1,17 @@
 import { join } from 'node:path'
 import { forEachAtMost } from '../../common/atonce.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
-import { type Lsn, parseLsn, walPosition } from '../../common/ids.ts'
 import { columnFields } from '../../columnar/fieldhistory.ts'
 import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext } from '../../columnar/filedescriptor.ts'
 import { relationSchema } from '../../columnar/schema.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { readOutcomes } from '../../engine/outcomes.ts'
+import { readRowsNotShown } from '../../engine/outcomes.ts'
 import { ObjectFiles } from '../../io/objectstore/objectfiles.ts'
 import { rowsOfBlocks } from '../../lake/blockindex.ts'
 import { duckType, type LayeredRelation, type LayerGroup } from '../../lake/layeredviews.ts'
 import { isPacked, type PackedFile, storedBytes } from '../../lake/layer.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
 import type { TableDescription } from '../../lake/relationinfo.ts'
-import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
 import { readFooter } from '../../parquet/footer.ts'
 import { checkFileDescriptor, lakeRelationName } from '../lake.ts'
 import { readTail } from '../lakefile.ts'
@@ -107,9 +105,7 @@ export class StateTables {
   private async open(wanted: FileOfRelation, relation: LakeRelation, description: TableDescription): Promise<OpenedFile> {
     const { file, current, expected } = wanted
     const { index } = await readBlockIndex(this.lake.ports.store, file)
-    const inState = { index, current }
-    const outcomes = await readOutcomes(this.state.snapshot, openRows(inState).map(({ xid }) => xid))
-    const all = rowsNotShown(inState, relation.visible, outcomes, walPosition(parseLsn(this.state.manifest.lsn) as Lsn))
+    const all = await readRowsNotShown(this.state.snapshot, { index, current }, relation.visible)
     const shown = rowsOfBlocks(index, current)
     const { path, bytes } = isPacked(file) ? await this.unpack({ ...wanted, file }, relation, description)
       : { ...await this.objects.open(file), bytes: file.bytes }

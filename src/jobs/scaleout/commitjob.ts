@@ -28,6 +28,7 @@ import { PartWriter } from '../materialize/partwriter.ts'
 import { PreviousState } from '../materialize/previousstate.ts'
 import type { WrittenRelations } from '../materialize/relationwriter.ts'
 import { openEdits } from '../materialize/statusedits.ts'
+import { lakeRelationName } from '../lake.ts'
 import { readObject } from '../tasks/lakeobject.ts'
 import { LTAP_VERSION } from '../version.ts'
 import { checkLake, readPiece } from './jobcontext.ts'
@@ -281,7 +282,7 @@ class Committer {
 
 function nameOf({ relation, info, database }: PlannedChange): string {
   const { schema, name } = parseRelationInfo(info, relation)
-  return `${database === null ? '' : `${database}.`}${schema}.${name}`
+  return lakeRelationName({ database, schema, name })
 }
 
 /** The store itself does not answer: then no result is at fault. */

@@ -8,7 +8,7 @@ import { formatLsn } from '../../common/ids.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { setPlan } from '../../engine/openjob.ts'
 import { addReference, jobObjectName, type Registered, removeReference } from '../../engine/references.ts'
-import { type DirectoryCluster, directoryOptions, openCluster, openSnapshot } from '../../io/cluster.ts'
+import { type DirectoryCluster, directoryOptions, openSnapshot } from '../../io/cluster.ts'
 import { localFolder } from '../../io/objectstore/openobjectstore.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
 import type { JobIdentity } from '../../lake/job/identity.ts'
@@ -21,7 +21,7 @@ import { encodeDescription, relationInfoJson } from '../../lake/relationinfo.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { MAIN_BRANCH, partKey } from '../../lake/state/names.ts'
 import { STATE_FORMAT } from '../../lake/state/page.ts'
-import { begin, type BegunWork, makeLake, openIfThere, packingOf } from '../materialize/begun.ts'
+import { begin, type BegunWork, describedCluster, openBoth, packingOf, positionOf } from '../materialize/begun.ts'
 import { catalogEntries, clusterInfo, fullXidOf } from '../materialize/catalogentries.ts'
 import { clusterFileEdits } from '../materialize/clusterfiles.ts'
 import { layerChange, LayerPlanner, type PlannedLayer } from '../materialize/layerplanner.ts'
@@ -66,9 +66,7 @@ export interface PlanLakeOptions extends Omit<MaterializeLakeOptions, 'onProgres
  * @throws EnvironmentError datadir.*, lake.*, store.*, selection.*; CorruptionError of the first damaged page unless onCorrupt is 'carry'
  */
 export async function planLake(options: PlanLakeOptions): Promise<PlannedJob> {
-  const cluster = openCluster(options.pgdata, directoryOptions(options))
-  const found = await openIfThere(options)
-  const { lake, head, plan } = found === undefined ? await makeLake(cluster, options) : { ...found, plan: undefined }
+  const { cluster, lake, head, plan } = await openBoth(options)
   const { branch = MAIN_BRANCH } = options
   const begun = await begin(lake, head, { cluster, options, plan })
   if (begun.isThere) return nothing(lake, cluster)
@@ -118,10 +116,7 @@ class Planner {
     this.job = entry
     this.options = options
     this.losses = new Set(cluster.losses)
-    this.descriptor = {
-      systemIdentifier: String(cluster.systemIdentifier), major: cluster.major, checksums: cluster.checksums, lsn: formatLsn(cluster.lsn),
-      profile: lake.format.profile,
-    }
+    this.descriptor = describedCluster(cluster, lake)
     this.parts = new PartWriter(lake.ports.store, () => this.newKey())
     this.records = new RecordWriter(this.parts, lake.compressor)
   }
@@ -207,13 +202,12 @@ class Planner {
 
   private async writePlan(plan: PlannedRelations, counts: Pick<JobPlan, 'units' | 'gone'>): Promise<void> {
     const { lake, cluster, job, options } = this
-    const { timeline, time } = cluster
     const { sequence, timeline: baseTimeline, lsn } = job.state
     const records = await this.records.finish()
     await this.parts.finish()
     const bytes = encodePlan({
       ltap: LTAP_VERSION, source: realpathSync(options.pgdata), base: { sequence, timeline: baseTimeline, lsn },
-      position: { timeline, lsn: this.descriptor.lsn, ...(time !== undefined && { time }) }, ...this.counts, ...counts,
+      position: positionOf(cluster), ...this.counts, ...counts,
       databases: this.databases.size, heapBytes: plan.totalBytes, damage: [...this.losses], records,
     }, lake.compressor)
     const key = this.newKey()

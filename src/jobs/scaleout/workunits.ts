@@ -1,12 +1,10 @@
 import { withOverflow } from '../../columnar/wantedoverflow.ts'
 import { forEachAtMost } from '../../common/atonce.ts'
-import { dataView } from '../../common/bytes.ts'
-import { crc32c, crc32cUpdate } from '../../common/crc32c.ts'
+import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import type { Clock } from '../../common/clock.ts'
-import { parseLsn } from '../../common/ids.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import type { ObjectStore, ObjectUpload } from '../../engine/objectstore.ts'
+import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { Random } from '../../engine/random.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
@@ -15,12 +13,9 @@ import { identityOf, LINE_BYTES_MAX } from '../../lake/job/identity.ts'
 import type { FileResult, UnitResult, UnitResults } from '../../lake/job/result.ts'
 import { parseUnit, type Unit } from '../../lake/job/unit.ts'
 import type { UnitFile, UnitTask } from '../../lake/job/unittask.ts'
-import type { ObjectReference } from '../../lake/layer.ts'
-import { layerFileJson } from '../../lake/layer.ts'
 import { packObjectKey, partKey } from '../../lake/state/names.ts'
-import { parseRelationKey } from '../../lake/state/relationlayers.ts'
 import { tableFolder } from '../../lake/tablefolder.ts'
-import { PackWriter } from '../materialize/packwriter.ts'
+import { packLayer, PackWriter } from '../materialize/packwriter.ts'
 import { JobTasks, type Pool, Workers } from '../pool.ts'
 import { codecModules, type CodecModules, loadCodecs } from '../tasks/codecs.ts'
 import { putObject } from '../tasks/lakeobject.ts'
@@ -128,15 +123,14 @@ class Worker {
     const tasks = new JobTasks(this.pool)
     const { reference } = await this.store(unit)
     const files = new Array<UnitResults[number]>(task.files.length)
-    const packs: ObjectReference[] = []
-    const pack = new PackWriter(summing(context.lake.ports.store, packs), () => packObjectKey(context.newName()), context.lake.compressor)
+    const pack = new PackWriter(context.lake.ports.store, () => packObjectKey(context.newName()), context.lake.compressor)
     try {
       await forEachAtMost(this.pool.count + 1, task.files.entries(), async ([i, file]) => {
         const overflow = unit.overflow?.find(({ relation }) => relation === file.relation)?.overflow ?? []
         files[i] = await this.file(context, task, file, { tasks, reference, overflow, pack })
       })
       await pack.finish()
-      return { files, packs }
+      return { files, packs: pack.objects }
     } catch (error) {
       await pack.abort()
       throw error
@@ -210,34 +204,8 @@ class Worker {
 const MESSAGE_LENGTH_MAX = 4000
 
 /** Puts proven pages into the unit's pack. */
-async function packed(
-  { packable, ...counts }: PackableResult, { pack: place, blocks }: UnitFile, overflow: readonly number[], pack: PackWriter,
-): Promise<FileResult> {
+async function packed(result: PackableResult, { pack: place, blocks }: UnitFile, overflow: readonly number[], pack: PackWriter): Promise<FileResult> {
   const { entry, smallest, length } = place!
-  const { creationLsn, ...locator } = parseRelationKey({ tree: 'layers', key: entry })
-  const file = await pack.add({ ...locator, created: parseLsn(creationLsn)!, smallest, length, blocks, ...packable })
-  return { ...counts, file: layerFileJson(file), overflow }
-}
-
-/** The store, which notes the sizes and CRCs of objects that are uploaded through it. */
-function summing(store: ObjectStore, written: ObjectReference[]): ObjectStore {
-  const upload = (key: string): ObjectUpload => {
-    const inner = store.upload(key)
-    let bytes = 0
-    let state = -1
-    return {
-      write: async (piece) => {
-        state = crc32cUpdate(state, dataView(piece), 0, piece.length)
-        bytes += piece.length
-        await inner.write(piece)
-      },
-      finish: async () => {
-        const finished = await inner.finish()
-        written.push({ key, bytes, crc: (state ^ -1) >>> 0 })
-        return finished
-      },
-      abort: () => inner.abort(),
-    }
-  }
-  return Object.create(store, { upload: { value: upload } }) as ObjectStore
+  const { packable: _, ...counts } = result
+  return { ...counts, file: await packLayer(pack, { tree: 'layers', key: entry }, { smallest, length, blocks }, result), overflow }
 }

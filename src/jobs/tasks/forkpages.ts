@@ -4,6 +4,7 @@ import { ToastReader } from '../../columnar/toastreader.ts'
 import { type CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { SegmentPages } from '../../io/datadir/segmentpages.ts'
 import type { PageSource } from '../../page/pagesource.ts'
+import { lakeRelationName } from '../lake.ts'
 
 /** Files of one fork, as a task can carry them. */
 export interface SegmentFiles {
@@ -45,15 +46,11 @@ export async function withForkPages<T>(
     return await body(pages, toast && toastPages && new ToastReader(toast.relationId, toastPages, toast.index))
   } catch (error) {
     if (!isPositioned(error)) throw error
-    const { code, reason, position } = error.at({ file: fork.path, relation: relationName(relation) })
+    const { code, reason, position } = error.at({ file: fork.path, relation: lakeRelationName(relation) })
     if (code === 'relation.unreadable') return { unreadable: { reason, position } }
     throw error
   } finally {
     pages?.close()
     toastPages?.close()
   }
-}
-
-export function relationName({ database, schema, name }: Pick<RelationDescriptor, 'database' | 'schema' | 'name'>): string {
-  return database === null ? `${schema}.${name}` : `${database}.${schema}.${name}`
 }
