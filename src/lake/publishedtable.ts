@@ -17,14 +17,14 @@ export interface PublishedColumn {
   readonly children?: readonly PublishedColumn[]
 }
 
-/** A Parquet file of a published table, and which of its rows are none of the table's. */
+/** A Parquet file of a published table, and which of its rows a reader of the table must not see. */
 export interface PublishedFile {
-  /** Of the object, below the lake. */
+  /** Key of the object in the lake. */
   readonly key: string
   readonly bytes: number
   /** All rows, hidden ones too. */
   readonly rows: number
-  /** Of the user columns, as many as the lake keeps; a column without an entry has no known bounds. */
+  /** Bounds of user columns, as many as the lake keeps; a column without an entry has no known bounds. */
   readonly columns: readonly ColumnBounds[]
   /** Positions of rows that a reader of the snapshot must not see: structure rows, dead ones, uncommitted ones, those of superseded blocks. */
   readonly hidden: RowSet
