@@ -12,6 +12,7 @@ export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './
 export {
   catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, type LakeSelection, type Packing, parseCatalogEntry, type PartitionedTable,
 } from './clusterinfo.ts'
+export { encodeBitmap, framedBitmap } from './deletionvector.ts'
 export { hiddenRows, type HiddenRowsSummary, type TransactionOutcome, type TransactionOutcomes } from './hiddenrows.ts'
 export {
   isPacked, type LayerFile, layerFile, layerFileJson, type ObjectReference, type PackedFile, type ParquetFile, parseLayerFile, storedBlocks,
