@@ -61,10 +61,11 @@ function reportText(report: MergeReport, seconds: number): string {
 }
 
 /** What merges did; nothing if there were none. */
-export function mergedFacts({ relations, layersBefore, layersAfter, files, blocks, bytesRead, bytes }: MergedRelations): [string, string][] {
+export function mergedFacts({ relations, layersBefore, layersAfter, files, packs, blocks, bytesRead, bytes }: MergedRelations): [string, string][] {
   if (relations === 0) return []
   const layers = `${thousands(layersBefore)} layers of ${counted(relations, 'relation')} are now ${thousands(layersAfter)}`
-  const written = `${counted(blocks, 'page')}, each proven, in ${counted(files, 'file')}`
+  const objects = [...(files > 0 || packs === 0 ? [counted(files, 'file')] : []), ...(packs > 0 ? [counted(packs, 'pack')] : [])]
+  const written = `${counted(blocks, 'page')}, each proven, in ${objects.join(' and ')}`
   return [['merged', `${layers}: ${written}; ${megabytes(bytesRead)} read, ${megabytes(bytes)} written`]]
 }
 

@@ -25,13 +25,30 @@ export class RowMarks {
   }
 }
 
-/** Gathers the summary of a file that takes its pages from others: the marks of rows go with them to their new positions. */
+/** Marks of rows that go into another file: they go with the rows to their new positions. */
+export class MovedMarks {
+  readonly hidden: { first: number; count: number }[] = []
+  readonly xmin: UnresolvedRun[] = []
+  readonly xmax: UnresolvedRun[] = []
+
+  /** Rows [first, first + count) of an input are now those from `to` on. Call it in order of `to`. */
+  move({ hidden, xmin, xmax }: RowMarks, first: number, count: number, to: number): void {
+    for (const part of within(hidden.runs, first, count)) append(this.hidden, { first: part.first - first + to, count: part.count })
+    for (const part of within(xmin.runs, first, count)) append(this.xmin, { ...part, first: part.first - first + to }, isSame)
+    for (const part of within(xmax.runs, first, count)) append(this.xmax, { ...part, first: part.first - first + to }, isSame)
+  }
+
+  finish(): Pick<FileSummary, 'hidden' | 'unresolved'> {
+    const unresolved = [...this.xmin, ...this.xmax].sort((a, b) => a.first - b.first || (a.which < b.which ? 1 : a.which > b.which ? -1 : 0))
+    return { hidden: BlockSet.ofRuns(this.hidden), unresolved }
+  }
+}
+
+/** Gathers the summary of a file that takes its pages from others. */
 export class MergedRows {
   private readonly bounds: BoundsCollector
   private readonly pages = new PageStatesCollector()
-  private readonly hidden: { first: number; count: number }[] = []
-  private readonly xmin: UnresolvedRun[] = []
-  private readonly xmax: UnresolvedRun[] = []
+  private readonly marks = new MovedMarks()
   private hiddenTaken = 0
   private xminTaken = 0
   private rows = 0
@@ -41,27 +58,24 @@ export class MergedRows {
     this.bounds = new BoundsCollector(columns)
   }
 
-  /** Rows [first, first + count) of an input are now those from `to` on. Call it in order of `to`. */
-  move({ hidden, xmin, xmax }: RowMarks, first: number, count: number, to: number): void {
-    for (const part of within(hidden.runs, first, count)) append(this.hidden, { first: part.first - first + to, count: part.count })
-    for (const part of within(xmin.runs, first, count)) append(this.xmin, { ...part, first: part.first - first + to }, isSame)
-    for (const part of within(xmax.runs, first, count)) append(this.xmax, { ...part, first: part.first - first + to }, isSame)
+  /** As {@link MovedMarks.move}. */
+  move(marks: RowMarks, first: number, count: number, to: number): void {
+    this.marks.move(marks, first, count, to)
   }
 
   /** Adds a row group, whose rows were moved before; it is sealed. */
   add(batch: Batch): void {
     this.pages.add(batch)
     const seen = new Uint8Array(batch.rows).fill(1)
-    this.hiddenTaken = this.mark(seen, this.hidden, this.hiddenTaken, 0)
+    this.hiddenTaken = this.mark(seen, this.marks.hidden, this.hiddenTaken, 0)
     // A row that may become visible counts as one that is.
-    this.xminTaken = this.mark(seen, this.xmin, this.xminTaken, 1)
+    this.xminTaken = this.mark(seen, this.marks.xmin, this.xminTaken, 1)
     this.bounds.add(batch.columns, seen)
     this.rows += batch.rows
   }
 
   finish(): FileSummary {
-    const unresolved = [...this.xmin, ...this.xmax].sort((a, b) => a.first - b.first || (a.which < b.which ? 1 : a.which > b.which ? -1 : 0))
-    return { columns: this.bounds.finish(), hidden: BlockSet.ofRuns(this.hidden), unresolved, ...this.pages.finish() }
+    return { columns: this.bounds.finish(), ...this.marks.finish(), ...this.pages.finish() }
   }
 
   /** Sets the rows of `runs` that are in the row group; they do not reach beyond it. @returns how many runs are done */

@@ -9,7 +9,8 @@ import { type CurrentFile, CurrentRelation, type Layer } from './layerorder.ts'
  * a byte that was written pays for four more.
  */
 const TIER_BASE = 4
-const LAYERS_OF_TIER = 4
+/** So many layers, or packs, of a tier become one. */
+export const PIECES_OF_TIER = 4
 /** Superseded blocks, as a part of the current ones, above which all layers become one: scans stay within 1.3 times of a lake that is new. */
 const SUPERSEDED_MAX = 0.25
 /** Fewer superseded blocks cost no reader much: 4 MiB. */
@@ -24,7 +25,7 @@ export interface MergePlan {
 
 /**
  * Which layers of a relation to merge now: the newest ones, from `first` on. Undefined: none. After a merge, ask again.
- * Undefined for a packed relation, too.
+ * Undefined for a packed relation, too: its layers are merged with the packs that they lie in (packplan.ts).
  * @param all merge whatever the tiers say, until one layer is left
  */
 export function planMerge(layers: readonly Layer<LayerFile>[], all = false): MergePlan | undefined {
@@ -44,13 +45,17 @@ function firstOfFullTier(layers: readonly Layer<LayerFile>[]): number | undefine
   const tiers = layers.map(tierOf)
   for (const tier of [...new Set(tiers)].sort((a, b) => a - b)) {
     const first = tiers.findLastIndex((other) => other > tier) + 1
-    if (tiers.slice(first).filter((other) => other === tier).length >= LAYERS_OF_TIER) return first
+    if (tiers.slice(first).filter((other) => other === tier).length >= PIECES_OF_TIER) return first
   }
   return undefined
 }
 
 function tierOf({ files }: Layer<LayerFile>): number {
-  const bytes = files.reduce((sum, file) => sum + storedBytes(file), 0)
+  return tierOfBytes(files.reduce((sum, file) => sum + storedBytes(file), 0))
+}
+
+/** ⌊log4 bytes⌋; 0 for nothing. */
+export function tierOfBytes(bytes: number): number {
   return bytes === 0 ? 0 : Math.floor(Math.log(bytes) / Math.log(TIER_BASE))
 }
 

@@ -24,7 +24,8 @@ import { parseBlockIndex } from './blockindex.ts'
  */
 const PACK_MAGIC = 0x6b70746c
 const PACK_VERSION = 1
-const HEAD_LENGTH = 4
+/** Bytes before the first page. */
+export const PACK_HEAD_LENGTH = 4
 /** Number of bytes at the end of a pack that say where its directory is. */
 export const PACK_TAIL_LENGTH = 12
 /** A page that does not compress takes little more than a page. */
@@ -79,7 +80,7 @@ export function packPages(pages: Iterable<Uint8Array>, compressor: Compressor): 
 export class PackBuilder {
   private readonly compressor: string
   private readonly relations: PackRelation[] = []
-  private length = HEAD_LENGTH
+  private length = PACK_HEAD_LENGTH
 
   /** @param compressor name of that of all pages */
   constructor(compressor: string) {
@@ -92,7 +93,7 @@ export class PackBuilder {
   }
 
   begin(): Uint8Array {
-    const out = new ByteWriter(HEAD_LENGTH)
+    const out = new ByteWriter(PACK_HEAD_LENGTH)
     out.u32(PACK_MAGIC)
     return out.take()
   }
@@ -139,7 +140,7 @@ export function packDirectoryRange(tail: Uint8Array, size: number): { start: num
   if (tail.length !== PACK_TAIL_LENGTH || readU32(tail, 8) !== PACK_MAGIC) throw new CorruptionError(PERSISTED.code, `an object of ${size} bytes is no pack`)
   const end = size - PACK_TAIL_LENGTH
   const start = end - readU32(tail, 0)
-  if (start < HEAD_LENGTH) throw new CorruptionError(PERSISTED.code, `a directory of ${readU32(tail, 0)} bytes in a pack of ${size}`)
+  if (start < PACK_HEAD_LENGTH) throw new CorruptionError(PERSISTED.code, `a directory of ${readU32(tail, 0)} bytes in a pack of ${size}`)
   return { start, end }
 }
 
@@ -159,7 +160,7 @@ export function parsePackDirectory(bytes: Uint8Array, start: number): PackDirect
   const compressor = reader.text()
   const relations: PackedRelation[] = []
   const names = new Set<string>()
-  let at = HEAD_LENGTH
+  let at = PACK_HEAD_LENGTH
   for (let left = reader.varint(reader.left); left > 0; left--) {
     const relation = readRelation(reader, at)
     at += sum(relation.sizes)

@@ -5,7 +5,7 @@ import { RecentlyUsed } from '../../common/recentlyused.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import { missingObject } from '../../engine/pagereader.ts'
 import type { PackedFile } from '../../lake/layer.ts'
-import { PACK_TAIL_LENGTH, type PackDirectory, packDirectoryRange, type PackedRelation, parsePackDirectory } from '../../lake/pack.ts'
+import { PACK_HEAD_LENGTH, PACK_TAIL_LENGTH, type PackDirectory, packDirectoryRange, type PackedRelation, parsePackDirectory } from '../../lake/pack.ts'
 import type { ExpectedFile } from '../lake.ts'
 
 /** So many directories are kept: the relations of a pack are asked for one after the other. */
@@ -43,6 +43,13 @@ export class PackDirectories {
     const { compressor, relations } = await readPackDirectory(this.store, key)
     return { compressor, relations: new Map(relations.map((relation) => [relation.start, relation])) }
   }
+}
+
+/** Bytes of all pages of a pack, by one request. @throws CorruptionError lake.pack, lake.missing-object; EnvironmentError store.* */
+export async function packPageBytes(store: ObjectStore, key: string): Promise<number> {
+  const tail = await store.get(key, { last: PACK_TAIL_LENGTH })
+  if (tail === undefined) throw missingObject(store, key)
+  return packDirectoryRange(tail.bytes, tail.size).start - PACK_HEAD_LENGTH
 }
 
 /** The directory of a pack, by two requests. @throws CorruptionError lake.pack, lake.missing-object, lake.block-index; EnvironmentError store.* */

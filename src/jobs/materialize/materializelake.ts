@@ -215,7 +215,7 @@ class MaterializeJob {
   private async merge(place: MergePlace, changes: readonly RelationChange[]): Promise<Pick<MaterializeReport, 'merged' | 'mergeProblem'>> {
     const changed = new Set(changes.filter(({ layer }) => layer !== undefined).map(({ relation }) => relation.key))
     const { compression = 'zstd' } = this.options
-    const job = new MergeJob(place, { all: false, compression, codecs: this.codecs, wants: ({ entry }) => changed.has(entry.key) })
+    const job = new MergeJob(place, { all: false, compression, codecs: this.codecs, changed })
     try {
       return { merged: await job.run(), mergeProblem: null }
     } catch (error) {

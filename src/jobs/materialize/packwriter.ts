@@ -4,14 +4,12 @@ import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import { layerFileJson, type ObjectReference, type PackedFile } from '../../lake/layer.ts'
 import { PackBuilder, packPages, type PackRelation } from '../../lake/pack.ts'
+import { PACK_BYTES } from '../../lake/packplan.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { parseRelationKey, type StateFile } from '../../lake/state/relationlayers.ts'
 import type { Compressor } from '../../parquet/compressor.ts'
 import type { PackableResult } from '../tasks/layertask.ts'
 import { ObjectOutput } from '../tasks/objectoutput.ts'
-
-/** A pack takes no more pages once it has so many bytes. */
-const PACK_BYTES = 64 << 20
 
 /** A pack that is not complete yet. */
 interface OpenPack {

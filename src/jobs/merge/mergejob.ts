@@ -1,25 +1,28 @@
 import type { Compression } from '../../columnar/planfile.ts'
 import { forEachAtMost } from '../../common/atonce.ts'
-import { assert, isPositioned } from '../../common/errors.ts'
+import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { readCatalog, type StateCatalog } from '../../engine/statecatalog.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
-import { isPacked, type LayerFile } from '../../lake/layer.ts'
-import { mergedLayer, type MergedLayer, planMerge } from '../../lake/mergeplan.ts'
+import { mergedLayer, type MergePlan, planMerge } from '../../lake/mergeplan.ts'
+import { PACK_BYTES, PackCensus, packedFiles, planPackMerge } from '../../lake/packplan.ts'
+import { packObjectKey } from '../../lake/state/names.ts'
 import { type Merge, mergeLayers } from '../../lake/state/changes.ts'
 import { parseRelation } from '../../lake/state/relationlayers.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { OnProgress } from '../jobprogress.ts'
 import { lakeRelationName } from '../lake.ts'
 import { CACHE_BYTES, FetchedObjects } from '../lakes/fetchedobjects.ts'
+import { packPageBytes } from '../lakes/packdirectories.ts'
+import { PackWriter } from '../materialize/packwriter.ts'
 import type { JobTasks } from '../pool.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
 import type { StoreReference } from '../tasks/storereference.ts'
 import { ByteBudget } from './bytebudget.ts'
-import { databaseOf, RelationMerger } from './relationmerger.ts'
+import { databaseOf, RelationMerger, type WrittenPages } from './relationmerger.ts'
 
 /** What merges did. */
 export interface MergedRelations {
@@ -27,8 +30,9 @@ export interface MergedRelations {
   relations: number
   layersBefore: number
   layersAfter: number
-  /** Files that were written, with the pages that they have. */
+  /** Parquet files and packs that were written, with the pages that they have. */
   files: number
+  packs: number
   blocks: number
   /** Bytes of the files that were read, and of those that were written with the objects beside them. */
   bytesRead: number
@@ -41,8 +45,10 @@ export interface MergedRelations {
 export interface MergeJobOptions {
   compression: Compression
   codecs: CodecModules
-  /** Until each relation has one layer. */
+  /** Until each relation has one layer, and packs have no other pages. */
   all: boolean
+  /** Keys of relations whose Parquet files are looked at; packs are looked at in any case. Default: all. */
+  changed?: ReadonlySet<string>
   /** Whether a relation is asked for. Default: all. */
   wants?: (relation: StateRelation, database: string | null) => boolean
   onProgress?: OnProgress
@@ -60,10 +66,11 @@ export interface MergePlace {
 /** A commit has the merges of so many relations, or of so many bytes: a process that is killed loses no more than that. */
 const RELATIONS_OF_COMMIT = 256
 const BYTES_OF_COMMIT = 8 * 1024 ** 3
+const READS_AT_ONCE = 8
 
 /** Nothing yet. */
 export function noMerges(): MergedRelations {
-  return { relations: 0, layersBefore: 0, layersAfter: 0, files: 0, blocks: 0, bytesRead: 0, bytes: 0, commits: 0, left: [] }
+  return { relations: 0, layersBefore: 0, layersAfter: 0, files: 0, packs: 0, blocks: 0, bytesRead: 0, bytes: 0, commits: 0, left: [] }
 }
 
 /** Merges layers of a branch's newest state, as size tiers say (src/lake/mergeplan.ts). No reader sees a row change. */
@@ -92,28 +99,51 @@ export class MergeJob {
     try {
       for (;;) {
         const catalog = await readCatalog(this.newest())
-        const keys = await this.candidates(catalog)
-        if (keys.length === 0) return this.merged
-        for (let start = 0; start < keys.length;) start += await this.commitSome(keys.slice(start), catalog)
+        const { relations, packs } = await this.candidates(catalog)
+        if (relations.length + packs.relations.length === 0) return this.merged
+        for (let start = 0; start < relations.length;) start += await this.commitSome(relations.slice(start), NO_PACKS, catalog)
+        for (let start = 0; start < packs.relations.length;) start += await this.commitSome(packs.relations.slice(start), packs.packs, catalog)
       }
     } finally {
       this.objects.close()
     }
   }
 
-  /** Keys of relations whose layers are to be merged now. */
-  private async candidates(catalog: StateCatalog): Promise<string[]> {
-    const { wants, all } = this.options
-    const keys: string[] = []
+  /** Keys of relations whose layers are to be merged now: those with Parquet files, and those that lie in packs to merge. */
+  private async candidates(catalog: StateCatalog): Promise<{ relations: string[]; packs: { packs: ReadonlySet<string>; relations: string[] } }> {
+    const { wants, changed, all } = this.options
+    const relations: string[] = []
+    const census = new PackCensus()
     await this.newest().scan('layers', (key, value) => {
-      if (this.failed.has(key) || hasOneLayer(value)) return
+      if (this.failed.has(key) || hasOneParquetLayer(value)) return
       const relation = parseStateRelation(key, value)
-      const plan = planMerge(relation.layers, all)
-      if (plan === undefined || wants?.(relation, databaseOf(relation.locator.dbOid, catalog)) === false) return
-      keys.push(key)
+      if (wants?.(relation, databaseOf(relation.locator.dbOid, catalog)) === false) return
+      const shares = packedFiles(relation.layers)
+      if (shares !== undefined) {
+        census.add(key, shares, relation.layers.length > 1)
+        return
+      }
+      const plan = changed?.has(key) === false ? undefined : planMerge(relation.layers, all)
+      if (plan === undefined) return
+      relations.push(key)
       for (const { current } of mergedLayer(relation.layers, plan.first).files) this.totalBlocks += current.size
     })
-    return keys
+    const packs = !all ? census.full() : census.untidy(wants === undefined ? await this.pageBytes(census.keys) : undefined)
+    return { relations, packs: { packs, relations: [...census.relationsIn(packs)] } }
+  }
+
+  /** Bytes of all pages of each pack; without those that cannot be read. */
+  private async pageBytes(packs: readonly string[]): Promise<Map<string, number>> {
+    const found = new Map<string, number>()
+    await forEachAtMost(READS_AT_ONCE, packs, async (pack) => {
+      try {
+        found.set(pack, await packPageBytes(this.place.lake.ports.store, pack))
+      } catch (error) {
+        // Its relations are tried, and say what is wrong with their pages.
+        if (!(error instanceof CorruptionError)) throw error
+      }
+    })
+    return found
   }
 
   private newest(): Snapshot {
@@ -121,36 +151,45 @@ export class MergeJob {
     return Snapshot.of(lake, head, head.state)
   }
 
-  /** Merges some of the relations and commits them together. @returns how many it took */
-  private async commitSome(keys: readonly string[], catalog: StateCatalog): Promise<number> {
+  /**
+   * Merges some of the relations and commits them together.
+   * @param from the packs that they leave; empty for relations with Parquet files @returns how many it took
+   */
+  private async commitSome(keys: readonly string[], from: ReadonlySet<string>, catalog: StateCatalog): Promise<number> {
     const { writer, pool, ...place } = this.place
     const { compression, codecs } = this.options
     const snapshot = this.newest()
     const work = writer.begin()
+    const packs = new PackWriter(place.lake.ports.store, () => packObjectKey(work.name()), place.lake.compressor)
     const merges: Merge[] = []
     let taken = 0
     let bytes = 0
     const merger = new RelationMerger({
-      ...place, pool, snapshot, catalog, objects: this.objects, budget: this.budget, compression, codecs, mint: () => work.name(),
+      ...place, pool, snapshot, catalog, packs, objects: this.objects, budget: this.budget, compression, codecs, mint: () => work.name(),
       onFile: (written, bytesRead, relation) => {
         bytes += written.bytes
         this.count(written, bytesRead, relation)
       },
     })
+    // A pack is written by one commit, and a commit writes one pack: else many small ones would become many small ones.
+    const [relationsMax, bytesMax] = from.size > 0 ? [Infinity, PACK_BYTES] : [RELATIONS_OF_COMMIT, BYTES_OF_COMMIT]
     const next = function* (): Generator<string> {
-      while (taken < Math.min(keys.length, RELATIONS_OF_COMMIT) && bytes < BYTES_OF_COMMIT) yield keys[taken++]!
+      while (taken < Math.min(keys.length, relationsMax) && bytes < bytesMax) yield keys[taken++]!
     }
     try {
       await forEachAtMost(pool.workers + 1, next(), async (key) => {
-        const merge = await this.mergeOf(key, snapshot, catalog, merger)
+        const merge = await this.mergeOf(key, from, snapshot, catalog, merger)
         if (merge !== undefined) merges.push(merge)
       })
+      await packs.finish()
       if (merges.length > 0) {
         await writer.commit(mergeLayers(merges), work)
         this.merged.commits++
       }
+      this.merged.packs += packs.objects.length
       work.end()
     } catch (error) {
+      await packs.abort()
       await stopIfEnding()
       work.end()
       // Others merged the same layers, or their relations are gone: what is left to do is found again.
@@ -160,13 +199,16 @@ export class MergeJob {
   }
 
   /** Undefined for a relation that cannot be merged. */
-  private async mergeOf(key: string, snapshot: Snapshot, catalog: StateCatalog, merger: RelationMerger): Promise<Merge | undefined> {
+  private async mergeOf(
+    key: string, from: ReadonlySet<string>, snapshot: Snapshot, catalog: StateCatalog, merger: RelationMerger,
+  ): Promise<Merge | undefined> {
     const entry = { tree: 'layers' as const, key }
     const [value] = await snapshot.get([entry])
+    if (value === undefined) return undefined
     const relation = parseStateRelation(key, value)
-    const plan = planMerge(relation.layers, this.options.all)
+    const plan = this.planOf(relation, from)
     if (plan === undefined) return undefined
-    const output = await merger.merge(relation, parquetOnly(mergedLayer(relation.layers, plan.first)))
+    const output = await merger.merge(relation, mergedLayer(relation.layers, plan.first))
     if ('left' in output) {
       const { reason, position: { file, block } } = output.left
       const where = [...(file === undefined ? [] : [file]), ...(block === undefined ? [] : [`block ${block}`])].join(', ')
@@ -185,9 +227,15 @@ export class MergeJob {
     return { relation: entry, inputs, output }
   }
 
-  private count({ blocks, bytes }: { blocks: number; bytes: number }, bytesRead: number, relation: string): void {
+  private planOf({ layers }: StateRelation, from: ReadonlySet<string>): MergePlan | undefined {
+    const { all } = this.options
+    if (from.size === 0) return planMerge(layers, all)
+    return all ? { first: 0 } : planPackMerge(layers, from)
+  }
+
+  private count({ files, blocks, bytes }: WrittenPages, bytesRead: number, relation: string): void {
     const { merged } = this
-    merged.files++
+    merged.files += files
     merged.blocks += blocks
     merged.bytes += bytes
     merged.bytesRead += bytesRead
@@ -195,18 +243,11 @@ export class MergeJob {
   }
 }
 
-/** A plan takes no packed files. */
-function parquetOnly({ files, ...layer }: MergedLayer<LayerFile>): MergedLayer {
-  return {
-    ...layer, files: files.map(({ file, current }) => {
-      assert(!isPacked(file), `a packed file ${file.key} among those to merge`)
-      return { file, current }
-    }),
-  }
-}
+const NO_PACKS: ReadonlySet<string> = new Set()
 
 /** Most relations have: their entries are not looked at closely. */
-function hasOneLayer(value: unknown): boolean {
-  const { layers } = value as { layers?: { length?: unknown } }
-  return layers?.length === 1
+function hasOneParquetLayer(value: unknown): boolean {
+  const { layers } = value as { layers?: unknown }
+  const [layer, ...more] = Array.isArray(layers) ? layers as { files?: unknown }[] : []
+  return layer !== undefined && more.length === 0 && Array.isArray(layer.files) && !(layer.files as object[]).some((file) => 'pack' in file)
 }

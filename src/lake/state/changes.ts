@@ -36,11 +36,16 @@ export function materialize({ from, position, relations, others, job }: Material
         const before = get(relation)
         const { info: oldInfo, layers }: RelationLayers = before === undefined ? { layers: [] } : parseRelation(before, relation)
         const info = newInfo ?? oldInfo
-        return { ...relation, value: { ...info && { info }, layers: layer === undefined ? layers : [...layers, layer] } }
+        return { ...relation, value: { ...info && { info }, layers: layer === undefined ? layers : withLayer(layers, layer) } }
       })
       return { position, edits: [...edits, ...others], ...job !== undefined && { job } }
     },
   }
+}
+
+/** Layers with one more: if that has each block of the relation, the older ones are no longer needed. */
+function withLayer(layers: readonly StateLayer[], layer: StateLayer): readonly StateLayer[] {
+  return layer.smallest === 0 ? [layer] : [...layers, layer]
 }
 
 /** Fewer layers in place of some of one relation, with the same content. */
