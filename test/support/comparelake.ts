@@ -53,18 +53,19 @@ async function compareRelation(sql: Session, table: LakeTable): Promise<{ values
   }
   for (const [row, [ctid, ...fields]] of rows.entries()) {
     for (const [i, field] of fields.entries()) {
-      const problem = compareValue(table, row, i, field, attributes[i]!.type, types)
+      const { values, overflow } = table.rows[row]!
+      const lanes = { value: values[i]!, overflow: overflow[i]!, kind: table.columns[i]!.type }
+      const problem = valueProblem(lanes, field, attributes[i]!.type, types)
       if (problem !== undefined) differences.push(`${database}.${schema}.${name}.${attributes[i]!.name} ${ctid}: ${problem}`)
     }
   }
   return { values: rows.length * attributes.length, differences }
 }
 
-/** What is wrong with the lanes of one value that the server prints as `field`, or undefined. */
-function compareValue(table: LakeTable, row: number, i: number, field: string | null, type: TypeRef, types: Types): string | undefined {
-  const value = table.rows[row]!.values[i]!
-  const overflow = table.rows[row]!.overflow[i]!
-  const kind = table.columns[i]!.type
+/** What is wrong with the lanes of one value that the server prints as `field` (Latin-1), or undefined. @param kind type of its column in the lake */
+export function valueProblem(
+  { value, overflow, kind }: { value: Value, overflow: string | null, kind: ColumnType }, field: string | null, type: TypeRef, types: Types,
+): string | undefined {
   const say = (what: string): string => `${what}: ${show(field)} is ${show(value)} and ${show(overflow)}`
   if (field === null) return value === null && overflow === null ? undefined : say('NULL became a value')
   const bytes = Buffer.from(field, 'latin1')
@@ -94,7 +95,7 @@ function show(value: Value): string {
 }
 
 /** The reg types print names; the lake holds the number. */
-function asNumber({ oid }: TypeRef, types: Types): string {
+export function asNumber({ oid }: TypeRef, types: Types): string {
   const type = types.get(oid)
   if (type?.kind === 'array') return asNumber({ oid: type.element ?? 0, typmod: -1 }, types) === '' ? '' : '::oid[]'
   return type?.schema === 'pg_catalog' && type.name.startsWith('reg') ? '::oid' : ''

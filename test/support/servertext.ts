@@ -94,6 +94,7 @@ function plainDecimal(text: string): string {
 /** What the lake holds of a numeric whose exact text is in `_overflow`: 9 fractional digits, rounded half to even. */
 export function isRoundedTo9(value: Value, text: string): boolean {
   const [, sign, whole = '', fraction = ''] = /^(-?)(\d+)\.(\d{10,})$/.exec(text) ?? []
+  if (fraction === '') return false
   const kept = BigInt(whole + fraction.slice(0, 9))
   const rest = fraction.slice(9)
   const half = `5${'0'.repeat(rest.length - 1)}`

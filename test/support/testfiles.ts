@@ -16,8 +16,9 @@ export function testFiles(scope: Scope, seed: number): string[] {
     .filter((name) => name.endsWith('.test.ts')).map((name) => `test/${name.replaceAll('\\', '/')}`).sort()
   const isLong = (path: string): boolean => path.startsWith('test/long/')
   if (scope === 'all') return files
-  // Those of test/conformance need what is no npm package: `npm run conformance`.
-  const quick = files.filter((path) => !isLong(path) && !path.startsWith('test/conformance/'))
+  // They need what is no npm package: `npm run conformance`, `npm run test:engines`.
+  const needsMore = (path: string): boolean => path.startsWith('test/conformance/') || path.startsWith('test/engines/')
+  const quick = files.filter((path) => !isLong(path) && !needsMore(path))
   if (scope === 'quick') return quick
   const onServers = quick.filter((path) => readFileSync(join(ROOT, path), 'utf8').includes('majors()'))
   return [...drawnFiles(files.filter(isLong), LONG_FILES, seed, 'files of test/long'), ...drawnFiles(onServers, SERVER_FILES, seed, 'other files with servers')]
