@@ -7,11 +7,12 @@ export { Lake, type LakePorts, type ReadHead } from './lake.ts'
 export { MemoryObjectStore } from './memoryobjectstore.ts'
 export { isKey } from './objectkey.ts'
 export type {
-  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
+  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject,
 } from './objectstore.ts'
 export type { PageReader } from './pagereader.ts'
 export { pruneTransactions, unneededTransactions } from './prunetransactions.ts'
 export type { CasKind } from '../lake/state/format.ts'
+export type { RequestKind, StoreUse } from '../lake/state/madeby.ts'
 export { openCas, probeCas } from './probecas.ts'
 export type { Random } from './random.ts'
 export { addReference, createBranch, deleteBranch, jobObjectName, keepStates, type Registered, removeReference } from './references.ts'

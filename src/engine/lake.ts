@@ -3,6 +3,7 @@ import { decodeFormat, encodeFormat, type LakeFormat } from '../lake/state/forma
 import { decodeHead, encodeHead, type Head } from '../lake/state/head.ts'
 import { checkReferenceName, FORMAT_KEY, headKey, MAIN_BRANCH } from '../lake/state/names.ts'
 import { emptyHead } from '../lake/state/registrations.ts'
+import type { StoreUse } from '../lake/state/madeby.ts'
 import type { Stage } from '../lake/state/stage.ts'
 import type { Cas, CasToken } from './cas.ts'
 import type { Clock } from '../common/clock.ts'
@@ -11,6 +12,7 @@ import { loadZstd } from '../parquet/zstdcompressor.ts'
 import type { ObjectStore } from './objectstore.ts'
 import { MISSING_OBJECT, PageReader } from './pagereader.ts'
 import { openCas } from './probecas.ts'
+import { NO_USE } from './requestcounters.ts'
 import type { Random } from './random.ts'
 
 /** What a lake is opened with. */
@@ -40,6 +42,8 @@ export class Lake {
   readonly format: LakeFormat
   readonly pages: PageReader
   readonly compressor: Compressor
+  /** What states tell already of what was asked of the store since it was opened. */
+  told: StoreUse = NO_USE
   /** HEADs by branch. */
   private readonly values = new Map<string, Cas>()
 

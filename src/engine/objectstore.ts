@@ -1,3 +1,5 @@
+import type { RequestKind, StoreUse } from '../lake/state/madeby.ts'
+
 /** Bytes of an object: from start to before end, or so many of the last. What lies behind the end of the object is left out. */
 export type ByteRange = { readonly start: number, readonly end: number } | { readonly last: number }
 
@@ -54,8 +56,6 @@ export interface Leftover {
   remove(): Promise<void>
 }
 
-export type RequestKind = 'get' | 'head' | 'put' | 'upload' | 'delete' | 'list'
-
 /** What a store was asked for since it was opened. */
 export interface StoreCounters {
   /** Requests that were sent, those of another attempt too; of `upload` one for each part and for its begin and end. */
@@ -63,6 +63,8 @@ export interface StoreCounters {
   readonly bytesUp: number
   readonly bytesDown: number
   readonly retries: number
+  /** Counts what another thread or process asked of the same store for this one's work. */
+  add(use: StoreUse): void
 }
 
 /**

@@ -1,10 +1,12 @@
 import { assert, EnvironmentError } from '../common/errors.ts'
 import { type Change, type StagedCommit, stageCommit } from '../lake/state/commit.ts'
 import { encodeHead, type Head } from '../lake/state/head.ts'
+import type { MadeBy } from '../lake/state/madeby.ts'
 import { formatObjectName, partKey } from '../lake/state/names.ts'
 import { raised, refuseDropped } from '../lake/state/registrations.ts'
 import type { Lake, ReadHead } from './lake.ts'
 import { putObjects } from './pagereader.ts'
+import { useSince, useUntilNow } from './requestcounters.ts'
 
 /** Uploads for one later commit: while it is open, no gc deletes an object that it named. */
 export interface Work {
@@ -128,12 +130,14 @@ export class BranchWriter {
    */
   private async commitAs(sequence: number, group: readonly Queued[]): Promise<StagedCommit['refused']> {
     let last: StagedCommit | undefined
+    let used = this.lake.told
     for (let attempt = 0; ; attempt++) {
       const { head, token } = await this.readHead()
       const own = head.epochs.find(({ writer }) => writer === this.writer)
       if (own !== undefined && own.sequence >= sequence) {
         assert(last !== undefined, `HEAD of branch ${this.branch} has commit ${sequence} of this writer before it was tried`)
         this.head = head
+        this.lake.told = used
         return last.refused
       }
       if (head.epoch !== this.epoch) throw this.failure = this.fenced(head)
@@ -145,15 +149,24 @@ export class BranchWriter {
         continue
       }
       if (last.head === undefined) return last.refused
-      const bytes = encodeHead(last.head, this.lake.compressor)
-      await putObjects(this.lake.ports.store, last.objects)
+      const { store } = this.lake.ports
+      await putObjects(store, last.objects)
+      used = useUntilNow(store.counters)
+      const next = { ...last.head, state: { ...last.head.state, made: this.madeBy(group, last.refused) } }
+      const bytes = encodeHead(next, this.lake.compressor)
       this.sent = true
       if (await this.lake.cas(this.branch).write(bytes, token) === 'written') {
-        this.head = last.head
+        this.head = next
+        this.lake.told = used
         return last.refused
       }
       await this.lake.pause(attempt, `commit ${sequence} to branch ${this.branch}`)
     }
+  }
+
+  private madeBy(group: readonly Queued[], refused: StagedCommit['refused']): MadeBy {
+    const kinds = new Set(group.filter((_, i) => refused[i] === undefined).map(({ change: { kind = 'other' } }) => kind))
+    return { kind: [...kinds].sort().join('+'), ...useSince(this.lake.ports.store.counters, this.lake.told) }
   }
 
   private commitOf(sequence: number, group: readonly Queued[]): Parameters<typeof stageCommit>[2] {

@@ -93,6 +93,13 @@ export class CompactReader {
     }
   }
 
+  /** A list of them. */
+  strings(): string[] {
+    const { size, type } = this.listHeader()
+    if (type !== BINARY) damaged(`a list of type ${type} where strings are due`)
+    return Array.from({ length: size }, () => this.string())
+  }
+
   skip(type: number, depth: number): void {
     if (depth > DEPTH_MAX) damaged('nested too deep')
     if (type === TRUE || type === FALSE) return

@@ -8,11 +8,12 @@ import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
 import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
 import { systemClock } from '../../src/io/process/clock.ts'
 import { materializeLake, type MaterializeReport } from '../../src/jobs/materialize/materializelake.ts'
+import type { LakeSummary } from '../../src/jobs/inspect/lakesummary.ts'
 import type { MergeReport } from '../../src/jobs/merge/mergelake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { layeredDifferences, readLayeredLake } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
-import { S3Server } from '../support/s3server.ts'
+import { type S3Call, S3Server } from '../support/s3server.ts'
 
 const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
 const URL = 's3://lake/shop'
@@ -57,7 +58,7 @@ function transcode(pgdata: string, place: string, ...args: string[]): Promise<En
 function ltap(...args: string[]): Promise<Ended> {
   const environment = { AWS_ACCESS_KEY_ID: 'ltapkey', AWS_SECRET_ACCESS_KEY: 'ltapsecret', AWS_ENDPOINT_URL_S3: server.endpoint }
   return new Promise((done) => {
-    const argv = [PROGRAM, ...args, '--workers', '2']
+    const argv = [PROGRAM, ...args, ...(args[0] === 'inspect' ? [] : ['--workers', '2'])]
     execFile(process.execPath, argv, { env: { ...process.env, ...environment } }, (error, stdout, stderr) => {
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr })
     })
@@ -70,6 +71,31 @@ async function written(ended: Promise<Ended>): Promise<MaterializeReport> {
   return JSON.parse(stdout) as MaterializeReport
 }
 
+/** What the server was asked, but for the last write of HEAD and what followed it. An upload of one part is a PUT. */
+function askedBeforeHead(): Record<string, number> {
+  const end = server.calls.findLastIndex(({ method, key }) => method === 'PUT' && key.endsWith('/main/HEAD'))
+  return countedBy(server.calls.slice(0, end).map((call): [string, number] => [kindOf(call), 1]))
+}
+
+function kindOf({ method, key, query }: S3Call): string {
+  if (key === '') return method === 'GET' ? 'list' : method === 'POST' ? 'delete' : 'head'
+  return method === 'PUT' || query.has('uploads') || query.has('uploadId') ? 'put' : method.toLowerCase()
+}
+
+function toldBy({ made }: LakeSummary['states'][number]): Record<string, number> {
+  return countedBy(Object.entries(made!.requests).map(([kind, count]) => [kind === 'upload' ? 'put' : kind, count]))
+}
+
+function countedBy(counts: readonly (readonly [string, number])[]): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const [kind, count] of counts) sums[kind] = (sums[kind] ?? 0) + count
+  return sums
+}
+
+async function statesOf(): Promise<LakeSummary['states']> {
+  return (JSON.parse((await ltap('inspect', 'lake', URL, '--json')).stdout) as LakeSummary).states
+}
+
 /** The lake has what a new one of the data directory has. */
 async function checkLake(pgdata: string): Promise<void> {
   const fresh = new MemoryObjectStore(systemClock)
@@ -80,7 +106,17 @@ async function checkLake(pgdata: string): Promise<void> {
 }
 
 test('a cluster goes into an object store, and what changes follows; older, other and foreign places are refused', async () => {
+  server.calls.length = 0
   const first = await written(transcode(cluster.dataDir, URL, '--json'))
+  // Worker threads wrote the data with connections of their own.
+  const asked = askedBeforeHead()
+  const [made] = await statesOf()
+  expect(made!.made!.kind).toBe('layers')
+  expect(toldBy(made!)).toEqual(asked)
+  expect(made!.dollars).toBeCloseTo(((asked['put']! + asked['list']! + 1) * 0.005 + (asked['get']! + asked['head']!) * 0.0004) / 1000, 12)
+  const stored = [...server.objects].reduce((sum, [key, { bytes }]) => sum + (key.endsWith('HEAD') ? 0 : bytes.length), 0)
+  expect(made!.made!.bytesUp).toBeGreaterThanOrEqual(stored)
+  expect(made!.made!.bytesUp).toBeLessThan(stored + 10_000)
   expect(first).toMatchObject({ url: URL, major, from: null, committed: true })
   expect(first.blocks).toBeGreaterThan(1000)
   const old = join(folder, 'old')
@@ -118,7 +154,12 @@ test('a cluster goes into an object store, and what changes follows; older, othe
 test('layers are merged, by their tiers or all, and the lake says the same', async () => {
   const merged = JSON.parse((await ltap('merge', URL, '--json')).stdout) as MergeReport
   expect(merged).toMatchObject({ url: URL, relations: 0, commits: 0, left: [] })
+  server.calls.length = 0
   const { code, stdout } = await ltap('merge', URL, '--all', '--table', 'public.t', '--json')
+  const asked = askedBeforeHead()
+  const last = (await statesOf()).at(-1)!
+  expect(last.made!.kind).toBe('merge')
+  expect(toldBy(last)).toEqual(asked)
   const one = JSON.parse(stdout) as MergeReport
   expect(code).toBe(0)
   expect(one).toMatchObject({ relations: 1, layersBefore: 2, layersAfter: 1, commits: 1, left: [] })

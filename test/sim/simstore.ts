@@ -1,3 +1,4 @@
+import { RequestCounters } from '../../src/engine/requestcounters.ts'
 import { createHash } from 'node:crypto'
 import { EnvironmentError } from '../../src/common/errors.ts'
 import type { ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoredObject } from '../../src/engine/objectstore.ts'
@@ -70,7 +71,7 @@ type Reply<T> = { reply: T } | 'lost'
 
 class Handle implements ObjectStore {
   readonly url = 'memory:'
-  readonly counters = { requests: { get: 0, head: 0, put: 0, upload: 0, delete: 0, list: 0 }, bytesUp: 0, bytesDown: 0, retries: 0 }
+  readonly counters = new RequestCounters()
   private readonly store: SimStore
   private readonly machine: Machine
   private readonly faults: Random

@@ -1,5 +1,5 @@
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import type { LayeredTable } from '../../jobs/inspect/lakesummary.ts'
+import type { LayeredTable } from '../../jobs/inspect/layeredtable.ts'
 import type { MaterializeReport } from '../../jobs/materialize/materializelake.ts'
 import { megabytes, thousands } from '../count.ts'
 import type { StepTime } from './narrator.ts'

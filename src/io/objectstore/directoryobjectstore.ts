@@ -5,10 +5,11 @@ import { assert, EnvironmentError, UnsupportedError } from '../../common/errors.
 import { rangeWithin } from '../../engine/byterange.ts'
 import { checkKey, checkPrefix, isKey } from '../../engine/objectkey.ts'
 import type {
-  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
+  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject,
 } from '../../engine/objectstore.ts'
 import type { Random } from '../../engine/random.ts'
 import { RequestCounters } from '../../engine/requestcounters.ts'
+import type { RequestKind } from '../../lake/state/madeby.ts'
 import { uploadGone } from '../../engine/uploadgone.ts'
 import { createFile, createFolder, linkFile, refuseLinks, writeFully } from '../disk/create.ts'
 import { fileError, isMissing, readFully } from '../disk/files.ts'

@@ -7,10 +7,11 @@ import { checkRange, rangeWithin } from '../../engine/byterange.ts'
 import type { Clock } from '../../common/clock.ts'
 import { checkKey, checkPrefix, isKey } from '../../engine/objectkey.ts'
 import type {
-  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, RequestKind, StoreCounters, StoredObject,
+  ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject,
 } from '../../engine/objectstore.ts'
 import type { Random } from '../../engine/random.ts'
 import { RequestCounters } from '../../engine/requestcounters.ts'
+import type { RequestKind } from '../../lake/state/madeby.ts'
 import { retrying, type RetryPolicy } from './retry.ts'
 import { isPassing, isRefusal, replyOf, s3Error, type S3Request } from './s3error.ts'
 import type { S3Settings } from './s3settings.ts'
@@ -221,7 +222,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   private async seeBucket(): Promise<void> {
     if (this.bucketSeen) return
     try {
-      await this.once('head', 0, () => this.client.send(new ListObjectsV2Command({ Bucket: this.bucket, MaxKeys: 1 })))
+      await this.once('list', 0, () => this.client.send(new ListObjectsV2Command({ Bucket: this.bucket, MaxKeys: 1 })))
     } catch (error) {
       const { name } = replyOf(error)
       // Credentials that may read objects may not be allowed to ask for the bucket.

@@ -3,7 +3,8 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { assert, EnvironmentError } from '../../common/errors.ts'
-import type { ObjectInfo, ObjectUpload, RequestKind } from '../../engine/objectstore.ts'
+import type { ObjectInfo, ObjectUpload } from '../../engine/objectstore.ts'
+import type { RequestKind } from '../../lake/state/madeby.ts'
 import { uploadGone } from '../../engine/uploadgone.ts'
 import { replyOf } from './s3error.ts'
 

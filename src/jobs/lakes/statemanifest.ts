@@ -54,6 +54,12 @@ export class StateManifest {
     return new StateManifest(manifestOf(lake, snapshot, catalog, relations), snapshot, catalog.cluster, origins)
   }
 
+  /** Relations with pages, as their entries follow each other: neighbours are on one page of the state, which is read once. */
+  stored(): LakeRelation[] {
+    const found = [...this.origins].filter((origin): origin is [LakeRelation, string] => typeof origin[1] === 'string')
+    return found.sort(([, a], [, b]) => (a < b ? -1 : 1)).map(([relation]) => relation)
+  }
+
   /** Layers of a relation with pages; undefined for a parent without. @throws CorruptionError lake.* */
   async relation(relation: LakeRelation): Promise<StateRelation | undefined> {
     const key = this.origins.get(relation)

@@ -69,7 +69,7 @@ export interface MaterializeReport extends WrittenRelations, ClusterFacts {
   merged: MergedRelations
   /** Why layers were not merged, which costs readers time alone; null if nothing stood against it. */
   mergeProblem: string | null
-  /** Requests of this thread's store; those of worker threads are not among them. */
+  /** Requests to the store, those of worker threads, too. */
   requests: StoreCounters['requests']
 }
 

@@ -38,7 +38,7 @@ export interface MergeReport extends MergedRelations {
   url: string
   /** The LSN of the state, which stays what it is. */
   lsn: string
-  /** Requests of this thread's store; those of worker threads are not among them. */
+  /** Requests to the store, those of worker threads, too. */
   requests: StoreCounters['requests']
 }
 

@@ -21,6 +21,7 @@ import { encodeDescription, parseRelationInfo, relationInfoJson } from '../../la
 import { materialize, type RelationChange } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import type { OpenJob } from '../../lake/state/head.ts'
+import type { StoreUse } from '../../lake/state/madeby.ts'
 import { partKey } from '../../lake/state/names.ts'
 import type { StateRoot } from '../../lake/state/stateroot.ts'
 import { catalogEdits, type CatalogValue } from '../materialize/catalogentries.ts'
@@ -89,6 +90,7 @@ export async function commitJob(options: CommitJobOptions): Promise<CommitReport
   const { job } = found
   refuseStale(head.state, job)
   const plan = await readPlan(lake, job)
+  for (const use of usesOf(plan, results)) store.counters.add(use)
   const committer = new Committer(lake, identity, { job, plan, before: Snapshot.of(lake, head, job.state) }, options)
   return { ...about, ...await committer.run(results) }
 }
@@ -104,6 +106,12 @@ function chosenJob(jobs: ReadResults['jobs'], { job, onRemark }: CommitJobOption
     throw new EnvironmentError('job.mixed', `there are results of several jobs: name one of them with --job: ${ids.join(', ')}`)
   }
   return found
+}
+
+/** What planning and the workers asked of the store: each line counts once. */
+function usesOf({ used }: JobPlan, results: readonly UnitResult[]): StoreUse[] {
+  const lines = new Map(results.map((result) => [JSON.stringify(result), result.used]))
+  return [used, ...lines.values()].filter((use) => use !== undefined)
 }
 
 /** The commit itself checks it once more; here it is found before the objects are read, and no other writer is fenced for nothing. */

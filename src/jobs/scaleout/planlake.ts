@@ -8,6 +8,7 @@ import { formatLsn } from '../../common/ids.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { setPlan } from '../../engine/openjob.ts'
 import { addReference, jobObjectName, type Registered, removeReference } from '../../engine/references.ts'
+import { NO_USE, useSince } from '../../engine/requestcounters.ts'
 import { type DirectoryCluster, directoryOptions, openSnapshot } from '../../io/cluster.ts'
 import { localFolder } from '../../io/objectstore/openobjectstore.ts'
 import { onEnd, stopIfEnding } from '../../io/process/interruption.ts'
@@ -209,6 +210,7 @@ class Planner {
       ltap: LTAP_VERSION, source: realpathSync(options.pgdata), base: { sequence, timeline: baseTimeline, lsn },
       position: positionOf(cluster), ...this.counts, ...counts,
       databases: this.databases.size, heapBytes: plan.totalBytes, damage: [...this.losses], records,
+      used: useSince(lake.ports.store.counters, NO_USE),
     }, lake.compressor)
     const key = this.newKey()
     await putObject(lake.ports.store, key, bytes)

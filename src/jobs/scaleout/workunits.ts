@@ -5,6 +5,7 @@ import { CorruptionError, EnvironmentError, isPositioned } from '../../common/er
 import type { Clock } from '../../common/clock.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
+import { NO_USE, useSince, useUntilNow } from '../../engine/requestcounters.ts'
 import type { Random } from '../../engine/random.ts'
 import { systemClock } from '../../io/process/clock.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
@@ -13,6 +14,7 @@ import { identityOf, LINE_BYTES_MAX } from '../../lake/job/identity.ts'
 import type { FileResult, UnitResult, UnitResults } from '../../lake/job/result.ts'
 import { parseUnit, type Unit } from '../../lake/job/unit.ts'
 import type { UnitFile, UnitTask } from '../../lake/job/unittask.ts'
+import type { StoreUse } from '../../lake/state/madeby.ts'
 import { packObjectKey, partKey } from '../../lake/state/names.ts'
 import { tableFolder } from '../../lake/tablefolder.ts'
 import { packLayer, PackWriter } from '../materialize/packwriter.ts'
@@ -84,6 +86,8 @@ class Worker {
   private readonly contexts = new Map<string, Promise<JobContext>>()
   private readonly stores = new Map<string, Promise<{ store: ObjectStore; reference: StoreReference; end: () => void }>>()
   private readonly ends: (() => void)[] = []
+  /** What lines told of the use of each store. */
+  private readonly told = new Map<ObjectStore, StoreUse>()
 
   constructor(options: WorkUnitsOptions, pool: Pool, codecs: CodecModules, types: readonly string[]) {
     this.options = options
@@ -187,21 +191,29 @@ class Worker {
 
   private async emit(unit: Unit, what: Pick<UnitResult, 'files' | 'packs' | 'error'>): Promise<void> {
     const head = { ...identityOf(unit), unit: unit.unit }
-    const line = JSON.stringify({ ...head, ...what } satisfies UnitResult)
-    if (what.files === undefined || line.length <= LINE_BYTES_MAX) {
-      await this.options.emit(line)
-      return
-    }
+    const line = (told: Partial<UnitResult>): string => JSON.stringify({ ...head, ...told } satisfies UnitResult)
+    if (what.files === undefined) return await this.options.emit(line(what))
+    if (line(what).length <= LINE_BYTES_MAX - USE_TEXT_MAX) return await this.options.emit(line({ ...what, used: await this.use(unit) }))
     const context = await this.context(unit)
     const bytes = utf8Encode(JSON.stringify(what.files))
     const key = partKey(context.newName())
     await putObject(context.lake.ports.store, key, bytes)
     const object = { key, bytes: bytes.length, crc: crc32c(bytes) }
-    await this.options.emit(JSON.stringify({ ...head, ...what.packs && { packs: what.packs }, object } satisfies UnitResult))
+    await this.options.emit(line({ ...what.packs && { packs: what.packs }, object, used: await this.use(unit) }))
+  }
+
+  /** What was asked of the store since the line before. */
+  private async use(unit: Unit): Promise<StoreUse> {
+    const { store: { counters }, store } = await this.store(unit)
+    const since = useSince(counters, this.told.get(store) ?? NO_USE)
+    this.told.set(store, useUntilNow(counters))
+    return since
   }
 }
 
 const MESSAGE_LENGTH_MAX = 4000
+/** The most characters of a line that say what was asked of the store. */
+const USE_TEXT_MAX = 256
 
 /** Puts proven pages into the unit's pack. */
 async function packed(result: PackableResult, { pack: place, blocks }: UnitFile, overflow: readonly number[], pack: PackWriter): Promise<FileResult> {

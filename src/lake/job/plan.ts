@@ -10,6 +10,7 @@ import type { StatePosition } from '../state/commit.ts'
 import type { EntryKey } from '../state/entries.ts'
 import { parseText, PIECE_REF, type PieceRef, shortText } from '../state/page.ts'
 import type { PlanReference } from '../state/head.ts'
+import { STORE_USE_ENTRY, type StoreUse } from '../state/madeby.ts'
 import type { StateInfo, StateLayer } from '../state/relationlayers.ts'
 import { sequenceNumber, STATE_TREES } from '../state/stateroot.ts'
 import { decodeStateText, encodeStateText } from '../state/statetext.ts'
@@ -63,6 +64,8 @@ export interface JobPlan {
   /** A sentence for each part of the cluster as a whole that is lost. */
   readonly damage: readonly string[]
   readonly records: readonly PieceRef[]
+  /** What planning asked of the store until the plan was written. */
+  readonly used?: StoreUse
 }
 
 const entry = { tree: oneOf(STATE_TREES), key: matching(/^[\x21-\x7e]{1,200}$/, 'a key') }
@@ -83,6 +86,7 @@ const PLAN: Schema<JobPlan> = v.strictObject({
   ltap: shortText, source: shortText, base: v.strictObject({ sequence: sequenceNumber, timeline: unsigned32, lsn: lsnText }),
   position: v.strictObject({ timeline: unsigned32, lsn: lsnText, time: v.exactOptional(integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)) }),
   units: count, relations: count, unchanged: count, gone: count, databases: count, heapBytes: count, damage: v.array(text), records: v.array(PIECE_REF),
+  used: v.exactOptional(STORE_USE_ENTRY),
 })
 
 /** So many bytes of JSON a reader takes of one object or piece: it takes no more memory for what a stranger wrote. */

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { LaneCounts } from '../../columnar/lanes.ts'
 import { count, integer, type Persisted, type Schema, text, unsigned32, validate } from '../../common/validate.ts'
 import { LANES, type ObjectReference } from '../layer.ts'
+import { STORE_USE_ENTRY, type StoreUse } from '../state/madeby.ts'
 import { objectKey, parseText, shortText } from '../state/page.ts'
 import { IDENTITY, type JobIdentity, parseLine } from './identity.ts'
 import { OVERFLOW } from './unit.ts'
@@ -39,6 +40,8 @@ export interface UnitResult extends JobIdentity {
   readonly packs?: readonly ObjectReference[]
   /** Where they are if a line has no room for them. */
   readonly object?: ObjectReference
+  /** What the worker asked of the store since the line before. */
+  readonly used?: StoreUse
   /** Why the unit could not be done. */
   readonly error?: { readonly code: string; readonly message: string }
 }
@@ -54,7 +57,7 @@ const OBJECT = v.strictObject({ key: objectKey, bytes: integer(1, Number.MAX_SAF
 const RESULT: Schema<UnitResult> = v.strictObject({
   ...IDENTITY, unit: count, files: v.exactOptional(FILES),
   packs: v.exactOptional(v.array(OBJECT)), object: v.exactOptional(OBJECT),
-  error: v.exactOptional(v.strictObject({ code: shortText, message: text })),
+  used: v.exactOptional(STORE_USE_ENTRY), error: v.exactOptional(v.strictObject({ code: shortText, message: text })),
 })
 
 /**

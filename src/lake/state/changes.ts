@@ -27,6 +27,7 @@ export interface Materialized {
 /** @returns the change that adds the layers; it is refused once another one was committed since `from` */
 export function materialize({ from, position, relations, others, job }: Materialized): Change {
   return {
+    kind: 'layers',
     reads: relations.map(({ relation }) => relation),
     apply: ({ state, get }) => {
       if (!isAt(state, from)) throw stale(`it was at LSN ${from.lsn} of timeline ${from.timeline} and is at LSN ${state.lsn} of timeline ${state.timeline}`)
@@ -63,6 +64,7 @@ export interface Merge {
  */
 export function mergeLayers(merges: readonly Merge[]): Change {
   return {
+    kind: 'merge',
     reads: merges.map(({ relation }) => relation),
     apply: ({ get }) => {
       const edits = merges.flatMap(({ relation, inputs, output }) => {

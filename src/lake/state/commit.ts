@@ -4,6 +4,7 @@ import type { Compressor } from '../../parquet/compressor.ts'
 import { type EntryKey, entryId, stateEntries } from './entries.ts'
 import { fold } from './fold.ts'
 import type { Head, LogEdit, OpenJob } from './head.ts'
+import type { ChangeKind } from './madeby.ts'
 import { parseObjectName } from './names.ts'
 import { objectsOf } from './objects.ts'
 import { PagePacker, type Stage, type StagedObject } from './stage.ts'
@@ -42,6 +43,8 @@ export interface StateView {
  * A function of the state. If another commit comes first, it is applied once more, to the state after that commit. It depends on the state alone.
  */
 export interface Change {
+  /** Absent: another one. */
+  readonly kind?: ChangeKind
   readonly reads: readonly EntryKey[]
   /** @throws EnvironmentError if the change no longer fits the state: it alone is refused */
   apply(view: StateView): Transition
@@ -74,7 +77,7 @@ export interface StagedCommit {
 /** Several changes as one commit, in their order: all that are not refused are in, or none of them. */
 export function* stageCommit(head: Head, changes: readonly Change[], as: CommitAs): Stage<StagedCommit> {
   const entries = yield* stateEntries(head, head.state, changes.flatMap(({ reads }) => reads))
-  const { job: _before, ...before } = head.state
+  const { job: _before, made: _made, ...before } = head.state
   let next: Head = { ...head, state: before }
   const edits: LogEdit[] = []
   const refused = changes.map((change): PositionedError | undefined => {

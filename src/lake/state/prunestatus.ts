@@ -50,6 +50,7 @@ export function* unneededStatus(head: Pick<Head, 'inline'>, state: StateRoot, ne
 /** Removes entries that {@link unneededStatus} found in this state or an earlier one. States that are retained keep them: each has a tree of its own. */
 export function pruneStatus(unneeded: readonly EntryKey[]): Change {
   return {
+    kind: 'status',
     reads: unneeded,
     apply: ({ get }) => ({ edits: unneeded.filter((entry) => get(entry) !== undefined).map(({ tree, key }) => ({ tree, key })) }),
   }

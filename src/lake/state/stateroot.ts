@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { integer, lsnText, matching, type Schema, unsigned32 } from '../../common/validate.ts'
+import { MADE_BY, type MadeBy } from './madeby.ts'
 import { NONCE } from './names.ts'
 import { PAGE_REF, type PageRef } from './page.ts'
 
@@ -29,6 +30,8 @@ export interface StateRoot {
   readonly roots: TreeRoots
   /** Id of the job whose results this commit added. */
   readonly job?: string
+  /** Absent in states of an older ltap. */
+  readonly made?: MadeBy
   /** The page with its newest edits; absent: they are inline in the HEAD that has this state. */
   readonly log?: PageRef
 }
@@ -39,6 +42,7 @@ export const sequenceNumber: Schema<number> = integer(0, 999_999_999_999_999)
 export const STATE_ROOT: Schema<StateRoot> = v.strictObject({
   sequence: sequenceNumber, timeline: unsigned32, lsn: lsnText, time: v.exactOptional(integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
   job: v.exactOptional(matching(NONCE, 'a nonce of 20 characters [0-9a-z]')),
+  made: v.exactOptional(MADE_BY),
   roots: v.strictObject({
     layers: v.exactOptional(PAGE_REF), status: v.exactOptional(PAGE_REF), files: v.exactOptional(PAGE_REF), catalog: v.exactOptional(PAGE_REF),
   }),

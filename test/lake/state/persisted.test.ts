@@ -21,7 +21,10 @@ const REF = { key: `ltap/parts/${NONCE}-1-2-${NONCE}`, start: 0, length: 10, crc
 
 const HEAD: Head = {
   ...emptyHead({ id: NONCE, name: 'main' }, NONCE), epoch: 2, epochs: [{ epoch: 1, writer: NONCE, sequence: 3 }, { epoch: 2, writer: NONCE, sequence: 5 }], low: 6,
-  state: { sequence: 5, timeline: 1, lsn: '0/50', time: 17, roots: { layers: REF } },
+  state: {
+    sequence: 5, timeline: 1, lsn: '0/50', time: 17, roots: { layers: REF },
+    made: { kind: 'layers+merge', requests: { get: 7, put: 2 }, bytesUp: 300, bytesDown: 40 },
+  },
   inline: [{ sequence: 4, tree: 'layers', key: '5/1/1663@0/8', value: { layers: [] } }, { sequence: 5, tree: 'status', key: '0001' }],
   retained: [{ sequence: 4, timeline: 1, lsn: '0/40', roots: {}, log: REF }],
   tags: [{ id: NONCE, name: 'release', state: { sequence: 4, timeline: 1, lsn: '0/40', roots: {}, log: REF } }],
@@ -56,6 +59,8 @@ describe('HEAD', () => {
     ['epoch is 3', (head) => { head['epoch'] = 3 as never }],
     ['epochs[1].epoch is 1', (head) => { head['epochs']!.reverse(); head['epoch'] = 1 as never }],
     ['low is 99', (head) => { head['low'] = 99 as never }],
+    ['state.made.requests.put is -1', (head) => { (head['state']!['made'] as { requests: { put: number } }).requests.put = -1 }],
+    ['state.made.kind is "<b>"', (head) => { (head['state']!['made'] as { kind: string }).kind = '<b>' }],
     ['state.lsn is "5"', (head) => { head['state']!['lsn'] = '5' }],
     ['state.roots.layers.key is "../x"', (head) => { (head['state']!['roots'] as { layers: { key: string } }).layers.key = '../x' }],
     ['state.sequence is 2', (head) => { head['state']!['sequence'] = 2; head['low'] = 3 as never }],
