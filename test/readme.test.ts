@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PostgresServer } from '../src/server/postgres.ts'
 import { ltap } from './cli/streams.ts'
 import { connect, majors, withCluster } from './support/oracle.ts'
+import { S3Server } from './support/s3server.ts'
 
 /** What README and docs show works: their snippets run, their commands exist. */
 const ROOT = resolve(import.meta.dirname, '..')
@@ -32,6 +33,21 @@ function wordsOf(line: string): string[] {
 const GROUPS = ['inspect', 'branch', 'tag', 'lease', 'job']
 
 describe('commands', () => {
+  // Without an endpoint the AWS SDK looks for credentials in the network, which takes it seconds.
+  let server: S3Server
+  const usual = { ...process.env }
+  beforeAll(async () => {
+    server = await S3Server.start()
+    Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'ltapkey', AWS_SECRET_ACCESS_KEY: 'ltapsecret', AWS_ENDPOINT_URL_S3: server.endpoint })
+  })
+  afterAll(async () => {
+    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_ENDPOINT_URL_S3']) {
+      if (usual[name] === undefined) delete process.env[name]
+      else process.env[name] = usual[name]
+    }
+    await server.stop()
+  })
+
   test('there are some for every verb', async () => {
     const { stdout } = await ltap(['--help'])
     const listed = stdout.slice(stdout.indexOf('\nCommands:'), stdout.indexOf('\nExamples:'))

@@ -11,6 +11,7 @@ import type { LakeField } from '../../src/parquet/lakefield.ts'
 import { readParquet } from '../../src/parquet/parquetreader.ts'
 import { encodeParquet, ParquetEncoder, type ParquetOptions, type RowGroupInput } from '../../src/parquet/parquetwriter.ts'
 import { type ColumnType, newVector } from '../../src/vector/columntype.ts'
+import { amount } from '../support/scope.ts'
 import { columnType, lakeField, LEAVES, pushValue, type Value, valueAt, valueOf } from './lakevalues.ts'
 import { duckColumns, quietNaNs, writeFresh } from './parquetreaders.ts'
 
@@ -316,7 +317,7 @@ describe('ParquetEncoder', () => {
   })
 
   it('leaves no memory behind in wasm', async () => {
-    const columns = group(types, [Array.from({ length: 200_000 }, (_, i) => Math.imul(i, 2654435761))])
+    const columns = group(types, [Array.from({ length: amount({ quick: 20_000, sample: 200_000, all: 200_000 }) }, (_, i) => Math.imul(i, 2654435761))])
     const once = async (): Promise<void> => {
       const file = await stream(fieldsOf(types), OPTIONS, [columns, columns])
       readParquet(file).readRowGroup(1)

@@ -6,7 +6,7 @@ import { Lake } from '../../src/engine/lake.ts'
 import { addReference, createBranch, deleteBranch, keepStates, removeReference } from '../../src/engine/references.ts'
 import { BranchWriter } from '../../src/engine/writer.ts'
 import { CAS_KINDS, type CasKind } from '../../src/lake/state/format.ts'
-import { SCOPE } from '../support/scope.ts'
+import { drawn, SCOPE } from '../support/scope.ts'
 import { Exhaustigen } from './exhaustigen.ts'
 import { makeUnits, mergeOnce } from './simwriter.ts'
 import { materialize } from '../../src/lake/state/changes.ts'
@@ -78,7 +78,9 @@ async function runKilled(small: SmallWorld, verdict: 'kill-before' | 'kill-after
   return !subject.alive
 }
 
-test.each(CAS_KINDS.flatMap((cas) => Object.keys(OPERATIONS).map((name) => [name, cas] as const)))('%s, killed before and after every request (%s)', async (name, cas) => {
+const KILLED = CAS_KINDS.flatMap((cas) => Object.keys(OPERATIONS).map((name) => [name, cas] as const))
+
+test.each(drawn(KILLED, 8, 'operations that are killed'))('%s, killed before and after every request (%s)', async (name, cas) => {
   let kills = 0
   for (const verdict of ['kill-before', 'kill-after'] as const) {
     for (let n = 1, isKilled = true; isKilled; n++) {
@@ -143,7 +145,7 @@ async function everyOrder(cas: CasKind, a: Operation, b: Operation, states: numb
   return gen.runs
 }
 
-test.each(Object.entries(PAIRS))('%s, in every order', async (name, [a, b]) => {
+test.each(drawn(Object.entries(PAIRS), 2, 'pairs of processes'))('%s, in every order', async (name, [a, b]) => {
   const runs = await everyOrder('if-match', a, b, 2)
   console.info(`${name}: ${runs} orders`)
   expect(runs).toBeGreaterThanOrEqual(20)

@@ -10,6 +10,8 @@ const FILES_MAX = 8 * 2 ** 30
 const MEMORY_MIN = 12 * 2 ** 30
 
 export function setup(): () => void {
+  // Vitest calls it for each project of its configuration.
+  if (process.env['LTAP_TEST_TEMPLATES'] !== undefined) return () => {}
   const own = hasRoomInMemory() ? mkdtempSync(join(MEMORY_FILES, 'ltap-test-')) : undefined
   if (own !== undefined) {
     // As /tmp is: servers run as another user if we are root.

@@ -12,8 +12,7 @@ const SERVER_FILES = 5
 
 /** Quick: none of test/long. Sample: some of test/long, and some others on the sample's majors. All: all. */
 export function testFiles(scope: Scope, seed: number): string[] {
-  const files = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts')).map((name) => `test/${name.replaceAll('\\', '/')}`).sort()
+  const files = allTestFiles()
   const isLong = (path: string): boolean => path.startsWith('test/long/')
   if (scope === 'all') return files
   // They need what is no npm package: `npm run conformance`, `npm run test:engines`.
@@ -22,6 +21,21 @@ export function testFiles(scope: Scope, seed: number): string[] {
   if (scope === 'quick') return quick
   const onServers = quick.filter((path) => readFileSync(join(ROOT, path), 'utf8').includes('majors()'))
   return [...drawnFiles(files.filter(isLong), LONG_FILES, seed, 'files of test/long'), ...drawnFiles(onServers, SERVER_FILES, seed, 'other files with servers')]
+}
+
+/** Folders whose tests change nothing of their process, and need little of it. */
+const SHARED = /^test\/(?:\w+\.test\.ts|(?:catalog|columnar|common|datum|docs|engine|lake|page|parquet|redo|replay|sim|support|tidy|tuple|wal|xact)\/)/
+
+/** Where a file runs: in a process that it shares with others; in one of its own; or in one in which vitest loads all modules, for what `vi` replaces. */
+export function placeOf(path: string): 'shared' | 'own' | 'replaced' {
+  if (/\bvi\.\w/.test(readFileSync(join(ROOT, path), 'utf8'))) return 'replaced'
+  return SHARED.test(path) ? 'shared' : 'own'
+}
+
+/** Every file, for a run that names some. */
+export function allTestFiles(): string[] {
+  return readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts')).map((name) => `test/${name.replaceAll('\\', '/')}`).sort()
 }
 
 function drawnFiles(files: readonly string[], count: number, seed: number, what: string): string[] {

@@ -49,7 +49,7 @@ const files = readSources('src', 'test', 'bench', 'fixtures')
 const isLoaded = (path: string): boolean =>
   !/^src\/.*\//.test(path) || path.endsWith('/index.ts') || path.endsWith('.test.ts') || ['src/cli/main.ts', 'src/jobs/worker.ts', 'src/jobs/replay/replayworker.ts'].includes(path)
 /** They go by themselves or by vitest's config; text inside a test names some. */
-const NAMED_IN_TEXT = /\.bench\.ts$|^test\/support\/(?:forgedinputs|globalsetup|sequencer|slowtests|testfiles|pagestoremodel)\.ts$|^fixtures\/|^test\/package\/consumer\//
+const NAMED_IN_TEXT = /\.bench\.ts$|^test\/support\/(?:forgedinputs|globalsetup|plainsources|sequencer|slowtests|testfiles|pagestoremodel)\.ts$|^fixtures\/|^test\/package\/consumer\//
 
 test('nothing is exported that no other file imports', () => {
   expect(deadExports(files).filter((text) => !NAMED_IN_TEXT.test(text.split(' ')[0]!) && !/\/index\.ts /.test(text))).toEqual([])

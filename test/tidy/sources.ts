@@ -27,12 +27,23 @@ export function parseSource(path: string, text: string): SourceFile {
   return { path, text, tree, imports: [...importsOf(path, tree)] }
 }
 
+/** Files of a run do not change. */
+const parsed = new Map<string, SourceFile[]>()
+
 /** Every .ts file of the folders; none that npm installed. */
 export function readSources(...folders: readonly string[]): SourceFile[] {
-  return folders.flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+  return folders.flatMap((folder) => {
+    const found = parsed.get(folder) ?? parseFolder(folder)
+    parsed.set(folder, found)
+    return found
+  })
+}
+
+function parseFolder(folder: string): SourceFile[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => /(?<!\.d)\.ts$/.test(name) && !name.includes('node_modules'))
     .map((name) => join(folder, name).replaceAll('\\', '/')).sort()
-    .map((path) => parseSource(path, readFileSync(join(ROOT, path), 'utf8'))))
+    .map((path) => parseSource(path, readFileSync(join(ROOT, path), 'utf8')))
 }
 
 /** A node and all below it, in the order of the text. */
