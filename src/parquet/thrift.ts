@@ -183,8 +183,25 @@ export function structField(id: number, fields: readonly Field[]): Field {
   return { id, type: STRUCT, bytes: writeStruct(fields) }
 }
 
-/** A field of a list of integers or of structs; the elements are encoded already. */
-export function listField(id: number, elementType: typeof I32 | typeof STRUCT, elements: readonly Uint8Array[]): Field {
+export function binaryField(id: number, value: Uint8Array): Field {
+  const out = new ByteWriter(value.length + 5)
+  writeVarint(value.length, out)
+  out.copy(value)
+  return { id, type: BINARY, bytes: out.take() }
+}
+
+/** A field that is true: its type says so. */
+export function trueField(id: number): Field {
+  return { id, type: TRUE, bytes: new Uint8Array(0) }
+}
+
+/** A field of a struct without fields. */
+export function emptyField(id: number): Field {
+  return structField(id, [])
+}
+
+/** A field of a list of integers, of texts or of structs; the elements are encoded already. */
+export function listField(id: number, elementType: typeof I32 | typeof BINARY | typeof STRUCT, elements: readonly Uint8Array[]): Field {
   const out = new ByteWriter()
   if (elements.length < 15) {
     out.u8((elements.length << 4) | elementType)
