@@ -14,4 +14,6 @@ export interface Cas {
   read(): Promise<CasValue | undefined>
   /** @param token of the value that this one replaces; undefined creates the first */
   write(value: Uint8Array, token: CasToken | undefined): Promise<CasOutcome>
+  /** Deletes earlier values, where they are kept; the value stays what it is. */
+  forgetEarlier(): Promise<void>
 }

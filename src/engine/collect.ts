@@ -11,6 +11,10 @@ const DELETED_AT_ONCE = 1000
 /** Milliseconds: an upload of which nothing else is known is given up when it is so old. */
 const LEFTOVER_AGE = 7 * 24 * 3_600_000
 
+const BRANCHES_FOLDER = 'ltap/branches/'
+/** Where HEADs have sequenced names. */
+const SEQUENCED_HEAD = /^ltap\/branches\/([a-z0-9][a-z0-9_-]{0,62})\/HEAD\/\d{20}$/
+
 export interface Collected {
   /** Objects of the lake that were listed, but for HEADs and the like. */
   readonly objects: number
@@ -23,8 +27,8 @@ export interface Collected {
 }
 
 /**
- * Deletes objects that no root refers to and no commit will ever refer to. The order matters: it lists the objects, then reads the HEADs, then
- * deletes. To make states collectable, call {@link keepStates} first, or give `shrink`.
+ * Deletes objects that no root refers to and no commit will ever refer to, and earlier values of HEADs. The order matters: it lists the objects, then
+ * reads the HEADs, then deletes. To make states collectable, call {@link keepStates} first, or give `shrink`.
  * @param isDryRun only counts
  * @param leftoverAge of an upload that has not ended and neither its process nor its name tells of: milliseconds, by the store's clock and ours. Clocks that
  * differ cost nobody more than an upload, which ends with an error
@@ -49,13 +53,27 @@ export async function collectGarbage(
   for (const key of candidates.keys()) if (!isDead(key, heads)) candidates.delete(key)
   const oldest = lake.ports.clock.now() - leftoverAge
   const leftovers = uploads.filter((upload) => isGivenUp(upload, heads, oldest))
-  if (!isDryRun) await remove(lake, leftovers, [...candidates.keys()])
+  if (!isDryRun) {
+    await remove(lake, leftovers, [...candidates.keys()])
+    await forgetEarlierHeads(lake)
+  }
   return { objects, bytes, dead: candidates.size, deadBytes: total(candidates), leftovers: leftovers.length }
 }
 
 async function remove(lake: Lake, leftovers: readonly Leftover[], dead: readonly string[]): Promise<void> {
   for (const leftover of leftovers) await leftover.remove()
   for (let start = 0; start < dead.length; start += DELETED_AT_ONCE) await lake.ports.store.delete(dead.slice(start, start + DELETED_AT_ONCE))
+}
+
+/** Also of branches that were deleted: their HEADs stay. */
+async function forgetEarlierHeads(lake: Lake): Promise<void> {
+  if (lake.format.cas !== 'if-none-match') return
+  const branches = new Set<string>()
+  for await (const { key } of lake.ports.store.list(BRANCHES_FOLDER)) {
+    const branch = SEQUENCED_HEAD.exec(key)?.[1]
+    if (branch !== undefined) branches.add(branch)
+  }
+  for (const branch of branches) await lake.cas(branch).forgetEarlier()
 }
 
 /** Whether no process goes on with an upload, or only one whose commit of it would be refused. */

@@ -5,9 +5,11 @@ import type { ObjectStore } from './objectstore.ts'
 
 /** How many old values stay, and after how many new ones old ones go. */
 const KEPT = 64
-/** After so many values the hint is replaced: a reader who begins there asks for at most so many names. */
-const HINT_EVERY = 16
+/** Names that are looked at above the first missing one: so many values that were deleted by hand, one after the other, are missed. */
+const AHEAD = 2
 const ATTEMPTS = 100
+const DELETED_AT_ONCE = 1000
+const VALUE_NAME = /^\d{20}$/
 const NUMBER = /^\d{1,15}$/
 
 export interface SequencedCasOptions {
@@ -22,8 +24,12 @@ export interface SequencedCasOptions {
  * A writer who stalls could create a name that others created and deleted meanwhile: no condition tells it. So there is a boundary, at or above each
  * name that was ever deleted. It is raised before names are deleted; a writer looks at it after it created a name and before it says so, a reader
  * after it found the highest name. What was created at or below the boundary does not exist. The boundary is itself a sequence of names created if
- * absent, `<key>/boundary/<n>`, none of which is ever deleted; the highest counts. `<key>/hint` says where to begin to ask, and is never believed.
+ * absent, `<key>/boundary/<n>`, none of which is ever deleted; the highest counts. `<key>/hint` says where to begin to ask: a value that was once there.
  * SlateDB's RFC 0026 has the hazard and the cure.
+ *
+ * Above the boundary no name is missing below the highest one: a value is written by a process that has read the one before. A name that is missing
+ * there, below another or at the hint, was deleted by hand. A reader refuses to go back to the value before it. A writer that created a name looks
+ * above it before it says so: it may have filled such a hole, or others have already gone on from its value, and a read says which.
  */
 export class SequencedCas implements Cas {
   private readonly store: ObjectStore
@@ -45,17 +51,16 @@ export class SequencedCas implements Cas {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.readBoundary()
       const before = this.boundary.value
-      const highest = await this.highest(Math.max(this.sequence, before + 1))
-      const object = highest === undefined ? undefined : await this.store.get(this.valueKey(highest))
+      const { highest, hole } = await this.highest(Math.max(this.sequence, before + 1))
+      const object = highest === undefined || hole !== undefined ? undefined : await this.store.get(this.valueKey(highest))
       await this.readBoundary()
       if (object !== undefined && highest !== undefined && highest > this.boundary.value) {
         this.sequence = highest
         return { value: object.bytes, token: String(highest) }
       }
       if (this.boundary.value !== before) continue
-      if (highest === undefined && this.sequence === 0 && before === 0) return undefined
-      throw new CorruptionError('store.value-lost', `${this.key} has had a value, number ${Math.max(this.sequence, before + 1)}, which must never be deleted, `
-        + 'and it is gone: put that object back, from a version or a backup of the store', { file: this.key })
+      if (highest === undefined && hole === undefined && this.sequence === 0 && before === 0) return undefined
+      throw this.lost(hole ?? highest ?? Math.max(this.sequence, before + 1))
     }
     throw new EnvironmentError('store.unavailable', `${this.key} was replaced ${ATTEMPTS} times while it was read: try again`, { file: this.key })
   }
@@ -66,22 +71,40 @@ export class SequencedCas implements Cas {
     if (outcome !== 'written') return outcome
     try {
       await this.readBoundary()
+      if (this.boundary.value >= sequence) return 'refused'
+      if (await this.isAnyAbove(sequence)) return 'unknown'
     } catch (error) {
       if (error instanceof EnvironmentError) return 'unknown'
       throw error
     }
-    if (this.boundary.value >= sequence) return 'refused'
     this.sequence = Math.max(this.sequence, sequence)
     // The value is written, even if the tidying fails.
     await unlessInTheWay(() => this.tidy(sequence))
     return 'written'
   }
 
-  /** The highest name from `from` on, which is there or no name at all is. */
-  private async highest(from: number): Promise<number | undefined> {
-    let found: number | undefined
-    for (let next = from; await this.store.head(this.valueKey(next)) !== undefined; next++) found = next
-    return found
+  /** The highest name from `from` on, below which no name is missing; and the first that is missing although there is a higher one. */
+  private async highest(from: number): Promise<{ highest?: number; hole?: number }> {
+    let found: { highest?: number } = {}
+    for (let next = from; ;) {
+      if (await this.isThere(next)) found = { highest: next++ }
+      else if (!await this.isAnyAbove(next)) return found
+      // Others may have created both in the meantime.
+      else if (!await this.isThere(next)) return { ...found, hole: next }
+    }
+  }
+
+  private async isThere(sequence: number): Promise<boolean> {
+    return await this.store.head(this.valueKey(sequence)) !== undefined
+  }
+
+  private async isAnyAbove(sequence: number): Promise<boolean> {
+    return (await Promise.all(Array.from({ length: AHEAD }, (_, i) => this.isThere(sequence + 1 + i)))).includes(true)
+  }
+
+  private lost(sequence: number): CorruptionError {
+    return new CorruptionError('store.value-lost', `${this.key} has had a value, number ${sequence}, which must never be deleted, `
+      + 'and it is gone: put that object back, from a version or a backup of the store', { file: this.key })
   }
 
   private async readBoundary(): Promise<void> {
@@ -108,17 +131,37 @@ export class SequencedCas implements Cas {
   /** Deletes old names and replaces the hint. */
   private async tidy(sequence: number): Promise<void> {
     if (sequence % this.kept === 0 && sequence > this.kept) await this.deleteUpTo(sequence - this.kept)
-    if (sequence % HINT_EVERY === 0) await this.store.put(`${this.key}/hint`, utf8Encode(`${sequence} ${this.boundary.name}`))
+    await this.store.put(`${this.key}/hint`, utf8Encode(`${sequence} ${this.boundary.name}`))
+  }
+
+  /** Every name below the newest one goes: those that a deletion before left behind, and those that a stalled writer created since, too. */
+  async forgetEarlier(): Promise<void> {
+    if (await this.read() === undefined) return
+    if (!await this.raiseBoundary(this.sequence - 1)) return
+    const names: string[] = []
+    for await (const { key } of this.store.list(`${this.key}/`)) {
+      const name = key.slice(this.key.length + 1)
+      if (VALUE_NAME.test(name) && Number(name) <= this.boundary.value) names.push(key)
+    }
+    for (let start = 0; start < names.length; start += DELETED_AT_ONCE) await this.store.delete(names.slice(start, start + DELETED_AT_ONCE))
   }
 
   private async deleteUpTo(last: number): Promise<void> {
-    const { name, value } = this.boundary
-    const raised = await this.store.put(this.boundaryKey(name + 1), utf8Encode(String(Math.max(last, value))), { ifNoneMatch: true })
-    if (raised.outcome !== 'written') return
-    this.boundary = { name: name + 1, value: Math.max(last, value) }
+    const { value } = this.boundary
+    if (last <= value || !await this.raiseBoundary(last)) return
     // Begins before the last boundary, because a deletion may have failed.
     const first = Math.max(1, value - this.kept + 1)
     await this.store.delete(Array.from({ length: last - first + 1 }, (_, i) => this.valueKey(first + i)))
+  }
+
+  /** @returns false if another process raised it: names between are that one's to delete */
+  private async raiseBoundary(last: number): Promise<boolean> {
+    const { name, value } = this.boundary
+    if (last <= value) return true
+    const raised = await this.store.put(this.boundaryKey(name + 1), utf8Encode(String(last)), { ifNoneMatch: true })
+    if (raised.outcome !== 'written') return false
+    this.boundary = { name: name + 1, value: last }
+    return true
   }
 
   private valueKey(sequence: number): string {

@@ -110,6 +110,102 @@ describe('sequenced names', () => {
   })
 })
 
+describe('earlier values are forgotten', () => {
+  const values = async (store: ObjectStore): Promise<string[]> => {
+    const found: string[] = []
+    for await (const { key } of store.list('HEAD/')) if (/\/\d{20}$/.test(key)) found.push(String(Number(key.slice('HEAD/'.length))))
+    return found.filter((name) => !Number.isNaN(Number(name)))
+  }
+
+  test('the newest one stays, writers and readers go on', async () => {
+    const store = memory()
+    const [cas, other] = [new SequencedCas(store, 'HEAD'), new SequencedCas(store, 'HEAD')]
+    await cas.forgetEarlier()
+    await writeTo(cas, 70)
+    const before = (await other.read())!
+    await writeTo(cas, 72)
+    await cas.forgetEarlier()
+    expect(await values(store)).toEqual(['72'])
+    await cas.forgetEarlier()
+    expect(untext((await new SequencedCas(store, 'HEAD').read())?.value)).toBe('72')
+    // The name is free again, and what is written there is no value.
+    expect(await other.write(text('late'), before.token)).toBe('refused')
+    expect(untext((await other.read())?.value)).toBe('72')
+    await new SequencedCas(store, 'HEAD').forgetEarlier()
+    expect(await values(store)).toEqual(['72'])
+    await writeTo(other, 300)
+    expect(untext((await cas.read())?.value)).toBe('300')
+  })
+
+  test('a writer that stalls across it has its value refused, whatever the moment', async () => {
+    const store = memory()
+    const writer = new SequencedCas(over(store, {
+      put: async (key, bytes, condition) => {
+        if (key.endsWith('3')) {
+          await writeTo(new SequencedCas(store, 'HEAD'), 5)
+          await new SequencedCas(store, 'HEAD').forgetEarlier()
+        }
+        return await store.put(key, bytes, condition)
+      },
+    }), 'HEAD')
+    await writeTo(writer, 2)
+    expect(await writer.write(text('stalled'), (await writer.read())!.token)).toBe('refused')
+    expect(untext((await writer.read())?.value)).toBe('5')
+  })
+})
+
+describe('values that were deleted by hand', () => {
+  const key = (sequence: number): string => `HEAD/${String(sequence).padStart(20, '0')}`
+  const lost = { code: 'store.value-lost' }
+
+  test.each([[[5], 5], [[5, 6], 5], [[1], 1]])('%j of 7, and no hint: a reader says that value %i is lost', async (gone, first) => {
+    const store = memory()
+    await writeTo(new SequencedCas(store, 'HEAD'), 7)
+    await store.delete([...gone.map(key), 'HEAD/hint'])
+    await expect(new SequencedCas(store, 'HEAD').read()).rejects.toMatchObject({ ...lost, message: expect.stringContaining(`number ${first},`) as unknown })
+  })
+
+  test('the newest one: the hint tells of it', async () => {
+    const store = memory()
+    await writeTo(new SequencedCas(store, 'HEAD'), 7)
+    await store.delete([key(7)])
+    await expect(new SequencedCas(store, 'HEAD').read()).rejects.toMatchObject({ ...lost, message: expect.stringContaining('number 7,') as unknown })
+  })
+
+  test('a reader that has read the value before them', async () => {
+    const store = memory()
+    const reader = new SequencedCas(store, 'HEAD')
+    await writeTo(reader, 4)
+    await writeTo(new SequencedCas(store, 'HEAD'), 7)
+    await store.delete([key(5)])
+    await expect(reader.read()).rejects.toMatchObject(lost)
+  })
+
+  test('what a writer creates in the place of one is not reported as written', async () => {
+    const store = memory()
+    const writer = new SequencedCas(store, 'HEAD')
+    await writeTo(writer, 4)
+    const { token } = (await writer.read())!
+    await writeTo(new SequencedCas(store, 'HEAD'), 7)
+    await store.delete([key(5)])
+    expect(await writer.write(text('lost'), token)).toBe('unknown')
+    expect(untext((await writer.read())?.value)).toBe('7')
+  })
+
+  test('a reader and a write cost a few requests, and no list', async () => {
+    const store = memory()
+    const cas = new SequencedCas(store, 'HEAD')
+    await writeTo(cas, 60)
+    const before = { ...store.counters.requests }
+    const read = await new SequencedCas(store, 'HEAD').read()
+    const between = { ...store.counters.requests }
+    await cas.write(text('61'), read!.token)
+    const { get, head, put, list } = store.counters.requests
+    expect([between.get - before.get, between.head - before.head]).toEqual([4, 4])
+    expect([get - between.get, head - between.head, put - between.put, list]).toEqual([1, 2, 2, 0])
+  })
+})
+
 describe('every order of two writers', () => {
   test.each([['etag', (store: ObjectStore): Cas => new EtagCas(store, 'HEAD')], ['names', (store: ObjectStore): Cas => new SequencedCas(store, 'HEAD', { kept: 1 })]])('%s: no increment is lost', async (_, open) => {
     const random = new Random(TEST_SEED)

@@ -5,7 +5,7 @@ export const FEW_KEPT: Mutation = { file: 'src/engine/sequencedcas.ts', replace:
 
 /** A name of HEAD is said to be written although others deleted it meanwhile. */
 export const NO_BOUNDARY_CHECK: Mutation = {
-  file: 'src/engine/sequencedcas.ts', replace: [...FEW_KEPT.replace, ['    if (this.boundary.value >= sequence) return \'refused\'\n', '']],
+  file: 'src/engine/sequencedcas.ts', replace: [...FEW_KEPT.replace, ['      if (this.boundary.value >= sequence) return \'refused\'\n', '']],
 }
 
 /** Faults of the protocol that the simulator must find, and in how many seeds. */
@@ -30,7 +30,7 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     mutations: [{ file: 'src/lake/state/changes.ts', replace: [['edits: [...edits, ...others]', 'edits: [...edits, ...(relations.length > 0 ? others : [])]']] }],
   },
   {
-    name: 'gc by age', within: 60,
+    name: 'gc by age', within: 200,
     mutations: [{
       file: 'src/engine/collect.ts',
       replace: [
@@ -99,7 +99,7 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     }],
   },
   {
-    name: 'a branch is used before it is registered', within: 60,
+    name: 'a branch is used before it is registered', within: 300,
     mutations: [{ file: 'src/lake/state/reachable.ts', replace: [['...registeredStates(head), ...older', '...registeredStates({ ...head, branches: [], tags: [], leases: [] }), ...older']] }],
   },
 ]

@@ -3,6 +3,7 @@ import { forEachAtMost } from '../../common/atonce.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { Lake } from '../../engine/lake.ts'
+import { rewriteState } from '../../engine/rewritestate.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { readCatalog, type StateCatalog } from '../../engine/statecatalog.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
@@ -45,7 +46,7 @@ export interface MergedRelations {
 export interface MergeJobOptions {
   compression: Compression
   codecs: CodecModules
-  /** Until each relation has one layer, and packs have no other pages. */
+  /** Until each relation has one layer, and packs and pages of the state have nothing else. */
   all: boolean
   /** Keys of relations whose Parquet files are looked at; packs are looked at in any case. Default: all. */
   changed?: ReadonlySet<string>
@@ -100,10 +101,14 @@ export class MergeJob {
       for (;;) {
         const catalog = await readCatalog(this.newest())
         const { relations, packs } = await this.candidates(catalog)
-        if (relations.length + packs.relations.length === 0) return this.merged
+        if (relations.length + packs.relations.length === 0) break
         for (let start = 0; start < relations.length;) start += await this.commitSome(relations.slice(start), NO_PACKS, catalog)
         for (let start = 0; start < packs.relations.length;) start += await this.commitSome(packs.relations.slice(start), packs.packs, catalog)
       }
+      const { all, wants } = this.options
+      const { lake, writer } = this.place
+      if (all && wants === undefined && await rewriteState(lake, writer)) this.merged.commits++
+      return this.merged
     } finally {
       this.objects.close()
     }

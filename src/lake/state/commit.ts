@@ -2,7 +2,7 @@ import { assert, EnvironmentError, isPositioned, type PositionedError } from '..
 import { parseLsn } from '../../common/ids.ts'
 import type { Compressor } from '../../parquet/compressor.ts'
 import { type EntryKey, entryId, stateEntries } from './entries.ts'
-import { fold } from './fold.ts'
+import { fold, foldAll } from './fold.ts'
 import type { Head, LogEdit, OpenJob } from './head.ts'
 import type { ChangeKind } from './madeby.ts'
 import { parseObjectName } from './names.ts'
@@ -29,6 +29,8 @@ export interface Transition {
   readonly job?: string
   readonly published?: string
   readonly archived?: string
+  /** Every page of the state is rewritten, so that no object has bytes of what the state does not have (foldAll). */
+  readonly rewrites?: true
 }
 
 /** The state that a change is applied to. */
@@ -80,11 +82,13 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
   const { job: _before, made: _made, ...before } = head.state
   let next: Head = { ...head, state: before }
   const edits: LogEdit[] = []
+  let rewrites = false
   const refused = changes.map((change): PositionedError | undefined => {
     try {
       const view = { state: next.state, jobs: next.jobs, get: (entry: EntryKey): unknown => entries.get(entryId(entry)) }
       const transition = change.apply(view)
       next = applied(next, transition)
+      rewrites ||= transition.rewrites === true
       for (const edit of transition.edits) {
         checkReferences(edit, entries.get(entryId(edit)), head, as.works, transition.job)
         entries.set(entryId(edit), edit.value)
@@ -103,8 +107,13 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
     ...next, commit: as.commit, low: as.low, state: { ...state, sequence: as.sequence }, inline: [...head.inline, ...edits],
     epochs: [...head.epochs.slice(0, -1), { ...head.epochs.at(-1)!, sequence: as.sequence }], retained: withState(head),
   }
-  const folded = yield* fold(committed, packer)
-  return { objects: packer.objects(), head: folded, refused }
+  if (!rewrites) {
+    const folded = yield* fold(committed, packer)
+    return { objects: packer.objects(), head: folded, refused }
+  }
+  const older = new PagePacker(as.mint, as.compressor)
+  const folded = yield* foldAll(committed, packer, older)
+  return { objects: [...packer.objects(), ...older.objects()], head: folded, refused }
 }
 
 /** A commit refers to objects of the state that it replaces, and to those that its own epoch or its job named: any other may be deleted at any time. */

@@ -2,7 +2,7 @@ import { addLog, entryId } from './entries.ts'
 import { type Head, type LogEdit, stateKey, STATES_TREE } from './head.ts'
 import type { PagePacker, Stage } from './stage.ts'
 import { STATE_TREES, type StateRoot, type TreeRoots } from './stateroot.ts'
-import { firstLeafKeys, leavesOf, type TreeEdit, updateTree } from './tree.ts'
+import { firstLeafKeys, leavesOf, rewriteTree, type TreeEdit, updateTree } from './tree.ts'
 
 /*
  * HEAD has the newest edits inline, and the newest retained states. What it has no room for goes into pages: a few leaves at a time, so that no
@@ -22,6 +22,23 @@ export function* fold(head: Head, packer: PagePacker): Stage<Head> {
   let folded = giveLogs(head, packer)
   if (isLong) folded = yield* foldStates(folded, packer)
   return isLarge ? yield* foldInline(folded, packer) : folded
+}
+
+/**
+ * All edits in HEAD go into pages, and every page of the newest state is rewritten: HEAD and its pages have nothing but what that state has.
+ * @param older takes the pages that earlier states need: they go with these
+ */
+export function* foldAll(head: Head, packer: PagePacker, older: PagePacker): Stage<Head> {
+  let folded = giveLogs(head, older)
+  if (folded.retained.length > RETAINED_MAX) folded = yield* foldStates(folded, older)
+  const { inline, state } = folded
+  const roots: { -readonly [T in keyof TreeRoots]: TreeRoots[T] } = {}
+  for (const tree of STATE_TREES) {
+    const edits = inline.filter((edit) => edit.tree === tree).map(({ key, value }): TreeEdit => [key, value])
+    const root = yield* rewriteTree(tree, state.roots[tree], edits, packer)
+    if (root !== undefined) roots[tree] = root
+  }
+  return { ...folded, state: { ...state, roots }, inline: [] }
 }
 
 /** Each state that HEAD has besides its own gets its edits as a page. Then of several edits for one key only the last one is needed inline. */

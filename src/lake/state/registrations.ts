@@ -103,7 +103,7 @@ export function dropped(head: Head, writer: string, commit: string): Head | unde
     throw new EnvironmentError('lake.branch-used',
       `branch ${head.branch.name} has ${held} of its own (${head[held].map(({ name }) => name).join(', ')}): delete them first`)
   }
-  return { ...raised(head, writer, commit), dropped: true, tags: [], retained: [], keepFrom: head.state.sequence }
+  return { ...raised(head, writer, commit), dropped: true, inline: [], tags: [], retained: [], keepFrom: head.state.sequence }
 }
 
 /** The next epoch: from here on the writer before is fenced. */

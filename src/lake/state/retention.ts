@@ -46,7 +46,11 @@ export function retained(head: Head, { kept, ended }: RetentionPlan, commit: str
   const left = ended.length === 0 ? head : { ...head, leases: head.leases.filter((lease) => !ended.includes(lease)) }
   const next = keepFrom(left, kept[0]!.sequence, commit) ?? left
   const inline = neededEdits(next)
-  return next === head && inline.length === head.inline.length ? undefined : { ...next, commit, inline }
+  const { states, ...withoutStates } = next
+  // The tree of states has older ones than HEAD itself.
+  const isTreeGone = states !== undefined && kept[0]!.sequence >= (next.retained[0] ?? next.state).sequence
+  if (next === head && inline.length === head.inline.length && !isTreeGone) return undefined
+  return { ...isTreeGone ? withoutStates : next, commit, inline }
 }
 
 /** Edits in HEAD that a state needs: of several for one key, for each state without a log of its own the last one up to it. */

@@ -110,15 +110,52 @@ export function* updateTree(tree: TreeName, root: PageRef | undefined, edits: It
     const [page] = (yield [{ ref: root, tree }]) as [Page]
     draft = yield* updatePage(tree, page, root, sorted, packer)
   }
-  for (;;) {
-    if (draft.entries.length === 0) return undefined
-    const pages = cut(draft)
-    // A root with one page below it is not needed.
-    if (pages.length === 1 && draft.level > 0 && draft.entries.length === 1) return childrenOf({ tree, ...draft }, root!)[0]!.ref
-    const entries = pages.map((part): Entry => [part.entries[0]![0], packer.add({ tree, ...part })])
-    if (entries.length === 1) return entries[0]![1] as PageRef
-    draft = { level: draft.level + 1, entries }
+  // A root with one page below it is not needed.
+  if (draft.level > 0 && draft.entries.length === 1) return childrenOf({ tree, ...draft }, root!)[0]!.ref
+  return addRoot(tree, draft, packer)
+}
+
+/** Adds a page that may be too large, and what is needed above it. */
+function addRoot(tree: TreeName, draft: Draft, packer: PagePacker): PageRef | undefined {
+  if (draft.entries.length === 0) return undefined
+  const entries = addPages(tree, draft, packer)
+  return entries.length === 1 ? entries[0]![1] as PageRef : addRoot(tree, { level: draft.level + 1, entries }, packer)
+}
+
+/** @returns the entries of the page above */
+function addPages(tree: TreeName, draft: Draft, packer: PagePacker): Entry[] {
+  return cut(draft).map((part) => [part.entries[0]![0], packer.add({ tree, ...part })])
+}
+
+/**
+ * As {@link updateTree}, but every page is rewritten, so that the new tree has no page in an object that has pages of others. One leaf is in memory.
+ * @param edits any order; of several for one key the last counts @returns the new root, undefined for a tree without entries
+ */
+export function* rewriteTree(tree: TreeName, root: PageRef | undefined, edits: Iterable<TreeEdit>, packer: PagePacker): Stage<PageRef | undefined> {
+  const sorted = [...new Map(edits)].sort(([a], [b]) => compare(a, b))
+  const leaves: Entry[] = []
+  let left: Entry[] = []
+  let bytes = 0
+  let next = 0
+  const take = (entries: readonly Entry[], end: number): void => {
+    const now = merged(entries, sorted.slice(next, end))
+    next = end
+    left = [...left, ...now]
+    bytes += bytesOf({ level: 0, entries: now })
+    if (bytes < PAGE_BYTES_MIN) return
+    leaves.push(...addPages(tree, { level: 0, entries: left }, packer))
+    left = []
+    bytes = 0
   }
+  yield* scanTree(tree, root, (entries) => {
+    const last = entries.at(-1)
+    const behind = last === undefined ? next : sorted.findIndex(([key], i) => i >= next && key > last[0])
+    take(entries, behind < 0 ? sorted.length : behind)
+  })
+  take([], sorted.length)
+  if (leaves.length === 0) return addRoot(tree, { level: 0, entries: left }, packer)
+  if (left.length > 0) leaves.push(...addPages(tree, { level: 0, entries: left }, packer))
+  return leaves.length === 1 ? leaves[0]![1] as PageRef : addRoot(tree, { level: 1, entries: leaves }, packer)
 }
 
 function* updatePage(tree: TreeName, page: Page, ref: PageRef, edits: readonly TreeEdit[], packer: PagePacker): Stage<Draft> {
@@ -131,7 +168,7 @@ function* updatePage(tree: TreeName, page: Page, ref: PageRef, edits: readonly T
   for (const [i, [child, inside]] of touched.entries()) children[child] = yield* updatePage(tree, pages[i]!, refs[i]!, inside, packer)
   const joined = yield* joinSmall(tree, level, children.filter((child) => 'ref' in child || child.entries.length > 0))
   const entries = joined.flatMap((child): Entry[] =>
-    'ref' in child ? [[child.first, child.ref]] : cut(child).map((part) => [part.entries[0]![0], packer.add({ tree, ...part })]))
+    'ref' in child ? [[child.first, child.ref]] : addPages(tree, child, packer))
   return { level: page.level, entries }
 }
 

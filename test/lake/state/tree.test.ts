@@ -1,7 +1,7 @@
 /** The tree of pages against a Map, over random changes. */
 import { describe, expect, test } from 'vitest'
 import type { PageRef } from '../../../src/lake/state/page.ts'
-import { findEntries, scanTree, updateTree } from '../../../src/lake/state/tree.ts'
+import { findEntries, scanTree, rewriteTree, updateTree } from '../../../src/lake/state/tree.ts'
 import { Random, TEST_SEED } from '../../support/random.ts'
 import { StagedPages } from './states.ts'
 
@@ -31,11 +31,19 @@ describe.each([20, 2000, 30_000])('values of up to %i characters', (size) => {
         if (value === undefined) model.delete(key)
         else model.set(key, value)
       }
-      const packer = pages.packer()
+      const [packer, another] = [pages.packer(), pages.packer()]
+      const rewritten = pages.run(rewriteTree('layers', root, edits, another))
       root = pages.run(updateTree('layers', root, edits, packer))
       pages.keep(packer.objects())
+      const objects = another.objects()
+      pages.keep(objects)
       const expected = [...model].sort(byKey)
       expect(entriesOf(pages, root)).toEqual(expected)
+      expect(entriesOf(pages, rewritten)).toEqual(expected)
+      // The objects have the pages of the tree, and nothing else.
+      const bytes = new Map<string, number>()
+      pages.run(scanTree('layers', rewritten, () => {}, ({ key, length }) => (bytes.set(key, (bytes.get(key) ?? 0) + length), true)))
+      expect([...bytes].sort(byKey)).toEqual(objects.map(({ key, bytes: { length } }): [string, number] => [key, length]).sort(byKey))
       const asked = [...edits.slice(0, 20).map(([key]) => key), 'absent']
       expect(pages.run(findEntries('layers', root, asked))).toEqual(new Map(asked.filter((key) => model.has(key)).sort().map((key) => [key, model.get(key)])))
       if (random.chance(20)) old.push({ root, entries: expected })
