@@ -23,6 +23,9 @@ export {
   catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, type LakeSelection, type Packing, parseCatalogEntry, type PartitionedTable,
 } from './clusterinfo.ts'
 export { encodeBitmap, framedBitmap } from './deletionvector.ts'
+export { deltaCheckpoint } from './delta/checkpoint.ts'
+export { deltaCommit, type DeltaOptions, nextDelta } from './delta/log.ts'
+export { type DeltaFile, type DeltaMetaData, type DeltaRecord, type DeletionVector, parseDeltaRecord } from './delta/record.ts'
 export { hiddenRows, type HiddenRowsSummary, type TransactionOutcome, type TransactionOutcomes } from './hiddenrows.ts'
 export {
   isPacked, type LayerFile, layerFile, layerFileJson, type ObjectReference, type PackedFile, type ParquetFile, parseLayerFile, storedBlocks,

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, rmdirSync, rmSync, statSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
 import { collectGarbage } from '../../engine/collect.ts'
 import type { Lake } from '../../engine/lake.ts'
@@ -97,7 +97,7 @@ export class WrittenFolder implements WriteEvents {
 
   private removeWritten(): void {
     if (this.hadLake) {
-      removeObjects(this.folder, (name) => this.isOwn(name))
+      removeObjects(this.folder, (path) => this.isOwn(path))
       this.removeProbes()
       return
     }
@@ -106,9 +106,9 @@ export class WrittenFolder implements WriteEvents {
     }
   }
 
-  private isOwn(name: string): boolean {
-    if (isOwnDraft(name)) return true
-    const object = parseObjectName(name)
+  private isOwn(path: string): boolean {
+    if (isOwnDraft(basename(path))) return true
+    const object = parseObjectName(path)
     if (this.writer === undefined || object === undefined || 'job' in object) return false
     return object.branch === this.writer.head.branch.id && object.epoch === this.writer.epoch
   }
@@ -153,11 +153,11 @@ function checkNames(folder: string): boolean {
   return false
 }
 
-function removeObjects(folder: string, isOwn: (name: string) => boolean): void {
+function removeObjects(folder: string, isOwn: (path: string) => boolean): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) removeObjects(path, isOwn)
-    else if (entry.isFile() && isOwn(entry.name)) removeFile(path)
+    else if (entry.isFile() && isOwn(path)) removeFile(path)
   }
 }
 

@@ -7,6 +7,8 @@ import { assert, EnvironmentError } from '../../common/errors.ts'
  *     <branch id>-job-<job id>-<nonce>             of an attempt at a unit of an open job
  *
  * A name says which writer or job may still refer to the object; no other may. So the name and the HEADs decide whether the object is dead.
+ *
+ * Delta says how the last segment of a deletion vector file is called, `deletion_vector_<uuid>.bin`: there the segment before is the name.
  */
 
 /** The form of a nonce. Branches, jobs, commits and objects have one. */
@@ -22,11 +24,14 @@ export function formatObjectName(name: ObjectName, nonce: string): string {
 }
 
 const WRITERS = /^([0-9a-z]{20})-(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})-[0-9a-z]{20}$/
+const DELETION_VECTORS = /^deletion_vector_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.bin$/
 const JOBS = /^([0-9a-z]{20})-job-([0-9a-z]{20})-[0-9a-z]{20}$/
 
 /** @returns undefined for a key that no writer and no job of a lake has made: such an object must not be deleted */
 export function parseObjectName(key: string): ObjectName | undefined {
-  const [name] = key.slice(key.lastIndexOf('/') + 1).split('.') as [string]
+  const segments = key.split('/')
+  const last = segments.pop()!
+  const [name] = (DELETION_VECTORS.test(last) ? segments.pop() ?? '' : last).split('.') as [string]
   const written = WRITERS.exec(name)
   if (written) return { branch: written[1]!, epoch: Number(written[2]), sequence: Number(written[3]) }
   const job = JOBS.exec(name)

@@ -212,6 +212,12 @@ describe('names of objects', () => {
   test.each([{ branch: NONCE, epoch: 3, sequence: 17 }, { branch: NONCE, job: NONCE }])('%o', (name) => {
     expect(parseObjectName(`shop/public.t-5/data/${formatObjectName(name, NONCE)}.parquet`)).toEqual(name)
   })
+  test('a file of deletion vectors has the name of its folder', () => {
+    const name = formatObjectName({ branch: NONCE, epoch: 3, sequence: 17 }, NONCE)
+    const file = 'deletion_vector_00000000-1111-2222-3333-4444444444ff.bin'
+    expect(parseObjectName(`shop/public.t-5/${name}/${file}`)).toEqual({ branch: NONCE, epoch: 3, sequence: 17 })
+    for (const key of [file, `shop/${file}`, `shop/${name}/x.bin`, `shop/${name}/x/${file}`, `shop/${name}/${file}.tmp`]) expect(parseObjectName(key), key).toBeUndefined()
+  })
   test.each(['ltap/format.json', 'ltap/branches/main/HEAD', 'x.parquet', `${NONCE}-1-${NONCE}`, `${NONCE}-01-1-${NONCE}`, `${NONCE}-1-1-${NONCE}x`, `${NONCE}-1-9999999999999999-${NONCE}`, ''])(
     '%j is no name of a lake', (key) => expect(parseObjectName(key)).toBeUndefined())
 })

@@ -1,0 +1,90 @@
+import { hexEncode } from '../../common/bytes.ts'
+import { assert } from '../../common/errors.ts'
+import { sha256 } from '../../common/sha256.ts'
+import type { RowSet } from '../../columnar/filesummary.ts'
+import { encodeBitmap, framedBitmap } from '../deletionvector.ts'
+import type { ObjectNames, TableSnapshot } from '../publishedtable.ts'
+import type { StagedObject } from '../state/stage.ts'
+import type { DeletionVector, DeltaFile } from './record.ts'
+import { z85Encode } from './z85.ts'
+
+/** Longer bitmaps go into a file. */
+const INLINE_BYTES_MAX = 2048
+/** First byte of a file of deletion vectors. */
+const FILE_VERSION = 1
+const UUID_BYTES = 16
+
+type Hidden = Pick<DeltaFile, 'deletionVector' | 'sha256'>
+
+/** Makes the deletion vectors of one version. Long ones share one file, `<folder>/<name>/deletion_vector_<uuid>.bin`. */
+export class DeletionVectors {
+  readonly #folder: string
+  readonly #names: ObjectNames
+  readonly #parts: Uint8Array[] = [Uint8Array.of(FILE_VERSION)]
+  #length = 1
+  #name: string | undefined
+
+  constructor({ folder }: Pick<TableSnapshot, 'folder'>, names: ObjectNames) {
+    this.#folder = folder
+    this.#names = names
+  }
+
+  /** How the log says which rows of a file are hidden: as it is said in the version before if they are the same rows. */
+  describe(rows: RowSet, before: Hidden | undefined): Hidden {
+    if (rows.size === 0) return {}
+    const bitmap = encodeBitmap(rows)
+    const said = { sizeInBytes: bitmap.length, cardinality: rows.size }
+    if (bitmap.length <= INLINE_BYTES_MAX) return { deletionVector: { storageType: 'i', pathOrInlineDv: z85Encode(padded(bitmap)), ...said } }
+    const digest = hexEncode(sha256(bitmap))
+    if (before?.sha256 === digest) return { deletionVector: before.deletionVector!, sha256: digest }
+    return { deletionVector: { storageType: 'u', ...this.#add(bitmap), ...said }, sha256: digest }
+  }
+
+  #add(bitmap: Uint8Array): { pathOrInlineDv: string; offset: number } {
+    this.#name ??= this.#names.name()
+    const offset = this.#length
+    const part = framedBitmap(bitmap)
+    this.#parts.push(part)
+    this.#length += part.length
+    return { pathOrInlineDv: this.#name + z85Encode(uuidBytes(this.#name)), offset }
+  }
+
+  /** The file, if the version needs one. */
+  objects(): StagedObject[] {
+    if (this.#name === undefined) return []
+    const bytes = new Uint8Array(this.#length)
+    let at = 0
+    for (const part of this.#parts) {
+      bytes.set(part, at)
+      at += part.length
+    }
+    return [{ key: fileKey(this.#folder, this.#name), bytes }]
+  }
+}
+
+/** Key of the file that a deletion vector is in; undefined for one in the log itself. @param folder of the table */
+export function vectorKey(folder: string, vector: DeletionVector): string | undefined {
+  return vector.storageType === 'i' ? undefined : fileKey(folder, vector.pathOrInlineDv.slice(0, -UUID_BYTES * 5 / 4))
+}
+
+function fileKey(folder: string, name: string): string {
+  const hex = hexEncode(uuidBytes(name))
+  return `${folder}/${name}/deletion_vector_${[0, 8, 12, 16, 20].map((at, i, all) => hex.slice(at, all[i + 1])).join('-')}.bin`
+}
+
+/** A UUID for each name: its nonce, as a number. */
+function uuidBytes(name: string): Uint8Array {
+  const nonce = /[0-9a-z]{20}$/.exec(name)?.[0]
+  assert(nonce !== undefined, `an object name without a nonce: ${name}`)
+  let number = 0n
+  for (const digit of nonce) number = number * 36n + BigInt(Number.parseInt(digit, 36))
+  const bytes = new Uint8Array(UUID_BYTES)
+  for (let at = UUID_BYTES - 1; at >= 0; at--, number >>= 8n) bytes[at] = Number(number & 0xffn)
+  return bytes
+}
+
+function padded(bytes: Uint8Array): Uint8Array {
+  const whole = new Uint8Array((bytes.length + 3) & ~3)
+  whole.set(bytes)
+  return whole
+}
