@@ -11,7 +11,7 @@ import { materializeLake, type MaterializeReport } from '../../src/jobs/material
 import type { LakeSummary } from '../../src/jobs/inspect/lakesummary.ts'
 import type { MergeReport } from '../../src/jobs/merge/mergelake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
-import { layeredDifferences, readLayeredLake } from '../support/layeredlake.ts'
+import { layeredDifferences, type LayeredRelation, readLayeredLake } from '../support/layeredlake.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
 import { type S3Call, S3Server } from '../support/s3server.ts'
 
@@ -23,6 +23,8 @@ const filter = { databases: ['postgres'], tables: [] }
 let folder: string
 let cluster: PostgresServer
 let server: S3Server
+/** A new lake of the cluster as it is. */
+let expected: Map<string, LayeredRelation> | undefined
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-layers-'))
@@ -42,6 +44,7 @@ afterAll(async () => {
 async function stop(): Promise<void> {
   await closeSessions(cluster)
   await cluster.stop('fast')
+  expected = undefined
 }
 
 interface Ended {
@@ -98,11 +101,16 @@ async function statesOf(): Promise<LakeSummary['states']> {
 
 /** The lake has what a new one of the data directory has. */
 async function checkLake(pgdata: string): Promise<void> {
-  const fresh = new MemoryObjectStore(systemClock)
-  await materializeLake({ pgdata, store: fresh, workers: 0, filter })
+  expected ??= await readFreshLake(pgdata)
   const credentials = { accessKeyId: 'ltapkey', secretAccessKey: 'ltapsecret' }
   const store = await openObjectStore(URL, { endpoint: server.endpoint, credentials, environment: {} })
-  expect(layeredDifferences(await readLayeredLake(store), await readLayeredLake(fresh))).toEqual([])
+  expect(layeredDifferences(await readLayeredLake(store), expected)).toEqual([])
+}
+
+async function readFreshLake(pgdata: string): Promise<Map<string, LayeredRelation>> {
+  const store = new MemoryObjectStore(systemClock)
+  await materializeLake({ pgdata, store, workers: 0, filter })
+  return readLayeredLake(store)
 }
 
 test('a cluster goes into an object store, and what changes follows; older, other and foreign places are refused', async () => {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
+import { drawn } from '../support/scope.ts'
 
 const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
 const UNSHARE = process.getuid?.() === 0 ? '-m' : '-rm'
@@ -98,7 +99,8 @@ describe('a signal removes what is unfinished, and says so in one line', () => {
     ['query', () => ['query', '--lake', lake, 'SELECT count(*) FROM t a, t b WHERE a.v < b.v'], temporary('ltap-query-', 'tmp')],
     ['rebuild', ({ work }) => ['rebuild', '--lake', lake, '--pgdata', join(work, 'copy')], begun('copy/.ltap-lock')],
   ]
-  test.each(verbs.flatMap((row) => ([['SIGINT', 130], ['SIGTERM', 143]] as const).map(([signal, code]) => [row[0], signal, code, row] as const)))(
+  const signals = verbs.flatMap((row) => ([['SIGINT', 130], ['SIGTERM', 143]] as const).map(([signal, code]) => [row[0], signal, code, row] as const))
+  test.each(drawn(signals, 6, 'signals', ([name, signal]) => `${name}, ${signal}`))(
     '%s, %s', async (_name, signal, code, [name, args, when]) => {
       const place = newPlace()
       if (name === 'rebuild') cpSync(data, join(place.work, 'copy'), { recursive: true })
@@ -249,7 +251,7 @@ const SITUATIONS: readonly Situation[] = [
   { what: 'a rejection that nobody handles', line: /planted \(this is a bug/, env: first(`${PATCH} ${ONCE_IT_RUNS} onceItRuns(() => void Promise.reject(new Error('planted')))`) },
 ]
 
-test.each(SITUATIONS)('$what', async ({ args = transcode, env, shell, line, code = 3 }) => {
+test.each(drawn(SITUATIONS, 6, 'situations', ({ what }) => what))('$what', async ({ args = transcode, env, shell, line, code = 3 }) => {
   const place = newPlace()
   const command = ltap(...args(place))
   const { ended } = start(place, shell === undefined ? command : ['sh', '-c', shell, 'sh', ...command], env)
@@ -289,7 +291,7 @@ describe.skipIf(!canMount)('file systems', () => {
     ['transcode deep into a read-only one', 'ro', (disk) => ['transcode', data, '--lake', join(disk, 'a/b/lake')], /file.permission: the file system is read-only/],
     ['replay onto a read-only one', 'ro', (disk) => ['replay', data, '--out', join(disk, 'out')], /file.permission: the file system is read-only/],
   ]
-  test.each(rows)('%s', async (_what, options, args, line) => {
+  test.each(drawn(rows, 3, 'file systems', ([what]) => what))('%s', async (_what, options, args, line) => {
     const place = newPlace()
     mkdirSync(join(place.work, 'disk'))
     const { ended } = start(place, mounted(options, place, ltap(...args(join(place.work, 'disk')))))
@@ -307,7 +309,7 @@ describe.skipIf(!canMount)('file systems', () => {
 })
 
 describe('outputs are their owner\'s alone, whatever the umask', () => {
-  test.each(['0', '0777'])('umask %s', async (umask) => {
+  test.each(drawn(['0', '0777'], 1, 'umasks'))('umask %s', async (umask) => {
     const place = newPlace()
     const out = (name: string): string => join(place.work, name)
     const run = async (...args: string[]): Promise<void> => {

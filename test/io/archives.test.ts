@@ -14,7 +14,7 @@ import { WalInventory } from '../../src/io/walsource/inventory.ts'
 import { openWal } from '../../src/io/walsource/walsource.ts'
 import { ltap } from '../cli/streams.ts'
 import { closeSessions, majors, withCluster } from '../support/oracle.ts'
-import { amount } from '../support/scope.ts'
+import { amount, drawn } from '../support/scope.ts'
 import { systemPostgres } from '../support/systempostgres.ts'
 import { pax, tarOf } from '../support/tars.ts'
 
@@ -111,7 +111,7 @@ const PACKERS: readonly [ending: string, program: string, pack: (bytes: Uint8Arr
 ]
 
 describe('WAL', () => {
-  test.each(PACKERS)('segments%s, in a folder, in WAL-G\'s, by log id with pgBackRest\'s checksum', (ending, program, pack) => {
+  test.each(drawn(PACKERS, 4, 'packed segments'))('segments%s, in a folder, in WAL-G\'s, by log id with pgBackRest\'s checksum', (ending, program, pack) => {
     if (program !== 'true' && !has(program)) return
     expect(drain(archive((name) => `${name}${ending}`, pack))).toEqual(expected)
     expect(drain(archive((name) => `wal_005/${name}${ending}`, pack))).toEqual(expected)
@@ -119,8 +119,8 @@ describe('WAL', () => {
   })
 
   test('Barman: compressed without an end of the name, found by the first bytes', () => {
-    for (const [ending, program, pack] of PACKERS) {
-      if (ending === '.lzma' || ending === '.br' || (program !== 'true' && !has(program))) continue
+    for (const [, program, pack] of drawn(PACKERS.filter(([ending]) => !['.lzma', '.br'].includes(ending)), 3, 'packed segments of Barman')) {
+      if (program !== 'true' && !has(program)) continue
       const dir = archive((name) => `wals/${logged(name)}`, pack)
       writeFileSync(join(dir, 'wals/xlog.db'), `${segmentNames()[0]}\t1000\t1700000000.0\tgzip\n`)
       expect(drain(dir)).toEqual(expected)
@@ -302,7 +302,7 @@ describe('backups', () => {
       // Two letters run out: behind yz comes zaaa.
       ['base.tar.gz.', ['-b', String(Math.ceil(packed.length / 700))], packed],
     ]
-    for (const [name, options, bytes] of ways) {
+    for (const [name, options, bytes] of drawn(ways, 2, 'pieces of split', ([name, options]) => `${name} ${options.join(' ')}`)) {
       const dir = place()
       writeFileSync(join(root, 'whole'), bytes)
       execFileSync('split', [...options, join(root, 'whole'), join(dir, name)])

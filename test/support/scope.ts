@@ -32,13 +32,13 @@ export function amount<T>(of: { quick?: T, sample: T, all: T }): T {
 
 /**
  * `count` of the items in their order, by the seed of the run; all of them in scope `all`. `what` names them in what it prints, and gives lists draws
- * that do not depend on each other. Each seed draws each item with the same chance, and items / count successive seeds (rounded up, counted from a
- * multiple of that) draw all of them. CI takes the number of the commit.
+ * that do not depend on each other; `print` names one. Each seed draws each item with the same chance, and items / count successive seeds (rounded
+ * up, counted from a multiple of that) draw all of them. CI takes the number of the commit.
  */
-export function drawn<T>(items: readonly T[], count: number, what = 'items'): T[] {
+export function drawn<T>(items: readonly T[], count: number, what = 'items', print: (item: T) => string = printed): T[] {
   if (SCOPE === 'all' || count >= items.length) return [...items]
   const chosen = drawnIndexes(items.length, count, TEST_SEED, what).map((i) => items[i]!)
-  console.info(`seed ${TEST_SEED} draws ${count} of ${items.length} ${what}: ${chosen.map(printed).join('; ')}`)
+  console.info(`seed ${TEST_SEED} draws ${count} of ${items.length} ${what}: ${chosen.map(print).join('; ')}`)
   return chosen
 }
 

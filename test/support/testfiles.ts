@@ -23,13 +23,13 @@ export function testFiles(scope: Scope, seed: number): string[] {
   return [...drawnFiles(files.filter(isLong), LONG_FILES, seed, 'files of test/long'), ...drawnFiles(onServers, SERVER_FILES, seed, 'other files with servers')]
 }
 
-/** Folders whose tests change nothing of their process, and need little of it. */
-const SHARED = /^test\/(?:\w+\.test\.ts|(?:catalog|columnar|common|datum|docs|engine|lake|page|parquet|redo|replay|sim|support|tidy|tuple|wal|xact)\/)/
+/** Folders whose files have a process each: they take much memory, are about processes and locks, or run what is no npm package. */
+const OWN = /^test\/(?:conformance|engines|io|long|package|server)\//
 
 /** Where a file runs: in a process that it shares with others; in one of its own; or in one in which vitest loads all modules, for what `vi` replaces. */
 export function placeOf(path: string): 'shared' | 'own' | 'replaced' {
   if (/\bvi\.\w/.test(readFileSync(join(ROOT, path), 'utf8'))) return 'replaced'
-  return SHARED.test(path) ? 'shared' : 'own'
+  return OWN.test(path) ? 'own' : 'shared'
 }
 
 /** Every file, for a run that names some. */
