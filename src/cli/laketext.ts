@@ -43,33 +43,33 @@ function othersText(count: number): string {
 }
 
 /** `0.000061 USD`: two digits that count. */
-function dollarsText(dollars: number): string {
+export function dollarsText(dollars: number): string {
   if (dollars === 0 || dollars >= 1) return `${dollars.toFixed(2)} USD`
   return `${dollars.toFixed(Math.min(12, 1 - Math.floor(Math.log10(dollars))))} USD`
 }
 
 /** `12 put, 3 get; 1.2 MB up, 4 kB down`. */
-function useText({ made }: CommitSummary): string {
+export function useText({ made }: CommitSummary): string {
   if (made === null) return 'requests were not recorded'
   const requests = Object.entries(made.requests).map(([kind, count]) => `${thousands(count)} ${kind}`)
   return `${requests.join(', ') || 'no request'}; ${fileSize(made.bytesUp)} up, ${fileSize(made.bytesDown)} down`
 }
 
 /** What a state is, if not what a materialization made: ` (merge)`. @param states those that are retained */
-function madeText({ sequence, lsn, made }: CommitSummary, states: readonly CommitSummary[]): string {
+export function madeText({ sequence, lsn, made }: CommitSummary, states: readonly CommitSummary[]): string {
   if (made !== null) return made.kind === 'layers' ? '' : ` (${made.kind})`
   const before = states.findLast((other) => other.sequence < sequence)
   return before?.lsn === lsn ? ' (merge)' : ''
 }
 
 /** By which prices dollars were counted. */
-function pricesText({ prices: { put, get, storage } }: LakeSummary): string {
+export function pricesText({ prices: { put, get, storage } }: LakeSummary): string {
   const isStandard = put === S3_STANDARD.put && get === S3_STANDARD.get && storage === S3_STANDARD.storage
   return `${put} USD for 1,000 PUT or LIST, ${get} USD for 1,000 GET or HEAD, ${storage} USD for a GB and month${isStandard ? ' (S3 Standard, us-east-1)' : ''}`
 }
 
 /** What the commits and a month of the store cost. */
-function costText({ states, monthlyDollars, url }: LakeSummary): string {
+export function costText({ states, monthlyDollars, url }: LakeSummary): string {
   const known = states.filter(({ dollars }) => dollars !== null)
   const where = /^[a-z0-9]+:\/\//.test(url) ? '' : '; a folder has no such costs, this is what they would be on S3'
   return `${dollarsText(sum(known, ({ dollars }) => dollars!))} for requests of ${counted(known.length, 'commit')}, `
@@ -114,7 +114,7 @@ function tableText(table: LayeredTable): string {
 }
 
 /** `12 %`; what is not nothing is not 0 %. */
-function shareText(part: number, whole: number): string {
+export function shareText(part: number, whole: number): string {
   const percent = whole === 0 ? 0 : (part / whole) * 100
   return percent > 0 && percent < 1 ? 'under 1 %' : `${Math.round(percent)} %`
 }

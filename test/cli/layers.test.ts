@@ -1,6 +1,6 @@
 /** `ltap transcode` into an object store, the built program with two threads: again and again, and what it refuses; `ltap merge`. */
 import { execFile } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -32,6 +32,7 @@ beforeAll(async () => {
   cluster = await createCluster(major)
   const sql = await connect(cluster)
   await sql.script('CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 150000) i; CREATE TABLE u AS SELECT 1 AS one; VACUUM (FREEZE) t')
+  await sql.script('CREATE TABLE "<script>alert(1)</script>" ("""><b>" int); INSERT INTO "<script>alert(1)</script>" VALUES (1)')
   await stop()
 }, 300_000)
 
@@ -157,6 +158,31 @@ test('a cluster goes into an object store, and what changes follows; older, othe
     await other.remove()
   }
   await checkLake(cluster.dataDir)
+}, 300_000)
+
+test('inspect lake writes a page, and reads no file of data', async () => {
+  const page = join(folder, 'lake.html')
+  server.calls.length = 0
+  expect(await ltap('inspect', 'lake', URL)).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/\ntable: postgres\.public\.<script>alert\(1\)<\/script>: 1 page, /) as string })
+  expect(server.calls.filter(({ key }) => /\.(?:parquet|pack)$/.test(key))).toEqual([])
+  expect((await ltap('inspect', 'lake', URL, '--html', page)).code).toBe(0)
+  const data = server.calls.filter(({ key }) => /\.(?:parquet|pack)$/.test(key))
+  expect(data.length).toBeGreaterThan(0)
+  for (const { method, headers } of data) {
+    expect(method).toBe('GET')
+    expect(headers.range).toMatch(/^bytes=-\d{1,5}$/)
+  }
+  const text = readFileSync(page, 'utf8')
+  expect(text).toContain('postgres.public.&#60;script&#62;alert(1)&#60;/script&#62;')
+  expect(text).toContain('&#34;&#62;&#60;b&#62;')
+  expect(text).not.toMatch(/<script|<b>/)
+  expect(statSync(page).mode & 0o777).toBe(0o600)
+  // A page may be written again, another file not.
+  expect((await ltap('inspect', 'lake', URL, '--html', page)).code).toBe(0)
+  writeFileSync(page, 'mine')
+  expect(await ltap('inspect', 'lake', URL, '--html', page)).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/^ltap: file\.exists: .*name another one .*\n$/) as string })
+  expect(readFileSync(page, 'utf8')).toBe('mine')
+  expect((await ltap('inspect', 'lake', URL, '--price-put', 'x')).code).toBe(2)
 }, 300_000)
 
 test('layers are merged, by their tiers or all, and the lake says the same', async () => {
