@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { EnvironmentError } from '../common/errors.ts'
 import { writeFileAtOnce } from '../io/disk/create.ts'
 import { readPart } from '../io/disk/files.ts'
+import { refuseScheme } from '../io/disk/localpath.ts'
 import { summarizeLake } from '../jobs/inspect/lakesummary.ts'
 import { S3_STANDARD } from '../jobs/inspect/requestprices.ts'
 import { lakePage, PAGE_START } from './lakepage/lakepage.ts'
@@ -46,8 +47,9 @@ export function addInspectLake(inspect: Command, run: Run): void {
     })
 }
 
-/** A mistyped name must not cost a file. @throws EnvironmentError file.exists */
+/** A mistyped name must not cost a file. @throws EnvironmentError file.exists; UnsupportedError path.scheme */
 function refuseOtherFile(path: string): void {
+  refuseScheme(path)
   const begin = new Uint8Array(PAGE_START.length)
   const length = readPart(path, begin, begin.length, 0)
   if (length === undefined || Buffer.from(begin.subarray(0, length)).toString('latin1') === PAGE_START) return

@@ -22,6 +22,7 @@ const PLACES = [
   'inspect table @ public.t', 'inspect table p public.t --wal @', 'inspect table p public.t --work @',
   'inspect history @ public.t', 'inspect history p public.t --wal @', 'inspect history p public.t --work @',
   'inspect file @ --columns id\tint', 'inspect file p --columns id\tint --toast @',
+  'inspect lake p --html @',
   'demo --lake @',
 ]
 
@@ -32,14 +33,14 @@ test('every verb, every folder', async () => {
     process.chdir(folder)
     for (const place of PLACES) {
       const ran = await ltap(place.split(' ').map((word) => (word === '@' ? URL : word)))
-      const stderr = 'ltap: path.scheme: s3:// is not supported yet; name a local folder (./s3://… if one is called so) (file s3://bucket/x)\n'
+      const stderr = 'ltap: path.scheme: s3:// is not taken here; name a local folder (./s3://… if one is called so) (file s3://bucket/x)\n'
       expect({ place, ...ran }).toEqual({ place, code: 3, stdout: '', stderr })
     }
     const options = { pgdata: 'p', lake: URL, workers: 0, compression: 'zstd', profile: 'portable', onCorrupt: 'fail' } as const
     await expect(transcodeLake(options)).rejects.toThrow()
     await expect(replayCluster({ source: 'p', out: URL })).rejects.toThrow(/path.scheme/)
-    expect(() => readManifest('HTTPS://x')).toThrow(/path.scheme: HTTPS:\/\/ is not supported yet/)
-    expect(() => readManifest('file:///tmp')).toThrow(/path.scheme: file:\/\/ is not supported yet; write the path alone/)
+    expect(() => readManifest('HTTPS://x')).toThrow(/path.scheme: HTTPS:\/\/ is not supported; name a local folder .*, or s3:\/\/bucket\/prefix for a lake/)
+    expect(() => readManifest('file:///tmp')).toThrow(/path.scheme: file:\/\/ is not taken here; write the path alone/)
     expect(readdirSync('.')).toEqual([])
   } finally {
     process.chdir(home)

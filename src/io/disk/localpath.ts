@@ -14,8 +14,11 @@ export function refuseScheme(path: string): void {
   }
   const scheme = SCHEME.exec(path)?.[0]
   if (scheme === undefined) return
-  const advice = scheme.toLowerCase() === 'file://' ? 'write the path alone' : `name a local folder (./${scheme}… if one is called so)`
-  throw new UnsupportedError('path.scheme', `${scheme} is not supported yet; ${advice}`, { file: path })
+  const kind = scheme.toLowerCase()
+  const folder = `a local folder (./${scheme}… if one is called so)`
+  const reason = kind === 'file://' ? 'file:// is not taken here; write the path alone' : kind === 's3://' ? `s3:// is not taken here; name ${folder}`
+    : `${scheme} is not supported; name ${folder}, or s3://bucket/prefix for a lake`
+  throw new UnsupportedError('path.scheme', reason, { file: path })
 }
 
 /**
