@@ -23,19 +23,20 @@ export async function compareWithServer(engine: Engine, question: Question, tabl
 function answerDifferences(engine: Shown, answer: Answer, table: ServerTable): string[] {
   const differences = columnDifferences(engine, answer, table)
   if (differences.length > 0) return differences
-  const expected = new Map(table.rows.map((row) => [row[0], row]))
+  const expected = new Map<string, (readonly (string | null)[])[]>()
+  for (const row of table.rows) expected.set(row[0]!, [...expected.get(row[0]!) ?? [], row])
   const read = new ReadTable(engine, answer, table)
-  const seen = new Set<string>()
   for (const row of answer.rows) {
     if (differences.length >= TOLD_MAX) break
     const ctid = read.ctid(row)
-    const wanted = expected.get(ctid)
-    if (wanted === undefined) differences.push(`the row ${ctid} is not in the server's table: ${show(row)}`)
-    else if (seen.has(ctid)) differences.push(`the row ${ctid} is there twice`)
-    else differences.push(...read.differences(row, wanted))
-    seen.add(ctid)
+    const wanted = expected.get(ctid) ?? []
+    const problems = wanted.map((candidate) => read.differences(row, candidate))
+    const equal = problems.findIndex((found) => found.length === 0)
+    const [matched] = wanted.splice(Math.max(equal, 0), 1)
+    if (matched !== undefined) differences.push(...problems[Math.max(equal, 0)]!)
+    else differences.push(`the row ${ctid} is not in the server's table, or is there twice: ${show(row)}`)
   }
-  const lost = [...expected.keys()].filter((ctid) => !seen.has(ctid!))
+  const lost = [...expected].flatMap(([ctid, rows]) => rows.map(() => ctid))
   if (differences.length < TOLD_MAX && lost.length > 0) differences.push(`${lost.length} rows of the server are missing: ${lost.slice(0, 20).join(' ')}`)
   return differences
 }
@@ -98,9 +99,10 @@ class ReadTable {
       const { name, type } = this.table.columns[i]!
       const kind = this.kinds[i]!
       const overflow = this.overflow(row, i)
-      const isNull = this.engine.fillsNulls && (field === null || overflow !== null) && isFilled(row[i]!)
-      const lanes = { value: isNull ? null : asExpected(row[i]!, kind), overflow, kind }
-      const problem = valueProblem(lanes, field, type, this.table.types)
+      // Of an engine that fills NULLs in, each way to read what is empty.
+      const problems = withNulls(asExpected(row[i]!, kind), kind, this.engine)
+        .map((value) => valueProblem({ value, overflow, kind }, field, type, this.table.types))
+      const problem = problems.includes(undefined) ? undefined : problems[0]
       return problem === undefined ? [] : [`${name} of the row ${ctid}: ${problem}`]
     })
   }
@@ -117,9 +119,21 @@ class ReadTable {
   }
 }
 
-/** An empty list or map, or a struct of NULLs. */
-function isFilled(value: Value): boolean {
-  return Array.isArray(value) && value.every((part) => part === null || isFilled(part as Value))
+/** At most so many ways to read a value. */
+const WAYS_MAX = 256
+
+/** The value, and those with NULL in place of something empty, as far as the engine shows NULL so. */
+function withNulls(value: Value, kind: ColumnType, engine: Shown): Value[] {
+  if (!Array.isArray(value)) return [value]
+  const parts = value as readonly Value[]
+  const kinds = kind.kind === 'list' ? parts.map(() => kind.element) : kind.kind === 'struct' ? kind.fields.map(({ type }) => type) : []
+  let ways: Value[][] = [[]]
+  for (const [i, part] of parts.entries()) {
+    const own = kinds[i] === undefined ? [part] : withNulls(part, kinds[i], engine)
+    ways = ways.flatMap((way) => own.map((one) => [...way, one])).slice(0, WAYS_MAX)
+  }
+  const isEmpty = engine.fillsNulls(kind) && ways.some((way) => way.every((part) => part === null))
+  return isEmpty ? [...ways, null] : ways
 }
 
 /** Bytes that an engine calls a string. */

@@ -48,13 +48,13 @@ interface EngineKind {
   readonly formats: readonly Format[]
   /** The type under which it shows a column. */
   readonly shows?: (type: ColumnType) => ColumnType
-  /** Its lists, maps and structs cannot be NULL: it shows an empty one, or one of NULLs. */
-  readonly fillsNulls?: true
+  /** Types whose values cannot be NULL there: it shows an empty one, or one of NULLs. */
+  readonly fillsNulls?: (type: ColumnType) => boolean
   readonly needs?: () => string | undefined
 }
 
 const ENGINES = {
-  pyiceberg: { python: PYTHON, formats: ['iceberg'] },
+  pyiceberg: { python: PYTHON, formats: ['iceberg'], fillsNulls: ({ kind, ...type }) => kind === 'list' && 'element' in type && type.element.kind === 'struct' },
   duckdb: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet'] },
   polars: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet'] },
   deltalake: { python: PYTHON, formats: ['delta'] },
@@ -62,7 +62,7 @@ const ENGINES = {
   spark: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet'], needs: noSpark },
   /** Makes tables for the self test. */
   write: { python: PYTHON, formats: [] },
-  clickhouse: { python: join(FOLDER, 'chdb/bin/python'), formats: ['iceberg', 'delta', 'parquet'], shows: (type) => deep(type, asClickHouse), fillsNulls: true },
+  clickhouse: { python: join(FOLDER, 'chdb/bin/python'), formats: ['iceberg', 'delta', 'parquet'], shows: (type) => deep(type, asClickHouse), fillsNulls: ({ kind }) => kind === 'list' || kind === 'map' || kind === 'struct' },
 } satisfies Record<string, EngineKind>
 
 export type EngineName = keyof typeof ENGINES
@@ -122,9 +122,10 @@ export class Engine {
     return shows === undefined ? type : shows(type)
   }
 
-  get fillsNulls(): boolean {
+  /** Whether it may show something empty where a value of the type is NULL. */
+  fillsNulls(type: ColumnType): boolean {
     const { fillsNulls }: EngineKind = ENGINES[this.name]
-    return fillsNulls ?? false
+    return fillsNulls?.(type) ?? false
   }
 
   /** @throws EngineError with the engine's own words */

@@ -10,19 +10,26 @@ const PLAIN: Record<string, ColumnType> = {
   interval: { kind: 'struct', fields: [{ name: 'months', type: { kind: 'int' } }, { name: 'days', type: { kind: 'int' } }, { name: 'micros', type: { kind: 'long' } }] },
   vector: { kind: 'list', element: { kind: 'float' } }, halfvec: { kind: 'list', element: { kind: 'float' } }, hstore: { kind: 'map', value: { kind: 'string' } },
 }
+/** Types without a codec: their stored bytes are shown. */
+const OPAQUE = [
+  'aclitem', 'jsonpath', 'pg_dependencies', 'pg_mcv_list', 'pg_ndistinct', 'ean13', 'isbn', 'isbn13', 'ismn', 'ismn13', 'issn', 'issn13', 'upc',
+  'lquery', 'ltxtquery', 'query_int', 'seg',
+]
 const VARHDRSZ = 4
 
-/** In a lake of the profile `portable`. A type without a codec is binary there, which no table here says. */
+/** In a lake of the profile `portable`. */
 export function publishedType({ oid, typmod }: TypeRef, types: Types): ColumnType {
   const type = types.get(oid)!
   if (type.kind === 'domain') return publishedType({ oid: type.base!.oid, typmod: typmod === -1 ? type.base!.typmod : typmod }, types)
   if (type.kind === 'array') return { kind: 'list', element: publishedType({ oid: type.element!, typmod }, types) }
   if (type.kind === 'composite') {
     const fields = type.fields!.filter(({ dropped }) => !dropped).map((field) => ({ name: field.name, type: publishedType(field.type, types) }))
-    return { kind: 'struct', fields }
+    // Parquet has no struct without fields.
+    return fields.length === 0 ? { kind: 'string' } : { kind: 'struct', fields }
   }
   if (type.name === 'numeric') return numeric(typmod)
   if (type.schema === 'pg_catalog' && type.name.startsWith('reg')) return { kind: 'long' }
+  if (OPAQUE.includes(type.name)) return { kind: 'binary' }
   return PLAIN[type.name] ?? { kind: 'string' }
 }
 

@@ -116,7 +116,7 @@ function change(column: string, row: number, value: Canonical): Written {
 
 const FAULTS: readonly [string, () => Written, RegExp][] = [
   ['a row hidden too much', () => ({ ...lakeTable(), values: lakeTable().values.map((column) => column.slice(0, 2)) }), /1 rows of the server are missing: \(0,3\)/],
-  ['a row twice', () => ({ ...lakeTable(), values: lakeTable().values.map((column) => [...column, column[1]!]) }), /\(0,2\) is there twice/],
+  ['a row twice', () => ({ ...lakeTable(), values: lakeTable().values.map((column) => [...column, column[1]!]) }), /\(0,2\) is not in the server's table, or is there twice/],
   ['a row that is no longer there', () => change('_ltap', 2, ['0', 4]), /\(0,4\) is not in the server's table/],
   ['a value', () => change('large', 1, '-9007199254740992'), /large of the row \(0,2\)/],
   ['NULL instead of NaN', () => change('double', 0, null), /double of the row \(0,1\)/],

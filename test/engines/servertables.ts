@@ -14,30 +14,34 @@ export interface ServerTable {
   readonly oid: number
   readonly schema: string
   readonly name: string
+  /** Rows of other tables are among its rows. */
+  readonly isParent: boolean
   readonly columns: readonly ServerColumn[]
   readonly types: Types
-  /** The ctid, then the text of each column as bytes in Latin-1, in the order of ctids. */
+  /** The ctid, then the text of each column as bytes in Latin-1, in the order of ctids. A table with parts may have several rows of one ctid. */
   readonly rows: readonly (readonly (string | null)[])[]
 }
 
-/** Tables and materialized views of users, without those that a prepared transaction has locked against reading. */
+/** Tables and materialized views of users; what inherits from a table, or is its partition, is a part of it. */
 export async function serverTables(sql: Session, condition = 'true'): Promise<ServerTable[]> {
   const types = await serverTypes(sql)
   const relations = await sql.rows(`
-    SELECT c.oid, nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-    WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND relispopulated AND c.oid >= 16384 AND nspname NOT LIKE 'pg\\_%' AND (${condition}) ORDER BY c.oid`)
+    SELECT c.oid, nspname, relname, EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'm', 'p') AND relpersistence <> 't' AND relispopulated AND c.oid >= 16384 AND nspname NOT LIKE 'pg\\_%' AND (${condition}) ORDER BY c.oid`)
   const tables: ServerTable[] = []
-  for (const [oid, schema, name] of relations) tables.push(await serverTable(sql, { oid: Number(oid), schema: schema!, name: name! }, types))
+  for (const [oid, schema, name, isParent] of relations) {
+    tables.push(await serverTable(sql, { oid: Number(oid), schema: schema!, name: name!, isParent: isParent === 't' }, types))
+  }
   return tables
 }
 
-async function serverTable(sql: Session, relation: { oid: number, schema: string, name: string }, types: Types): Promise<ServerTable> {
+async function serverTable(sql: Session, relation: Pick<ServerTable, 'oid' | 'schema' | 'name' | 'isParent'>, types: Types): Promise<ServerTable> {
   const attributes = await sql.rows(`
     SELECT attname, attnum, atttypid, atttypmod FROM pg_attribute
     WHERE attrelid = ${relation.oid} AND attnum > 0 AND NOT attisdropped AND attgenerated <> 'v' ORDER BY attnum`)
   const columns = attributes.map(([name, attnum, oid, typmod]) => ({ name: name!, attnum: Number(attnum), type: { oid: Number(oid), typmod: Number(typmod) } }))
   const shown = ['ctid', ...columns.map(({ name, type }) => quote(name) + asNumber(type, types))]
-  const copied = await sql.copyOut(`(SELECT ${shown.join(', ')} FROM ONLY ${quote(relation.schema)}.${quote(relation.name)} ORDER BY ctid)`)
+  const copied = await sql.copyOut(`(SELECT ${shown.join(', ')} FROM ${quote(relation.schema)}.${quote(relation.name)} ORDER BY ctid)`)
   return { ...relation, columns, types, rows: copyRows(copied) }
 }
 
