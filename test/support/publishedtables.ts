@@ -39,6 +39,7 @@ export class ChangingTable {
   private readonly random: Random
   private readonly root: string
   private readonly make: FileMaker
+  private readonly largeRows: number
   private readonly names = new NumberedNames()
   private rows = 0
   private files: NumberedFile[] = []
@@ -46,20 +47,27 @@ export class ChangingTable {
   private lsn = 0x16b374d848n
   private timeline = 1
   private publishedMs = 1_700_000_000_000
+  private steps = 0
 
-  constructor(random: Random, columns: readonly PublishedColumn[], root = 'file:///lake', make: FileMaker = COUNTED) {
+  constructor(random: Random, columns: readonly PublishedColumn[], root = 'file:///lake', make: FileMaker = COUNTED, largeRows = 30_000) {
     this.random = random
     this.columns = columns
     this.root = root
     this.make = make
+    this.largeRows = largeRows
   }
 
   /** The first snapshot, or one after a change at random. */
   next(): TableSnapshot {
     const { random } = this
     let kind: TableSnapshot['kind'] = 'change'
-    if (this.publishedMs === 1_700_000_000_000) this.addFile(random.int(40))
-    else if (random.chance(15) && this.files.length > 1) {
+    const step = this.steps++
+    if (step === 0) this.addFile(random.int(40))
+    else if (step === 1) {
+      // A deletion vector that is too long to be in the log.
+      this.addFile(this.largeRows)
+      this.hide(this.files.length - 1, BlockSet.of(Array.from({ length: Math.floor(this.largeRows / 3) }, (_, i) => i * 3)))
+    } else if (random.chance(15) && this.files.length > 1) {
       this.merge()
       kind = 'merge'
     } else for (let left = 1 + random.int(3); left > 0; left--) this.change()
@@ -76,7 +84,7 @@ export class ChangingTable {
     const at = random.int(files.length)
     const file = files[at]
     const kind = random.int(10)
-    if (file === undefined || kind < 3) this.addFile(random.chance(20) ? 20_000 + random.int(70_000) : random.int(400))
+    if (file === undefined || kind < 3) this.addFile(random.chance(20) ? this.largeRows + random.int(this.largeRows) : random.int(400))
     else if (kind < 6) this.hide(at, file.hidden.union(this.someRows(file)))
     else if (kind === 6) this.hide(at, file.hidden.subtract(this.someRows(file)))
     else if (kind === 7) this.hide(at, BlockSet.range(0, file.rows))
