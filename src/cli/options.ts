@@ -3,7 +3,7 @@ import { isPositioned } from '../common/errors.ts'
 import type { OpenLakeOptions } from '../jobs/lakes/fetchedobjects.ts'
 import { durationOf, keepWishOf } from '../jobs/lakes/keepwish.ts'
 import { parsePoint } from '../jobs/lakes/pointof.ts'
-import { PACKING_MAX } from '../lake/clusterinfo.ts'
+import { type PackedTable, type Packing, PACKING_MAX } from '../lake/clusterinfo.ts'
 
 /** For options that may be given several times. */
 export function collect(value: string, previous: readonly string[]): string[] {
@@ -44,6 +44,22 @@ export function parseWorkers(text: string): number {
 export function parsePackBlocks(text: string): number {
   if (!/^\d{1,4}$/.test(text) || Number(text) > PACKING_MAX) throw new InvalidArgumentError(`a number of blocks from 0 to ${PACKING_MAX} is needed.`)
   return Number(text)
+}
+
+/** What `--pack-below` is given: a length for all user tables, or one for a table. */
+export type PackBelow = number | PackedTable
+
+/** `--pack-below`, which may be given several times. */
+export function collectPackBelow(value: string, previous: readonly PackBelow[]): PackBelow[] {
+  const at = value.lastIndexOf('=')
+  return [...previous, at < 0 ? parsePackBlocks(value) : { table: parseTable(value.slice(0, at)), below: parsePackBlocks(value.slice(at + 1)) }]
+}
+
+/** `--pack-threshold` and `--pack-below` as the jobs take them. */
+export function packingOptions({ packThreshold: threshold, packBelow }: { packThreshold?: number; packBelow: readonly PackBelow[] }): Partial<Packing> {
+  const below = packBelow.findLast((given) => typeof given === 'number')
+  const tables = packBelow.filter((given) => typeof given !== 'number')
+  return { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }), ...(tables.length > 0 && { tables }) }
 }
 
 /** `--at`: whether a lake has such a tag is seen later. */

@@ -15,7 +15,7 @@ import { addCorruptOptions, knownOf } from './corruptoptions.ts'
 import { withProgress } from './jobprogress.ts'
 import { mergedFacts, notMergedLines } from './merge.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { addCodecsOption, addExcludeOption, collect, collectTable, parsePackBlocks, parseWorkers } from './options.ts'
+import { addCodecsOption, addExcludeOption, collect, collectPackBelow, collectTable, packingOptions, parsePackBlocks, parseWorkers } from './options.ts'
 import { addReplayFirstOptions, folderBeside, replayFirst } from './replayfirst.ts'
 import { planTranscode } from './transcodeplan.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
@@ -56,13 +56,14 @@ export function addTranscode(program: Command, run: Run): void {
       .choices(['portable', 'iceberg']))
     .option('--pack-threshold <blocks>',
       'catalogs, sequences and TOAST relations below this length share objects (default: as before, at first 64)', parsePackBlocks)
-    .option('--pack-below <blocks>', 'user tables below this length do, too (default: as before, at first 0)', parsePackBlocks)
+    .option('--pack-below <[table=]blocks>',
+      'user tables below this length do, too, or this one, schema.name=blocks (repeatable; default: as before, at first 0)', collectPackBelow, [])
     .option('--no-merge', 'leave layers as they are, where size tiers say that several should become one')
     .option('--plan', 'write nothing of the tables, but units of work as lines of JSON, for ltap work on any machine and one ltap commit')
     .action(async (pgdata: string, given: TranscodeOptions) => {
       const { lake, database, table, exclude, excludeSecrets = false, workers, compression, types, codecs, onCorrupt, unknownTransactions, strict,
-        branch, merge, cache, packThreshold: threshold, packBelow: below, ...options } = given
-      const packing = { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }) }
+        branch, merge, cache, packThreshold: _threshold, packBelow: _below, ...options } = given
+      const packing = packingOptions(given)
       const output = begin(run, options)
       const started = performance.now()
       const filter = { databases: database, tables: table, exclude, excludeSecrets }

@@ -1,6 +1,7 @@
 import type { Compression } from '../columnar/planfile.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import type { CorruptOptions } from './corruptoptions.ts'
+import type { PackBelow } from './options.ts'
 import type { ReplayFirstOptions } from './replayfirst.ts'
 
 /** What commander makes of the options of `ltap transcode`. */
@@ -16,7 +17,7 @@ export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
   compression: Compression
   types?: TypeProfile
   packThreshold?: number
-  packBelow?: number
+  packBelow: PackBelow[]
   merge: boolean
   plan?: boolean
   strict?: boolean

@@ -5,13 +5,14 @@ import { knownOf } from './corruptoptions.ts'
 import { counted, thousands } from './count.ts'
 import { UsageError } from './failure.ts'
 import { warnNotRead } from './notread.ts'
+import { packingOptions } from './options.ts'
 import type { Output } from './output.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
 import type { Run } from './verb.ts'
 
 /** `ltap transcode --plan`: a line for each unit to stdout, what the job is to stderr. */
 export async function planTranscode(run: Run, output: Output, pgdata: string, given: TranscodeOptions): Promise<void> {
-  const { lake, branch, packThreshold: threshold, packBelow: below, database, table, exclude, excludeSecrets = false, workers, compression, types } = given
+  const { lake, branch, database, table, exclude, excludeSecrets = false, workers, compression, types } = given
   const { onCorrupt, unknownTransactions, codecs, strict } = given
   const { wal, to, timeline, work } = given
   if ([wal, to, timeline, work].some((option) => option !== undefined)) {
@@ -21,7 +22,7 @@ export async function planTranscode(run: Run, output: Output, pgdata: string, gi
   const options = {
     pgdata, lake, filter: { databases: database, tables: table, exclude, excludeSecrets }, workers, compression, ...(types && { profile: types }), onCorrupt,
     unknownTransactions, codecs, ...knownOf(given), ...(branch !== undefined && { branch }), onNotice: output.notice,
-    packing: { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }) },
+    packing: packingOptions(given),
   }
   const planned = await planLake({ ...options, store: await openStoreBeside(options) })
   for (const unit of planned.units) await output.write(`${unitLine(unit)}\n`)

@@ -4,13 +4,14 @@ import { editsOf } from '../lake/state/entries.ts'
 import type { Head } from '../lake/state/head.ts'
 import { parseObjectName } from '../lake/state/names.ts'
 import { objectsOf } from '../lake/state/objects.ts'
+import { type ObjectSize, objectSizes } from '../lake/state/objectsizes.ts'
 import type { PageRef } from '../lake/state/page.ts'
 import { isDead, Visited } from '../lake/state/reachable.ts'
 import { olderStates, registeredStates } from '../lake/state/registrations.ts'
 import type { Stage } from '../lake/state/stage.ts'
 import { STATE_TREES, type StateRoot } from '../lake/state/stateroot.ts'
 import { scanTree } from '../lake/state/tree.ts'
-import { registeredHeads } from './collect.ts'
+import { fits, registeredHeads } from './collect.ts'
 import type { Lake } from './lake.ts'
 
 /** What of a lake is in its store, and what should be. */
@@ -22,6 +23,8 @@ export interface Audit {
   readonly orphans: { readonly objects: number; readonly bytes: number } | undefined
   /** Objects that a state refers to and the store does not have. */
   readonly missing: readonly string[]
+  /** Objects that have another size than a state says, with a sentence. */
+  readonly otherSize: ReadonlyMap<string, string>
   /** A sentence for each page and each entry of a state that cannot be read. */
   readonly damaged: readonly string[]
 }
@@ -41,16 +44,25 @@ export async function auditLake(lake: Lake, visit: (entry: EntryKey, value: unkn
   for (const head of heads.values()) if (head) await walk.head(head)
   const missing: string[] = []
   for (const key of walk.reached) if (!listed.has(key) && await store.head(key) === undefined) missing.push(key)
+  const otherSize = new Map<string, string>()
+  for (const expected of walk.sizes.values()) {
+    const { key, bytes, isWhole } = expected
+    if (fits(expected, listed.get(key))) continue
+    const size = (await store.head(key))?.size
+    if (size !== undefined && !fits(expected, size)) otherSize.set(key, `it has ${size} bytes, a state says ${isWhole ? '' : 'at least '}${bytes}`)
+  }
   const dead = [...listed].filter(([key]) => !walk.reached.has(key) && isDead(key, heads))
   const sum = (sizes: Iterable<number>): number => [...sizes].reduce((total, size) => total + size, 0)
   return {
-    objects: listed.size, bytes: sum(listed.values()), missing: missing.sort(), damaged: walk.damaged,
+    objects: listed.size, bytes: sum(listed.values()), missing: missing.sort(), otherSize, damaged: walk.damaged,
     orphans: walk.damaged.length > 0 ? undefined : { objects: dead.length, bytes: sum(dead.map(([, size]) => size)) },
   }
 }
 
 class Walk {
   readonly reached = new Set<string>()
+  /** By key and what is said of it. */
+  readonly sizes = new Map<string, ObjectSize>()
   readonly damaged: string[] = []
   private readonly lake: Lake
   private readonly visit: (entry: EntryKey, value: unknown) => void
@@ -92,10 +104,17 @@ class Walk {
     if (value === undefined) return
     try {
       for (const object of objectsOf(entry, value)) this.reached.add(object)
+      for (const size of objectSizes(entry, value)) this.expect(size)
       this.visit(entry, value)
     } catch (error) {
       this.damage(error)
     }
+  }
+
+  /** Keeps what is said of an object; where only pieces of it are named, the last end counts. */
+  private expect(size: ObjectSize): void {
+    const id = size.isWhole ? `${size.key} ${size.bytes}` : size.key
+    if (size.bytes > (this.sizes.get(id)?.bytes ?? -1)) this.sizes.set(id, size)
   }
 
   private enter(ref: PageRef): boolean {

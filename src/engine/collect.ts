@@ -1,6 +1,11 @@
+import { forEachAtMost } from '../common/atonce.ts'
 import { CorruptionError } from '../common/errors.ts'
+import { PACK_TAIL_LENGTH, packDirectoryRange } from '../lake/pack.ts'
+import type { EntryKey } from '../lake/state/entries.ts'
 import type { Head } from '../lake/state/head.ts'
 import { MAIN_BRANCH, parseObjectName } from '../lake/state/names.ts'
+import { type ObjectSize, objectSizes } from '../lake/state/objectsizes.ts'
+import type { PageRef } from '../lake/state/page.ts'
 import { isDead, reachableObjects, Visited } from '../lake/state/reachable.ts'
 import type { Lake } from './lake.ts'
 import type { Leftover, ObjectStore } from './objectstore.ts'
@@ -8,6 +13,7 @@ import { MISSING_OBJECT } from './pagereader.ts'
 
 /** Keys of one request that deletes. */
 const DELETED_AT_ONCE = 1000
+const ENDS_AT_ONCE = 8
 /** Milliseconds: an upload of which nothing else is known is given up when it is so old. */
 const LEFTOVER_AGE = 7 * 24 * 3_600_000
 
@@ -34,7 +40,7 @@ export interface Collected {
  * differ cost nobody more than an upload, which ends with an error
  * @param seenAs what a HEAD would be: of a dry run, or after `shrink`
  * @param shrink makes HEADs what `seenAs` says; called once every object that those refer to was found
- * @throws CorruptionError lake.* for an object that is missing or too short, and for a damaged page: then nothing is shrunk or deleted
+ * @throws CorruptionError lake.* for an object that is missing or has another size than a state says, and for a damaged page: then nothing is shrunk or deleted
  */
 export async function collectGarbage(
   lake: Lake, isDryRun = false, leftoverAge: number = LEFTOVER_AGE, seenAs: (head: Head) => Head = same, shrink?: () => Promise<void>,
@@ -105,7 +111,9 @@ async function followRoots(
     const visited = listed?.visited ?? new Visited()
     try {
       for (const head of heads.values()) {
-        if (head) await lake.pages.run(reachableObjects(seenAs(head), visited, reachListed, ({ key, start, length }) => listed?.reach(key, start + length)))
+        if (!head) continue
+        await lake.pages.run(reachableObjects(
+          seenAs(head), visited, reachListed, (ref) => listed?.reachPage(ref), (entry, value) => listed?.reachEntry(entry, value)))
       }
       await listed?.check()
       return heads
@@ -123,26 +131,51 @@ class ListedObjects {
   visited = new Visited()
   private readonly store: ObjectStore
   private readonly sizes: Map<string, number>
-  /** Bytes that an object has at least: of those that were not listed, or are too short. */
-  private readonly doubtful = new Map<string, number>()
+  /** What objects must be: of those that were not listed, or have another size. */
+  private readonly doubtful = new Map<string, ObjectSize>()
+  /** Where pages end at least, of packs that were reached; and of those whose end was looked at. */
+  private readonly packs = new Map<string, number>()
+  private readonly wholePacks = new Set<string>()
 
   constructor(store: ObjectStore, sizes: Map<string, number>) {
     this.store = store
     this.sizes = sizes
   }
 
-  reach(key: string, end = 0): void {
-    if (!((this.sizes.get(key) ?? -1) >= end)) this.doubtful.set(key, Math.max(end, this.doubtful.get(key) ?? 0))
+  reach(key: string): void {
+    this.expect({ key, bytes: 0, isWhole: false })
+  }
+
+  reachPage({ key, start, length }: PageRef): void {
+    this.expect({ key, bytes: start + length, isWhole: false })
+  }
+
+  reachEntry(entry: EntryKey, value: unknown): void {
+    for (const size of objectSizes(entry, value)) this.expect(size)
+  }
+
+  private expect(size: ObjectSize): void {
+    const { key, isPack } = size
+    if (isPack) this.packs.set(key, Math.max(size.bytes, this.packs.get(key) ?? 0))
+    const doubt = this.doubtful.get(key)
+    const saysMore = doubt === undefined || !doubt.isWhole && (size.isWhole || size.bytes > doubt.bytes)
+    if (saysMore && !fits(size, this.sizes.get(key))) this.doubtful.set(key, size)
   }
 
   /** An object may be newer than the list. */
   async check(): Promise<void> {
-    for (const [key, end] of this.doubtful) {
+    for (const [key, expected] of this.doubtful) {
       const size = (await this.store.head(key))?.size
-      if (size === undefined || size < end) throw missing(this.store, key, size)
+      if (size === undefined || !fits(expected, size)) throw missing(this.store, expected, size)
       this.sizes.set(key, size)
     }
     this.doubtful.clear()
+    await forEachAtMost(ENDS_AT_ONCE, this.packs, async ([key, end]) => {
+      if (this.wholePacks.has(key)) return
+      const tail = await this.store.get(key, { last: PACK_TAIL_LENGTH })
+      if (tail === undefined || !endsAsPack(tail, end)) throw missing(this.store, { key, bytes: end, isWhole: false, isPack: true }, tail?.size)
+      this.wholePacks.add(key)
+    })
   }
 
   /** A walk broke off. */
@@ -152,8 +185,24 @@ class ListedObjects {
   }
 }
 
-function missing({ url }: ObjectStore, key: string, size: number | undefined): CorruptionError {
-  const what = size === undefined ? `${key}, which is not in ${url}` : `more of ${key} than the ${size} bytes that it has in ${url}`
+/** Whether an object of a size is what an entry says of it. */
+export function fits({ bytes, isWhole }: ObjectSize, size: number | undefined): boolean {
+  return size !== undefined && (isWhole ? size === bytes : size >= bytes)
+}
+
+function endsAsPack({ bytes, size }: { bytes: Uint8Array; size: number }, end: number): boolean {
+  try {
+    return packDirectoryRange(bytes, size).start >= end
+  } catch (error) {
+    if (error instanceof CorruptionError) return false
+    throw error
+  }
+}
+
+function missing({ url }: ObjectStore, { key, bytes, isWhole, isPack }: ObjectSize, size: number | undefined): CorruptionError {
+  const what = isPack && size !== undefined && size >= bytes ? `the pack ${key}, whose ${size} bytes in ${url} do not end as a pack does`
+    : size === undefined ? `${key}, which is not in ${url}` : isWhole ? `${key} of ${bytes} bytes, which has ${size} bytes in ${url}`
+    : `more of ${key} than the ${size} bytes that it has in ${url}`
   return new CorruptionError(MISSING_OBJECT, `a state that stays refers to ${what}. No state was let go and nothing was deleted: put the object back, from a `
     + 'version or a backup of the store, and run gc again; `ltap verify --lake` lists all that is missing. Older states may still be whole', { file: key })
 }

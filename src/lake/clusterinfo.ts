@@ -69,6 +69,13 @@ export interface Packing {
   readonly threshold: number
   /** The length for user tables. */
   readonly below: number
+  /** Lengths for some of these, `schema.name` as of the command line (catalog/tablename.ts). */
+  readonly tables?: readonly PackedTable[]
+}
+
+export interface PackedTable {
+  readonly table: string
+  readonly below: number
 }
 
 /** Unless another one is asked for: user tables have Parquet files. */
@@ -118,7 +125,10 @@ const CLUSTER: Schema<ClusterInfo> = v.strictObject({
   selection: v.exactOptional(SELECTION), orphans: v.array(text),
   temporaryFiles: count, unknownTransactions: v.exactOptional(oneOf(['hide', 'show'])), guessed: v.exactOptional(exactly(true)),
   damage: v.exactOptional(v.array(text)), replayed: v.exactOptional(REPLAY_PROGRESS), nextXid: count, pageStore: v.exactOptional(text),
-  packing: v.strictObject({ threshold: integer(0, PACKING_MAX), below: integer(0, PACKING_MAX) }),
+  packing: v.strictObject({
+    threshold: integer(0, PACKING_MAX), below: integer(0, PACKING_MAX),
+    tables: v.exactOptional(v.array(v.strictObject({ table: text, below: integer(0, PACKING_MAX) }))),
+  }),
 })
 const DATABASE: Schema<DatabaseInfo> = v.strictObject({ oid: unsigned32, name: text, template: flag })
 const PARENT = v.strictObject({

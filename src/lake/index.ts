@@ -20,7 +20,8 @@ export { type RelationOverflow, type Unit, unitLine } from './job/unit.ts'
 export { type BlockIndex, encodeBlockIndex, parseBlockIndex, rowsOfBlocks } from './blockindex.ts'
 export { ChangedBlocks, type ChangedBlocksOptions, type CurrentBlocks } from './changedblocks.ts'
 export {
-  catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, type LakeSelection, type Packing, parseCatalogEntry, type PartitionedTable,
+  catalogEdit, type CatalogEntry, type ClusterInfo, type DatabaseInfo, type LakeSelection, type PackedTable, type Packing, parseCatalogEntry,
+  type PartitionedTable,
 } from './clusterinfo.ts'
 export { encodeBitmap, framedBitmap } from './deletionvector.ts'
 export { deltaCheckpoint } from './delta/checkpoint.ts'

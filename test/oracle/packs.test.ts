@@ -37,7 +37,7 @@ const QUERIES: Record<string, string> = {
 }
 
 /** SQL of each state, how it packs, and whether docs, its TOAST relation and the sequence are packed then. */
-const STATES: { sql: string; packing?: { threshold?: number; below?: number }; packed: [docs: boolean, toast: boolean, counter: boolean] }[] = [
+const STATES: { sql: string; packing?: { threshold?: number; below?: number; tables?: { table: string; below: number }[] }; packed: [docs: boolean, toast: boolean, counter: boolean] }[] = [
   {
     sql: `CREATE TABLE docs (id int, doc text DEFAULT 'none'); ALTER TABLE docs ALTER doc SET STORAGE EXTERNAL; CREATE TABLE small (id int, t text); CREATE SEQUENCE counter;
       INSERT INTO docs SELECT i, repeat(md5(i::text), 66) FROM generate_series(1, 20) i; INSERT INTO small SELECT i, 'x' || i FROM generate_series(1, 500) i`,
@@ -49,6 +49,9 @@ const STATES: { sql: string; packing?: { threshold?: number; below?: number }; p
   { sql: "DELETE FROM docs WHERE id > 10; DELETE FROM small WHERE id % 3 = 0", packed: [false, false, true] },
   { sql: "DELETE FROM docs; VACUUM docs; INSERT INTO docs SELECT i, repeat(md5(i::text), 66) FROM generate_series(1, 3) i; SELECT nextval('counter'); ALTER TABLE small ADD COLUMN more int DEFAULT 7", packed: [true, true, true] },
   { sql: "INSERT INTO small VALUES (-1, 'last')", packing: { threshold: 0, below: 0 }, packed: [false, false, false] },
+  // One table by itself, which the lake keeps; "small" has its own Parquet files as before.
+  { sql: "SELECT nextval('counter')", packing: { tables: [{ table: 'public.docs', below: 16 }, { table: 'public.nosuch', below: 16 }] }, packed: [true, false, false] },
+  { sql: "INSERT INTO docs VALUES (-5, 'more'); INSERT INTO small VALUES (-2, 'more')", packing: { tables: [{ table: 'public.nosuch', below: 0 }] }, packed: [true, false, false] },
 ]
 
 describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i', (major) => {
@@ -92,7 +95,9 @@ describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i'
       await closeSessions(cluster)
       await cluster.stop()
       const more = packing ? { packing } : {}
-      const report = await materializeLake({ pgdata: cluster.dataDir, store: await openObjectStore(url), workers: 0, filter, ...more })
+      const notices: string[] = []
+      const report = await materializeLake({ pgdata: cluster.dataDir, store: await openObjectStore(url), workers: 0, filter, ...more, onNotice: (text) => notices.push(text) })
+      expect(notices, `state ${i}`).toEqual((packing?.tables ?? []).flatMap(({ table }) => (table === 'public.nosuch' ? [expect.stringContaining('names public.nosuch, and the cluster has no such table')] : [])))
       states.push({ lsn: report.lsn, rows })
       const fresh = new MemoryObjectStore(systemClock)
       await materializeLake({ pgdata: cluster.dataDir, store: fresh, workers: 0, filter })
@@ -103,10 +108,11 @@ describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i'
       const toast = all.find(({ info }) => info.relkind === 't' && info.oid === docs.info.toastRelId)!
       expect([docs, toast, byName('counter')].map(isPackedNow), `state ${i}`).toEqual(packed)
       expect(isPackedNow(byName('pg_namespace'))).toBe(packed[2])
+      if (i >= 5) expect(isPackedNow(byName('small'))).toBe(false)
     }
     // A layer with each block of the relation leaves no older one.
     const counter = (await relations()).find(({ info }) => info.name === 'counter')!
-    expect(counter.layers.map(({ files }) => files.map(isPacked))).toEqual([[false]])
+    expect(counter.layers.map(({ files }) => files.map(isPacked))).toEqual([[false], [false]])
   }, 300_000)
 
   async function rowsOf(sql: string, at: string): Promise<string[]> {

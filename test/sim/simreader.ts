@@ -6,26 +6,32 @@ import { parseStatus } from '../../src/lake/state/status.ts'
 import { isVisible, lsnNumber, type SimBlock, type SimCluster } from './simcluster.ts'
 import { check } from './world.ts'
 
-/** Content of a layer file of the simulation. */
-export interface SimFile {
-  blocks: [block: number, content: SimBlock][]
-}
+/** Content of a layer file of the simulation: blocks of one relation. */
+export type SimFile = [block: number, content: SimBlock][]
 
-/** Bytes of an object that a state refers to. @throws the error of a missing object, as the engine's */
-export async function fetchFile(store: ObjectStore, key: string): Promise<SimFile | undefined> {
+/** An object of the simulation: a file, or a pack with files of relations by their keys. */
+export type SimObject = { blocks: SimFile } | { relations: Record<string, SimFile> }
+
+/** What an object that a state refers to has of a relation; undefined for a missing object. */
+export async function fetchFile(store: ObjectStore, key: string, relation: string): Promise<SimFile | undefined> {
   const found = await store.get(key)
-  return found && JSON.parse(Buffer.from(found.bytes).toString()) as SimFile
+  if (found === undefined) return undefined
+  const object = JSON.parse(Buffer.from(found.bytes).toString()) as SimObject
+  if ('blocks' in object) return object.blocks
+  const file = object.relations[relation]
+  check(file !== undefined, `the pack ${key} has nothing of ${relation}`)
+  return file
 }
 
 /** Blocks of one relation by its layers. @returns undefined if an object is missing */
-async function readBlocks(store: ObjectStore, layers: RelationLayers['layers']): Promise<Map<number, SimBlock> | undefined> {
+async function readBlocks(store: ObjectStore, relation: string, layers: RelationLayers['layers']): Promise<Map<number, SimBlock> | undefined> {
   const blocks = new Map<number, SimBlock>()
   for (const { smallest, files } of layers) {
     for (const block of blocks.keys()) if (block >= smallest) blocks.delete(block)
     for (const { key } of files) {
-      const file = await fetchFile(store, key)
+      const file = await fetchFile(store, key, relation)
       if (file === undefined) return undefined
-      for (const [block, content] of file.blocks) blocks.set(block, content)
+      for (const [block, content] of file) blocks.set(block, content)
     }
   }
   return blocks
@@ -58,7 +64,7 @@ export async function audit(snapshot: Snapshot, cluster: SimCluster, store: Obje
   for (const [key, value] of relations) {
     const entry = { tree: 'layers', key } as const
     const { layers } = parseRelation(value, entry)
-    const blocks = await readBlocks(store, layers)
+    const blocks = await readBlocks(store, key, layers)
     if (blocks === undefined) return `a layer of ${key}`
     const length = cluster.lengthAt(entry, lsn)
     check(layers.at(-1)!.length === length || layers.length > 1 && blocks.size === length, `${at}: relation ${key} has ${blocks.size} blocks, not ${length}`)

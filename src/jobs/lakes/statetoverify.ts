@@ -64,6 +64,8 @@ export class StateToVerify implements LakeToVerify {
     for (const key of audit.missing) {
       if (!tried.has(key)) differ({ file: key, reason: 'the object is missing: it was deleted by hand' })
     }
+    // Files that are read say it themselves, and what else is wrong with them.
+    for (const [key, reason] of audit.otherSize) if (!tried.has(key)) differ({ file: key, reason })
     await forEachAtMost(pool.workers + 1, left.values(), async (file) => {
       const { result } = await this.prove(file, false, pool, undefined, codecs)
       report.files++

@@ -92,7 +92,10 @@ export interface BegunWork {
 
 /** Lengths below which relations lie in packs. */
 export function packingOf({ base, before }: BegunWork, { packing }: MaterializeLakeOptions): Packing {
-  return { ...DEFAULT_PACKING, ...(base.sequence > 0 && before.cluster.packing), ...packing }
+  const known = { ...DEFAULT_PACKING, ...(base.sequence > 0 && before.cluster.packing) }
+  const given = packing?.tables ?? []
+  const tables = [...(known.tables ?? []).filter(({ table }) => !given.some((other) => other.table === table)), ...given]
+  return { ...known, ...packing, ...(tables.length > 0 && { tables }) }
 }
 
 /**

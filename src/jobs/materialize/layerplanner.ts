@@ -1,4 +1,3 @@
-import type { Relation } from '../../catalog/relations.ts'
 import type { TupleDesc } from '../../catalog/tupledesc.ts'
 import type { ClusterDescriptor, RelationDescriptor } from '../../columnar/filedescriptor.ts'
 import { grownColumnFields } from '../../columnar/fieldhistory.ts'
@@ -9,7 +8,6 @@ import { equalJson } from '../../common/equaljson.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import type { RelFileLocator } from '../../common/rel.ts'
 import type { DirectoryCluster, RelationStorage } from '../../io/cluster.ts'
-import type { Packing } from '../../lake/clusterinfo.ts'
 import { isPacked, type LayerFile } from '../../lake/layer.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
 import { areReadAlike } from '../../lake/readalike.ts'
@@ -19,11 +17,11 @@ import type { RelationChange } from '../../lake/state/changes.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
 import { relationKey, type StateFile, type StateLayer } from '../../lake/state/relationlayers.ts'
-import { isUserTable } from '../../lake/viewnames.ts'
 import type { PlannedRelation, PlannedRelations } from '../plannedrelations.ts'
 import type { JobTasks } from '../pool.ts'
 import type { StoreReference } from '../tasks/storereference.ts'
 import type { UnreadableFile } from '../tasks/forkpages.ts'
+import type { PackingRule } from './packingrule.ts'
 import type { PreviousState } from './previousstate.ts'
 import type { RecordedChanges } from './recordedchanges.ts'
 
@@ -40,7 +38,7 @@ export interface PlanTarget {
   /** Codecs from outside, by typname. */
   extensions: ReadonlyMap<string, CodecFactory>
   onCorrupt: 'fail' | 'carry'
-  packing: Packing
+  packing: PackingRule
 }
 
 /** What changed of one relation: all but the files that say how its blocks are now. */
@@ -86,7 +84,7 @@ export class LayerPlanner {
     const described = await this.describe(planned, known)
     const length = storage.forks.main ?? 0
     const before = new CurrentRelation(known?.layers ?? [])
-    const packed = isPackable(planned.relation, length, packing)
+    const packed = packing.isPacked(planned.relation, length)
     const isAlike = known !== undefined && described.isReadAlike && known.info.visible === planned.relation.visible && !changesForm(before, packed)
     const { smallest, within } = isAlike ? this.recorded(planned.relation.locator, before.length, length) : { smallest: 0, within: BlockSet.EMPTY }
     const changed = (await this.changedBlocks(storage, before, within)).union(BlockSet.range(smallest, length - smallest))
@@ -139,11 +137,6 @@ export class LayerPlanner {
     const description: TableDescription = { encoding, desc, fields, overflow, virtualColumns }
     return { description, isReadAlike: before !== undefined && !rewrite && areReadAlike(before, description) }
   }
-}
-
-/** Whether a relation is to be packed at a length. */
-function isPackable(relation: Relation, length: number, { threshold, below }: Packing): boolean {
-  return length < (isUserTable(relation) ? below : threshold)
 }
 
 /** A relation has one form: when it becomes large, or small again, all of its blocks are written. */

@@ -29,6 +29,7 @@ import { clusterFileEdits } from './clusterfiles.ts'
 import type { MaterializeLakeOptions } from './materializeoptions.ts'
 import { PackWriter } from './packwriter.ts'
 import { PartWriter } from './partwriter.ts'
+import { PackingRule } from './packingrule.ts'
 import type { PreviousState } from './previousstate.ts'
 import { pageStoreName, type RecordedChanges, recordedChanges } from './recordedchanges.ts'
 import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
@@ -145,7 +146,7 @@ class MaterializeJob {
     try {
       const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
       const packs = new PackWriter(lake.ports.store, () => packObjectKey(work.name()), lake.compressor)
-      const packing = packingOf(begun, options)
+      const packing = new PackingRule(packingOf(begun, options))
       const snapshot = { pgdata: options.pgdata, job: pool.job, options: directoryOptions(options) }
       const relations = new RelationWriter({
         cluster, descriptor, plan, pool, snapshot, reference, mint: () => work.name(), parts, packs, before, extensions: await loadCodecs(this.codecs),
@@ -161,13 +162,14 @@ class MaterializeJob {
       }
       for (const dbOid of plan.selection.databases) for (const parent of plan.selection.parents(dbOid)) relations.addParent(parent)
       relations.finish()
+      for (const sentence of packing.unused(options.packing)) options.onNotice?.(sentence)
       const { changes, unresolved, losses, counts } = relations
       const lost = new Set([...cluster.losses, ...losses])
       const files = await clusterFileEdits(options.pgdata, cluster, before.files, parts, options.onCorrupt === 'carry' ? lost : undefined)
       const damage = [...lost].sort()
       const transactions = openSnapshot(options.pgdata, directoryOptions(options))
       const info = clusterInfo({ cluster, plan, selection, options }, {
-        damage, packing, nextXid: fullXidOf(transactions), ...(this.pageStore !== undefined && { pageStore: this.pageStore }),
+        damage, packing: packing.packing, nextXid: fullXidOf(transactions), ...(this.pageStore !== undefined && { pageStore: this.pageStore }),
       })
       const others = [
         ...await unneededTransactions(lake, writer.head),

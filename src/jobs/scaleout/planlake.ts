@@ -23,6 +23,7 @@ import type { Head } from '../../lake/state/head.ts'
 import { MAIN_BRANCH, partKey } from '../../lake/state/names.ts'
 import { STATE_FORMAT } from '../../lake/state/page.ts'
 import { begin, type BegunWork, describedCluster, openBoth, packingOf, positionOf } from '../materialize/begun.ts'
+import { PackingRule } from '../materialize/packingrule.ts'
 import { catalogEntries, clusterInfo, fullXidOf } from '../materialize/catalogentries.ts'
 import { clusterFileEdits } from '../materialize/clusterfiles.ts'
 import { layerChange, LayerPlanner, type PlannedLayer } from '../materialize/layerplanner.ts'
@@ -125,7 +126,7 @@ class Planner {
   async run(begun: BegunWork): Promise<PlannedJob> {
     const { plan, before, selection } = begun
     const { lake, options, cluster } = this
-    const packing = packingOf(begun, options)
+    const packing = new PackingRule(packingOf(begun, options))
     const extensions = await loadCodecs(codecModules(options.codecs ?? []))
     const units = new UnitWriter(this.parts, { reading: readingOf(options), compression: options.compression ?? 'zstd', codecs: [...extensions.keys()].sort() })
     const pool = new JobTasks(options.workers)
@@ -141,7 +142,8 @@ class Planner {
     }
     const gone = before.gone()
     for (const key of gone) this.records.add({ kind: 'edit', edit: { tree: 'layers', key } })
-    await this.others({ plan, before, selection }, packing)
+    for (const sentence of packing.unused(options.packing)) options.onNotice?.(sentence)
+    await this.others({ plan, before, selection }, packing.packing)
     const planned = await units.finish()
     for (const unit of planned) this.records.add({ kind: 'unit', unit })
     await this.writePlan(plan, { units: planned.length, gone: gone.length })

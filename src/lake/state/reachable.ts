@@ -1,4 +1,4 @@
-import { editsOf } from './entries.ts'
+import { editsOf, type EntryKey } from './entries.ts'
 import type { Head } from './head.ts'
 import { parseObjectName } from './names.ts'
 import { objectsOf } from './objects.ts'
@@ -21,8 +21,14 @@ export class Visited {
   }
 }
 
-/** Calls `reach` with each object that a root in `head` refers to, and `onPage` with each page, once or more often. */
-export function* reachableObjects(head: Head, visited: Visited, reach: (key: string) => void, onPage?: (ref: PageRef) => void): Stage<void> {
+/** Calls `reach` with each object that a root in `head` refers to, `onPage` with each page, and `onEntry` with each entry, once or more often. */
+export function* reachableObjects(
+  head: Head, visited: Visited, reach: (key: string) => void, onPage?: (ref: PageRef) => void, onEntry?: (entry: EntryKey, value: unknown) => void,
+): Stage<void> {
+  const reachEntry = (entry: EntryKey, value: unknown): void => {
+    for (const object of objectsOf(entry, value)) reach(object)
+    onEntry?.(entry, value)
+  }
   const enter = (ref: PageRef): boolean => {
     reach(ref.key)
     onPage?.(ref)
@@ -33,19 +39,21 @@ export function* reachableObjects(head: Head, visited: Visited, reach: (key: str
     onPage?.(ref)
     return true
   })
-  for (const { tree, key, value } of head.inline) for (const object of objectsOf({ tree, key }, value)) reach(object)
-  for (const state of [...registeredStates(head), ...older]) yield* reachState(head, state, enter, reach)
+  for (const { tree, key, value } of head.inline) reachEntry({ tree, key }, value)
+  for (const state of [...registeredStates(head), ...older]) yield* reachState(head, state, enter, reachEntry)
 }
 
-function* reachState(head: Head, state: StateRoot, enter: (ref: PageRef) => boolean, reach: (key: string) => void): Stage<void> {
+function* reachState(
+  head: Head, state: StateRoot, enter: (ref: PageRef) => boolean, reachEntry: (entry: EntryKey, value: unknown) => void,
+): Stage<void> {
   if (state.log !== undefined && enter(state.log)) {
     // All its edits: states share the page, and what one of them refers to is not dead.
     const edits = yield* editsOf(head, { ...state, sequence: Infinity })
-    for (const { tree, key, value } of edits) for (const object of objectsOf({ tree, key }, value)) reach(object)
+    for (const { tree, key, value } of edits) reachEntry({ tree, key }, value)
   }
   for (const tree of STATE_TREES) {
     yield* scanTree(tree, state.roots[tree], (entries) => {
-      for (const [key, value] of entries) for (const object of objectsOf({ tree, key }, value)) reach(object)
+      for (const [key, value] of entries) reachEntry({ tree, key }, value)
     }, enter)
   }
 }
