@@ -24,50 +24,37 @@ export interface DeletesContext {
 /** A delete file; one that stays knows its manifest. */
 export type OpenDeletes = Omit<DeleteFileRecord, 'manifest'> & { readonly manifest?: number }
 
-/** Rows of a data file that the delete file it had does not hide, or not all of them, or too many. */
-interface NewDeletes {
-  /** Key of the data file. */
-  readonly key: string
-  readonly hidden: RowSet
-  readonly text: string
-}
-
 /** What hides the hidden rows of each file, by the file's key: the delete file that it has if its hidden rows are the same ones, else a new one. */
 export function deleteFiles(files: readonly PublishedFile[], context: DeletesContext): { deletes: Map<string, OpenDeletes>; objects: StagedObject[] } {
   const deletes = new Map<string, OpenDeletes>()
-  const changed: NewDeletes[] = []
+  const objects: StagedObject[] = []
   for (const { key, hidden } of files) {
     if (hidden.size === 0) continue
     const text = hiddenText(hidden)
     const old = context.before.get(key)?.deletes
-    if (old?.hidden === text) deletes.set(key, old)
-    else changed.push({ key, hidden, text })
+    if (old?.hidden === text) {
+      deletes.set(key, old)
+      continue
+    }
+    const written = deleteObject(key, hidden, text, context)
+    deletes.set(key, written.deletes)
+    objects.push({ key: written.deletes.key, bytes: written.bytes })
   }
-  if (changed.length === 0) return { deletes, objects: [] }
-  return { deletes, objects: (context.formatVersion === 2 ? positionDeletes : deletionVectors)(changed, deletes, context) }
+  return { deletes, objects }
 }
 
-/** One object per data file. Its name ends in `.deletes`: readers of all files `*.parquet` must not read it. */
-function positionDeletes(
-  changed: readonly NewDeletes[], deletes: Map<string, OpenDeletes>, { table, names, sequence, snapshot }: DeletesContext,
-): StagedObject[] {
-  return changed.map(({ key: of, hidden, text }) => {
-    const key = `${table.folder}/data/${names.name()}.deletes`
-    const bytes = encodePositionDeletes(`${table.root}/${of}`, hidden)
-    deletes.set(of, { key, bytes: bytes.length, rows: hidden.size, hidden: text, sequence, snapshot })
-    return { key, bytes }
-  })
-}
-
-/** One object for all of them. */
-function deletionVectors(
-  changed: readonly NewDeletes[], deletes: Map<string, OpenDeletes>, { table, names, sequence, snapshot, ltapVersion }: DeletesContext,
-): StagedObject[] {
-  const key = `${table.folder}/data/${names.name()}.puffin`
-  const { bytes, places } = encodePuffin(
-    changed.map(({ key: of, hidden }) => ({ bytes: framedBitmap(encodeBitmap(hidden)), rows: hidden.size, of: `${table.root}/${of}` })), ltapVersion)
-  changed.forEach(({ key: of, hidden, text }, i) => {
-    deletes.set(of, { key, bytes: bytes.length, rows: hidden.size, hidden: text, sequence, snapshot, blob: places[i]! })
-  })
-  return [{ key, bytes }]
+/**
+ * One object for each data file, of either version. Names end in `.deletes`: readers of all files `*.parquet` must not read them. A Puffin file could have the
+ * vectors of many files, but PyIceberg 0.12 takes each vector that it finds in one, those that were replaced since, too.
+ */
+function deleteObject(of: string, hidden: RowSet, text: string, context: DeletesContext): { deletes: OpenDeletes; bytes: Uint8Array } {
+  const { table: { root, folder }, formatVersion, names, sequence, snapshot, ltapVersion } = context
+  const path = `${root}/${of}`
+  const facts = { rows: hidden.size, hidden: text, sequence, snapshot }
+  if (formatVersion === 2) {
+    const bytes = encodePositionDeletes(path, hidden)
+    return { deletes: { key: `${folder}/data/${names.name()}.deletes`, bytes: bytes.length, ...facts }, bytes }
+  }
+  const { bytes, blob } = encodePuffin({ bytes: framedBitmap(encodeBitmap(hidden)), rows: hidden.size, of: path }, ltapVersion)
+  return { deletes: { key: `${folder}/data/${names.name()}.puffin`, bytes: bytes.length, ...facts, blob }, bytes }
 }

@@ -2,9 +2,9 @@ import { ByteWriter } from '../../common/bytes.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 
 /*
- * A Puffin file (Iceberg, Puffin specification) of deletion vectors, none of them compressed:
+ * A Puffin file (Iceberg, Puffin specification) of one deletion vector, which is not compressed:
  *
- *   "PFA1" | blob | blob | … | "PFA1" | footer: JSON | length of the JSON, i32 | flags, 4 bytes of 0 | "PFA1"
+ *   "PFA1" | blob | "PFA1" | footer: JSON | length of the JSON, i32 | flags, 4 bytes of 0 | "PFA1"
  */
 
 export interface PuffinBlob {
@@ -16,37 +16,26 @@ export interface PuffinBlob {
   readonly of: string
 }
 
-export interface PuffinFile {
-  readonly bytes: Uint8Array
-  /** Where each blob is. */
-  readonly places: readonly { readonly offset: number; readonly length: number }[]
-}
-
 const MAGIC = utf8Encode('PFA1')
 /** Field id of the row position, which is what a deletion vector is of. */
 const ROW_POSITION = 2147483645
 /** The entry of the manifest says to which snapshot it belongs. */
 const INHERITED = -1
 
-export function encodePuffin(blobs: readonly PuffinBlob[], ltapVersion: string): PuffinFile {
-  const out = new ByteWriter(1 << 12)
-  out.copy(MAGIC)
-  const places = blobs.map(({ bytes }) => {
-    const offset = out.length
-    out.copy(bytes)
-    return { offset, length: bytes.length }
-  })
-  out.copy(MAGIC)
+/** @returns the file, and where its blob is */
+export function encodePuffin({ bytes, rows, of }: PuffinBlob, ltapVersion: string): { bytes: Uint8Array; blob: { offset: number; length: number } } {
+  const blob = { offset: MAGIC.length, length: bytes.length }
   const footer = utf8Encode(JSON.stringify({
-    blobs: blobs.map(({ rows, of }, i) => ({
-      type: 'deletion-vector-v1', fields: [ROW_POSITION], 'snapshot-id': INHERITED, 'sequence-number': INHERITED, ...places[i],
+    blobs: [{
+      type: 'deletion-vector-v1', fields: [ROW_POSITION], 'snapshot-id': INHERITED, 'sequence-number': INHERITED, ...blob,
       properties: { 'referenced-data-file': of, cardinality: String(rows) },
-    })),
+    }],
     properties: { 'created-by': `ltap ${ltapVersion}` },
   }))
-  out.copy(footer)
+  const out = new ByteWriter(bytes.length + footer.length + 32)
+  for (const part of [MAGIC, bytes, MAGIC, footer]) out.copy(part)
   out.u32(footer.length)
   out.zeros(4)
   out.copy(MAGIC)
-  return { bytes: out.take(), places }
+  return { bytes: out.take(), blob }
 }

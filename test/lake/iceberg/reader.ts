@@ -8,7 +8,7 @@ import { expect } from 'vitest'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { decodeBitmap } from '../../support/roaring.ts'
 
-export type Bytes = ReadonlyMap<string, Uint8Array>
+type Bytes = ReadonlyMap<string, Uint8Array>
 type Json = Record<string, never>
 
 interface DataFile {
@@ -18,8 +18,8 @@ interface DataFile {
   referenced_data_file: string | null; first_row_id?: number | null; content_offset?: number | null; content_size_in_bytes?: number | null
 }
 interface Pair<T> { key: number; value: T }
-export interface Entry { status: number; snapshot_id: number; sequence_number: number | null; file_sequence_number: number | null; data_file: DataFile }
-export interface ManifestItem {
+interface Entry { status: number; snapshot_id: number; sequence_number: number | null; file_sequence_number: number | null; data_file: DataFile }
+interface ManifestItem {
   manifest_path: string; manifest_length: number; content: number; sequence_number: number; min_sequence_number: number; added_snapshot_id: number
   added_files_count: number; existing_files_count: number; deleted_files_count: number
   added_rows_count: number; existing_rows_count: number; deleted_rows_count: number; first_row_id?: number | null
