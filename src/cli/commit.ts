@@ -7,6 +7,7 @@ import { EXIT_NO } from './failure.ts'
 import { linesOf } from './lines.ts'
 import { notReadText } from '../lake/notread.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
+import { notPublishedLines, publishedFacts, publishProblemText } from './publishoptions.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface CommitOptions {
@@ -47,7 +48,10 @@ export function addCommit(program: Command, run: Run): void {
         return
       }
       await output.result(report, () => reportText(report))
-      if (report.done === 'committed') await warnNotRead(run, output, report.notRead, strict)
+      if (report.done !== 'committed') return
+      const problem = publishProblemText(report, report.url)
+      if (problem !== undefined) output.notice(problem)
+      await warnNotRead(run, output, report.notRead, strict)
     })
 }
 
@@ -62,11 +66,13 @@ function reportText(report: CommitReport & { done: 'committed' | 'before' }): st
       ['written', `${counted(blocks, 'page')}, each proven, in ${counted(files, 'file')}; ${megabytes(bytes)}`],
       ['rows', `${thousands(hiddenRows)} of ${thousands(rows)} hidden`],
       ['values', lanesText(lanes)],
+      ...publishedFacts(report),
       ['damaged', counted(damaged.length, 'page')],
       ['not read', counted(notRead.length, 'relation')],
     ]),
     ...listed('damaged', damage, LISTED_MAX),
     ...listed('damaged page', damaged.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
+    ...notPublishedLines(report),
     ...listed('relation not read', notRead.map(notReadText), LISTED_MAX),
   ].join('')
 }

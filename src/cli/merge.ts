@@ -7,6 +7,7 @@ import { counted, factLines, listed, megabytes, thousands } from './count.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addCodecsOption, collectTable, parseWorkers } from './options.ts'
+import { notPublishedLines, publishedFacts, publishProblemText } from './publishoptions.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface MergeOptions {
@@ -47,6 +48,8 @@ export function addMerge(program: Command, run: Run): void {
         }))
       const seconds = (performance.now() - started) / 1000
       if (report.left.length > 0) run.exitCode = EXIT_NO
+      const problem = publishProblemText(report, lake)
+      if (problem !== undefined) output.notice(problem)
       await output.result({ ...report, seconds }, () => reportText(report, seconds))
     })
 }
@@ -55,8 +58,9 @@ function reportText(report: MergeReport, seconds: number): string {
   const { url, lsn, relations } = report
   return [
     relations === 0 ? `${url} at ${lsn}: no layers to merge\n` : `${url} at ${lsn}: layers of ${counted(relations, 'relation')} were merged\n`,
-    factLines([...mergedFacts(report), ['time', `${seconds.toFixed(1)} s`]]),
+    factLines([...mergedFacts(report), ...publishedFacts(report), ['time', `${seconds.toFixed(1)} s`]]),
     ...notMergedLines(report),
+    ...notPublishedLines(report),
   ].join('')
 }
 

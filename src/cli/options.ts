@@ -62,6 +62,12 @@ export function packingOptions({ packThreshold: threshold, packBelow }: { packTh
   return { ...(threshold !== undefined && { threshold }), ...(below !== undefined && { below }), ...(tables.length > 0 && { tables }) }
 }
 
+/** A number of snapshots. */
+export function parseSnapshots(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('give a number from 1 on.')
+}
+
 /** `--at`: whether a lake has such a tag is seen later. */
 export function parseAt(text: string): string {
   if (parsePoint(text) === undefined) throw new InvalidArgumentError('a tag, an LSN such as 16/B374D848, or a time such as 2026-01-31 12:00:00Z is needed.')

@@ -20,6 +20,7 @@ const VERBS = new Map<string, LoadVerb>([
   ['rebuild', async () => (await import('./rebuild.ts')).addRebuild],
   ['restore', async () => (await import('./restore.ts')).addRestore],
   ['merge', async () => (await import('./merge.ts')).addMerge],
+  ['publish', async () => (await import('./publish.ts')).addPublish],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['query', async () => (await import('./query.ts')).addQuery],
   ['gc', async () => (await import('./gc.ts')).addGc],
@@ -96,7 +97,7 @@ const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 
 
 /** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; `lake` is `inspect lake`, the last ones are of branches, tags and leases. */
 const VERBS_OF_STORES = new Set([
-  'transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'lake', 'gc',
+  'transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'publish', 'lake', 'gc',
   'create', 'list', 'delete', 'work', 'commit', 'drop',
 ])
 

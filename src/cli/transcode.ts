@@ -16,6 +16,7 @@ import { withProgress } from './jobprogress.ts'
 import { mergedFacts, notMergedLines } from './merge.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
 import { addCodecsOption, addExcludeOption, collect, collectPackBelow, collectTable, packingOptions, parsePackBlocks, parseWorkers } from './options.ts'
+import { addPublishOptions, notPublishedLines, publishedFacts, publishOptionsOf, publishProblemText } from './publishoptions.ts'
 import { addReplayFirstOptions, folderBeside, replayFirst } from './replayfirst.ts'
 import { planTranscode } from './transcodeplan.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
@@ -41,7 +42,7 @@ const LISTED_MAX = 20
 
 /** `ltap transcode`. */
 export function addTranscode(program: Command, run: Run): void {
-  addStrictOption(addCorruptOptions(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT))))))
+  addStrictOption(addPublishOptions(addCorruptOptions(addCodecsOption(addExcludeOption(addReplayFirstOptions(addVerb(program, 'transcode <pgdata>', TEXT)))))))
     .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix: a new one, or one to which is added what changed since its last state')
     .option('--branch <name>', 'branch of the lake, which ltap branch create has made (default: main)')
     .addOption(new Option('--cache <dir>',
@@ -76,12 +77,15 @@ export function addTranscode(program: Command, run: Run): void {
       const report = await replayFirst(output, pgdata, folderBeside(lake), given, {}, (files, wal) => withProgress(output, 'transcode', (onProgress) =>
         materializeInto({
           pgdata: files, source: pgdata, ...(wal !== undefined && { wal }), lake, ...(branch !== undefined && { branch }), filter, workers, compression,
-          ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs, packing, merge, ...knownOf(given), onProgress, onNotice: output.notice,
+          ...(types && { profile: types }), onCorrupt, unknownTransactions, codecs, packing, merge,
+          publish: publishOptionsOf(given), ...knownOf(given), onProgress, onNotice: output.notice,
         })))
       const summary = summarize(report, lake, (performance.now() - started) / 1000)
       await output.result(summary, () => summaryText(summary))
       const { mergeProblem: problem } = report
       if (problem !== null) output.notice(`layers were not merged: ${problem}; the new state is in the lake, ltap merge does the rest`)
+      const unpublished = publishProblemText(report, lake)
+      if (unpublished !== undefined) output.notice(unpublished)
       await warnNotRead(run, output, report.notRead, strict)
     })
 }
@@ -107,7 +111,10 @@ type Summary = ReturnType<typeof summarize>
 function summaryText(summary: Summary): string {
   const { lake, major, lsn, from, committed, lanes, forensic, damagedPages, damage, notRead, notShown, unknownTransactions, heapBytes, seconds } = summary
   const { dangling, orphanFiles, temporaryFiles, partialBlocks } = forensic
-  if (!committed) return `${lake} has Postgres ${major} at ${lsn} already: nothing to do\n`
+  if (!committed) {
+    const facts = publishedFacts(summary)
+    return `${lake} has Postgres ${major} at ${lsn} already: nothing to do\n${factLines(facts)}${notPublishedLines(summary).join('')}`
+  }
   const rate = `${megabytes(heapBytes / Math.max(seconds, 0.001))}/s`
   const changed = from === null ? '' : `; ${thousands(summary.unchanged)} unchanged, ${thousands(summary.gone)} gone`
   return `${[
@@ -120,6 +127,7 @@ function summaryText(summary: Summary): string {
       ['tuples', `${thousands(summary.tuples)}; ${counted(summary.hiddenRows, 'row')} of ${thousands(summary.rows)} hidden`],
       ['values', lanesText(lanes)],
       ...mergedFacts(summary.merged),
+      ...publishedFacts(summary),
       ['forensic', `${thousands(dangling)} dangling TOAST pointers, ${counted(orphanFiles.length, 'orphan file')}, ` +
         `${counted(temporaryFiles, 'temporary file')}, ${counted(partialBlocks.length, 'partial block')}`],
       ['damaged', counted(damagedPages.length, 'page')],
@@ -131,6 +139,7 @@ function summaryText(summary: Summary): string {
     ...listed('damaged', damage, LISTED_MAX),
     ...listed('damaged page', damagedPages.map(({ relation, block, error }) => `${relation} block ${block}: ${error}`), LISTED_MAX),
     ...notMergedLines(summary.merged),
+    ...notPublishedLines(summary),
     ...listed('values not shown', notShown.map(notShownText), LISTED_MAX),
     ...listed('orphan file', orphanFiles, LISTED_MAX),
     ...listed('partial block', partialBlocks.map(({ relation, bytes }) => `${relation} has ${bytes} bytes behind its last whole block`), LISTED_MAX),

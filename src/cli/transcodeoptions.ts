@@ -2,10 +2,11 @@ import type { Compression } from '../columnar/planfile.ts'
 import type { TypeProfile } from '../datum/typedef.ts'
 import type { CorruptOptions } from './corruptoptions.ts'
 import type { PackBelow } from './options.ts'
+import type { PublishWish } from './publishoptions.ts'
 import type { ReplayFirstOptions } from './replayfirst.ts'
 
 /** What commander makes of the options of `ltap transcode`. */
-export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions {
+export interface TranscodeOptions extends ReplayFirstOptions, CorruptOptions, PublishWish {
   lake: string
   branch?: string
   database: string[]

@@ -1,5 +1,5 @@
 /** Verbs whose first argument is the lake, without `--lake`. */
-const LAKE_IS_ARGUMENT = new Set(['gc', 'merge', 'branch', 'tag', 'lease', 'inspect'])
+const LAKE_IS_ARGUMENT = new Set(['gc', 'merge', 'publish', 'branch', 'tag', 'lease', 'inspect'])
 
 /**
  * What to write instead, for a command line that is nearly right.
@@ -9,7 +9,7 @@ const LAKE_IS_ARGUMENT = new Set(['gc', 'merge', 'branch', 'tag', 'lease', 'insp
 export function usageHint(argv: readonly string[], message: string): string {
   const [verb = '', second = ''] = argv
   if (message.includes("unknown option '--lake'") && LAKE_IS_ARGUMENT.has(verb)) {
-    const isOfGroup = second !== '' && !['gc', 'merge'].includes(verb)
+    const isOfGroup = second !== '' && !['gc', 'merge', 'publish'].includes(verb)
     return `the lake is an argument here: ltap ${isOfGroup ? `${verb} ${second}` : verb} ./lake`
   }
   if (message.includes("required option '--lake") && argv.length > 1) {

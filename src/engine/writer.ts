@@ -1,7 +1,7 @@
 import { assert, EnvironmentError } from '../common/errors.ts'
 import { type Change, type StagedCommit, stageCommit } from '../lake/state/commit.ts'
 import { encodeHead, type Head } from '../lake/state/head.ts'
-import type { MadeBy } from '../lake/state/madeby.ts'
+import { type MadeBy, madeByBoth } from '../lake/state/madeby.ts'
 import { formatObjectName, partKey } from '../lake/state/names.ts'
 import { raised, refuseDropped } from '../lake/state/registrations.ts'
 import type { Lake, ReadHead } from './lake.ts'
@@ -152,7 +152,7 @@ export class BranchWriter {
       const { store } = this.lake.ports
       await putObjects(store, last.objects)
       used = useUntilNow(store.counters)
-      const next = { ...last.head, state: { ...last.head.state, made: this.madeBy(group, last.refused) } }
+      const next = { ...last.head, state: { ...last.head.state, made: madeByBoth(last.head.state.made, this.madeBy(group, last.refused)) } }
       const bytes = encodeHead(next, this.lake.compressor)
       this.sent = true
       if (await this.lake.cas(this.branch).write(bytes, token) === 'written') {

@@ -41,6 +41,7 @@ export { type PackedPages, unpackPages } from './packedpages.ts'
 export {
   decodeDescription, encodeDescription, parseRelationInfo, type RelationInfo, relationInfoJson, type TableDescription,
 } from './relationinfo.ts'
+export type { FormatName, PublishedWindow } from './publishedentry.ts'
 export type { ObjectNames, PublishedColumn, PublishedFile, SnapshotKind, TableSnapshot } from './publishedtable.ts'
 export { parseStateRelation, stateLayer, type StateRelation } from './staterelation.ts'
 export { type Materialized, materialize, type Merge, mergeLayers, type RelationChange } from './state/changes.ts'

@@ -1,7 +1,7 @@
 /** What names below a table's folder may need beside it: `data/<name>.parquet`. */
 const SLUG_LENGTH_MAX = 60
 /** First segments of keys that are no databases. */
-const RESERVED: readonly string[] = ['ltap', 'global', 'probe']
+const RESERVED: readonly string[] = ['ltap', 'global', 'probe', 'branches']
 
 /** Whose folder it is; `database` is null for the shared catalogs. */
 export interface TableFolder {

@@ -42,7 +42,7 @@ beforeAll(async () => {
   lake = join(folder, 'lake')
   const made = await ltap(transcodeAll(lake))
   expect({ code: made.code, stderr: made.stderr }).toEqual({ code: 0, stderr: '' })
-  expect(made.stdout).toMatch(/^Postgres \d+ at .* is in .*\n {2}relations .*\n {2}pages .*\n {2}tuples .*\n {2}values .*\n {2}forensic .*\n {2}damaged {4}0 pages\n/)
+  expect(made.stdout).toMatch(/^Postgres \d+ at .* is in .*\n {2}relations .*\n {2}pages .*\n {2}tuples .*\n {2}values .*\n {2}published .*\n {2}forensic .*\n {2}damaged {4}0 pages\n/)
   oldLake = await makeOldLake('oldlake')
 })
 

@@ -41,7 +41,8 @@ async function made(): Promise<{ store: MemoryObjectStore; lake: Lake; writer: B
     })
     await store.put(file.key, new Uint8Array(1))
     if (index) await store.put(`${name}.blocks`, index)
-    const layer: StateLayer = { lsn: lsnText(lsn), smallest: 0, length: 1, files: [layerFileJson(file)] }
+    // Not cut off: the layer before stays, though its block is superseded.
+    const layer: StateLayer = { lsn: lsnText(lsn), smallest: from.sequence === 0 ? 0 : 1, length: 1, files: [layerFileJson(file)] }
     await writer.commit(materialize({ from, position: { timeline: 1, lsn: lsnText(lsn) }, relations: [{ relation, layer }], others }), work)
     return layer
   }

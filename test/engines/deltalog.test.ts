@@ -34,7 +34,7 @@ beforeAll(async () => {
     const table = changing.next()
     const next = nextDelta(record, table, names, { ltapVersion: '0.1.0', checkpointEvery: 5 })
     record = next.record
-    for (const object of [...next.objects, deltaCommit(record, table), ...deltaCheckpoint(record, table)]) put(lake, object)
+    for (const object of [...next.objects, deltaCommit(record, table), ...await deltaCheckpoint(record, table)]) put(lake, object)
     versions.push(visibleRows(table.files))
     ids.push(table.columns[0]!.name)
   }

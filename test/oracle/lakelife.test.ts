@@ -43,7 +43,7 @@ async function takeState(script: string): Promise<void> {
   const [[v]] = await sql.rows('SELECT v FROM t WHERE id = 1') as [[string]]
   await closeSessions(cluster)
   await cluster.stop('fast')
-  const { lsn } = await materializeLake({ pgdata: cluster.dataDir, store: await openObjectStore(original), workers: 0, filter })
+  const { lsn } = await materializeLake({ pgdata: cluster.dataDir, store: await openObjectStore(original), workers: 0, filter, publish: false })
   states.push({ lsn, v })
 }
 

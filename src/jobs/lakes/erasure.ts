@@ -110,6 +110,8 @@ interface FoundFile {
   readonly keptBy: Set<string>
 }
 
+const DATA_FILE = /\/data\/[^/]+\.parquet$/
+
 class BranchReport {
   private readonly lake: Lake
   private readonly head: Head
@@ -133,7 +135,8 @@ class BranchReport {
       for (const tree of STATE_TREES) {
         await snapshot.scan(tree, (key, value) => {
           if (tree === 'layers') keys.add(key)
-          for (const object of objectsOf({ tree, key }, value)) this.seen.known.add(object)
+          // Snapshots of a published table may need data files that no state shows: these are no part of what the states have.
+          for (const object of objectsOf({ tree, key }, value)) if (tree !== 'published' || !DATA_FILE.test(object)) this.seen.known.add(object)
         })
       }
     }

@@ -25,8 +25,8 @@ export async function openLake(place: string, options: S3Options = {}): Promise<
  * The lake of layers at a place; a lake of format 1 is refused.
  * @throws EnvironmentError lake.missing, store.*; UnsupportedError lake.format; CorruptionError lake.*
  */
-export async function openLayeredLake(place: string): Promise<Lake> {
-  const lake = await openLake(place)
+export async function openLayeredLake(place: string, options: S3Options = {}): Promise<Lake> {
+  const lake = await openLake(place, options)
   if (lake !== undefined) return lake
   readManifest(place)
   throw new UnsupportedError('lake.format', 'a lake of format 1 has one state, no layers and no branches: ltap.json says what it has', { file: place })

@@ -4,6 +4,7 @@ import { CorruptionError } from '../../common/errors.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import { missingObject } from '../../engine/pagereader.ts'
 import { parseCatalogEntry } from '../../lake/clusterinfo.ts'
+import { parsePublished } from '../../lake/publishedentry.ts'
 import { decodeDescription } from '../../lake/relationinfo.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { filePath, parseFile } from '../../lake/state/files.ts'
@@ -41,6 +42,9 @@ export class PiecesOfState {
       const file = parseFile(value, entry)
       const path = filePath(entry)
       if (file.kind === 'file' && file.content) this.keep(file.content, path, false)
+    } else if (entry.tree === 'published') {
+      const found = parsePublished(entry.key, value)
+      if (found.kind === 'table') this.keep(found.entry.record, `what is published of ${found.entry.namespace}.${found.entry.name}`, false)
     } else {
       const found = parseCatalogEntry(entry.key, value)
       if (found.kind === 'parent') this.keep(found.parent.description, `${found.parent.schema}.${found.parent.name}`, true)

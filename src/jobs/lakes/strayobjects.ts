@@ -37,12 +37,31 @@ export async function strayObjects(lake: Lake, states: ObjectsOfStates): Promise
   for await (const { key, size } of store.list('')) listed.push({ key, size })
   const pages = await pagesOfStates(lake)
   const stray: StrayObject[] = []
+  const newest = newestVersions(listed)
   for (const { key, size } of listed) {
     const reason = key === FORMAT_KEY ? undefined : HEAD_OBJECT.test(key) ? await headReason(lake, key, states)
-      : parseObjectName(key) === undefined ? undefined : await objectReason(lake, { key, size }, pages, states)
+      : parseObjectName(key) === undefined ? logReason(key, newest) : await objectReason(lake, { key, size }, pages, states)
     if (reason !== undefined) stray.push({ object: key, reason })
   }
   return stray
+}
+
+/** Files of a Delta log, which have bounds of columns: its folder, version and kind. */
+const LOG_FILE = /^(.*\/_delta_log)\/(\d{20})\.(json|checkpoint\.parquet)$/
+
+function newestVersions(listed: readonly { key: string }[]): Map<string, string> {
+  const newest = new Map<string, string>()
+  for (const { key } of listed) {
+    const [, folder, version] = LOG_FILE.exec(key) ?? []
+    if (folder !== undefined && version! > (newest.get(folder) ?? '')) newest.set(folder, version!)
+  }
+  return newest
+}
+
+function logReason(key: string, newest: ReadonlyMap<string, string>): string | undefined {
+  const [, folder, version] = LOG_FILE.exec(key) ?? []
+  if (folder === undefined || newest.get(folder) === version) return undefined
+  return 'it is an earlier version of a Delta log, which may have bounds of columns: ltap publish --keep-snapshots 1 removes it'
 }
 
 /** Pages that some state needs, by object. */
@@ -67,7 +86,8 @@ async function objectReason(
   const needed = pages.get(key)
   if (needed !== undefined) return await pagesReason(lake, size, needed, states)
   if (!known.has(key)) {
-    return 'no state shows it: ltap gc removes it once no program may commit it, and no page of a state has an entry of it that is out of date'
+    return 'no state shows it: ltap gc removes it once no program may commit it, no page of a state has an entry of it that is out of date, and no '
+      + 'snapshot of a published table needs it (ltap publish --keep-snapshots 1 lets the earlier ones go)'
   }
   const starts = packs.get(key)
   if (starts === undefined) return undefined

@@ -13,6 +13,7 @@ import { LTAP_VERSION } from '../version.ts'
 import { replayedOf } from './clusterfiles.ts'
 import type { MaterializeLakeOptions } from './materializeoptions.ts'
 import type { PartWriter } from './partwriter.ts'
+import type { TreeFields } from './treefields.ts'
 
 /** What a state says beside relations with pages, an entry of the tree `catalog`. */
 export type CatalogValue = EntryKey & { readonly value: object }
@@ -23,6 +24,7 @@ export interface CatalogSource {
   descriptor: ClusterDescriptor
   plan: PlannedRelations
   parts: PartWriter
+  trees: TreeFields
 }
 
 /** What a state says of its cluster that the work finds out. `damage` has a sentence for each part of it that is lost. */
@@ -35,7 +37,7 @@ export function fullXidOf({ nextXid: { low, epoch } }: Snapshot): number {
 
 /** All of them but relations that are not read. */
 export async function catalogEntries(
-  { cluster, descriptor: { major, profile }, plan: { selection }, parts }: CatalogSource, info: ClusterInfo,
+  { cluster, descriptor: { major, profile }, plan: { selection }, parts, trees }: CatalogSource, info: ClusterInfo,
 ): Promise<CatalogValue[]> {
   const entries: CatalogValue[] = [
     catalogEdit({ kind: 'cluster', cluster: info }),
@@ -43,7 +45,7 @@ export async function catalogEntries(
   ]
   for (const dbOid of selection.databases) {
     for (const { database: { encoding }, oid, schema, name, parents, desc, virtualColumns } of selection.parents(dbOid)) {
-      const { history: fields } = grownColumnFields(undefined, { major, profile, encoding, desc, displayScales: {}, pageFlags: 0 })
+      const { history: fields } = trees.of(dbOid, oid) ?? grownColumnFields(undefined, { major, profile, encoding, desc, displayScales: {}, pageFlags: 0 })
       const description = await parts.add(encodeDescription({ encoding, desc, fields, overflow: [], virtualColumns }))
       entries.push(catalogEdit({ kind: 'parent', parent: { dbOid, oid, schema, name, parents, description } }))
     }

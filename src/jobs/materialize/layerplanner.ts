@@ -24,6 +24,7 @@ import type { UnreadableFile } from '../tasks/forkpages.ts'
 import type { PackingRule } from './packingrule.ts'
 import type { PreviousState } from './previousstate.ts'
 import type { RecordedChanges } from './recordedchanges.ts'
+import type { TreeFields } from './treefields.ts'
 
 /** Where relations are read, and what they are compared with. */
 export interface PlanTarget {
@@ -33,6 +34,8 @@ export interface PlanTarget {
   pool: JobTasks
   reference: StoreReference
   before: PreviousState | undefined
+  /** Fields of tables in partition and inheritance trees. */
+  trees: TreeFields
   /** What changed since the state before, where that is recorded; without it pages are compared. */
   changes?: RecordedChanges | undefined
   /** Codecs from outside, by typname. */
@@ -130,9 +133,9 @@ export class LayerPlanner {
     const { desc = UNTYPED, database: { encoding }, virtualColumns, oid, locator } = relation
     const sameTable = known ?? await this.known(this.target.before?.table(locator.dbOid, oid))
     const before = sameTable && await this.target.before!.description(sameTable.info.description)
-    const { descriptor: { major, profile }, extensions } = this.target
+    const { descriptor: { major, profile }, extensions, trees } = this.target
     const context = { major, profile, encoding, desc, displayScales: {}, pageFlags: 0, extensions }
-    const { history: fields, rewrite } = grownColumnFields(before?.fields, context)
+    const { history: fields, rewrite } = (relation.desc && trees.of(locator.dbOid, oid)) ?? grownColumnFields(before?.fields, context)
     const overflow = before === undefined ? [] : before.overflow.filter((attnum) => fields.columns.some((field) => field.attnum === attnum))
     const description: TableDescription = { encoding, desc, fields, overflow, virtualColumns }
     return { description, isReadAlike: before !== undefined && !rewrite && areReadAlike(before, description) }

@@ -20,6 +20,7 @@ import type { TransactionStatus } from '../../lake/state/status.ts'
 import type { UnknownTransactions } from '../../xact/snapshot.ts'
 import { MergeJob, type MergedRelations, type MergePlace, noMerges } from '../merge/mergejob.ts'
 import type { PlannedRelations } from '../plannedrelations.ts'
+import { isPublicationDue, NOT_PUBLISHED, type Publication, publishAfter } from '../publish/publishnewest.ts'
 import { JobTasks } from '../pool.ts'
 import { codecModules, type CodecModules, loadCodecs } from '../tasks/codecs.ts'
 import { lendStore } from '../tasks/storereference.ts'
@@ -34,6 +35,7 @@ import type { PreviousState } from './previousstate.ts'
 import { pageStoreName, type RecordedChanges, recordedChanges } from './recordedchanges.ts'
 import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
 import { endedEdits, openEdits } from './statusedits.ts'
+import { TreeFields } from './treefields.ts'
 import { transactionEnds } from './transactionends.ts'
 import type { WriteEvents } from './writtenfolder.ts'
 
@@ -53,7 +55,7 @@ export interface ClusterFacts {
   unknownTransactions?: { policy: UnknownTransactions; rows: number }
 }
 
-export interface MaterializeReport extends WrittenRelations, ClusterFacts {
+export interface MaterializeReport extends WrittenRelations, ClusterFacts, Publication {
   url: string
   systemIdentifier: string
   major: PgMajor
@@ -116,12 +118,12 @@ class MaterializeJob {
     const { lake, cluster, options } = this
     const { branch = MAIN_BRANCH } = options
     let begun = await begin(lake, head, { cluster, options, plan })
-    if (begun.isThere) return this.nothing(begun.before)
+    if (begun.isThere) return await this.nothing(begun.before, head)
     const writer = await BranchWriter.open(lake, branch)
     await this.events?.opened(writer, lake)
     // That writer may have committed meanwhile; from now on it cannot.
     if (writer.head.state.sequence !== head.state.sequence) begun = await begin(lake, writer.head, { cluster, options })
-    if (begun.isThere) return this.nothing(begun.before)
+    if (begun.isThere) return await this.nothing(begun.before, writer.head)
     const work = writer.begin()
     try {
       return await this.write(begun, writer, work)
@@ -132,10 +134,19 @@ class MaterializeJob {
     }
   }
 
-  /** The lake has this state already. */
-  private nothing({ cluster, notRead }: PreviousState): MaterializeReport {
-    const { lsn } = this.descriptor
-    return { ...this.identity(), ...newCounts(), ...this.found(cluster, notRead, 0), from: lsn, committed: false, heapBytes: 0, ...NOT_MERGED }
+  /** The lake has this state already; perhaps it is not published yet. */
+  private async nothing({ cluster, notRead }: PreviousState, head: Head): Promise<MaterializeReport> {
+    const { lake, descriptor: { lsn }, options: { publish = {} } } = this
+    const isDue = publish !== false && await isPublicationDue(lake, head, publish)
+    const published = isDue ? await this.publish(await BranchWriter.open(lake, head.branch.name)) : NOT_PUBLISHED
+    return {
+      ...this.identity(), ...newCounts(), ...this.found(cluster, notRead, 0), from: lsn, committed: false, heapBytes: 0, ...NOT_MERGED, ...published,
+    }
+  }
+
+  private async publish(writer: BranchWriter): Promise<Publication> {
+    const { publish = {} } = this.options
+    return publish === false ? NOT_PUBLISHED : await publishAfter(this.lake, writer, publish)
   }
 
   private async write(begun: BegunWork, writer: BranchWriter, work: Work): Promise<MaterializeReport> {
@@ -148,8 +159,10 @@ class MaterializeJob {
       const packs = new PackWriter(lake.ports.store, () => packObjectKey(work.name()), lake.compressor)
       const packing = new PackingRule(packingOf(begun, options))
       const snapshot = { pgdata: options.pgdata, job: pool.job, options: directoryOptions(options) }
+      const extensions = await loadCodecs(this.codecs)
+      const trees = await TreeFields.read(plan, before, { major: descriptor.major, profile: descriptor.profile, extensions })
       const relations = new RelationWriter({
-        cluster, descriptor, plan, pool, snapshot, reference, mint: () => work.name(), parts, packs, before, extensions: await loadCodecs(this.codecs),
+        cluster, descriptor, plan, pool, snapshot, reference, mint: () => work.name(), parts, packs, before, trees, extensions,
         onCorrupt: options.onCorrupt ?? 'fail', packing, changes: this.changes(before, base.lsn),
       }, { compression: options.compression ?? 'zstd', codecs: this.codecs, onBlocks: (...done) => this.progress(plan, ...done) })
       this.progress(plan, 0, '')
@@ -177,15 +190,16 @@ class MaterializeJob {
         ...openEdits(before, unresolved),
         ...files,
         ...catalogEdits(before.catalog, [
-          ...await catalogEntries({ cluster, descriptor, plan, parts }, info),
+          ...await catalogEntries({ cluster, descriptor, plan, parts, trees }, info),
           ...plan.notRead.map((notRead, i) => catalogEdit({ kind: 'notread', notRead }, i)),
         ]),
       ]
       await parts.finish()
       await this.commit(writer, materialize({ from: base, position: positionOf(cluster), relations: changes, others }), work)
       const merges = options.merge === false ? NOT_MERGED : await this.merge({ lake, writer, pool, reference }, changes)
+      const published = await this.publish(writer)
       return {
-        ...this.identity(), ...counts, ...merges, ...this.found(info, plan.notRead, counts.lanes.unknownStatus),
+        ...this.identity(), ...counts, ...merges, ...published, ...this.found(info, plan.notRead, counts.lanes.unknownStatus),
         from: base.sequence === 0 ? null : base.lsn, committed: true, heapBytes: plan.totalBytes,
       }
     } finally {

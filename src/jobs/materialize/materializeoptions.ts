@@ -11,6 +11,7 @@ import type { UnknownTransactions } from '../../xact/snapshot.ts'
 import type { FullXid } from '../../xact/transactionstate.ts'
 import type { OnProgress } from '../jobprogress.ts'
 import type { Pool } from '../pool.ts'
+import type { PublishOptions } from '../publish/publishnewest.ts'
 import type { RelationFilter } from '../selection.ts'
 
 /** What goes into a lake of format 2, and how. */
@@ -42,6 +43,8 @@ export interface MaterializeLakeOptions {
   packing?: Partial<Packing>
   /** Whether layers are merged where size tiers say so (src/lake/mergeplan.ts); default true. */
   merge?: boolean
+  /** How the state is shown to foreign engines; false: nothing that is published changes. Default: as before. */
+  publish?: PublishOptions | false
   onCorrupt?: 'fail' | 'carry'
   unknownTransactions?: UnknownTransactions
   major?: PgMajor

@@ -6,10 +6,12 @@ import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import { type ClusterInfo, parseCatalogEntry } from '../../lake/clusterinfo.ts'
 import type { NotRead } from '../../lake/notread.ts'
+import { parsePublished } from '../../lake/publishedentry.ts'
 import { decodeDescription, type TableDescription } from '../../lake/relationinfo.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
 import { relationKey } from '../../lake/state/relationlayers.ts'
 import { parseStatus, statusXid } from '../../lake/state/status.ts'
+import { type TableFolder, tableFolder } from '../../lake/tablefolder.ts'
 import type { KnownRelations } from '../selection.ts'
 
 /** So many objects with descriptions are kept, some 4 MB each. */
@@ -33,6 +35,8 @@ export class PreviousState implements KnownRelations {
   /** By database and oid: which relation had the same table's rows, whatever its file's number was. */
   private readonly tables: ReadonlyMap<string, string>
   private readonly databases: ReadonlySet<Oid>
+  /** Folders of published tables, by database and oid. */
+  private readonly folders: ReadonlyMap<string, string>
 
   private constructor(snapshot: Snapshot, store: ObjectStore, found: Entries) {
     this.snapshot = snapshot
@@ -42,6 +46,7 @@ export class PreviousState implements KnownRelations {
     this.open = found.open
     this.files = found.files
     this.catalog = found.catalog
+    this.folders = found.folders
     this.left = new Set(found.relations.values())
     this.databases = new Set([...found.tables.keys()].map((table) => Number(table.split('/', 1)[0])))
   }
@@ -63,7 +68,12 @@ export class PreviousState implements KnownRelations {
     })
     await snapshot.scan('files', (key, value) => void files.set(key, value))
     await snapshot.scan('catalog', (key, value) => void catalog.set(key, value))
-    return new PreviousState(snapshot, store, { relations, tables, open, files, catalog })
+    const folders = new Map<string, string>()
+    await snapshot.scan('published', (key, value) => {
+      const found = parsePublished(key, value)
+      if (found.kind === 'table') folders.set(key, found.entry.folder)
+    })
+    return new PreviousState(snapshot, store, { relations, tables, open, files, catalog, folders })
   }
 
   /** @throws CorruptionError lake.object, lake.description */
@@ -112,10 +122,15 @@ export class PreviousState implements KnownRelations {
     return this.tables.get(`${dbOid}/${oid}`)
   }
 
+  /** Where files of a relation go: a table that was renamed keeps its folder, since readers find its files by their place below that. */
+  folder(relation: TableFolder): string {
+    return this.folders.get(`${relation.dbOid}/${relation.oid}`) ?? tableFolder(relation)
+  }
+
   /** Keys of the relations that were never taken. */
   gone(): string[] {
     return [...this.left]
   }
 }
 
-type Entries = Pick<PreviousState, 'open' | 'files' | 'catalog'> & Record<'relations' | 'tables', ReadonlyMap<string, string>>
+type Entries = Pick<PreviousState, 'open' | 'files' | 'catalog'> & Record<'relations' | 'tables' | 'folders', ReadonlyMap<string, string>>

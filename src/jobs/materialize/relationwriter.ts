@@ -163,9 +163,9 @@ export class RelationWriter {
   private async file(
     relation: RelationDescriptor, fork: SegmentFiles, toast: ForkTask['toast'], { blocks, packed }: { blocks: BlockSet; packed: boolean },
   ): Promise<LayerResult | PackableResult | WantedOverflow> {
-    const { pool, snapshot, descriptor, reference, mint, onCorrupt } = this.target
+    const { pool, snapshot, descriptor, reference, mint, before, onCorrupt } = this.target
     const { compression, codecs } = this.options
-    const name = packed ? '' : `${tableFolder(relation)}/data/${mint()}`
+    const name = packed ? '' : `${before?.folder(relation) ?? tableFolder(relation)}/data/${mint()}`
     const result = readable(await pool.run('layer', {
       snapshot, fork: { path: fork.path, segments: fork.segments }, blocks: blocks.runs, relation, cluster: descriptor, compression, codecs, onCorrupt,
       toast, store: reference, ...(!packed && { object: { key: `${name}.parquet`, indexKey: `${name}.blocks` } }),

@@ -3,6 +3,7 @@ import type { Compression } from '../../columnar/planfile.ts'
 import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import type { StoreCounters } from '../../engine/objectstore.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
+import { rewriteState } from '../../engine/rewritestate.ts'
 import { BranchWriter } from '../../engine/writer.ts'
 import type { S3Options } from '../../io/objectstore/s3settings.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
@@ -11,6 +12,7 @@ import type { OnProgress } from '../jobprogress.ts'
 import { readManifest } from '../lake.ts'
 import { openLake, openState } from '../lakes/openlake.ts'
 import { JobTasks, type Pool } from '../pool.ts'
+import { type Publication, publishAfter } from '../publish/publishnewest.ts'
 import { codecModules } from '../tasks/codecs.ts'
 import { lendStore } from '../tasks/storereference.ts'
 import { MergeJob, type MergedRelations } from './mergejob.ts'
@@ -34,7 +36,7 @@ export interface MergeLakeOptions {
   onNotice?: (text: string) => void
 }
 
-export interface MergeReport extends MergedRelations {
+export interface MergeReport extends MergedRelations, Publication {
   url: string
   /** The LSN of the state, which stays what it is. */
   lsn: string
@@ -64,7 +66,10 @@ export async function mergeLake(options: MergeLakeOptions): Promise<MergeReport>
       all, compression, codecs: codecModules(codecs), ...(wants && { wants }), ...(onProgress && { onProgress }), ...(onNotice && { onNotice }),
     })
     const merged = await job.run()
-    return { url: store.url, lsn: writer.head.state.lsn, ...merged, requests: store.counters.requests }
+    const published = await publishAfter(lake, writer, {})
+    // What was published before is in pages of the state no more: its bounds could be those of rows that are gone.
+    if (all && wants === undefined) await rewriteState(lake, writer)
+    return { url: store.url, lsn: writer.head.state.lsn, ...merged, ...published, requests: store.counters.requests }
   } finally {
     end()
     await pool.close()

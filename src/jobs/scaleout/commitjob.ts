@@ -32,6 +32,7 @@ import { openEdits } from '../materialize/statusedits.ts'
 import { lakeRelationName } from '../lake.ts'
 import { readObject } from '../tasks/lakeobject.ts'
 import { LTAP_VERSION } from '../version.ts'
+import { type Publication, publishAfter } from '../publish/publishnewest.ts'
 import { checkLake, readPiece } from './jobcontext.ts'
 import { type JobResults, type ReadResults, readResults } from './readresults.ts'
 
@@ -53,7 +54,7 @@ export interface CommitJobOptions {
 export type CommittedRelations = Omit<WrittenRelations, 'compared' | 'notShown' | 'partialBlocks' | 'virtualColumns' | 'notPopulated'>
 
 /** The commit of a job. */
-export interface CommittedJob {
+export interface CommittedJob extends Publication {
   done: 'committed'
   lsn: string
   /** Where the lake was before; null for a new one. */
@@ -238,9 +239,10 @@ class Committer {
       ]
       await parts.finish()
       await writer.commit(materialize({ from: this.job.state, position: plan.position, relations, others, job: this.job.id }), work)
+      const published = await publishAfter(lake, writer, {})
       const { base, position: { lsn, timeline } } = plan
       const counts = { ...this.counts(results), damaged }
-      return { done: 'committed', lsn, from: base.sequence === 0 ? null : base.lsn, timeline, counts, notRead: this.notRead, damage }
+      return { done: 'committed', lsn, from: base.sequence === 0 ? null : base.lsn, timeline, counts, notRead: this.notRead, damage, ...published }
     } catch (error) {
       await stopIfEnding()
       work.end()

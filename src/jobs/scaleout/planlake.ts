@@ -30,6 +30,7 @@ import { layerChange, LayerPlanner, type PlannedLayer } from '../materialize/lay
 import type { MaterializeLakeOptions } from '../materialize/materializeoptions.ts'
 import { PartWriter } from '../materialize/partwriter.ts'
 import type { PreviousState } from '../materialize/previousstate.ts'
+import { TreeFields } from '../materialize/treefields.ts'
 import { endedEdits } from '../materialize/statusedits.ts'
 import type { PlannedRelation, PlannedRelations } from '../plannedrelations.ts'
 import { JobTasks } from '../pool.ts'
@@ -129,11 +130,12 @@ class Planner {
     const packing = new PackingRule(packingOf(begun, options))
     const extensions = await loadCodecs(codecModules(options.codecs ?? []))
     const units = new UnitWriter(this.parts, { reading: readingOf(options), compression: options.compression ?? 'zstd', codecs: [...extensions.keys()].sort() })
+    const trees = await TreeFields.read(plan, before, { major: this.descriptor.major, profile: this.descriptor.profile, extensions })
     const pool = new JobTasks(options.workers)
     const { reference, end } = lendStore(lake.ports.store, options.storeOptions ?? {})
     try {
       const planner = new LayerPlanner({
-        cluster, descriptor: this.descriptor, plan, pool, reference, before, extensions, onCorrupt: options.onCorrupt ?? 'fail', packing,
+        cluster, descriptor: this.descriptor, plan, pool, reference, before, trees, extensions, onCorrupt: options.onCorrupt ?? 'fail', packing,
       })
       await forEachAtMost(pool.workers + 3, plan.inOrder(), (planned) => this.relation(planned, { planner, plan, before, units }))
     } finally {
@@ -143,7 +145,7 @@ class Planner {
     const gone = before.gone()
     for (const key of gone) this.records.add({ kind: 'edit', edit: { tree: 'layers', key } })
     for (const sentence of packing.unused(options.packing)) options.onNotice?.(sentence)
-    await this.others({ plan, before, selection }, packing.packing)
+    await this.others({ plan, before, selection }, packing.packing, trees)
     const planned = await units.finish()
     for (const unit of planned) this.records.add({ kind: 'unit', unit })
     await this.writePlan(plan, { units: planned.length, gone: gone.length })
@@ -190,14 +192,14 @@ class Planner {
   }
 
   /** Entries that do not depend on what units write. */
-  private async others({ plan, before, selection }: Omit<BegunWork, 'base' | 'isThere'>, packing: Packing): Promise<void> {
+  private async others({ plan, before, selection }: Omit<BegunWork, 'base' | 'isThere'>, packing: Packing, trees: TreeFields): Promise<void> {
     const { cluster, descriptor, options, parts } = this
     const snapshot = openSnapshot(options.pgdata, directoryOptions(options))
     for (const edit of endedEdits(before, snapshot, { after: this.job.state.lsn, until: descriptor.lsn })) this.records.add({ kind: 'edit', edit })
     const files = await clusterFileEdits(options.pgdata, cluster, before.files, parts, options.onCorrupt === 'carry' ? this.losses : undefined)
     for (const edit of files) this.records.add({ kind: 'edit', edit })
     const info = clusterInfo({ cluster, plan, selection, options }, { damage: [], packing, nextXid: fullXidOf(snapshot) })
-    for (const { key, value } of await catalogEntries({ cluster, descriptor, plan, parts }, info)) {
+    for (const { key, value } of await catalogEntries({ cluster, descriptor, plan, parts, trees }, info)) {
       this.records.add({ kind: 'catalog', key, value })
     }
     for (const notRead of plan.notRead) this.records.add({ kind: 'notread', notRead })

@@ -1,5 +1,4 @@
 import { utf8Encode } from '../../common/utf8.ts'
-import { encodeParquet } from '../../parquet/parquetwriter.ts'
 import type { TableSnapshot } from '../publishedtable.ts'
 import type { StagedObject } from '../state/stage.ts'
 import { addAction, metaDataAction, protocolAction, txnActions } from './actions.ts'
@@ -13,8 +12,10 @@ import type { DeltaRecord } from './record.ts'
  *
  * There are no tombstones of removed files in it: only VACUUM reads those, and no other program may remove files of a lake.
  */
-export function deltaCheckpoint(record: DeltaRecord, { folder }: Pick<TableSnapshot, 'folder'>): StagedObject[] {
+export async function deltaCheckpoint(record: DeltaRecord, { folder }: Pick<TableSnapshot, 'folder'>): Promise<StagedObject[]> {
   if (!record.checkpoint) return []
+  // Arrow and parquet-wasm are loaded when they are needed.
+  const { encodeParquet } = await import('../../parquet/parquetwriter.ts')
   const { version, files } = record
   const actions = [
     { protocol: protocolAction(record) }, { metaData: metaDataAction(record) }, ...txnActions(record).map((txn) => ({ txn })),

@@ -31,6 +31,8 @@ export interface Transition {
   readonly archived?: string
   /** Every page of the state is rewritten, so that no object has bytes of what the state does not have (foldAll). */
   readonly rewrites?: true
+  /** The state says the same of the cluster as the one before, in whose place it is retained. */
+  readonly amends?: true
 }
 
 /** The state that a change is applied to. */
@@ -83,14 +85,18 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
   let next: Head = { ...head, state: before }
   const edits: LogEdit[] = []
   let rewrites = false
+  let amends = true
   const refused = changes.map((change): PositionedError | undefined => {
     try {
       const view = { state: next.state, jobs: next.jobs, get: (entry: EntryKey): unknown => entries.get(entryId(entry)) }
       const transition = change.apply(view)
       next = applied(next, transition)
       rewrites ||= transition.rewrites === true
+      amends &&= transition.amends === true
+      const isPublication = transition.edits.some(({ tree }) => tree === 'published')
+      const before = isPublication ? new Set(change.reads.flatMap((entry) => objectsOf(entry, entries.get(entryId(entry))))) : undefined
       for (const edit of transition.edits) {
-        checkReferences(edit, entries.get(entryId(edit)), head, as.works, transition.job)
+        checkReferences(edit, before ?? new Set(objectsOf(edit, entries.get(entryId(edit)))), head, as.works, transition.job)
         entries.set(entryId(edit), edit.value)
         edits.push({ sequence: as.sequence, ...edit })
       }
@@ -102,10 +108,12 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
   })
   if (refused.every((error) => error !== undefined)) return { objects: [], head: undefined, refused }
   const packer = new PagePacker(as.mint, as.compressor)
-  const { log: _, ...state } = next.state
+  const { log: _, ...newest } = next.state
+  const { job, made } = head.state
+  const state = amends ? { ...newest, ...job !== undefined && { job }, ...made && { made } } : newest
   const committed: Head = {
     ...next, commit: as.commit, low: as.low, state: { ...state, sequence: as.sequence }, inline: [...head.inline, ...edits],
-    epochs: [...head.epochs.slice(0, -1), { ...head.epochs.at(-1)!, sequence: as.sequence }], retained: withState(head),
+    epochs: [...head.epochs.slice(0, -1), { ...head.epochs.at(-1)!, sequence: as.sequence }], retained: amends ? head.retained : withState(head),
   }
   if (!rewrites) {
     const folded = yield* fold(committed, packer)
@@ -116,9 +124,13 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
   return { objects: [...packer.objects(), ...older.objects()], head: folded, refused }
 }
 
-/** A commit refers to objects of the state that it replaces, and to those that its own epoch or its job named: any other may be deleted at any time. */
-function checkReferences(edit: EntryKey & { readonly value?: unknown }, before: unknown, head: Head, works: readonly number[], job: string | undefined): void {
-  const known = new Set(objectsOf(edit, before))
+/**
+ * A commit refers to objects of the state that it replaces, and to those that its own epoch or its job named: any other may be deleted at any time.
+ * @param known objects of the edit's entry before; of a publication, of all entries that it was made from
+ */
+function checkReferences(
+  edit: EntryKey & { readonly value?: unknown }, known: ReadonlySet<string>, head: Head, works: readonly number[], job: string | undefined,
+): void {
   for (const key of objectsOf(edit, edit.value)) {
     const name = parseObjectName(key)
     const isOwn = name !== undefined && name.branch === head.branch.id

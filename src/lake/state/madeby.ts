@@ -35,3 +35,15 @@ export const MADE_BY: Schema<MadeBy> = v.strictObject({
 })
 /** The check of what a worker says that it asked of the store. */
 export const STORE_USE_ENTRY: Schema<StoreUse> = v.strictObject(STORE_USE)
+
+/** What made a state in two commits, the second one of which amended it. */
+export function madeByBoth(first: MadeBy | undefined, second: MadeBy): MadeBy {
+  if (first === undefined) return second
+  const kinds = new Set([...first.kind.split('+'), ...second.kind.split('+')])
+  const requests = new Map(Object.entries(first.requests))
+  for (const [kind, times] of Object.entries(second.requests)) requests.set(kind, (requests.get(kind) ?? 0) + times)
+  return {
+    kind: [...kinds].sort().join('+'), requests: Object.fromEntries(requests),
+    bytesUp: first.bytesUp + second.bytesUp, bytesDown: first.bytesDown + second.bytesDown,
+  }
+}

@@ -20,9 +20,9 @@ import { decodeStateText, encodeStateText } from './statetext.ts'
 export const STATE_FORMAT = 2
 
 /** What the trees of a lake hold: layers by relation, transaction status by full xid, small files of the cluster by path; databases, tables without pages
- * and what is not read; retained states by sequence. */
-export type TreeName = 'layers' | 'status' | 'files' | 'catalog' | 'states'
-const TREES = ['layers', 'status', 'files', 'catalog', 'states'] as const satisfies readonly TreeName[]
+ * and what is not read; what was published of each table; retained states by sequence. */
+export type TreeName = 'layers' | 'status' | 'files' | 'catalog' | 'published' | 'states'
+const TREES = ['layers', 'status', 'files', 'catalog', 'published', 'states'] as const satisfies readonly TreeName[]
 
 /** Where a page lies. */
 export interface PageRef {

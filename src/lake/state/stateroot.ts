@@ -10,9 +10,10 @@ export interface TreeRoots {
   readonly status?: PageRef
   readonly files?: PageRef
   readonly catalog?: PageRef
+  readonly published?: PageRef
 }
 
-export const STATE_TREES: readonly ['layers', 'status', 'files', 'catalog'] = ['layers', 'status', 'files', 'catalog']
+export const STATE_TREES: readonly ['layers', 'status', 'files', 'catalog', 'published'] = ['layers', 'status', 'files', 'catalog', 'published']
 
 /**
  * One state of a branch: what a commit made. Its entries are those of its roots, with the edits of its log up to its own sequence applied.
@@ -45,6 +46,7 @@ export const STATE_ROOT: Schema<StateRoot> = v.strictObject({
   made: v.exactOptional(MADE_BY),
   roots: v.strictObject({
     layers: v.exactOptional(PAGE_REF), status: v.exactOptional(PAGE_REF), files: v.exactOptional(PAGE_REF), catalog: v.exactOptional(PAGE_REF),
+    published: v.exactOptional(PAGE_REF),
   }),
   log: v.exactOptional(PAGE_REF),
 })

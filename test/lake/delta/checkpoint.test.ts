@@ -44,7 +44,7 @@ async function publish(seed: number, versions: number): Promise<{ objects: Map<s
   for (let version = 0; version < versions; version++) {
     const table = changing.next()
     const { record, objects: staged } = nextDelta(records.at(-1), table, names, OPTIONS)
-    for (const { key, bytes } of [...staged, deltaCommit(record, table), ...deltaCheckpoint(record, table)]) objects.set(key, bytes)
+    for (const { key, bytes } of [...staged, deltaCommit(record, table), ...await deltaCheckpoint(record, table)]) objects.set(key, bytes)
     records.push(record)
   }
   return { objects, records }
@@ -72,16 +72,16 @@ test('a reader that begins at a checkpoint has the table that all versions give'
 
 test('the same record, the same bytes; a version in between has none', async () => {
   const { records } = await publish(3, 6)
-  const checkpoints = records.map((record) => deltaCheckpoint(JSON.parse(JSON.stringify(record)) as DeltaRecord, { folder: FOLDER }))
+  const checkpoints = await Promise.all(records.map((record) => deltaCheckpoint(JSON.parse(JSON.stringify(record)) as DeltaRecord, { folder: FOLDER })))
   expect(checkpoints.map((objects) => objects.length)).toEqual([0, 0, 0, 0, 2, 0])
-  expect(deltaCheckpoint(records[4]!, { folder: FOLDER })).toEqual(checkpoints[4])
+  expect(await deltaCheckpoint(records[4]!, { folder: FOLDER })).toEqual(checkpoints[4])
 })
 
 test('a file that is missing in a checkpoint is found', async () => {
   const { records } = await publish(3, 5)
   const lost = { ...records[4]!, files: records[4]!.files.slice(1) }
   const begun = new ReplayedDelta(new Map(), FOLDER)
-  begun.apply(await rowsOf(deltaCheckpoint(lost, { folder: FOLDER })[0]!.bytes))
+  begun.apply(await rowsOf((await deltaCheckpoint(lost, { folder: FOLDER }))[0]!.bytes))
   expect(begun.files.size).toBe(records[4]!.files.length - 1)
   expect(records[4]!.files.length).toBeGreaterThan(0)
 })

@@ -1,0 +1,65 @@
+import * as v from 'valibot'
+import type { Lake } from '../../engine/lake.ts'
+import { missingObject } from '../../engine/pagereader.ts'
+import type { Snapshot } from '../../engine/snapshot.ts'
+import { CorruptionError } from '../../common/errors.ts'
+import {
+  decodeRecord, type FormatName, parsePublished, type PublicationRecord, type PublicationSettings, type PublishedEntry, recordOf,
+} from '../../lake/publishedentry.ts'
+import { parseText } from '../../lake/state/page.ts'
+import type { TableFormat } from '../../lake/tableformat.ts'
+
+/** What a state says of what was published. */
+export interface PublishedState {
+  /** Undefined before the first publication. */
+  readonly settings: PublicationSettings | undefined
+  /** By `<database>/<oid>`. */
+  readonly entries: ReadonlyMap<string, PublishedEntry>
+}
+
+/** @throws CorruptionError, UnsupportedError lake.state */
+export async function readPublished(snapshot: Snapshot): Promise<PublishedState> {
+  const entries = new Map<string, PublishedEntry>()
+  let settings: PublicationSettings | undefined
+  await snapshot.scan('published', (key, value) => {
+    const found = parsePublished(key, value)
+    if (found.kind === 'settings') ({ settings } = found)
+    else entries.set(key, found.entry)
+  })
+  return { settings, entries }
+}
+
+/**
+ * What the next snapshot of a table goes on from, each format's part checked by it.
+ * @throws CorruptionError lake.published, lake.missing-object; EnvironmentError store.*
+ */
+export async function readRecord(lake: Lake, { record: ref }: PublishedEntry, formats: ReadonlyMap<FormatName, TableFormat>): Promise<PublicationRecord> {
+  const { store } = lake.ports
+  const found = await store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
+  if (found === undefined) throw missingObject(store, ref.key)
+  const record = decodeRecord(found.bytes, ref, lake.compressor)
+  const persisted = recordOf(ref)
+  const parsed = [...formats].flatMap(([name, format]): [FormatName, unknown][] => (
+    record[name] === undefined ? [] : [[name, format.parse(record[name], persisted, name)]]))
+  return { publishedMs: record.publishedMs, ...Object.fromEntries(parsed) }
+}
+
+/** The newest publication of a branch whose commit points are all before readers, and where it has the tables. */
+export function confirmationKey(branch: string): string {
+  return `ltap/branches/${branch}/published.json`
+}
+
+const CONFIRMATION = v.looseObject({ publication: v.string() })
+
+/** Nonce of that publication; undefined without one, or if the object does not say it: then the newest one is completed once more. */
+export async function confirmedPublication({ ports: { store } }: Lake, branch: string): Promise<string | undefined> {
+  const found = await store.get(confirmationKey(branch))
+  if (found === undefined) return undefined
+  try {
+    const text = parseText(found.bytes, { code: 'lake.published', name: confirmationKey(branch) })
+    return v.is(CONFIRMATION, text) ? text.publication : undefined
+  } catch (error) {
+    if (error instanceof CorruptionError) return undefined
+    throw error
+  }
+}

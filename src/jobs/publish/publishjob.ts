@@ -1,0 +1,183 @@
+import { forEachAtMost } from '../../common/atonce.ts'
+import { equalJson } from '../../common/equaljson.ts'
+import { EnvironmentError, isPositioned } from '../../common/errors.ts'
+import { utf8Encode } from '../../common/utf8.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { Snapshot } from '../../engine/snapshot.ts'
+import { readCatalog } from '../../engine/statecatalog.ts'
+import type { BranchWriter } from '../../engine/writer.ts'
+import { stopIfEnding } from '../../io/process/interruption.ts'
+import { type FormatName, type PublicationSettings, settingsEdit } from '../../lake/publishedentry.ts'
+import type { Change } from '../../lake/state/commit.ts'
+import type { EntryKey } from '../../lake/state/entries.ts'
+import { partKey } from '../../lake/state/names.ts'
+import type { StateRoot } from '../../lake/state/stateroot.ts'
+import type { TableFormat } from '../../lake/tableformat.ts'
+import { lakeRelationName } from '../lake.ts'
+import { PartWriter } from '../materialize/partwriter.ts'
+import { type Candidate, publicationCandidates } from './candidates.ts'
+import { putCommit } from './commitpoints.ts'
+import { confirmationKey, confirmedPublication, type PublishedState, readPublished, readRecord } from './publishedstate.ts'
+import { type PreparedTable, Staging } from './staging.ts'
+import { withdraw } from './withdraw.ts'
+
+/** What a publication did. */
+export interface PublishedTables {
+  /** Tables with a new snapshot, tables that had it already, and those that are no longer there. */
+  tables: number
+  unchanged: number
+  gone: number
+  /** Tables whose pages are in packs (--pack-below): they have no files that engines read. */
+  packed: number
+  /** Bytes of what was written beside data files. */
+  bytes: number
+  /** Tables that engines see as they were before, or not at all. */
+  left: { table: string; reason: string }[]
+}
+
+/** Nothing yet. */
+export function noPublication(): PublishedTables {
+  return { tables: 0, unchanged: 0, gone: 0, packed: 0, bytes: 0, left: [] }
+}
+
+/** How a publication goes on: all but its nonce. */
+export type WantedSettings = Omit<PublicationSettings, 'publication'>
+
+/** Keys of one request that deletes. */
+const DELETED_AT_ONCE = 1000
+/** Tables at a time: each has the block indexes of its files in memory. */
+const TABLES_AT_ONCE = 4
+
+/**
+ * Shows the newest state of a branch to foreign engines: each table that changed gets a snapshot in each format. All of them are one commit of the lake;
+ * then their commit points are put, which are functions of what was committed. So what was killed in between is completed by the next publication.
+ */
+export class PublishJob {
+  /** So far. */
+  readonly published: PublishedTables = noPublication()
+  private readonly lake: Lake
+  private readonly writer: BranchWriter
+  private readonly settings: WantedSettings
+  private readonly all: ReadonlyMap<FormatName, TableFormat>
+  private readonly wanted: ReadonlyMap<FormatName, TableFormat>
+
+  /** @param formats all that there are, those of the settings among them */
+  constructor({ lake, writer }: { lake: Lake; writer: BranchWriter }, settings: WantedSettings, formats: ReadonlyMap<FormatName, TableFormat>) {
+    this.lake = lake
+    this.writer = writer
+    this.settings = settings
+    this.all = formats
+    this.wanted = new Map([...formats].filter(([name]) => settings.formats.includes(name)))
+  }
+
+  /** @throws EnvironmentError commit.*, store.*, publish.foreign; CorruptionError of the lake's state */
+  async run(): Promise<PublishedTables> {
+    const { lake, writer, settings, wanted: formats } = this
+    const snapshot = Snapshot.of(lake, writer.head, writer.head.state)
+    const before = await readPublished(snapshot)
+    await this.complete(before)
+    const { cluster, databases, parents } = await readCatalog(snapshot)
+    const candidates = await publicationCandidates(snapshot, { databases, parents })
+    const publication = lake.ports.random.nonce()
+    const work = writer.begin()
+    try {
+      const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
+      const staging = new Staging({ lake, branch: writer.branch, snapshot, cluster, before, publication, settings, formats, parts, work })
+      if (formats.size > 0) await forEachAtMost(TABLES_AT_ONCE, candidates, (table) => this.stage(table, staging))
+      const gone = this.gone(before, candidates)
+      const edits = [...staging.edits, ...gone]
+      if (edits.length === 0 && before.settings !== undefined && equalJson({ ...settings, publication: before.settings.publication }, before.settings)) {
+        work.end()
+        return this.published
+      }
+      await parts.finish()
+      await stopIfEnding()
+      await writer.commit(publishedChange(snapshot.state, [...edits, settingsEdit({ ...settings, publication })], staging.reads), work)
+      await this.withdraw(before, gone)
+      await this.put(staging.prepared, settings.root)
+      await this.confirm(publication, snapshot.state)
+      return this.published
+    } catch (error) {
+      await stopIfEnding()
+      work.end()
+      throw error
+    }
+  }
+
+  /** What is wrong with one table leaves the others as they are. */
+  private async stage(table: Candidate, staging: Staging): Promise<void> {
+    try {
+      const bytes = await staging.add(table)
+      if (bytes === undefined) this.published.unchanged++
+      else this.published.tables++
+      this.published.bytes += bytes ?? 0
+    } catch (error) {
+      if (!isPositioned(error) || error.code.startsWith('store.')) throw error
+      if (error.code === 'publish.pack') this.published.packed++
+      else this.published.left.push({ table: lakeRelationName(table), reason: error.message })
+    }
+  }
+
+  private gone({ entries }: PublishedState, candidates: readonly Candidate[]): EntryKey[] {
+    const there = new Set(this.wanted.size === 0 ? [] : candidates.map(({ dbOid, oid }) => `${dbOid}/${oid}`))
+    const gone = [...entries.keys()].filter((key) => !there.has(key))
+    this.published.gone = gone.length
+    return gone.map((key) => ({ tree: 'published', key }))
+  }
+
+  /** Completes the publication before, which may have been killed behind its commit. */
+  private async complete({ settings, entries }: PublishedState): Promise<void> {
+    const { lake, writer, wanted } = this
+    if (settings === undefined || await confirmedPublication(lake, writer.branch) === settings.publication) return
+    const last = [...entries.values()].filter(({ publication }) => publication === settings.publication)
+    await this.put(await Promise.all(last.map(async (entry): Promise<PreparedTable> => (
+      { folder: entry.folder, record: await readRecord(lake, entry, wanted), isFirst: false, obsolete: [] }))), settings.root)
+  }
+
+  private async put(prepared: readonly PreparedTable[], root: string): Promise<void> {
+    const { store, clock } = this.lake.ports
+    await forEachAtMost(TABLES_AT_ONCE, prepared, async ({ folder, record, isFirst, obsolete }) => {
+      const commits = await Promise.all([...this.wanted].flatMap(([name, format]) => (
+        record[name] === undefined ? [] : [format.commit(record[name], { root, folder })])))
+      try {
+        for (const commit of commits) await putCommit(store, clock, commit)
+      } catch (error) {
+        if (!isFirst || !(isPositioned(error) && error.code === 'publish.foreign')) throw error
+        await withdraw(store, folder, this.all.values())
+        for (const commit of commits) await putCommit(store, clock, commit)
+      }
+      for (let start = 0; start < obsolete.length; start += DELETED_AT_ONCE) await store.delete(obsolete.slice(start, start + DELETED_AT_ONCE))
+    })
+  }
+
+  /** What readers are not to find any more: tables that are gone, and formats that were published before. */
+  private async withdraw({ settings, entries }: PublishedState, gone: readonly EntryKey[]): Promise<void> {
+    const { lake: { ports: { store } }, all, wanted } = this
+    const left = new Set(gone.map(({ key }) => key))
+    const dropped = (settings?.formats ?? []).filter((name) => !wanted.has(name)).map((name) => all.get(name)!)
+    await forEachAtMost(TABLES_AT_ONCE, entries, async ([key, { folder }]) => {
+      if (left.has(key)) await withdraw(store, folder, all.values())
+      else if (dropped.length > 0) await withdraw(store, folder, dropped)
+    })
+  }
+
+  /** Tells of the newest publication whose every table is before readers. */
+  private async confirm(publication: string, { lsn, timeline, time }: StateRoot): Promise<void> {
+    const { store, clock } = this.lake.ports
+    const text = JSON.stringify({ publication, timeline, lsn, ...(time !== undefined && { time }), publishedMs: clock.now() })
+    await store.put(confirmationKey(this.writer.branch), utf8Encode(text))
+  }
+}
+
+/** @param state whose tables the edits are of: another one may have other tables */
+function publishedChange(state: StateRoot, edits: readonly (EntryKey & { readonly value?: unknown })[], reads: readonly EntryKey[]): Change {
+  return {
+    kind: 'published', reads: [...edits, ...reads],
+    apply: ({ state: { sequence } }) => {
+      if (sequence !== state.sequence) {
+        throw new EnvironmentError('commit.stale', `the lake was published as of commit ${state.sequence}, and has ${sequence} now: run ltap publish again`)
+      }
+      return { edits, published: state.lsn, amends: true }
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import { equalJson } from '../../common/equaljson.ts'
+import { isPositioned } from '../../common/errors.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { Snapshot } from '../../engine/snapshot.ts'
+import type { BranchWriter } from '../../engine/writer.ts'
+import { storeUri } from '../../io/objectstore/storeuri.ts'
+import { stopIfEnding } from '../../io/process/interruption.ts'
+import { DEFAULT_WINDOW, type FormatName, parsePublished, type PublicationSettings, settingsEdit, type PublishedWindow } from '../../lake/publishedentry.ts'
+import type { Head } from '../../lake/state/head.ts'
+import { tableFormats } from './formats.ts'
+import { noPublication, PublishJob, type PublishedTables, type WantedSettings } from './publishjob.ts'
+import { confirmedPublication } from './publishedstate.ts'
+
+/** How a lake is to be published. */
+export interface PublishOptions {
+  /** Default: as before, of a lake that was not published yet all formats that its type profile lets; none: tables are no longer published. */
+  formats?: readonly FormatName[]
+  /** Default: as before, at first 2. */
+  icebergVersion?: 2 | 3
+  /** Which snapshots readers may ask for. Default: as before, at first DEFAULT_WINDOW. */
+  window?: Partial<PublishedWindow>
+}
+
+export interface Publication {
+  published: PublishedTables
+  /** Why tables are not published, though the state is in the lake; null if nothing stood against it. */
+  publishProblem: string | null
+}
+
+/** What was not asked for. */
+export const NOT_PUBLISHED: Publication = { published: noPublication(), publishProblem: null }
+
+/** Publishes the newest state of the writer's branch. @throws as PublishJob.run */
+export async function publishNewest(lake: Lake, writer: BranchWriter, options: PublishOptions): Promise<PublishedTables> {
+  const settings = wantedSettings(lake, await settingsOf(lake, writer.head), options)
+  return await new PublishJob({ lake, writer }, settings, tableFormats(settings)).run()
+}
+
+/** As {@link publishNewest}, behind a commit that is in the lake already: what stands against it is no failure of the commit. */
+export async function publishAfter(lake: Lake, writer: BranchWriter, options: PublishOptions): Promise<Publication> {
+  try {
+    return { published: await publishNewest(lake, writer, options), publishProblem: null }
+  } catch (error) {
+    await stopIfEnding()
+    if (!isPositioned(error)) throw error
+    return { published: noPublication(), publishProblem: error.message }
+  }
+}
+
+/** Whether the newest state of a branch is not published yet as it is asked for. */
+export async function isPublicationDue(lake: Lake, head: Head, options: PublishOptions): Promise<boolean> {
+  const before = await settingsOf(lake, head)
+  const wanted = wantedSettings(lake, before, options)
+  if (before === undefined) return wanted.formats.length > 0
+  return head.published !== head.state.lsn || !equalJson({ ...wanted, publication: before.publication }, before)
+    || await confirmedPublication(lake, head.branch.name) !== before.publication
+}
+
+async function settingsOf(lake: Lake, head: Head): Promise<PublicationSettings | undefined> {
+  const { key } = settingsEdit({ formats: [], icebergVersion: 2, root: '', publication: '', window: DEFAULT_WINDOW })
+  const [value] = await Snapshot.of(lake, head, head.state).get([{ tree: 'published', key }])
+  if (value === undefined) return undefined
+  const found = parsePublished(key, value)
+  return found.kind === 'settings' ? found.settings : undefined
+}
+
+function wantedSettings(lake: Lake, before: PublicationSettings | undefined, { formats, icebergVersion, window }: PublishOptions): WantedSettings {
+  const { profile } = lake.format
+  return {
+    formats: formats ?? before?.formats ?? (profile === 'iceberg' ? ['iceberg'] : ['iceberg', 'delta']),
+    icebergVersion: icebergVersion ?? before?.icebergVersion ?? 2, root: storeUri(lake.ports.store.url),
+    window: { ...DEFAULT_WINDOW, ...before?.window, ...window },
+  }
+}

@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto'
+import { equalJson } from '../../common/equaljson.ts'
+import type { Lake } from '../../engine/lake.ts'
+import { putObjects } from '../../engine/pagereader.ts'
+import type { Snapshot } from '../../engine/snapshot.ts'
+import type { Work } from '../../engine/writer.ts'
+import type { ClusterInfo } from '../../lake/clusterinfo.ts'
+import {
+  encodeRecord, type FormatName, type PublicationRecord, type PublicationSettings, publishedEdit, type PublishedEntry,
+} from '../../lake/publishedentry.ts'
+import type { TableSnapshot } from '../../lake/publishedtable.ts'
+import type { EntryKey } from '../../lake/state/entries.ts'
+import { MAIN_BRANCH, parseObjectName } from '../../lake/state/names.ts'
+import { tableFolder } from '../../lake/tablefolder.ts'
+import type { StagedTable, TableFormat } from '../../lake/tableformat.ts'
+import type { PartWriter } from '../materialize/partwriter.ts'
+import type { Candidate } from './candidates.ts'
+import { type PublishedState, readRecord } from './publishedstate.ts'
+import { type TableContent, tableContent } from './publishedtables.ts'
+
+/** A table whose record goes into the lake, and whose commit points are put then. */
+export interface PreparedTable {
+  readonly folder: string
+  /** No state of the lake had it: what lies there under its names is left over. */
+  readonly isFirst: boolean
+  /** Files to be deleted then. */
+  readonly obsolete: readonly string[]
+  readonly record: PublicationRecord
+}
+
+/** What a publication is made from. */
+export interface StagingContext {
+  readonly lake: Lake
+  readonly branch: string
+  readonly snapshot: Snapshot
+  readonly cluster: ClusterInfo
+  readonly before: PublishedState
+  /** Nonce of the publication. */
+  readonly publication: string
+  readonly settings: Omit<PublicationSettings, 'publication'>
+  readonly formats: ReadonlyMap<FormatName, TableFormat>
+  readonly parts: PartWriter
+  readonly work: Work
+}
+
+/** Makes snapshots of tables, and puts all of them that no reader finds before the commit. */
+export class Staging {
+  readonly edits: (EntryKey & { readonly value?: unknown })[] = []
+  readonly prepared: PreparedTable[] = []
+  /** Entries whose objects the edits refer to. */
+  readonly reads: EntryKey[] = []
+  private readonly context: StagingContext
+
+  constructor(context: StagingContext) {
+    this.context = context
+  }
+
+  /**
+   * @returns bytes that were written; undefined if the newest snapshot of the table is of the same content
+   * @throws as tableContent, and what a format does not take: UnsupportedError publish.*
+   */
+  async add(table: Candidate): Promise<number | undefined> {
+    const { lake, snapshot, cluster, before, settings: { window: _window, ...settings }, publication } = this.context
+    const last = before.entries.get(`${table.dbOid}/${table.oid}`)
+    const quick = sha256([table.content, table.shown, settings])
+    if (last?.content === quick && last.open === undefined) return await this.expire(table, last)
+    const content = await tableContent(lake, snapshot, cluster, table)
+    const made = sha256([content.columns, content.files.map((file) => ({ ...file, hidden: file.hidden.runs })), table.shown, settings])
+    const state = { content: quick, made, ...(content.open && { open: true as const }) }
+    if (last?.made === made) {
+      // Files, rows and columns are the same, though the state says it otherwise now, or transactions ended that made no difference.
+      const { open: _, ...rest } = last
+      this.edits.push(publishedEdit(table, { ...rest, ...state }))
+      return undefined
+    }
+    const record = last && await readRecord(lake, last, this.context.formats)
+    const published = this.tableSnapshot(table, content, last, record)
+    const { next, bytes, obsolete, ...kept } = await this.stage(published, record)
+    const { uuid, folder, namespace, name, lsn } = published
+    const encoded = encodeRecord(next, lake.compressor)
+    this.edits.push(publishedEdit(table, {
+      uuid, folder, namespace, name, lsn, ...state, ...kept, publication, record: await this.context.parts.add(encoded),
+    }))
+    for (const key of table.parts) this.reads.push({ tree: 'layers', key })
+    this.prepared.push({ folder, record: next, isFirst: last === undefined, obsolete })
+    return bytes + encoded.length
+  }
+
+  /** Takes snapshots that are no longer listed from a table that did not change. */
+  private async expire(table: Candidate, last: PublishedEntry): Promise<undefined> {
+    const { lake, formats, publication, before, settings } = this.context
+    const now = lake.ports.clock.now()
+    const isSmaller = !equalJson(settings.window, before.settings?.window)
+    if (last.expiresMs === undefined || (now < last.expiresMs && !isSmaller)) return
+    const record = await readRecord(lake, last, formats)
+    const staged = [...formats].flatMap(([name, format]): [FormatName, StagedTable][] => {
+      if (record[name] === undefined) return []
+      return [[name, format.expire(record[name], now, last)]]
+    })
+    const { next, bytes: _, obsolete, ...kept } = stagedRecord(staged, record.publishedMs)
+    const { expiresMs: _before, ...entry } = last
+    this.edits.push(publishedEdit(table, { ...entry, ...kept, publication, record: await this.context.parts.add(encodeRecord(next, lake.compressor)) }))
+    this.prepared.push({ folder: last.folder, record: next, isFirst: false, obsolete })
+  }
+
+  private tableSnapshot(
+    table: Candidate, { columns, files }: TableContent, last: PublishedEntry | undefined, record: PublicationRecord | undefined,
+  ): TableSnapshot {
+    const { lake, snapshot: { state: { lsn, timeline, time } }, settings: { root } } = this.context
+    return {
+      uuid: last?.uuid ?? this.newUuid(table), ...table.shown, root, folder: last?.folder ?? this.newFolder(table), columns, files,
+      // At the same LSN no row differs: what is in other files now was merged.
+      kind: last?.lsn === lsn ? 'merge' : 'change', timeline, lsn, ...(time !== undefined && { time }),
+      publishedMs: Math.max(lake.ports.clock.now(), (record?.publishedMs ?? 0) + 1),
+    }
+  }
+
+  private async stage(published: TableSnapshot, record: PublicationRecord | undefined): Promise<StagedRecord> {
+    const { lake, formats, work } = this.context
+    const staged = await Promise.all([...formats].map(async ([name, format]): Promise<[FormatName, StagedTable]> => (
+      [name, await format.next(record?.[name], published, work)])))
+    await putObjects(lake.ports.store, staged.flatMap(([, { objects }]) => objects))
+    return stagedRecord(staged, published.publishedMs)
+  }
+
+  /** Folder of a new table; of a branch beside main apart, since each has snapshots of its own over files that they share. */
+  private newFolder(table: Candidate): string {
+    const { branch } = this.context
+    return branch === MAIN_BRANCH ? tableFolder(table) : `branches/${branch}/${tableFolder(table)}`
+  }
+
+  private newUuid({ dbOid, oid }: Candidate): string {
+    const { lake: { format, ports } } = this.context
+    const hex = createHash('sha256').update(`${format.main}/${dbOid}/${oid}/${ports.random.nonce()}`).digest('hex')
+    const variant = (Number.parseInt(hex[16]!, 16) & 3 | 8).toString(16)
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+  }
+}
+
+/** What of a table's entry the formats make. */
+type StagedRecord = Pick<PublishedEntry, 'objects' | 'expiresMs'> & { next: PublicationRecord; bytes: number; obsolete: string[] }
+
+function stagedRecord(staged: readonly [FormatName, StagedTable][], publishedMs: number): StagedRecord {
+  const expiresMs = Math.min(...staged.map(([, own]) => own.expiresMs ?? Infinity))
+  return {
+    next: { publishedMs, ...Object.fromEntries(staged.map(([name, own]) => [name, own.record])) }, ...(expiresMs < Infinity && { expiresMs }),
+    // What readers find by its name alone, gc never deletes.
+    objects: [...new Set(staged.flatMap(([, { refers }]) => [...refers]))].filter((key) => parseObjectName(key) !== undefined),
+    obsolete: staged.flatMap(([, own]) => own.obsolete),
+    bytes: staged.flatMap(([, { objects }]) => objects).reduce((sum, { bytes }) => sum + bytes.length, 0),
+  }
+}
+
+function sha256(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value, (_, member: unknown) => (
+    member instanceof Uint8Array ? Buffer.from(member).toString('base64') : member))).digest('base64url')
+}

@@ -1,0 +1,20 @@
+import type { ObjectStore } from '../../engine/objectstore.ts'
+import type { TableFormat } from '../../lake/tableformat.ts'
+
+/** Keys of one request that deletes. */
+const DELETED_AT_ONCE = 1000
+
+/**
+ * Takes a table from before readers: deletes the files that they find by their names. What has a name of the lake's own goes with the next gc.
+ * @param formats those that readers are not to find the table in any more
+ */
+export async function withdraw(store: ObjectStore, folder: string, formats: Iterable<TableFormat>): Promise<void> {
+  const all = [...formats]
+  const keys: string[] = []
+  for (const own of ['metadata', '_delta_log']) {
+    for await (const { key } of store.list(`${folder}/${own}/`)) {
+      if (all.some((format) => format.isOwn(key.slice(folder.length + 1)))) keys.push(key)
+    }
+  }
+  for (let start = 0; start < keys.length; start += DELETED_AT_ONCE) await store.delete(keys.slice(start, start + DELETED_AT_ONCE))
+}

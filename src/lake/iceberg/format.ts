@@ -1,0 +1,39 @@
+import type { PublishedWindow } from '../publishedentry.ts'
+import type { TableFormat, StagedTable } from '../tableformat.ts'
+import { expireIceberg } from './expire.ts'
+import { nextIceberg } from './iceberg.ts'
+import type { FormatVersion } from './manifest.ts'
+import { icebergCommit, versionHint } from './metadata.ts'
+import { icebergObjects, type IcebergRecord, metadataKey, parseIcebergRecord } from './record.ts'
+
+/** Iceberg as one of the formats of a lake. */
+export function icebergFormat(
+  { formatVersion, window, ltapVersion }: { formatVersion: FormatVersion; window: PublishedWindow; ltapVersion: string },
+): TableFormat {
+  const kept = { keepSnapshots: window.snapshots, keepMs: window.ms }
+  const staged = (record: IcebergRecord, previous: IcebergRecord | undefined, objects: StagedTable['objects'] = []): StagedTable => {
+    const [oldest, second] = record.snapshots
+    return { record, objects, refers: icebergObjects(record), ...(second && { expiresMs: oldest!.ms + window.ms }), obsolete: obsoleteKeys(record, previous) }
+  }
+  return {
+    async next(previous, table, names) {
+      const before = previous as IcebergRecord | undefined
+      const { record, objects } = await nextIceberg(before, table, names, { formatVersion, ltapVersion, ...kept })
+      return staged(record, before, objects)
+    },
+    expire(record, nowMs) {
+      const before = record as IcebergRecord
+      return staged(expireIceberg(before, kept, nowMs) ?? before, before)
+    },
+    commit: (record) => ({ point: icebergCommit(record as IcebergRecord), hints: [versionHint(record as IcebergRecord)] }),
+    parse: parseIcebergRecord,
+    isOwn: (key) => /^metadata\/(?:v\d+\.metadata\.json|version-hint\.text)$/.test(key),
+  }
+}
+
+/** Metadata files none of whose snapshots is listed any more. */
+function obsoleteKeys(record: IcebergRecord, previous: IcebergRecord | undefined): string[] {
+  if (previous === undefined || previous.folder !== record.folder) return []
+  const [from, to] = [previous.snapshots[0]!.version, record.snapshots[0]!.version]
+  return Array.from({ length: Math.max(to - from, 0) }, (_, i) => metadataKey(previous, from + i))
+}

@@ -1,0 +1,146 @@
+import * as v from 'valibot'
+import { CorruptionError } from '../common/errors.ts'
+import { crc32c } from '../common/crc32c.ts'
+import {
+  count, faulty, integer, lsnText, matching, oneOf, type Persisted, pieceLength, pieceStart, type Schema, text, unsigned32, validate,
+} from '../common/validate.ts'
+import type { Compressor } from '../parquet/compressor.ts'
+import type { EntryKey } from './state/entries.ts'
+import { NONCE } from './state/names.ts'
+import { objectKey, parseText, type PageRef, type PieceRef } from './state/page.ts'
+import { decodeStateText, encodeStateText } from './state/statetext.ts'
+
+/*
+ * The tree `published` of a state: what foreign engines are shown.
+ *
+ *     settings            PublicationSettings
+ *     <database>/<oid>    PublishedEntry, of a table
+ */
+
+/** Table formats that a lake is published in. */
+export type FormatName = 'iceberg' | 'delta'
+export const FORMAT_NAMES: readonly FormatName[] = ['iceberg', 'delta']
+
+/** How a lake is published; each run does as the one before, unless it is told otherwise. */
+export interface PublicationSettings {
+  readonly formats: readonly FormatName[]
+  readonly icebergVersion: 2 | 3
+  /** URI of the lake in what was published: readers that find it elsewhere do not find its files. */
+  readonly root: string
+  /** Nonce of the newest publication. Its commit points may be missing, if it was killed: they are made of its entries. */
+  readonly publication: string
+  readonly window: PublishedWindow
+}
+
+/** How many snapshots readers may ask for: those that are both among the newest ones and young enough, and always the newest one. */
+export interface PublishedWindow {
+  readonly snapshots: number
+  readonly ms: number
+}
+
+/** A day, and at most a hundred: each one makes metadata longer that every reader gets. */
+export const DEFAULT_WINDOW: PublishedWindow = { snapshots: 100, ms: 24 * 3_600_000 }
+
+/** What was published of a table. */
+export interface PublishedEntry {
+  /** RFC 4122. */
+  readonly uuid: string
+  /** Key of the table's folder, which stays when the table is renamed. */
+  readonly folder: string
+  /** As engines show it. */
+  readonly namespace: string
+  readonly name: string
+  /** LSN of the newest snapshot. */
+  readonly lsn: string
+  /** SHA-256 in base64url of what the state said of the table: while that is the same, so are its files and columns. */
+  readonly content: string
+  /** SHA-256 in base64url of the files, hidden rows and columns of the newest snapshot. */
+  readonly made: string
+  /** Rows depend on transactions that had not ended: hidden rows may differ although `content` is the same. */
+  readonly open?: true
+  /** Milliseconds since 1970 when the oldest snapshot that readers may ask for, beside the newest one, is no longer listed. */
+  readonly expiresMs?: number
+  /** Nonce of the publication that made the entry. */
+  readonly publication: string
+  /** The {@link PublicationRecord}. */
+  readonly record: PieceRef
+  /** Objects that readers of any listed snapshot need, data files too: they are roots, whatever states the lake retains. */
+  readonly objects: readonly string[]
+}
+
+/** What the next publication of a table goes on from: JSON of each format. */
+export interface PublicationRecord {
+  /** When the newest snapshot was published, in milliseconds since 1970. */
+  readonly publishedMs: number
+  readonly iceberg?: unknown
+  readonly delta?: unknown
+}
+
+const SETTINGS_KEY = 'settings'
+const sha256 = matching(/^[\w-]{43}$/, 'a SHA-256 in base64url')
+const nonce = matching(NONCE, 'a nonce of 20 characters [0-9a-z]')
+const UUID = matching(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'a UUID')
+const SETTINGS: Schema<PublicationSettings> = v.strictObject({
+  formats: v.array(oneOf(FORMAT_NAMES)), icebergVersion: oneOf([2, 3] as const), root: text, publication: nonce,
+  window: v.strictObject({ snapshots: integer(1, 1_000_000), ms: count }),
+})
+const ENTRY = v.strictObject({
+  uuid: UUID, folder: objectKey, namespace: text, name: text, lsn: lsnText, content: sha256, made: sha256,
+  open: v.exactOptional(v.literal(true, 'true')), expiresMs: v.exactOptional(count),
+  publication: nonce, record: v.strictObject({ start: pieceStart, length: pieceLength, crc: unsigned32, sha256 }), objects: v.array(objectKey),
+})
+
+function publishedKey(table: { dbOid: number; oid: number }): EntryKey {
+  return { tree: 'published', key: `${table.dbOid}/${table.oid}` }
+}
+
+export function publishedEdit(
+  table: { dbOid: number; oid: number }, { record: { key, ...record }, objects, ...entry }: PublishedEntry,
+): EntryKey & { value: object } {
+  return { ...publishedKey(table), value: { ...entry, record, objects: [key, ...objects] } }
+}
+
+export function settingsEdit(settings: PublicationSettings): EntryKey & { value: object } {
+  return { tree: 'published', key: SETTINGS_KEY, value: settings }
+}
+
+/** An entry of the tree, by what it is of. */
+export type Published =
+  | { readonly kind: 'settings'; readonly settings: PublicationSettings }
+  | { readonly kind: 'table'; readonly dbOid: number; readonly oid: number; readonly entry: PublishedEntry }
+
+/** @throws CorruptionError lake.state with the member; UnsupportedError lake.state for a member that this ltap does not know */
+export function parsePublished(key: string, value: unknown): Published {
+  const persisted = { code: 'lake.state', name: `the entry ${key} of published` }
+  if (key === SETTINGS_KEY) return { kind: 'settings', settings: validate(SETTINGS, value, persisted) }
+  const [, dbOid, oid] = /^(\d{1,10})\/(\d{1,10})$/.exec(key) ?? []
+  if (oid === undefined) throw faulty(persisted, 'its key', 'names no table')
+  const { record, objects: [object, ...objects], ...entry } = validate(ENTRY, value, persisted)
+  if (object === undefined) throw faulty(persisted, 'objects', 'has not the object of the record')
+  return { kind: 'table', dbOid: Number(dbOid), oid: Number(oid), entry: { ...entry, record: { key: object, ...record }, objects } }
+}
+
+/** So many bytes of JSON a record has at most. */
+const RECORD_MAX = 64 << 20
+const RECORD: Schema<PublicationRecord> = v.strictObject({
+  publishedMs: count, iceberg: v.exactOptional(v.unknown()),
+  delta: v.exactOptional(v.unknown()),
+}) as Schema<PublicationRecord>
+
+export function encodeRecord(record: PublicationRecord, compressor?: Compressor): Uint8Array {
+  return encodeStateText(JSON.stringify(record), compressor)
+}
+
+/** @throws CorruptionError lake.published with the member */
+export function decodeRecord(bytes: Uint8Array, ref: PageRef, compressor?: Compressor): PublicationRecord {
+  const persisted: Persisted = recordOf(ref)
+  if (bytes.length !== ref.length || crc32c(bytes) !== ref.crc) {
+    throw new CorruptionError(persisted.code, `${persisted.name} is damaged: its ${bytes.length} bytes do not have the CRC of its reference`)
+  }
+  return validate(RECORD, parseText(decodeStateText(bytes, persisted, RECORD_MAX, compressor), persisted), persisted)
+}
+
+/** What error messages call a record. */
+export function recordOf({ key, start }: PageRef): Persisted {
+  return { code: 'lake.published', name: `the record of a published table at byte ${start} of ${key}` }
+}

@@ -1,0 +1,36 @@
+import type { Persisted } from '../common/validate.ts'
+import type { ObjectNames, TableSnapshot } from './publishedtable.ts'
+import type { StagedObject } from './state/stage.ts'
+
+/** What one format makes of a table at one LSN. */
+export interface StagedTable {
+  /** JSON: what the format's next snapshot of the table goes on from. Its commit is a function of it alone. */
+  readonly record: unknown
+  /** To put before the record is committed. */
+  readonly objects: readonly StagedObject[]
+  /** Keys of the objects that readers of the snapshots need, data files too: gc spares them. */
+  readonly refers: Iterable<string>
+  /** Milliseconds since 1970 when the oldest snapshot but the newest one is no longer listed. */
+  readonly expiresMs?: number
+  /** Keys of files that readers find by their names, and no reader of a listed snapshot needs any more: to be deleted behind the commit. */
+  readonly obsolete: readonly string[]
+}
+
+/** What puts a record before readers: the first object is created if nothing has its key, the others replace what is there. */
+export interface TableCommit {
+  readonly point: StagedObject
+  readonly hints: readonly StagedObject[]
+}
+
+/** A format of tables that a lake is published in, over the same Parquet files. */
+export interface TableFormat {
+  /** @param previous record of the snapshot before; undefined for the first one */
+  next(previous: unknown, table: TableSnapshot, names: ObjectNames): StagedTable | Promise<StagedTable>
+  /** The record without snapshots that are no longer listed: the same one if all stay. @param nowMs milliseconds since 1970 */
+  expire(record: unknown, nowMs: number, table: Pick<TableSnapshot, 'folder'>): StagedTable
+  commit(record: unknown, table: Pick<TableSnapshot, 'root' | 'folder'>): TableCommit | Promise<TableCommit>
+  /** Whether a file of a table's folder is one that readers find by its name. @param path below the folder */
+  isOwn(path: string): boolean
+  /** @throws CorruptionError, UnsupportedError of `persisted.code` with the member */
+  parse(record: unknown, persisted: Persisted, at: string): unknown
+}

@@ -1,0 +1,146 @@
+/** How a lake is published: a run that is killed before readers see its snapshots, a lake that is moved, files of others, tables and formats that go and come. */
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { ObjectStore } from '../../src/engine/objectstore.ts'
+import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
+import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
+import { mergeLake } from '../../src/jobs/merge/mergelake.ts'
+import { publishLake } from '../../src/jobs/publish/publishlake.ts'
+import { verifyLake } from '../../src/jobs/verifylake.ts'
+import type { PostgresServer } from '../../src/server/postgres.ts'
+import { icebergMetadata, icebergRows, publishedFolders } from '../support/icebergtable.ts'
+import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
+
+const [major] = fewerMajors('majors of publishing') as [number]
+const filter = { databases: ['postgres'], tables: [] }
+
+let folder: string
+let cluster: PostgresServer
+/** Copies of the data directory, in their order. */
+const copies: string[] = []
+
+async function takeCopy(script: string): Promise<void> {
+  if (copies.length > 0) await cluster.start()
+  await (await connect(cluster)).script(script)
+  await closeSessions(cluster)
+  await cluster.stop('fast')
+  const copy = join(folder, `data${copies.length}`)
+  cpSync(cluster.dataDir, copy, { recursive: true })
+  copies.push(copy)
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'ltap-publishing-'))
+  cluster = await createCluster(major, { settings: { autovacuum: 'off' } })
+  await takeCopy("CREATE TABLE a (id int, t text); INSERT INTO a SELECT i, 'one' FROM generate_series(1, 500) i; CREATE TABLE b (id int); INSERT INTO b VALUES (1), (2)")
+  await takeCopy("UPDATE a SET t = 'two' WHERE id < 10; ALTER TABLE a RENAME TO renamed; DROP TABLE b; CREATE TABLE c (id int); INSERT INTO c VALUES (3)")
+}, 300_000)
+
+afterAll(async () => {
+  await cluster.remove()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function transcode(lake: string, copy: number, change: (store: ObjectStore) => ObjectStore = (store) => store): ReturnType<typeof materializeLake> {
+  return await materializeLake({ pgdata: copies[copy]!, store: change(await openObjectStore(join(folder, lake))), workers: 0, filter })
+}
+
+function tables(lake: string): string[] {
+  return [...publishedFolders(join(folder, lake)).keys()].sort()
+}
+
+async function rows(lake: string, table: string): Promise<string[]> {
+  return await icebergRows(icebergMetadata(publishedFolders(join(folder, lake)).get(table)!))
+}
+
+/** Puts of keys that fit fail, as those of a program that is killed there. */
+function failing(pattern: RegExp): (store: ObjectStore) => ObjectStore {
+  return (store) => new Proxy(store, {
+    get: (target, member): unknown => {
+      if (member === 'put') {
+        return async (...[key, ...rest]: Parameters<ObjectStore['put']>) => {
+          if (pattern.test(key)) throw new Error('killed')
+          return await target.put(key, ...rest)
+        }
+      }
+      const value: unknown = Reflect.get(target, member, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+test('a run that is killed behind the commit of the lake is completed by the next one, whichever that is', async () => {
+  for (const [i, pattern] of [/v1\.metadata\.json$/, /_delta_log\/0{20}\.json$/, /version-hint/, /published\.json$/].entries()) {
+    const lake = `killed${i}`
+    await expect(transcode(lake, 0, failing(pattern))).rejects.toThrow('killed')
+    const { committed, published, publishProblem } = await transcode(lake, 0)
+    expect({ committed, left: published.left, publishProblem }, String(pattern)).toEqual({ committed: false, left: [], publishProblem: null })
+    expect(tables(lake)).toEqual(['public.a', 'public.b'])
+    expect(await rows(lake, 'public.a')).toHaveLength(500)
+    expect(readdirSync(join(publishedFolders(join(folder, lake)).get('public.a')!, '_delta_log'))).toEqual(['00000000000000000000.json'])
+    expect((await verifyLake({ lake: join(folder, lake), workers: 0 })).differences).toEqual([])
+  }
+}, 300_000)
+
+test('tables that change, are renamed, come and go; the lake is moved; formats are given up and come back', async () => {
+  const lake = join(folder, 'life')
+  expect((await transcode('life', 0)).published).toMatchObject({ tables: 2, unchanged: 0, gone: 0, left: [] })
+  const before = publishedFolders(lake)
+  const { 'table-uuid': uuid } = icebergMetadata(before.get('public.a')!)
+  expect((await transcode('life', 1)).published).toMatchObject({ tables: 2, unchanged: 0, gone: 1, left: [] })
+  const after = publishedFolders(lake)
+  expect([...after.keys()].sort()).toEqual(['public.c', 'public.renamed'])
+  expect(after.get('public.renamed')).toBe(before.get('public.a'))
+  expect(icebergMetadata(after.get('public.renamed')!)['table-uuid']).toBe(uuid)
+  expect((await rows('life', 'public.renamed')).filter((row) => row.includes('two'))).toHaveLength(9)
+  // Its new files are below the same folder, where Delta looks for them.
+  const log = readFileSync(join(after.get('public.renamed')!, '_delta_log/00000000000000000001.json'), 'utf8')
+  expect(log).not.toContain('file:')
+  const { published: merged } = await mergeLake({ lake, all: true, workers: 0 })
+  expect(merged).toMatchObject({ left: [] })
+  const { snapshots } = icebergMetadata(after.get('public.renamed')!)
+  expect(snapshots.at(-1)!.summary['operation']).toBe('replace')
+  expect(await rows('life', 'public.renamed')).toHaveLength(500)
+
+  renameSync(lake, join(folder, 'moved'))
+  expect(await publishLake({ lake: join(folder, 'moved') })).toMatchObject({ tables: 2, left: [] })
+  expect(await rows('moved', 'public.renamed')).toHaveLength(500)
+  expect(await publishLake({ lake: join(folder, 'moved') })).toMatchObject({ tables: 0, unchanged: 2 })
+
+  const table = publishedFolders(join(folder, 'moved')).get('public.c')!
+  expect(await publishLake({ lake: join(folder, 'moved'), formats: ['iceberg'] })).toMatchObject({ left: [] })
+  expect(readdirSync(join(table, '_delta_log'))).toEqual([])
+  expect(await publishLake({ lake: join(folder, 'moved'), formats: [] })).toMatchObject({ gone: 2 })
+  expect(tables('moved')).toEqual([])
+  expect(await publishLake({ lake: join(folder, 'moved'), formats: ['iceberg', 'delta'], icebergVersion: 3 })).toMatchObject({ tables: 2, left: [] })
+  expect(icebergMetadata(table)['format-version']).toBe(3)
+  expect(await rows('moved', 'public.renamed')).toHaveLength(500)
+  expect((await verifyLake({ lake: join(folder, 'moved'), workers: 0 })).differences).toEqual([])
+}, 300_000)
+
+test('a snapshot that another program wrote is not replaced, and named; the state is in the lake', async () => {
+  await transcode('foreign', 0)
+  const table = publishedFolders(join(folder, 'foreign')).get('public.a')!
+  writeFileSync(join(table, 'metadata/v2.metadata.json'), '{}')
+  const report = await transcode('foreign', 1)
+  expect(report.committed).toBe(true)
+  expect(report.publishProblem).toMatch(/^.*v2\.metadata\.json is there already, and it is not what ltap wrote: another program wrote to this table/)
+  expect(readFileSync(join(table, 'metadata/v2.metadata.json'), 'utf8')).toBe('{}')
+  rmSync(join(table, 'metadata/v2.metadata.json'))
+  expect((await publishLake({ lake: join(folder, 'foreign') })).left).toEqual([])
+  expect(await rows('foreign', 'public.renamed')).toHaveLength(500)
+}, 300_000)
+
+test('snapshots that are no longer listed take their metadata files with them', async () => {
+  await transcode('window', 0)
+  await transcode('window', 1)
+  const lake = join(folder, 'window')
+  const table = publishedFolders(lake).get('public.renamed')!
+  expect(icebergMetadata(table).snapshots).toHaveLength(2)
+  expect(await publishLake({ lake, window: { snapshots: 1 } })).toMatchObject({ left: [] })
+  expect(icebergMetadata(table).snapshots).toHaveLength(1)
+  expect(existsSync(join(table, 'metadata/v1.metadata.json'))).toBe(false)
+  expect(await rows('window', 'public.renamed')).toHaveLength(500)
+}, 300_000)
