@@ -1,0 +1,34 @@
+/** Where readers find a table of a lake in a folder: what a person would look for, without ltap. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Question } from './engine.ts'
+
+export interface PublishedPlace {
+  /** Path of the newest metadata.json, as version-hint.text says it. */
+  readonly metadata: string
+  /** Id of the current Iceberg snapshot. */
+  readonly snapshot: string
+  /** Folder of the table. */
+  readonly folder: string
+  /** Newest version of its Delta log. */
+  readonly version: string
+}
+
+/** @returns undefined for a table that is not published */
+export function publishedPlace(lake: string, database: string, oid: number): PublishedPlace | undefined {
+  const name = existsSync(join(lake, database)) ? readdirSync(join(lake, database)).find((entry) => entry.endsWith(`-${oid}`)) : undefined
+  if (name === undefined) return undefined
+  const folder = join(lake, database, name)
+  const hint = join(folder, 'metadata/version-hint.text')
+  if (!existsSync(hint)) return undefined
+  const metadata = join(folder, `metadata/v${readFileSync(hint, 'utf8').trim()}.metadata.json`)
+  const snapshot = /"current-snapshot-id":\s*(\d+)/.exec(readFileSync(metadata, 'utf8'))![1]!
+  const versions = readdirSync(join(folder, '_delta_log')).flatMap((entry) => /^(\d{20})\.json$/.exec(entry)?.[1] ?? [])
+  return { metadata, snapshot, folder, version: String(Number(versions.sort().at(-1))) }
+}
+
+/** What to ask an engine for the table of a place, at the time of a place of the same table: now, if they are the same. */
+export function questionFor(format: 'iceberg' | 'delta', now: PublishedPlace, then = now): Question {
+  if (format === 'iceberg') return { format, place: now.metadata, ...then !== now && { at: then.snapshot } }
+  return { format, place: now.folder, ...then !== now && { at: then.version } }
+}
