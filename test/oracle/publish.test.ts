@@ -67,6 +67,9 @@ describe.each(drawn(majors(), 1, 'majors of published lakes'))('tables of Postgr
         const { published, publishProblem } = await materializeLake({ pgdata: server.dataDir, store: await openObjectStore(lake), workers: 0, filter })
         expect({ problem: publishProblem, left: published.left }).toEqual({ problem: null, left: [] })
         await check(lake, expected, `round ${round}`, shown)
+        // A row that is hidden and should not be (planted).
+        const planted = new Map(expected).set('deeds', [...expected.get('deeds')!, '["0","one more"]'].sort())
+        if (round === 1) await expect(check(lake, planted, 'planted', new Map())).rejects.toThrow('planted: public.deeds')
       }
       expect((await mergeLake({ lake, all: true, workers: 0 })).publishProblem).toBeNull()
       await checkSnapshots(lake, shown)

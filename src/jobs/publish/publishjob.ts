@@ -7,6 +7,7 @@ import { Snapshot } from '../../engine/snapshot.ts'
 import { readCatalog } from '../../engine/statecatalog.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
+import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import { type FormatName, type PublicationSettings, settingsEdit } from '../../lake/publishedentry.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -45,12 +46,14 @@ export type WantedSettings = Omit<PublicationSettings, 'publication'>
 
 /** Keys of one request that deletes. */
 const DELETED_AT_ONCE = 1000
+/** A commit has so many tables: what is to be put behind it is in memory. */
+const TABLES_OF_COMMIT = 1000
 /** Tables at a time: each has the block indexes of its files in memory. */
 const TABLES_AT_ONCE = 4
 
 /**
- * Shows the newest state of a branch to foreign engines: each table that changed gets a snapshot in each format. All of them are one commit of the lake;
- * then their commit points are put, which are functions of what was committed. So what was killed in between is completed by the next publication.
+ * Shows the newest state of a branch to foreign engines: each table that changed gets a snapshot in each format. A thousand of them are one commit of the
+ * lake; then their commit points are put, which are functions of what was committed. So what was killed in between is completed by the next publication.
  */
 export class PublishJob {
   /** So far. */
@@ -72,36 +75,57 @@ export class PublishJob {
 
   /** @throws EnvironmentError commit.*, store.*, publish.foreign; CorruptionError of the lake's state */
   async run(): Promise<PublishedTables> {
-    const { lake, writer, settings, wanted: formats } = this
+    const { lake, writer } = this
     const snapshot = Snapshot.of(lake, writer.head, writer.head.state)
     const before = await readPublished(snapshot)
     await this.complete(before)
-    const { cluster, databases, parents } = await readCatalog(snapshot)
-    const candidates = await publicationCandidates(snapshot, { databases, parents })
+    const catalog = await readCatalog(snapshot)
+    const candidates = await publicationCandidates(snapshot, catalog)
+    const gone = this.gone(before, candidates)
+    const wanted = this.wanted.size === 0 ? [] : candidates
+    for (let start = 0; start < wanted.length || start === 0; start += TABLES_OF_COMMIT) {
+      const isLast = start + TABLES_OF_COMMIT >= wanted.length
+      await this.group(wanted.slice(start, start + TABLES_OF_COMMIT), { before, cluster: catalog.cluster, gone: isLast ? gone : [], isLast })
+    }
+    return this.published
+  }
+
+  /** One commit, and what it puts before readers. */
+  private async group(
+    tables: readonly Candidate[],
+    { before, cluster, gone, isLast }: { before: PublishedState; cluster: ClusterInfo; gone: readonly EntryKey[]; isLast: boolean },
+  ): Promise<void> {
+    const { lake, writer, settings, wanted: formats } = this
+    const snapshot = Snapshot.of(lake, writer.head, writer.head.state)
     const publication = lake.ports.random.nonce()
     const work = writer.begin()
     try {
       const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
       const staging = new Staging({ lake, branch: writer.branch, snapshot, cluster, before, publication, settings, formats, parts, work })
-      if (formats.size > 0) await forEachAtMost(TABLES_AT_ONCE, candidates, (table) => this.stage(table, staging))
-      const gone = this.gone(before, candidates)
+      await forEachAtMost(TABLES_AT_ONCE, tables, (table) => this.stage(table, staging))
       const edits = [...staging.edits, ...gone]
-      if (edits.length === 0 && before.settings !== undefined && equalJson({ ...settings, publication: before.settings.publication }, before.settings)) {
+      if (edits.length === 0 && (!isLast || this.isAsBefore(before))) {
         work.end()
-        return this.published
+        return
       }
       await parts.finish()
       await stopIfEnding()
-      await writer.commit(publishedChange(snapshot.state, [...edits, settingsEdit({ ...settings, publication })], staging.reads), work)
-      await this.withdraw(before, gone)
+      const all = [...edits, settingsEdit({ ...settings, publication })]
+      await writer.commit(publishedChange(snapshot.state, all, staging.reads, isLast), work)
+      if (isLast) await this.withdraw(before, gone)
       await this.put(staging.prepared, settings.root)
       await this.confirm(publication, snapshot.state)
-      return this.published
     } catch (error) {
       await stopIfEnding()
       work.end()
       throw error
     }
+  }
+
+  /** Nothing is to be said of the lake as a whole. */
+  private isAsBefore({ settings }: PublishedState): boolean {
+    const { head: { published, state } } = this.writer
+    return settings !== undefined && published === state.lsn && equalJson({ ...this.settings, publication: settings.publication }, settings)
   }
 
   /** What is wrong with one table leaves the others as they are. */
@@ -170,14 +194,14 @@ export class PublishJob {
 }
 
 /** @param state whose tables the edits are of: another one may have other tables */
-function publishedChange(state: StateRoot, edits: readonly (EntryKey & { readonly value?: unknown })[], reads: readonly EntryKey[]): Change {
+function publishedChange(state: StateRoot, edits: readonly (EntryKey & { readonly value?: unknown })[], reads: readonly EntryKey[], isLast: boolean): Change {
   return {
     kind: 'published', reads: [...edits, ...reads],
     apply: ({ state: { sequence } }) => {
       if (sequence !== state.sequence) {
         throw new EnvironmentError('commit.stale', `the lake was published as of commit ${state.sequence}, and has ${sequence} now: run ltap publish again`)
       }
-      return { edits, published: state.lsn, amends: true }
+      return { edits, ...isLast && { published: state.lsn }, amends: true }
     },
   }
 }
