@@ -114,7 +114,9 @@ export class PageDecoder {
     const { batch } = this
     if (this.decodesTuple(page, row, off, len, live, verify)) return
     const natts = (page.words[(off >> 2) + POSID_AND_INFOMASK2]! >>> 16) & HEAP_NATTS_MASK
-    if (live === VISIBLE) throw new CorruptionError('tuple.natts', `${natts} attributes, the table has ${batch.schema.attributes.length}`)
+    // A relation of a transaction that is open has no columns yet, but it may have frozen rows: those of a materialized view that was refreshed.
+    const { length: columns } = batch.schema.attributes
+    if (live === VISIBLE && columns > 0) throw new CorruptionError('tuple.natts', `${natts} attributes, the table has ${columns}`)
     batch.physical.tuple.padTo(row)
     batch.physical.tuple.push(page.bytes, off, off + len)
     for (const column of batch.columns) column.pushNull()

@@ -24,6 +24,8 @@ export const FORMAT_NAMES: readonly FormatName[] = ['iceberg', 'delta']
 /** How a lake is published; each run does as the one before, unless it is told otherwise. */
 export interface PublicationSettings {
   readonly formats: readonly FormatName[]
+  /** Id of the branch whose tables these are: a new branch has the entries of the one that it was made from. */
+  readonly branch: string
   readonly icebergVersion: 2 | 3
   /** URI of the lake in what was published: readers that find it elsewhere do not find its files. */
   readonly root: string
@@ -60,6 +62,8 @@ export interface PublishedEntry {
   readonly open?: true
   /** Milliseconds since 1970 when the oldest snapshot that readers may ask for, beside the newest one, is no longer listed. */
   readonly expiresMs?: number
+  /** Id of the branch whose table it is: a new branch has the entries of the one that it was made from. */
+  readonly branch: string
   /** Nonce of the publication that made the entry. */
   readonly publication: string
   /** The {@link PublicationRecord}. */
@@ -81,16 +85,18 @@ const sha256 = matching(/^[\w-]{43}$/, 'a SHA-256 in base64url')
 const nonce = matching(NONCE, 'a nonce of 20 characters [0-9a-z]')
 const UUID = matching(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'a UUID')
 const SETTINGS: Schema<PublicationSettings> = v.strictObject({
-  formats: v.array(oneOf(FORMAT_NAMES)), icebergVersion: oneOf([2, 3] as const), root: text, publication: nonce,
+  formats: v.array(oneOf(FORMAT_NAMES)), icebergVersion: oneOf([2, 3] as const), branch: nonce, root: text, publication: nonce,
   window: v.strictObject({ snapshots: integer(1, 1_000_000), ms: count }),
 })
 const ENTRY = v.strictObject({
-  uuid: UUID, folder: objectKey, namespace: text, name: text, lsn: lsnText, content: sha256, made: sha256,
+  uuid: UUID, branch: nonce, folder: v.pipe(objectKey, v.check((key) => !key.startsWith('ltap/'), 'a folder of a table')), namespace: text,
+  name: text, lsn: lsnText, content: sha256, made: sha256,
   open: v.exactOptional(v.literal(true, 'true')), expiresMs: v.exactOptional(count),
   publication: nonce, record: v.strictObject({ start: pieceStart, length: pieceLength, crc: unsigned32, sha256 }), objects: v.array(objectKey),
 })
 
-function publishedKey(table: { dbOid: number; oid: number }): EntryKey {
+/** Names the entry of a table. */
+export function publishedKey(table: { dbOid: number; oid: number }): EntryKey {
   return { tree: 'published', key: `${table.dbOid}/${table.oid}` }
 }
 

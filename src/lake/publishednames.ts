@@ -24,13 +24,15 @@ export function isPublished({ schema, relkind, visible, populated }: { schema: s
  */
 export function publishedNames(tables: readonly NamedTable[]): Map<string, { namespace: string; name: string }> {
   const namespaces = new Map<string, string>()
+  const takenIn = new Map<number, Set<string>>()
   for (const { dbOid, schema } of [...tables].sort((a, b) => (a.schema < b.schema ? -1 : Number(a.schema > b.schema)))) {
     const own = `${dbOid}/${schema}`
     if (namespaces.has(own)) continue
-    const taken = new Set([...namespaces].filter(([key]) => key.startsWith(`${dbOid}/`)).map(([, name]) => name.toLowerCase()))
+    const taken = takenIn.get(dbOid) ?? new Set()
     let unique = schema
     while (taken.has(unique.toLowerCase())) unique += `_${crc32c(utf8Encode(schema)).toString(16)}`
     namespaces.set(own, unique)
+    takenIn.set(dbOid, taken.add(unique.toLowerCase()))
   }
   const taken = new Set<string>()
   const names = new Map<string, { namespace: string; name: string }>()

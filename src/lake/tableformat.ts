@@ -31,6 +31,6 @@ export interface TableFormat {
   commit(record: unknown, table: Pick<TableSnapshot, 'root' | 'folder'>): TableCommit | Promise<TableCommit>
   /** Whether a file of a table's folder is one that readers find by its name. @param path below the folder */
   isOwn(path: string): boolean
-  /** @throws CorruptionError, UnsupportedError of `persisted.code` with the member */
-  parse(record: unknown, persisted: Persisted, at: string): unknown
+  /** @param table whose record it must be @throws CorruptionError, UnsupportedError of `persisted.code` with the member */
+  parse(record: unknown, persisted: Persisted, at: string, table: Pick<TableSnapshot, 'uuid' | 'folder'>): unknown
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ObjectStore } from '../../src/engine/objectstore.ts'
 import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
+import { createLakeBranch } from '../../src/jobs/lakes/branches.ts'
 import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import { mergeLake } from '../../src/jobs/merge/mergelake.ts'
 import { publishLake } from '../../src/jobs/publish/publishlake.ts'
@@ -56,13 +57,19 @@ async function rows(lake: string, table: string): Promise<string[]> {
 }
 
 /** Puts of keys that fit fail, as those of a program that is killed there. */
-function failing(pattern: RegExp): (store: ObjectStore) => ObjectStore {
+function failing(pattern: RegExp, listed = /^never$/): (store: ObjectStore) => ObjectStore {
   return (store) => new Proxy(store, {
     get: (target, member): unknown => {
       if (member === 'put') {
         return async (...[key, ...rest]: Parameters<ObjectStore['put']>) => {
           if (pattern.test(key)) throw new Error('killed')
           return await target.put(key, ...rest)
+        }
+      }
+      if (member === 'list') {
+        return (prefix: string) => {
+          if (listed.test(prefix)) throw new Error('killed')
+          return target.list(prefix)
         }
       }
       const value: unknown = Reflect.get(target, member, target)
@@ -126,11 +133,59 @@ test('a snapshot that another program wrote is not replaced, and named; the stat
   writeFileSync(join(table, 'metadata/v2.metadata.json'), '{}')
   const report = await transcode('foreign', 1)
   expect(report.committed).toBe(true)
-  expect(report.publishProblem).toMatch(/^.*v2\.metadata\.json is there already, and it is not what ltap wrote: another program wrote to this table/)
+  expect(report.publishProblem).toBeNull()
+  expect(report.published.left).toEqual([{
+    table: expect.stringMatching(/public\.a-\d+$/) as unknown,
+    reason: expect.stringMatching(/v2\.metadata\.json is there already, and it is not what ltap wrote: another program wrote to this table/) as unknown,
+  }])
+  // The other tables are published, and this one waits, for as long as it takes.
+  expect(tables('foreign')).toContain('public.c')
+  expect((await publishLake({ lake: join(folder, 'foreign') })).left).toHaveLength(1)
   expect(readFileSync(join(table, 'metadata/v2.metadata.json'), 'utf8')).toBe('{}')
   rmSync(join(table, 'metadata/v2.metadata.json'))
   expect((await publishLake({ lake: join(folder, 'foreign') })).left).toEqual([])
   expect(await rows('foreign', 'public.renamed')).toHaveLength(500)
+}, 300_000)
+
+test('a branch has tables of its own, over the same files; those of main stay as they are', async () => {
+  const lake = join(folder, 'branched')
+  await transcode('branched', 0)
+  const main = publishedFolders(lake)
+  const versions = [...main.values()].map((table) => readFileSync(join(table, 'metadata/version-hint.text'), 'utf8'))
+  await createLakeBranch({ lake, name: 'trial', at: 'newest' })
+  const { published } = await materializeLake({ pgdata: copies[1]!, store: await openObjectStore(lake), workers: 0, filter, branch: 'trial' })
+  expect(published).toMatchObject({ tables: 2, gone: 0, left: [] })
+  // Tables that are in packs when the branch is published first do not become those of main.
+  await createLakeBranch({ lake, name: 'packed' })
+  await materializeLake({ pgdata: copies[1]!, store: await openObjectStore(lake), workers: 0, filter, branch: 'packed', packing: { below: 1000 } })
+  await publishLake({ lake, branch: 'packed' })
+  expect([...main.values()].map((table) => readFileSync(join(table, 'metadata/version-hint.text'), 'utf8'))).toEqual(versions)
+  const branch = join(lake, 'branches/trial')
+  const tables = publishedFolders(branch)
+  expect([...tables.keys()].sort()).toEqual(['public.c', 'public.renamed'])
+  expect((await icebergRows(icebergMetadata(tables.get('public.renamed')!))).filter((row) => row.includes('two'))).toHaveLength(9)
+  expect((await icebergRows(icebergMetadata(main.get('public.a')!))).filter((row) => row.includes('two'))).toHaveLength(0)
+  const uuids = [main.get('public.a')!, tables.get('public.renamed')!].map((table) => icebergMetadata(table)['table-uuid'])
+  expect(uuids[0]).not.toBe(uuids[1])
+  expect((await verifyLake({ lake, workers: 0 })).differences).toEqual([])
+}, 300_000)
+
+test('a table that goes into packs is no longer found; a part that was not read leaves its parent as it was', async () => {
+  const lake = join(folder, 'packing')
+  await transcode('packing', 0)
+  const { published } = await materializeLake({ pgdata: copies[1]!, store: await openObjectStore(lake), workers: 0, filter, packing: { below: 1000 } })
+  expect(published).toMatchObject({ packed: 2, left: [] })
+  expect(tables('packing')).toEqual([])
+  expect(await publishLake({ lake, formats: ['iceberg'], icebergVersion: 3 })).toMatchObject({ packed: 2 })
+  await expect(publishLake({ lake, icebergVersion: 2 })).rejects.toThrow('no way back to 2')
+}, 300_000)
+
+test('a killed withdrawal is done once more; a lake in a folder with a blank is read', async () => {
+  await transcode('with a blank', 0)
+  await expect(transcode('with a blank', 1, failing(/never/, /metadata/))).rejects.toThrow('killed')
+  await transcode('with a blank', 1)
+  expect(tables('with a blank')).toEqual(['public.c', 'public.renamed'])
+  expect(icebergMetadata(publishedFolders(join(folder, 'with a blank')).get('public.c')!)).toHaveProperty('location', expect.stringContaining('/with a blank/') as unknown)
 }, 300_000)
 
 test('snapshots that are no longer listed take their metadata files with them', async () => {
@@ -143,4 +198,34 @@ test('snapshots that are no longer listed take their metadata files with them', 
   expect(icebergMetadata(table).snapshots).toHaveLength(1)
   expect(existsSync(join(table, 'metadata/v1.metadata.json'))).toBe(false)
   expect(await rows('window', 'public.renamed')).toHaveLength(500)
+}, 300_000)
+
+test('a database that is a copy of another one, under its old name, has folders of its own', async () => {
+  const server = await createCluster(major, { settings: { autovacuum: 'off' } })
+  const lake = join(folder, 'copied')
+  try {
+    const state = async (): Promise<void> => {
+      await closeSessions(server)
+      await server.stop('fast')
+      const { published } = await materializeLake({ pgdata: server.dataDir, store: await openObjectStore(lake), workers: 0 })
+      expect(published.left).toEqual([])
+      await server.start()
+    }
+    await (await connect(server)).exec('CREATE DATABASE shop')
+    await (await connect(server, 'shop')).script("CREATE TABLE orders (id int, t text); INSERT INTO orders SELECT i, 'first' FROM generate_series(1, 100) i")
+    await state()
+    const sql = await connect(server)
+    await sql.exec('ALTER DATABASE shop RENAME TO shop_old')
+    await sql.exec('CREATE DATABASE shop TEMPLATE shop_old')
+    await (await connect(server, 'shop')).exec('DELETE FROM orders WHERE id > 49')
+    await state()
+    await (await connect(server, 'shop_old')).exec("UPDATE orders SET t = 'later' WHERE id = 1")
+    await state()
+    const found = readdirSync(lake, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('version-hint.text')).map((name) => join(lake, name, '../..'))
+    const counts = await Promise.all(found.map(async (table) => (await icebergRows(icebergMetadata(table))).length))
+    expect(counts.sort((a, b) => a - b)).toEqual([49, 100])
+  } finally {
+    await closeSessions(server)
+    await server.remove()
+  }
 }, 300_000)

@@ -49,7 +49,7 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     mutations: [{ file: 'src/engine/collect.ts', replace: [['key !== undefined && isDead(key, heads) || started < oldest', 'started < oldest']] }],
   },
   {
-    name: 'gc reads HEADs before it lists', within: 200,
+    name: 'gc reads HEADs before it lists', within: 300,
     mutations: [{
       file: 'src/engine/collect.ts',
       replace: [

@@ -1,6 +1,5 @@
 /** A published table as a reader sees it that knows Iceberg's specification and Parquet, and nothing of ltap. */
 import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { type MetadataJson, readSnapshot, type SnapshotRows } from '../lake/iceberg/reader.ts'
@@ -23,10 +22,15 @@ export function publishedFolders(lake: string): Map<string, string> {
   return folders
 }
 
+/** Iceberg has paths as they are. */
+function pathOf(uri: string): string {
+  return uri.slice('file://'.length)
+}
+
 /** Objects by URI, read when they are asked for. */
 class FilesByUri extends Map<string, Uint8Array> {
   override get(uri: string): Uint8Array | undefined {
-    return Uint8Array.from(readFileSync(fileURLToPath(uri)))
+    return Uint8Array.from(readFileSync(pathOf(uri)))
   }
 }
 
@@ -38,7 +42,7 @@ export async function icebergRows(metadata: MetadataJson, id: number = metadata[
   const rows: string[] = []
   const connection = await (await DuckDBInstance.create()).connect()
   for (const [uri, { visible }] of files as SnapshotRows['files']) {
-    const file = fileURLToPath(uri).replaceAll("'", "''")
+    const file = pathOf(uri).replaceAll("'", "''")
     const found = await connection.runAndReadAll(`SELECT name, field_id FROM parquet_schema('${file}') WHERE field_id IS NOT NULL`)
     const names = new Map(found.getRows().map(([name, field]) => [Number(field), String(name)]))
     const list = fields.filter(({ name }) => name !== '_overflow' && name !== '_ltap').map(({ id: field }) => {

@@ -1,8 +1,11 @@
-import { pathToFileURL } from 'node:url'
-import { isStoreUrl } from './openobjectstore.ts'
+import { resolve } from 'node:path'
+import { localFolder } from './openobjectstore.ts'
 
-/** What programs that know nothing of ltap call a store: `s3://bucket/prefix`, `file:///srv/lake`. Without a slash at its end. @param url of an ObjectStore */
+/**
+ * What programs that know nothing of ltap call a store: `s3://bucket/prefix`, `file:///srv/my lake`. Without a slash at its end. Letters are as they are, as
+ * Iceberg has its paths. @param url of an ObjectStore
+ */
 export function storeUri(url: string): string {
-  const uri = isStoreUrl(url) || url.startsWith('memory:') ? url : pathToFileURL(url).href
-  return uri.replace(/\/+$/, '')
+  const folder = url.startsWith('memory:') ? undefined : localFolder(url)
+  return (folder === undefined ? url : `file://${resolve(folder)}`).replace(/\/+$/, '')
 }

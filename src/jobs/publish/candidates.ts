@@ -21,17 +21,21 @@ export interface Candidate {
   readonly parts: readonly string[]
   /** SHA-256 of what the state says of it, in base64url. */
   readonly content: string
+  /** A partition, or a table that inherits from it, that the state does not have. */
+  readonly missing: string | undefined
 }
 
 /** A relation of the state, or a table without pages. */
-interface Found extends Omit<Candidate, 'shown' | 'parts' | 'content'> {
+interface Found extends Omit<Candidate, 'shown' | 'parts' | 'content' | 'missing'> {
   readonly parents: readonly number[]
   readonly key: string | undefined
   readonly text: string
 }
 
 /** All of them. @throws CorruptionError lake.state */
-export async function publicationCandidates(snapshot: Snapshot, { databases, parents }: Pick<StateCatalog, 'databases' | 'parents'>): Promise<Candidate[]> {
+export async function publicationCandidates(
+  snapshot: Snapshot, { databases, parents, notRead }: Pick<StateCatalog, 'databases' | 'parents' | 'notRead'>,
+): Promise<Candidate[]> {
   const names = new Map(databases.map(({ oid, name }) => [oid, name]))
   const databaseOf = (dbOid: number, key: string): string => {
     const name = names.get(dbOid)
@@ -53,10 +57,14 @@ export async function publicationCandidates(snapshot: Snapshot, { databases, par
   }
   const shown = publishedNames(found)
   const children = childrenOf(found)
+  const oids = new Map(databases.map(({ oid, name }) => [name, oid]))
+  const missing = new Map(notRead.flatMap(({ database, parents: above = [], schema, name }) => (
+    above.map((parent): [string, string] => [`${oids.get(database ?? '') ?? 0}/${parent}`, `${schema}.${name}`]))))
   return found.map(({ parents: _parents, key: _key, text: _text, ...table }) => {
     const tree = treeOf(idOf(table), children)
     return {
-      ...table, shown: shown.get(idOf(table))!, parts: tree.flatMap(({ key }) => (key === undefined ? [] : [key])), content: hash(tree.map(({ text }) => text)),
+      ...table, missing: tree.map((part) => missing.get(idOf(part))).find((part) => part !== undefined), shown: shown.get(idOf(table))!,
+      parts: tree.flatMap(({ key }) => (key === undefined ? [] : [key])), content: hash(tree.map(({ text }) => text)),
     }
   })
 }

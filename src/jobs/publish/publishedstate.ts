@@ -17,14 +17,16 @@ export interface PublishedState {
   readonly entries: ReadonlyMap<string, PublishedEntry>
 }
 
-/** @throws CorruptionError, UnsupportedError lake.state */
-export async function readPublished(snapshot: Snapshot): Promise<PublishedState> {
+/** @param branch id of the branch @throws CorruptionError, UnsupportedError lake.state */
+export async function readPublished(snapshot: Snapshot, branch: string): Promise<PublishedState> {
   const entries = new Map<string, PublishedEntry>()
   let settings: PublicationSettings | undefined
   await snapshot.scan('published', (key, value) => {
     const found = parsePublished(key, value)
-    if (found.kind === 'settings') ({ settings } = found)
-    else entries.set(key, found.entry)
+    // What the branch was made from published is its own: its folders are left alone.
+    if (found.kind === 'table') {
+      if (found.entry.branch === branch) entries.set(key, found.entry)
+    } else if (found.settings.branch === branch) ({ settings } = found)
   })
   return { settings, entries }
 }
@@ -33,14 +35,15 @@ export async function readPublished(snapshot: Snapshot): Promise<PublishedState>
  * What the next snapshot of a table goes on from, each format's part checked by it.
  * @throws CorruptionError lake.published, lake.missing-object; EnvironmentError store.*
  */
-export async function readRecord(lake: Lake, { record: ref }: PublishedEntry, formats: ReadonlyMap<FormatName, TableFormat>): Promise<PublicationRecord> {
-  const { store } = lake.ports
+export async function readRecord(lake: Lake, entry: PublishedEntry, formats: ReadonlyMap<FormatName, TableFormat>): Promise<PublicationRecord> {
+  const { ports: { store } } = lake
+  const { record: ref } = entry
   const found = await store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
   if (found === undefined) throw missingObject(store, ref.key)
   const record = decodeRecord(found.bytes, ref, lake.compressor)
   const persisted = recordOf(ref)
   const parsed = [...formats].flatMap(([name, format]): [FormatName, unknown][] => (
-    record[name] === undefined ? [] : [[name, format.parse(record[name], persisted, name)]]))
+    record[name] === undefined ? [] : [[name, format.parse(record[name], persisted, name, entry)]]))
   return { publishedMs: record.publishedMs, ...Object.fromEntries(parsed) }
 }
 

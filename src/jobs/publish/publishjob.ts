@@ -8,7 +8,7 @@ import { readCatalog } from '../../engine/statecatalog.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
-import { type FormatName, type PublicationSettings, settingsEdit } from '../../lake/publishedentry.ts'
+import { type FormatName, type PublicationSettings, publishedKey, settingsEdit } from '../../lake/publishedentry.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { partKey } from '../../lake/state/names.ts'
@@ -63,6 +63,9 @@ export class PublishJob {
   private readonly settings: WantedSettings
   private readonly all: ReadonlyMap<FormatName, TableFormat>
   private readonly wanted: ReadonlyMap<FormatName, TableFormat>
+  private folders = new Set<string>()
+  /** Folders in which another program stands in the way. */
+  private readonly blocked = new Set<string>()
 
   /** @param formats all that there are, those of the settings among them */
   constructor({ lake, writer }: { lake: Lake; writer: BranchWriter }, settings: WantedSettings, formats: ReadonlyMap<FormatName, TableFormat>) {
@@ -77,11 +80,13 @@ export class PublishJob {
   async run(): Promise<PublishedTables> {
     const { lake, writer } = this
     const snapshot = Snapshot.of(lake, writer.head, writer.head.state)
-    const before = await readPublished(snapshot)
+    const before = await readPublished(snapshot, this.settings.branch)
     await this.complete(before)
     const catalog = await readCatalog(snapshot)
     const candidates = await publicationCandidates(snapshot, catalog)
     const gone = this.gone(before, candidates)
+    this.published.gone = gone.length
+    this.folders = new Set([...before.entries.values()].map(({ folder }) => folder))
     const wanted = this.wanted.size === 0 ? [] : candidates
     for (let start = 0; start < wanted.length || start === 0; start += TABLES_OF_COMMIT) {
       const isLast = start + TABLES_OF_COMMIT >= wanted.length
@@ -101,9 +106,17 @@ export class PublishJob {
     const work = writer.begin()
     try {
       const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
-      const staging = new Staging({ lake, branch: writer.branch, snapshot, cluster, before, publication, settings, formats, parts, work })
-      await forEachAtMost(TABLES_AT_ONCE, tables, (table) => this.stage(table, staging))
-      const edits = [...staging.edits, ...gone]
+      const staging = new Staging({
+        lake, branch: { id: settings.branch, name: writer.branch }, snapshot, cluster, before, publication, settings, formats, parts, work,
+        folders: this.folders,
+      })
+      const packed: EntryKey[] = []
+      await forEachAtMost(TABLES_AT_ONCE, tables, async (table) => {
+        if (await this.stage(table, staging) === 'packed' && before.entries.has(`${table.dbOid}/${table.oid}`)) packed.push(publishedKey(table))
+      })
+      // A table whose files no longer say what it is must not be found as it was.
+      const withdrawn = [...gone, ...packed]
+      const edits = [...staging.edits, ...withdrawn]
       if (edits.length === 0 && (!isLast || this.isAsBefore(before))) {
         work.end()
         return
@@ -111,10 +124,13 @@ export class PublishJob {
       await parts.finish()
       await stopIfEnding()
       const all = [...edits, settingsEdit({ ...settings, publication })]
+      await this.refuseFenced()
+      // Killed behind this, the same is done once more.
+      await this.withdraw(before, withdrawn, isLast)
       await writer.commit(publishedChange(snapshot.state, all, staging.reads, isLast), work)
-      if (isLast) await this.withdraw(before, gone)
+      await this.refuseFenced()
       await this.put(staging.prepared, settings.root)
-      await this.confirm(publication, snapshot.state)
+      if (this.blocked.size === 0) await this.confirm(publication, snapshot.state, isLast && this.published.left.length === 0)
     } catch (error) {
       await stopIfEnding()
       work.end()
@@ -129,24 +145,27 @@ export class PublishJob {
   }
 
   /** What is wrong with one table leaves the others as they are. */
-  private async stage(table: Candidate, staging: Staging): Promise<void> {
+  private async stage(table: Candidate, staging: Staging): Promise<'packed' | undefined> {
     try {
+      if (staging.carry(table, this.blocked)) return undefined
       const bytes = await staging.add(table)
       if (bytes === undefined) this.published.unchanged++
       else this.published.tables++
       this.published.bytes += bytes ?? 0
     } catch (error) {
       if (!isPositioned(error) || error.code.startsWith('store.')) throw error
-      if (error.code === 'publish.pack') this.published.packed++
-      else this.published.left.push({ table: lakeRelationName(table), reason: error.message })
+      if (error.code === 'publish.pack') {
+        this.published.packed++
+        return 'packed'
+      }
+      this.published.left.push({ table: lakeRelationName(table), reason: error.message })
     }
+    return undefined
   }
 
   private gone({ entries }: PublishedState, candidates: readonly Candidate[]): EntryKey[] {
     const there = new Set(this.wanted.size === 0 ? [] : candidates.map(({ dbOid, oid }) => `${dbOid}/${oid}`))
-    const gone = [...entries.keys()].filter((key) => !there.has(key))
-    this.published.gone = gone.length
-    return gone.map((key) => ({ tree: 'published', key }))
+    return [...entries.keys()].filter((key) => !there.has(key)).map((key) => ({ tree: 'published', key }))
   }
 
   /** Completes the publication before, which may have been killed behind its commit. */
@@ -158,6 +177,7 @@ export class PublishJob {
       { folder: entry.folder, record: await readRecord(lake, entry, wanted), isFirst: false, obsolete: [] }))), settings.root)
   }
 
+  /** A table in whose way another program stands is left: it is tried again the next time. */
   private async put(prepared: readonly PreparedTable[], root: string): Promise<void> {
     const { store, clock } = this.lake.ports
     await forEachAtMost(TABLES_AT_ONCE, prepared, async ({ folder, record, isFirst, obsolete }) => {
@@ -166,7 +186,12 @@ export class PublishJob {
       try {
         for (const commit of commits) await putCommit(store, clock, commit)
       } catch (error) {
-        if (!isFirst || !(isPositioned(error) && error.code === 'publish.foreign')) throw error
+        if (!(isPositioned(error) && error.code === 'publish.foreign')) throw error
+        if (!isFirst) {
+          this.published.left.push({ table: folder, reason: error.message })
+          this.blocked.add(folder)
+          return
+        }
         await withdraw(store, folder, this.all.values())
         for (const commit of commits) await putCommit(store, clock, commit)
       }
@@ -175,20 +200,28 @@ export class PublishJob {
   }
 
   /** What readers are not to find any more: tables that are gone, and formats that were published before. */
-  private async withdraw({ settings, entries }: PublishedState, gone: readonly EntryKey[]): Promise<void> {
+  private async withdraw({ settings, entries }: PublishedState, gone: readonly EntryKey[], isLast: boolean): Promise<void> {
     const { lake: { ports: { store } }, all, wanted } = this
     const left = new Set(gone.map(({ key }) => key))
-    const dropped = (settings?.formats ?? []).filter((name) => !wanted.has(name)).map((name) => all.get(name)!)
+    const dropped = (isLast ? settings?.formats ?? [] : []).filter((name) => !wanted.has(name)).map((name) => all.get(name)!)
     await forEachAtMost(TABLES_AT_ONCE, entries, async ([key, { folder }]) => {
       if (left.has(key)) await withdraw(store, folder, all.values())
       else if (dropped.length > 0) await withdraw(store, folder, dropped)
     })
   }
 
+  /** Another process may have opened the branch: what it put must not be replaced. @throws EnvironmentError commit.fenced */
+  private async refuseFenced(): Promise<void> {
+    const { lake, writer: { branch, epoch } } = this
+    if ((await lake.head(branch)).epoch === epoch) return
+    throw new EnvironmentError('commit.fenced', `another process opened branch ${branch} for writing while its tables were published: that one publishes them`)
+  }
+
   /** Tells of the newest publication whose every table is before readers. */
-  private async confirm(publication: string, { lsn, timeline, time }: StateRoot): Promise<void> {
+  private async confirm(publication: string, { lsn, timeline, time }: StateRoot, isWhole: boolean): Promise<void> {
     const { store, clock } = this.lake.ports
-    const text = JSON.stringify({ publication, timeline, lsn, ...(time !== undefined && { time }), publishedMs: clock.now() })
+    const at = isWhole ? { timeline, lsn, ...(time !== undefined && { time }) } : {}
+    const text = JSON.stringify({ publication, ...at, publishedMs: clock.now() })
     await store.put(confirmationKey(this.writer.branch), utf8Encode(text))
   }
 }

@@ -1,5 +1,5 @@
 import { equalJson } from '../../common/equaljson.ts'
-import { isPositioned } from '../../common/errors.ts'
+import { isPositioned, UnsupportedError } from '../../common/errors.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
@@ -32,7 +32,7 @@ export const NOT_PUBLISHED: Publication = { published: noPublication(), publishP
 
 /** Publishes the newest state of the writer's branch. @throws as PublishJob.run */
 export async function publishNewest(lake: Lake, writer: BranchWriter, options: PublishOptions): Promise<PublishedTables> {
-  const settings = wantedSettings(lake, await settingsOf(lake, writer.head), options)
+  const settings = wantedSettings(lake, writer.head, await settingsOf(lake, writer.head), options)
   return await new PublishJob({ lake, writer }, settings, tableFormats(settings)).run()
 }
 
@@ -50,25 +50,31 @@ export async function publishAfter(lake: Lake, writer: BranchWriter, options: Pu
 /** Whether the newest state of a branch is not published yet as it is asked for. */
 export async function isPublicationDue(lake: Lake, head: Head, options: PublishOptions): Promise<boolean> {
   const before = await settingsOf(lake, head)
-  const wanted = wantedSettings(lake, before, options)
+  const wanted = wantedSettings(lake, head, before, options)
   if (before === undefined) return wanted.formats.length > 0
   return head.published !== head.state.lsn || !equalJson({ ...wanted, publication: before.publication }, before)
     || await confirmedPublication(lake, head.branch.name) !== before.publication
 }
 
 async function settingsOf(lake: Lake, head: Head): Promise<PublicationSettings | undefined> {
-  const { key } = settingsEdit({ formats: [], icebergVersion: 2, root: '', publication: '', window: DEFAULT_WINDOW })
+  const { key } = settingsEdit({ formats: [], branch: '', icebergVersion: 2, root: '', publication: '', window: DEFAULT_WINDOW })
   const [value] = await Snapshot.of(lake, head, head.state).get([{ tree: 'published', key }])
   if (value === undefined) return undefined
   const found = parsePublished(key, value)
-  return found.kind === 'settings' ? found.settings : undefined
+  return found.kind === 'settings' && found.settings.branch === head.branch.id ? found.settings : undefined
 }
 
-function wantedSettings(lake: Lake, before: PublicationSettings | undefined, { formats, icebergVersion, window }: PublishOptions): WantedSettings {
+function wantedSettings(
+  lake: Lake, head: Head, before: PublicationSettings | undefined, { formats, icebergVersion, window }: PublishOptions,
+): WantedSettings {
   const { profile } = lake.format
+  if (icebergVersion === 2 && before?.icebergVersion === 3) {
+    throw new UnsupportedError('publish.version',
+      'the tables are Iceberg tables of version 3, and the format has no way back to 2: publish with --publish none first, then again')
+  }
   return {
     formats: formats ?? before?.formats ?? (profile === 'iceberg' ? ['iceberg'] : ['iceberg', 'delta']),
-    icebergVersion: icebergVersion ?? before?.icebergVersion ?? 2, root: storeUri(lake.ports.store.url),
+    icebergVersion: icebergVersion ?? before?.icebergVersion ?? 2, branch: head.branch.id, root: storeUri(lake.ports.store.url),
     window: { ...DEFAULT_WINDOW, ...before?.window, ...window },
   }
 }

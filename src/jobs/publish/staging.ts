@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { UnsupportedError } from '../../common/errors.ts'
 import { equalJson } from '../../common/equaljson.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { putObjects } from '../../engine/pagereader.ts'
@@ -31,7 +32,7 @@ export interface PreparedTable {
 /** What a publication is made from. */
 export interface StagingContext {
   readonly lake: Lake
-  readonly branch: string
+  readonly branch: { readonly id: string; readonly name: string }
   readonly snapshot: Snapshot
   readonly cluster: ClusterInfo
   readonly before: PublishedState
@@ -41,6 +42,8 @@ export interface StagingContext {
   readonly formats: ReadonlyMap<FormatName, TableFormat>
   readonly parts: PartWriter
   readonly work: Work
+  /** Folders of tables, those that are gone too: no two have one. */
+  readonly folders: Set<string>
 }
 
 /** Makes snapshots of tables, and puts all of them that no reader finds before the commit. */
@@ -55,17 +58,26 @@ export class Staging {
     this.context = context
   }
 
+  /** Has a table that readers do not see at its newest snapshot yet wait for that. @returns false for another one */
+  carry(table: Candidate, blocked: ReadonlySet<string>): boolean {
+    const last = this.context.before.entries.get(`${table.dbOid}/${table.oid}`)
+    if (last === undefined || !blocked.has(last.folder)) return false
+    this.edits.push(publishedEdit(table, { ...last, publication: this.context.publication }))
+    return true
+  }
+
   /**
    * @returns bytes that were written; undefined if the newest snapshot of the table is of the same content
    * @throws as tableContent, and what a format does not take: UnsupportedError publish.*
    */
   async add(table: Candidate): Promise<number | undefined> {
+    if (table.missing !== undefined) throw new UnsupportedError('publish.part', `its rows are not complete: ${table.missing} was not read`)
     const { lake, snapshot, cluster, before, settings: { window: _window, ...settings }, publication } = this.context
     const last = before.entries.get(`${table.dbOid}/${table.oid}`)
     const quick = sha256([table.content, table.shown, settings])
     if (last?.content === quick && last.open === undefined) return await this.expire(table, last)
     const content = await tableContent(lake, snapshot, cluster, table)
-    const made = sha256([content.columns, content.files.map((file) => ({ ...file, hidden: file.hidden.runs })), table.shown, settings])
+    const made = contentHash(content, [table.shown, settings])
     const state = { content: quick, made, ...(content.open && { open: true as const }) }
     if (last?.made === made) {
       // Files, rows and columns are the same, though the state says it otherwise now, or transactions ended that made no difference.
@@ -79,7 +91,7 @@ export class Staging {
     const { uuid, folder, namespace, name, lsn } = published
     const encoded = encodeRecord(next, lake.compressor)
     this.edits.push(publishedEdit(table, {
-      uuid, folder, namespace, name, lsn, ...state, ...kept, publication, record: await this.context.parts.add(encoded),
+      uuid, branch: this.context.branch.id, folder, namespace, name, lsn, ...state, ...kept, publication, record: await this.context.parts.add(encoded),
     }))
     for (const key of table.parts) this.reads.push({ tree: 'layers', key })
     this.prepared.push({ folder, record: next, isFirst: last === undefined, obsolete })
@@ -125,8 +137,13 @@ export class Staging {
 
   /** Folder of a new table; of a branch beside main apart, since each has snapshots of its own over files that they share. */
   private newFolder(table: Candidate): string {
-    const { branch } = this.context
-    return branch === MAIN_BRANCH ? tableFolder(table) : `branches/${branch}/${tableFolder(table)}`
+    const { branch: { name }, folders } = this.context
+    const plain = name === MAIN_BRANCH ? tableFolder(table) : `branches/${name}/${tableFolder(table)}`
+    // A database that is a copy of another one has tables with the same numbers, and may have its name.
+    let folder = plain
+    for (let i = 0; folders.has(folder); i++) folder = `${plain}-${table.dbOid}${i === 0 ? '' : `-${i}`}`
+    folders.add(folder)
+    return folder
   }
 
   private newUuid({ dbOid, oid }: Candidate): string {
@@ -149,6 +166,18 @@ function stagedRecord(staged: readonly [FormatName, StagedTable][], publishedMs:
     obsolete: staged.flatMap(([, own]) => own.obsolete),
     bytes: staged.flatMap(([, { objects }]) => objects).reduce((sum, { bytes }) => sum + bytes.length, 0),
   }
+}
+
+/** Rows may be hidden in very many runs: no text has all of them. */
+function contentHash({ columns, files }: TableContent, others: unknown): string {
+  const hash = createHash('sha256').update(sha256([columns, others]))
+  for (const { hidden, ...file } of files) {
+    hash.update(sha256(file))
+    const runs = new Float64Array(hidden.runs.length * 2)
+    for (const [i, { first, count }] of hidden.runs.entries()) runs.set([first, count], i * 2)
+    hash.update(runs)
+  }
+  return hash.digest('base64url')
 }
 
 function sha256(value: unknown): string {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { count, type Persisted, type Schema, validate } from '../../common/validate.ts'
+import { count, faulty, type Schema, validate } from '../../common/validate.ts'
 import type { PublishedWindow } from '../publishedentry.ts'
 import type { TableSnapshot } from '../publishedtable.ts'
 import { objectKey } from '../state/page.ts'
@@ -23,6 +23,8 @@ const KEPT: Schema<Omit<KeptDelta, 'newest'> & { newest: unknown }> = v.strictOb
   newest: v.unknown(), objects: v.array(objectKey), left: v.array(v.strictObject({ ms: count, keys: v.array(objectKey) })), first: count,
 })
 
+/** No table has so many versions. */
+const VERSION_MAX = 2 ** 31
 /** Versions between two checkpoints: a reader gets so many files at most. */
 const CHECKPOINT_EVERY = 20
 
@@ -62,9 +64,13 @@ export function deltaFormat({ window, ltapVersion }: { window: PublishedWindow; 
       const { newest } = record as KeptDelta
       return { point: deltaCommit(newest, table), hints: await deltaCheckpoint(newest, table) }
     },
-    parse(record, persisted: Persisted, at) {
-      const { newest, ...kept } = validate(KEPT, record, persisted, at)
-      return { newest: parseDeltaRecord(newest, persisted, `${at}.newest`), ...kept }
+    parse(record, persisted, at, { uuid }) {
+      const { newest: found, ...kept } = validate(KEPT, record, persisted, at)
+      const newest = parseDeltaRecord(found, persisted, `${at}.newest`)
+      if (newest.metaData.id !== uuid) throw faulty(persisted, `${at}.newest.metaData.id`, 'is that of another table')
+      if (newest.version > VERSION_MAX) throw faulty(persisted, `${at}.newest.version`, `is above ${VERSION_MAX}`)
+      if (kept.first > newest.version) throw faulty(persisted, `${at}.first`, `is ${kept.first}, above the version`)
+      return { newest, ...kept }
     },
     isOwn: (key) => /^_delta_log\/(?:\d{20}\.(?:json|checkpoint\.parquet)|_last_checkpoint)$/.test(key),
   }

@@ -78,12 +78,13 @@ function offsetOf(vector: DeltaFile['deletionVector']): number | undefined {
 
 function removedFiles(before: readonly DeltaFile[], files: readonly DeltaFile[]): DeltaFile[] {
   const now = new Map(files.map((file) => [file.path, file]))
-  return before.filter((file) => now.get(file.path)?.since !== file.since)
+  // Bounds of what is gone are no business of the record: a value that was erased may be one.
+  return before.filter((file) => now.get(file.path)?.since !== file.since).map((file) => ({ ...file, stats: '{}' }))
 }
 
 /** Relative to the folder of the table, unless the file is in another one: a partition's. */
 function pathOf(key: string, { root, folder }: TableSnapshot): string {
-  return key.startsWith(`${folder}/`) ? encoded(key.slice(folder.length + 1)) : `${root}/${encoded(key)}`
+  return key.startsWith(`${folder}/`) ? encoded(key.slice(folder.length + 1)) : `${encodeURI(root)}/${encoded(key)}`
 }
 
 function encoded(key: string): string {

@@ -1,3 +1,4 @@
+import { faulty } from '../../common/validate.ts'
 import type { PublishedWindow } from '../publishedentry.ts'
 import type { TableFormat, StagedTable } from '../tableformat.ts'
 import { expireIceberg } from './expire.ts'
@@ -5,6 +6,9 @@ import { nextIceberg } from './iceberg.ts'
 import type { FormatVersion } from './manifest.ts'
 import { icebergCommit, versionHint } from './metadata.ts'
 import { icebergObjects, type IcebergRecord, metadataKey, parseIcebergRecord } from './record.ts'
+
+/** No table has so many snapshots. */
+const VERSION_MAX = 2 ** 31
 
 /** Iceberg as one of the formats of a lake. */
 export function icebergFormat(
@@ -26,7 +30,14 @@ export function icebergFormat(
       return staged(expireIceberg(before, kept, nowMs) ?? before, before)
     },
     commit: (record) => ({ point: icebergCommit(record as IcebergRecord), hints: [versionHint(record as IcebergRecord)] }),
-    parse: parseIcebergRecord,
+    parse(found, persisted, at, table) {
+      const record = parseIcebergRecord(found, persisted, at)
+      if (record.uuid !== table.uuid) throw faulty(persisted, `${at}.uuid`, 'is that of another table')
+      if (record.folder !== table.folder) throw faulty(persisted, `${at}.folder`, 'is that of another table')
+      // Later snapshots are checked to have lower numbers.
+      if (record.version > VERSION_MAX) throw faulty(persisted, `${at}.version`, `is above ${VERSION_MAX}`)
+      return record
+    },
     isOwn: (key) => /^metadata\/(?:v\d+\.metadata\.json|version-hint\.text)$/.test(key),
   }
 }

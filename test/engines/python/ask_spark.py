@@ -28,7 +28,7 @@ spark.sparkContext.setLogLevel("ERROR")
 def ask(question):
     reader = spark.read.format(question["format"])
     if "at" in question:
-        reader = reader.option("snapshot-id" if question["format"] == "iceberg" else "versionAsOf", question["at"])
+        reader = reader.option("versionAsOf", question["at"])
     frame = reader.load(question["place"].removeprefix("file://"))
     if "sql" in question or "where" in question:
         frame.createOrReplaceTempView("t")

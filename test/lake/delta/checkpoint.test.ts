@@ -78,9 +78,9 @@ test('the same record, the same bytes; a version in between has none', async () 
 })
 
 test('a file that is missing in a checkpoint is found', async () => {
-  const { records } = await publish(3, 5)
+  const { objects, records } = await publish(3, 5)
   const lost = { ...records[4]!, files: records[4]!.files.slice(1) }
-  const begun = new ReplayedDelta(new Map(), FOLDER)
+  const begun = new ReplayedDelta(objects, FOLDER)
   begun.apply(await rowsOf((await deltaCheckpoint(lost, { folder: FOLDER }))[0]!.bytes))
   expect(begun.files.size).toBe(records[4]!.files.length - 1)
   expect(records[4]!.files.length).toBeGreaterThan(0)
