@@ -7,7 +7,7 @@ import { EXIT_NO } from './failure.ts'
 import { linesOf } from './lines.ts'
 import { notReadText } from '../lake/notread.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
-import { notPublishedLines, publishedFacts, publishProblemText } from './publishoptions.ts'
+import { notePublishProblem, notPublishedLines, publishedFacts } from './publishoptions.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface CommitOptions {
@@ -49,8 +49,7 @@ export function addCommit(program: Command, run: Run): void {
       }
       await output.result(report, () => reportText(report))
       if (report.done !== 'committed') return
-      const problem = publishProblemText(report, report.url)
-      if (problem !== undefined) output.notice(problem)
+      notePublishProblem(output, report, report.url)
       await warnNotRead(run, output, report.notRead, strict)
     })
 }

@@ -7,7 +7,7 @@ import { counted, factLines, listed, megabytes, thousands } from './count.ts'
 import { EXIT_NO } from './failure.ts'
 import { withProgress } from './jobprogress.ts'
 import { addCodecsOption, collectTable, parseWorkers } from './options.ts'
-import { notPublishedLines, publishedFacts, publishProblemText } from './publishoptions.ts'
+import { notePublishProblem, notPublishedLines, publishedFacts } from './publishoptions.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface MergeOptions {
@@ -48,8 +48,7 @@ export function addMerge(program: Command, run: Run): void {
         }))
       const seconds = (performance.now() - started) / 1000
       if (report.left.length > 0) run.exitCode = EXIT_NO
-      const problem = publishProblemText(report, lake)
-      if (problem !== undefined) output.notice(problem)
+      notePublishProblem(output, report, lake)
       await output.result({ ...report, seconds }, () => reportText(report, seconds))
     })
 }

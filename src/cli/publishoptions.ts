@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Publication, PublishOptions } from '../jobs/publish/publishnewest.ts'
 import { FORMAT_NAMES, type FormatName } from '../lake/publishedentry.ts'
 import { counted, listed, megabytes, thousands } from './count.ts'
+import type { Output } from './output.ts'
 
 /** What commander makes of them. */
 export interface PublishWish {
@@ -45,7 +46,8 @@ export function notPublishedLines({ published: { left } }: Publication): string[
   return listed('not published', left.map(({ table, reason }) => `${table}: ${reason}`), LISTED_MAX)
 }
 
-/** What to do about a publication that failed behind a commit. @param lake as the user named it */
-export function publishProblemText({ publishProblem }: Publication, lake: string): string | undefined {
-  return publishProblem === null ? undefined : `tables were not published: ${publishProblem}; the lake itself is whole, ltap publish ${lake} does the rest`
+/** Tells what to do about a publication that failed behind a commit. @param lake as the user named it */
+export function notePublishProblem(output: Output, { publishProblem }: Publication, lake: string): void {
+  if (publishProblem === null) return
+  output.notice(`tables were not published: ${publishProblem}; the lake itself is whole, ltap publish ${lake} does the rest`)
 }

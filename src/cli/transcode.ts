@@ -16,7 +16,7 @@ import { withProgress } from './jobprogress.ts'
 import { mergedFacts, notMergedLines } from './merge.ts'
 import { addStrictOption, warnNotRead } from './notread.ts'
 import { addCodecsOption, addExcludeOption, collect, collectPackBelow, collectTable, packingOptions, parsePackBlocks, parseWorkers } from './options.ts'
-import { addPublishOptions, notPublishedLines, publishedFacts, publishOptionsOf, publishProblemText } from './publishoptions.ts'
+import { addPublishOptions, notePublishProblem, notPublishedLines, publishedFacts, publishOptionsOf } from './publishoptions.ts'
 import { addReplayFirstOptions, folderBeside, replayFirst } from './replayfirst.ts'
 import { planTranscode } from './transcodeplan.ts'
 import type { TranscodeOptions } from './transcodeoptions.ts'
@@ -84,8 +84,7 @@ export function addTranscode(program: Command, run: Run): void {
       await output.result(summary, () => summaryText(summary))
       const { mergeProblem: problem } = report
       if (problem !== null) output.notice(`layers were not merged: ${problem}; the new state is in the lake, ltap merge does the rest`)
-      const unpublished = publishProblemText(report, lake)
-      if (unpublished !== undefined) output.notice(unpublished)
+      notePublishProblem(output, report, lake)
       await warnNotRead(run, output, report.notRead, strict)
     })
 }

@@ -7,12 +7,11 @@ import { MAIN_BRANCH, parseObjectName } from '../lake/state/names.ts'
 import { type ObjectSize, objectSizes } from '../lake/state/objectsizes.ts'
 import type { PageRef } from '../lake/state/page.ts'
 import { isDead, reachableObjects, Visited } from '../lake/state/reachable.ts'
+import { deleteObjects } from './deleteobjects.ts'
 import type { Lake } from './lake.ts'
 import type { Leftover, ObjectStore } from './objectstore.ts'
 import { MISSING_OBJECT } from './pagereader.ts'
 
-/** Keys of one request that deletes. */
-const DELETED_AT_ONCE = 1000
 const ENDS_AT_ONCE = 8
 /** Milliseconds: an upload of which nothing else is known is given up when it is so old. */
 const LEFTOVER_AGE = 7 * 24 * 3_600_000
@@ -68,7 +67,7 @@ export async function collectGarbage(
 
 async function remove(lake: Lake, leftovers: readonly Leftover[], dead: readonly string[]): Promise<void> {
   for (const leftover of leftovers) await leftover.remove()
-  for (let start = 0; start < dead.length; start += DELETED_AT_ONCE) await lake.ports.store.delete(dead.slice(start, start + DELETED_AT_ONCE))
+  await deleteObjects(lake.ports.store, dead)
 }
 
 /** Also of branches that were deleted: their HEADs stay. */

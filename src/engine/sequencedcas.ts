@@ -1,6 +1,7 @@
 import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 import { utf8Decode, utf8Encode } from '../common/utf8.ts'
 import type { Cas, CasOutcome, CasToken, CasValue } from './cas.ts'
+import { deleteObjects } from './deleteobjects.ts'
 import type { ObjectStore } from './objectstore.ts'
 
 /** How many old values stay, and after how many new ones old ones go. */
@@ -8,7 +9,6 @@ const KEPT = 64
 /** Names that are looked at above the first missing one: so many values that were deleted by hand, one after the other, are missed. */
 const AHEAD = 2
 const ATTEMPTS = 100
-const DELETED_AT_ONCE = 1000
 const VALUE_NAME = /^\d{20}$/
 const NUMBER = /^\d{1,15}$/
 
@@ -143,7 +143,7 @@ export class SequencedCas implements Cas {
       const name = key.slice(this.key.length + 1)
       if (VALUE_NAME.test(name) && Number(name) <= this.boundary.value) names.push(key)
     }
-    for (let start = 0; start < names.length; start += DELETED_AT_ONCE) await this.store.delete(names.slice(start, start + DELETED_AT_ONCE))
+    await deleteObjects(this.store, names)
   }
 
   private async deleteUpTo(last: number): Promise<void> {

@@ -80,7 +80,8 @@ export interface PublicationRecord {
   readonly delta?: unknown
 }
 
-const SETTINGS_KEY = 'settings'
+/** Names the entry of the settings. */
+export const SETTINGS_ENTRY: EntryKey = { tree: 'published', key: 'settings' }
 const sha256 = matching(/^[\w-]{43}$/, 'a SHA-256 in base64url')
 const nonce = matching(NONCE, 'a nonce of 20 characters [0-9a-z]')
 const UUID = matching(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'a UUID')
@@ -107,7 +108,7 @@ export function publishedEdit(
 }
 
 export function settingsEdit(settings: PublicationSettings): EntryKey & { value: object } {
-  return { tree: 'published', key: SETTINGS_KEY, value: settings }
+  return { ...SETTINGS_ENTRY, value: settings }
 }
 
 /** An entry of the tree, by what it is of. */
@@ -118,7 +119,7 @@ export type Published =
 /** @throws CorruptionError lake.state with the member; UnsupportedError lake.state for a member that this ltap does not know */
 export function parsePublished(key: string, value: unknown): Published {
   const persisted = { code: 'lake.state', name: `the entry ${key} of published` }
-  if (key === SETTINGS_KEY) return { kind: 'settings', settings: validate(SETTINGS, value, persisted) }
+  if (key === SETTINGS_ENTRY.key) return { kind: 'settings', settings: validate(SETTINGS, value, persisted) }
   const [, dbOid, oid] = /^(\d{1,10})\/(\d{1,10})$/.exec(key) ?? []
   if (oid === undefined) throw faulty(persisted, 'its key', 'names no table')
   const { record, objects: [object, ...objects], ...entry } = validate(ENTRY, value, persisted)

@@ -3,7 +3,6 @@ import { forEachAtMost } from '../../common/atonce.ts'
 import { CorruptionError, isPositioned } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { rewriteState } from '../../engine/rewritestate.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { readCatalog, type StateCatalog } from '../../engine/statecatalog.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
@@ -105,9 +104,6 @@ export class MergeJob {
         for (let start = 0; start < relations.length;) start += await this.commitSome(relations.slice(start), NO_PACKS, catalog)
         for (let start = 0; start < packs.relations.length;) start += await this.commitSome(packs.relations.slice(start), packs.packs, catalog)
       }
-      const { all, wants } = this.options
-      const { lake, writer } = this.place
-      if (all && wants === undefined && await rewriteState(lake, writer)) this.merged.commits++
       return this.merged
     } finally {
       this.objects.close()

@@ -68,7 +68,7 @@ export async function mergeLake(options: MergeLakeOptions): Promise<MergeReport>
     const merged = await job.run()
     const published = await publishAfter(lake, writer, {})
     // What was published before is in pages of the state no more: its bounds could be those of rows that are gone.
-    if (all && wants === undefined) await rewriteState(lake, writer)
+    if (all && wants === undefined && await rewriteState(lake, writer)) merged.commits++
     return { url: store.url, lsn: writer.head.state.lsn, ...merged, ...published, requests: store.counters.requests }
   } finally {
     end()

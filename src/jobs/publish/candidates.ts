@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { CorruptionError } from '../../common/errors.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import type { StateCatalog } from '../../engine/statecatalog.ts'
 import { isPublished, publishedNames } from '../../lake/publishednames.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
 import { parseStateRelation } from '../../lake/staterelation.ts'
+import { jsonHash } from './jsonhash.ts'
 
 /** A table of a state that engines are to be shown. */
 export interface Candidate {
@@ -47,13 +47,13 @@ export async function publicationCandidates(
     const { locator: { dbOid }, info } = parseStateRelation(key, value)
     if (dbOid === 0 || !isPublished(info)) return
     const { oid, schema, name, description, parents: above } = info
-    found.push({ dbOid, oid, database: databaseOf(dbOid, key), schema, name, description, parents: above, key, text: hash(value) })
+    found.push({ dbOid, oid, database: databaseOf(dbOid, key), schema, name, description, parents: above, key, text: jsonHash(value) })
   })
   for (const { description, ...parent } of parents) {
     if (!isPublished({ ...parent, relkind: 'p', visible: true })) continue
     const { dbOid, oid, schema, name, parents: above } = parent
     const database = databaseOf(dbOid, `parent/${dbOid}/${oid}`)
-    found.push({ dbOid, oid, database, schema, name, description, parents: above, key: undefined, text: hash([parent, description]) })
+    found.push({ dbOid, oid, database, schema, name, description, parents: above, key: undefined, text: jsonHash([parent, description]) })
   }
   const shown = publishedNames(found)
   const children = childrenOf(found)
@@ -64,17 +64,13 @@ export async function publicationCandidates(
     const tree = treeOf(idOf(table), children)
     return {
       ...table, missing: tree.map((part) => missing.get(idOf(part))).find((part) => part !== undefined), shown: shown.get(idOf(table))!,
-      parts: tree.flatMap(({ key }) => (key === undefined ? [] : [key])), content: hash(tree.map(({ text }) => text)),
+      parts: tree.flatMap(({ key }) => (key === undefined ? [] : [key])), content: jsonHash(tree.map(({ text }) => text)),
     }
   })
 }
 
 function idOf({ dbOid, oid }: { dbOid: number; oid: number }): string {
   return `${dbOid}/${oid}`
-}
-
-function hash(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('base64url')
 }
 
 /** By id: the table itself, then those below it. */

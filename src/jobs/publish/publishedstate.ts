@@ -47,7 +47,7 @@ export async function readRecord(lake: Lake, entry: PublishedEntry, formats: Rea
   return { publishedMs: record.publishedMs, ...Object.fromEntries(parsed) }
 }
 
-/** The newest publication of a branch whose commit points are all before readers, and where it has the tables. */
+/** Key of the object that tells of the newest publication of a branch whose commit points are all before readers. */
 export function confirmationKey(branch: string): string {
   return `ltap/branches/${branch}/published.json`
 }

@@ -2,6 +2,7 @@ import { forEachAtMost } from '../../common/atonce.ts'
 import { equalJson } from '../../common/equaljson.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { utf8Encode } from '../../common/utf8.ts'
+import { deleteObjects } from '../../engine/deleteobjects.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { readCatalog } from '../../engine/statecatalog.ts'
@@ -44,8 +45,6 @@ export function noPublication(): PublishedTables {
 /** How a publication goes on: all but its nonce. */
 export type WantedSettings = Omit<PublicationSettings, 'publication'>
 
-/** Keys of one request that deletes. */
-const DELETED_AT_ONCE = 1000
 /** A commit has so many tables: what is to be put behind it is in memory. */
 const TABLES_OF_COMMIT = 1000
 /** Tables at a time: each has the block indexes of its files in memory. */
@@ -112,7 +111,7 @@ export class PublishJob {
       })
       const packed: EntryKey[] = []
       await forEachAtMost(TABLES_AT_ONCE, tables, async (table) => {
-        if (await this.stage(table, staging) === 'packed' && before.entries.has(`${table.dbOid}/${table.oid}`)) packed.push(publishedKey(table))
+        if (await this.stage(table, staging) === 'packed' && before.entries.has(publishedKey(table).key)) packed.push(publishedKey(table))
       })
       // A table whose files no longer say what it is must not be found as it was.
       const withdrawn = [...gone, ...packed]
@@ -164,7 +163,7 @@ export class PublishJob {
   }
 
   private gone({ entries }: PublishedState, candidates: readonly Candidate[]): EntryKey[] {
-    const there = new Set(this.wanted.size === 0 ? [] : candidates.map(({ dbOid, oid }) => `${dbOid}/${oid}`))
+    const there = new Set(this.wanted.size === 0 ? [] : candidates.map((table) => publishedKey(table).key))
     return [...entries.keys()].filter((key) => !there.has(key)).map((key) => ({ tree: 'published', key }))
   }
 
@@ -195,7 +194,7 @@ export class PublishJob {
         await withdraw(store, folder, this.all.values())
         for (const commit of commits) await putCommit(store, clock, commit)
       }
-      for (let start = 0; start < obsolete.length; start += DELETED_AT_ONCE) await store.delete(obsolete.slice(start, start + DELETED_AT_ONCE))
+      await deleteObjects(store, obsolete)
     })
   }
 

@@ -5,7 +5,7 @@ import { Snapshot } from '../../engine/snapshot.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { storeUri } from '../../io/objectstore/storeuri.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
-import { DEFAULT_WINDOW, type FormatName, parsePublished, type PublicationSettings, settingsEdit, type PublishedWindow } from '../../lake/publishedentry.ts'
+import { DEFAULT_WINDOW, type FormatName, parsePublished, type PublicationSettings, SETTINGS_ENTRY, type PublishedWindow } from '../../lake/publishedentry.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { tableFormats } from './formats.ts'
 import { noPublication, PublishJob, type PublishedTables, type WantedSettings } from './publishjob.ts'
@@ -57,10 +57,9 @@ export async function isPublicationDue(lake: Lake, head: Head, options: PublishO
 }
 
 async function settingsOf(lake: Lake, head: Head): Promise<PublicationSettings | undefined> {
-  const { key } = settingsEdit({ formats: [], branch: '', icebergVersion: 2, root: '', publication: '', window: DEFAULT_WINDOW })
-  const [value] = await Snapshot.of(lake, head, head.state).get([{ tree: 'published', key }])
+  const [value] = await Snapshot.of(lake, head, head.state).get([SETTINGS_ENTRY])
   if (value === undefined) return undefined
-  const found = parsePublished(key, value)
+  const found = parsePublished(SETTINGS_ENTRY.key, value)
   return found.kind === 'settings' && found.settings.branch === head.branch.id ? found.settings : undefined
 }
 

@@ -7,7 +7,7 @@ import type { Snapshot } from '../../engine/snapshot.ts'
 import type { Work } from '../../engine/writer.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import {
-  encodeRecord, type FormatName, type PublicationRecord, type PublicationSettings, publishedEdit, type PublishedEntry,
+  encodeRecord, type FormatName, type PublicationRecord, type PublicationSettings, publishedEdit, type PublishedEntry, publishedKey,
 } from '../../lake/publishedentry.ts'
 import type { TableSnapshot } from '../../lake/publishedtable.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -16,6 +16,7 @@ import { tableFolder } from '../../lake/tablefolder.ts'
 import type { StagedTable, TableFormat } from '../../lake/tableformat.ts'
 import type { PartWriter } from '../materialize/partwriter.ts'
 import type { Candidate } from './candidates.ts'
+import { jsonHash } from './jsonhash.ts'
 import { type PublishedState, readRecord } from './publishedstate.ts'
 import { type TableContent, tableContent } from './publishedtables.ts'
 
@@ -60,7 +61,7 @@ export class Staging {
 
   /** Has a table that readers do not see at its newest snapshot yet wait for that. @returns false for another one */
   carry(table: Candidate, blocked: ReadonlySet<string>): boolean {
-    const last = this.context.before.entries.get(`${table.dbOid}/${table.oid}`)
+    const last = this.context.before.entries.get(publishedKey(table).key)
     if (last === undefined || !blocked.has(last.folder)) return false
     this.edits.push(publishedEdit(table, { ...last, publication: this.context.publication }))
     return true
@@ -73,8 +74,8 @@ export class Staging {
   async add(table: Candidate): Promise<number | undefined> {
     if (table.missing !== undefined) throw new UnsupportedError('publish.part', `its rows are not complete: ${table.missing} was not read`)
     const { lake, snapshot, cluster, before, settings: { window: _window, ...settings }, publication } = this.context
-    const last = before.entries.get(`${table.dbOid}/${table.oid}`)
-    const quick = sha256([table.content, table.shown, settings])
+    const last = before.entries.get(publishedKey(table).key)
+    const quick = jsonHash([table.content, table.shown, settings])
     if (last?.content === quick && last.open === undefined) return await this.expire(table, last)
     const content = await tableContent(lake, snapshot, cluster, table)
     const made = contentHash(content, [table.shown, settings])
@@ -170,17 +171,12 @@ function stagedRecord(staged: readonly [FormatName, StagedTable][], publishedMs:
 
 /** Rows may be hidden in very many runs: no text has all of them. */
 function contentHash({ columns, files }: TableContent, others: unknown): string {
-  const hash = createHash('sha256').update(sha256([columns, others]))
+  const hash = createHash('sha256').update(jsonHash([columns, others]))
   for (const { hidden, ...file } of files) {
-    hash.update(sha256(file))
+    hash.update(jsonHash(file))
     const runs = new Float64Array(hidden.runs.length * 2)
     for (const [i, { first, count }] of hidden.runs.entries()) runs.set([first, count], i * 2)
     hash.update(runs)
   }
   return hash.digest('base64url')
-}
-
-function sha256(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value, (_, member: unknown) => (
-    member instanceof Uint8Array ? Buffer.from(member).toString('base64') : member))).digest('base64url')
 }

@@ -1,8 +1,6 @@
+import { deleteObjects } from '../../engine/deleteobjects.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
 import type { TableFormat } from '../../lake/tableformat.ts'
-
-/** Keys of one request that deletes. */
-const DELETED_AT_ONCE = 1000
 
 /**
  * Takes a table from before readers: deletes the files that they find by their names. What has a name of the lake's own goes with the next gc.
@@ -16,5 +14,5 @@ export async function withdraw(store: ObjectStore, folder: string, formats: Iter
       if (all.some((format) => format.isOwn(key.slice(folder.length + 1)))) keys.push(key)
     }
   }
-  for (let start = 0; start < keys.length; start += DELETED_AT_ONCE) await store.delete(keys.slice(start, start + DELETED_AT_ONCE))
+  await deleteObjects(store, keys)
 }
