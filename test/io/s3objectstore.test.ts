@@ -101,6 +101,28 @@ describe('on the way', () => {
     expect(server.objects.get('some/prefix/large')?.bytes.equals(bytes)).toBe(true)
   })
 
+  describe('a request of an upload that another process removes meanwhile may fail with any error', () => {
+    const isPart = ({ query }: S3Call): boolean => query.has('partNumber')
+    const isLast = ({ method, query }: S3Call): boolean => method === 'POST' && query.has('uploadId')
+    const errors = [[404, 'NoSuchKey'], [400, 'InvalidPart'], [500, 'InternalError']] as const
+
+    test.each([isPart, isLast].flatMap((which) => errors.map((error) => [which.name, ...error, which] as const)))('%s: %i %s', async (_, status, name, which) => {
+      const store = await open()
+      const ends = async (isRemoved: boolean): Promise<unknown> => {
+        server.fault = (call) => {
+          if (!which(call)) return undefined
+          if (isRemoved) server.uploads.clear()
+          return { status, name }
+        }
+        const upload = store.upload('large')
+        const sent = upload.write(new Uint8Array(2 * PART)).then(() => upload.finish())
+        return sent.then(() => 'whole', (error: { code: string }) => error.code)
+      }
+      expect(await ends(true)).toBe('store.upload-gone')
+      expect(await ends(false)).toBe(status === 500 ? 'store.unavailable' : 'store.request')
+    })
+  })
+
   test('a conditional put is sent once: a lost reply is unknown, and may have written', async () => {
     const store = await open()
     for (const [fault, isThere] of [['fail before', false], ['lose reply', true]] as const) {

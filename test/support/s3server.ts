@@ -130,6 +130,7 @@ export class S3Server {
       if (method === 'POST' && query.has('delete')) return this.deleteAll(body)
       throw new S3Refusal(501, 'NotImplemented')
     }
+    if (method === 'GET' && query.has('uploadId')) return this.listParts(query)
     if (method === 'GET' || method === 'HEAD') return this.read(call)
     if (method === 'PUT' && query.has('partNumber')) {
       const upload = this.upload(query)
@@ -199,6 +200,13 @@ export class S3Server {
     const upload = this.uploads.get(query.get('uploadId')!)
     if (upload === undefined) throw new S3Refusal(404, 'NoSuchUpload')
     return upload
+  }
+
+  private listParts(query: URLSearchParams): Reply {
+    const numbers = [...this.upload(query).parts.keys()].sort((a, b) => a - b)
+    const most = Number(query.get('max-parts') ?? 1000)
+    const parts = numbers.slice(0, most).map((number) => `<Part><PartNumber>${number}</PartNumber></Part>`)
+    return xml(`<ListPartsResult><IsTruncated>${numbers.length > most}</IsTruncated>${parts.join('')}</ListPartsResult>`)
   }
 
   private deleteAll(body: Buffer): Reply {

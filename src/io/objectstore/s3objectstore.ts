@@ -1,6 +1,6 @@
 import {
   AbortMultipartUploadCommand, DeleteObjectsCommand, GetObjectCommand, type GetObjectCommandOutput, HeadObjectCommand,
-  ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand, S3Client,
+  ListMultipartUploadsCommand, ListPartsCommand, ListObjectsV2Command, PutObjectCommand, S3Client,
 } from '@aws-sdk/client-s3'
 import { assert, EnvironmentError } from '../../common/errors.ts'
 import { checkRange, rangeWithin } from '../../engine/byterange.ts'
@@ -182,6 +182,15 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
         if (replyOf(error).name !== 'NoSuchUpload') throw error
       }
     })
+  }
+
+  async isUploadGone(key: string, id: string | undefined): Promise<boolean> {
+    try {
+      await this.once('list', 0, () => this.client.send(new ListPartsCommand({ Bucket: this.bucket, Key: this.nameOf(key), UploadId: id, MaxParts: 1 })))
+      return false
+    } catch (error) {
+      return replyOf(error).name === 'NoSuchUpload'
+    }
   }
 
   async once<T>(kind: RequestKind, bytes: number, send: () => Promise<T>): Promise<T> {

@@ -6,7 +6,6 @@ import { assert, EnvironmentError } from '../../common/errors.ts'
 import type { ObjectInfo, ObjectUpload } from '../../engine/objectstore.ts'
 import type { RequestKind } from '../../lake/state/madeby.ts'
 import { uploadGone } from '../../engine/uploadgone.ts'
-import { replyOf } from './s3error.ts'
 
 /** Parts under way at once: memory is so many parts and the one that is filled. */
 const AT_ONCE = 3
@@ -27,6 +26,8 @@ export interface S3Sender {
   often<T>(kind: RequestKind, key: string | undefined, bytes: number, send: () => Promise<T>): Promise<T>
   head(key: string): Promise<ObjectInfo | undefined>
   removeUpload(key: string, id: string | undefined): Promise<void>
+  /** Whether the store says that there is no such upload. False where it does not answer. */
+  isUploadGone(key: string, id: string | undefined): Promise<boolean>
 }
 
 /** A multipart upload; an object that fits into one part is put in one request. */
@@ -75,7 +76,7 @@ export class S3Upload implements ObjectUpload {
     }
     await this.sendPart()
     await Promise.all(this.underWay)
-    this.throwFailure()
+    await this.throwFailure()
     const etag = await this.complete()
     this.hasEnded = true
     return { etag, size: this.size }
@@ -111,7 +112,7 @@ export class S3Upload implements ObjectUpload {
     const begin = { ...this.target, ...CHECKSUM }
     this.uploadId ??= (await this.sender.often('upload', this.key, 0, () => client.send(new CreateMultipartUploadCommand(begin)))).UploadId
     while (this.underWay.size >= AT_ONCE) await Promise.race(this.underWay)
-    this.throwFailure()
+    await this.throwFailure()
     const Body = this.part.subarray(0, this.filled)
     const PartNumber = this.parts.length + 1
     const part: CompletedPart = { PartNumber }
@@ -128,25 +129,34 @@ export class S3Upload implements ObjectUpload {
 
   private async complete(): Promise<string> {
     const { Bucket, Key } = this.target
+    const command = { Bucket, Key, UploadId: this.uploadId, ChecksumType: CHECKSUM.ChecksumType, MultipartUpload: { Parts: this.parts } }
     let attempts = 0
-    const etag = await this.sender.often('upload', this.key, 0, async () => {
-      attempts++
-      try {
-        const command = { Bucket, Key, UploadId: this.uploadId, ChecksumType: CHECKSUM.ChecksumType, MultipartUpload: { Parts: this.parts } }
+    try {
+      return await this.sender.often('upload', this.key, 0, async () => {
+        attempts++
         return (await this.sender.client.send(new CompleteMultipartUploadCommand(command))).ETag ?? ''
-      } catch (error) {
-        // The attempt before succeeded, and its reply was lost.
-        if (attempts > 1 && replyOf(error).name === 'NoSuchUpload') return undefined
-        throw error
-      }
-    })
-    if (etag !== undefined) return etag
-    const info = await this.sender.head(this.key)
+      })
+    } catch (error) {
+      if (!await this.isGone(error)) throw error
+    }
+    // An attempt before may have succeeded, and its reply was lost.
+    const info = attempts > 1 ? await this.sender.head(this.key) : undefined
     if (info?.size === this.size) return info.etag
-    throw uploadGone(`s3://${Bucket}/${Key}`)
+    throw this.gone()
   }
 
-  private throwFailure(): void {
-    if (this.failure !== undefined) throw this.failure
+  private async throwFailure(): Promise<void> {
+    if (this.failure === undefined) return
+    throw await this.isGone(this.failure) ? this.gone() : this.failure
+  }
+
+  /** A store that removes an upload while a request for it is under way may answer with any error: versitygw fails to write the part. */
+  private async isGone(failure: unknown): Promise<boolean> {
+    if (!(failure instanceof EnvironmentError)) return false
+    return failure.code === 'store.upload-gone' || await this.sender.isUploadGone(this.key, this.uploadId)
+  }
+
+  private gone(): EnvironmentError {
+    return uploadGone(`s3://${this.target.Bucket}/${this.target.Key}`)
   }
 }
