@@ -20,7 +20,7 @@ const files = isNamed ? allTestFiles() : testFiles(scope, Number(seed))
 /** Vitest gives its option to no project. */
 const workers = Number(process.argv.find((argument) => argument.startsWith('--maxWorkers='))?.split('=')[1] ?? 2)
 const plugins = [await plainSources()]
-const isQuick = scope === 'quick' && !isNamed
+const limit = (scope === 'all' ? 12 * 60 : 20) * MINUTE
 
 export default defineConfig({
   test: {
@@ -34,9 +34,9 @@ export default defineConfig({
     exclude: ['node_modules/**'],
     globalSetup: ['test/support/globalsetup.ts'],
     setupFiles: ['test/support/setup.ts'],
-    // For what hangs, on a machine however busy: a test needs no limit of its own. A statement on a server has one of four minutes.
-    testTimeout: (isQuick ? 6 : scope === 'all' ? 60 : 20) * MINUTE,
-    hookTimeout: (isQuick ? 6 : 20) * MINUTE,
+    // For what hangs, on a machine however busy: no test has a limit of its own. A statement on a server has one of four minutes.
+    testTimeout: limit,
+    hookTimeout: limit,
     teardownTimeout: MINUTE,
     maxWorkers: workers,
     sequence: { sequencer: HeaviestFirst },

@@ -2,6 +2,7 @@ import type { Piscina } from 'piscina'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import type { ResourceLimits } from 'node:worker_threads'
 import { assert, EnvironmentError } from '../common/errors.ts'
 import { stopIfEnding, stopOnEnd } from '../io/process/interruption.ts'
 import type { WantedOverflow } from '../columnar/wantedoverflow.ts'
@@ -17,11 +18,20 @@ type TaskResult<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>> extend
 /** Megabytes of JavaScript heap a worker may use; buffers and wasm memory are not counted. */
 const WORKER_HEAP_MB = 512
 
+/** Options of piscina that do not change. Its own type is not named here, because its declarations do not compile with `exactOptionalPropertyTypes`. */
+interface ThreadOptions {
+  minThreads: number
+  idleTimeout: number
+  atomics: 'disabled'
+  resourceLimits: ResourceLimits
+  execArgv: string[]
+}
+
 /**
  * Piscina tries `require` first. Node 20 aborts the process when a thread is ended while it requires an ES module ("IsGraphAsync must be used on an
  * instantiated module"), as Ctrl-C does; one that is imported may be ended at any time.
  */
-export const THREAD_OPTIONS: NonNullable<ConstructorParameters<typeof Piscina>[0]> = {
+export const THREAD_OPTIONS: ThreadOptions = {
   minThreads: 0, idleTimeout: Infinity, atomics: 'disabled', resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
   // Node refuses V8's options for a thread, so a thread does not inherit the options of the process.
   execArgv: ['--no-experimental-require-module'],

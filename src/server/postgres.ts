@@ -51,8 +51,13 @@ export interface AdoptOptions extends ServerOptions {
   dataDir: string
 }
 
-/** For tests: no waiting for the disk. full_page_writes stays as it is, it changes what is written. */
-export const FAST_SETTINGS: Readonly<Record<string, string>> = { fsync: 'off', shared_buffers: '32MB', max_wal_size: '256MB' }
+/**
+ * For tests: no waiting for the disk. full_page_writes stays as it is, it changes what is written. Shared memory of a server that is killed goes with its
+ * data directory (pg_dynshmem); by default it would stay in /dev/shm.
+ */
+export const FAST_SETTINGS: Readonly<Record<string, string>> = {
+  fsync: 'off', shared_buffers: '32MB', max_wal_size: '256MB', dynamic_shared_memory_type: 'mmap',
+}
 
 const STOP_SIGNALS: Record<StopMode, NodeJS.Signals> = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' }
 const START_TIMEOUT_MS = 120_000

@@ -50,7 +50,7 @@ beforeAll(async () => {
   files.map = join(files.heap, '../pg_filenode.map')
   lake = join(folder, 'lake')
   expect(ltap('transcode', data, '--lake', lake, ...TABLES, '--compression', 'none').status).toBe(0)
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()

@@ -34,7 +34,7 @@ beforeAll(async () => {
   await sql.script('CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 150000) i; CREATE TABLE u AS SELECT 1 AS one; VACUUM (FREEZE) t')
   await sql.script('CREATE TABLE "<script>alert(1)</script>" ("""><b>" int); INSERT INTO "<script>alert(1)</script>" VALUES (1)')
   await stop()
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -161,7 +161,7 @@ test('a cluster goes into an object store, and what changes follows; older, othe
     await other.remove()
   }
   await checkLake(cluster.dataDir)
-}, 300_000)
+})
 
 test('inspect lake writes a page, and reads no file of data', async () => {
   const page = join(folder, 'lake.html')
@@ -186,7 +186,7 @@ test('inspect lake writes a page, and reads no file of data', async () => {
   expect(await ltap('inspect', 'lake', URL, '--html', page)).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/^ltap: file\.exists: .*name another one .*\n$/) as string })
   expect(readFileSync(page, 'utf8')).toBe('mine')
   expect((await ltap('inspect', 'lake', URL, '--price-put', 'x')).code).toBe(2)
-}, 300_000)
+})
 
 test('layers are merged, by their tiers or all, and the lake says the same', async () => {
   const merged = JSON.parse((await ltap('merge', URL, '--json')).stdout) as MergeReport
@@ -208,11 +208,11 @@ test('layers are merged, by their tiers or all, and the lake says the same', asy
   const none = await ltap('merge', URL, '--table', 'public.none')
   expect(none).toMatchObject({ code: 3, stderr: expect.stringMatching(/^ltap: selection\.table: the lake has no table public\.none: .*\n$/) as string })
   expect((await ltap('verify', '--lake', URL)).code).toBe(0)
-}, 300_000)
+})
 
 test('a folder by its URL; the next run needs only the path', async () => {
   const lake = join(folder, 'lake')
   const report = await written(transcode(cluster.dataDir, `file://${lake}`, '--json'))
   expect(report.committed).toBe(true)
   expect((await transcode(cluster.dataDir, lake)).stdout).toMatch(/already: nothing to do/)
-}, 300_000)
+})

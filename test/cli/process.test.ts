@@ -29,7 +29,7 @@ beforeAll(async () => {
   data = cluster.dataDir
   lake = join(folder, 'lake')
   expect(spawnSync(process.execPath, [PROGRAM, 'transcode', data, '--lake', lake, '--table', 'public.t']).status).toBe(0)
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -112,7 +112,7 @@ describe('a signal removes what is unfinished, and says so in one line', () => {
       expect(readdirSync(place.work).filter((entry) => entry !== 'copy')).toEqual(['tmp'])
       expect(readdirSync(place.tmp)).toEqual([])
       if (name === 'rebuild') expect(existsSync(join(place.work, 'copy/.ltap-lock'))).toBe(false)
-    }, 120_000,
+    },
   )
 
   test('a second one ends at once', async () => {
@@ -123,7 +123,7 @@ describe('a signal removes what is unfinished, and says so in one line', () => {
     child.kill('SIGTERM')
     expect([130, 143]).toContain((await ended).code)
     expect((await start(place, ltap('verify', '--lake', join(place.work, 'lake'))).ended).stderr).toMatch(/^ltap: lake\.(?:missing|empty|no-branch): .*\n$/)
-  }, 60_000)
+  })
 })
 
 describe('kill -9 leaves what the next start finds', () => {
@@ -142,7 +142,7 @@ describe('kill -9 leaves what the next start finds', () => {
     const verified = await start(place, ltap('verify', '--lake', join(place.work, 'lake'), '--json')).ended
     expect(JSON.parse(verified.stdout)).toMatchObject({ equal: true, store: { orphans: { objects: 0, bytes: 0 } } })
     expect(readdirSync(join(place.work, 'lake'), { recursive: true, encoding: 'utf8' }).filter((path) => path.includes('~'))).toEqual([])
-  }, 120_000)
+  })
 
   test('temporary folders go, those of a process that lives stay', async () => {
     const place = newPlace()
@@ -158,7 +158,7 @@ describe('kill -9 leaves what the next start finds', () => {
     alive.child.kill('SIGCONT')
     expect((await alive.ended).code).toBe(0)
     expect(readdirSync(place.tmp)).toEqual([])
-  }, 120_000)
+  })
 })
 
 describe('two at once: one does the work, the other says who is there', () => {
@@ -179,7 +179,7 @@ describe('two at once: one does the work, the other says who is there', () => {
       expect({ code, stderr }).toEqual({ code: 3, stderr: oneLine(/(?:folder.locked: (?:another )?process (?:\d+ )?works on the folder|lake.exists|replay\.|pagestore.exists)/) })
     }
     expect(readdirSync(place.work, { recursive: true, encoding: 'utf8' }).filter((path) => /ltap-lock/.test(path))).toEqual([])
-  }, 120_000)
+  })
 })
 
 /** JavaScript that runs first, in worker threads too. */
@@ -258,7 +258,7 @@ test.each(drawn(SITUATIONS, 6, 'situations', ({ what }) => what))('$what', async
   expect(await ended).toEqual({ code, stdout: '', stderr: oneLine(line) })
   expect(readdirSync(place.work)).toEqual(['tmp'])
   expect(readdirSync(place.tmp)).toEqual([])
-}, 120_000)
+})
 
 test('--workers 64 starts threads for the tasks that there are', async () => {
   const place = newPlace()
@@ -269,13 +269,13 @@ test('--workers 64 starts threads for the tasks that there are', async () => {
   // The table, and the thread that keeps the lock alive.
   expect(statSync(log).size).toBeGreaterThanOrEqual(1)
   expect(statSync(log).size).toBeLessThanOrEqual(4)
-}, 60_000)
+})
 
 test('a pipe whose reader is gone is no error', async () => {
   const place = newPlace()
   const { ended } = start(place, ['sh', '-c', `"$@" | head -c 1 > /dev/null; echo "\${PIPESTATUS:-done}"`, 'sh', ...ltap('inspect', 'table', data, 'public.t')])
   expect(await ended).toEqual({ code: 0, stdout: expect.any(String), stderr: '' })
-}, 60_000)
+})
 
 describe.skipIf(!canMount)('file systems', () => {
   /** In a mount namespace of its own: what is mounted goes with the process. */
@@ -296,7 +296,7 @@ describe.skipIf(!canMount)('file systems', () => {
     mkdirSync(join(place.work, 'disk'))
     const { ended } = start(place, mounted(options, place, ltap(...args(join(place.work, 'disk')))))
     expect(await ended).toEqual({ code: 3, stdout: '', stderr: oneLine(line) })
-  }, 60_000)
+  })
 
   test('a lake on a read-only one is read', async () => {
     const place = newPlace()
@@ -305,7 +305,7 @@ describe.skipIf(!canMount)('file systems', () => {
       const { code, stderr } = await start(place, ['unshare', UNSHARE, 'sh', '-c', script, 'sh', lake, ...ltap(...args)]).ended
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     }
-  }, 60_000)
+  })
 })
 
 describe('outputs are their owner\'s alone, whatever the umask', () => {
@@ -325,7 +325,7 @@ describe('outputs are their owner\'s alone, whatever the umask', () => {
     })
     expect(wrong).toBe('')
     expect(readFileSync(join(out('out'), 'PG_VERSION'), 'utf8')).toMatch(/^1\d\n$/)
-  }, 120_000)
+  })
 
   test('a link in the way is not followed', async () => {
     const place = newPlace()
@@ -342,5 +342,5 @@ describe('outputs are their owner\'s alone, whatever the umask', () => {
     expect((await start(place, ltap(...transcode(place))).ended).code).toBe(0)
     expect(readFileSync(other, 'utf8')).toBe('mine')
     expect(readdirSync(place.tmp)).toEqual([])
-  }, 60_000)
+  })
 })

@@ -31,7 +31,7 @@ async function insertAndSwitch(sql: Session): Promise<string> {
   await sql.exec('INSERT INTO t SELECT generate_series(1, 100)')
   const name = (await sql.value('SELECT pg_walfile_name(pg_current_wal_insert_lsn())'))!
   await sql.exec('SELECT pg_switch_wal()')
-  await expect.poll(() => existsSync(join(archive, name)), { timeout: 60_000 }).toBe(true)
+  await expect.poll(() => existsSync(join(archive, name)), { timeout: 240_000 }).toBe(true)
   return name
 }
 

@@ -16,7 +16,7 @@ let cluster: PostgresServer
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-scaleoutcli-'))
   cluster = await createSharedCluster(major)
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -67,7 +67,7 @@ test('xargs -P 2, a copy of the source on one of them, results twice and cut; th
   expect(late.code).toBe(3)
   expect(late.stdout).toContain('"code":"job.done"')
   expect((await ltap(['verify', '--lake', lake])).code).toBe(0)
-}, 300_000)
+})
 
 test('a worker that is killed, a dropped job, another source, another lake, another version', async () => {
   const lake = join(folder, 'lake2')
@@ -107,4 +107,4 @@ test('a worker that is killed, a dropped job, another source, another lake, anot
   const replaying = await ltap(['transcode', cluster.dataDir, '--lake', lake, '--plan', '--to', '0/1'])
   expect(replaying.code).toBe(2)
   expect(readFileSync(join(lake, 'ltap/format.json'), 'utf8')).toContain('systemIdentifier')
-}, 300_000)
+})

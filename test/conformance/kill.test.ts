@@ -52,7 +52,7 @@ describe.each(installedServers())('%s', (name) => {
     await (await connect(cluster)).script("CREATE TABLE t (id int, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 20000) i")
     await closeSessions(cluster)
     await cluster.stop('fast')
-  }, 300_000)
+  })
 
   afterAll(async () => {
     await cluster?.remove()
@@ -136,5 +136,5 @@ describe.each(installedServers())('%s', (name) => {
     for await (const { key } of store.leftovers()) expect.fail(`an upload of ${key} is left`)
     console.info(`${name}: ${counts.killed} of ${KILLS} killed, ${counts.committed} states committed, ${collected.dead} dead objects and ${collected.leftovers} uploads at the end`)
     expect(counts.killed).toBeGreaterThan(0)
-  }, 7_200_000)
+  })
 })

@@ -17,7 +17,7 @@ let cluster: PostgresServer
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-spark-'))
   cluster = await createSharedCluster(major)
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -72,4 +72,4 @@ test.skipIf(why !== undefined)('a worker of two is killed, and its units are don
   expect(committed.code, committed.stderr).toBe(0)
   expect(JSON.parse(committed.stdout)).toMatchObject({ done: 'committed' })
   await checkSharedLake(lake, cluster)
-}, 600_000)
+})

@@ -60,7 +60,7 @@ const rows = (xids: readonly bigint[]): UnresolvedRun[] => xids.map((xid, i) => 
 
 const COUNT = amount({ quick: 50_000, sample: 200_000, all: 1_000_000 })
 
-test(`${COUNT} transactions`, { timeout: 600_000 }, async () => {
+test(`${COUNT} transactions`, async () => {
   const { store, lake, writer, commit } = await made()
   const random = new Random(TEST_SEED)
   let time = 1_700_000_000_000_000
@@ -78,7 +78,7 @@ test(`${COUNT} transactions`, { timeout: 600_000 }, async () => {
   expect([...(await statusOf(lake)).keys()]).toEqual([FIRST + 10n])
 })
 
-test('what no row depends on goes; what is open, or a row depends on, stays, and retained states keep all', { timeout: 60_000 }, async () => {
+test('what no row depends on goes; what is open, or a row depends on, stays, and retained states keep all', async () => {
   const { lake, writer, commit } = await made()
   const x = (n: number): bigint => FIRST + BigInt(n)
   const ended = (n: number): ReturnType<typeof statusEdit> => statusEdit(x(n), { ended: 'committed', after: '0/8', until: '1/0' })

@@ -65,7 +65,7 @@ beforeAll(async () => {
   for (const name of segmentNames()) if (name > end || name < start) rmSync(join(wal, name))
   expect(segmentNames().length).toBeGreaterThanOrEqual(3)
   expected = drain(wal)
-}, 240_000)
+})
 
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 

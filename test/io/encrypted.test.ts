@@ -49,7 +49,7 @@ beforeAll(async () => {
     base = tarball(backup, '--exclude=./pg_wal/0*', '--exclude=./pg_tblspc/*')
     wal = tarball(join(backup, 'pg_wal'), '--exclude=./archive_status', '--exclude=./summaries')
   })
-}, 240_000)
+})
 
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 

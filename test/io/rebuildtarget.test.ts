@@ -28,7 +28,7 @@ beforeAll(async () => {
   lake = join(root, 'lake')
   manifest = await transcode(cluster.dataDir, lake)
   table = manifest.relations.find(({ name }) => name === 't')!
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()

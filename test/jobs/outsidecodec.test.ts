@@ -50,7 +50,7 @@ async function onThreads(body: (jobs: Jobs, workers: InstanceType<Jobs['Workers'
 }
 
 describe.runIf(major !== undefined)('a type that a module outside of ltap reads', () => {
-  test('lake, verify, rebuild; here and on threads', { timeout: 240_000 }, () => withFolder((folder) => withCluster(major!, {}, async (cluster, sql) => {
+  test('lake, verify, rebuild; here and on threads', () => withFolder((folder) => withCluster(major!, {}, async (cluster, sql) => {
     await sql.exec(BADGE_SQL)
     await sql.exec(ROWS)
     await closeSessions(cluster)

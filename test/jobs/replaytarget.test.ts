@@ -40,7 +40,7 @@ test.each(majors())('WAL of Postgres %i that ends with a page ends where the ser
       const wal = join(cluster.dataDir, 'pg_wal')
       const pageStart = lsn - (lsn % WAL_PAGE_SIZE)
       // Nothing more is written; the WAL writer flushes full pages by itself.
-      await vi.waitUntil(async () => walPosition(parseLsn((await sql.value('SELECT pg_current_wal_flush_lsn()'))!)!) >= pageStart, { timeout: 60_000, interval: 50 })
+      await vi.waitUntil(async () => walPosition(parseLsn((await sql.value('SELECT pg_current_wal_flush_lsn()'))!)!) >= pageStart, { timeout: 240_000, interval: 50 })
       const report = await replayCluster({ source: base, wal, out: join(out, 'replayed'), target: { lsn } })
       expect(report.lsn).toBe(formatWalPosition(pageStart))
       // It is there already, said either way.

@@ -32,7 +32,7 @@ beforeAll(async () => {
     INSERT INTO docs SELECT i, repeat(md5(i::text), 300) FROM generate_series(1, 200) i;
     CREATE TABLE gone AS SELECT 1 AS one; CREATE SEQUENCE s; DELETE FROM docs WHERE id % 7 = 0`)
   await stop()
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -96,4 +96,4 @@ test('a new lake, and what changed since: equal to one process', async () => {
   await materializeLake({ pgdata: cluster.dataDir, store: alone, workers: 0, filter })
   expect(await stateEntries(shared)).toEqual(await stateEntries(alone))
   expect(layeredDifferences(await readLayeredLake(shared), await readLayeredLake(alone))).toEqual([])
-}, 300_000)
+})

@@ -40,7 +40,7 @@ beforeAll(async () => {
   store = await openObjectStore(URL)
   cluster = await createCluster(major, { settings: { autovacuum: 'off' } })
   await cluster.stop('fast')
-}, 300_000)
+})
 
 afterAll(async () => {
   vi.unstubAllEnvs()
@@ -163,7 +163,7 @@ test('deleted rows are found in each object that has them, until none has', asyn
   expect(await objectsWithCanaries()).toEqual([holder!.object])
   await done('gc', URL)
   expect(await report(second)).toMatchObject({ erased: true, stray: [] })
-}, 300_000)
+})
 
 describe('in a folder, whose HEAD keeps earlier values', () => {
   test('an ordinary lake of several runs comes to a proof, and goes on', async () => {
@@ -196,7 +196,7 @@ describe('in a folder, whose HEAD keeps earlier values', () => {
     await done('gc', place, '--keep', '0s')
     expect((await ltap(['gc', place, '--erasure', again])).code).toBe(0)
     expect(await objectsWithCanaries()).toEqual([])
-  }, 300_000)
+  })
 })
 
 test('what it refuses', async () => {

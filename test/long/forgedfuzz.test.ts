@@ -12,7 +12,7 @@ import { amount } from '../support/scope.ts'
 /** Number of inputs of all majors together. */
 const INPUTS = amount({ sample: 200, all: 100_000 })
 
-test.each(majors())(`forged inputs of Postgres %i, seed ${TEST_SEED}`, { timeout: 12 * 3_600_000 }, async (major) => {
+test.each(majors())(`forged inputs of Postgres %i, seed ${TEST_SEED}`, async (major) => {
   await withFolder((folder) => withCluster(major, FORGED_CLUSTER, async (cluster, sql) => {
     const setup = await forgedSetup(cluster, sql, folder, TEST_SEED + major)
     expect(await missedPlants(setup)).toEqual([])

@@ -33,7 +33,7 @@ beforeAll(async () => {
   await closeSessions(cluster)
   await cluster.stop()
   enlarge(heapFile(cluster.dataDir, 'postgres', 'public.large'), HEAP_BLOCKS)
-}, 300_000)
+})
 
 afterAll(() => cluster?.remove())
 

@@ -60,7 +60,7 @@ beforeAll(async () => {
   }
   await closeSessions(cluster)
   await cluster.stop()
-}, 600_000)
+})
 
 afterAll(() => cluster?.remove())
 

@@ -80,7 +80,7 @@ beforeAll(async () => {
   // A crash: replay has work, and more than its cache holds changes.
   await sqlAndCrash()
   backup = cluster.dataDir
-}, 300_000)
+})
 
 async function sqlAndCrash(): Promise<void> {
   const sql = await connect(cluster)

@@ -39,7 +39,7 @@ beforeAll(async () => {
   const { relations } = await transcode(at('data'), at('oldlake'), { filter: { databases: ['postgres'], tables: ['public.t'] } })
   oldFile = relations[0]!.files[0]!
   expect(await ltap(['replay', at('data'), '--out', at('store')])).toMatchObject({ code: 0 })
-}, 240_000)
+})
 
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 

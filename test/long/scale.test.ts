@@ -74,7 +74,7 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
       expect(json(ltap('query', '--lake', lake, '--json', `select v from t${TABLES}`))).toEqual([{ v: String(TABLES) }])
       expect(json(ltap('inspect', 'table', server.dataDir, `public.t${TABLES - 1}`, '--json'))).toMatchObject([{ columns: { v: String(TABLES - 1) } }])
     }))
-  }, 7_200_000)
+  })
 
   test(`${DATABASES} databases`, async () => {
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
@@ -94,7 +94,7 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
       expect(json(ltap('verify', server.dataDir, '--lake', lake, '--workers', '2', '--json'))).toMatchObject({ equal: true })
       expect(json(ltap('query', '--lake', lake, '--database', `d${DATABASES}`, '--json', 'select a from t'))).toEqual([{ a: 7 }])
     }))
-  }, 7_200_000)
+  })
 
   test(`${COLUMNS} columns`, async () => {
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
@@ -110,7 +110,7 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
       const sum = Array.from({ length: WIDE_ROWS }, (_, n) => (n + 1 + COLUMNS - 1) % 7).reduce((a, b) => a + b, 0)
       expect(json(ltap('query', '--lake', lake, '--json', `select sum(c${COLUMNS})::int as s from wide`))).toEqual([{ s: sum }])
     }))
-  }, 7_200_000)
+  })
 
   test(`a table of ${HEAP_BLOCKS} blocks`, async () => {
     await withCluster(major, { initdbArgs: major >= 18 ? ['--no-data-checksums'] : [] }, async (server, sql) => withFolder(async (folder) => {
@@ -134,7 +134,7 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
       for (let segment = 0; segment < SEGMENTS; segment++) expectSameHeap(segmentFile(file, segment), segmentFile(target, segment))
       expect(existsSync(segmentFile(target, SEGMENTS))).toBe(false)
     }))
-  }, 7_200_000)
+  })
 
   test(`a bytea of ${LARGEST_VALUE} bytes, or as near as the server allows`, async () => {
     await withCluster(major, {}, async (server, sql) => withFolder(async (folder) => {
@@ -150,7 +150,7 @@ describe.each(majors().slice(-1))('many of everything, Postgres %i', (major) => 
       console.info(`${bytes} bytes`)
       expect(json(ltap('query', '--lake', lake, '--json', 'select octet_length(v)::varchar as n, md5(v) as m from value'))).toEqual([expected])
     }))
-  }, 7_200_000)
+  })
 })
 
 /** Replay of WAL that makes many relations. */

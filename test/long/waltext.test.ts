@@ -41,4 +41,4 @@ test.each(majors())('records of every kind of Postgres %i', async (major) => {
     const types = await compareWithWalinspect(major as PgMajor, sql, join(cluster.dataDir, 'pg_wal'), start)
     expect([...EXPECTED, ...ofMajor(major)].filter((type) => !types.has(type))).toEqual([])
   })
-}, 180_000)
+})

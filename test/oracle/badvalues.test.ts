@@ -40,7 +40,7 @@ const DOCS = `
     (SELECT jsonb_agg(md5((i * k)::text)) FROM generate_series(1, 300) k), i / 7.0
   FROM generate_series(1, 60) i`
 
-describe.each(fewerMajors('majors of bad values'))('bad values on Postgres %i', { timeout: 300_000 }, (major) => {
+describe.each(fewerMajors('majors of bad values'))('bad values on Postgres %i', (major) => {
   let cluster: PostgresServer
   let folder: string
   let lakes = 0
@@ -58,7 +58,7 @@ describe.each(fewerMajors('majors of bad values'))('bad values on Postgres %i', 
     docsRows = await sql.rows('SELECT ctid, * FROM docs ORDER BY ctid')
     await closeSessions(cluster)
     await cluster.stop('fast')
-  }, 240_000)
+  })
 
   afterAll(async () => {
     await closeSessions(cluster)

@@ -89,7 +89,7 @@ function flip(byte: number): (bytes: Uint8Array) => Uint8Array {
 }
 
 describe.each(fewerMajors('majors of damage'))('damaged data directories of Postgres %i', (major) => {
-  test('each kind of damage', { timeout: 400_000 }, async () => {
+  test('each kind of damage', async () => {
     await withFolder(async (folder) => {
       await withCluster(major, { initdbArgs: major >= 18 ? [] : ['-k'] }, async (cluster, first) => {
         await first.exec('CREATE DATABASE shop')

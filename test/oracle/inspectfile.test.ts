@@ -60,7 +60,7 @@ function withoutRawByte(value: string | null, found: string | null | undefined):
 }
 
 describe.each(fewerMajors('majors of inspect file'))('inspect file on Postgres %i', (major) => {
-  test('every table of the zoo', { timeout: 120_000 }, async () => {
+  test('every table of the zoo', async () => {
     await withCluster(major, {}, async (cluster, sql) => {
       await loadZoo(major, sql)
       await sql.script('VACUUM; CHECKPOINT')
@@ -78,7 +78,7 @@ describe.each(fewerMajors('majors of inspect file'))('inspect file on Postgres %
     })
   })
 
-  test('csv, table, dead rows, dropped columns, damage, types', { timeout: 60_000 }, async () => {
+  test('csv, table, dead rows, dropped columns, damage, types', async () => {
     await withFolder(async (folder) => {
       await withCluster(major, {}, async (cluster, sql) => {
         await sql.script(`

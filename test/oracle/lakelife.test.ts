@@ -57,7 +57,7 @@ beforeAll(async () => {
   await takeState("UPDATE t SET v = 'second'; VACUUM FULL t")
   await takeState("UPDATE t SET v = 'third'; VACUUM FULL t")
   await takeState("UPDATE t SET v = 'fourth'; VACUUM FULL t")
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -128,7 +128,7 @@ describe('gc', () => {
     for (const { lsn, v } of states.slice(2)) expect(await shown(lake, '--at', lsn)).toBe(v)
     expect(await ltap(['verify', '--lake', lake])).toMatchObject({ code: 0 })
     expect(await json<CollectReport>('gc', lake)).toMatchObject({ dead: 0, leftovers: 0, branches: [{ kept: 2, gone: 0 }] })
-  }, 120_000)
+  })
 
   test('by a duration: the last state that is so old stays, and a writer goes on', async () => {
     const lake = copied('duration')
@@ -137,7 +137,7 @@ describe('gc', () => {
     expect(await json<CollectReport>('gc', lake, '--keep', '0s')).toMatchObject({ branches: [{ kept: 1, gone: 3 }] })
     expect(await json<LakeSummary>('inspect', 'lake', lake)).toMatchObject({ epoch, states: [{ lsn: states[3]!.lsn }], store: { orphans: { objects: 0 }, missing: [] } })
     expect(await shown(lake)).toBe('fourth')
-  }, 120_000)
+  })
 
   test('in S3, with an upload that a killed program left', async () => {
     const server = await S3Server.start()
@@ -158,7 +158,7 @@ describe('gc', () => {
       vi.unstubAllEnvs()
       await server.stop()
     }
-  }, 120_000)
+  })
 
   test('an object of the newest state that was deleted by hand: nothing goes, the states before it stay', async () => {
     const lake = copied('damaged')
@@ -176,14 +176,14 @@ describe('gc', () => {
     await store.put(lost, (await (await openObjectStore(original)).get(lost))!.bytes)
     expect(await json<CollectReport>('gc', lake, '--keep', '0s')).toMatchObject({ branches: [{ kept: 1, gone: 3 }] })
     expect(await shown(lake)).toBe('fourth')
-  }, 120_000)
+  })
 
   test('what it refuses', async () => {
     const lake = copied('refused')
     await refused(/^ltap: lake\.no-branch: /, 'gc', lake, '--branch', 'none')
     await refused(/^ltap: lake\.missing: /, 'gc', `file://${join(folder, 'nothing')}`)
     expect(await json<CollectReport>('gc', lake)).toMatchObject({ dead: 0, branches: [{ kept: 4 }] })
-  }, 60_000)
+  })
 })
 
 describe('tags and leases', () => {
@@ -214,7 +214,7 @@ describe('tags and leases', () => {
     await refused(/^ltap: lake\.name-taken: .* has tags of the name again already/, 'tag', 'create', lake, 'again')
     await refused(/^ltap: lake\.name: "A B" is no name/, 'tag', 'create', lake, 'A B')
     await refused(/^ltap: lake\.no-tag: branch main has no tag nothing/, 'tag', 'delete', lake, 'nothing')
-  }, 120_000)
+  })
 })
 
 describe('branches', () => {
@@ -255,7 +255,7 @@ describe('branches', () => {
     await refused(/^ltap: lake\.branch-used: branch main is the lake itself/, 'branch', 'delete', lake, 'main')
     await refused(/^ltap: lake\.no-branch: /, 'branch', 'delete', lake, 'none')
     await refused(/^ltap: lake\.no-branch: /, 'transcode', cluster.dataDir, '--lake', lake, '--branch', 'none')
-  }, 120_000)
+  })
 
   test.skipIf(SCOPE === 'quick')('a restored server goes on in its branch; what does not fit a line is refused', async () => {
     const lake = join(folder, 'lines')
@@ -306,5 +306,5 @@ describe('branches', () => {
       expect(parent.stderr).toMatch(/^ltap: lake\.timeline: .* is no ancestor of it: /)
       expect(await ltap(['verify', '--lake', lake])).toMatchObject({ code: 0 })
     }))
-  }, 300_000)
+  })
 })

@@ -50,7 +50,7 @@ beforeAll(async () => {
   await cluster.stop()
   expect(await ltap(['transcode', cluster.dataDir, '--lake', lake, '--database', 'shop'])).toMatchObject({ code: 0, stderr: SILENT })
   await transcode(cluster.dataDir, oldLake, { filter: { databases: ['shop'], tables: [] } })
-}, 120_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()

@@ -43,7 +43,7 @@ beforeAll(async () => {
   await keep()
   await (await connect(cluster, 'store')).script('DROP TABLE other; DROP TABLE t')
   await keep()
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()
@@ -88,7 +88,7 @@ test('a further state takes what the first one took, under any name, and another
   expect(await write(store, 2, { filter: { databases: ['shop'], tables: ['public.p', 'public.t', 'public.p'] }, onNotice })).toMatchObject({ gone: 2 })
   expect(notices).toHaveLength(1)
   expect(await tables(store)).toEqual([])
-}, 120_000)
+})
 
 test('a table that gets a name that is excluded stays', async () => {
   const store = new MemoryObjectStore(systemClock)
@@ -96,7 +96,7 @@ test('a table that gets a name that is excluded stays', async () => {
   expect(await tables(store)).toEqual(['public.t', 'public.w'])
   expect(await write(store, 1)).toMatchObject({ committed: true, gone: 0 })
   expect(await tables(store)).toEqual(['public.left_out', 'public.other', 'public.t', 'public.u'])
-}, 120_000)
+})
 
 test('a filter for a lake of the whole cluster, and another profile, are refused', async () => {
   const store = new MemoryObjectStore(systemClock)
@@ -104,7 +104,7 @@ test('a filter for a lake of the whole cluster, and another profile, are refused
   await expect(write(store, 1, { filter: ONE })).rejects.toMatchObject({ code: 'lake.selection', reason: expect.stringContaining('takes the whole cluster in each') as string })
   await expect(write(store, 1, { profile: 'iceberg' })).rejects.toMatchObject({ code: 'lake.profile' })
   expect(await write(store, 1, { profile: 'portable' })).toMatchObject({ committed: true })
-}, 120_000)
+})
 
 /** Does something else in the middle of a job, once. */
 class DisturbedStore extends MemoryObjectStore {
@@ -149,7 +149,7 @@ test('a run that is refused does not fence the writer that works', async () => {
   await write(planted, 0, { filter: LESS })
   planted.disturb = { at: isData, by: async () => BranchWriter.open(await Lake.open({ store: planted, clock: systemClock, random: systemRandom }), 'main') }
   await expect(write(planted, 1)).rejects.toMatchObject({ code: 'commit.fenced' })
-}, 120_000)
+})
 
 test('what another writer committed between the first look and the epoch is looked at, too', async () => {
   const store = new DisturbedStore(systemClock)
@@ -166,7 +166,7 @@ test('what another writer committed between the first look and the epoch is look
   await write(same, 0, { filter: LESS })
   same.disturb = { at: (kind, key) => kind === 'get' && key.endsWith('/HEAD'), by: () => write(same, 1) }
   expect(await write(same, 1)).toMatchObject({ committed: false })
-}, 120_000)
+})
 
 test('a lake inside the files that are read, or around them, is refused, and nothing is written', async () => {
   const pgdata = join(folder, 'nested/data')
@@ -201,4 +201,4 @@ test('a job that fails leaves the objects of a lake in a folder as they were, an
   })
   expect(await into(damaged)).toMatchObject({ committed: true, gone: 0 })
   expect(objects().length).toBeGreaterThan(before.length)
-}, 120_000)
+})

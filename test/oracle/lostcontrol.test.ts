@@ -57,7 +57,7 @@ function expectRan({ code, stdout, stderr }: Ran, expected: number, ...patterns:
 }
 
 describe.each(fewerMajors('majors of lost pg_control'))('a data directory of Postgres %i without pg_control', (major) => {
-  test('is rebuilt and verified if it is the one that the lake was read from, and no other is touched', { timeout: 300_000 }, async () => {
+  test('is rebuilt and verified if it is the one that the lake was read from, and no other is touched', async () => {
     await withFolder((folder) => withCluster(major, { initdbArgs: major >= 18 ? [] : ['-k'] }, async (cluster, sql) => {
       const at = (name: string): string => join(folder, name)
       await sql.script('CREATE TABLE t (id int PRIMARY KEY, x text); CREATE INDEX ON t (x)')
@@ -159,7 +159,7 @@ describe.each(fewerMajors('majors of lost pg_control'))('a data directory of Pos
 })
 
 describe.each(fewerMajors('majors of other clusters'))('a data directory of Postgres %i without pg_control, of another cluster', (major) => {
-  test("another cluster's directory is not the lake's", { timeout: 300_000 }, async () => {
+  test("another cluster's directory is not the lake's", async () => {
     await withFolder((folder) => withCluster(major, {}, (one) => withCluster(major, {}, async (two, sql) => {
       await sql.exec('CREATE TABLE t AS SELECT 1 AS id')
       for (const cluster of [one, two]) {
@@ -190,7 +190,7 @@ function filesOfDamaged(pgdata: string, { relations }: Manifest): (string | unde
 const WRAP_SETTINGS = { autovacuum_freeze_max_age: '2000000000', autovacuum_multixact_freeze_max_age: '2000000000' }
 
 describe.each(fewerMajors('majors whose ids went round'))('transaction ids of Postgres %i that went round, without pg_control', (major) => {
-  test('rows have their full transaction ids', { timeout: 300_000 }, async () => {
+  test('rows have their full transaction ids', async () => {
     await withFolder((folder) => withCluster(major, { settings: WRAP_SETTINGS }, async (cluster, sql) => {
       await sql.exec('CREATE TABLE t (id int, x text)')
       await multixacts(cluster)

@@ -110,7 +110,7 @@ async function expectLostMultixacts(folder: string, copy: (damage: Damage) => Pr
 }
 
 describe.each(drawn(majors(), 1, 'majors of lostxact'))('lost transaction status on Postgres %i', (major) => {
-  test('pg_xact and pg_multixact', { timeout: 240_000 }, async () => {
+  test('pg_xact and pg_multixact', async () => {
     await withFolder(async (folder) => {
       await withCluster(major, { initdbArgs: major >= 18 ? [] : ['-k'] }, async (cluster, sql) => {
         await fill(sql, await connect(cluster))

@@ -56,7 +56,7 @@ describe.each(fewerMajors('majors of merged packs'))('a lake of many runs, Postg
     url = join(folder, 'lake')
     store = await openObjectStore(url)
     cluster = await createCluster(major, { settings: { autovacuum: 'off' } })
-  }, 120_000)
+  })
 
   afterAll(async () => {
     await cluster.remove()
@@ -93,7 +93,7 @@ describe.each(fewerMajors('majors of merged packs'))('a lake of many runs, Postg
     expect(layeredDifferences(grown, await readLayeredLake(fresh))).toEqual([])
     const sequence = [...grown.values()].find(({ name }) => name === 'public.counter')!
     expect(sequence.relation.layers.length).toBeLessThan(7)
-  }, 300_000)
+  })
 
   test('a merge that takes an old page is found by verify and by a new lake (planted)', async () => {
     const bad = join(folder, 'bad')
@@ -126,7 +126,7 @@ describe.each(fewerMajors('majors of merged packs'))('a lake of many runs, Postg
     expect(differences).toMatchObject([{ relation: 'postgres.public.counter', block: 0 }])
     const wrong = layeredDifferences(await readLayeredLake(await openObjectStore(bad)), await readLayeredLake(store))
     expect(wrong).toEqual(['public.counter block 0: the pages differ'])
-  }, 120_000)
+  })
 
   test.each<[string, RegExp]>([
     ['a pack', /^ltap\/packs\//], ['a Parquet file', /\.parquet$/], ['a block index', /\.blocks$/], ['descriptions of tables, or files of the cluster', /^ltap\/parts\//],
@@ -151,7 +151,7 @@ describe.each(fewerMajors('majors of merged packs'))('a lake of many runs, Postg
     const { differences } = await verifyLake({ lake: bad, workers: 0 })
     expect(differences.some(({ file, reason }) => file === key || reason.includes(key)), JSON.stringify(differences)).toBe(true)
     rmSync(bad, { recursive: true })
-  }, 120_000)
+  })
 
   test('ltap merge --all leaves one pack, which everything reads', async () => {
     const before = await readLayeredLake(store)
@@ -178,5 +178,5 @@ describe.each(fewerMajors('majors of merged packs'))('a lake of many runs, Postg
     destroyHeapFiles(copy, await transcode(copy, proof, { filter }))
     await rebuildLake({ lake: url, pgdata: copy, workers: 0 })
     expect((await verifyLake({ lake: proof, pgdata: copy, workers: 0 })).differences).toEqual([])
-  }, 120_000)
+  })
 })

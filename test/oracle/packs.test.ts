@@ -64,7 +64,7 @@ describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i'
     folder = mkdtempSync(join(tmpdir(), 'ltap-test-'))
     url = join(folder, 'lake')
     cluster = await createCluster(major, { settings: { autovacuum: 'off' } })
-  }, 120_000)
+  })
 
   afterAll(async () => {
     await cluster.remove()
@@ -113,7 +113,7 @@ describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i'
     // A layer with each block of the relation leaves no older one.
     const counter = (await relations()).find(({ info }) => info.name === 'counter')!
     expect(counter.layers.map(({ files }) => files.map(isPacked))).toEqual([[false], [false]])
-  }, 300_000)
+  })
 
   async function rowsOf(sql: string, at: string): Promise<string[]> {
     let text = ''
@@ -125,7 +125,7 @@ describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i'
     for (const [i, { lsn, rows }] of states.entries()) {
       for (const [name, sql] of Object.entries(QUERIES)) expect(await rowsOf(sql, lsn), `${name} in state ${i}`).toEqual(rows.get(name))
     }
-  }, 120_000)
+  })
 
   test('rebuild writes the pages of packs, and verify finds all equal', async () => {
     const copy = join(folder, 'copy')
@@ -140,7 +140,7 @@ describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i'
     expect(compared).toMatchObject({ equal: true, differences: [] })
     const alone = await verifyLake({ lake: url, workers: 0 })
     expect(alone).toMatchObject({ equal: true, differences: [], store: { orphans: { objects: 0, bytes: 0 } } })
-  }, 120_000)
+  })
 
   test.each<[string, (path: string) => void, RegExp]>([
     ['a page that was changed', (path) => change(path, (bytes) => void (bytes[1000]! ^= 1)), /lake.pack: a page of a pack/],
@@ -155,7 +155,7 @@ describe.each(fewerMajors('majors of packs'))('a lake with packs of Postgres %i'
     expect(equal).toBe(false)
     expect(differences[0]!.reason).toMatch(problem)
     rmSync(bad, { recursive: true })
-  }, 120_000)
+  })
 
   test('an entry that another pack, another relation or another index belongs to is found', async () => {
     const store = await openObjectStore(join(folder, 'packed'))

@@ -62,5 +62,5 @@ describe.each(fewerMajors('majors of partial blocks'))('a partial block, Postgre
       expect(answers[0]).toEqual(answers[1])
       expect(answers[0]![0]).toEqual([['1001', '500500', String(500500 + 16000), expect.any(String)]])
     }))
-  }, 120_000)
+  })
 })

@@ -79,7 +79,7 @@ describe.each(drawn(majors(), 1, 'majors of published lakes'))('tables of Postgr
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
-  }), 900_000)
+  }))
 })
 
 async function check(lake: string, expected: ReadonlyMap<string, string[]>, round: string, shown: Map<number, string[]>): Promise<void> {

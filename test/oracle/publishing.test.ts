@@ -37,7 +37,7 @@ beforeAll(async () => {
   cluster = await createCluster(major, { settings: { autovacuum: 'off' } })
   await takeCopy("CREATE TABLE a (id int, t text); INSERT INTO a SELECT i, 'one' FROM generate_series(1, 500) i; CREATE TABLE b (id int); INSERT INTO b VALUES (1), (2)")
   await takeCopy("UPDATE a SET t = 'two' WHERE id < 10; ALTER TABLE a RENAME TO renamed; DROP TABLE b; CREATE TABLE c (id int); INSERT INTO c VALUES (3)")
-}, 300_000)
+})
 
 afterAll(async () => {
   await cluster.remove()
@@ -89,7 +89,7 @@ test('a run that is killed behind the commit of the lake is completed by the nex
     expect(readdirSync(join(publishedFolders(join(folder, lake)).get('public.a')!, '_delta_log'))).toEqual(['00000000000000000000.json'])
     expect((await verifyLake({ lake: join(folder, lake), workers: 0 })).differences).toEqual([])
   }
-}, 300_000)
+})
 
 test('tables that change, are renamed, come and go; the lake is moved; formats are given up and come back', async () => {
   const lake = join(folder, 'life')
@@ -125,7 +125,7 @@ test('tables that change, are renamed, come and go; the lake is moved; formats a
   expect(icebergMetadata(table)['format-version']).toBe(3)
   expect(await rows('moved', 'public.renamed')).toHaveLength(500)
   expect((await verifyLake({ lake: join(folder, 'moved'), workers: 0 })).differences).toEqual([])
-}, 300_000)
+})
 
 test('a snapshot that another program wrote is not replaced, and named; the state is in the lake', async () => {
   await transcode('foreign', 0)
@@ -145,7 +145,7 @@ test('a snapshot that another program wrote is not replaced, and named; the stat
   rmSync(join(table, 'metadata/v2.metadata.json'))
   expect((await publishLake({ lake: join(folder, 'foreign') })).left).toEqual([])
   expect(await rows('foreign', 'public.renamed')).toHaveLength(500)
-}, 300_000)
+})
 
 test('a branch has tables of its own, over the same files; those of main stay as they are', async () => {
   const lake = join(folder, 'branched')
@@ -168,7 +168,7 @@ test('a branch has tables of its own, over the same files; those of main stay as
   const uuids = [main.get('public.a')!, tables.get('public.renamed')!].map((table) => icebergMetadata(table)['table-uuid'])
   expect(uuids[0]).not.toBe(uuids[1])
   expect((await verifyLake({ lake, workers: 0 })).differences).toEqual([])
-}, 300_000)
+})
 
 test('a table that goes into packs is no longer found; a part that was not read leaves its parent as it was', async () => {
   const lake = join(folder, 'packing')
@@ -178,7 +178,7 @@ test('a table that goes into packs is no longer found; a part that was not read 
   expect(tables('packing')).toEqual([])
   expect(await publishLake({ lake, formats: ['iceberg'], icebergVersion: 3 })).toMatchObject({ packed: 2 })
   await expect(publishLake({ lake, icebergVersion: 2 })).rejects.toThrow('no way back to 2')
-}, 300_000)
+})
 
 test('a killed withdrawal is done once more; a lake in a folder with a blank is read', async () => {
   await transcode('with a blank', 0)
@@ -186,7 +186,7 @@ test('a killed withdrawal is done once more; a lake in a folder with a blank is 
   await transcode('with a blank', 1)
   expect(tables('with a blank')).toEqual(['public.c', 'public.renamed'])
   expect(icebergMetadata(publishedFolders(join(folder, 'with a blank')).get('public.c')!)).toHaveProperty('location', expect.stringContaining('/with a blank/') as unknown)
-}, 300_000)
+})
 
 test('snapshots that are no longer listed take their metadata files with them', async () => {
   await transcode('window', 0)
@@ -198,7 +198,7 @@ test('snapshots that are no longer listed take their metadata files with them', 
   expect(icebergMetadata(table).snapshots).toHaveLength(1)
   expect(existsSync(join(table, 'metadata/v1.metadata.json'))).toBe(false)
   expect(await rows('window', 'public.renamed')).toHaveLength(500)
-}, 300_000)
+})
 
 test('a database that is a copy of another one, under its old name, has folders of its own', async () => {
   const server = await createCluster(major, { settings: { autovacuum: 'off' } })
@@ -228,4 +228,4 @@ test('a database that is a copy of another one, under its old name, has folders 
     await closeSessions(server)
     await server.remove()
   }
-}, 300_000)
+})

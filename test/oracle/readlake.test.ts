@@ -117,7 +117,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
     await (await connect(cluster)).script(THIRD)
     const { fresh, ...third } = TABLES
     await takeState({ ...third, renamed: fresh!, plain: 'id, label, added' })
-  }, 300_000)
+  })
 
   afterAll(async () => {
     await cluster.remove()
@@ -140,7 +140,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
           expect(text, `${table} in state ${i}`).toEqual(expected)
         }
       }
-    }, 120_000)
+    })
   })
 
   test('a state by its tag or by a time; an LSN between two states is refused', async () => {
@@ -192,7 +192,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       expect(differences).toEqual([])
       expect(equal).toBe(true)
     }
-  }, 120_000)
+  })
 
   test('verify finds it equal to a data directory at the LSN of a state, and different from one that was changed', async () => {
     const { copy, lsn } = states[0]!
@@ -208,7 +208,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
     expect(differences).toEqual([expect.objectContaining({ relation: 'postgres.public.other', block: 0 })])
     bytes[8185]! ^= 1
     writeFileSync(path, bytes)
-  }, 120_000)
+  })
 
   test.each<[string, (index: BlockIndex) => void, RegExp]>([
     ['a page LSN', ({ pages }) => void pages.lsns[1]!++, /pd_lsn is .*, the block index says/],
@@ -270,7 +270,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       }
       await server.stop()
     }
-  }, 120_000)
+  })
 
   test('what is no lake, a newer one, or damaged in its state is one clear line', async () => {
     const ask = (lake: string): Promise<unknown> => queryLake({ lake, database: 'postgres', format: 'csv', sql: 'SELECT 1' }, async () => {})
@@ -294,7 +294,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       symlinkSync(join(url, 'ltap/branches/main/HEAD'), headPath)
     }, /^file.link: a symbolic link/)
     await broken(() => rmSync(join(copy, 'ltap/branches'), { recursive: true }), /^lake.no-branch: /)
-  }, 120_000)
+  })
 
   test('inspect lake says what it holds', async () => {
     const { states: listed, tables, tags, store, run } = await summarizeLake(url)
@@ -315,7 +315,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       expect(audit.store).toMatchObject({ orphans: { objects: 0, bytes: 0 } })
       // Pages of catalogs lie in packs.
       expect(audit.files).toBeGreaterThan(dataFiles(url, /\.parquet$/).length)
-    }, 120_000)
+    })
 
     test.each<[string, (lake: string) => void, RegExp]>([
       ['a data file that was changed', (lake) => flip(dataFiles(lake, /public\.plain-.*parquet$/)[0]!), /lake.object: .*public.plain.*CRC-32C/],
@@ -331,7 +331,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       expect(equal).toBe(false)
       expect(differences[0]!.reason).toMatch(problem)
       rmSync(copy, { recursive: true })
-    }, 120_000)
+    })
   })
 })
 

@@ -96,4 +96,4 @@ test.each(drawn(majors(), 1, 'majors of secrets'))('Postgres %i', (major) => wit
       expect(await again.value('SELECT count(*) FROM t')).toBe('100')
     })
   })
-}), 300_000)
+}))

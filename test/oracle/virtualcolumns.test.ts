@@ -66,7 +66,7 @@ beforeAll(async () => {
     FROM pg_attribute JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = 'g'::regclass AND attgenerated = 'v' ORDER BY attnum`)) as typeof server
   await closeSessions(cluster)
   await cluster.stop()
-}, 120_000)
+})
 
 afterAll(async () => {
   await cluster?.remove()

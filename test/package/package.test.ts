@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { withInstalled } from '../support/installed.ts'
+import { compile, withInstalled } from '../support/installed.ts'
 
 /** What a consumer gets: the tarball, installed into an empty folder, imported floor by floor. */
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -28,6 +28,16 @@ test('the tarball installs into an empty folder and imports', () => withInstalle
   expect(['scripts', 'devDependencies', 'workspaces', 'overrides'].filter((name) => name in published)).toEqual([])
   expect(published).toMatchObject({ dependencies: manifest.dependencies, exports: manifest.exports })
   expect(existsSync(join(folder, 'node_modules/ltap/README.md'))).toBe(true)
+  expect(compileFloors(folder, floors)).toBe('')
   const version = execFileSync(join(folder, 'node_modules/.bin/ltap'), ['--version'], { encoding: 'utf8' })
   expect(version).toContain(manifest.version)
 }))
+
+/** A program that names the types of every floor, as strict as TypeScript can be. @returns what the compiler says of the package's declarations, empty if nothing */
+function compileFloors(folder: string, floors: readonly string[]): string {
+  const project = join(folder, 'floors')
+  cpSync(join(import.meta.dirname, 'consumer/tsconfig.json'), join(project, 'base.json'))
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ extends: './base.json', files: ['floors.ts'] }))
+  writeFileSync(join(project, 'floors.ts'), floors.map((name, i) => `import type * as m${i} from '${name}'\nexport type M${i} = typeof m${i}`).join('\n'))
+  return compile(project)
+}

@@ -131,7 +131,7 @@ describe.runIf(newest !== undefined)('a process that ends', () => {
     if (signal === null) child.stdin?.end()
     else child.kill(signal)
     expect(await ended).toEqual([code, signal])
-    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+    await expect.poll(() => isAlive(pid), { timeout: 240_000 }).toBe(false)
     if (signal !== null) expect(existsSync(dirname(dataDir))).toBe(false)
     else rmSync(dirname(dataDir), { recursive: true, force: true })
   })

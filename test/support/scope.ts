@@ -13,7 +13,7 @@
  *     new Random(TEST_SEED)                                          // everything random begins with the seed of the run
  *
  * `npm test` leaves out test/long, so there `amount` needs no `quick`. A sample has at most 16 files of test/long, and 5 others on its majors
- * (testfiles.ts). A test that takes over a minute in `quick`, over two in `sample`, is listed at the end of the run. No test needs
+ * (testfiles.ts). A test that takes over a minute in `quick`, over two in `sample`, is listed at the end of the run. No test has
  * a time limit of its own.
  *
  * Some files by hand, whatever the scope: `npx vitest run test/long/fuzz` in the size of `quick`, with LTAP_TEST_SCOPE=sample in that one's;

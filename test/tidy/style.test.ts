@@ -41,11 +41,20 @@ function faultOf(path: string, node: ts.Node, tree: ts.SourceFile): string | und
   const isOurRangeError = ts.isNewExpression(node) && node.expression.getText(tree) === 'RangeError'
   // It means one thing: the bytes end before what is read. DataView says the same.
   if (isOurRangeError && path.startsWith('src/') && path !== 'src/common/bytes.ts') return 'throws a RangeError: assert() is for bugs, CorruptionError for bad bytes'
+  if (path.startsWith('test/') && hasOwnLimit(node, tree)) return 'has a time limit of its own: vitest.config.ts has one for all'
   if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined) return undefined
   const length = tree.getLineAndCharacterOfPosition(node.getEnd()).line - tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1
   const isDescribe = ts.isCallExpression(node.parent) && /^(?:describe|suite)\b/.test(node.parent.expression.getText(tree))
   const max = path.startsWith('src/') ? FUNCTION_LINES_MAX : TEST_FUNCTION_LINES_MAX
   return length > max && !isDescribe ? `has a function of ${length} lines` : undefined
+}
+
+/** Of a test or hook: a number behind its function, or the option `timeout`. None (0) is for a run that somebody ends. */
+function hasOwnLimit(node: ts.Node, tree: ts.SourceFile): boolean {
+  if (!ts.isCallExpression(node) || !/^(?:test|it|describe|(?:before|after)(?:All|Each))\b/.test(node.expression.getText(tree))) return false
+  const options = node.arguments.filter(ts.isObjectLiteralExpression).flatMap(({ properties }) => [...properties])
+  return node.arguments.slice(1).some((argument) => ts.isNumericLiteral(argument) || ts.isBinaryExpression(argument))
+    || options.some((option) => ts.isPropertyAssignment(option) && option.name.getText(tree) === 'timeout' && option.initializer.getText(tree) !== '0')
 }
 
 const files = readSources('src', 'test', 'bench').filter(({ path }) => path !== 'test/tidy/style.test.ts')
@@ -61,7 +70,11 @@ describe('planted faults are found', () => {
     ['// TODO', 'has a leftover'], ["throw new RangeError('x')", 'throws a RangeError'], [long(71), 'has a function of 71 lines'],
     [`const f = () => {\n${'  g()\n'.repeat(80)}}`, 'has a function of 82 lines'], [`// ${'x'.repeat(160)}`, 'has 163 characters'], ['\n'.repeat(421), 'has 421 lines'],
   ])('%j', (text, fault) => expect(faults(parseSource('src/page/x.ts', text)).join()).toContain(fault))
+  test.each(["test('x', () => {}, 300_000)", "beforeAll(async () => {}, 2 * MINUTE)", "test.each([1])('x', { timeout: 60_000 }, () => {})"])('%s', (text) => {
+    expect(faults(parseSource('test/x.test.ts', text)).join()).toContain('has a time limit of its own')
+  })
   test('what is no fault', () => {
+    expect(faults(parseSource('test/x.test.ts', "test('x', { timeout: 0 }, () => {})\nexpect.poll(f, { timeout: 9 })"))).toEqual([])
     expect(faults(parseSource('src/page/x.ts', `${long(70)}\n// any enum console.log of a comment, and new RangeError\nconst any = 1\n`))).toEqual([])
     expect(faults(parseSource('test/x.ts', `describe('x', () => {\n${'  g()\n'.repeat(200)}})`))).toEqual([])
   })

@@ -78,5 +78,5 @@ describe.each(majors().slice(-1))('a server of 32 bits, Postgres %i', (major) =>
       writeFileSync(path, control)
       expect(await files('32')).toEqual(expected)
     }))
-  }, 60_000)
+  })
 })

@@ -24,7 +24,7 @@ test('a FIFO, a device and a folder are no files', () => {
         try { const found = read(path); console.log(name, found?.size ?? found?.length ?? found) } catch (error) { console.log(name, error.code) }
       }
     }`
-  const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 60_000, killSignal: 'SIGKILL' })
+  const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 240_000, killSignal: 'SIGKILL' })
   expect(signal).toBe(null)
   const kinds = { fifo: 'file.kind', device: 'file.kind', folder: 'file.error' }
   const refused = Object.entries(kinds).flatMap(([name, code]) => [1, 2, 3].map(() => `${name} ${code}`))
