@@ -1,6 +1,7 @@
 import * as v from 'valibot'
-import { CorruptionError } from '../common/errors.ts'
+import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { crc32c } from '../common/crc32c.ts'
+import { utf8Encode } from '../common/utf8.ts'
 import {
   count, faulty, integer, lsnText, matching, oneOf, type Persisted, pieceLength, pieceStart, type Schema, text, unsigned32, validate,
 } from '../common/validate.ts'
@@ -32,7 +33,14 @@ export interface PublicationSettings {
   /** Nonce of the newest publication. Its commit points may be missing, if it was killed: they are made of its entries. */
   readonly publication: string
   readonly window: PublishedWindow
+  /** Milliseconds since 1970 when the first of all listed snapshots is no longer to be listed. */
+  readonly expiresMs?: number
+  /** Number of tables that the newest publication left as they were: they are tried again. */
+  readonly left?: number
 }
+
+/** How a publication goes on: what it is told, or what was told before. */
+export type WantedSettings = Omit<PublicationSettings, 'publication' | 'expiresMs' | 'left'>
 
 /** How many snapshots readers may ask for: those that are both among the newest ones and young enough, and always the newest one. */
 export interface PublishedWindow {
@@ -58,6 +66,10 @@ export interface PublishedEntry {
   readonly content: string
   /** SHA-256 in base64url of the files, hidden rows and columns of the newest snapshot. */
   readonly made: string
+  /** SHA-256 in base64url of the row versions that its readers see, whatever files they are in; absent in entries of an older ltap. */
+  readonly rows?: string
+  /** It is the first one of the table's folder: what lies there under its names is left over. */
+  readonly first?: true
   /** Rows depend on transactions that had not ended: hidden rows may differ although `content` is the same. */
   readonly open?: true
   /** Milliseconds since 1970 when the oldest snapshot that readers may ask for, beside the newest one, is no longer listed. */
@@ -87,12 +99,12 @@ const nonce = matching(NONCE, 'a nonce of 20 characters [0-9a-z]')
 const UUID = matching(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'a UUID')
 const SETTINGS: Schema<PublicationSettings> = v.strictObject({
   formats: v.array(oneOf(FORMAT_NAMES)), icebergVersion: oneOf([2, 3] as const), branch: nonce, root: text, publication: nonce,
-  window: v.strictObject({ snapshots: integer(1, 1_000_000), ms: count }),
+  window: v.strictObject({ snapshots: integer(1, 1_000_000), ms: count }), expiresMs: v.exactOptional(count), left: v.exactOptional(integer(1, 0xffffffff)),
 })
 const ENTRY = v.strictObject({
   uuid: UUID, branch: nonce, folder: v.pipe(objectKey, v.check((key) => !key.startsWith('ltap/'), 'a folder of a table')), namespace: text,
-  name: text, lsn: lsnText, content: sha256, made: sha256,
-  open: v.exactOptional(v.literal(true, 'true')), expiresMs: v.exactOptional(count),
+  name: text, lsn: lsnText, content: sha256, made: sha256, rows: v.exactOptional(sha256),
+  first: v.exactOptional(v.literal(true, 'true')), open: v.exactOptional(v.literal(true, 'true')), expiresMs: v.exactOptional(count),
   publication: nonce, record: v.strictObject({ start: pieceStart, length: pieceLength, crc: unsigned32, sha256 }), objects: v.array(objectKey),
 })
 
@@ -134,8 +146,26 @@ const RECORD: Schema<PublicationRecord> = v.strictObject({
   delta: v.exactOptional(v.unknown()),
 }) as Schema<PublicationRecord>
 
-export function encodeRecord(record: PublicationRecord, compressor?: Compressor): Uint8Array {
-  return encodeStateText(JSON.stringify(record), compressor)
+/**
+ * @param max bytes of JSON that a reader takes
+ * @throws UnsupportedError publish.record for more
+ */
+export function encodeRecord(record: PublicationRecord, compressor?: Compressor, max: number = RECORD_MAX): Uint8Array {
+  const json = jsonWithin(record, max)
+  if (json !== undefined) return encodeStateText(json, compressor)
+  throw new UnsupportedError('publish.record',
+    `what its next snapshot goes on from has more than ${max} bytes: it has too many files for one table. Merge them (ltap merge), or publish one format alone`)
+}
+
+function jsonWithin(value: unknown, max: number): string | undefined {
+  try {
+    const json = JSON.stringify(value)
+    return json.length <= max && utf8Encode(json).length <= max ? json : undefined
+  } catch (error) {
+    // A text of JavaScript has at most some 512 MB.
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
 }
 
 /** @throws CorruptionError lake.published with the member */

@@ -19,10 +19,10 @@ import { openRows } from '../../lake/rowsnotshown.ts'
 import { describedRelation } from '../../lake/relationinfo.ts'
 import { parseRelationKey, type StateFile, type StateLayer } from '../../lake/state/relationlayers.ts'
 import type { StateRelation } from '../../lake/staterelation.ts'
-import { tableFolder } from '../../lake/tablefolder.ts'
 import { lakeRelationName } from '../lake.ts'
 import type { FetchedObjects } from '../lakes/fetchedobjects.ts'
 import { filesOf, readBlockIndex, readDescription, readPacked } from '../lakes/layerfiles.ts'
+import { folderIn } from '../lakes/publishedfolder.ts'
 import type { PackWriter } from '../materialize/packwriter.ts'
 import type { JobTasks } from '../pool.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
@@ -132,13 +132,13 @@ export class RelationMerger {
   private async file(
     relation: RelationDescriptor, givers: readonly (Giver & Pick<MergeTaskInput, 'expected' | 'index'>)[],
   ): Promise<MergeResult | LeftAsTheyAre> {
-    const { budget, objects, pool, reference, compression, codecs, mint, onFile } = this.target
+    const { budget, objects, pool, reference, snapshot, compression, codecs, mint, onFile } = this.target
     const bytesRead = givers.reduce((sum, { file }) => sum + file.bytes, 0)
     const giveBack = await budget.take(objects.fetches ? bytesRead : 0)
     const opened: { path: string; release: () => void }[] = []
     try {
       for (const { file } of givers) opened.push(await objects.open(file))
-      const name = `${tableFolder(relation)}/data/${mint()}`
+      const name = `${await folderIn(snapshot, relation)}/data/${mint()}`
       const result = await pool.run('merge', {
         relation, cluster: this.cluster(), compression, codecs, store: reference, key: `${name}.parquet`, indexKey: `${name}.blocks`,
         inputs: givers.map(({ file, current, expected, index }, i) => (

@@ -1,9 +1,8 @@
-import type { FormatName } from '../../lake/publishedentry.ts'
+import type { FormatName, WantedSettings } from '../../lake/publishedentry.ts'
 import type { TableFormat } from '../../lake/tableformat.ts'
 import { deltaFormat } from '../../lake/delta/format.ts'
 import { icebergFormat } from '../../lake/iceberg/format.ts'
 import { LTAP_VERSION } from '../version.ts'
-import type { WantedSettings } from './publishjob.ts'
 
 /** All formats, in the order in which their snapshots come before readers. */
 export function tableFormats({ icebergVersion, window }: WantedSettings): Map<FormatName, TableFormat> {

@@ -11,6 +11,8 @@ import { openRows } from '../../lake/rowsnotshown.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import { filesOf, readBlockIndex, readDescription } from '../lakes/layerfiles.ts'
 import type { Candidate } from './candidates.ts'
+import { jsonHash } from './jsonhash.ts'
+import { RowsDigest } from './rowsdigest.ts'
 
 /** What a table has in a state, for any format. */
 export interface TableContent {
@@ -18,6 +20,8 @@ export interface TableContent {
   files: readonly PublishedFile[]
   /** Rows depend on transactions that have not ended. */
   open: boolean
+  /** SHA-256 in base64url of the row versions that a reader sees, whatever files they are in. */
+  rows: string
 }
 
 /**
@@ -31,6 +35,7 @@ export async function tableContent(lake: Lake, snapshot: Snapshot, { major }: Pi
   const overflow = new Set(own.overflow)
   const files: PublishedFile[] = []
   let open = false
+  const rows: string[] = [table.description.sha256]
   for (const key of table.parts) {
     const [value] = await snapshot.get([{ tree: 'layers', key }])
     const relation = parseStateRelation(key, value)
@@ -40,10 +45,11 @@ export async function tableContent(lake: Lake, snapshot: Snapshot, { major }: Pi
     const found = await publishedFiles(lake, snapshot, relation)
     files.push(...found.files)
     open ||= found.open
+    rows.push(description.sha256, found.rows)
   }
   const { encoding, desc, fields } = own
   const context = { major, profile, encoding, desc, overflow: [...overflow].sort((a, b) => a - b), displayScales: {}, pageFlags: 0 }
-  return { columns: publishedColumns(context, fields), files, open }
+  return { columns: publishedColumns(context, fields), files, open, rows: jsonHash(rows) }
 }
 
 /**
@@ -60,17 +66,19 @@ function overflowIn(own: TableDescription, part: TableDescription, name: string)
   })
 }
 
-async function publishedFiles(lake: Lake, snapshot: Snapshot, relation: StateRelation): Promise<Pick<TableContent, 'files' | 'open'>> {
+async function publishedFiles(lake: Lake, snapshot: Snapshot, relation: StateRelation): Promise<Omit<TableContent, 'columns'>> {
   const { ports: { store }, format: { systemIdentifier } } = lake
   const files: PublishedFile[] = []
   let open = false
+  const rows = new RowsDigest()
   for (const { file, current } of filesOf(relation, systemIdentifier)) {
     if (current.size === 0) continue
     if (isPacked(file)) throw new UnsupportedError('publish.pack', 'its pages are in a pack: transcode with --pack-below 0 to publish it')
     const { index } = await readBlockIndex(store, file)
     const hidden = await readRowsNotShown(snapshot, { index, current }, relation.info.visible)
     open ||= openRows({ index, current }).length > 0
+    rows.add(index, current, hidden)
     if (hidden.size < file.rows) files.push({ key: file.key, bytes: file.bytes, rows: file.rows, columns: file.columns, hidden })
   }
-  return { files, open }
+  return { files, open, rows: rows.digest() }
 }

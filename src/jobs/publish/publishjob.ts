@@ -9,7 +9,7 @@ import { readCatalog } from '../../engine/statecatalog.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
-import { type FormatName, type PublicationSettings, publishedKey, settingsEdit } from '../../lake/publishedentry.ts'
+import { type FormatName, parsePublished, type PublicationSettings, publishedKey, settingsEdit, type WantedSettings } from '../../lake/publishedentry.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { partKey } from '../../lake/state/names.ts'
@@ -42,9 +42,6 @@ export function noPublication(): PublishedTables {
   return { tables: 0, unchanged: 0, gone: 0, packed: 0, bytes: 0, left: [] }
 }
 
-/** How a publication goes on: all but its nonce. */
-export type WantedSettings = Omit<PublicationSettings, 'publication'>
-
 /** A commit has so many tables: what is to be put behind it is in memory. */
 const TABLES_OF_COMMIT = 1000
 /** Tables at a time: each has the block indexes of its files in memory. */
@@ -63,6 +60,10 @@ export class PublishJob {
   private readonly all: ReadonlyMap<FormatName, TableFormat>
   private readonly wanted: ReadonlyMap<FormatName, TableFormat>
   private folders = new Set<string>()
+  /** The publication before was not confirmed. */
+  private isCompleting = false
+  /** By key of entries that will be there: when their oldest snapshot is no longer to be listed. */
+  private readonly expiry = new Map<string, number | undefined>()
   /** Folders in which another program stands in the way. */
   private readonly blocked = new Set<string>()
 
@@ -85,6 +86,7 @@ export class PublishJob {
     const candidates = await publicationCandidates(snapshot, catalog)
     const gone = this.gone(before, candidates)
     this.published.gone = gone.length
+    for (const [key, { expiresMs }] of before.entries) this.expiry.set(key, expiresMs)
     this.folders = new Set([...before.entries.values()].map(({ folder }) => folder))
     const wanted = this.wanted.size === 0 ? [] : candidates
     for (let start = 0; start < wanted.length || start === 0; start += TABLES_OF_COMMIT) {
@@ -116,13 +118,15 @@ export class PublishJob {
       // A table whose files no longer say what it is must not be found as it was.
       const withdrawn = [...gone, ...packed]
       const edits = [...staging.edits, ...withdrawn]
-      if (edits.length === 0 && (!isLast || this.isAsBefore(before))) {
+      const after = this.settingsAfter(edits, publication)
+      if (edits.length === 0 && (!isLast || this.isAsBefore(before, after))) {
         work.end()
+        if (isLast && before.settings !== undefined) await this.confirmCompleted(before.settings, snapshot.state)
         return
       }
       await parts.finish()
       await stopIfEnding()
-      const all = [...edits, settingsEdit({ ...settings, publication })]
+      const all = [...edits, settingsEdit(after)]
       await this.refuseFenced()
       // Killed behind this, the same is done once more.
       await this.withdraw(before, withdrawn, isLast)
@@ -137,10 +141,25 @@ export class PublishJob {
     }
   }
 
+  /** What the lake is to say of the publication as a whole. */
+  private settingsAfter(edits: readonly (EntryKey & { readonly value?: unknown })[], publication: string): PublicationSettings {
+    for (const { key, value } of edits) {
+      if (value === undefined) this.expiry.delete(key)
+      else {
+        const found = parsePublished(key, value)
+        if (found.kind === 'table') this.expiry.set(key, found.entry.expiresMs)
+      }
+    }
+    let expiresMs = Infinity
+    for (const own of this.expiry.values()) expiresMs = Math.min(expiresMs, own ?? Infinity)
+    const left = this.published.left.length
+    return { ...this.settings, publication, ...(expiresMs < Infinity && { expiresMs }), ...(left > 0 && { left }) }
+  }
+
   /** Nothing is to be said of the lake as a whole. */
-  private isAsBefore({ settings }: PublishedState): boolean {
+  private isAsBefore({ settings }: PublishedState, after: PublicationSettings): boolean {
     const { head: { published, state } } = this.writer
-    return settings !== undefined && published === state.lsn && equalJson({ ...this.settings, publication: settings.publication }, settings)
+    return settings !== undefined && published === state.lsn && equalJson({ ...after, publication: settings.publication }, settings)
   }
 
   /** What is wrong with one table leaves the others as they are. */
@@ -171,31 +190,39 @@ export class PublishJob {
   private async complete({ settings, entries }: PublishedState): Promise<void> {
     const { lake, writer, wanted } = this
     if (settings === undefined || await confirmedPublication(lake, writer.branch) === settings.publication) return
+    this.isCompleting = true
     const last = [...entries.values()].filter(({ publication }) => publication === settings.publication)
-    await this.put(await Promise.all(last.map(async (entry): Promise<PreparedTable> => (
-      { folder: entry.folder, record: await readRecord(lake, entry, wanted), isFirst: false, obsolete: [] }))), settings.root)
+    await forEachAtMost(TABLES_AT_ONCE, last, async (entry) => (
+      await this.putTable({ folder: entry.folder, record: await readRecord(lake, entry, wanted), isFirst: entry.first === true, obsolete: [] }, settings.root)))
+  }
+
+  /** Says that the publication before, which was not confirmed, is before readers now. */
+  private async confirmCompleted({ publication }: PublicationSettings, state: StateRoot): Promise<void> {
+    if (this.isCompleting && this.blocked.size === 0) await this.confirm(publication, state, this.published.left.length === 0)
+  }
+
+  private async put(prepared: readonly PreparedTable[], root: string): Promise<void> {
+    await forEachAtMost(TABLES_AT_ONCE, prepared, (table) => this.putTable(table, root))
   }
 
   /** A table in whose way another program stands is left: it is tried again the next time. */
-  private async put(prepared: readonly PreparedTable[], root: string): Promise<void> {
+  private async putTable({ folder, record, isFirst, obsolete }: PreparedTable, root: string): Promise<void> {
     const { store, clock } = this.lake.ports
-    await forEachAtMost(TABLES_AT_ONCE, prepared, async ({ folder, record, isFirst, obsolete }) => {
-      const commits = await Promise.all([...this.wanted].flatMap(([name, format]) => (
-        record[name] === undefined ? [] : [format.commit(record[name], { root, folder })])))
-      try {
-        for (const commit of commits) await putCommit(store, clock, commit)
-      } catch (error) {
-        if (!(isPositioned(error) && error.code === 'publish.foreign')) throw error
-        if (!isFirst) {
-          this.published.left.push({ table: folder, reason: error.message })
-          this.blocked.add(folder)
-          return
-        }
-        await withdraw(store, folder, this.all.values())
-        for (const commit of commits) await putCommit(store, clock, commit)
+    const commits = await Promise.all([...this.wanted].flatMap(([name, format]) => (
+      record[name] === undefined ? [] : [format.commit(record[name], { root, folder })])))
+    try {
+      for (const commit of commits) await putCommit(store, clock, commit)
+    } catch (error) {
+      if (!(isPositioned(error) && error.code === 'publish.foreign')) throw error
+      if (!isFirst) {
+        this.published.left.push({ table: folder, reason: error.message })
+        this.blocked.add(folder)
+        return
       }
-      await deleteObjects(store, obsolete)
-    })
+      await withdraw(store, folder, this.all.values())
+      for (const commit of commits) await putCommit(store, clock, commit)
+    }
+    await deleteObjects(store, obsolete)
   }
 
   /** What readers are not to find any more: tables that are gone, and formats that were published before. */

@@ -5,10 +5,12 @@ import { Snapshot } from '../../engine/snapshot.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { storeUri } from '../../io/objectstore/storeuri.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
-import { DEFAULT_WINDOW, type FormatName, parsePublished, type PublicationSettings, SETTINGS_ENTRY, type PublishedWindow } from '../../lake/publishedentry.ts'
+import {
+  DEFAULT_WINDOW, type FormatName, parsePublished, type PublicationSettings, type PublishedWindow, SETTINGS_ENTRY, type WantedSettings,
+} from '../../lake/publishedentry.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { tableFormats } from './formats.ts'
-import { noPublication, PublishJob, type PublishedTables, type WantedSettings } from './publishjob.ts'
+import { noPublication, PublishJob, type PublishedTables } from './publishjob.ts'
 import { confirmedPublication } from './publishedstate.ts'
 
 /** How a lake is to be published. */
@@ -47,13 +49,14 @@ export async function publishAfter(lake: Lake, writer: BranchWriter, options: Pu
   }
 }
 
-/** Whether the newest state of a branch is not published yet as it is asked for. */
+/** Whether the newest state of a branch is not published yet as it is asked for, a table was left, or a snapshot is no longer to be listed. */
 export async function isPublicationDue(lake: Lake, head: Head, options: PublishOptions): Promise<boolean> {
   const before = await settingsOf(lake, head)
   const wanted = wantedSettings(lake, head, before, options)
   if (before === undefined) return wanted.formats.length > 0
-  return head.published !== head.state.lsn || !equalJson({ ...wanted, publication: before.publication }, before)
-    || await confirmedPublication(lake, head.branch.name) !== before.publication
+  const { publication, expiresMs = Infinity, left = 0, ...told } = before
+  return head.published !== head.state.lsn || !equalJson(wanted, told) || left > 0 || lake.ports.clock.now() >= expiresMs
+    || await confirmedPublication(lake, head.branch.name) !== publication
 }
 
 async function settingsOf(lake: Lake, head: Head): Promise<PublicationSettings | undefined> {

@@ -7,7 +7,7 @@ import type { Snapshot } from '../../engine/snapshot.ts'
 import type { Work } from '../../engine/writer.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import {
-  encodeRecord, type FormatName, type PublicationRecord, type PublicationSettings, publishedEdit, type PublishedEntry, publishedKey,
+  encodeRecord, type FormatName, type PublicationRecord, publishedEdit, type PublishedEntry, publishedKey, type WantedSettings,
 } from '../../lake/publishedentry.ts'
 import type { TableSnapshot } from '../../lake/publishedtable.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -39,7 +39,7 @@ export interface StagingContext {
   readonly before: PublishedState
   /** Nonce of the publication. */
   readonly publication: string
-  readonly settings: Omit<PublicationSettings, 'publication'>
+  readonly settings: WantedSettings
   readonly formats: ReadonlyMap<FormatName, TableFormat>
   readonly parts: PartWriter
   readonly work: Work
@@ -79,20 +79,21 @@ export class Staging {
     if (last?.content === quick && last.open === undefined) return await this.expire(table, last)
     const content = await tableContent(lake, snapshot, cluster, table)
     const made = contentHash(content, [table.shown, settings])
-    const state = { content: quick, made, ...(content.open && { open: true as const }) }
+    const state = { content: quick, made, rows: content.rows, ...(content.open && { open: true as const }) }
     if (last?.made === made) {
       // Files, rows and columns are the same, though the state says it otherwise now, or transactions ended that made no difference.
-      const { open: _, ...rest } = last
-      this.edits.push(publishedEdit(table, { ...rest, ...state }))
-      return undefined
+      const { open: _open, ...rest } = last
+      const now = { ...rest, ...state }
+      if (!this.isExpired(now)) this.edits.push(publishedEdit(table, now))
+      return await this.expire(table, now)
     }
     const record = last && await readRecord(lake, last, this.context.formats)
     const published = this.tableSnapshot(table, content, last, record)
-    const { next, bytes, obsolete, ...kept } = await this.stage(published, record)
+    const { next, encoded, bytes, obsolete, ...kept } = await this.stage(published, record)
     const { uuid, folder, namespace, name, lsn } = published
-    const encoded = encodeRecord(next, lake.compressor)
     this.edits.push(publishedEdit(table, {
-      uuid, branch: this.context.branch.id, folder, namespace, name, lsn, ...state, ...kept, publication, record: await this.context.parts.add(encoded),
+      uuid, branch: this.context.branch.id, folder, namespace, name, lsn, ...(last === undefined && { first: true }),
+      ...state, ...kept, publication, record: await this.context.parts.add(encoded),
     }))
     for (const key of table.parts) this.reads.push({ tree: 'layers', key })
     this.prepared.push({ folder, record: next, isFirst: last === undefined, obsolete })
@@ -101,39 +102,47 @@ export class Staging {
 
   /** Takes snapshots that are no longer listed from a table that did not change. */
   private async expire(table: Candidate, last: PublishedEntry): Promise<undefined> {
-    const { lake, formats, publication, before, settings } = this.context
+    const { lake, formats, publication } = this.context
+    if (!this.isExpired(last)) return
     const now = lake.ports.clock.now()
-    const isSmaller = !equalJson(settings.window, before.settings?.window)
-    if (last.expiresMs === undefined || (now < last.expiresMs && !isSmaller)) return
     const record = await readRecord(lake, last, formats)
     const staged = [...formats].flatMap(([name, format]): [FormatName, StagedTable][] => {
       if (record[name] === undefined) return []
       return [[name, format.expire(record[name], now, last)]]
     })
     const { next, bytes: _, obsolete, ...kept } = stagedRecord(staged, record.publishedMs)
-    const { expiresMs: _before, ...entry } = last
+    const { expiresMs: _before, first: _first, ...entry } = last
     this.edits.push(publishedEdit(table, { ...entry, ...kept, publication, record: await this.context.parts.add(encodeRecord(next, lake.compressor)) }))
     this.prepared.push({ folder: last.folder, record: next, isFirst: false, obsolete })
   }
 
+  /** Whether a snapshot may be listed that no longer is to be. */
+  private isExpired({ expiresMs }: PublishedEntry): boolean {
+    const { lake, before, settings } = this.context
+    return expiresMs !== undefined && (lake.ports.clock.now() >= expiresMs || !equalJson(settings.window, before.settings?.window))
+  }
+
   private tableSnapshot(
-    table: Candidate, { columns, files }: TableContent, last: PublishedEntry | undefined, record: PublicationRecord | undefined,
+    table: Candidate, { columns, files, rows }: TableContent, last: PublishedEntry | undefined, record: PublicationRecord | undefined,
   ): TableSnapshot {
     const { lake, snapshot: { state: { lsn, timeline, time } }, settings: { root } } = this.context
     return {
       uuid: last?.uuid ?? this.newUuid(table), ...table.shown, root, folder: last?.folder ?? this.newFolder(table), columns, files,
-      // At the same LSN no row differs: what is in other files now was merged.
-      kind: last?.lsn === lsn ? 'merge' : 'change', timeline, lsn, ...(time !== undefined && { time }),
+      // What is in other files now was merged. An entry of an older ltap does not say its rows: at the same LSN no row differs.
+      kind: (last?.rows === undefined ? last?.lsn === lsn : last.rows === rows) ? 'merge' : 'change', timeline, lsn, ...(time !== undefined && { time }),
       publishedMs: Math.max(lake.ports.clock.now(), (record?.publishedMs ?? 0) + 1),
     }
   }
 
-  private async stage(published: TableSnapshot, record: PublicationRecord | undefined): Promise<StagedRecord> {
+  private async stage(published: TableSnapshot, record: PublicationRecord | undefined): Promise<StagedRecord & { encoded: Uint8Array }> {
     const { lake, formats, work } = this.context
     const staged = await Promise.all([...formats].map(async ([name, format]): Promise<[FormatName, StagedTable]> => (
       [name, await format.next(record?.[name], published, work)])))
+    const made = stagedRecord(staged, published.publishedMs)
+    // What is too large is refused before anything is put.
+    const encoded = encodeRecord(made.next, lake.compressor)
     await putObjects(lake.ports.store, staged.flatMap(([, { objects }]) => objects))
-    return stagedRecord(staged, published.publishedMs)
+    return { ...made, encoded }
   }
 
   /** Folder of a new table; of a branch beside main apart, since each has snapshots of its own over files that they share. */

@@ -19,6 +19,7 @@ import type { UnitReading } from '../../lake/job/unittask.ts'
 import type { Packing } from '../../lake/clusterinfo.ts'
 import type { NotRead } from '../../lake/notread.ts'
 import { encodeDescription, relationInfoJson } from '../../lake/relationinfo.ts'
+import { tableFolder } from '../../lake/tablefolder.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { MAIN_BRANCH, partKey } from '../../lake/state/names.ts'
 import { STATE_FORMAT } from '../../lake/state/page.ts'
@@ -158,7 +159,7 @@ class Planner {
   ): Promise<void> {
     const key = before.take(planned.relation.locator)
     try {
-      await this.layer(await planner.plan(planned, key), plan, units, key !== undefined)
+      await this.layer(await planner.plan(planned, key), { plan, before, units }, key !== undefined)
     } catch (error) {
       if (!(error instanceof CorruptionError && error.code === 'relation.unreadable')) throw error
       plan.leaveOut(planned.relation, error)
@@ -166,7 +167,9 @@ class Planner {
     }
   }
 
-  private async layer(layer: PlannedLayer, plan: PlannedRelations, units: UnitWriter, isKnown: boolean): Promise<void> {
+  private async layer(
+    layer: PlannedLayer, { plan, before, units }: { plan: PlannedRelations; before: PreviousState; units: UnitWriter }, isKnown: boolean,
+  ): Promise<void> {
     const number = this.counts.relations++
     if (layer.isSame) this.counts.unchanged++
     if (layer.relation.dbOid !== 0) this.databases.add(layer.relation.dbOid)
@@ -174,10 +177,12 @@ class Planner {
     const ref = await this.parts.add(encodeDescription(description), layer.known?.description)
     if (layerChange(layer, ref, []) === undefined) return
     const toast = layer.files.length === 0 ? undefined : plan.toastOf(planned)
+    const folder = before.folder(descriptor)
     const files = []
     for (const blocks of layer.files) {
       const place = await units.add({
-        relation: number, descriptor, cluster: this.descriptor, blocks, fork: { path: relativePath, segments },
+        relation: number, descriptor, ...(folder !== tableFolder(descriptor) && { folder }),
+        cluster: this.descriptor, blocks, fork: { path: relativePath, segments },
         ...(layer.packed && { pack: { entry: entry.key, smallest: layer.layer.smallest, length: layer.layer.length } }),
         ...(toast && { toast: { oid: toast.relationId, path: toast.relativePath, segments: toast.fork.segments, blocks: toast.blocks } }),
       })

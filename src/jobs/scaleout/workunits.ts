@@ -149,7 +149,7 @@ class Worker {
     const missing = overflow.filter((attnum) => !file.descriptor.overflow?.includes(attnum))
     let relation = missing.length === 0 ? file.descriptor : withOverflow(file.descriptor, missing)
     for (;;) {
-      const name = `${tableFolder(relation)}/data/${context.newName()}`
+      const name = `${file.folder ?? tableFolder(relation)}/data/${context.newName()}`
       const result = await tasks.run('layer', {
         snapshot: context.snapshot(reading), fork: { ...file.fork, path: context.path(file.fork.path) }, blocks: file.blocks.runs, relation,
         cluster: file.cluster,

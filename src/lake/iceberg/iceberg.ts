@@ -113,7 +113,7 @@ function finish(publication: Publication, known: IcebergRecord | undefined, open
   const changes = fileChanges(known?.files ?? [], files, table)
   const added: IcebergSnapshot = {
     ...listed, version, ms: table.publishedMs, list, schema: schema.id, timeline: table.timeline, lsn: table.lsn,
-    operation: operationOf(changes, table.kind === 'merge'), summary: summaryOf(files, changes, table, options.ltapVersion),
+    operation: operationOf(changes, table.kind === 'merge', options.formatVersion), summary: summaryOf(files, changes, table, options.ltapVersion),
     ...(firstRow !== undefined && { addedRows: data.nextRowId! - firstRow }),
   }
   const record: IcebergRecord = {

@@ -3,6 +3,7 @@ import { sha256 } from '../../common/sha256.ts'
 import { utf8Encode } from '../../common/utf8.ts'
 import type { TableSnapshot } from '../publishedtable.ts'
 import { hasAll } from './hiddenset.ts'
+import type { FormatVersion } from './manifest.ts'
 import type { DataFileRecord, Operation } from './record.ts'
 
 /** A positive number below 2^53 that no snapshot of `known` has: a hash of what is published, so that the same publication has the same one. */
@@ -43,13 +44,14 @@ export function fileChanges(before: readonly DataFileRecord[], after: readonly D
 
 /**
  * What a snapshot says that it did (spec, "Snapshots"). Readers of changes build on it: `replace` has the rows that were visible before, `append` only
- * adds files that are read as a whole, `delete` only hides rows. Whatever is not sure is `overwrite`, at which they look.
+ * adds files that are read as a whole, `delete` only hides rows. Whatever is not sure is `overwrite`, at which they look. In version 3 a
+ * `replace` keeps the row ids (spec, "Row Lineage"): rows that a merge moved have new ones, so they were deleted and inserted.
  */
-export function operationOf({ added, removed, changed }: FileChanges, isMerge: boolean): Operation {
+export function operationOf({ added, removed, changed }: FileChanges, isMerge: boolean, formatVersion: FormatVersion): Operation {
   const visible = (files: readonly DataFileRecord[]): number => files.reduce((sum, { rows, deletes }) => sum + rows - (deletes?.rows ?? 0), 0)
   const rowsBefore = visible([...removed, ...changed.map(({ before }) => before)])
   const rowsAfter = visible([...added, ...changed.map(({ after }) => after)])
-  if (isMerge && rowsBefore === rowsAfter) return 'replace'
+  if (isMerge && rowsBefore === rowsAfter && (formatVersion === 2 || added.length === 0)) return 'replace'
   if (removed.length === 0 && changed.length === 0 && added.every(({ deletes }) => deletes === undefined)) return 'append'
   return added.length === 0 && changed.every(({ isGrown }) => isGrown) ? 'delete' : 'overwrite'
 }

@@ -8,7 +8,7 @@ import { utf8Encode } from '../../common/utf8.ts'
 import { count, integer, matching, oneOf, type Persisted, systemIdentifierText, text, unsigned32, validate } from '../../common/validate.ts'
 import { COMPRESSOR } from '../../parquet/encoderfacts.ts'
 import { FORK_PATH } from '../relationinfo.ts'
-import { parseText } from '../state/page.ts'
+import { objectKey, parseText } from '../state/page.ts'
 
 /** How the data directory is read: the same on every machine. */
 export interface UnitReading {
@@ -45,6 +45,8 @@ export interface UnitFile {
   /** The pages go into a pack of the unit: what that says of the relation. */
   readonly pack?: UnitPack
   readonly toast?: UnitFork & { readonly oid: number; readonly blocks: number }
+  /** Key of the folder of its table, if that is not the one of its name: a published table keeps its folder when it is renamed. */
+  readonly folder?: string
 }
 
 /** What a unit is about. JSON, a piece of an object of the job. */
@@ -66,7 +68,7 @@ const TASK = v.strictObject({
   files: v.array(v.strictObject({
     relation: count, descriptor: text, fork: v.strictObject(FORK),
     pack: v.exactOptional(v.strictObject({ entry: matching(/^[\x21-\x7e]{1,200}$/, 'a key'), smallest: unsigned32, length: unsigned32 })),
-    toast: v.exactOptional(v.strictObject({ ...FORK, oid: unsigned32, blocks: count })),
+    toast: v.exactOptional(v.strictObject({ ...FORK, oid: unsigned32, blocks: count })), folder: v.exactOptional(objectKey),
   })),
 })
 

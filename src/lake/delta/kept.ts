@@ -1,0 +1,77 @@
+import * as v from 'valibot'
+import { count, faulty, type Persisted, type Schema, validate } from '../../common/validate.ts'
+import type { PublishedWindow } from '../publishedentry.ts'
+import { objectKey } from '../state/page.ts'
+import { logKey, versionText } from './log.ts'
+import { type DeltaRecord, parseDeltaRecord } from './record.ts'
+
+/** A reader that goes back in time needs objects that the newest version no longer has. */
+export interface KeptDelta {
+  readonly newest: DeltaRecord
+  /** All objects of the newest version: data files, too. */
+  readonly objects: readonly string[]
+  /** What the versions just before the newest one had, with when they were replaced, in milliseconds since 1970; oldest first. */
+  readonly left: readonly { readonly ms: number; readonly keys: readonly string[] }[]
+  /** The first version whose file of the log is there: 0, or one with a checkpoint. */
+  readonly first: number
+  /** Versions from `first` on that have a checkpoint, ascending; absent in records of an older ltap. */
+  readonly checkpoints?: readonly number[]
+}
+
+/** Versions between two checkpoints: a reader gets so many files at most. */
+export const CHECKPOINT_EVERY = 20
+/** No table has so many versions. */
+const VERSION_MAX = 2 ** 31
+
+const KEPT: Schema<Omit<KeptDelta, 'newest'> & { newest: unknown }> = v.strictObject({
+  newest: v.unknown(), objects: v.array(objectKey), left: v.array(v.strictObject({ ms: count, keys: v.array(objectKey) })), first: count,
+  checkpoints: v.exactOptional(v.array(count)),
+})
+
+/** @param table whose record it must be @throws CorruptionError, UnsupportedError of `persisted.code` with the member */
+export function parseKeptDelta(record: unknown, persisted: Persisted, at: string, { uuid }: { readonly uuid: string }): KeptDelta {
+  const { newest: found, ...kept } = validate(KEPT, record, persisted, at)
+  const newest = parseDeltaRecord(found, persisted, `${at}.newest`)
+  if (newest.metaData.id !== uuid) throw faulty(persisted, `${at}.newest.metaData.id`, 'is that of another table')
+  if (newest.version > VERSION_MAX) throw faulty(persisted, `${at}.newest.version`, `is above ${VERSION_MAX}`)
+  const { first, left, checkpoints } = kept
+  if (first > newest.version) throw faulty(persisted, `${at}.first`, `is ${first}, above the version`)
+  if (left.length > newest.version - first) throw faulty(persisted, `${at}.left`, `has ${left.length} versions, above those of the log`)
+  const wrong = checkpoints?.findIndex((version, i) => version < first || version > newest.version || version <= (checkpoints[i - 1] ?? -1)) ?? -1
+  if (wrong >= 0) throw faulty(persisted, `${at}.checkpoints[${wrong}]`, `is ${checkpoints![wrong]}, out of order`)
+  return { newest, ...kept }
+}
+
+/** Versions with a checkpoint. */
+export function checkpointsOf({ newest, first, checkpoints }: KeptDelta): readonly number[] {
+  if (checkpoints !== undefined) return checkpoints
+  const found = first > 0 || newest.checkpoint && newest.version === first ? [first] : []
+  for (let version = (Math.floor(first / CHECKPOINT_EVERY) + 1) * CHECKPOINT_EVERY; version <= newest.version; version += CHECKPOINT_EVERY) found.push(version)
+  return found
+}
+
+/** The record without the versions that the window no longer has; the newest one stays. */
+export function withinWindow(record: KeptDelta, { snapshots, ms: keepMs }: PublishedWindow, nowMs: number): KeptDelta {
+  const left = snapshots <= 1 ? [] : record.left.slice(-(snapshots - 1)).filter(({ ms }) => ms > nowMs - keepMs)
+  return left.length === record.left.length ? record : { ...record, left }
+}
+
+/**
+ * A reader of a version begins at the newest checkpoint at or before it. So the log begins at that of the oldest version that readers may ask for; if that is
+ * the newest version of all, it gets a checkpoint.
+ * @returns also the keys of files of the log that no reader needs any more
+ */
+export function withShortLog(record: KeptDelta, folder: string): { record: KeptDelta; obsolete: string[] } {
+  const { first, left } = record
+  const isAlone = left.length === 0 && record.newest.version > first
+  const newest = isAlone ? { ...record.newest, checkpoint: true } : record.newest
+  const { version } = newest
+  const known = checkpointsOf(record)
+  const checkpoints = newest.checkpoint && known.at(-1) !== version ? [...known, version] : known
+  const start = checkpoints.findLast((checkpoint) => checkpoint <= version - left.length) ?? first
+  const gone = Array.from({ length: start - first }, (_, i) => versionText(first + i))
+  return {
+    record: { ...record, newest, first: start, checkpoints: checkpoints.filter((checkpoint) => checkpoint >= start) },
+    obsolete: gone.flatMap((text) => [logKey(folder, `${text}.json`), logKey(folder, `${text}.checkpoint.parquet`)]),
+  }
+}
