@@ -62,8 +62,9 @@ export const FAST_SETTINGS: Readonly<Record<string, string>> = {
 const STOP_SIGNALS: Record<StopMode, NodeJS.Signals> = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' }
 const START_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 60_000
-/** Children of a killed postmaster end by themselves, unless they are stuck. */
-const ORPHANS_TIMEOUT_MS = 10_000
+/** Children of a killed postmaster end by themselves, unless they are stuck; those that are not gone by then are killed. */
+const ORPHANS_NOTICE_MS = 3_000
+const ORPHANS_TIMEOUT_MS = 60_000
 const POLL_MS = 10
 /** sun_path is 104 bytes on macOS, 108 on Linux; the server adds `/.s.PGSQL.5432`. */
 const SOCKET_PATH_MAX = 100
@@ -170,10 +171,10 @@ export class PostgresServer {
     if (server === undefined) return
     const children = childrenOf(server.pid)
     server.kill('SIGKILL')
-    if (await this.#isGoneWithin(ORPHANS_TIMEOUT_MS)) return
+    if (await this.#isGoneWithin(ORPHANS_NOTICE_MS)) return
     for (const pid of children) killIfThere(pid)
     if (await this.#isGoneWithin(ORPHANS_TIMEOUT_MS)) return
-    throw this.#failure(`the server was killed, but processes of it are still there ${2 * ORPHANS_TIMEOUT_MS / 1000} s later`)
+    throw this.#failure(`the server was killed, but processes of it are still there ${ORPHANS_TIMEOUT_MS / 1000} s later`)
   }
 
   /**

@@ -135,13 +135,13 @@ function copyOf(out: string): string {
 }
 
 describe.skipIf(WHY_NOT !== undefined)('a disk that reports EIO', () => {
-  test.each(drawn(READING, amount({ quick: 4, sample: 13, all: 13 }), 'reads from a bad disk'))('in reading: %s', (_what, file, skip, args, line = EIO) => {
+  test.each(drawn(READING, amount({ quick: 3, sample: 13, all: 13 }), 'reads from a bad disk'))('in reading: %s', (_what, file, skip, args, line = EIO) => {
     const out = newFolder()
     expect(withBad(file(), skip, args(out))).toEqual({ status: 3, stdout: '', stderr: oneLine(line) })
     expect(readdirSync(out).filter((name) => name !== 'copy')).toEqual([])
   })
 
-  test.each(drawn(WRITING, amount({ quick: 2, sample: 4, all: 4 }), 'writes to a bad disk'))('in writing: %s', (_what, args, env) => {
+  test.each(drawn(WRITING, amount({ quick: 1, sample: 4, all: 4 }), 'writes to a bad disk'))('in writing: %s', (_what, args, env) => {
     expect(ontoBad(args, env)).toEqual({ status: 3, stdout: '', stderr: oneLine(EIO), left: [] })
   })
 

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { LakeFolder } from '../../src/cli/demo/lakefolder.ts'
 import { noPostgres } from '../../src/cli/demo/needs.ts'
 import { findPostgres } from '../../src/server/postgres.ts'
+import { drawn } from '../support/scope.ts'
 import { ltap } from './streams.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'ltap-demo-'))
@@ -56,11 +57,11 @@ describe.runIf(findPostgres() !== undefined)('ltap demo', () => {
     expect(readdirSync(temporary)).toEqual([])
   })
 
-  it.runIf(existsSync(MAIN) && existsSync('/proc/self/task')).each([
+  it.runIf(existsSync(MAIN) && existsSync('/proc/self/task')).each(drawn([
     ['its server ends with it', false],
     // The planted fault: nothing watches. The next demo finds the server.
     ['whose watcher was killed, too: the next one ends its server', true],
-  ])('killed with SIGKILL: %s', async (_, unwatched) => {
+  ] as const, 1, 'kills of the demo'))('killed with SIGKILL: %s', async (_, unwatched) => {
     const temporary = join(directory, `killed${unwatched}`)
     mkdirSync(temporary)
     for (const folder of [directory, temporary]) chmodSync(folder, 0o755)

@@ -100,7 +100,7 @@ describe('a signal removes what is unfinished, and says so in one line', () => {
     ['rebuild', ({ work }) => ['rebuild', '--lake', lake, '--pgdata', join(work, 'copy')], begun('copy/.ltap-lock')],
   ]
   const signals = verbs.flatMap((row) => ([['SIGINT', 130], ['SIGTERM', 143]] as const).map(([signal, code]) => [row[0], signal, code, row] as const))
-  test.each(drawn(signals, 6, 'signals', ([name, signal]) => `${name}, ${signal}`))(
+  test.each(drawn(signals, 4, 'signals', ([name, signal]) => `${name}, ${signal}`))(
     '%s, %s', async (_name, signal, code, [name, args, when]) => {
       const place = newPlace()
       if (name === 'rebuild') cpSync(data, join(place.work, 'copy'), { recursive: true })
@@ -251,7 +251,7 @@ const SITUATIONS: readonly Situation[] = [
   { what: 'a rejection that nobody handles', line: /planted \(this is a bug/, env: first(`${PATCH} ${ONCE_IT_RUNS} onceItRuns(() => void Promise.reject(new Error('planted')))`) },
 ]
 
-test.each(drawn(SITUATIONS, 6, 'situations', ({ what }) => what))('$what', async ({ args = transcode, env, shell, line, code = 3 }) => {
+test.each(drawn(SITUATIONS, 4, 'situations', ({ what }) => what))('$what', async ({ args = transcode, env, shell, line, code = 3 }) => {
   const place = newPlace()
   const command = ltap(...args(place))
   const { ended } = start(place, shell === undefined ? command : ['sh', '-c', shell, 'sh', ...command], env)
@@ -291,7 +291,7 @@ describe.skipIf(!canMount)('file systems', () => {
     ['transcode deep into a read-only one', 'ro', (disk) => ['transcode', data, '--lake', join(disk, 'a/b/lake')], /file.permission: the file system is read-only/],
     ['replay onto a read-only one', 'ro', (disk) => ['replay', data, '--out', join(disk, 'out')], /file.permission: the file system is read-only/],
   ]
-  test.each(drawn(rows, 3, 'file systems', ([what]) => what))('%s', async (_what, options, args, line) => {
+  test.each(drawn(rows, 2, 'file systems', ([what]) => what))('%s', async (_what, options, args, line) => {
     const place = newPlace()
     mkdirSync(join(place.work, 'disk'))
     const { ended } = start(place, mounted(options, place, ltap(...args(join(place.work, 'disk')))))

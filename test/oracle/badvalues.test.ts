@@ -27,6 +27,7 @@ import { visibleRows } from '../support/lakerows.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
 import { writeChecked } from '../support/pagedamage.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
+import { amount, drawn } from '../support/scope.ts'
 import { loadZoo, zooTables } from '../support/zoo.ts'
 
 /** Columns whose types need no `_overflow` child, every value out of line, and others beside them. */
@@ -120,7 +121,7 @@ describe.each(fewerMajors('majors of bad values'))('bad values on Postgres %i', 
     }
   }
 
-  test.each(['fail', 'carry'] as const)('damaged inside their bounds, --on-corrupt %s', async (onCorrupt) => {
+  test.each(drawn(['fail', 'carry'] as const, amount({ quick: 1, sample: 2, all: 2 }), 'ways with damaged values'))('damaged inside their bounds, --on-corrupt %s', async (onCorrupt) => {
     await inCopy(async (copy) => {
       const damaged = damageValues(copy, new Random(TEST_SEED))
       const { lake, manifest } = await read(copy, onCorrupt, zoo)

@@ -10,13 +10,16 @@ import { replayCluster } from '../../src/jobs/replay/replaycluster.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { closeSessions, connect, majors } from '../support/oracle.ts'
-import { drawn } from '../support/scope.ts'
+import { amount, drawn } from '../support/scope.ts'
 import { withPitr, withRecovered } from '../support/pitr.ts'
 import { checkPoint, checkPoints } from '../support/pitrcheck.ts'
 
+/** The sample draws test/long/pitr, which has more. */
+const POINTS = amount({ quick: 1, sample: 2, all: 2 })
+
 describe.each(drawn(majors(), 1, 'majors of pitr'))('the lake at a point in time on Postgres %i', (major) => {
-  test(`two LSNs, a time, the latest of another timeline; seed ${TEST_SEED}`, () => withPitr(major, { seed: TEST_SEED, rounds: 2 }, async (found) => {
-    await checkPoints(found, new Random(TEST_SEED), 2)
+  test(`${POINTS} LSNs, a time, the latest of another timeline; seed ${TEST_SEED}`, () => withPitr(major, { seed: TEST_SEED, rounds: 2 }, async (found) => {
+    await checkPoints(found, new Random(TEST_SEED), POINTS)
     const { time, marks } = found.moments[0]!
     await withRecovered(found, { time }, async (server) => {
       const sql = await connect(server)

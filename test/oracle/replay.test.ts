@@ -1,12 +1,13 @@
-/** `replayCluster` against real recovery: from a clean copy, a crashed directory, a base backup; interrupted. test/long has all on all majors. */
+/** `replayCluster` against real recovery: from a clean copy, a crashed directory, a base backup; interrupted. The sample draws test/long/replay, which has more. */
 import { describe, test } from 'vitest'
 import { fewerMajors } from '../support/oracle.ts'
 import { checkBusyBackup, checkCleanCopy, checkCrashed } from '../support/replaycheck.ts'
+import { drawn } from '../support/scope.ts'
 
-describe.each(fewerMajors('majors of replay').map((major, i, all) => [major, i === 0, i === all.length - 1] as const))('replay equals recovery on Postgres %i', (major, first, last) => {
-  test('a clean copy and later WAL', () => checkCleanCopy(major))
+const SOURCES = [
+  ['a clean copy and later WAL', checkCleanCopy], ['a crashed directory with its own pg_wal', checkCrashed], ['a base backup of a busy server', checkBusyBackup],
+] as const
 
-  test.runIf(first)('a crashed directory with its own pg_wal', () => checkCrashed(major))
-
-  test.runIf(last)('a base backup of a busy server', () => checkBusyBackup(major))
+describe.each(fewerMajors('majors of replay'))('replay equals recovery on Postgres %i', (major) => {
+  test.each(drawn(SOURCES, 2, 'sources of replay', ([name]) => name))('%s', (_, check) => check(major))
 })

@@ -11,11 +11,15 @@ import { ltap } from '../cli/streams.ts'
 import { fewerMajors } from '../support/oracle.ts'
 import { withPitr } from '../support/pitr.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
+import { amount } from '../support/scope.ts'
 import { checkRestores } from '../support/restorewal.ts'
 
+/** The sample draws test/long/restorewal, which has more. */
+const POINTS = amount({ quick: 1, sample: 2, all: 2 })
+
 describe.each(fewerMajors('majors of restores with WAL'))('Postgres %i', (major) => {
-  test(`two LSNs, a time, and what is refused; seed ${TEST_SEED}`, () => withPitr(major, { seed: TEST_SEED, rounds: 1 }, async (found) => {
-    await checkRestores(found, new Random(TEST_SEED), 2)
+  test(`${POINTS} LSNs, a time, and what is refused; seed ${TEST_SEED}`, () => withPitr(major, { seed: TEST_SEED, rounds: 1 }, async (found) => {
+    await checkRestores(found, new Random(TEST_SEED), POINTS)
     const lake = join(found.work, 'lake')
     const out = join(found.work, 'verb')
     const { time } = found.moments[0]!

@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { amount, drawn } from '../support/scope.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const PAGE = '(() => { const page = Uint8Array.from({ length: 8192 }, (_, i) => i * 7); page.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 0, 0, 32, 0, 32, 4, 32]); return page })()'
@@ -41,6 +42,8 @@ if (!BUILT) console.warn('SKIPPED: bundles, because nothing is built')
 const CHROMIUM = process.env['LTAP_CHROMIUM'] ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 if (CHROMIUM === undefined) console.warn('SKIPPED: bundles in a browser, because no Chromium is installed (LTAP_CHROMIUM)')
 
+const inBrowser = drawn(FLOORS, amount({ quick: 3, sample: FLOORS.length, all: FLOORS.length }), 'floors in a browser')
+
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ltap-bundle-'))
@@ -71,7 +74,7 @@ describe.runIf(BUILT).each(FLOORS)('%s', (floor) => {
     expect(execFileSync(process.execPath, [path], { encoding: 'utf8' }).trim()).toBe(await answer(floor))
   })
 
-  test.runIf(CHROMIUM !== undefined)('in a browser', async () => {
+  test.runIf(CHROMIUM !== undefined && inBrowser.includes(floor))('in a browser', async () => {
     const script = await bundle(floor, 'iife', '(text => document.body.append(text))')
     const page = join(folder, `${floor}.html`)
     writeFileSync(page, `<!doctype html><meta charset="utf-8"><body><script>window.onerror = (e) => document.body.append('error: ' + e)</script><script src="${script}"></script>`)

@@ -1,6 +1,6 @@
 /** The package as a user has it: packed, and installed into an empty folder. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pack } from '../package/pack.mjs'
@@ -11,13 +11,31 @@ const ROOT = resolve(import.meta.dirname, '../..')
 export async function withInstalled<T>(body: (folder: string) => T | Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'ltap-package-'))
   try {
-    const tarball = pack(folder)
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--silent', tarball], { cwd: folder })
+    symlinkSync(join(install(), 'node_modules'), join(folder, 'node_modules'))
     return await body(folder)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Packs and installs what is built, once for each run of the tests. @returns a folder whose node_modules nobody may write */
+function install(): string {
+  // The folder of the run (globalsetup.ts).
+  const run = process.env['LTAP_TEST_TEMPLATES']!
+  const installed = join(run, 'installed')
+  if (existsSync(installed)) return installed
+  const folder = mkdtempSync(join(run, 'installing-'))
+  const tarball = pack(folder)
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--silent', tarball], { cwd: folder })
+  try {
+    renameSync(folder, installed)
+  } catch (error) {
+    // Another process of the run was faster.
+    if (!existsSync(installed)) throw error
+  }
+  return installed
 }
 
 /** Compiles a TypeScript project in the folder, with this repository's compiler and types of Node. @returns what the compiler says, empty if nothing */

@@ -23,12 +23,12 @@ export function testFiles(scope: Scope, seed: number): string[] {
   return [...drawnFiles(files.filter(isLong), LONG_FILES, seed, 'files of test/long'), ...drawnFiles(onServers, SERVER_FILES, seed, 'other files with servers')]
 }
 
-/** Folders whose files have a process each: they take much memory, are about processes and locks, or run what is no npm package. */
-const OWN = /^test\/(?:conformance|engines|io|long|package|server)\//
+/** Files that have a process each: they take much memory, are about processes and locks, or run what is no npm package. */
+const OWN = /^test\/(?:conformance|engines|io\/disk|io\/(?:archives|encrypted|s3objectstore|tarfile)\.|long|package|server)/
 
-/** Where a file runs: in a process that it shares with others; in one of its own; or in one in which vitest loads all modules, for what `vi` replaces. */
+/** Where a file runs: in a process that it shares with others; in one of its own; or in one in which vitest loads all modules, since `vi` replaces some. */
 export function placeOf(path: string): 'shared' | 'own' | 'replaced' {
-  if (/\bvi\.\w/.test(readFileSync(join(ROOT, path), 'utf8'))) return 'replaced'
+  if (/\bvi\.(?:mock|doMock|resetModules)\b/.test(readFileSync(join(ROOT, path), 'utf8'))) return 'replaced'
   return OWN.test(path) ? 'own' : 'shared'
 }
 
