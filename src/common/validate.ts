@@ -53,6 +53,9 @@ export function oneOf<const T extends readonly (string | number)[]>(values: T): 
 
 /** `16/B374D848`, as formatLsn writes it. */
 export const lsnText: Schema<string> = matching(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/, 'an LSN such as 16/B374D848')
+/** Milliseconds since 1970, up to the end of the year 9999: with one added they are still an exact number. */
+export const MOMENT_MAX = 253_402_300_799_999
+export const moment: Schema<number> = integer(0, MOMENT_MAX)
 /** A 64-bit system identifier. */
 export const systemIdentifierText: Schema<string> = v.custom<string>(
   (value) => typeof value === 'string' && /^\d{1,20}$/.test(value) && BigInt(value) < 1n << 64n, 'a 64-bit number as decimal text')

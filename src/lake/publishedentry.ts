@@ -3,7 +3,7 @@ import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { crc32c } from '../common/crc32c.ts'
 import { utf8Encode } from '../common/utf8.ts'
 import {
-  count, faulty, integer, lsnText, matching, oneOf, type Persisted, pieceLength, pieceStart, type Schema, text, unsigned32, validate,
+  count, faulty, integer, lsnText, matching, moment, oneOf, type Persisted, pieceLength, pieceStart, type Schema, text, unsigned32, validate,
 } from '../common/validate.ts'
 import type { Compressor } from '../parquet/compressor.ts'
 import type { EntryKey } from './state/entries.ts'
@@ -142,7 +142,7 @@ export function parsePublished(key: string, value: unknown): Published {
 /** So many bytes of JSON a record has at most. */
 const RECORD_MAX = 64 << 20
 const RECORD: Schema<PublicationRecord> = v.strictObject({
-  publishedMs: count, iceberg: v.exactOptional(v.unknown()),
+  publishedMs: moment, iceberg: v.exactOptional(v.unknown()),
   delta: v.exactOptional(v.unknown()),
 }) as Schema<PublicationRecord>
 

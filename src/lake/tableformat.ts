@@ -22,6 +22,9 @@ export interface TableCommit {
   readonly hints: readonly StagedObject[]
 }
 
+/** What is known of a table beside its record. */
+export type RecordedTable = Pick<TableSnapshot, 'uuid' | 'folder' | 'publishedMs'>
+
 /** A format of tables that a lake is published in, over the same Parquet files. */
 export interface TableFormat {
   /** @param previous record of the snapshot before; undefined for the first one */
@@ -31,6 +34,9 @@ export interface TableFormat {
   commit(record: unknown, table: Pick<TableSnapshot, 'root' | 'folder'>): TableCommit | Promise<TableCommit>
   /** Whether a file of a table's folder is one that readers find by its name. @param path below the folder */
   isOwn(path: string): boolean
-  /** @param table whose record it must be @throws CorruptionError, UnsupportedError of `persisted.code` with the member */
-  parse(record: unknown, persisted: Persisted, at: string, table: Pick<TableSnapshot, 'uuid' | 'folder'>): unknown
+  /**
+   * @param table whose record it must be, with when its newest snapshot was published
+   * @throws CorruptionError, UnsupportedError of `persisted.code` with the member
+   */
+  parse(record: unknown, persisted: Persisted, at: string, table: RecordedTable): unknown
 }

@@ -43,7 +43,7 @@ export async function readRecord(lake: Lake, entry: PublishedEntry, formats: Rea
   const record = decodeRecord(found.bytes, ref, lake.compressor)
   const persisted = recordOf(ref)
   const parsed = [...formats].flatMap(([name, format]): [FormatName, unknown][] => (
-    record[name] === undefined ? [] : [[name, format.parse(record[name], persisted, name, entry)]]))
+    record[name] === undefined ? [] : [[name, format.parse(record[name], persisted, name, { ...entry, publishedMs: record.publishedMs })]]))
   return { publishedMs: record.publishedMs, ...Object.fromEntries(parsed) }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { UnsupportedError } from '../../common/errors.ts'
+import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import { equalJson } from '../../common/equaljson.ts'
+import { MOMENT_MAX } from '../../common/validate.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { putObjects } from '../../engine/pagereader.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
@@ -130,7 +131,7 @@ export class Staging {
       uuid: last?.uuid ?? this.newUuid(table), ...table.shown, root, folder: last?.folder ?? this.newFolder(table), columns, files,
       // What is in other files now was merged. An entry of an older ltap does not say its rows: at the same LSN no row differs.
       kind: (last?.rows === undefined ? last?.lsn === lsn : last.rows === rows) ? 'merge' : 'change', timeline, lsn, ...(time !== undefined && { time }),
-      publishedMs: Math.max(lake.ports.clock.now(), (record?.publishedMs ?? 0) + 1),
+      publishedMs: checkedMoment(Math.max(lake.ports.clock.now(), (record?.publishedMs ?? 0) + 1)),
     }
   }
 
@@ -176,6 +177,12 @@ function stagedRecord(staged: readonly [FormatName, StagedTable][], publishedMs:
     obsolete: staged.flatMap(([, own]) => own.obsolete),
     bytes: staged.flatMap(([, { objects }]) => objects).reduce((sum, { bytes }) => sum + bytes.length, 0),
   }
+}
+
+/** @throws EnvironmentError publish.clock for a time that readers of the lake refuse */
+function checkedMoment(ms: number): number {
+  if (ms <= MOMENT_MAX) return ms
+  throw new EnvironmentError('publish.clock', `its snapshot would be of ${ms} ms since 1970, behind the year 9999: set the clock of this machine`)
 }
 
 /** Rows may be hidden in very many runs: no text has all of them. */

@@ -1,18 +1,17 @@
 import { hexEncode } from '../../common/bytes.ts'
-import { assert } from '../../common/errors.ts'
 import { sha256 } from '../../common/sha256.ts'
 import type { RowSet } from '../../columnar/filesummary.ts'
 import { encodeBitmap, framedBitmap } from '../deletionvector.ts'
 import type { ObjectNames, TableSnapshot } from '../publishedtable.ts'
 import type { StagedObject } from '../state/stage.ts'
 import type { DeletionVector, DeltaFile } from './record.ts'
+import { nameInPath, uuidBytes, vectorPath } from './vectorpath.ts'
 import { z85Encode } from './z85.ts'
 
 /** Longer bitmaps go into a file. */
 const INLINE_BYTES_MAX = 2048
 /** First byte of a file of deletion vectors. */
 const FILE_VERSION = 1
-const UUID_BYTES = 16
 
 type Hidden = Pick<DeltaFile, 'deletionVector' | 'sha256'>
 
@@ -46,7 +45,7 @@ export class DeletionVectors {
     const part = framedBitmap(bitmap)
     this.#parts.push(part)
     this.#length += part.length
-    return { pathOrInlineDv: this.#name + z85Encode(uuidBytes(this.#name)), offset }
+    return { pathOrInlineDv: vectorPath(this.#name), offset }
   }
 
   /** The file, if the version needs one. */
@@ -63,24 +62,19 @@ export class DeletionVectors {
 }
 
 /** Key of the file that a deletion vector is in; undefined for one in the log itself. @param folder of the table */
-export function vectorKey(folder: string, vector: DeletionVector): string | undefined {
-  return vector.storageType === 'i' ? undefined : fileKey(folder, vector.pathOrInlineDv.slice(0, -UUID_BYTES * 5 / 4))
+function vectorKey(folder: string, vector: DeletionVector): string | undefined {
+  return vector.storageType === 'i' ? undefined : fileKey(folder, nameInPath(vector.pathOrInlineDv))
+}
+
+/** Keys of the files that deletion vectors are in. @param folder of the table */
+export function vectorKeys(files: readonly Pick<DeltaFile, 'deletionVector'>[], { folder }: Pick<TableSnapshot, 'folder'>): string[] {
+  const keys = files.map(({ deletionVector }) => deletionVector && vectorKey(folder, deletionVector))
+  return [...new Set(keys.filter((key) => key !== undefined))]
 }
 
 function fileKey(folder: string, name: string): string {
   const hex = hexEncode(uuidBytes(name))
   return `${folder}/${name}/deletion_vector_${[0, 8, 12, 16, 20].map((at, i, all) => hex.slice(at, all[i + 1])).join('-')}.bin`
-}
-
-/** A UUID for each name: its nonce, as a number. */
-function uuidBytes(name: string): Uint8Array {
-  const nonce = /[0-9a-z]{20}$/.exec(name)?.[0]
-  assert(nonce !== undefined, `an object name without a nonce: ${name}`)
-  let number = 0n
-  for (const digit of nonce) number = number * 36n + BigInt(Number.parseInt(digit, 36))
-  const bytes = new Uint8Array(UUID_BYTES)
-  for (let at = UUID_BYTES - 1; at >= 0; at--, number >>= 8n) bytes[at] = Number(number & 0xffn)
-  return bytes
 }
 
 function padded(bytes: Uint8Array): Uint8Array {

@@ -1,8 +1,10 @@
 import * as v from 'valibot'
-import { count, faulty, type Persisted, type Schema, validate } from '../../common/validate.ts'
+import { count, faulty, moment, type Persisted, type Schema, validate } from '../../common/validate.ts'
 import type { PublishedWindow } from '../publishedentry.ts'
 import { objectKey } from '../state/page.ts'
-import { logKey, versionText } from './log.ts'
+import type { RecordedTable } from '../tableformat.ts'
+import { vectorKeys } from './deletionvectors.ts'
+import { encodedKey, logKey, versionText } from './log.ts'
 import { type DeltaRecord, parseDeltaRecord } from './record.ts'
 
 /** A reader that goes back in time needs objects that the newest version no longer has. */
@@ -24,12 +26,12 @@ export const CHECKPOINT_EVERY = 20
 const VERSION_MAX = 2 ** 31
 
 const KEPT: Schema<Omit<KeptDelta, 'newest'> & { newest: unknown }> = v.strictObject({
-  newest: v.unknown(), objects: v.array(objectKey), left: v.array(v.strictObject({ ms: count, keys: v.array(objectKey) })), first: count,
+  newest: v.unknown(), objects: v.array(objectKey), left: v.array(v.strictObject({ ms: moment, keys: v.array(objectKey) })), first: count,
   checkpoints: v.exactOptional(v.array(count)),
 })
 
-/** @param table whose record it must be @throws CorruptionError, UnsupportedError of `persisted.code` with the member */
-export function parseKeptDelta(record: unknown, persisted: Persisted, at: string, { uuid }: { readonly uuid: string }): KeptDelta {
+/** @throws CorruptionError, UnsupportedError of `persisted.code` with the member */
+export function parseKeptDelta(record: unknown, persisted: Persisted, at: string, { uuid, folder, publishedMs }: RecordedTable): KeptDelta {
   const { newest: found, ...kept } = validate(KEPT, record, persisted, at)
   const newest = parseDeltaRecord(found, persisted, `${at}.newest`)
   if (newest.metaData.id !== uuid) throw faulty(persisted, `${at}.newest.metaData.id`, 'is that of another table')
@@ -39,7 +41,37 @@ export function parseKeptDelta(record: unknown, persisted: Persisted, at: string
   if (left.length > newest.version - first) throw faulty(persisted, `${at}.left`, `has ${left.length} versions, above those of the log`)
   const wrong = checkpoints?.findIndex((version, i) => version < first || version > newest.version || version <= (checkpoints[i - 1] ?? -1)) ?? -1
   if (wrong >= 0) throw faulty(persisted, `${at}.checkpoints[${wrong}]`, `is ${checkpoints![wrong]}, out of order`)
+  if (newest.timestamp > publishedMs) throw faulty(persisted, `${at}.newest.timestamp`, `is ${newest.timestamp}, and the table was published at ${publishedMs}`)
+  const late = left.findIndex(({ ms }, i) => ms > newest.timestamp || ms <= (left[i - 1]?.ms ?? -1))
+  if (late >= 0) throw faulty(persisted, `${at}.left[${late}].ms`, `is ${left[late]!.ms}, out of order`)
+  const vectors = vectorKeys(newest.files, { folder })
+  if (vectors.length !== newest.objects.length || vectors.some((key, i) => newest.objects[i] !== key)) {
+    throw faulty(persisted, `${at}.newest.objects`, 'is not what the deletion vectors of its files are in')
+  }
+  const lost = wrongPath(newest.files, kept.objects, folder)
+  if (lost >= 0) {
+    const path = JSON.stringify(newest.files[lost]!.path.slice(0, 80))
+    throw faulty(persisted, `${at}.newest.files[${lost}].path`, `is ${path}, which no object of the table has`)
+  }
   return { newest, ...kept }
+}
+
+/** Index of the first file that is no object of the table, since readers go wherever a path leads; -1 for none. */
+function wrongPath(files: DeltaRecord['files'], objects: readonly string[], folder: string): number {
+  const [inFolder, elsewhere] = [new Set<string>(), new Map<string, string>()]
+  for (const key of objects) {
+    const path = encodedKey(key)
+    if (key.startsWith(`${folder}/`)) inFolder.add(encodedKey(key.slice(folder.length + 1)))
+    else elsewhere.set(lastSegment(path), path)
+  }
+  return files.findIndex(({ path }) => {
+    const key = elsewhere.get(lastSegment(path))
+    return !inFolder.has(path) && !(key !== undefined && path.endsWith(`/${key}`) && /^[a-z][a-z0-9]*:\/\//.test(path))
+  })
+}
+
+function lastSegment(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 /** Versions with a checkpoint. */

@@ -3,7 +3,7 @@ import { utf8Encode } from '../../common/utf8.ts'
 import type { ObjectNames, PublishedFile, TableSnapshot } from '../publishedtable.ts'
 import type { StagedObject } from '../state/stage.ts'
 import { commitLines } from './actions.ts'
-import { DeletionVectors, vectorKey } from './deletionvectors.ts'
+import { DeletionVectors, vectorKeys } from './deletionvectors.ts'
 import type { DeltaFile, DeltaMetaData, DeltaRecord } from './record.ts'
 import { deltaSchema } from './schemastring.ts'
 import { deltaStats } from './stats.ts'
@@ -84,10 +84,11 @@ function removedFiles(before: readonly DeltaFile[], files: readonly DeltaFile[])
 
 /** Relative to the folder of the table, unless the file is in another one: a partition's. */
 function pathOf(key: string, { root, folder }: TableSnapshot): string {
-  return key.startsWith(`${folder}/`) ? encoded(key.slice(folder.length + 1)) : `${encodeURI(root)}/${encoded(key)}`
+  return key.startsWith(`${folder}/`) ? encodedKey(key.slice(folder.length + 1)) : `${encodeURI(root)}/${encodedKey(key)}`
 }
 
-function encoded(key: string): string {
+/** A key as a URI has it. */
+export function encodedKey(key: string): string {
   return key.split('/').map(encodeURIComponent).join('/')
 }
 
@@ -103,11 +104,6 @@ function metaDataOf(
 function timelinesBefore(previous: DeltaRecord | undefined, timeline: number): DeltaRecord['before'] {
   if (previous === undefined) return []
   return [...previous.before, { timeline: previous.timeline, lsn: previous.lsn }].filter((at) => at.timeline !== timeline)
-}
-
-function vectorKeys(files: readonly DeltaFile[], { folder }: TableSnapshot): string[] {
-  const keys = files.map(({ deletionVector }) => deletionVector && vectorKey(folder, deletionVector))
-  return [...new Set(keys.filter((key) => key !== undefined))]
 }
 
 /** The file of the record's version: the version is there for readers once it is put, which is when no other object of this key is there. */

@@ -5,7 +5,7 @@ import { expireIceberg } from './expire.ts'
 import { nextIceberg } from './iceberg.ts'
 import type { FormatVersion } from './manifest.ts'
 import { icebergCommit, versionHint } from './metadata.ts'
-import { icebergObjects, type IcebergRecord, metadataKey, parseIcebergRecord } from './record.ts'
+import { currentSnapshot, icebergObjects, type IcebergRecord, metadataKey, parseIcebergRecord } from './record.ts'
 
 /** No table has so many snapshots. */
 const VERSION_MAX = 2 ** 31
@@ -33,6 +33,8 @@ export function icebergFormat(
     parse(found, persisted, at, table) {
       const record = parseIcebergRecord(found, persisted, at)
       if (record.uuid !== table.uuid) throw faulty(persisted, `${at}.uuid`, 'is that of another table')
+      const { ms } = currentSnapshot(record)
+      if (ms > table.publishedMs) throw faulty(persisted, `${at}.snapshots`, `ends at ${ms}, and the table was published at ${table.publishedMs}`)
       if (record.folder !== table.folder) throw faulty(persisted, `${at}.folder`, 'is that of another table')
       // Later snapshots are checked to have lower numbers.
       if (record.version > VERSION_MAX) throw faulty(persisted, `${at}.version`, `is above ${VERSION_MAX}`)

@@ -26,6 +26,11 @@ export function hasAll(hidden: RowSet, before: string | undefined): boolean {
   return known.subtract(hidden).size === 0
 }
 
+/** How many rows a text has; undefined for one that does not say it. */
+export function rowsInText(text: string): number | undefined {
+  return text.startsWith('#') ? undefined : v.parse(blockSet, text).size
+}
+
 /** What is read as a text of {@link hiddenText}, which stays a text. */
 export const HIDDEN_TEXT: Schema<string> = v.union(
   [matching(/^#[0-9a-f]{64}$/, 'a SHA-256'), v.pipe(blockSet, v.transform((set: BlockSet) => blockSetText(set)))], 'a set of rows or its SHA-256')

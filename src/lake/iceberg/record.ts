@@ -1,8 +1,9 @@
 import * as v from 'valibot'
 import {
-  count, faulty, integer, lsnText, matching, oneOf, pathBelow, type Persisted, type Schema, text, validate,
+  count, faulty, integer, lsnText, matching, moment, oneOf, type Persisted, type Schema, text, unsigned32, validate,
 } from '../../common/validate.ts'
-import { HIDDEN_TEXT } from './hiddenset.ts'
+import { objectKey } from '../state/page.ts'
+import { HIDDEN_TEXT, rowsInText } from './hiddenset.ts'
 import type { FormatVersion, TableSchema } from './manifest.ts'
 import type { EntryCount, ManifestFile } from './manifestlist.ts'
 import type { IcebergType, ListType, MapType, NestedField, StructType } from './schema.ts'
@@ -127,7 +128,10 @@ export function* currentObjects({ manifests, files }: Pick<IcebergRecord, 'manif
 const positive = integer(1, Number.MAX_SAFE_INTEGER)
 const fieldId = integer(1, 0x7fffffff)
 const index = integer(0, 0x7fffffff)
-const key = pathBelow('the lake')
+const key = objectKey
+/** No file has so many rows, and no table has had as many as there are numbers. */
+const rows = integer(1, 2 ** 40)
+const rowId = integer(0, 2 ** 52)
 const primitive = matching(
   /^(?:boolean|int|long|float|double|date|time|timestamp|timestamptz|string|binary|uuid|decimal\(\d{1,2}, \d{1,2}\))$/, 'a type of Iceberg')
 const TYPE: v.GenericSchema<unknown, IcebergType> = v.lazy((found) => {
@@ -147,27 +151,29 @@ const TABLE_SCHEMA: Schema<TableSchema> = v.strictObject({ id: index, fields: v.
 const ENTRY_COUNT: Schema<EntryCount> = v.strictObject({ files: count, rows: count })
 const MANIFEST_FILE: Schema<ManifestFile> = v.strictObject({
   key, bytes: positive, content: oneOf(['data', 'deletes']), sequence: positive, snapshot: positive, minSequence: positive, added: ENTRY_COUNT,
-  existing: ENTRY_COUNT, deleted: ENTRY_COUNT, firstRow: v.exactOptional(count),
+  existing: ENTRY_COUNT, deleted: ENTRY_COUNT, firstRow: v.exactOptional(rowId),
 })
 const SNAPSHOT: Schema<IcebergSnapshot> = v.strictObject({
-  id: positive, parent: v.exactOptional(positive), sequence: positive, version: positive, ms: count, list: key, schema: index, timeline: positive, lsn: lsnText,
-  operation: oneOf(['append', 'overwrite', 'delete', 'replace']), summary: v.record(v.string(), text), firstRow: v.exactOptional(count),
-  addedRows: v.exactOptional(count),
+  id: positive, parent: v.exactOptional(positive), sequence: positive, version: positive, ms: moment, list: key, schema: index, timeline: unsigned32,
+  lsn: lsnText,
+  operation: oneOf(['append', 'overwrite', 'delete', 'replace']), summary: v.record(v.string(), text), firstRow: v.exactOptional(rowId),
+  addedRows: v.exactOptional(rowId),
 })
 const DELETE_FILE: Schema<DeleteFileRecord> = v.strictObject({
-  key, bytes: positive, rows: positive, hidden: HIDDEN_TEXT, sequence: positive, snapshot: positive, manifest: index,
+  key, bytes: positive, rows, hidden: HIDDEN_TEXT, sequence: positive, snapshot: positive, manifest: index,
   blob: v.exactOptional(v.strictObject({ offset: count, length: positive })),
 })
 const DATA_FILE: Schema<DataFileRecord> = v.strictObject({
-  key, bytes: positive, rows: positive, sequence: positive, snapshot: positive, manifest: index, firstRow: v.exactOptional(count),
+  key, bytes: positive, rows, sequence: positive, snapshot: positive, manifest: index, firstRow: v.exactOptional(rowId),
   deletes: v.exactOptional(DELETE_FILE),
 })
 const LEFT: Schema<LeftObjects> = v.strictObject({ sequence: positive, keys: v.array(key) })
 const UUID = matching(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'a UUID')
 const RECORD: Schema<IcebergRecord> = v.strictObject({
-  root: text, folder: key, uuid: UUID, formatVersion: oneOf([2, 3]), version: positive, updatedMs: count, lastSequence: positive, lastColumnId: count,
+  root: text, folder: key, uuid: UUID, formatVersion: oneOf([2, 3]), version: positive, updatedMs: moment, lastSequence: positive,
+  lastColumnId: integer(0, 0x7fffffff),
   lastSchemaId: index, currentSchema: index, schemas: v.array(TABLE_SCHEMA), properties: v.record(v.string(), text), snapshots: v.array(SNAPSHOT),
-  nextRowId: v.exactOptional(count), manifests: v.array(MANIFEST_FILE), files: v.array(DATA_FILE), left: v.array(LEFT),
+  nextRowId: v.exactOptional(rowId), manifests: v.array(MANIFEST_FILE), files: v.array(DATA_FILE), left: v.array(LEFT),
 })
 
 /**
@@ -190,12 +196,21 @@ interface Fault {
 /** What contradicts another member. */
 function faultOf(record: IcebergRecord): Fault | undefined {
   const schemas = new Set(record.schemas.map(({ id }) => id))
+  const { version, lastSequence, lastSchemaId, formatVersion, nextRowId, properties } = record
+  if (lastSequence > version) return { path: 'lastSequence', problem: `is ${lastSequence}, above the version` }
+  if (lastSchemaId > version) return { path: 'lastSchemaId', problem: `is ${lastSchemaId}, above the version` }
+  if ((formatVersion === 3) !== (nextRowId !== undefined)) return { path: 'nextRowId', problem: `contradicts version ${formatVersion}: those of 3 have it` }
+  if (properties['gc.enabled'] !== 'false') return { path: 'properties', problem: 'has not gc.enabled=false' }
+  if (schemas.size < record.schemas.length) return { path: 'schemas', problem: 'has an id twice' }
+  const above = record.schemas.findIndex(({ id }) => id > lastSchemaId)
+  if (above >= 0) return { path: `schemas[${above}].id`, problem: `is above ${lastSchemaId}, the last one` }
   if (!schemas.has(record.currentSchema)) return { path: 'currentSchema', problem: `is ${record.currentSchema}, which schemas does not have` }
   if (record.snapshots.length === 0) return { path: 'snapshots', problem: 'is empty' }
-  for (const [i, { id, sequence, ms, schema, version }] of record.snapshots.entries()) {
+  for (const [i, { id, sequence, ms, schema, version: made, summary }] of record.snapshots.entries()) {
     const before = record.snapshots[i - 1]
-    const isBehind = before === undefined || (sequence > before.sequence && ms > before.ms && version > before.version)
-    if (!isBehind || sequence > record.lastSequence || version > record.version) return { path: `snapshots[${i}]`, problem: 'is out of order' }
+    const isBehind = before === undefined || (sequence > before.sequence && ms > before.ms && made > before.version)
+    if ('operation' in summary) return { path: `snapshots[${i}].summary`, problem: 'has an operation' }
+    if (!isBehind || sequence > lastSequence || made > version) return { path: `snapshots[${i}]`, problem: 'is out of order' }
     if (record.snapshots.findIndex((other) => other.id === id) < i) return { path: `snapshots[${i}].id`, problem: `is ${id}, as that of another snapshot` }
     if (!schemas.has(schema)) return { path: `snapshots[${i}].schema`, problem: `is ${schema}, which schemas does not have` }
   }
@@ -204,7 +219,7 @@ function faultOf(record: IcebergRecord): Fault | undefined {
 
 function fileFault({ files, manifests, lastSequence }: IcebergRecord): Fault | undefined {
   const keys = new Set<string>()
-  for (const [i, { key: path, rows, manifest, sequence, deletes }] of files.entries()) {
+  for (const [i, { key: path, rows: all, manifest, sequence, deletes }] of files.entries()) {
     if (keys.has(path)) return { path: `files[${i}].key`, problem: `is ${path}, as that of another file` }
     keys.add(path)
     if (manifests[manifest]?.content !== 'data') return { path: `files[${i}].manifest`, problem: `is ${manifest}, which is no manifest of data files` }
@@ -213,7 +228,8 @@ function fileFault({ files, manifests, lastSequence }: IcebergRecord): Fault | u
     if (manifests[deletes.manifest]?.content !== 'deletes') {
       return { path: `files[${i}].deletes.manifest`, problem: `is ${deletes.manifest}, which is no manifest of delete files` }
     }
-    if (deletes.rows >= rows) return { path: `files[${i}].deletes.rows`, problem: `is ${deletes.rows}, but the file has ${rows} rows` }
+    if (deletes.rows >= all) return { path: `files[${i}].deletes.rows`, problem: `is ${deletes.rows}, but the file has ${all} rows` }
+    if ((rowsInText(deletes.hidden) ?? deletes.rows) !== deletes.rows) return { path: `files[${i}].deletes.hidden`, problem: `has not ${deletes.rows} rows` }
     // A reader passes over delete files that are older than the data file.
     if (deletes.sequence < sequence || deletes.sequence > lastSequence) return { path: `files[${i}].deletes.sequence`, problem: `is ${deletes.sequence}` }
   }

@@ -7,7 +7,7 @@ import { Random, TEST_SEED } from '../../support/random.ts'
 
 const COLUMNS = [column(1, 'id', { kind: 'long' })]
 const PERSISTED = { code: 'lake.published', name: 'the record' }
-const UUID = { uuid: '11111111-2222-3333-4444-555555555555', folder: FOLDER }
+const UUID = { uuid: '11111111-2222-3333-4444-555555555555', folder: FOLDER, publishedMs: 253_402_300_799_999 }
 
 /** Versions of the log that are there, of each kind. */
 function logOf(objects: ReadonlySet<string>): { json: number[]; checkpoints: number[] } {
