@@ -16,6 +16,7 @@ import { decodeStateText, encodeStateText } from './state/statetext.ts'
  *
  *     settings            PublicationSettings
  *     <database>/<oid>    PublishedEntry, of a table
+ *     log/<name>          PublishedEntry, of a table that ltap adds rows to at each publication (publishedlog.ts)
  */
 
 /** Table formats that a lake is published in. */
@@ -90,6 +91,8 @@ export interface PublicationRecord {
   readonly publishedMs: number
   readonly iceberg?: unknown
   readonly delta?: unknown
+  /** LogRecord of a log. */
+  readonly log?: unknown
 }
 
 /** Names the entry of the settings. */
@@ -113,10 +116,22 @@ export function publishedKey(table: { dbOid: number; oid: number }): EntryKey {
   return { tree: 'published', key: `${table.dbOid}/${table.oid}` }
 }
 
+/** Schema of the tables that are ltap's own. */
+export const LOG_NAMESPACE = 'ltap'
+/** Those tables. */
+export type LogName = 'transactions' | 'schemas'
+export const LOG_NAMES: readonly LogName[] = ['transactions', 'schemas']
+
+/** Names the entry of a log. */
+export function logKey(name: LogName): EntryKey {
+  return { tree: 'published', key: `log/${name}` }
+}
+
+/** @param of a table, or its entry */
 export function publishedEdit(
-  table: { dbOid: number; oid: number }, { record: { key, ...record }, objects, ...entry }: PublishedEntry,
+  of: { dbOid: number; oid: number } | EntryKey, { record: { key, ...record }, objects, ...entry }: PublishedEntry,
 ): EntryKey & { value: object } {
-  return { ...publishedKey(table), value: { ...entry, record, objects: [key, ...objects] } }
+  return { ...'tree' in of ? { tree: of.tree, key: of.key } : publishedKey(of), value: { ...entry, record, objects: [key, ...objects] } }
 }
 
 export function settingsEdit(settings: PublicationSettings): EntryKey & { value: object } {
@@ -127,23 +142,26 @@ export function settingsEdit(settings: PublicationSettings): EntryKey & { value:
 export type Published =
   | { readonly kind: 'settings'; readonly settings: PublicationSettings }
   | { readonly kind: 'table'; readonly dbOid: number; readonly oid: number; readonly entry: PublishedEntry }
+  | { readonly kind: 'log'; readonly name: LogName; readonly entry: PublishedEntry }
 
 /** @throws CorruptionError lake.state with the member; UnsupportedError lake.state for a member that this ltap does not know */
 export function parsePublished(key: string, value: unknown): Published {
   const persisted = { code: 'lake.state', name: `the entry ${key} of published` }
   if (key === SETTINGS_ENTRY.key) return { kind: 'settings', settings: validate(SETTINGS, value, persisted) }
+  const name = LOG_NAMES.find((log) => key === logKey(log).key)
   const [, dbOid, oid] = /^(\d{1,10})\/(\d{1,10})$/.exec(key) ?? []
-  if (oid === undefined) throw faulty(persisted, 'its key', 'names no table')
+  if (name === undefined && oid === undefined) throw faulty(persisted, 'its key', 'names no table')
   const { record, objects: [object, ...objects], ...entry } = validate(ENTRY, value, persisted)
   if (object === undefined) throw faulty(persisted, 'objects', 'has not the object of the record')
-  return { kind: 'table', dbOid: Number(dbOid), oid: Number(oid), entry: { ...entry, record: { key: object, ...record }, objects } }
+  const published = { ...entry, record: { key: object, ...record }, objects }
+  return name === undefined ? { kind: 'table', dbOid: Number(dbOid), oid: Number(oid), entry: published } : { kind: 'log', name, entry: published }
 }
 
 /** So many bytes of JSON a record has at most. */
 const RECORD_MAX = 64 << 20
 const RECORD: Schema<PublicationRecord> = v.strictObject({
   publishedMs: moment, iceberg: v.exactOptional(v.unknown()),
-  delta: v.exactOptional(v.unknown()),
+  delta: v.exactOptional(v.unknown()), log: v.exactOptional(v.unknown()),
 }) as Schema<PublicationRecord>
 
 /**

@@ -1,5 +1,6 @@
 import { crc32c } from '../common/crc32c.ts'
 import { utf8Encode } from '../common/utf8.ts'
+import { LOG_NAMES, LOG_NAMESPACE } from './publishedentry.ts'
 
 /** A table as Postgres names it. */
 interface NamedTable {
@@ -17,9 +18,13 @@ export function isPublished({ schema, relkind, visible, populated }: { schema: s
   return 'rmp'.includes(relkind) && visible && populated !== false && !OWN_SCHEMAS.test(schema)
 }
 
+function isLog(namespace: string, name: string): boolean {
+  return namespace.toLowerCase() === LOG_NAMESPACE && LOG_NAMES.some((log) => log === name.toLowerCase())
+}
+
 /**
  * How engines, which fold case, are to call each table: as Postgres does, but for what others are called. Of schemas that differ in case only, all but
- * the first one get a number made of their name behind it; of such tables, all but the oldest one their oid.
+ * the first one get a number made of their name behind it; of such tables, all but the oldest one their oid, and so does one that is called as ltap's own.
  * @returns by `<database>/<oid>`
  */
 export function publishedNames(tables: readonly NamedTable[]): Map<string, { namespace: string; name: string }> {
@@ -40,7 +45,7 @@ export function publishedNames(tables: readonly NamedTable[]): Map<string, { nam
     const namespace = namespaces.get(`${dbOid}/${schema}`)!
     const place = (text: string): string => `${dbOid}/${namespace}/${text.toLowerCase()}`
     let unique = name
-    while (taken.has(place(unique))) unique += `_${oid}`
+    while (taken.has(place(unique)) || isLog(namespace, unique)) unique += `_${oid}`
     taken.add(place(unique))
     names.set(`${dbOid}/${oid}`, { namespace, name: unique })
   }

@@ -1,10 +1,11 @@
 import type { LakeDatabase, LakeRelation, Manifest } from './manifest.ts'
+import { LOG_NAMES, LOG_NAMESPACE } from './publishedentry.ts'
 import type { NotRead } from './notread.ts'
 
 /*
  * Postgres names → DuckDB names. DuckDB folds ASCII case even in quoted names, keeps two schemas in every catalog and four
- * catalogs for itself. A name that cannot be kept gets a suffix, and a note says so: `_<oid>` for relations and databases, `_2`,
- * `_3` … for schemas (the manifest has no oid of theirs). Of names that differ in case only, the one in lower case stays.
+ * catalogs for itself. A name that cannot be kept, or is that of a table of ltap's own, gets a suffix, and a note says so: `_<oid>` for relations and
+ * databases, `_2`, `_3` … for schemas (the manifest has no oid of theirs). Of names that differ in case only, the one in lower case stays.
  */
 const RESERVED_SCHEMAS = ['pg_catalog', 'information_schema']
 const RESERVED_CATALOGS = ['memory', 'temp', 'system', 'main']
@@ -102,7 +103,7 @@ function relationNames(relations: readonly LakeRelation[]): Map<LakeRelation, st
   const taken = new Map<string, Set<string>>()
   const ordered = [...relations].sort((a, b) => lowerCaseFirst(a.name, b.name) || a.oid - b.oid)
   const names = ordered.map((relation): [LakeRelation, string] => {
-    const inSchema = taken.get(relation.schema) ?? new Set()
+    const inSchema = taken.get(relation.schema) ?? new Set<string>(relation.schema === LOG_NAMESPACE ? LOG_NAMES : [])
     taken.set(relation.schema, inSchema)
     return [relation, takeOid(relation.name, relation.oid, inSchema)]
   })

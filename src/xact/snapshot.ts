@@ -211,6 +211,19 @@ export class Snapshot {
     }
   }
 
+  /** Full xids of transactions, subtransactions too, that had not ended at L and may still end; ascending. */
+  inProgress(): number[] {
+    const { low, epoch } = this.nextXid
+    const full = (xid: Xid): number => xidEpoch(xid, low, epoch) * 0x100000000 + xid
+    const running = new Set([...this.sources.prepared].map(full))
+    const end = epoch * 0x100000000 + low
+    for (let next = this.unresolvedFrom.epoch * 0x100000000 + this.unresolvedFrom.low; next < end; next++) {
+      const xid = next % 0x100000000
+      if (xid >= FIRST_NORMAL_XID && this.lookUp(xid) === CACHE_IN_PROGRESS) running.add(next)
+    }
+    return [...running].sort((a, b) => a - b)
+  }
+
   private status(xid: Xid, hintedCommitted: boolean): number {
     const slot = xid & (CACHE_SIZE - 1)
     const status = this.cacheXids[slot] === xid && xid !== INVALID_XID ? this.cacheStatus[slot]! : this.statusUncached(xid, hintedCommitted)

@@ -1,6 +1,6 @@
 /** A published table as a reader sees it that knows Iceberg's specification and Parquet, and nothing of ltap. */
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { type MetadataJson, readSnapshot, type SnapshotRows } from '../lake/iceberg/reader.ts'
 
@@ -10,14 +10,14 @@ export function icebergMetadata(folder: string): MetadataJson {
   return JSON.parse(readFileSync(join(folder, `metadata/v${version}.metadata.json`), 'utf8')) as MetadataJson
 }
 
-/** Folders of published tables by `schema.name`, as their metadata say it. @param lake a folder */
-export function publishedFolders(lake: string): Map<string, string> {
+/** Folders of published tables by `schema.name`, as their metadata say it. @param lake a folder @param ltap ltap's own tables instead of the server's */
+export function publishedFolders(lake: string, ltap = false): Map<string, string> {
   const folders = new Map<string, string>()
   for (const entry of readdirSync(lake, { recursive: true, withFileTypes: true })) {
     if (entry.name !== 'version-hint.text') continue
     const folder = join(entry.parentPath, '..')
     const { properties } = icebergMetadata(folder)
-    folders.set(`${properties['ltap.namespace']}.${properties['ltap.table']}`, folder)
+    if (/^ltap\.(?:transactions|schemas)$/.test(basename(folder)) === ltap) folders.set(`${properties['ltap.namespace']}.${properties['ltap.table']}`, folder)
   }
   return folders
 }
@@ -49,7 +49,7 @@ export async function icebergRows(metadata: MetadataJson, id: number = metadata[
       const name = names.get(field)
       return name === undefined ? 'NULL' : `CAST("${name.replaceAll('"', '""')}" AS VARCHAR)`
     })
-    const all = await connection.runAndReadAll(`SELECT ${[...list, "''"].join(', ')} FROM read_parquet('${file}') ORDER BY "_ltap".block, "_ltap"."offset"`)
+    const all = await connection.runAndReadAll(`SELECT ${[...list, "''"].join(', ')} FROM read_parquet('${file}') ${names.has(1_000_000) ? 'ORDER BY "_ltap".block, "_ltap"."offset"' : ''}`)
     const values = all.getRows()
     for (const row of visible) rows.push(JSON.stringify(values[row]!.slice(0, -1)))
   }

@@ -10,6 +10,7 @@ import type { EntryKey } from '../../lake/state/entries.ts'
 import { filePath, parseFile } from '../../lake/state/files.ts'
 import type { PageRef } from '../../lake/state/page.ts'
 import { parseStatus, statusXid } from '../../lake/state/status.ts'
+import { parseTransactionsEntry } from '../../lake/state/transactions.ts'
 import { parseStateRelation, type StateRelation } from '../../lake/staterelation.ts'
 import type { LakeDifference } from '../lakereport.ts'
 
@@ -44,7 +45,10 @@ export class PiecesOfState {
       if (file.kind === 'file' && file.content) this.keep(file.content, path, false)
     } else if (entry.tree === 'published') {
       const found = parsePublished(entry.key, value)
-      if (found.kind === 'table') this.keep(found.entry.record, `what is published of ${found.entry.namespace}.${found.entry.name}`, false)
+      if (found.kind !== 'settings') this.keep(found.entry.record, `what is published of ${found.entry.namespace}.${found.entry.name}`, false)
+    } else if (entry.tree === 'transactions') {
+      const { piece } = parseTransactionsEntry(entry.key, value)
+      this.keep(piece, 'ends of transactions', false)
     } else {
       const found = parseCatalogEntry(entry.key, value)
       if (found.kind === 'parent') this.keep(found.parent.description, `${found.parent.schema}.${found.parent.name}`, true)

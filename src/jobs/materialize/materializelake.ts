@@ -16,7 +16,8 @@ import { materialize, type RelationChange } from '../../lake/state/changes.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { MAIN_BRANCH, packObjectKey, partKey } from '../../lake/state/names.ts'
-import type { TransactionStatus } from '../../lake/state/status.ts'
+import type { StateRoot } from '../../lake/state/stateroot.ts'
+import type { RecordedEnd } from '../../lake/state/transactions.ts'
 import type { UnknownTransactions } from '../../xact/snapshot.ts'
 import { MergeJob, type MergedRelations, type MergePlace, noMerges } from '../merge/mergejob.ts'
 import type { PlannedRelations } from '../plannedrelations.ts'
@@ -34,6 +35,7 @@ import { PackingRule } from './packingrule.ts'
 import type { PreviousState } from './previousstate.ts'
 import { pageStoreName, type RecordedChanges, recordedChanges } from './recordedchanges.ts'
 import { newCounts, RelationWriter, type WrittenRelations } from './relationwriter.ts'
+import { transactionEdits } from './endedtransactions.ts'
 import { endedEdits, openEdits } from './statusedits.ts'
 import { TreeFields } from './treefields.ts'
 import { transactionEnds } from './transactionends.ts'
@@ -184,10 +186,12 @@ class MaterializeJob {
       const info = clusterInfo({ cluster, plan, selection, options }, {
         damage, packing: packing.packing, nextXid: fullXidOf(transactions), ...(this.pageStore !== undefined && { pageStore: this.pageStore }),
       })
+      const recorded = await this.ends(base, info.nextXid)
       const others = [
         ...await unneededTransactions(lake, writer.head),
-        ...endedEdits(before, transactions, { after: base.lsn, until: descriptor.lsn }, await this.ends(before.open, base.lsn)),
+        ...endedEdits(before, transactions, { after: base.lsn, until: descriptor.lsn }, recorded),
         ...openEdits(before, unresolved),
+        ...await transactionEdits({ lake, before, base, snapshot: transactions, position: positionOf(cluster), recorded }, parts),
         ...files,
         ...catalogEdits(before.catalog, [
           ...await catalogEntries({ cluster, descriptor, plan, parts, trees }, info),
@@ -215,14 +219,15 @@ class MaterializeJob {
     return recordedChanges(pgdata, walPosition(parseLsn(from)!), onNotice)
   }
 
-  private async ends(open: readonly bigint[], from: string): Promise<ReadonlyMap<bigint, TransactionStatus>> {
+  /** What the WAL says of how transactions ended since the state before. */
+  private async ends({ sequence, lsn: from }: StateRoot, nextXid: number): Promise<ReadonlyMap<number, RecordedEnd>> {
     const { options: { wal }, cluster: { lsn, timeline, major, systemIdentifier, replayed } } = this
-    if (wal === undefined || replayed === undefined) return new Map()
+    if (wal === undefined || replayed === undefined || sequence === 0) return new Map()
     try {
-      return await transactionEnds({ wal, from: walPosition(parseLsn(from)!), to: walPosition(lsn), timeline, major, systemIdentifier }, open)
+      return await transactionEnds({ wal, from: walPosition(parseLsn(from)!), to: walPosition(lsn), timeline, major, systemIdentifier }, nextXid)
     } catch (error) {
       if (!(error instanceof EnvironmentError && error.code.startsWith('wal.'))) throw error
-      this.options.onNotice?.(`when the ${open.length} transactions ended that were open at LSN ${from} is not known exactly: ${error.message}`)
+      this.options.onNotice?.(`when transactions ended since LSN ${from} is not known exactly: ${error.message}`)
       return new Map()
     }
   }

@@ -1,7 +1,9 @@
 import { CorruptionError } from '../../common/errors.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
-import { statusEdit, type TransactionStatus } from '../../lake/state/status.ts'
+import { statusEdit } from '../../lake/state/status.ts'
 import type { Snapshot } from '../../xact/snapshot.ts'
+import { recordedStatus } from './transactionends.ts'
+import type { RecordedEnd } from '../../lake/state/transactions.ts'
 import type { PreviousState } from './previousstate.ts'
 
 /**
@@ -12,12 +14,13 @@ import type { PreviousState } from './previousstate.ts'
  */
 export function* endedEdits(
   { open }: Pick<PreviousState, 'open'>, snapshot: Snapshot, states: { after: string; until: string },
-  ends: ReadonlyMap<bigint, TransactionStatus> = new Map(),
+  ends: ReadonlyMap<number, RecordedEnd> = new Map(),
 ): Generator<EntryKey & { value?: unknown }> {
   for (const xid of open) {
     const status = statusOf(xid, snapshot)
     if (status !== 'committed' && status !== 'aborted') continue
-    const end = ends.get(xid) ?? { ended: status, ...states }
+    const recorded = ends.get(Number(xid))
+    const end = recorded ? recordedStatus(recorded) : { ended: status, ...states } as const
     if (end.ended !== status) throw new CorruptionError('xact.status', `transaction ${xid} is ${status} in pg_xact, and ${end.ended} in the WAL`)
     yield statusEdit(xid, end)
   }

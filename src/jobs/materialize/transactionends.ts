@@ -1,10 +1,11 @@
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
-import { formatWalPosition, type WalPosition } from '../../common/ids.ts'
+import { formatWalPosition, type WalPosition, type Xid } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import { breathe } from '../../io/process/interruption.ts'
 import type { WalPlace } from '../../io/walsource/inventory.ts'
 import { openWal } from '../../io/walsource/walsource.ts'
 import type { TransactionStatus } from '../../lake/state/status.ts'
+import type { RecordedEnd } from '../../lake/state/transactions.ts'
 import type { WalRecord } from '../../wal/record.ts'
 import { RM_XACT_ID } from '../../wal/rmgr.ts'
 import { XactEnd, XLOG_XACT_ABORT, XLOG_XACT_ABORT_PREPARED, XLOG_XACT_COMMIT, XLOG_XACT_COMMIT_PREPARED, XLOG_XACT_OPMASK } from '../../wal/xact.ts'
@@ -26,15 +27,16 @@ export interface WalBetween {
 
 /**
  * Where and when transactions ended, as their commit and abort records say; those that ended without one, since their server fell, are not among them.
- * @param open full xids that had not ended at `from`: less than 2^31 apart
+ * @param nextXid full one, at `to`: no record is of a transaction from it on
+ * @returns by full xid
  * @throws EnvironmentError wal.*, file.*; CorruptionError wal.*
  */
-export async function transactionEnds(between: WalBetween, open: readonly bigint[]): Promise<Map<bigint, TransactionStatus>> {
-  const found = new Map<bigint, TransactionStatus>()
-  if (open.length === 0 || between.to <= between.from) return found
+export async function transactionEnds(between: WalBetween, nextXid: number): Promise<Map<number, RecordedEnd>> {
+  const found = new Map<number, RecordedEnd>()
+  if (between.to <= between.from) return found
   const { wal, from: start, to, timeline, major, systemIdentifier } = between
   const source = openWal(wal, { start, exact: true, timeline, major, systemIdentifier })
-  const wanted = new Map(open.map((full) => [Number(full & 0xffffffffn), full]))
+  const full = (xid: Xid): number => nextXid - ((nextXid % 0x100000000 - xid) >>> 0)
   const end = new XactEnd()
   try {
     let records = 0
@@ -42,15 +44,12 @@ export async function transactionEnds(between: WalBetween, open: readonly bigint
       if (++records % BREATHE_EVERY === 0) await breathe()
       if (!isEnd(record)) continue
       end.decode(record, major)
-      const status = statusOf(end, record.endLsn)
+      const top = full(end.xid)
+      const ended = { top, committed: end.committed, lsn: record.endLsn, time: Number(end.time) + POSTGRES_EPOCH_SECONDS * 1_000_000 }
       for (let i = -1; i < end.subxactCount; i++) {
-        const xid = i < 0 ? end.xid : end.subxact(i)
-        const full = wanted.get(xid)
-        if (full !== undefined) found.set(full, status)
-        // Four thousand million transactions later another one has the same number.
-        wanted.delete(xid)
+        const xid = i < 0 ? top : full(end.subxact(i))
+        found.set(xid, { xid, ...ended })
       }
-      if (wanted.size === 0) break
     }
     return found
   } finally {
@@ -62,6 +61,7 @@ function isEnd({ rmgr, info }: WalRecord): boolean {
   return rmgr === RM_XACT_ID && ENDS.includes(info & XLOG_XACT_OPMASK)
 }
 
-function statusOf({ committed, time }: XactEnd, endLsn: WalPosition): TransactionStatus {
-  return { ended: committed ? 'committed' : 'aborted', lsn: formatWalPosition(endLsn), time: Number(time) + POSTGRES_EPOCH_SECONDS * 1_000_000 }
+/** As a state has it. */
+export function recordedStatus({ committed, lsn, time }: RecordedEnd): TransactionStatus {
+  return { ended: committed ? 'committed' : 'aborted', lsn: formatWalPosition(lsn), time }
 }

@@ -6,6 +6,7 @@ import { CorruptionError } from '../../common/errors.ts'
 import {
   decodeRecord, type FormatName, parsePublished, type PublicationRecord, type PublicationSettings, type PublishedEntry, recordOf,
 } from '../../lake/publishedentry.ts'
+import { parseLogRecord } from '../../lake/publishedlog.ts'
 import { parseText } from '../../lake/state/page.ts'
 import type { TableFormat } from '../../lake/tableformat.ts'
 
@@ -13,7 +14,7 @@ import type { TableFormat } from '../../lake/tableformat.ts'
 export interface PublishedState {
   /** Undefined before the first publication. */
   readonly settings: PublicationSettings | undefined
-  /** By `<database>/<oid>`. */
+  /** By key: `<database>/<oid>` of a table, `log/<name>` of a log. */
   readonly entries: ReadonlyMap<string, PublishedEntry>
 }
 
@@ -24,7 +25,7 @@ export async function readPublished(snapshot: Snapshot, branch: string): Promise
   await snapshot.scan('published', (key, value) => {
     const found = parsePublished(key, value)
     // What the branch was made from published is its own: its folders are left alone.
-    if (found.kind === 'table') {
+    if (found.kind !== 'settings') {
       if (found.entry.branch === branch) entries.set(key, found.entry)
     } else if (found.settings.branch === branch) ({ settings } = found)
   })
@@ -44,7 +45,9 @@ export async function readRecord(lake: Lake, entry: PublishedEntry, formats: Rea
   const persisted = recordOf(ref)
   const parsed = [...formats].flatMap(([name, format]): [FormatName, unknown][] => (
     record[name] === undefined ? [] : [[name, format.parse(record[name], persisted, name, { ...entry, publishedMs: record.publishedMs })]]))
-  return { publishedMs: record.publishedMs, ...Object.fromEntries(parsed) }
+  return {
+    publishedMs: record.publishedMs, ...Object.fromEntries(parsed), ...(record.log !== undefined && { log: parseLogRecord(record.log, persisted, 'log') }),
+  }
 }
 
 /** Key of the object that tells of the newest publication of a branch whose commit points are all before readers. */

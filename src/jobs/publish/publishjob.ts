@@ -9,7 +9,9 @@ import { readCatalog } from '../../engine/statecatalog.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
-import { type FormatName, parsePublished, type PublicationSettings, publishedKey, settingsEdit, type WantedSettings } from '../../lake/publishedentry.ts'
+import {
+  type FormatName, LOG_NAMES, logKey, parsePublished, type PublicationSettings, publishedKey, settingsEdit, type WantedSettings,
+} from '../../lake/publishedentry.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import { partKey } from '../../lake/state/names.ts'
@@ -20,6 +22,7 @@ import { PartWriter } from '../materialize/partwriter.ts'
 import { type Candidate, publicationCandidates } from './candidates.ts'
 import { putCommit } from './commitpoints.ts'
 import { confirmationKey, confirmedPublication, type PublishedState, readPublished, readRecord } from './publishedstate.ts'
+import { LogStaging } from './logstaging.ts'
 import { type PreparedTable, Staging } from './staging.ts'
 import { withdraw } from './withdraw.ts'
 
@@ -85,13 +88,15 @@ export class PublishJob {
     const catalog = await readCatalog(snapshot)
     const candidates = await publicationCandidates(snapshot, catalog)
     const gone = this.gone(before, candidates)
-    this.published.gone = gone.length
+    this.published.gone = gone.filter(({ key }) => !LOG_NAMES.some((name) => key === logKey(name).key)).length
     for (const [key, { expiresMs }] of before.entries) this.expiry.set(key, expiresMs)
     this.folders = new Set([...before.entries.values()].map(({ folder }) => folder))
     const wanted = this.wanted.size === 0 ? [] : candidates
     for (let start = 0; start < wanted.length || start === 0; start += TABLES_OF_COMMIT) {
       const isLast = start + TABLES_OF_COMMIT >= wanted.length
-      await this.group(wanted.slice(start, start + TABLES_OF_COMMIT), { before, cluster: catalog.cluster, gone: isLast ? gone : [], isLast })
+      await this.group(wanted.slice(start, start + TABLES_OF_COMMIT), {
+        before, cluster: catalog.cluster, gone: isLast ? gone : [], all: candidates, isLast,
+      })
     }
     return this.published
   }
@@ -99,7 +104,9 @@ export class PublishJob {
   /** One commit, and what it puts before readers. */
   private async group(
     tables: readonly Candidate[],
-    { before, cluster, gone, isLast }: { before: PublishedState; cluster: ClusterInfo; gone: readonly EntryKey[]; isLast: boolean },
+    { before, cluster, gone, all, isLast }: {
+      before: PublishedState; cluster: ClusterInfo; gone: readonly EntryKey[]; all: readonly Candidate[]; isLast: boolean
+    },
   ): Promise<void> {
     const { lake, writer, settings, wanted: formats } = this
     const snapshot = Snapshot.of(lake, writer.head, writer.head.state)
@@ -115,6 +122,7 @@ export class PublishJob {
       await forEachAtMost(TABLES_AT_ONCE, tables, async (table) => {
         if (await this.stage(table, staging) === 'packed' && before.entries.has(publishedKey(table).key)) packed.push(publishedKey(table))
       })
+      if (isLast && formats.size > 0) await this.stageLogs(new LogStaging(staging, all), staging)
       // A table whose files no longer say what it is must not be found as it was.
       const withdrawn = [...gone, ...packed]
       const edits = [...staging.edits, ...withdrawn]
@@ -126,11 +134,11 @@ export class PublishJob {
       }
       await parts.finish()
       await stopIfEnding()
-      const all = [...edits, settingsEdit(after)]
+      const written = [...edits, settingsEdit(after)]
       await this.refuseFenced()
       // Killed behind this, the same is done once more.
       await this.withdraw(before, withdrawn, isLast)
-      await writer.commit(publishedChange(snapshot.state, all, staging.reads, isLast), work)
+      await writer.commit(publishedChange(snapshot.state, written, staging.reads, isLast), work)
       await this.refuseFenced()
       await this.put(staging.prepared, settings.root)
       if (this.blocked.size === 0) await this.confirm(publication, snapshot.state, isLast && this.published.left.length === 0)
@@ -147,7 +155,7 @@ export class PublishJob {
       if (value === undefined) this.expiry.delete(key)
       else {
         const found = parsePublished(key, value)
-        if (found.kind === 'table') this.expiry.set(key, found.entry.expiresMs)
+        if (found.kind !== 'settings') this.expiry.set(key, found.entry.expiresMs)
       }
     }
     let expiresMs = Infinity
@@ -165,7 +173,7 @@ export class PublishJob {
   /** What is wrong with one table leaves the others as they are. */
   private async stage(table: Candidate, staging: Staging): Promise<'packed' | undefined> {
     try {
-      if (staging.carry(table, this.blocked)) return undefined
+      if (staging.carry(publishedKey(table), this.blocked)) return undefined
       const bytes = await staging.add(table)
       if (bytes === undefined) this.published.unchanged++
       else this.published.tables++
@@ -181,8 +189,21 @@ export class PublishJob {
     return undefined
   }
 
+  /** Tables of ltap itself; what is wrong with one of them leaves it as it is. */
+  private async stageLogs(logs: LogStaging, staging: Staging): Promise<void> {
+    for (const name of LOG_NAMES) {
+      try {
+        if (!staging.carry(logKey(name), this.blocked)) this.published.bytes += await logs.add(name) ?? 0
+      } catch (error) {
+        if (!isPositioned(error) || error.code.startsWith('store.')) throw error
+        this.published.left.push({ table: `ltap.${name}`, reason: error.message })
+      }
+    }
+  }
+
   private gone({ entries }: PublishedState, candidates: readonly Candidate[]): EntryKey[] {
-    const there = new Set(this.wanted.size === 0 ? [] : candidates.map((table) => publishedKey(table).key))
+    const all = [...candidates.map(publishedKey), ...LOG_NAMES.map(logKey)]
+    const there = new Set(this.wanted.size === 0 ? [] : all.map(({ key }) => key))
     return [...entries.keys()].filter((key) => !there.has(key)).map((key) => ({ tree: 'published', key }))
   }
 

@@ -54,15 +54,15 @@ export class Staging {
   readonly prepared: PreparedTable[] = []
   /** Entries whose objects the edits refer to. */
   readonly reads: EntryKey[] = []
-  private readonly context: StagingContext
+  readonly context: StagingContext
 
   constructor(context: StagingContext) {
     this.context = context
   }
 
   /** Has a table that readers do not see at its newest snapshot yet wait for that. @returns false for another one */
-  carry(table: Candidate, blocked: ReadonlySet<string>): boolean {
-    const last = this.context.before.entries.get(publishedKey(table).key)
+  carry(table: EntryKey, blocked: ReadonlySet<string>): boolean {
+    const last = this.context.before.entries.get(table.key)
     if (last === undefined || !blocked.has(last.folder)) return false
     this.edits.push(publishedEdit(table, { ...last, publication: this.context.publication }))
     return true
@@ -77,7 +77,7 @@ export class Staging {
     const { lake, snapshot, cluster, before, settings: { window: _window, ...settings }, publication } = this.context
     const last = before.entries.get(publishedKey(table).key)
     const quick = jsonHash([table.content, table.shown, settings])
-    if (last?.content === quick && last.open === undefined) return await this.expire(table, last)
+    if (last?.content === quick && last.open === undefined) return await this.expire(publishedKey(table), last)
     const content = await tableContent(lake, snapshot, cluster, table)
     const made = contentHash(content, [table.shown, settings])
     const state = { content: quick, made, rows: content.rows, ...(content.open && { open: true as const }) }
@@ -86,7 +86,7 @@ export class Staging {
       const { open: _open, ...rest } = last
       const now = { ...rest, ...state }
       if (!this.isExpired(now)) this.edits.push(publishedEdit(table, now))
-      return await this.expire(table, now)
+      return await this.expire(publishedKey(table), now)
     }
     const record = last && await readRecord(lake, last, this.context.formats)
     const published = this.tableSnapshot(table, content, last, record)
@@ -102,7 +102,7 @@ export class Staging {
   }
 
   /** Takes snapshots that are no longer listed from a table that did not change. */
-  private async expire(table: Candidate, last: PublishedEntry): Promise<undefined> {
+  async expire(table: EntryKey, last: PublishedEntry): Promise<undefined> {
     const { lake, formats, publication } = this.context
     if (!this.isExpired(last)) return
     const now = lake.ports.clock.now()
@@ -111,7 +111,8 @@ export class Staging {
       if (record[name] === undefined) return []
       return [[name, format.expire(record[name], now, last)]]
     })
-    const { next, bytes: _, obsolete, ...kept } = stagedRecord(staged, record.publishedMs)
+    const { next: formatsOnly, bytes: _, obsolete, ...kept } = stagedRecord(staged, record.publishedMs)
+    const next = { ...formatsOnly, ...(record.log !== undefined && { log: record.log }) }
     const { expiresMs: _before, first: _first, ...entry } = last
     this.edits.push(publishedEdit(table, { ...entry, ...kept, publication, record: await this.context.parts.add(encodeRecord(next, lake.compressor)) }))
     this.prepared.push({ folder: last.folder, record: next, isFirst: false, obsolete })
@@ -135,15 +136,19 @@ export class Staging {
     }
   }
 
-  private async stage(published: TableSnapshot, record: PublicationRecord | undefined): Promise<StagedRecord & { encoded: Uint8Array }> {
+  /** @param own what the record has beside those of the formats */
+  async stage(
+    published: TableSnapshot, record: PublicationRecord | undefined, own: Pick<PublicationRecord, 'log'> = {},
+  ): Promise<StagedRecord & { encoded: Uint8Array }> {
     const { lake, formats, work } = this.context
     const staged = await Promise.all([...formats].map(async ([name, format]): Promise<[FormatName, StagedTable]> => (
       [name, await format.next(record?.[name], published, work)])))
-    const made = stagedRecord(staged, published.publishedMs)
+    const { next, ...made } = stagedRecord(staged, published.publishedMs)
+    const whole = { ...next, ...own }
     // What is too large is refused before anything is put.
-    const encoded = encodeRecord(made.next, lake.compressor)
+    const encoded = encodeRecord(whole, lake.compressor)
     await putObjects(lake.ports.store, staged.flatMap(([, { objects }]) => objects))
-    return { ...made, encoded }
+    return { ...made, next: whole, encoded }
   }
 
   /** Folder of a new table; of a branch beside main apart, since each has snapshots of its own over files that they share. */
@@ -157,7 +162,7 @@ export class Staging {
     return folder
   }
 
-  private newUuid({ dbOid, oid }: Candidate): string {
+  newUuid({ dbOid, oid }: { dbOid: number; oid: number }): string {
     const { lake: { format, ports } } = this.context
     const hex = createHash('sha256').update(`${format.main}/${dbOid}/${oid}/${ports.random.nonce()}`).digest('hex')
     const variant = (Number.parseInt(hex[16]!, 16) & 3 | 8).toString(16)

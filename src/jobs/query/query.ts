@@ -2,19 +2,21 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from '@duckdb/node-api'
 import { EnvironmentError } from '../../common/errors.ts'
+import type { Lake } from '../../engine/lake.ts'
 import type { LakeDatabase, Manifest } from '../../lake/manifest.ts'
 import { databaseNames, userDatabases } from '../../lake/viewnames.ts'
 import { createFolder } from '../../io/disk/create.ts'
 import { type ValueText, valueText } from './duckvalue.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import { readManifest } from '../lake.ts'
-import type { OpenLakeOptions } from '../lakes/fetchedobjects.ts'
+import { CACHE_BYTES, type OpenLakeOptions } from '../lakes/fetchedobjects.ts'
 import { openLake, openState, refuseBranch } from '../lakes/openlake.ts'
 import { pointOf } from '../lakes/pointof.ts'
 import { StateManifest } from '../lakes/statemanifest.ts'
 import { refuseMistakenFields } from './queryfields.ts'
 import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
 import { askedNames, refuseMistakenNames } from './querynames.ts'
+import { LogTables } from './logtables.ts'
 import { extractReading } from './querystatement.ts'
 import { TimeLimit } from './querytimelimit.ts'
 import { LakeViews } from './queryviews.ts'
@@ -67,7 +69,7 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
   const duck = await importDuck()
   const scratch = new ScratchFolder(join(tmpdir(), 'ltap-query-'), request.onNotice)
   try {
-    const tables = lake && state && new StateTables(lake, state, scratch.path, request)
+    const own = lake && state && ownTables(lake, state, scratch.path, request)
     const temporary = join(scratch.path, 'duckdb')
     createFolder(temporary)
     const instance = await openDuck(duck, request, temporary)
@@ -75,7 +77,7 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
       const connection = await instance.connect()
       const limit = new TimeLimit(connection, request.timeoutSeconds)
       try {
-        const views = new LakeViews(resolve(request.lake), manifest, names, request.sql, tables)
+        const views = new LakeViews(resolve(request.lake), manifest, names, request.sql, own)
         await views.create(connection)
         for (const sentence of views.lacking) request.onNotice?.(sentence)
         await lockDuckDB(connection, views.files())
@@ -94,6 +96,11 @@ export async function queryLake(request: QueryRequest, write: WriteText): Promis
     await stopIfEnding()
     scratch.remove()
   }
+}
+
+function ownTables(lake: Lake, state: StateManifest, scratch: string, request: QueryRequest): { tables: StateTables; logs: LogTables } {
+  const logs = new LogTables(lake, state, scratch, request.cacheBytes ?? CACHE_BYTES)
+  return { tables: new StateTables(lake, state, scratch, request), logs }
 }
 
 function readFormat1({ lake, at, branch }: QueryRequest): Manifest {

@@ -32,6 +32,7 @@ import type { MaterializeLakeOptions } from '../materialize/materializeoptions.t
 import { PartWriter } from '../materialize/partwriter.ts'
 import type { PreviousState } from '../materialize/previousstate.ts'
 import { TreeFields } from '../materialize/treefields.ts'
+import { transactionEdits } from '../materialize/endedtransactions.ts'
 import { endedEdits } from '../materialize/statusedits.ts'
 import type { PlannedRelation, PlannedRelations } from '../plannedrelations.ts'
 import { JobTasks } from '../pool.ts'
@@ -126,7 +127,7 @@ class Planner {
   }
 
   async run(begun: BegunWork): Promise<PlannedJob> {
-    const { plan, before, selection } = begun
+    const { plan, base, before, selection } = begun
     const { lake, options, cluster } = this
     const packing = new PackingRule(packingOf(begun, options))
     const extensions = await loadCodecs(codecModules(options.codecs ?? []))
@@ -146,7 +147,7 @@ class Planner {
     const gone = before.gone()
     for (const key of gone) this.records.add({ kind: 'edit', edit: { tree: 'layers', key } })
     for (const sentence of packing.unused(options.packing)) options.onNotice?.(sentence)
-    await this.others({ plan, before, selection }, packing.packing, trees)
+    await this.others({ plan, base, before, selection }, packing.packing, trees)
     const planned = await units.finish()
     for (const unit of planned) this.records.add({ kind: 'unit', unit })
     await this.writePlan(plan, { units: planned.length, gone: gone.length })
@@ -197,10 +198,12 @@ class Planner {
   }
 
   /** Entries that do not depend on what units write. */
-  private async others({ plan, before, selection }: Omit<BegunWork, 'base' | 'isThere'>, packing: Packing, trees: TreeFields): Promise<void> {
+  private async others({ plan, base, before, selection }: Omit<BegunWork, 'isThere'>, packing: Packing, trees: TreeFields): Promise<void> {
     const { cluster, descriptor, options, parts } = this
     const snapshot = openSnapshot(options.pgdata, directoryOptions(options))
     for (const edit of endedEdits(before, snapshot, { after: this.job.state.lsn, until: descriptor.lsn })) this.records.add({ kind: 'edit', edit })
+    const ended = await transactionEdits({ lake: this.lake, before, base, snapshot, position: positionOf(cluster) }, parts)
+    for (const edit of ended) this.records.add({ kind: 'edit', edit })
     const files = await clusterFileEdits(options.pgdata, cluster, before.files, parts, options.onCorrupt === 'carry' ? this.losses : undefined)
     for (const edit of files) this.records.add({ kind: 'edit', edit })
     const info = clusterInfo({ cluster, plan, selection, options }, { damage: [], packing, nextXid: fullXidOf(snapshot) })

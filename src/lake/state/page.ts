@@ -20,9 +20,9 @@ import { decodeStateText, encodeStateText } from './statetext.ts'
 export const STATE_FORMAT = 2
 
 /** What the trees of a lake hold: layers by relation, transaction status by full xid, small files of the cluster by path; databases, tables without pages
- * and what is not read; what was published of each table; retained states by sequence. */
-export type TreeName = 'layers' | 'status' | 'files' | 'catalog' | 'published' | 'states'
-const TREES = ['layers', 'status', 'files', 'catalog', 'published', 'states'] as const satisfies readonly TreeName[]
+ * and what is not read; what was published of each table; ends of all transactions since the first state; retained states by sequence. */
+export type TreeName = 'layers' | 'status' | 'files' | 'catalog' | 'published' | 'transactions' | 'states'
+const TREES = ['layers', 'status', 'files', 'catalog', 'published', 'transactions', 'states'] as const satisfies readonly TreeName[]
 
 /** Where a page lies. */
 export interface PageRef {

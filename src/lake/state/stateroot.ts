@@ -11,9 +11,12 @@ export interface TreeRoots {
   readonly files?: PageRef
   readonly catalog?: PageRef
   readonly published?: PageRef
+  readonly transactions?: PageRef
 }
 
-export const STATE_TREES: readonly ['layers', 'status', 'files', 'catalog', 'published'] = ['layers', 'status', 'files', 'catalog', 'published']
+export const STATE_TREES: readonly ['layers', 'status', 'files', 'catalog', 'published', 'transactions'] = [
+  'layers', 'status', 'files', 'catalog', 'published', 'transactions',
+]
 
 /**
  * One state of a branch: what a commit made. Its entries are those of its roots, with the edits of its log up to its own sequence applied.
@@ -46,7 +49,7 @@ export const STATE_ROOT: Schema<StateRoot> = v.strictObject({
   made: v.exactOptional(MADE_BY),
   roots: v.strictObject({
     layers: v.exactOptional(PAGE_REF), status: v.exactOptional(PAGE_REF), files: v.exactOptional(PAGE_REF), catalog: v.exactOptional(PAGE_REF),
-    published: v.exactOptional(PAGE_REF),
+    published: v.exactOptional(PAGE_REF), transactions: v.exactOptional(PAGE_REF),
   }),
   log: v.exactOptional(PAGE_REF),
 })
