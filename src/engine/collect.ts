@@ -10,7 +10,7 @@ import { isDead, reachableObjects, Visited } from '../lake/state/reachable.ts'
 import { deleteObjects } from './deleteobjects.ts'
 import type { Lake } from './lake.ts'
 import type { Leftover, ObjectStore } from './objectstore.ts'
-import { MISSING_OBJECT } from './pagereader.ts'
+import { MISSING_OBJECT, readTail } from './pagereader.ts'
 
 const ENDS_AT_ONCE = 8
 /** Milliseconds: an upload of which nothing else is known is given up when it is so old. */
@@ -171,7 +171,7 @@ class ListedObjects {
     this.doubtful.clear()
     await forEachAtMost(ENDS_AT_ONCE, this.packs, async ([key, end]) => {
       if (this.wholePacks.has(key)) return
-      const tail = await this.store.get(key, { last: PACK_TAIL_LENGTH })
+      const tail = await readTail(this.store, key, PACK_TAIL_LENGTH)
       if (tail === undefined || !endsAsPack(tail, end)) throw missing(this.store, { key, bytes: end, isWhole: false, isPack: true }, tail?.size)
       this.wholePacks.add(key)
     })

@@ -2,7 +2,7 @@ import { CorruptionError } from '../common/errors.ts'
 import { decodePage, type Page, pageText } from '../lake/state/page.ts'
 import type { Stage, StagedObject, WantedPage } from '../lake/state/stage.ts'
 import type { Compressor } from '../parquet/compressor.ts'
-import type { ObjectStore } from './objectstore.ts'
+import type { ObjectStore, StoredObject } from './objectstore.ts'
 
 /** Bytes of JSON of pages that a reader keeps: they never change. */
 const KEPT_BYTES_MAX = 16 << 20
@@ -45,13 +45,7 @@ export class PageReader {
   }
 
   private async fetch({ ref: { key, start, length } }: WantedPage): Promise<Uint8Array> {
-    let bytes = new Uint8Array(0)
-    for (let reads = 0; reads < READS_MAX && bytes.length !== length; reads++) {
-      const found = await this.store.get(key, { start, end: start + length })
-      if (found === undefined) throw missingObject(this.store, key)
-      bytes = new Uint8Array(found.bytes)
-    }
-    return bytes
+    return await readPiece(this.store, { key, start, length })
   }
 
   private keep(id: string, page: Page, bytes: number): void {
@@ -70,6 +64,28 @@ export class PageReader {
 
 /** Code of the error for an object that the lake refers to and the store does not have. */
 export const MISSING_OBJECT = 'lake.missing-object'
+
+/**
+ * Bytes of a piece of an object: fewer than its length only where the object ends before, or where the store gives fewer again and again.
+ * @throws CorruptionError lake.missing-object; EnvironmentError store.*
+ */
+export async function readPiece(store: ObjectStore, { key, start, length }: { key: string; start: number; length: number }): Promise<Uint8Array> {
+  let bytes = new Uint8Array(0)
+  for (let reads = 0; reads < READS_MAX && bytes.length !== length; reads++) {
+    const found = await store.get(key, { start, end: start + length })
+    if (found === undefined) throw missingObject(store, key)
+    bytes = new Uint8Array(found.bytes)
+  }
+  return bytes
+}
+
+/** The last bytes of an object, all of a shorter one; undefined if it is not there. Fewer only where the store gives fewer again and again. */
+export async function readTail(store: ObjectStore, key: string, last: number): Promise<StoredObject | undefined> {
+  for (let reads = 1; ; reads++) {
+    const found = await store.get(key, { last })
+    if (found === undefined || found.bytes.length === Math.min(last, found.size) || reads === READS_MAX) return found
+  }
+}
 
 /** The error for it. */
 export function missingObject(store: Pick<ObjectStore, 'url'>, key: string): CorruptionError {

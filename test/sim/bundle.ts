@@ -1,4 +1,5 @@
 import { build, type Plugin } from 'esbuild'
+import { createRequire } from 'node:module'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -18,7 +19,11 @@ export async function bundleSimulator(mutations: readonly Mutation[] = []): Prom
   const done = new Set<string>()
   const plant: Plugin = {
     name: 'mutations',
-    setup: ({ onLoad }) => {
+    setup: ({ onLoad, onResolve }) => {
+      // It finds its WebAssembly beside itself.
+      onResolve({ filter: /^parquet-wasm/ }, ({ path }) => ({ path: pathToFileURL(createRequire(import.meta.url).resolve(path)).href, external: true }))
+      // It reads package.json beside the sources.
+      onLoad({ filter: /src\/jobs\/version\.ts$/ }, () => ({ contents: "export const LTAP_VERSION = '0.0.0'", loader: 'ts' }))
       for (const { file, replace } of mutations) {
         onLoad({ filter: new RegExp(`${file.replaceAll('.', '\\.')}$`) }, ({ path }) => {
           let contents = readFileSync(path, 'utf8')

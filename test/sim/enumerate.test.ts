@@ -8,9 +8,8 @@ import { BranchWriter } from '../../src/engine/writer.ts'
 import { CAS_KINDS, type CasKind } from '../../src/lake/state/format.ts'
 import { drawn, SCOPE } from '../support/scope.ts'
 import { Exhaustigen } from './exhaustigen.ts'
-import { makeUnits, mergeOnce } from './simwriter.ts'
+import { makeUnits, mergeOnce, othersBetween } from './simwriter.ts'
 import { materialize } from '../../src/lake/state/changes.ts'
-import { statusEdit } from '../../src/lake/state/status.ts'
 import { lsnNumber, lsnText } from './simcluster.ts'
 import { SmallWorld } from './smallworld.ts'
 import { Machine } from './world.ts'
@@ -32,6 +31,19 @@ const OPERATIONS: Record<string, Operation> = {
     await collectGarbage(lake)
   },
   shrink: async (small, machine) => void await keepStates(await small.lake(machine), 'main', 'newest'),
+  'publish for the first time': async (small, machine) => {
+    const lake = await small.lake(machine)
+    await small.publish(lake, await BranchWriter.open(lake, 'main'))
+  },
+  'publish a merge, a change and one more': async (small, machine) => {
+    const lake = await small.lake(machine)
+    const writer = await BranchWriter.open(lake, 'main')
+    await mergeOnce(lake, writer, machine.numbers, 0)
+    for (let i = 0; i < 3; i++) {
+      await small.publish(lake, writer)
+      await small.materialize(lake, writer)
+    }
+  },
   tag: async (small, machine) => {
     const lake = await small.lake(machine)
     const { head } = await addReference(lake, 'main', 'tags', 'release', 'newest')
@@ -56,9 +68,8 @@ const OPERATIONS: Record<string, Operation> = {
     const { head, entry } = await addReference(lake, 'main', 'jobs', 'job', 'newest', source)
     const relations = await makeUnits(lake, cluster, { branch: head.branch.id, id: entry.id, base: entry.state }, to, 0)
     const writer = await BranchWriter.open(lake, 'main')
-    const others = cluster.endsBetween(lsnNumber(entry.state.lsn), to).map(({ xid, status }) => statusEdit(BigInt(xid), status))
     const position = { timeline: 1, lsn: lsnText(to), time: to }
-    await writer.commit(materialize({ from: entry.state, position, relations, others, job: entry.id }))
+    await writer.commit(materialize({ from: entry.state, position, relations, others: othersBetween(cluster, lsnNumber(entry.state.lsn), to), job: entry.id }))
     small.durable = to
   },
 }

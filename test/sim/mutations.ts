@@ -11,7 +11,7 @@ export const NO_BOUNDARY_CHECK: Mutation = {
 /** Faults of the protocol that the simulator must find, and in how many seeds. */
 export const MUTATIONS: readonly { name: string; within: number; mutations: readonly Mutation[] }[] = [
   {
-    name: 'no epoch check', within: 10,
+    name: 'no epoch check', within: 100,
     mutations: [{ file: 'src/engine/writer.ts', replace: [['if (head.epoch !== this.epoch) throw this.failure = this.fenced(head)', '']] }],
   },
   {
@@ -101,5 +101,39 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
   {
     name: 'a branch is used before it is registered', within: 300,
     mutations: [{ file: 'src/lake/state/reachable.ts', replace: [['...registeredStates(head), ...older', '...registeredStates({ ...head, branches: [], tags: [], leases: [] }), ...older']] }],
+  },
+  {
+    name: 'metadata comes before readers ahead of the objects that it names', within: 20,
+    mutations: [{
+      file: 'src/jobs/publish/staging.ts',
+      replace: [['    await putObjects(lake.ports.store, staged.flatMap(([, { objects }]) => objects))', '    void lake.ports.clock.sleep(2000).then(() => putObjects(lake.ports.store, staged.flatMap(([, { objects }]) => objects)))']],
+    }],
+  },
+  {
+    name: 'commit points are put before the publication is in the lake', within: 60,
+    mutations: [{
+      file: 'src/jobs/publish/publishjob.ts',
+      replace: [['      await writer.commit(publishedChange(', '      await this.put(staging.prepared, settings.root)\n      await writer.commit(publishedChange(']],
+    }],
+  },
+  {
+    name: 'gc does not know what readers of published tables need', within: 60,
+    mutations: [{
+      file: 'src/jobs/publish/staging.ts',
+      replace: [['.filter((key) => parseObjectName(key) !== undefined),', '.filter((key) => key === \'\'),']],
+    }],
+  },
+  {
+    name: 'a publication that was killed is not completed', within: 60,
+    mutations: [{
+      file: 'src/jobs/publish/publishjob.ts', replace: [['    await this.put(await Promise.all(last.map(', '    await this.put(await Promise.all(last.slice(last.length).map(']],
+    }],
+  },
+  {
+    name: 'rows of transactions that have not ended are published', within: 20,
+    mutations: [{
+      file: 'src/jobs/publish/publishedtables.ts', replace: [['hidden.size < file.rows) files.push({ key: file.key, bytes: file.bytes, rows: file.rows, columns: file.columns, hidden })',
+        'hidden.size < file.rows) files.push({ key: file.key, bytes: file.bytes, rows: file.rows, columns: file.columns, hidden: hidden.subtract(index.hidden) })']],
+    }],
   },
 ]

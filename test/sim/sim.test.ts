@@ -7,7 +7,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
-import { simulate, Simulation } from './simulate.ts'
+import { bundleSimulator } from './bundle.ts'
+
+// As one module, in which nothing waits for the system.
+const { simulate, Simulation } = await (await bundleSimulator()).load()
 
 const SECONDS = amount({ quick: 10, sample: 30, all: 60 })
 const ONE = process.env['LTAP_SIM_SEED']

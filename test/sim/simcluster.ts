@@ -16,9 +16,14 @@ export interface SimTuple {
 
 export type SimBlock = readonly SimTuple[]
 
+/** How a transaction ended, as of one LSN. */
+export type TransactionEnd = (xid: number) => 'committed' | 'aborted' | 'open'
+
 /** Blocks by number. */
 interface SimRelation {
   readonly entry: EntryKey
+  /** Of the table, which keeps it when it is rewritten under another number. */
+  readonly oid: number
   readonly created: number
   dropped: number | undefined
   /** Content since each LSN, the newest last. */
@@ -28,7 +33,7 @@ interface SimRelation {
 }
 
 const FIRST_BALANCE = 100
-const FROZEN = 2
+export const FROZEN = 2
 const ACCOUNTS_OF_BLOCK = 3
 
 /** A bank in a Postgres: transfers change two blocks and commit later, or do not. What it has at each LSN is known for ever. */
@@ -56,10 +61,10 @@ export class SimCluster {
   fork(timeline: number, lsn: number, random: Random): SimCluster {
     const child = new SimCluster(timeline, random, 0, 0)
     Object.assign(child, { accounts: this.accounts, lsn, nextXid: this.nextXid, nextRelNumber: this.nextRelNumber + timeline * 1000 })
-    for (const { entry, created, dropped, blocks, lengths } of this.relations) {
+    for (const { entry, oid, created, dropped, blocks, lengths } of this.relations) {
       if (created > lsn) continue
       child.relations.push({
-        entry, created, dropped: dropped !== undefined && dropped <= lsn ? dropped : undefined,
+        entry, oid, created, dropped: dropped !== undefined && dropped <= lsn ? dropped : undefined,
         blocks: blocks.map((versions) => versions.filter(({ at }) => at <= lsn)), lengths: lengths.filter(({ at }) => at <= lsn),
       })
     }
@@ -85,6 +90,39 @@ export class SimCluster {
   /** Entries of the relations that exist at `lsn`. */
   relationsAt(lsn: number): EntryKey[] {
     return this.relations.filter(({ created, dropped }) => created <= lsn && (dropped === undefined || dropped > lsn)).map(({ entry }) => entry)
+  }
+
+  /** Oid of the table that a relation is of. */
+  oidOf(entry: EntryKey): number {
+    return this.find(entry).oid
+  }
+
+  /** What a reader sees of a table at `lsn`, each row as text, sorted; undefined if there is no such table. */
+  rowsAt(oid: number, lsn: number): string[] | undefined {
+    const entry = this.relationsAt(lsn).find((relation) => this.oidOf(relation) === oid)
+    if (entry === undefined) return undefined
+    const ended = this.endAt(lsn)
+    const blocks = Array.from({ length: this.lengthAt(entry, lsn) }, (_, block) => this.blockAt(entry, block, lsn))
+    return blocks.flat().filter((tuple) => isVisible(tuple, (xid) => ended(xid) === 'committed')).map(rowText).sort()
+  }
+
+  endAt(lsn: number): TransactionEnd {
+    return (xid) => {
+      const end = this.ended.get(xid)
+      return xid === FROZEN ? 'committed' : end === undefined || end.at > lsn ? 'open' : end.committed ? 'committed' : 'aborted'
+    }
+  }
+
+  /** Transactions of which there are tuples at `lsn` and that have not ended then. */
+  openAt(lsn: number): number[] {
+    const ended = this.endAt(lsn)
+    const open = new Set<number>()
+    for (const entry of this.relationsAt(lsn)) {
+      for (let block = 0; block < this.lengthAt(entry, lsn); block++) {
+        for (const { xmin, xmax } of this.blockAt(entry, block, lsn)) for (const xid of [xmin, xmax]) if (xid !== 0 && ended(xid) === 'open') open.add(xid)
+      }
+    }
+    return [...open]
   }
 
   lengthAt(entry: EntryKey, lsn: number): number {
@@ -122,9 +160,9 @@ export class SimCluster {
     return found
   }
 
-  private newRelation(at: number, blocks: SimBlock[]): SimRelation {
+  private newRelation(at: number, blocks: SimBlock[], oid: number = this.nextRelNumber): SimRelation {
     const entry = relationKey({ spcOid: 1663, dbOid: 5, relNumber: this.nextRelNumber++ }, lsnText(at))
-    return { entry, created: at, dropped: undefined, blocks: blocks.map((block) => [{ at, block }]), lengths: [{ at, length: blocks.length }] }
+    return { entry, oid, created: at, dropped: undefined, blocks: blocks.map((block) => [{ at, block }]), lengths: [{ at, length: blocks.length }] }
   }
 
   private begin(): void {
@@ -173,7 +211,7 @@ export class SimCluster {
     const blocks = Array.from({ length: Math.ceil(kept.length / perBlock) }, (_, i) => kept.slice(i * perBlock, (i + 1) * perBlock))
     if (this.random.chance(50)) {
       relation.dropped = this.lsn
-      this.relations.push(this.newRelation(this.lsn, blocks))
+      this.relations.push(this.newRelation(this.lsn, blocks, relation.oid))
       return
     }
     // Truncated to nothing and extended, in one go: the smallest length between two materializations may be 0.
@@ -229,4 +267,9 @@ export function lsnNumber(text: string): number {
 /** What a reader at a state sees, by what the lake says of transactions: a transaction of which it says nothing is in progress. */
 export function isVisible({ xmin, xmax }: SimTuple, isCommitted: (xid: number) => boolean): boolean {
   return (xmin === FROZEN || isCommitted(xmin)) && !(xmax !== 0 && isCommitted(xmax))
+}
+
+/** A row as a test compares it. */
+export function rowText({ account, balance }: SimTuple): string {
+  return `${account}: ${balance}`
 }

@@ -1,35 +1,39 @@
 import { isPositioned } from '../../src/common/errors.ts'
 import type { Snapshot } from '../../src/engine/snapshot.ts'
 import type { ObjectStore } from '../../src/engine/objectstore.ts'
-import { parseRelation, type RelationLayers } from '../../src/lake/state/relationlayers.ts'
+import { isPacked, type LayerFile } from '../../src/lake/layer.ts'
+import { packRange } from '../../src/lake/pack.ts'
+import { parseStateRelation, type StateRelation } from '../../src/lake/staterelation.ts'
 import { parseStatus } from '../../src/lake/state/status.ts'
 import { isVisible, lsnNumber, type SimBlock, type SimCluster } from './simcluster.ts'
+import type { SimFile } from './simtable.ts'
 import { check } from './world.ts'
 
-/** Content of a layer file of the simulation: blocks of one relation. */
-export type SimFile = [block: number, content: SimBlock][]
-
-/** An object of the simulation: a file, or a pack with files of relations by their keys. */
-export type SimObject = { blocks: SimFile } | { relations: Record<string, SimFile> }
-
-/** What an object that a state refers to has of a relation; undefined for a missing object. */
-export async function fetchFile(store: ObjectStore, key: string, relation: string): Promise<SimFile | undefined> {
-  const found = await store.get(key)
-  if (found === undefined) return undefined
-  const object = JSON.parse(Buffer.from(found.bytes).toString()) as SimObject
-  if ('blocks' in object) return object.blocks
-  const file = object.relations[relation]
-  check(file !== undefined, `the pack ${key} has nothing of ${relation}`)
-  return file
+/** What a file that a state refers to has; undefined for a missing object. */
+export async function fetchFile(store: ObjectStore, file: LayerFile): Promise<SimFile | undefined> {
+  if (!isPacked(file)) {
+    const found = await store.get(file.key)
+    return found && (JSON.parse(Buffer.from(found.bytes).toString()) as { blocks: SimFile }).blocks
+  }
+  const range = packRange(file.pack)
+  for (;;) {
+    const found = await store.get(file.key, range)
+    if (found === undefined) return undefined
+    // A reader that gets less than it asked for asks again.
+    if (found.bytes.length < range.end - range.start) continue
+    let at = 0
+    return file.pack.sizes.map((size, i): [number, SimBlock] => [
+      file.blocks.at(i), JSON.parse(Buffer.from(found.bytes.subarray(at, at += size)).toString()) as SimBlock])
+  }
 }
 
 /** Blocks of one relation by its layers. @returns undefined if an object is missing */
-async function readBlocks(store: ObjectStore, relation: string, layers: RelationLayers['layers']): Promise<Map<number, SimBlock> | undefined> {
+async function readBlocks(store: ObjectStore, layers: StateRelation['layers']): Promise<Map<number, SimBlock> | undefined> {
   const blocks = new Map<number, SimBlock>()
   for (const { smallest, files } of layers) {
     for (const block of blocks.keys()) if (block >= smallest) blocks.delete(block)
-    for (const { key } of files) {
-      const file = await fetchFile(store, key, relation)
+    for (const stored of files) {
+      const file = await fetchFile(store, stored)
       if (file === undefined) return undefined
       for (const [block, content] of file) blocks.set(block, content)
     }
@@ -51,7 +55,7 @@ export async function audit(snapshot: Snapshot, cluster: SimCluster, store: Obje
     await snapshot.scan('layers', (key, value) => relations.push([key, value]))
     await snapshot.scan('status', (key, value) => {
       const status = parseStatus(value, { tree: 'status', key })
-      check('lsn' in status && lsnNumber(status.lsn) <= lsn, `${at}: transaction ${key} ended behind the state`)
+      check(status.ended === 'open' || 'lsn' in status && lsnNumber(status.lsn) <= lsn, `${at}: transaction ${key} ended behind the state`)
       committed.set(Number(key), status.ended === 'committed')
     })
   } catch (error) {
@@ -63,8 +67,8 @@ export async function audit(snapshot: Snapshot, cluster: SimCluster, store: Obje
   let sum = 0
   for (const [key, value] of relations) {
     const entry = { tree: 'layers', key } as const
-    const { layers } = parseRelation(value, entry)
-    const blocks = await readBlocks(store, key, layers)
+    const { layers } = parseStateRelation(key, value)
+    const blocks = await readBlocks(store, layers)
     if (blocks === undefined) return `a layer of ${key}`
     const length = cluster.lengthAt(entry, lsn)
     check(layers.at(-1)!.length === length || layers.length > 1 && blocks.size === length, `${at}: relation ${key} has ${blocks.size} blocks, not ${length}`)

@@ -30,6 +30,8 @@ export class SimStore {
   readonly world: World
   faults: Faults
   judge: Judge = () => 'go'
+  /** Told of each object that was put. */
+  onPut: ((key: string, isLate: boolean) => void) | undefined
   requests = 0
 
   constructor(world: World, faults: Faults) {
@@ -41,11 +43,12 @@ export class SimStore {
     return new Handle(this, machine)
   }
 
-  put(key: string, bytes: Uint8Array, { ifMatch, ifNoneMatch }: PutOptions = {}): PutOutcome {
+  put(key: string, bytes: Uint8Array, { ifMatch, ifNoneMatch }: PutOptions = {}, isLate = false): PutOutcome {
     const found = this.objects.get(key)
     if (ifNoneMatch && found || ifMatch !== undefined && found?.etag !== ifMatch) return { outcome: 'refused' }
     const etag = createHash('md5').update(bytes).digest('hex')
     this.objects.set(key, { bytes: bytes.slice(), etag, modified: this.world.now })
+    this.onPut?.(key, isLate)
     return { outcome: 'written', etag }
   }
 
@@ -64,8 +67,14 @@ export class SimStore {
 
 /** Lists have the order of this: no other part of the lake has it, so nothing can rely on it. */
 function backwards(key: string): string {
-  return [...key].reverse().join('')
+  const known = reversed.get(key)
+  if (known !== undefined) return known
+  const made = [...key].reverse().join('')
+  if (reversed.size > 10_000) reversed.clear()
+  reversed.set(key, made)
+  return made
 }
+const reversed = new Map<string, string>()
 
 type Reply<T> = { reply: T } | 'lost'
 
@@ -98,7 +107,7 @@ class Handle implements ObjectStore {
   }
 
   async put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<PutOutcome> {
-    const apply = (): PutOutcome => this.store.put(key, bytes, options)
+    const apply = (isLate = false): PutOutcome => this.store.put(key, bytes, options, isLate)
     if (options === undefined) return await this.repeated('put', key, apply)
     const reply = await this.request('put', key, apply)
     return reply === 'lost' ? { outcome: 'unknown', reason: 'lost' } : reply.reply
@@ -153,7 +162,7 @@ class Handle implements ObjectStore {
   }
 
   /** An adapter repeats what has no condition. */
-  private async repeated<T>(kind: string, key: string, apply: () => T): Promise<T> {
+  private async repeated<T>(kind: string, key: string, apply: (isLate?: boolean) => T): Promise<T> {
     for (let attempt = 0; attempt < RETRIES_MAX; attempt++) {
       const reply = await this.request(kind, key, apply)
       if (reply !== 'lost') return reply.reply
@@ -162,7 +171,7 @@ class Handle implements ObjectStore {
     throw new EnvironmentError('store.unavailable', `${this.url} does not answer`)
   }
 
-  private request<T>(kind: string, key: string, apply: () => T): Promise<Reply<T>> {
+  private request<T>(kind: string, key: string, apply: (isLate?: boolean) => T): Promise<Reply<T>> {
     const { store, machine } = this
     const { world } = machine
     store.requests++
@@ -185,12 +194,12 @@ class Handle implements ObjectStore {
       case 0: return machine.later(there, () => 'lost')
       // Applied, and nobody hears of it.
       case 1: {
-        world.at(there, apply)
+        world.at(there, () => apply())
         return machine.later(there + 20 * latency, () => 'lost')
       }
       // Given up, and applied later: after others, perhaps.
       case 2: {
-        world.at(there + (20 + this.faults.int(400)) * latency, apply)
+        world.at(there + (20 + this.faults.int(400)) * latency, () => apply(true))
         return machine.later(20 * latency, () => 'lost')
       }
       default: return this.answered(there + this.faults.int(100) * latency, way(), apply)

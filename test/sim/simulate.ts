@@ -1,5 +1,5 @@
 import { collectGarbage, reachAll, registeredHeads } from '../../src/engine/collect.ts'
-import { Lake, type LakePorts } from '../../src/engine/lake.ts'
+import { Lake } from '../../src/engine/lake.ts'
 import { addReference, createBranch, deleteBranch, keepStates, type Registered, removeReference } from '../../src/engine/references.ts'
 import { retainStates } from '../../src/engine/retention.ts'
 import { Snapshot } from '../../src/engine/snapshot.ts'
@@ -10,13 +10,13 @@ import type { Head, Lease } from '../../src/lake/state/head.ts'
 import { retainedStates } from '../../src/lake/state/registrations.ts'
 import type { Stage } from '../../src/lake/state/stage.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
-import { statusEdit } from '../../src/lake/state/status.ts'
-import type { Random } from '../support/random.ts'
+import { Crew, type Role } from './crew.ts'
 import { lsnNumber, lsnText, SimCluster } from './simcluster.ts'
 import { audit } from './simreader.ts'
-import { NO_FAULTS, SimStore } from './simstore.ts'
-import { hasCode, isExpected, makeUnits, materializeOnce, mergeOnce } from './simwriter.ts'
-import { check, Machine, SimulationFailure, World } from './world.ts'
+import { SimPublishing } from './simpublishing.ts'
+import { NO_FAULTS } from './simstore.ts'
+import { hasCode, isExpected, makeUnits, materializeOnce, mergeOnce, othersBetween } from './simwriter.ts'
+import { check, type Machine, SimulationFailure, World } from './world.ts'
 export { stalledWriter } from './stalledwriter.ts'
 
 export interface SimResult {
@@ -27,6 +27,9 @@ export interface SimResult {
   readonly jobs: number
   readonly audits: number
   readonly deleted: number
+  readonly publications: number
+  /** Of published tables, by engines that opened them before. */
+  readonly reads: number
   /** Virtual milliseconds at the end. */
   readonly clock: number
   /** Of all that drew random numbers: what comes next. */
@@ -49,19 +52,7 @@ export async function simulate(seed: number): Promise<SimResult> {
   }
 }
 
-/** A kind of process: one machine of it runs at a time, and another one begins when it ends. */
-interface Role {
-  readonly name: string
-  readonly pause: number
-  readonly body: (machine: Machine) => Promise<void>
-  isOver?: boolean
-}
-
-export class Simulation {
-  readonly world: World
-  readonly store: SimStore
-  readonly random: Random
-  private readonly machines: Machine[] = []
+export class Simulation extends Crew {
   private readonly clusters = new Map<number, SimCluster>()
   /** By branch name: the highest epoch that somebody opened. */
   private readonly epochs = new Map<string, number>()
@@ -73,18 +64,21 @@ export class Simulation {
   private readonly padding: number
   private readonly gather: number
   private readonly counts = { commits: 0, takeovers: 0, merges: 0, jobs: 0, audits: 0, deleted: 0 }
-  private isOver = false
+  /** Undefined for a lake that is not published. */
+  private readonly publishing: SimPublishing | undefined
   /** A job is at work: nobody else materializes, so that it has a chance. */
   private isQuiet = false
 
   constructor(seed: number, isTraced = false) {
-    this.world = new World(seed, isTraced)
-    this.random = this.world.random('root')
+    super(new World(seed, isTraced))
     this.duration = this.random.pick(DURATIONS)
     this.cas = this.random.pick(['if-match', 'if-none-match'] as const)
-    this.store = new SimStore(this.world, { percent: this.random.pick([0, 2, 10, 25]), latency: this.random.pick([5, 20, 50]) })
+    this.store.faults = { percent: this.random.pick([0, 2, 10, 25]), latency: this.random.pick([5, 20, 50]) }
     this.padding = this.random.pick([0, 0, 600, 4000])
     this.gather = this.random.pick([0, 0, 250])
+    this.publishing = this.random.chance(60) ? new SimPublishing(this.world, this.store, this.clusters, {
+      icebergVersion: this.random.pick([2, 3] as const), window: { snapshots: this.random.pick([2, 3, 100]), ms: this.random.pick([3000, 20_000, 3_600_000]) },
+    }) : undefined
     this.clusters.set(1, new SimCluster(1, this.world.random('cluster 1'), 1 + this.random.int(6), 1 + this.random.int(4)))
   }
 
@@ -112,10 +106,11 @@ export class Simulation {
     for (const machine of this.machines) machine.alive = false
     await this.finish()
     const next = this.machines.reduce((sum, { numbers }) => (Math.imul(sum, 31) + numbers.next()) >>> 0, this.random.next())
-    return { ...this.counts, requests: this.store.requests, clock: this.world.now, next }
+    return { ...this.counts, ...this.publishing?.counts ?? { publications: 0, reads: 0 }, requests: this.store.requests, clock: this.world.now, next }
   }
 
   private roles(): Role[] {
+    const engine = (machine: Machine): Promise<void> => this.publishing!.read(machine, this.store.handle(machine))
     return [
       { name: 'main writer', pause: 500, body: (machine) => this.write(machine, 'main', this.clusters.get(1)!) },
       { name: 'fencer', pause: 25_000, body: (machine) => this.fence(machine) },
@@ -126,48 +121,12 @@ export class Simulation {
       { name: 'tagger', pause: 5000, body: (machine) => this.tag(machine) },
       { name: 'brancher', pause: 8000, body: (machine) => this.branch(machine) },
       { name: 'planner', pause: 12_000, body: (machine) => this.job(machine) },
+      ...(this.publishing ? [
+        { name: 'publisher', pause: 25_000, body: (machine: Machine) => this.publishApart(machine) },
+        { name: 'engine', pause: 800, body: engine },
+        { name: 'second engine', pause: 2000, body: engine },
+      ] : []),
     ]
-  }
-
-  private keepRunning(role: Role): void {
-    const random = this.world.random(`${role.name} supervisor`)
-    let count = 0
-    const start = (): void => {
-      if (this.isOver || role.isOver) return
-      const machine = this.machine(`${role.name} ${++count}`)
-      const over = (): void => {
-        machine.end()
-        this.world.at(random.int(role.pause), start)
-      }
-      this.world.at(random.int(role.pause), () => {
-        role.body(machine).then(over, (error: unknown) => {
-          if (!machine.alive) return
-          if (!isExpected(error)) this.world.failure ??= error
-          over()
-        })
-      })
-      machine.onCrash = () => this.world.at(random.int(role.pause), start)
-    }
-    start()
-  }
-
-  /** Crashes machines. */
-  private reap(): void {
-    this.world.at(500 + this.random.int(6000), () => {
-      const alive = this.machines.filter((machine) => machine.alive)
-      if (alive.length > 0 && !this.isOver) this.random.pick(alive).crash()
-      if (!this.isOver) this.reap()
-    })
-  }
-
-  private machine(name: string): Machine {
-    const machine = new Machine(this.world, name)
-    this.machines.push(machine)
-    return machine
-  }
-
-  private ports(machine: Machine): LakePorts {
-    return { store: this.store.handle(machine), clock: machine.clock, random: machine.random, compressor: this.world.compressor }
   }
 
   private async take(machine: Machine, branch: string): Promise<{ lake: Lake; writer: BranchWriter }> {
@@ -203,13 +162,6 @@ export class Simulation {
         if (await this.committed(writer, () => mergeOnce(lake, writer, random, this.padding))) this.counts.merges++
       }
     }
-    const publishing = async (): Promise<never> => {
-      for (;;) {
-        await machine.clock.sleep(random.int(6000))
-        const { lsn } = writer.head.state
-        await this.committed(writer, () => writer.commit({ reads: [], apply: () => ({ edits: [], published: lsn }) }))
-      }
-    }
     const materializing = async (): Promise<never> => {
       for (;;) {
         await machine.clock.sleep(random.int(random.pick([100, 1000])))
@@ -217,9 +169,10 @@ export class Simulation {
         if (this.isQuiet && branch === 'main') continue
         const head = await this.committed(writer, () => materializeOnce(lake, writer, cluster, this.padding))
         if (head) this.durable.set(branch, Math.max(lsnNumber(head.state.lsn), this.durable.get(branch) ?? 0))
+        if (random.chance(20)) await this.publishing?.publish(lake, writer)
       }
     }
-    await Promise.all([materializing(), merging(), publishing()])
+    await Promise.all([materializing(), merging()])
   }
 
   /** Opens the branch beside its writer, which must learn that it is fenced. */
@@ -228,6 +181,13 @@ export class Simulation {
     const { lake, writer } = await this.take(machine, 'main')
     const head = await this.committed(writer, () => materializeOnce(lake, writer, this.clusters.get(1)!, this.padding))
     if (head) this.durable.set('main', Math.max(lsnNumber(head.state.lsn), this.durable.get('main') ?? 0))
+  }
+
+  /** As `ltap publish`: a process of its own, which fences the writer. */
+  private async publishApart(machine: Machine): Promise<void> {
+    await machine.clock.sleep(machine.numbers.int(10_000))
+    const { lake, writer } = await this.take(machine, 'main')
+    await this.publishing!.publish(lake, writer)
   }
 
   private async collect(machine: Machine): Promise<void> {
@@ -316,12 +276,14 @@ export class Simulation {
       head = await createBranch(lake, 'main', name, 'newest')
     } catch (error) {
       if (!hasCode(error, 'lake.name-taken')) throw error
+      this.publishing?.deleted.add(name)
       await deleteBranch(lake, 'main', name)
       return
     }
     if (head.state.timeline === 0) return
     this.epochs.delete(name)
     this.durable.delete(name)
+    this.publishing?.begin(name)
     const timeline = this.clusters.size + 1
     const parent = this.clusters.get(head.state.timeline)!
     const cluster = parent.fork(timeline, lsnNumber(head.state.lsn), this.world.random(`cluster ${timeline}`))
@@ -333,7 +295,10 @@ export class Simulation {
     } }
     this.keepRunning(role)
     await machine.clock.sleep(machine.numbers.int(20_000))
-    if (machine.numbers.chance(70)) await deleteBranch(lake, 'main', name)
+    if (machine.numbers.chance(70)) {
+      this.publishing?.deleted.add(name)
+      await deleteBranch(lake, 'main', name)
+    }
   }
 
   /** A plan, units that run once or twice on machines that may crash, and their commit. */
@@ -352,10 +317,9 @@ export class Simulation {
     await machine.clock.sleep(machine.numbers.int(5000))
     if (results && to > from && !machine.numbers.chance(20)) {
       const { writer } = await this.take(machine, 'main')
-      const others = cluster.endsBetween(from, to).map(({ xid, status }) => statusEdit(BigInt(xid), status))
       const position = { timeline: cluster.timeline, lsn: lsnText(to), time: to }
       try {
-        const change = materialize({ from: entry.state, position, relations: results, others, job: entry.id })
+        const change = materialize({ from: entry.state, position, relations: results, others: othersBetween(cluster, from, to), job: entry.id })
         if (await this.committed(writer, () => writer.commit(change))) this.counts.jobs++
         this.durable.set('main', Math.max(to, this.durable.get('main') ?? 0))
         return
@@ -394,14 +358,23 @@ export class Simulation {
     check(isDone, 'the last checks wait for ever')
   }
 
+  /** Whatever happened, the next publication shows each table as it is. */
+  private async publishLast(machine: Machine, branch: string): Promise<void> {
+    if (this.publishing === undefined) return
+    const { lake, writer } = await this.take(machine, branch)
+    const { head: { state } } = writer
+    if (await this.publishing.publish(lake, writer)) await this.publishing.checkTables(this.store.handle(machine), branch, state)
+  }
+
   private async finalChecks(machine: Machine): Promise<void> {
     const lake = await Lake.open(this.ports(machine))
     await collectGarbage(lake)
-    for (const { branch: { name }, dropped } of [...(await registeredHeads(lake)).values()].filter((head) => head !== undefined)) {
-      if (dropped) continue
+    const branches = [...(await registeredHeads(lake)).values()].filter((head) => head !== undefined).filter(({ dropped }) => !dropped)
+    for (const { branch: { name } } of branches) {
       const { writer } = await this.take(machine, name)
       for (const state of await lake.pages.run(retainedStates(writer.head))) await this.auditState(lake, name, writer.head, state)
     }
+    for (const { branch: { name } } of branches) await this.publishLast(machine, name)
     const main = await lake.head('main')
     for (const { id } of this.tags) {
       const entry = main.tags.find((tag) => tag.id === id)
@@ -416,5 +389,6 @@ export class Simulation {
     this.store.checkCollected(reached)
     const last = await lake.head('main')
     await this.auditState(lake, 'main', last, last.state)
+    await this.publishing?.checkTables(this.store.handle(machine), 'main', last.state)
   }
 }

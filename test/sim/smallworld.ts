@@ -8,6 +8,7 @@ import { parseObjectName } from '../../src/lake/state/names.ts'
 import { retainedStates } from '../../src/lake/state/registrations.ts'
 import { lsnNumber, SimCluster } from './simcluster.ts'
 import { audit } from './simreader.ts'
+import { SimPublishing } from './simpublishing.ts'
 import { NO_FAULTS, SimStore } from './simstore.ts'
 import { materializeOnce, mergeOnce } from './simwriter.ts'
 import { check, Machine, World } from './world.ts'
@@ -19,6 +20,8 @@ export class SmallWorld {
   readonly cluster = new SimCluster(1, this.world.random('cluster'), 2, 2)
   /** By the branch `main`. */
   durable = 0
+  /** Of a lake that is published. */
+  publishing: SimPublishing | undefined
 
   /** A lake with `states` states, whose writer is still there. */
   static async make(cas: CasKind, states = 3): Promise<{ small: SmallWorld; lake: Lake; writer: BranchWriter; machine: Machine }> {
@@ -57,6 +60,11 @@ export class SmallWorld {
     this.durable = Math.max(this.durable, lsnNumber(head!.state.lsn))
   }
 
+  async publish(lake: Lake, writer: BranchWriter): Promise<void> {
+    this.publishing ??= new SimPublishing(this.world, this.store, new Map([[1, this.cluster]]), { window: { snapshots: 2, ms: 3_600_000 } })
+    await this.publishing.publish(lake, writer)
+  }
+
   /** Another process opens the lake after whatever happened: everything is there, the work goes on, and gc leaves what is needed and nothing else. */
   async recover(): Promise<void> {
     const machine = new Machine(this.world, 'recovery')
@@ -64,13 +72,18 @@ export class SmallWorld {
       const lake = await this.lake(machine)
       await this.auditAll(lake)
       const writer = await BranchWriter.open(lake, 'main')
+      const { state } = writer.head
+      if (await this.publishing?.publish(lake, writer)) await this.publishing!.checkTables(this.store.handle(machine), 'main', state)
       await this.materialize(lake, writer)
       await mergeOnce(lake, writer, machine.numbers, 0)
       await collectGarbage(lake)
       await this.auditAll(lake)
+      const newest = writer.head.state
+      if (await this.publishing?.publish(lake, writer)) await this.publishing!.checkTables(this.store.handle(machine), 'main', newest)
       await keepStates(lake, 'main', 'newest')
       await collectGarbage(lake)
       await this.auditAll(lake)
+      if (this.publishing) await this.publishing.checkTables(this.store.handle(machine), 'main', newest)
       const reached = new Set<string>()
       await reachAll(lake, (key) => reached.add(key))
       const jobs = writer.head.jobs.length

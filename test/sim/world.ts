@@ -32,6 +32,8 @@ export class World {
   /** What no actor could say to anybody: thrown at the end of the event. */
   failure: unknown
   private readonly events: Event[] = []
+  /** Work of what is no process: nothing happens until it has ended. */
+  private readonly outsiders = new Set<Promise<unknown>>()
   private order = 0
   /**
    * Which of so many shared events is next, whatever their times; undefined: the one whose time has come. What only one machine sees commutes with what
@@ -56,6 +58,13 @@ export class World {
     this.trace?.push(`${String(Math.round(this.now)).padStart(7)} ${text()}`)
   }
 
+  /** Work that takes no time, and may need some turns of the event loop. What it throws ends the simulation, if nobody awaits it. */
+  outside<T>(work: Promise<T>): Promise<T> {
+    const done = work.then(() => undefined, (error: unknown) => { this.failure ??= error }).then(() => void this.outsiders.delete(done))
+    this.outsiders.add(done)
+    return work
+  }
+
   at(delay: number, run: () => void, isShared = false): void {
     const event = { at: this.now + delay, order: this.order++, run, isShared }
     this.events.push(event)
@@ -71,13 +80,23 @@ export class World {
 
   /** Goes on while `isOpen`, until nothing happens any more. */
   async run(isOpen: () => boolean): Promise<void> {
-    while (isOpen() && this.events.length > 0) {
+    while (isOpen() && (this.events.length > 0 || await this.isWoken())) {
       const event = this.choose ? this.chosen(this.choose) : this.pop()
       this.now = Math.max(this.now, event.at)
       event.run()
       await settled()
+      while (this.outsiders.size > 0) {
+        await Promise.all(this.outsiders)
+        await settled()
+      }
       if (this.failure !== undefined) throw this.failure
     }
+  }
+
+  /** Where nothing is left to happen, somebody may wait for the system: for a module that is loaded when it is needed first. */
+  private async isWoken(): Promise<boolean> {
+    for (let left = 200; left > 0 && this.events.length === 0; left--) await new Promise((resolve) => { setTimeout(resolve, 10) })
+    return this.events.length > 0
   }
 
   private chosen(choose: (count: number) => number): Event {
@@ -131,7 +150,7 @@ export class Machine {
     this.world = world
     this.name = name
     this.numbers = world.random(name)
-    this.clock = { now: () => world.now, sleep: (ms) => this.later(ms, () => undefined) }
+    this.clock = { now: () => Math.floor(world.now), sleep: (ms) => this.later(ms, () => undefined) }
     this.random = {
       nonce: () => Array.from({ length: 20 }, () => DIGITS[this.numbers.int(36)]).join(''),
       fraction: () => this.numbers.next() / 2 ** 32,

@@ -2,7 +2,7 @@ import type { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { formatWalPosition } from '../../common/ids.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { missingObject, readPiece } from '../../engine/pagereader.ts'
 import { type BlockIndex, parseBlockIndex } from '../../lake/blockindex.ts'
 import type { LayerFile, PackedFile } from '../../lake/layer.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
@@ -59,7 +59,5 @@ export async function readPacked(store: ObjectStore, file: PackedFile, checksums
 
 /** @throws CorruptionError lake.missing-object, lake.description; EnvironmentError store.* */
 export async function readDescription(store: ObjectStore, ref: PieceRef): Promise<TableDescription> {
-  const found = await store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
-  if (found === undefined) throw missingObject(store, ref.key)
-  return decodeDescription(found.bytes, ref)
+  return decodeDescription(await readPiece(store, ref), ref)
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import type { Lake } from '../../engine/lake.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { readPiece } from '../../engine/pagereader.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import {
@@ -37,11 +37,8 @@ export async function readPublished(snapshot: Snapshot, branch: string): Promise
  * @throws CorruptionError lake.published, lake.missing-object; EnvironmentError store.*
  */
 export async function readRecord(lake: Lake, entry: PublishedEntry, formats: ReadonlyMap<FormatName, TableFormat>): Promise<PublicationRecord> {
-  const { ports: { store } } = lake
   const { record: ref } = entry
-  const found = await store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
-  if (found === undefined) throw missingObject(store, ref.key)
-  const record = decodeRecord(found.bytes, ref, lake.compressor)
+  const record = decodeRecord(await readPiece(lake.ports.store, ref), ref, lake.compressor)
   const persisted = recordOf(ref)
   const parsed = [...formats].flatMap(([name, format]): [FormatName, unknown][] => (
     record[name] === undefined ? [] : [[name, format.parse(record[name], persisted, name, { ...entry, publishedMs: record.publishedMs })]]))

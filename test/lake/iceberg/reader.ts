@@ -2,9 +2,10 @@
  * A reader of Iceberg tables that shares no code with the writer: Avro by avsc, Parquet by hyparquet, deletion vectors as RoaringFormatSpec has them. It answers which
  * rows of which files a snapshot shows, and is strict where the specification is.
  */
+import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import { crc32 } from 'node:zlib'
 import avro from 'avsc'
-import { expect } from 'vitest'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { decodeBitmap } from '../../support/roaring.ts'
 
@@ -77,7 +78,7 @@ export async function readSnapshot(objects: Bytes, metadata: MetadataJson, id: n
   const files: SnapshotRows['files'] = new Map()
   for (const { entry, firstRow } of live.filter(({ entry: { data_file: file } }) => file.content === 0)) {
     const { file_path: path, record_count: rows } = entry.data_file
-    expect(files.has(path), `two entries of ${path}`).toBe(false)
+    assert(!files.has(path), `two entries of ${path}`)
     used.add(path)
     files.set(path, { rows, visible: Array.from({ length: rows }, (_, i) => i), firstRow, entry })
   }
@@ -85,34 +86,34 @@ export async function readSnapshot(objects: Bytes, metadata: MetadataJson, id: n
   for (const { entry } of live.filter(({ entry: { data_file: file } }) => file.content === 1)) {
     const path = entry.data_file.referenced_data_file!
     const file = files.get(path)
-    expect(file, `a delete file of ${path}, which is not there`).toBeDefined()
-    expect(hidden.has(path), `two delete files of ${path}`).toBe(false)
+    assert(file !== undefined, `a delete file of ${path}, which is not there`)
+    assert(!hidden.has(path), `two delete files of ${path}`)
     hidden.add(path)
     // A delete file applies to data files that are not newer.
-    if (entry.sequence_number! < file!.entry.sequence_number!) continue
+    if (entry.sequence_number! < file.entry.sequence_number!) continue
     const rows = new Set(await hiddenRows(get(entry.data_file.file_path), entry.data_file))
-    file!.visible = file!.visible.filter((row) => !rows.has(row))
+    file.visible = file.visible.filter((row) => !rows.has(row))
   }
   return { files, manifests, used }
 }
 
 /** Entries that are not DELETED, with what they inherit. */
 async function liveEntries(manifest: ManifestItem, bytes: Uint8Array, version: number): Promise<{ entry: Entry; firstRow: number | undefined }[]> {
-  expect(manifest.manifest_length).toBe(bytes.length)
+  assert.equal(manifest.manifest_length, bytes.length)
   const { records, metadata } = await readAvro<Entry>(bytes)
-  expect(metadata).toMatchObject({ content: manifest.content === 0 ? 'data' : 'deletes', 'partition-spec': '[]', 'partition-spec-id': '0' })
+  assert.deepEqual([metadata['content'], metadata['partition-spec'], metadata['partition-spec-id']], [manifest.content === 0 ? 'data' : 'deletes', '[]', '0'])
   const count = (status: number): number[] => {
     const found = records.filter((entry) => entry.status === status)
     return [found.length, found.reduce((sum, entry) => sum + entry.data_file.record_count, 0)]
   }
-  expect(count(0)).toEqual([manifest.existing_files_count, manifest.existing_rows_count])
-  expect(count(1)).toEqual([manifest.added_files_count, manifest.added_rows_count])
-  expect(count(2)).toEqual([manifest.deleted_files_count, manifest.deleted_rows_count])
+  assert.deepEqual(count(0), [manifest.existing_files_count, manifest.existing_rows_count])
+  assert.deepEqual(count(1), [manifest.added_files_count, manifest.added_rows_count])
+  assert.deepEqual(count(2), [manifest.deleted_files_count, manifest.deleted_rows_count])
   let next = manifest.first_row_id ?? undefined
   const live = records.flatMap((entry) => {
     const { status, data_file: file } = entry
-    if (status === 1) expect([entry.sequence_number, entry.snapshot_id]).toEqual([null, manifest.added_snapshot_id])
-    else expect(entry.sequence_number).toBeGreaterThan(0)
+    if (status === 1) assert.deepEqual([entry.sequence_number, entry.snapshot_id], [null, manifest.added_snapshot_id])
+    else assert(entry.sequence_number! > 0)
     if (status === 2) return []
     let firstRow = file.first_row_id ?? undefined
     if (version === 3 && file.content === 0 && firstRow === undefined) {
@@ -122,44 +123,45 @@ async function liveEntries(manifest: ManifestItem, bytes: Uint8Array, version: n
     const sequence = entry.sequence_number ?? manifest.sequence_number
     return [{ entry: { ...entry, sequence_number: sequence, file_sequence_number: entry.file_sequence_number ?? sequence }, firstRow }]
   })
-  if (live.length > 0) expect(Math.min(...live.map(({ entry }) => entry.sequence_number))).toBe(manifest.min_sequence_number)
+  if (live.length > 0) assert.equal(Math.min(...live.map(({ entry }) => entry.sequence_number)), manifest.min_sequence_number)
   return live
 }
 
 async function hiddenRows(bytes: Uint8Array, file: DataFile): Promise<number[]> {
-  expect(file.file_size_in_bytes).toBe(bytes.length)
+  assert.equal(file.file_size_in_bytes, bytes.length)
   const rows = file.file_format === 'PUFFIN' ? readVector(bytes, file) : await readPositions(bytes, file)
-  expect(rows.length).toBe(file.record_count)
+  assert.equal(rows.length, file.record_count)
   return rows
 }
 
 async function readPositions(bytes: Uint8Array, { referenced_data_file: of, lower_bounds: lower, upper_bounds: upper }: DataFile): Promise<number[]> {
-  const path = [{ key: 2147483546, value: Buffer.from(of!) }]
-  expect([lower, upper]).toEqual([path, path])
+  for (const bound of [lower, upper]) assert.deepEqual(bound!.map(({ key, value }) => [key, Buffer.from(value).toString()]), [[2147483546, of]])
   const file = bytes.slice().buffer as ArrayBuffer
   const { schema, row_groups: groups } = parquetMetadata(file)
-  expect(schema.slice(1).map(({ name, field_id: id, repetition_type: repetition }) => [name, id, repetition])).toEqual([
+  assert.deepEqual(schema.slice(1).map(({ name, field_id: id, repetition_type: repetition }) => [name, id, repetition]), [
     ['file_path', 2147483546, 'REQUIRED'], ['pos', 2147483545, 'REQUIRED']])
-  expect(groups[0]!.columns[0]!.meta_data!.statistics).toMatchObject({ min_value: of, max_value: of })
+  const { min_value: min, max_value: max } = groups[0]!.columns[0]!.meta_data!.statistics!
+  assert.deepEqual([min, max], [of, of])
   const found = await parquetReadObjects({ file }) as { file_path: string; pos: bigint }[]
-  expect(new Set(found.map((row) => row.file_path))).toEqual(new Set([of]))
+  assert.deepEqual(new Set(found.map((row) => row.file_path)), new Set([of]))
   const rows = found.map(({ pos }) => Number(pos))
-  expect(rows).toEqual([...rows].sort((a, b) => a - b))
+  assert.deepEqual(rows, [...rows].sort((a, b) => a - b))
   return rows
 }
 
 function readVector(bytes: Uint8Array, { content_offset: offset, content_size_in_bytes: size, referenced_data_file: of, record_count: rows }: DataFile): number[] {
   const buffer = Buffer.from(bytes)
-  expect([buffer.toString('latin1', 0, 4), buffer.toString('latin1', buffer.length - 4)]).toEqual(['PFA1', 'PFA1'])
+  assert.deepEqual([buffer.toString('latin1', 0, 4), buffer.toString('latin1', buffer.length - 4)], ['PFA1', 'PFA1'])
   const length = buffer.readInt32LE(buffer.length - 12)
-  expect(buffer.readInt32LE(buffer.length - 8)).toBe(0)
+  assert.equal(buffer.readInt32LE(buffer.length - 8), 0)
   const footer = JSON.parse(buffer.toString('utf8', buffer.length - 12 - length, buffer.length - 12)) as { blobs: unknown[] }
-  expect(footer.blobs).toContainEqual({
+  const wanted = {
     type: 'deletion-vector-v1', fields: [2147483645], 'snapshot-id': -1, 'sequence-number': -1, offset, length: size,
     properties: { 'referenced-data-file': of, cardinality: String(rows) },
-  })
+  }
+  assert(footer.blobs.some((blob) => isDeepStrictEqual(blob, wanted)), 'the footer has no such blob')
   const blob = buffer.subarray(offset!, offset! + size!)
-  expect(blob.readInt32BE(0)).toBe(blob.length - 8)
-  expect(blob.readUInt32BE(blob.length - 4)).toBe(crc32(blob.subarray(4, -4)))
+  assert.equal(blob.readInt32BE(0), blob.length - 8)
+  assert.equal(blob.readUInt32BE(blob.length - 4), crc32(blob.subarray(4, -4)))
   return [...decodeBitmap(blob.subarray(4, -4))]
 }
