@@ -124,7 +124,7 @@ const WRITING: readonly [what: string, args: (disk: string) => string[], env?: (
 ]
 
 function parquet(): string {
-  const name = readdirSync(lake, { recursive: true, encoding: 'utf8' }).find((path) => /public\.t-.*\.parquet$/.test(path))!
+  const name = readdirSync(lake, { recursive: true, encoding: 'utf8' }).find((path) => /public\.t-.*\.layer$/.test(path))!
   return join(lake, name)
 }
 

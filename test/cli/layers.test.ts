@@ -167,9 +167,9 @@ test('inspect lake writes a page, and reads no file of data', async () => {
   const page = join(folder, 'lake.html')
   server.calls.length = 0
   expect(await ltap('inspect', 'lake', URL)).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/\ntable: postgres\.public\.<script>alert\(1\)<\/script>: 1 page, /) as string })
-  expect(server.calls.filter(({ key }) => /\.(?:parquet|pack)$/.test(key))).toEqual([])
+  expect(server.calls.filter(({ key }) => /\.(?:layer|pack)$/.test(key))).toEqual([])
   expect((await ltap('inspect', 'lake', URL, '--html', page)).code).toBe(0)
-  const data = server.calls.filter(({ key }) => /\.(?:parquet|pack)$/.test(key))
+  const data = server.calls.filter(({ key }) => /\.(?:layer|pack)$/.test(key))
   expect(data.length).toBeGreaterThan(0)
   for (const { method, headers } of data) {
     expect(method).toBe('GET')

@@ -17,11 +17,11 @@ type Outcome = 'refused' | 'empty' | 'all'
 
 const PLACES = ['the lake', 'the table', 'its data', 'the table\'s **/*.parquet', 'the lake\'s **/*.parquet'] as const
 const EXPECTED: Partial<Record<EngineName, readonly Outcome[]>> = {
-  pyarrow: ['refused', 'refused', 'all', 'all', 'all'],
-  polars: ['refused', 'refused', 'refused', 'all', 'refused'],
-  duckdb: ['refused', 'all', 'all', 'all', 'refused'],
-  spark: ['refused', 'refused', 'all', 'all', 'refused'],
-  clickhouse: ['refused', 'refused', 'all', 'all', 'all'],
+  pyarrow: ['refused', 'refused', 'empty', 'empty', 'empty'],
+  polars: ['refused', 'refused', 'refused', 'refused', 'refused'],
+  duckdb: ['refused', 'refused', 'refused', 'refused', 'refused'],
+  spark: ['refused', 'refused', 'refused', 'refused', 'refused'],
+  clickhouse: ['refused', 'refused', 'all', 'refused', 'refused'],
 }
 const ROWS = 100
 const names = installed(Object.keys(EXPECTED) as EngineName[])

@@ -1,6 +1,6 @@
 /**
  * Lakes that earlier versions wrote (fixtures/lakes/<format>/<case>): verify audits them, query gives the rows that the server gave, rebuild makes the
- * pages that the server had. A folder that is dropped in is a test.
+ * pages that the server had; lakes of format 2 go on. A folder that is dropped in is a test.
  */
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,8 +9,11 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { BLOCK_SIZE } from '../../src/common/rel.ts'
 import { queryLake } from '../../src/jobs/query/query.ts'
 import { readManifest } from '../../src/jobs/lake.ts'
+import { mergeLake } from '../../src/jobs/merge/mergelake.ts'
+import { publishLake } from '../../src/jobs/publish/publishlake.ts'
 import { rebuildLake } from '../../src/jobs/rebuildlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
+import { isDataFile } from '../../src/lake/tablefolder.ts'
 import { pageChecksum } from '../../src/page/checksum.ts'
 import { canonicalOf } from '../support/arbitrarypages.ts'
 
@@ -21,7 +24,9 @@ const cases = FORMATS.flatMap((format) => readdirSync(join(LAKES, format)).map((
 const folder = mkdtempSync(join(tmpdir(), 'ltap-oldlakes-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('there are lakes of this version and of older ones', () => expect(cases.length).toBeGreaterThan(2))
+const layered = readdirSync(join(LAKES, 'v2')).map((name) => `v2/${name}`)
+
+test('there are lakes of this version and of older ones', () => expect([cases.length > 2, layered.length > 0]).toEqual([true, true]))
 
 describe.each(cases)('%s', (name) => {
   const lake = join(LAKES, name, 'lake')
@@ -46,6 +51,25 @@ describe.each(cases)('%s', (name) => {
       const pages = readFileSync(join(LAKES, name, 'pgdata', path))
       expect(Buffer.compare(readFileSync(join(pgdata, path)), canonicalFile(pages)), path).toBe(0)
     }
+  })
+})
+
+describe.each(layered)('%s', (name) => {
+  const sql = readFileSync(join(LAKES, name, 'query.sql'), 'utf8')
+  const lake = join(folder, name.replace('/', '-'))
+
+  test('the states are whole', async () => {
+    cpSync(join(LAKES, name, 'lake'), lake, { recursive: true })
+    expect(await verifyLake({ lake, workers: 0 })).toMatchObject({ equal: true, differing: 0 })
+    expect(await rowsOf(lake, sql)).toEqual(serverRows(name))
+  })
+
+  test('its layers are merged, and published', async () => {
+    expect(await publishLake({ lake, formats: ['iceberg', 'delta'] })).toMatchObject({ tables: 1, left: [] })
+    expect(await mergeLake({ lake, all: true, workers: 0 })).toMatchObject({ layersBefore: 4, layersAfter: 2 })
+    expect(await verifyLake({ lake, workers: 0 })).toMatchObject({ equal: true, differing: 0 })
+    expect(await rowsOf(lake, sql)).toEqual(serverRows(name))
+    expect(readdirSync(lake, { recursive: true, encoding: 'utf8' }).filter((path) => isDataFile(`/${path}`) && path.endsWith('.layer'))).toHaveLength(1)
   })
 })
 

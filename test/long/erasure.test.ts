@@ -14,6 +14,7 @@ import { readPackDirectory } from '../../src/jobs/lakes/packdirectories.ts'
 import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import { unpackPages } from '../../src/lake/packedpages.ts'
 import { decodeStateText } from '../../src/lake/state/statetext.ts'
+import { isDataFile } from '../../src/lake/tablefolder.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { ltap } from '../cli/streams.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
@@ -79,7 +80,7 @@ async function objectsWithCanaries(): Promise<string[]> {
   for await (const { key } of store.list('')) {
     const bytes = Buffer.from((await store.get(key))!.bytes)
     const texts = [bytes.toString('latin1')]
-    if (key.endsWith('.parquet')) {
+    if (isDataFile(key)) {
       const file = join(folder, 'searched.parquet')
       writeFileSync(file, bytes)
       for (const row of (await duck.runAndReadAll(`SELECT t::VARCHAR FROM read_parquet('${file}') t`)).getRows()) texts.push(String(row[0]))

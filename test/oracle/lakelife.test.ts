@@ -8,6 +8,7 @@ import type { ObjectStore } from '../../src/engine/objectstore.ts'
 import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
 import type { CollectReport } from '../../src/jobs/lakes/collectlake.ts'
 import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
+import { isDataFile } from '../../src/lake/tablefolder.ts'
 import type { LakeSummary } from '../../src/jobs/inspect/lakesummary.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { type BranchSummary } from '../../src/jobs/lakes/branches.ts'
@@ -104,7 +105,7 @@ function timeOf({ states: listed }: LakeSummary, lsn: string): string {
 
 /** Key of a layer file. */
 async function anyObject(store: ObjectStore): Promise<string> {
-  return [...(await sizes(store)).keys()].find((key) => key.endsWith('.parquet'))!
+  return [...(await sizes(store)).keys()].find(isDataFile)!
 }
 
 describe('gc', () => {
@@ -163,8 +164,8 @@ describe('gc', () => {
   test('an object of the newest state that was deleted by hand: nothing goes, the states before it stay', async () => {
     const lake = copied('damaged')
     const store = await openObjectStore(lake)
-    const epoch = (key: string): number => Number(/-(\d+)-\d+-[a-z0-9]+\.parquet$/.exec(key)![1])
-    const files = [...(await sizes(store)).keys()].filter((key) => key.endsWith('.parquet')).sort((a, b) => epoch(a) - epoch(b))
+    const epoch = (key: string): number => Number(/-(\d+)-\d+-[a-z0-9]+\.layer$/.exec(key)![1])
+    const files = [...(await sizes(store)).keys()].filter(isDataFile).sort((a, b) => epoch(a) - epoch(b))
     const lost = files.at(-1)!
     await store.delete([lost])
     const before = await sizes(store)

@@ -129,7 +129,7 @@ describe.each(fewerMajors('majors of merged packs'))('a lake of many runs, Postg
   })
 
   test.each<[string, RegExp]>([
-    ['a pack', /^ltap\/packs\//], ['a Parquet file', /\.parquet$/], ['a block index', /\.blocks$/], ['descriptions of tables, or files of the cluster', /^ltap\/parts\//],
+    ['a pack', /^ltap\/packs\//], ['a file of rows', /\.layer$/], ['a block index', /\.blocks$/], ['descriptions of tables, or files of the cluster', /^ltap\/parts\//],
   ])('%s that was cut off is named by gc, before any state goes, and by verify', async (_, kind) => {
     const bad = join(folder, 'cut')
     cpSync(url, bad, { recursive: true })

@@ -15,6 +15,7 @@ import { verifyLayer } from '../../src/jobs/tasks/verifylayertask.ts'
 import { type BlockIndex, encodeBlockIndex } from '../../src/lake/blockindex.ts'
 import type { ParquetFile } from '../../src/lake/layer.ts'
 import { parseStateRelation, type StateRelation } from '../../src/lake/staterelation.ts'
+import { isDataFile } from '../../src/lake/tablefolder.ts'
 import { ltap } from '../cli/streams.ts'
 import { S3Server } from '../support/s3server.ts'
 import { addReference } from '../../src/engine/references.ts'
@@ -249,7 +250,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       server.calls.length = 0
       await ask('SELECT count(*) AS n FROM wide', { at: states[0]!.lsn })
       expect(text).toBe('n\n50\n')
-      expect(server.calls.filter(({ key }) => key.endsWith('.parquet') && !/public\.wide-/.test(key))).toEqual([])
+      expect(server.calls.filter(({ key }) => isDataFile(key) && !/public\.wide-/.test(key))).toEqual([])
       await expect(ask('SELECT * FROM plain', { cacheBytes: 1000 })).rejects.toThrow(/^query.cache: the tables of this query have \d+ bytes.*--cache-size/)
       const audit = await verifyLake({ lake: 's3://lake/shop', workers: 0, cacheBytes: 100_000, exclude: ['pg_catalog.*', 'pg_toast.*', 'information_schema.*'] })
       expect(audit.differences).toEqual([])
@@ -314,15 +315,15 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
       expect(audit).toMatchObject({ equal: true, lsn: states[2]!.lsn, comparedWith: null })
       expect(audit.store).toMatchObject({ orphans: { objects: 0, bytes: 0 } })
       // Pages of catalogs lie in packs.
-      expect(audit.files).toBeGreaterThan(dataFiles(url, /\.parquet$/).length)
+      expect(audit.files).toBeGreaterThan(dataFiles(url, /\.layer$/).length)
     })
 
     test.each<[string, (lake: string) => void, RegExp]>([
-      ['a data file that was changed', (lake) => flip(dataFiles(lake, /public\.plain-.*parquet$/)[0]!), /lake.object: .*public.plain.*CRC-32C/],
-      ['a data file of an older state alone', (lake) => flip(dataFiles(lake, /public\.fresh-.*parquet$/)[0]!), /lake.object: .*public.fresh.*CRC-32C/],
-      ['a data file that was deleted', (lake) => rmSync(dataFiles(lake, /public\.wide-.*parquet$/)[0]!), /lake.missing-object: .*public.wide.*deleted by hand/],
+      ['a data file that was changed', (lake) => flip(dataFiles(lake, /public\.plain-.*layer$/)[0]!), /lake.object: .*public.plain.*CRC-32C/],
+      ['a data file of an older state alone', (lake) => flip(dataFiles(lake, /public\.fresh-.*layer$/)[0]!), /lake.object: .*public.fresh.*CRC-32C/],
+      ['a data file that was deleted', (lake) => rmSync(dataFiles(lake, /public\.wide-.*layer$/)[0]!), /lake.missing-object: .*public.wide.*deleted by hand/],
       ['a block index that was changed', (lake) => flip(dataFiles(lake, /public\.plain-.*blocks$/)[0]!), /lake.object: .*public.plain.*blocks/],
-      ['files of two tables that changed places', (lake) => swap(dataFiles(lake, /public\.parent_[12]-.*parquet$/)), /lake.object: /],
+      ['files of two tables that changed places', (lake) => swap(dataFiles(lake, /public\.parent_[12]-.*layer$/)), /lake.object: /],
     ])('finds %s', async (_, damage, problem) => {
       const copy = join(folder, 'damaged')
       cpSync(url, copy, { recursive: true })
@@ -336,7 +337,7 @@ describe.each(fewerMajors('majors of reading lakes'))('a lake of Postgres %i', (
 })
 
 function dataFiles(lake: string, name: RegExp): string[] {
-  return readdirSync(lake, { recursive: true, encoding: 'utf8' }).filter((path) => /\.(?:parquet|blocks)$/.test(path) && name.test(path)).map((path) => join(lake, path))
+  return readdirSync(lake, { recursive: true, encoding: 'utf8' }).filter((path) => /\.(?:layer|blocks)$/.test(path) && name.test(path)).map((path) => join(lake, path))
 }
 
 function flip(path: string): void {

@@ -3,6 +3,7 @@ import { BlockSet } from '../../src/common/blockset.ts'
 import { formatLsn } from '../../src/common/ids.ts'
 import type { ObjectNames, PublishedColumn, PublishedFile, TableSnapshot } from '../../src/lake/publishedtable.ts'
 import { formatObjectName } from '../../src/lake/state/names.ts'
+import { dataKeys } from '../../src/lake/tablefolder.ts'
 import type { Random } from './random.ts'
 
 /** Tables as they are published, which change at random: rows are only counted, their values are what the test makes of them. */
@@ -99,7 +100,7 @@ export class ChangingTable {
   }
 
   private newFile(numbers: readonly number[]): NumberedFile {
-    const key = `${FOLDER}/data/${this.names.name()}.parquet`
+    const key = dataKeys(FOLDER, this.names.name()).key
     return { key, rows: numbers.length, numbers, hidden: BlockSet.EMPTY, ...this.make(key, numbers, this.columns) }
   }
 

@@ -7,6 +7,7 @@ import type { Lake } from '../../engine/lake.ts'
 import { readOutcomes } from '../../engine/outcomes.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
+import { isDataFile } from '../../lake/tablefolder.ts'
 import { fileId, isPacked, type LayerFile } from '../../lake/layer.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
@@ -110,8 +111,6 @@ interface FoundFile {
   readonly keptBy: Set<string>
 }
 
-const DATA_FILE = /\/data\/[^/]+\.parquet$/
-
 class BranchReport {
   private readonly lake: Lake
   private readonly head: Head
@@ -136,7 +135,7 @@ class BranchReport {
         await snapshot.scan(tree, (key, value) => {
           if (tree === 'layers') keys.add(key)
           // Snapshots of a published table may need data files that no state shows: these are no part of what the states have.
-          for (const object of objectsOf({ tree, key }, value)) if (tree !== 'published' || !DATA_FILE.test(object)) this.seen.known.add(object)
+          for (const object of objectsOf({ tree, key }, value)) if (tree !== 'published' || !isDataFile(object)) this.seen.known.add(object)
         })
       }
     }

@@ -12,7 +12,7 @@ import { type NotShown, valuesNotShown } from '../../lake/notshown.ts'
 import { encodeDescription } from '../../lake/relationinfo.ts'
 import type { RelationChange } from '../../lake/state/changes.ts'
 import type { StateFile } from '../../lake/state/relationlayers.ts'
-import { tableFolder } from '../../lake/tablefolder.ts'
+import { dataKeys, tableFolder } from '../../lake/tablefolder.ts'
 import { lakeRelationName } from '../lake.ts'
 import type { PlannedRelation } from '../plannedrelations.ts'
 import type { CodecModules } from '../tasks/codecs.ts'
@@ -165,10 +165,10 @@ export class RelationWriter {
   ): Promise<LayerResult | PackableResult | WantedOverflow> {
     const { pool, snapshot, descriptor, reference, mint, before, onCorrupt } = this.target
     const { compression, codecs } = this.options
-    const name = packed ? '' : `${before?.folder(relation) ?? tableFolder(relation)}/data/${mint()}`
+    const object = packed ? undefined : dataKeys(before?.folder(relation) ?? tableFolder(relation), mint())
     const result = readable(await pool.run('layer', {
       snapshot, fork: { path: fork.path, segments: fork.segments }, blocks: blocks.runs, relation, cluster: descriptor, compression, codecs, onCorrupt,
-      toast, store: reference, ...(!packed && { object: { key: `${name}.parquet`, indexKey: `${name}.blocks` } }),
+      toast, store: reference, ...(object && { object }),
     }))
     this.options.onBlocks(blocks.size, lakeRelationName(relation))
     return result

@@ -19,6 +19,7 @@ import { openRows } from '../../lake/rowsnotshown.ts'
 import { describedRelation } from '../../lake/relationinfo.ts'
 import { parseRelationKey, type StateFile, type StateLayer } from '../../lake/state/relationlayers.ts'
 import type { StateRelation } from '../../lake/staterelation.ts'
+import { dataKeys } from '../../lake/tablefolder.ts'
 import { lakeRelationName } from '../lake.ts'
 import type { FetchedObjects } from '../lakes/fetchedobjects.ts'
 import { filesOf, readBlockIndex, readDescription, readPacked } from '../lakes/layerfiles.ts'
@@ -138,9 +139,8 @@ export class RelationMerger {
     const opened: { path: string; release: () => void }[] = []
     try {
       for (const { file } of givers) opened.push(await objects.open(file))
-      const name = `${await folderIn(snapshot, relation)}/data/${mint()}`
       const result = await pool.run('merge', {
-        relation, cluster: this.cluster(), compression, codecs, store: reference, key: `${name}.parquet`, indexKey: `${name}.blocks`,
+        relation, cluster: this.cluster(), compression, codecs, store: reference, ...dataKeys(await folderIn(snapshot, relation), mint()),
         inputs: givers.map(({ file, current, expected, index }, i) => (
           { path: opened[i]!.path, name: file.key, expected, index, current: current.runs, lanes: file.lanes })),
       })

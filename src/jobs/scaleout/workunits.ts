@@ -16,7 +16,7 @@ import { parseUnit, type Unit } from '../../lake/job/unit.ts'
 import type { UnitFile, UnitTask } from '../../lake/job/unittask.ts'
 import type { StoreUse } from '../../lake/state/madeby.ts'
 import { packObjectKey, partKey } from '../../lake/state/names.ts'
-import { tableFolder } from '../../lake/tablefolder.ts'
+import { dataKeys, tableFolder } from '../../lake/tablefolder.ts'
 import { packLayer, PackWriter } from '../materialize/packwriter.ts'
 import { JobTasks, type Pool, Workers } from '../pool.ts'
 import { codecModules, type CodecModules, loadCodecs } from '../tasks/codecs.ts'
@@ -149,12 +149,11 @@ class Worker {
     const missing = overflow.filter((attnum) => !file.descriptor.overflow?.includes(attnum))
     let relation = missing.length === 0 ? file.descriptor : withOverflow(file.descriptor, missing)
     for (;;) {
-      const name = `${file.folder ?? tableFolder(relation)}/data/${context.newName()}`
       const result = await tasks.run('layer', {
         snapshot: context.snapshot(reading), fork: { ...file.fork, path: context.path(file.fork.path) }, blocks: file.blocks.runs, relation,
         cluster: file.cluster,
         compression, codecs: this.codecs, onCorrupt: reading.onCorrupt, toast, store: reference,
-        ...(!file.pack && { object: { key: `${name}.parquet`, indexKey: `${name}.blocks` } }),
+        ...(!file.pack && { object: dataKeys(file.folder ?? tableFolder(relation), context.newName()) }),
       })
       if ('unreadable' in result) {
         const { reason, position } = result.unreadable

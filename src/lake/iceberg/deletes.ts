@@ -2,6 +2,7 @@ import type { RowSet } from '../../columnar/filesummary.ts'
 import { encodeBitmap, framedBitmap } from '../deletionvector.ts'
 import type { ObjectNames, PublishedFile, TableSnapshot } from '../publishedtable.ts'
 import type { StagedObject } from '../state/stage.ts'
+import { tableFile } from '../tablefolder.ts'
 import { hiddenText } from './hiddenset.ts'
 import type { FormatVersion } from './manifest.ts'
 import { encodePositionDeletes } from './positiondeletes.ts'
@@ -44,7 +45,7 @@ export function deleteFiles(files: readonly PublishedFile[], context: DeletesCon
 }
 
 /**
- * One object for each data file, of either version. Names end in `.deletes`: readers of all files `*.parquet` must not read them. A Puffin file could have the
+ * One object for each data file, of either version. A Puffin file could have the
  * vectors of many files, but PyIceberg 0.12 takes each vector that it finds in one, those that were replaced since, too.
  */
 function deleteObject(of: string, hidden: RowSet, text: string, context: DeletesContext): { deletes: OpenDeletes; bytes: Uint8Array } {
@@ -53,8 +54,8 @@ function deleteObject(of: string, hidden: RowSet, text: string, context: Deletes
   const facts = { rows: hidden.size, hidden: text, sequence, snapshot }
   if (formatVersion === 2) {
     const bytes = encodePositionDeletes(path, hidden)
-    return { deletes: { key: `${folder}/data/${names.name()}.deletes`, bytes: bytes.length, ...facts }, bytes }
+    return { deletes: { key: `${tableFile(folder, names.name())}.deletes`, bytes: bytes.length, ...facts }, bytes }
   }
   const { bytes, blob } = encodePuffin({ bytes: framedBitmap(encodeBitmap(hidden)), rows: hidden.size, of: path }, ltapVersion)
-  return { deletes: { key: `${folder}/data/${names.name()}.puffin`, bytes: bytes.length, ...facts, blob }, bytes }
+  return { deletes: { key: `${tableFile(folder, names.name())}.puffin`, bytes: bytes.length, ...facts, blob }, bytes }
 }

@@ -1,7 +1,7 @@
 import { assert, EnvironmentError } from '../../common/errors.ts'
 
 /*
- * Names of a lake's objects. The last segment of a key, up to its first dot, is the name:
+ * Names of a lake's objects. The last segment of a key, up to its first dot and without a `_` at its start, is the name:
  *
  *     <branch id>-<epoch>-<sequence>-<nonce>       of the writer of that branch in that epoch
  *     <branch id>-job-<job id>-<nonce>             of an attempt at a unit of an open job
@@ -23,9 +23,9 @@ export function formatObjectName(name: ObjectName, nonce: string): string {
   return 'job' in name ? `${name.branch}-job-${name.job}-${nonce}` : `${name.branch}-${name.epoch}-${name.sequence}-${nonce}`
 }
 
-const WRITERS = /^([0-9a-z]{20})-(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})-[0-9a-z]{20}$/
+const WRITERS = /^_?([0-9a-z]{20})-(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})-[0-9a-z]{20}$/
 const DELETION_VECTORS = /^deletion_vector_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.bin$/
-const JOBS = /^([0-9a-z]{20})-job-([0-9a-z]{20})-[0-9a-z]{20}$/
+const JOBS = /^_?([0-9a-z]{20})-job-([0-9a-z]{20})-[0-9a-z]{20}$/
 
 /** @returns undefined for a key that no writer and no job of a lake has made: such an object must not be deleted */
 export function parseObjectName(key: string): ObjectName | undefined {

@@ -5,6 +5,7 @@ import { CorruptionError, UnsupportedError } from '../../../src/common/errors.ts
 import { decodeFormat, encodeFormat } from '../../../src/lake/state/format.ts'
 import { decodeHead, encodeHead, type Head } from '../../../src/lake/state/head.ts'
 import { formatObjectName, parseObjectName } from '../../../src/lake/state/names.ts'
+import { dataKeys } from '../../../src/lake/tablefolder.ts'
 import { decodePage, encodePage, type Page, type PageRef, pageText } from '../../../src/lake/state/page.ts'
 import { emptyHead } from '../../../src/lake/state/registrations.ts'
 import { parseRelation } from '../../../src/lake/state/relationlayers.ts'
@@ -211,6 +212,7 @@ test('entries of a state', () => {
 describe('names of objects', () => {
   test.each([{ branch: NONCE, epoch: 3, sequence: 17 }, { branch: NONCE, job: NONCE }])('%o', (name) => {
     expect(parseObjectName(`shop/public.t-5/data/${formatObjectName(name, NONCE)}.parquet`)).toEqual(name)
+    expect(parseObjectName(dataKeys('shop/public.t-5', formatObjectName(name, NONCE)).key)).toEqual(name)
   })
   test('a file of deletion vectors has the name of its folder', () => {
     const name = formatObjectName({ branch: NONCE, epoch: 3, sequence: 17 }, NONCE)
