@@ -51,7 +51,7 @@ const OTHER_STRUCTURES: Record<string, string> = {
   'src/catalog/builddesc.ts': 'ArrayType', 'src/catalog/controlfile.ts': 'ControlFileData', 'src/catalog/deparse.ts': 'a Const of a node tree',
   'src/catalog/relmap.ts': 'RelMapFile', 'src/catalog/scan.ts': 'a float4', 'src/catalog/virtualcolumns.ts': 'an oid',
   'src/columnar/filesummary.ts': 'words of a vector', 'src/lake/blockindex.ts': 'a block index', 'src/lake/pack.ts': 'a pack', 'src/lake/iceberg/snapshot.ts': 'words of a hash',
-  'src/lake/deletionvector.ts': 'a deletion vector', 'src/lake/delta/stats.ts': 'bounds of a column',
+  'src/lake/deletionvector.ts': 'a deletion vector', 'src/lake/delta/stats.ts': 'bounds of a column', 'src/service/plan/bound.ts': 'bounds of a column',
   'src/columnar/decimal.ts': 'NumericData', 'src/columnar/decimalsource.ts': 'NumericData', 'src/replay/pagestore/journal.ts': 'frames of the journal',
   'src/io/seed/indexpage.ts': 'special areas', 'src/jobs/inspect/controltext.ts': 'ControlFileData', 'src/jobs/inspect/versionspill.ts': 'spilled versions',
   'src/jobs/tasks/verifytask.ts': 'words of a vector', 'src/page/checksum.ts': 'lanes of the checksum', 'src/redo/storage.ts': 'RelMapFile',

@@ -40,6 +40,11 @@ export function parseWorkers(text: string): number {
   return Number(text)
 }
 
+export function parsePort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError('a number from 0 to 65535 is needed.')
+  return Number(text)
+}
+
 /** `--pack-threshold` and `--pack-below`: lengths of relations. */
 export function parsePackBlocks(text: string): number {
   if (!/^\d{1,4}$/.test(text) || Number(text) > PACKING_MAX) throw new InvalidArgumentError(`a number of blocks from 0 to ${PACKING_MAX} is needed.`)

@@ -21,6 +21,7 @@ const VERBS = new Map<string, LoadVerb>([
   ['restore', async () => (await import('./restore.ts')).addRestore],
   ['merge', async () => (await import('./merge.ts')).addMerge],
   ['publish', async () => (await import('./publish.ts')).addPublish],
+  ['catalog', async () => (await import('./catalog.ts')).addCatalog],
   ['replay', async () => (await import('./replay.ts')).addReplay],
   ['query', async () => (await import('./query.ts')).addQuery],
   ['gc', async () => (await import('./gc.ts')).addGc],
@@ -93,11 +94,11 @@ function optionDescription(option: Option): string {
 }
 
 /** Arguments and options that name no folder or file. */
-const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for', 'erasure', 'job'])
+const NO_PATHS = new Set(['sql', 'schema.name', 'table', 'database', 'exclude', 'to', 'keep', 'at', 'branch', 'from', 'name', 'for', 'erasure', 'job', 'host'])
 
 /** Verbs whose `--lake`, or argument `lake`, may be the URL of an object store; `lake` is `inspect lake`, the last ones are of branches, tags and leases. */
 const VERBS_OF_STORES = new Set([
-  'transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'publish', 'lake', 'gc',
+  'transcode', 'verify', 'rebuild', 'query', 'restore', 'merge', 'publish', 'catalog', 'lake', 'gc',
   'create', 'list', 'delete', 'work', 'commit', 'drop',
 ])
 

@@ -20,7 +20,8 @@ export async function snapshotAt(lake: Lake, branch: string, point: LakePoint): 
   })
 }
 
-function* stateAt(head: Head, point: LakePoint): Stage<StateRoot> {
+/** The state of `head` that is meant. @throws EnvironmentError lake.no-state, lake.no-tag */
+export function* stateAt(head: Head, point: LakePoint): Stage<StateRoot> {
   if (point === 'newest') return head.state
   if ('tag' in point) return taggedState(head, point.tag)
   const states = [...pinnedStates(head), ...yield* retainedStates(head)].filter(({ sequence }) => sequence > 0).sort((a, b) => a.sequence - b.sequence)

@@ -138,6 +138,22 @@ export function settingsEdit(settings: PublicationSettings): EntryKey & { value:
   return { ...SETTINGS_ENTRY, value: settings }
 }
 
+/** What tells which table an entry is of, for lists of many. */
+export interface PublishedName extends Pick<PublishedEntry, 'branch' | 'namespace' | 'name' | 'publication'> {
+  /** Absent: a table of ltap, which no database has. */
+  readonly dbOid?: number
+}
+
+const NAME: Schema<Omit<PublishedName, 'dbOid'>> = v.object({ branch: nonce, namespace: text, name: text, publication: nonce })
+
+/** The entry of a table, as far as it names it; undefined for that of the settings. @throws as {@link parsePublished} */
+export function parsePublishedName(key: string, value: unknown): PublishedName | undefined {
+  if (key === SETTINGS_ENTRY.key) return undefined
+  const persisted = entryOf(key)
+  const isLog = LOG_NAMES.some((log) => key === logKey(log).key)
+  return { ...(!isLog && { dbOid: tableOf(key, persisted).dbOid }), ...validate(NAME, value, persisted) }
+}
+
 /** An entry of the tree, by what it is of. */
 export type Published =
   | { readonly kind: 'settings'; readonly settings: PublicationSettings }
@@ -146,15 +162,24 @@ export type Published =
 
 /** @throws CorruptionError lake.state with the member; UnsupportedError lake.state for a member that this ltap does not know */
 export function parsePublished(key: string, value: unknown): Published {
-  const persisted = { code: 'lake.state', name: `the entry ${key} of published` }
+  const persisted = entryOf(key)
   if (key === SETTINGS_ENTRY.key) return { kind: 'settings', settings: validate(SETTINGS, value, persisted) }
   const name = LOG_NAMES.find((log) => key === logKey(log).key)
-  const [, dbOid, oid] = /^(\d{1,10})\/(\d{1,10})$/.exec(key) ?? []
-  if (name === undefined && oid === undefined) throw faulty(persisted, 'its key', 'names no table')
+  const table = name === undefined ? tableOf(key, persisted) : undefined
   const { record, objects: [object, ...objects], ...entry } = validate(ENTRY, value, persisted)
   if (object === undefined) throw faulty(persisted, 'objects', 'has not the object of the record')
   const published = { ...entry, record: { key: object, ...record }, objects }
-  return name === undefined ? { kind: 'table', dbOid: Number(dbOid), oid: Number(oid), entry: published } : { kind: 'log', name, entry: published }
+  return table === undefined ? { kind: 'log', name: name!, entry: published } : { kind: 'table', ...table, entry: published }
+}
+
+function entryOf(key: string): Persisted {
+  return { code: 'lake.state', name: `the entry ${key} of published` }
+}
+
+function tableOf(key: string, persisted: Persisted): { dbOid: number; oid: number } {
+  const [, dbOid, oid] = /^(\d{1,10})\/(\d{1,10})$/.exec(key) ?? []
+  if (oid === undefined) throw faulty(persisted, 'its key', 'names no table')
+  return { dbOid: Number(dbOid), oid: Number(oid) }
 }
 
 /** So many bytes of JSON a record has at most. */

@@ -15,12 +15,17 @@ const FOLDER = process.env['LTAP_CONFORMANCE'] ?? join(homedir(), '.cache/ltap')
 const PYTHON = join(FOLDER, 'engines/bin/python')
 const SPARK = { LTAP_SPARK: join(FOLDER, 'spark'), LTAP_SPARK_JARS: join(FOLDER, 'sparkjars') }
 
-export type Format = 'iceberg' | 'delta' | 'parquet'
+export type Format = 'iceberg' | 'delta' | 'parquet' | 'rest'
 
 export interface Question {
   readonly format: Format
-  /** Iceberg: the path of a metadata.json; Delta: that of the table's folder; Parquet: a path or a glob. Or an s3 URL. */
+  /** Iceberg: the path of a metadata.json; Delta: that of the table's folder; Parquet: a path or a glob. Or an s3 URL. Format rest: the URL of a catalog. */
   readonly place: string
+  /** Of a catalog. */
+  readonly warehouse?: string
+  readonly table?: readonly [namespace: string, name: string]
+  readonly token?: string
+  readonly planning?: 'client' | 'server'
   /** Id of an Iceberg snapshot, version of a Delta table; the newest one without it. Digits: JavaScript's numbers do not hold the ids. */
   readonly at?: string
   readonly columns?: readonly string[]
@@ -54,12 +59,12 @@ interface EngineKind {
 }
 
 const ENGINES = {
-  pyiceberg: { python: PYTHON, formats: ['iceberg'], fillsNulls: ({ kind, ...type }) => kind === 'list' && 'element' in type && type.element.kind === 'struct' },
-  duckdb: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet'] },
+  pyiceberg: { python: PYTHON, formats: ['iceberg', 'rest'], fillsNulls: ({ kind, ...type }) => kind === 'list' && 'element' in type && type.element.kind === 'struct' },
+  duckdb: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet', 'rest'] },
   polars: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet'] },
   deltalake: { python: PYTHON, formats: ['delta'] },
   pyarrow: { python: PYTHON, formats: ['parquet'] },
-  spark: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet'], needs: noSpark },
+  spark: { python: PYTHON, formats: ['iceberg', 'delta', 'parquet', 'rest'], needs: noSpark },
   /** Makes tables for the self test. */
   write: { python: PYTHON, formats: [] },
   clickhouse: { python: join(FOLDER, 'chdb/bin/python'), formats: ['iceberg', 'delta', 'parquet'], shows: (type) => deep(type, asClickHouse), fillsNulls: ({ kind }) => kind === 'list' || kind === 'map' || kind === 'struct' },

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { BoundsCollector } from '../../src/columnar/columnbounds.ts'
+import { BoundsCollector, type ColumnBounds } from '../../src/columnar/columnbounds.ts'
 import type { PublishedColumn } from '../../src/lake/publishedtable.ts'
 import type { LakeField } from '../../src/parquet/lakefield.ts'
 import { encodeParquet } from '../../src/parquet/parquetwriter.ts'
@@ -82,17 +82,31 @@ function fieldOf({ id, physicalName, type, children }: PublishedColumn): LakeFie
 export function parquetMaker(root: string): FileMaker {
   return (key, numbers, columns) => {
     const fields = columns.map(fieldOf)
-    const vectors = fields.map(({ type, name }) => {
-      const vector = newVector(type)
-      for (const number of numbers) push(vector, type, name, number)
-      return vector
-    })
+    const vectors = vectorsOf(fields, numbers)
     const bytes = encodeParquet(fields, { compression: 'zstd', metadata: {} }, [{ columns: vectors, rows: numbers.length }])
     put(root, { key, bytes })
-    const bounds = new BoundsCollector(fields.slice(0, -1))
-    bounds.add(vectors.slice(0, -1), new Uint8Array(numbers.length).fill(1))
-    return { bytes: bytes.length, columns: bounds.finish() }
+    return { bytes: bytes.length, columns: boundsIn(fields, vectors, numbers.length) }
   }
+}
+
+function boundsIn(fields: readonly LakeField[], vectors: readonly Vector[], rows: number): ColumnBounds[] {
+  const bounds = new BoundsCollector(fields.slice(0, -1))
+  bounds.add(vectors.slice(0, -1), new Uint8Array(rows).fill(1))
+  return bounds.finish()
+}
+
+/** The bounds that a lake keeps of a file with these rows. */
+export function boundsOf(numbers: readonly number[], columns: readonly PublishedColumn[]): ColumnBounds[] {
+  const fields = columns.map(fieldOf)
+  return boundsIn(fields, vectorsOf(fields, numbers), numbers.length)
+}
+
+function vectorsOf(fields: readonly LakeField[], numbers: readonly number[]): Vector[] {
+  return fields.map(({ type, name }) => {
+    const vector = newVector(type)
+    for (const number of numbers) push(vector, type, name, number)
+    return vector
+  })
 }
 
 /** Puts an object of a lake into a folder. */

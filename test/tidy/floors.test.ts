@@ -5,11 +5,11 @@ import { describe, expect, test } from 'vitest'
 import { lineOf, nodesOf, parseSource, readSources, type SourceFile } from './sources.ts'
 
 const FLOORS: Record<string, number> = {
-  common: 0, page: 1, tuple: 1, wal: 1, vector: 1, datum: 2, parquet: 2, redo: 3, xact: 3, catalog: 4, replay: 4, columnar: 5, history: 6, lake: 6, engine: 7,
+  common: 0, page: 1, tuple: 1, wal: 1, vector: 1, datum: 2, parquet: 2, redo: 3, xact: 3, catalog: 4, replay: 4, columnar: 5, history: 6, lake: 6, engine: 7, service: 7.5,
   io: 8, server: 8.5, jobs: 9, cli: 10,
 }
 /** The order inside io: a folder imports itself or lower ones. */
-const IO_FLOORS: Record<string, number> = { process: 0, compression: 0, disk: 1, walsource: 2, pagestore: 2, objectstore: 2, datadir: 3, toast: 4, seed: 4 }
+const IO_FLOORS: Record<string, number> = { process: 0, compression: 0, disk: 1, walsource: 2, pagestore: 2, objectstore: 2, http: 2, datadir: 3, toast: 4, seed: 4 }
 /** Floors from here on may do I/O. */
 const IO_FLOOR = 8
 /** npm packages that a floor below io may import, and where. */

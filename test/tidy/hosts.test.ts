@@ -9,7 +9,7 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const LEFT_OUT = new Set(['.git', 'node_modules', 'dist', 'coverage', '.tmp', 'package-lock.json'])
 
 /** Hosts that a file may name: pages for people to read, and names that are no host's. None that a program gets something from. */
-const HOSTS = /^(?:www\.w3\.org|www\.apache\.org|www\.postgresql\.org|parquet\.apache\.org|github\.com|(?:[a-z0-9-]+\.)*example(?:\.com|\.org|\.net)?|localhost|host|[a-z])$/
+const HOSTS = /^(?:www\.w3\.org|www\.apache\.org|www\.postgresql\.org|parquet\.apache\.org|iceberg\.apache\.org|datatracker\.ietf\.org|github\.com|(?:[a-z0-9-]+\.)*example(?:\.com|\.org|\.net)?|localhost|host|[a-z])$/
 /** A host of a registry or mirror, without an address around it. */
 const REGISTRY = /\b(?:registry|mirrors?|proxy|deb|security|archive|pypi|index|files|static|snapshot)\.[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:org|com|net|io|dev|cloud|internal|local)\b/gi
 /** Homes, and folders at the root that not every system has. */

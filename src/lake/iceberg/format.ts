@@ -1,6 +1,6 @@
-import { faulty } from '../../common/validate.ts'
+import { faulty, type Persisted } from '../../common/validate.ts'
 import type { PublishedWindow } from '../publishedentry.ts'
-import type { TableFormat, StagedTable } from '../tableformat.ts'
+import type { RecordedTable, StagedTable, TableFormat } from '../tableformat.ts'
 import { expireIceberg } from './expire.ts'
 import { nextIceberg } from './iceberg.ts'
 import type { FormatVersion } from './manifest.ts'
@@ -30,18 +30,21 @@ export function icebergFormat(
       return staged(expireIceberg(before, kept, nowMs) ?? before, before)
     },
     commit: (record) => ({ point: icebergCommit(record as IcebergRecord), hints: [versionHint(record as IcebergRecord)] }),
-    parse(found, persisted, at, table) {
-      const record = parseIcebergRecord(found, persisted, at)
-      if (record.uuid !== table.uuid) throw faulty(persisted, `${at}.uuid`, 'is that of another table')
-      const { ms } = currentSnapshot(record)
-      if (ms > table.publishedMs) throw faulty(persisted, `${at}.snapshots`, `ends at ${ms}, and the table was published at ${table.publishedMs}`)
-      if (record.folder !== table.folder) throw faulty(persisted, `${at}.folder`, 'is that of another table')
-      // Later snapshots are checked to have lower numbers.
-      if (record.version > VERSION_MAX) throw faulty(persisted, `${at}.version`, `is above ${VERSION_MAX}`)
-      return record
-    },
+    parse: parseTableRecord,
     isOwn: (key) => /^metadata\/(?:v\d+\.metadata\.json|version-hint\.text)$/.test(key),
   }
+}
+
+/** The record of a table, which its entry names. @param at path of the record @throws CorruptionError of `persisted.code` with the member */
+export function parseTableRecord(found: unknown, persisted: Persisted, at: string, table: RecordedTable): IcebergRecord {
+  const record = parseIcebergRecord(found, persisted, at)
+  if (record.uuid !== table.uuid) throw faulty(persisted, `${at}.uuid`, 'is that of another table')
+  const { ms } = currentSnapshot(record)
+  if (ms > table.publishedMs) throw faulty(persisted, `${at}.snapshots`, `ends at ${ms}, and the table was published at ${table.publishedMs}`)
+  if (record.folder !== table.folder) throw faulty(persisted, `${at}.folder`, 'is that of another table')
+  // Later snapshots are checked to have lower numbers.
+  if (record.version > VERSION_MAX) throw faulty(persisted, `${at}.version`, `is above ${VERSION_MAX}`)
+  return record
 }
 
 /** Metadata files none of whose snapshots is listed any more. */

@@ -15,8 +15,8 @@ export function versionHint({ folder, version }: IcebergRecord): StagedObject {
   return { key: `${folder}/metadata/version-hint.text`, bytes: utf8Encode(String(version)) }
 }
 
-/** Table metadata (spec, appendix C). Every number in it is below 2^53. */
-function tableMetadata(record: IcebergRecord): object {
+/** Table metadata (spec, appendix C). Every number in it is below 2^53. @param snapshots those that it lists, the current one among them */
+export function tableMetadata(record: IcebergRecord, snapshots: readonly IcebergSnapshot[] = record.snapshots): object {
   const { id } = currentSnapshot(record)
   return {
     'format-version': record.formatVersion,
@@ -35,7 +35,7 @@ function tableMetadata(record: IcebergRecord): object {
     properties: record.properties,
     'current-snapshot-id': id,
     refs: { main: { 'snapshot-id': id, type: 'branch' } },
-    snapshots: record.snapshots.map((snapshot) => snapshotJson(snapshot, record)),
+    snapshots: snapshots.map((snapshot) => snapshotJson(snapshot, record)),
     statistics: [],
     'partition-statistics': [],
     'snapshot-log': record.snapshots.map(({ ms, id: logged }) => ({ 'timestamp-ms': ms, 'snapshot-id': logged })),

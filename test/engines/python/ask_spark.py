@@ -1,4 +1,5 @@
-"""Spark with the runtimes of Iceberg and Delta: `place` is a metadata.json, the folder of a Delta table, or of Parquet files.
+"""Spark with the runtimes of Iceberg and Delta: `place` is a metadata.json, the folder of a Delta table, or of Parquet files; format `rest`: the URL of an
+Iceberg REST catalog.
 
 LTAP_SPARK is the folder with PySpark's environment; LTAP_SPARK_JARS the one with the jars.
 """
@@ -25,11 +26,35 @@ spark = session.getOrCreate()
 spark.sparkContext.setLogLevel("ERROR")
 
 
+catalogs = {}
+
+
+def catalog(question):
+    """The name of a catalog with the question's settings."""
+    settings = {"type": "rest", "uri": question["place"], "warehouse": question["warehouse"], "cache-enabled": "false"}
+    if "token" in question:
+        settings["token"] = question["token"]
+    if "planning" in question:
+        settings["scan-planning-mode"] = question["planning"]
+    if "s3" in question:
+        s3 = question["s3"]
+        settings |= {"io-impl": "org.apache.iceberg.aws.s3.S3FileIO", "s3.endpoint": s3["endpoint"], "s3.access-key-id": s3["key"],
+                     "s3.secret-access-key": s3["secret"], "client.region": s3["region"], "s3.path-style-access": "true"}
+    name = catalogs.setdefault(str(settings), f"rest{len(catalogs)}")
+    spark.conf.set(f"spark.sql.catalog.{name}", "org.apache.iceberg.spark.SparkCatalog")
+    for key, value in settings.items():
+        spark.conf.set(f"spark.sql.catalog.{name}.{key}", value)
+    return name
+
+
 def ask(question):
-    reader = spark.read.format(question["format"])
+    reader = spark.read if question["format"] == "rest" else spark.read.format(question["format"])
     if "at" in question:
         reader = reader.option("versionAsOf", question["at"])
-    frame = reader.load(question["place"].removeprefix("file://"))
+    if question["format"] == "rest":
+        frame = reader.table(".".join("`" + name.replace("`", "``") + "`" for name in [catalog(question), *question["table"]]))
+    else:
+        frame = reader.load(question["place"].removeprefix("file://"))
     if "sql" in question or "where" in question:
         frame.createOrReplaceTempView("t")
         frame = spark.sql(question.get("sql", f"SELECT * FROM t WHERE {question.get('where')}"))

@@ -1,0 +1,113 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { EnvironmentError } from '../../common/errors.ts'
+
+/** Answers requests; it never rejects. */
+type Handler = (request: Request) => Promise<Response>
+
+export interface ServeOptions {
+  /** Name or address to bind. */
+  readonly host: string
+  /** 0: any that is free. */
+  readonly port: number
+  /**
+   * Refuses requests that name another host than this machine, by its loopback names: a page in a browser could make a name of its own lead here.
+   * @default false
+   */
+  readonly localNamesOnly?: boolean
+}
+
+export interface HttpServer {
+  /** `http://localhost:8181`. */
+  readonly url: string
+  /** Takes no more requests; resolves when those that run are answered. */
+  close(): Promise<void>
+}
+
+/** The most bytes of a request's body. */
+const BODY_MAX = 4 << 20
+/** A client that sends nothing for so long loses its connection. */
+const IDLE_MS = 60_000
+
+/** Serves a web-standard handler by HTTP. @throws EnvironmentError http.address */
+export async function serveHttp(handler: Handler, { host, port, localNamesOnly = false }: ServeOptions): Promise<HttpServer> {
+  const server = createServer({ requestTimeout: IDLE_MS, headersTimeout: IDLE_MS, keepAliveTimeout: IDLE_MS }, (incoming, outgoing) => {
+    respond(incoming, outgoing, handler, localNamesOnly).catch(() => outgoing.destroy())
+  })
+  await listening(server, host, port)
+  const { address, port: bound, family } = server.address() as AddressInfo
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
+    close: async () => await new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeIdleConnections()
+    }),
+  }
+}
+
+async function listening(server: Server, host: string, port: number): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host, port }, resolve)
+    })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const why = code === 'EADDRINUSE' ? 'another program has the port: name another one with --port'
+      : code === 'EACCES' ? 'the port is for root alone: name one from 1024 on' : `${code ?? String(error)}`
+    throw new EnvironmentError('http.address', `${host} port ${port} was not bound: ${why}`)
+  }
+}
+
+/** Names of this machine that lead nowhere else. */
+const LOCAL = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
+
+async function respond(incoming: IncomingMessage, outgoing: ServerResponse, handler: Handler, localNamesOnly: boolean): Promise<void> {
+  const host = incoming.headers.host ?? 'localhost'
+  if (localNamesOnly && !LOCAL.test(host)) return refuse(outgoing, 403, 'ForbiddenException', `this server answers to localhost, not to ${host}`)
+  const body = await bodyOf(incoming)
+  if (body === undefined) return refuse(outgoing, 413, 'BadRequestException', `the request has more than ${BODY_MAX} bytes`)
+  const request = requestOf(incoming, body)
+  if (request === undefined) return refuse(outgoing, 400, 'BadRequestException', 'the request has no path')
+  const response = await handler(request)
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  outgoing.end(incoming.method === 'HEAD' ? undefined : new Uint8Array(await response.arrayBuffer()))
+}
+
+function requestOf({ url = '', method = 'GET', headers }: IncomingMessage, body: Uint8Array): Request | undefined {
+  // What a client calls this server changes no answer.
+  if (!url.startsWith('/') || !URL.canParse(url, 'http://localhost')) return undefined
+  const given = new Headers()
+  for (const name of ['authorization', 'if-none-match', 'content-type'] as const) {
+    const value = headers[name]
+    if (value !== undefined) given.set(name, value)
+  }
+  try {
+    return new Request(new URL(`http://localhost${url}`), { method, headers: given, ...(body.length > 0 && method !== 'GET' && method !== 'HEAD' && { body }) })
+  } catch {
+    return undefined
+  }
+}
+
+/** Undefined for too many bytes. */
+async function bodyOf(incoming: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of incoming as AsyncIterable<Uint8Array>) {
+    bytes += piece.length
+    if (bytes > BODY_MAX) return undefined
+    pieces.push(piece)
+  }
+  const body = new Uint8Array(bytes)
+  let at = 0
+  for (const piece of pieces) {
+    body.set(piece, at)
+    at += piece.length
+  }
+  return body
+}
+
+function refuse(outgoing: ServerResponse, code: number, type: string, message: string): void {
+  outgoing.writeHead(code, { 'content-type': 'application/json', connection: 'close' })
+  outgoing.end(JSON.stringify({ error: { message, type, code } }))
+}
