@@ -1,14 +1,23 @@
 import { text as readAll } from 'node:stream/consumers'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { QuerySource } from '../jobs/query/openquery.ts'
+import { exportQuery } from '../jobs/query/exportquery.ts'
 import { queryLake } from '../jobs/query/query.ts'
-import { addFormatOption, formatOf, type RowFormatName } from './rowprinter.ts'
+import type { ResultFormat } from '../jobs/query/resultfiles.ts'
+import { counted } from './count.ts'
+import { UsageError } from './failure.ts'
+import { columnNames } from './columnnames.ts'
+import { formatOf, type RowFormatName } from './rowprinter.ts'
 import { addLakeOptions, type LakeOptions, openOptionsOf, parseAt } from './options.ts'
+import type { Output } from './output.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface QueryOptions extends LakeOptions {
   at?: string
   database?: string
-  format?: RowFormatName
+  format?: RowFormatName | ResultFormat
+  out?: string
+  partitionBy?: readonly string[]
   memoryLimit?: string
   threads?: number
   timeout?: number
@@ -26,12 +35,19 @@ const TEXT = {
     `ltap query --lake ./lake "SHOW TABLES"`,
     `ltap query --lake s3://bucket/lake --at 16/B374D848 "SELECT count(*) FROM orders"`,
     `ltap query --lake ./lake - < report.sql`,
+    `ltap query --lake ./lake --out ./orders.parquet "FROM orders"`,
+    `ltap query --lake ./lake --out s3://bucket/orders --partition-by year,status "SELECT *, year(placed) AS year FROM orders"`,
   ],
 }
 
+const FORMAT = 'how rows are printed (default: table; with --json: json), or written with --out (default: by the ending of its name, or parquet)'
+
 /** `ltap query`. */
 export function addQuery(program: Command, run: Run): void {
-  addLakeOptions(addFormatOption(addVerb(program, 'query <sql>', TEXT)))
+  addLakeOptions(addVerb(program, 'query <sql>', TEXT))
+    .addOption(new Option('--format <format>', FORMAT).choices(['table', 'csv', 'json', 'parquet']))
+    .option('--out <place>', 'write the rows into a new folder, s3://bucket/prefix, or one file named .parquet, .csv or .json')
+    .option('--partition-by <columns>', 'with --out: columns that become folders, a=1/b=2, such as year,status', columnNames)
     .option('--at <point>', 'a tag, the LSN of a state, or a time, for the last state at or before it (default: the newest state)', parseAt)
     .option('--database <name>', 'the database; needed if the lake has several user databases')
     .option('--memory-limit <size>', "DuckDB's memory limit, such as 4GB")
@@ -39,14 +55,30 @@ export function addQuery(program: Command, run: Run): void {
     .option('--timeout <seconds>', 'end the query after this time, with exit code 3 (default: no limit)', parseSeconds)
     .action(async (sql: string, options: QueryOptions) => {
       const output = begin(run, options)
-      const { lake, at, database, memoryLimit, threads, timeout } = options
-      const request = { lake, format: formatOf(output, options.format), sql: sql === '-' ? await readAll(run.streams.stdin) : sql }
-      const settings = {
-        ...openOptionsOf(options), ...(at !== undefined && { at }), ...(database && { database }),
+      const { lake, at, database, memoryLimit, threads, timeout, out } = options
+      const print = out === undefined ? printFormat(output, options) : undefined
+      const source: QuerySource = {
+        lake, sql: sql === '-' ? await readAll(run.streams.stdin) : sql, onNotice: output.notice, ...openOptionsOf(options),
+        ...(at !== undefined && { at }), ...(database && { database }),
         ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }),
       }
-      await queryLake({ ...request, ...settings, onNotice: output.notice }, output.write)
+      if (print !== undefined) await queryLake({ ...source, format: print }, output.write)
+      else await writeOut(output, source, out!, options)
     })
+}
+
+/** @throws UsageError for options that belong to --out */
+function printFormat(output: Output, { format, partitionBy }: QueryOptions): RowFormatName {
+  if (format === 'parquet') throw new UsageError('--format parquet needs --out <place>: Parquet is not printed')
+  if (partitionBy !== undefined) throw new UsageError('--partition-by needs --out <place>')
+  return formatOf(output, format)
+}
+
+async function writeOut(output: Output, source: QuerySource, out: string, { format, partitionBy }: QueryOptions): Promise<void> {
+  if (format === 'table') throw new UsageError('--format table is printed only; with --out write parquet, csv or json')
+  const report = await exportQuery({ ...source, out, ...(format && { format }), ...(partitionBy && { partitionBy }) })
+  const { rows, files, bytes } = report
+  await output.result(report, () => `${counted(rows, 'row')} in ${counted(files, 'file')}, ${counted(bytes, 'byte')}: ${out}\n`)
 }
 
 /** Below what a timer of Node takes. */

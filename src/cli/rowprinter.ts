@@ -30,9 +30,10 @@ export function addFormatOption(command: Command): Command {
   return command.addOption(new Option('--format <format>', 'how rows are printed (default: table; with --json: json)').choices(['table', 'csv', 'json']))
 }
 
-/** @throws UsageError for two formats at once */
-export function checkFormat({ json, format }: { json?: boolean; format?: RowFormatName }): void {
-  if (json === true && format !== undefined && format !== 'json') throw new UsageError(`--json and --format ${format} exclude each other: give one of them`)
+/** @throws UsageError for two formats at once: with --out, --json is about the report */
+export function checkFormat({ json, format, out }: { json?: boolean; format?: RowFormatName; out?: string }): void {
+  if (out !== undefined || json !== true || format === undefined || format === 'json') return
+  throw new UsageError(`--json and --format ${format} exclude each other: give one of them`)
 }
 
 export function formatOf(output: Output, format: RowFormatName | undefined): RowFormatName {

@@ -107,7 +107,8 @@ const VERBS_OF_STORES = new Set([
  */
 function refuseSchemes(verb: Command): void {
   const given = [...verb.registeredArguments.map((argument, i) => [argument.name(), verb.processedArgs[i]]), ...Object.entries(verb.opts())]
-  const isUrl = (name: string, value: string): boolean => name === 'lake' && VERBS_OF_STORES.has(verb.name()) && /^(?:s3:(?!\/[^/])|file:)/i.test(value)
+  const takesUrl = (name: string): boolean => (name === 'lake' && VERBS_OF_STORES.has(verb.name())) || (name === 'out' && verb.name() === 'query')
+  const isUrl = (name: string, value: string): boolean => takesUrl(name) && /^(?:s3:(?!\/[^/])|file:)/i.test(value)
   for (const [name, value] of given as [string, unknown][]) {
     if (typeof value === 'string' && !NO_PATHS.has(name) && !isUrl(name, value)) refuseScheme(value)
   }

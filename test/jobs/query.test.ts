@@ -116,7 +116,7 @@ describe('formats', () => {
     expect((await query(values)).split('\n')).toEqual([
       'i,l,d,f8,f4,ts,tz,da,s,st,m,b,bo',
       '1,9007199254740993,1.500000000,NaN,0.1,2020-01-02 03:04:05.6,0001-01-01 00:00:00+00,2020-02-29,"a""b",' +
-        '"{""x"":[1,null],""y"":""5""}","{""k"":""v""}",\\xab,true',
+        '"(""{1,NULL}"",5)","{""k"":""v""}",\\xab,true',
       ',-1,-0.000000001,-0,1e+20,infinity,-infinity,infinity,"",,,,',
       '',
     ])

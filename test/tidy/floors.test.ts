@@ -9,7 +9,9 @@ const FLOORS: Record<string, number> = {
   io: 8, server: 8.5, jobs: 9, cli: 10,
 }
 /** The order inside io: a folder imports itself or lower ones. */
-const IO_FLOORS: Record<string, number> = { process: 0, compression: 0, disk: 1, walsource: 2, pagestore: 2, objectstore: 2, http: 2, datadir: 3, toast: 4, seed: 4 }
+const IO_FLOORS: Record<string, number> = {
+  process: 0, compression: 0, disk: 1, walsource: 2, pagestore: 2, objectstore: 2, http: 2, datadir: 3, results: 3, toast: 4, seed: 4,
+}
 /** Floors from here on may do I/O. */
 const IO_FLOOR = 8
 /** npm packages that a floor below io may import, and where. */

@@ -13,6 +13,8 @@ export interface ObjectStoreOptions extends S3Options {
   clock?: Clock | undefined
   random?: Random | undefined
   retries?: RetryPolicy | undefined
+  /** Says which keys the objects of a store that is no lake's may have, beyond the usual ones; a folder has only these. */
+  isKey?: ((key: string) => boolean) | undefined
   /** @default the process's */
   environment?: Readonly<Record<string, string | undefined>> | undefined
 }
@@ -24,7 +26,7 @@ const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]*):/
  * @throws EnvironmentError store.url, store.endpoint; UnsupportedError path.scheme
  */
 export async function openObjectStore(url: string, options: ObjectStoreOptions = {}): Promise<ObjectStore> {
-  const { clock = systemClock, random = systemRandom, retries = DEFAULT_RETRIES, environment = process.env } = options
+  const { clock = systemClock, random = systemRandom, retries = DEFAULT_RETRIES, environment = process.env, isKey } = options
   const scheme = SCHEME.exec(url)?.[1]?.toLowerCase()
   if (scheme === undefined) return new DirectoryObjectStore(url, random)
   if (scheme === 'file') return new DirectoryObjectStore(localPath(url), random)
@@ -32,7 +34,7 @@ export async function openObjectStore(url: string, options: ObjectStoreOptions =
   const settings = s3Settings(url, options, environment)
   // The SDK takes longer to load than all of ltap.
   const { S3ObjectStore } = await import('./s3objectstore.ts')
-  return new S3ObjectStore(settings, { clock, random, retries })
+  return new S3ObjectStore(settings, { clock, random, retries, isKey })
 }
 
 /** The folder that a path or a `file:` URL names; undefined for another store. @throws UnsupportedError path.scheme */

@@ -5,7 +5,7 @@ import {
 import { assert, EnvironmentError } from '../../common/errors.ts'
 import { checkRange, rangeWithin } from '../../engine/byterange.ts'
 import type { Clock } from '../../common/clock.ts'
-import { checkKey, checkPrefix, isKey } from '../../engine/objectkey.ts'
+import { isKey } from '../../engine/objectkey.ts'
 import type {
   ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOptions, PutOutcome, StoreCounters, StoredObject,
 } from '../../engine/objectstore.ts'
@@ -24,6 +24,8 @@ export interface S3Ports {
   readonly clock: Clock
   readonly random: Random
   readonly retries: RetryPolicy
+  /** What keys there may be. @default {@link isKey} */
+  readonly isKey?: ((key: string) => boolean) | undefined
 }
 
 /**
@@ -40,6 +42,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   private readonly partSize: number
   private readonly timeoutMs: number
   private readonly counted = new RequestCounters()
+  private readonly isKey: (key: string) => boolean
   /** HEAD has no body: it does not tell a missing bucket from a missing object. */
   private bucketSeen = false
 
@@ -52,6 +55,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
     this.partSize = settings.partSize
     this.timeoutMs = timeoutMs
     this.ports = ports
+    this.isKey = ports.isKey ?? isKey
     this.client = new S3Client({
       maxAttempts: 1, forcePathStyle: pathStyle,
       ...(endpoint !== undefined && { endpoint }), ...(region !== undefined && { region }), ...(credentials && { credentials }),
@@ -64,7 +68,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   }
 
   async get(key: string, range?: ByteRange): Promise<StoredObject | undefined> {
-    checkKey(key)
+    this.checkKey(key)
     if (range !== undefined) checkRange(range)
     const Range = range && ('last' in range ? `bytes=-${range.last}` : `bytes=${range.start}-${range.end - 1}`)
     const found = await this.often('get', key, 0, async () => {
@@ -85,7 +89,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   }
 
   async head(key: string): Promise<ObjectInfo | undefined> {
-    checkKey(key)
+    this.checkKey(key)
     return this.often('head', key, 0, async () => {
       try {
         const reply = await this.client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: this.nameOf(key) }))
@@ -100,7 +104,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   }
 
   async put(key: string, bytes: Uint8Array, { ifNoneMatch, ifMatch }: PutOptions = {}): Promise<PutOutcome> {
-    checkKey(key)
+    this.checkKey(key)
     assert(ifNoneMatch === undefined || ifMatch === undefined, 'a put has one condition')
     const command = { ...this.target(key), Body: bytes, ...(ifNoneMatch && { IfNoneMatch: '*' }), ...(ifMatch !== undefined && { IfMatch: ifMatch }) }
     const send = async (): Promise<PutOutcome> => ({ outcome: 'written', etag: (await this.client.send(new PutObjectCommand(command))).ETag ?? '' })
@@ -116,12 +120,12 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   }
 
   upload(key: string): ObjectUpload {
-    checkKey(key)
+    this.checkKey(key)
     return new S3Upload(this, key, this.target(key), this.partSize)
   }
 
   async delete(keys: readonly string[]): Promise<void> {
-    keys.forEach(checkKey)
+    keys.forEach((key) => this.checkKey(key))
     for (let at = 0; at < keys.length; at += DELETE_MAX) {
       let left = keys.slice(at, at + DELETE_MAX).map((key) => ({ Key: this.nameOf(key) }))
       await this.often('delete', undefined, 0, async () => {
@@ -136,7 +140,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {
-    checkPrefix(prefix)
+    this.checkKey(`${prefix}x`)
     let token: string | undefined
     let first: string | undefined
     do {
@@ -151,7 +155,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
       for (const object of Contents) {
         const key = object.Key!.slice(this.prefix.length)
         // Other objects are not ltap's: consoles make objects for folders, for example.
-        if (isKey(key)) yield infoOf(key, object)
+        if (this.isKey(key)) yield infoOf(key, object)
       }
       [token, first] = [IsTruncated ? NextContinuationToken : undefined, begins]
     } while (token !== undefined)
@@ -166,7 +170,7 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
       for (const { Key = '', UploadId, Initiated } of Uploads) {
         const key = Key.slice(this.prefix.length)
         const remove = (): Promise<void> => this.removeUpload(key, UploadId)
-        if (isKey(key)) yield { key, started: Initiated?.getTime() ?? 0, process: undefined, remove }
+        if (this.isKey(key)) yield { key, started: Initiated?.getTime() ?? 0, process: undefined, remove }
       }
       const last = Uploads.at(-1)?.Key
       // SeaweedFS does not sort them by key.
@@ -205,6 +209,11 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
     } catch (error) {
       throw s3Error(error, this.request(kind, key, false))
     }
+  }
+
+  /** Keys are made by us; one that comes from a stored file goes through {@link isKey} first. */
+  private checkKey(key: string): void {
+    assert(this.isKey(key), `${JSON.stringify(key)} is no key of an object`)
   }
 
   private target(key: string): { Bucket: string, Key: string } & ReturnType<typeof encryptionOf> {

@@ -6,25 +6,31 @@ import { writeFloat4, writeFloat8 } from '../../datum/text/floattext.ts'
 
 type Duck = typeof import('@duckdb/node-api')
 
-/** A column's values as text: `cell` for table and csv, `json` for JSON. */
+/** A column's values as text, for each format. */
 export interface ValueText {
   /** Undefined for NULL. Nested values are JSON. */
-  cell: (value: DuckDBValue) => string | undefined
+  table: (value: DuckDBValue) => string | undefined
+  /** Undefined for NULL. What COPY of Postgres takes: arrays as `{1,NULL}`, composites as `(1,"a b")`; maps, which Postgres has not, are JSON. */
+  csv: (value: DuckDBValue) => string | undefined
   /** int64, hugeint and decimals are strings, as are NaN and Infinity; timestamps ISO 8601. */
   json: (value: DuckDBValue) => string
   /** Numbers stand at the right of a table's column. */
   isNumber: boolean
+  isNested: boolean
 }
 
 /** Text of a column's values, by its DuckDB type. */
 export function valueText(duck: Duck, type: DuckDBType): ValueText {
   const json = jsonText(duck, type)
   const plain = plainText(duck, type)
-  const cell = plain ?? json
+  const table = plain ?? json
+  const csv = plain ?? postgresText(duck, type)
   return {
-    cell: (value) => (value === null ? undefined : cell(value)),
+    table: (value) => (value === null ? undefined : table(value)),
+    csv: (value) => (value === null ? undefined : csv(value)),
     json: (value) => (value === null ? 'null' : json(value)),
     isNumber: NUMBER_TYPES.has(duck.DuckDBTypeId[type.typeId]),
+    isNested: isNested(duck, type),
   }
 }
 
@@ -85,6 +91,57 @@ function jsonText(duck: Duck, type: DuckDBType): ToText {
       return (value) => JSON.stringify(text(value))
     }
   }
+}
+
+/** Text of a value that is not null as the input functions of Postgres take it (array_in, record_in). */
+function postgresText(duck: Duck, type: DuckDBType): ToText {
+  if (type instanceof duck.DuckDBListType || type instanceof duck.DuckDBArrayType) {
+    const element = arrayElement(duck, type.valueType)
+    return (value) => `{${(value as { items: readonly DuckDBValue[] }).items.map(element).join(',')}}`
+  }
+  if (type instanceof duck.DuckDBStructType) {
+    const fields = type.entryNames.map((name, i): [string, ToText] => [name, postgresText(duck, type.entryTypes[i]!)])
+    const isInterval = String(type).replaceAll('"', '') === INTERVAL_STRUCT
+    return (value) => {
+      const entries = (value as { entries: Readonly<Record<string, DuckDBValue>> }).entries
+      if (isInterval && fields.every(([name]) => entries[name] !== null)) return intervalText(entries as unknown as LakeInterval)
+      return `(${fields.map(([name, text]) => (entries[name] === null ? '' : quotedField(text(entries[name]!)))).join(',')})`
+    }
+  }
+  return plainText(duck, type) ?? jsonText(duck, type)
+}
+
+/** What an interval is in a lake. A composite of the same fields looks the same. */
+const INTERVAL_STRUCT = 'STRUCT(months INTEGER, days INTEGER, micros BIGINT)'
+
+interface LakeInterval {
+  readonly months: number
+  readonly days: number
+  readonly micros: bigint
+}
+
+/** As interval_in reads it. */
+function intervalText({ months, days, micros }: LakeInterval): string {
+  const clock = micros < 0n ? -micros : micros
+  const [seconds, fraction] = [clock / 1_000_000n, String(clock % 1_000_000n).padStart(6, '0')]
+  const parts = [seconds / 3600n, (seconds / 60n) % 60n, seconds % 60n].map((part) => String(part).padStart(2, '0'))
+  return `${months} mons ${days} days ${micros < 0n ? '-' : ''}${parts.join(':')}.${fraction}`
+}
+
+function arrayElement(duck: Duck, type: DuckDBType): ToText {
+  const text = postgresText(duck, type)
+  const isArray = type instanceof duck.DuckDBListType || type instanceof duck.DuckDBArrayType
+  return (value) => (value === null ? 'NULL' : isArray ? text(value) : quotedElement(text(value)))
+}
+
+/** array_out */
+function quotedElement(text: string): string {
+  return text === '' || /^null$/i.test(text) || /[{}",\\\s]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text
+}
+
+/** record_out */
+function quotedField(text: string): string {
+  return text === '' || /[(),"\\\s]/.test(text) ? `"${text.replace(/["\\]/g, '$&$&')}"` : text
 }
 
 /** An object; keys that are no strings are their own text. */

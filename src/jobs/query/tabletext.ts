@@ -10,7 +10,10 @@ export interface RowFormat {
   tail: (rows: number) => string
 }
 
-/** A header line, then one line per row, quoted as in RFC 4180, lines ended by LF; NULL is empty and an empty text is `""`. */
+/**
+ * A header line, then one line per row, quoted as in RFC 4180, lines ended by LF; NULL is empty and an empty text is `""`. COPY of Postgres ends at a
+ * line `\.`, so such a value is quoted.
+ */
 export function csvFormat(names: readonly string[]): RowFormat {
   return { head: () => csvLine(names), row: csvLine, tail: () => '' }
 }
@@ -20,7 +23,7 @@ function csvLine(cells: Cells): string {
 }
 
 function csvCell(cell: string): string {
-  return cell === '' || /[",\r\n]|^\s|\s$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
+  return cell === '' || cell === '\\.' || /[",\r\n]|^\s|\s$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
 }
 
 /** An array with one object per line. Cells are JSON already. */
