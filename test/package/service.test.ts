@@ -1,6 +1,6 @@
 /** A pageserver-like service that knows nothing of ltap but its public face, of the packed tarball, against a real server: rows by COPY, pages by the server's files. */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
@@ -102,8 +102,12 @@ async function prepare(server: PostgresServer, sql: Session, base: string): Prom
 }
 
 /** @param database oid of the server's database `postgres`: 5 since Postgres 15, before that what initdb counted */
-function fileOf(dataDir: string, { relNumber }: Report, database: number): Buffer {
-  return readFileSync(join(dataDir, 'base', String(database), String(relNumber)))
+function pathOf(dataDir: string, { relNumber }: Report, database: number): string {
+  return join(dataDir, 'base', String(database), String(relNumber))
+}
+
+function fileOf(dataDir: string, report: Report, database: number): Buffer {
+  return readFileSync(pathOf(dataDir, report, database))
 }
 
 /** What the service says of a server's WAL is what the server says. @param folder has the package and the compiled service */
@@ -123,7 +127,9 @@ async function checkService(folder: string, server: PostgresServer, sql: Session
     expect(found.has('dropped')).toBe(false)
     for (const [name, copy] of said.copies) expect(await copyText(found.get(name)!), name).toBe(copy)
     expect(result.badges).toEqual(said.badges)
-    checkPages(result, { base, server: server.dataDir, out, database: said.database })
+    const places = { base, server: server.dataDir, out, database: said.database }
+    checkPages(result, places)
+    checkKept(folder, result, places, files)
   } finally {
     rmSync(files, { recursive: true, force: true })
   }
@@ -138,8 +144,53 @@ test('a service on the public face', () => withInstalled(async (folder) => {
   }
 }))
 
+interface Places {
+  base: string
+  server: string
+  out: string
+  database: number
+}
+
+interface Kept {
+  from: number
+  lsn: number
+  changes: { relNumber: number; dbOid: number; blocks: number; changed: number[] }[]
+}
+
+/** A service in two processes, one after another, knows all that changed since the first one began. */
+function checkKept(folder: string, result: Result, { base, server, database }: Places, files: string): void {
+  const [store, out] = [join(files, 'store'), join(files, 'kept')]
+  mkdirSync(out)
+  const runs = ['500001', 'Infinity'].map((limit) => {
+    const run = [join(folder, 'service/out/kept.js'), base, join(server, 'pg_wal'), store, out, limit]
+    return JSON.parse(execFileSync(process.execPath, run, { encoding: 'utf8', maxBuffer: 1 << 28 })) as Kept
+  })
+  expect(runs.map(({ from }) => from)).toEqual([result.mark, runs[0]!.lsn])
+  expect(runs[1]!.lsn).toBe(result.lsn)
+  let [changed, same, moved] = [0, 0, 0]
+  for (const report of result.relations.filter(({ relkind }) => relkind !== 'S')) {
+    const change = runs[1]!.changes.find(({ relNumber, dbOid }) => relNumber === report.relNumber && dbOid === database)
+    const theirs = fileOf(server, report, database)
+    if (change === undefined) {
+      expect(differing(fileOf(base, report, database), theirs), report.name).toEqual([])
+      continue
+    }
+    expect(differing(readFileSync(join(out, `${report.relNumber}.pages`)), theirs), report.name).toEqual([])
+    const said = new Set(change.changed)
+    const before = existsSync(pathOf(base, report, database)) ? fileOf(base, report, database) : Buffer.alloc(0)
+    const differ = differing(before, theirs)
+    expect(differ.filter((block) => !said.has(block)), report.name).toEqual([])
+    moved += differ.length
+    changed += said.size
+    same += change.blocks - said.size
+  }
+  expect(moved).toBeGreaterThan(50)
+  expect(changed).toBeGreaterThanOrEqual(moved)
+  expect(same).toBeGreaterThan(100)
+}
+
 /** Every page is the server's, and what is not called changed has not changed. */
-function checkPages(result: Result, { base, server, out, database }: { base: string; server: string; out: string; database: number }): void {
+function checkPages(result: Result, { base, server, out, database }: Places): void {
   let [pages, unchanged] = [0, 0]
   for (const report of result.relations.filter(({ relkind }) => relkind !== 'S')) {
     const ours = readFileSync(join(out, `${report.relNumber}.pages`))

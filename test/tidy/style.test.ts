@@ -63,7 +63,23 @@ test.each(['src', 'test', 'bench'])('%s', (folder) => {
   expect(files.filter(({ path }) => path.startsWith(`${folder}/`) && path !== 'vitest.config.ts').flatMap(faults)).toEqual([])
 })
 
+/** Number of `!` behind a value: what the author knows and the compiler does not. */
+function assertions({ tree }: SourceFile): number {
+  return [...nodesOf(tree)].filter(ts.isNonNullExpression).length
+}
+
+/** Most are elements of typed arrays. There were 20.9 in 1,000 lines before noUncheckedIndexedAccess was on. This limit may only shrink. */
+const ASSERTIONS_MAX = 18
+
+test(`src has at most ${ASSERTIONS_MAX} non-null assertions in 1,000 lines`, () => {
+  const sources = files.filter(({ path }) => path.startsWith('src/'))
+  const [found, lines] = [sources.reduce((sum, file) => sum + assertions(file), 0), sources.reduce((sum, { text }) => sum + text.split('\n').length - 1, 0)]
+  console.info(`${found} non-null assertions in ${lines} lines: ${(found / lines * 1000).toFixed(1)} in 1,000`)
+  expect(found / lines * 1000).toBeLessThan(ASSERTIONS_MAX)
+})
+
 describe('planted faults are found', () => {
+  test('non-null assertions are counted', () => expect(assertions(parseSource('src/x.ts', 'f(a!, b[0]!, !c, d != e, g!.h)'))).toBe(3))
   const long = (count: number): string => `function f() {\n${'  g()\n'.repeat(count - 2)}}`
   test.each([
     ['const a: any = 1', 'uses any'], ['enum A { B }', 'has an enum'], ['export default 1', 'has a default export'], ['console.log(1)', 'prints'],

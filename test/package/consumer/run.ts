@@ -1,11 +1,11 @@
 /** Runs the service once: `node run.js <data directory> <folder of WAL> <folder for results>`. What it prints is checked against the server. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Relation } from 'ltap/catalog'
-import { BlockSet, type WalPosition } from 'ltap/common'
+import { BlockSet } from 'ltap/common'
 import { type Codec, type CodecFactory, WordVector } from 'ltap/datum'
-import { segmentName } from 'ltap/wal'
 import { PageService } from './service.ts'
+import { streamOf } from './stream.ts'
 
 /** Sizes of the pieces that come from the network: nothing is aligned to anything. */
 const PIECES = [1, 7, 8191, 3, 65537, 13, 24571, 130_001]
@@ -26,13 +26,6 @@ const badge: Codec = {
   },
 }
 const extensions: ReadonlyMap<string, CodecFactory> = new Map([['badge', (_context, _typmod, { len }) => (len === 4 ? badge : undefined)]])
-
-/** The WAL from `start` on, as a server sends it. */
-function streamOf(folder: string, start: WalPosition, segmentSize: number): Buffer {
-  const first = segmentName(1, Math.floor(start / segmentSize), segmentSize)
-  const names = readdirSync(folder).filter((name) => /^[0-9A-F]{24}$/.test(name) && name >= first).sort()
-  return Buffer.concat(names.map((name) => readFileSync(join(folder, name)))).subarray(start % segmentSize)
-}
 
 function receive(service: PageService, bytes: Buffer): void {
   for (let at = 0, i = 0; at < bytes.length && service.end === undefined; i++) {
