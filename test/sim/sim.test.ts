@@ -6,11 +6,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { TEST_SEED } from '../support/random.ts'
-import { amount } from '../support/scope.ts'
+import { amount, SCOPE } from '../support/scope.ts'
 import { bundleSimulator } from './bundle.ts'
 
 // As one module, in which nothing waits for the system.
-const { simulate, Simulation } = await (await bundleSimulator()).load()
+const { Coverage, simulate, Simulation } = await (await bundleSimulator()).load()
 
 const SECONDS = amount({ quick: 10, sample: 30, all: 60 })
 const ONE = process.env['LTAP_SIM_SEED']
@@ -39,15 +39,24 @@ test.skipIf(FILE !== undefined)('what was reported is never lost, readers see wh
   const end = performance.now() + SECONDS * 1000
   const first = (TEST_SEED * 100_003) >>> 0
   const sums: Record<string, number> = {}
+  const coverage = new Coverage()
   let seeds = 0
   do {
-    const result = await simulate(first + seeds)
+    const result = await simulate(first + seeds, coverage)
     for (const [name, count] of Object.entries(result)) if (name !== 'next' && name !== 'clock') sums[name] = (sums[name] ?? 0) + count
     seeds++
   } while (performance.now() < end)
   console.info(`${seeds} seeds from ${first} on: ${Object.entries(sums).map(([name, count]) => `${count} ${name}`).join(', ')}`)
   expect(sums['commits']).toBeGreaterThan(0)
+  reportCoverage(coverage)
 })
+
+/** In scope `all` the whole table: which process met which fault at which step. */
+function reportCoverage(coverage: InstanceType<typeof Coverage>): void {
+  const missing = coverage.missing()
+  if (SCOPE === 'all') console.info(`what the simulator hit:\n${coverage.report()}`)
+  console.info(`steps of a process that never met a fault: ${missing.length}${SCOPE === 'quick' ? '' : ` (${missing.join(', ')})`}`)
+}
 
 test.each([1, 2, 3, 5].map((n) => TEST_SEED * 7 + n))('seed %i gives the same run each time', async (seed) => {
   expect(await simulate(seed)).toEqual(await simulate(seed))

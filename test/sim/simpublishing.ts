@@ -6,7 +6,7 @@ import { publishNewest, type PublishOptions } from '../../src/jobs/publish/publi
 import { MAIN_BRANCH } from '../../src/lake/state/names.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
 import { lsnNumber, lsnText, type SimCluster } from './simcluster.ts'
-import { OpenTable, openFolders, PublicationChecker } from './simengine.ts'
+import { expectedRows, OpenTable, openFolders, PublicationChecker } from './simengine.ts'
 import type { SimStore } from './simstore.ts'
 import { hasCode, isPackedTable } from './simwriter.ts'
 import { check, type Machine, type World } from './world.ts'
@@ -82,9 +82,9 @@ export class SimPublishing {
   private checkNotBack(table: OpenTable, reported: number): void {
     if (branchOf(table.folder) !== MAIN_BRANCH) return
     const lsn = lsnNumber(table.metadata.snapshots.at(-1)!.summary['ltap.lsn']!)
-    const [cluster, oid] = [this.clusters.get(1)!, Number(table.name.slice(1))]
-    const wanted = cluster.rowsAt(oid, reported)
-    check(lsn >= reported || wanted === undefined || cluster.rowsAt(oid, lsn)!.join() === wanted.join(),
+    const cluster = this.clusters.get(1)!
+    const wanted = expectedRows(cluster, table.name, reported)
+    check(lsn >= reported || wanted === undefined || expectedRows(cluster, table.name, lsn)!.join() === wanted.join(),
       `readers find ${table.folder} at LSN ${lsnText(lsn)}, and ${lsnText(reported)} was reported as published`)
   }
 
@@ -105,12 +105,15 @@ export class SimPublishing {
       check((table === undefined) === isPacked, `table t${oid} of branch ${branch} is ${isPacked ? '' : 'not '}in packs, and readers find ${table ? 'it' : 'none'}`)
       if (table) await this.checkTable(store, table, cluster.rowsAt(oid, lsn)!)
     }
+    const schemas = tables.get('schemas')
+    check(schemas !== undefined, `readers find no ltap.schemas of branch ${branch}`)
+    await this.checkTable(store, schemas, expectedRows(cluster, 'schemas', lsn)!)
   }
 
   private async checkTable(store: ObjectStore, { folder, name, metadata }: OpenTable, rows: readonly string[]): Promise<void> {
     const table = (await OpenTable.open(store, folder))!
     const { summary } = metadata.snapshots.at(-1)!
-    const found = this.clusters.get(Number(summary['ltap.timeline']))!.rowsAt(Number(name.slice(1)), lsnNumber(summary['ltap.lsn']!))
+    const found = expectedRows(this.clusters.get(Number(summary['ltap.timeline'])), name, lsnNumber(summary['ltap.lsn']!))
     check(found?.join() === rows.join(), `readers find ${folder} as it was at LSN ${summary['ltap.lsn']}`)
     for (const snapshot of metadata.snapshots) {
       const failed = await table.read(store, this.clusters, snapshot, () => Promise.resolve(), (work) => this.world.outside(work))

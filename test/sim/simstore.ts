@@ -5,6 +5,7 @@ import type { ByteRange, Leftover, ObjectInfo, ObjectStore, ObjectUpload, PutOpt
 import { parseObjectName } from '../../src/lake/state/names.ts'
 import { uploadGone } from '../../src/engine/uploadgone.ts'
 import type { Random } from '../support/random.ts'
+import { Coverage, type Fault } from './coverage.ts'
 import { check, type Machine, type World } from './world.ts'
 
 export interface Faults {
@@ -33,6 +34,8 @@ export class SimStore {
   /** Told of each object that was put. */
   onPut: ((key: string, isLate: boolean) => void) | undefined
   requests = 0
+  /** How often each request of a kind of process met each fault. */
+  readonly coverage = new Coverage()
 
   constructor(world: World, faults: Faults) {
     this.world = world
@@ -79,7 +82,7 @@ const reversed = new Map<string, string>()
 type Reply<T> = { reply: T } | 'lost'
 
 class Handle implements ObjectStore {
-  readonly url = 'memory:'
+  readonly url = 'memory://simulation'
   readonly counters = new RequestCounters()
   private readonly store: SimStore
   private readonly machine: Machine
@@ -188,30 +191,42 @@ class Handle implements ObjectStore {
     const { latency, percent } = store.faults
     const way = (): number => latency * (0.3 + this.faults.int(1000) / 1000)
     const there = way()
-    if (!this.faults.chance(percent)) return this.answered(there, way(), apply)
+    const met = (fault: Fault): void => store.coverage.add(machine.name, kind, key, fault)
+    if (!this.faults.chance(percent)) return this.answered(there, way(), apply, met)
     switch (this.faults.int(5)) {
       // Refused before it began: a 503, a 409, no connection.
-      case 0: return machine.later(there, () => 'lost')
+      case 0: {
+        met('refused')
+        return machine.later(there, () => 'lost')
+      }
       // Applied, and nobody hears of it.
       case 1: {
+        met('reply lost')
         world.at(there, () => apply())
         return machine.later(there + 20 * latency, () => 'lost')
       }
       // Given up, and applied later: after others, perhaps.
       case 2: {
+        met('late')
         world.at(there + (20 + this.faults.int(400)) * latency, () => apply(true))
         return machine.later(20 * latency, () => 'lost')
       }
-      default: return this.answered(there + this.faults.int(100) * latency, way(), apply)
+      default: {
+        met('slow')
+        return this.answered(there + this.faults.int(100) * latency, way(), apply, met)
+      }
     }
   }
 
-  private answered<T>(there: number, back: number, apply: () => T): Promise<Reply<T>> {
+  private answered<T>(there: number, back: number, apply: () => T, met: (fault: Fault) => void): Promise<Reply<T>> {
     const { world } = this.machine
     return new Promise((resolve) => {
       world.at(there, () => {
         const reply = apply()
-        world.at(back, () => this.machine.alive && resolve({ reply }))
+        world.at(back, () => {
+          met(this.machine.alive ? 'none' : 'crash')
+          if (this.machine.alive) resolve({ reply })
+        })
       }, true)
     })
   }

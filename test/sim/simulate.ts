@@ -10,6 +10,7 @@ import type { Head, Lease } from '../../src/lake/state/head.ts'
 import { retainedStates } from '../../src/lake/state/registrations.ts'
 import type { Stage } from '../../src/lake/state/stage.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
+import { Coverage } from './coverage.ts'
 import { Crew, type Role } from './crew.ts'
 import { lsnNumber, lsnText, SimCluster } from './simcluster.ts'
 import { audit } from './simreader.ts'
@@ -17,6 +18,7 @@ import { SimPublishing } from './simpublishing.ts'
 import { NO_FAULTS } from './simstore.ts'
 import { hasCode, isExpected, makeUnits, materializeOnce, mergeOnce, othersBetween } from './simwriter.ts'
 import { check, type Machine, SimulationFailure, World } from './world.ts'
+export { Coverage } from './coverage.ts'
 export { stalledWriter } from './stalledwriter.ts'
 
 export interface SimResult {
@@ -43,10 +45,13 @@ function* retainedHere(head: Head): Stage<{ head: Head; states: StateRoot[] }> {
 /** Virtual milliseconds that the actors are at it. */
 const DURATIONS = [4000, 8000, 8000, 25_000]
 
-/** One run: everything in it follows from the seed. @throws SimulationFailure, with the seed */
-export async function simulate(seed: number): Promise<SimResult> {
+/** One run: everything in it follows from the seed. @param coverage gets what it hits @throws SimulationFailure, with the seed */
+export async function simulate(seed: number, coverage?: Coverage): Promise<SimResult> {
+  const simulation = new Simulation(seed)
   try {
-    return await new Simulation(seed).run()
+    const result = await simulation.run()
+    coverage?.addAll(simulation.store.coverage)
+    return result
   } catch (error) {
     throw new SimulationFailure(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
