@@ -1,6 +1,6 @@
 /** What a simulation hit: which process met which fault at which step. */
 
-export const FAULTS = ['none', 'refused', 'reply lost', 'late', 'slow', 'crash'] as const
+const FAULTS = ['none', 'refused', 'reply lost', 'late', 'slow', 'crash'] as const
 export type Fault = typeof FAULTS[number]
 
 const OBJECTS: readonly [pattern: RegExp, name: string][] = [

@@ -3,6 +3,7 @@ import type { Lake } from '../../src/engine/lake.ts'
 import type { ObjectStore } from '../../src/engine/objectstore.ts'
 import type { BranchWriter } from '../../src/engine/writer.ts'
 import { publishNewest, type PublishOptions } from '../../src/jobs/publish/publishnewest.ts'
+import { DEFAULT_WINDOW, type PublishedWindow } from '../../src/lake/publishedentry.ts'
 import { MAIN_BRANCH } from '../../src/lake/state/names.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
 import { lsnNumber, lsnText, type SimCluster } from './simcluster.ts'
@@ -25,6 +26,7 @@ export class SimPublishing {
   private readonly world: World
   private readonly clusters: ReadonlyMap<number, SimCluster>
   private readonly options: PublishOptions
+  private readonly window: PublishedWindow
   /** By branch name: the LSN that was reported as published. */
   private readonly reported = new Map<string, number>()
 
@@ -33,6 +35,7 @@ export class SimPublishing {
     this.world = world
     this.clusters = clusters
     this.options = options
+    this.window = { ...DEFAULT_WINDOW, ...options.window }
     this.checker = new PublicationChecker(store.objects, clusters)
     store.onPut = (key, isLate) => void world.outside(this.checker.put(key, isLate))
   }
@@ -63,6 +66,7 @@ export class SimPublishing {
     const folders = await openFolders(store)
     if (folders.length === 0) return
     const reported = this.reported.get(MAIN_BRANCH) ?? 0
+    const openedMs = machine.clock.now()
     const table = await OpenTable.open(store, machine.numbers.pick(folders))
     if (table === undefined) return
     const { snapshots } = table.metadata
@@ -75,6 +79,10 @@ export class SimPublishing {
     const now = await OpenTable.open(store, table.folder)
     if (now?.metadata['table-uuid'] !== table.metadata['table-uuid']) return
     const isListed = now.metadata.snapshots.some((other) => other['snapshot-id'] === snapshot['snapshot-id'])
+    const newer = now.metadata.snapshots.at(-1)!['sequence-number'] - snapshot['sequence-number']
+    const { snapshots: kept, ms } = this.window
+    const isOver = snapshot !== snapshots.at(-1) || newer >= kept || machine.clock.now() >= openedMs + ms
+    check(isOver, `snapshot ${snapshot['snapshot-id']} of ${table.folder} was the newest one ${machine.clock.now() - openedMs} ms ago, but ${failed}`)
     check(!isListed, `snapshot ${snapshot['snapshot-id']} of ${table.folder} is listed, but ${failed}`)
   }
 

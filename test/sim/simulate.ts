@@ -10,7 +10,7 @@ import type { Head, Lease } from '../../src/lake/state/head.ts'
 import { retainedStates } from '../../src/lake/state/registrations.ts'
 import type { Stage } from '../../src/lake/state/stage.ts'
 import type { StateRoot } from '../../src/lake/state/stateroot.ts'
-import { Coverage } from './coverage.ts'
+import type { Coverage } from './coverage.ts'
 import { Crew, type Role } from './crew.ts'
 import { lsnNumber, lsnText, SimCluster } from './simcluster.ts'
 import { audit } from './simreader.ts'
@@ -161,10 +161,15 @@ export class Simulation extends Crew {
   private async write(machine: Machine, branch: string, cluster: SimCluster): Promise<void> {
     const { lake, writer } = await this.take(machine, branch)
     const { numbers: random } = machine
+    // One process publishes what it has merged: never both at once.
+    let busy: 'merges' | 'publishes' | undefined
     const merging = async (): Promise<never> => {
       for (;;) {
         await machine.clock.sleep(random.int(4000))
+        if (busy) continue
+        busy = 'merges'
         if (await this.committed(writer, () => mergeOnce(lake, writer, random, this.padding))) this.counts.merges++
+        busy = undefined
       }
     }
     const materializing = async (): Promise<never> => {
@@ -174,7 +179,10 @@ export class Simulation extends Crew {
         if (this.isQuiet && branch === 'main') continue
         const head = await this.committed(writer, () => materializeOnce(lake, writer, cluster, this.padding))
         if (head) this.durable.set(branch, Math.max(lsnNumber(head.state.lsn), this.durable.get(branch) ?? 0))
-        if (random.chance(20)) await this.publishing?.publish(lake, writer)
+        if (busy || !random.chance(25)) continue
+        busy = 'publishes'
+        await this.publishing?.publish(lake, writer)
+        busy = undefined
       }
     }
     await Promise.all([materializing(), merging()])

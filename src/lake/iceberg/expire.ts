@@ -4,14 +4,14 @@ import type { IcebergRecord, IcebergSnapshot } from './record.ts'
 export interface SnapshotWindow {
   /** At most so many, at least the current one. */
   readonly keepSnapshots: number
-  /** None that is so many milliseconds older than the current time, but for the current one. */
+  /** None that was replaced so many milliseconds ago: a reader of the newest one has so long to finish, however old that is when the next one comes. */
   readonly keepMs: number
 }
 
 /** The newest snapshots that a window has: one range. @param nowMs milliseconds since 1970 */
 export function snapshotsInWindow(snapshots: readonly IcebergSnapshot[], { keepSnapshots, keepMs }: SnapshotWindow, nowMs: number): readonly IcebergSnapshot[] {
   const newest = snapshots.slice(-Math.max(keepSnapshots, 1))
-  return newest.filter(({ ms }, i) => ms > nowMs - keepMs || i === newest.length - 1)
+  return newest.filter((_, i) => i === newest.length - 1 || newest[i + 1]!.ms > nowMs - keepMs)
 }
 
 /**

@@ -16,8 +16,8 @@ export function icebergFormat(
 ): TableFormat {
   const kept = { keepSnapshots: window.snapshots, keepMs: window.ms }
   const staged = (record: IcebergRecord, previous: IcebergRecord | undefined, objects: StagedTable['objects'] = []): StagedTable => {
-    const [oldest, second] = record.snapshots
-    return { record, objects, refers: icebergObjects(record), ...(second && { expiresMs: oldest!.ms + window.ms }), obsolete: obsoleteKeys(record, previous) }
+    const [, second] = record.snapshots
+    return { record, objects, refers: icebergObjects(record), ...(second && { expiresMs: second.ms + window.ms }), obsolete: obsoleteKeys(record, previous) }
   }
   return {
     async next(previous, table, names) {

@@ -108,6 +108,18 @@ describe.each([2, 3] as const)('version %i', (version) => {
   })
 })
 
+test('a snapshot stays until so long after it was replaced, however old it was then: its readers may not have finished', () => {
+  const [table, names] = [new SyntheticTable(new Random(1)), new Names()]
+  const options = { formatVersion: 2, keepSnapshots: 8, keepMs: 1000, ltapVersion: '1.2.3' } as const
+  const first = nextIceberg(undefined, table.step(), names, options).record
+  const later = table.step()
+  const { record } = nextIceberg(first, { ...later, publishedMs: later.publishedMs + 1_000_000 }, names, options)
+  expect(record.snapshots.map(({ id }) => id)).toEqual([first.snapshots[0]!.id, expect.any(Number)])
+  const replaced = record.snapshots[1]!.ms
+  expect(expireIceberg(record, options, replaced + 999)).toBeUndefined()
+  expect(expireIceberg(record, options, replaced + 1000)!.snapshots).toEqual([record.snapshots[1]])
+})
+
 function checkMetadata(metadata: MetadataJson, before: IcebergRecord | undefined): void {
   expect(metadata.snapshots.length).toBeLessThanOrEqual(8)
   expect(metadata['snapshot-log'].map((each) => each['snapshot-id'])).toEqual(metadata.snapshots.map((each) => each['snapshot-id']))
