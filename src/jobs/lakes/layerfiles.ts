@@ -2,7 +2,7 @@ import type { BlockSet } from '../../common/blockset.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { formatWalPosition } from '../../common/ids.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
-import { missingObject, readPiece } from '../../engine/pagereader.ts'
+import { readPiece } from '../../engine/pagereader.ts'
 import { type BlockIndex, parseBlockIndex } from '../../lake/blockindex.ts'
 import type { LayerFile, PackedFile } from '../../lake/layer.ts'
 import { CurrentRelation } from '../../lake/layerorder.ts'
@@ -50,11 +50,10 @@ export async function readBlockIndex(store: ObjectStore, file: LayerFile): Promi
 export async function readPacked(store: ObjectStore, file: PackedFile, checksums: boolean): Promise<PackedPages> {
   const { bytes: index } = await readBlockIndex(store, file)
   const { sizes, compressor } = file.pack
-  const range = packRange(file.pack)
-  const found = await store.get(file.key, range)
-  if (found === undefined) throw missingObject(store, file.key)
-  if (found.bytes.length === range.end - range.start) return { sizes, compressor, index, bytes: found.bytes, checksums }
-  throw new CorruptionError('lake.pack', `the pack ${file.key} in ${store.url} has ${found.size} bytes, and ends before byte ${range.end}`)
+  const { start, end } = packRange(file.pack)
+  const bytes = await readPiece(store, { key: file.key, start, length: end - start })
+  if (bytes.length === end - start) return { sizes, compressor, index, bytes, checksums }
+  throw new CorruptionError('lake.pack', `the pack ${file.key} in ${store.url} has ${start + bytes.length} bytes, and ends before byte ${end}`)
 }
 
 /** @throws CorruptionError lake.missing-object, lake.description; EnvironmentError store.* */

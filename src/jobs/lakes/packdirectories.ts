@@ -3,7 +3,7 @@ import { equalJson } from '../../common/equaljson.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import { RecentlyUsed } from '../../common/recentlyused.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { missingObject, readPiece, readTail } from '../../engine/pagereader.ts'
 import type { PackedFile } from '../../lake/layer.ts'
 import { PACK_HEAD_LENGTH, PACK_TAIL_LENGTH, type PackDirectory, packDirectoryRange, type PackedRelation, parsePackDirectory } from '../../lake/pack.ts'
 import type { ExpectedFile } from '../lake.ts'
@@ -47,19 +47,19 @@ export class PackDirectories {
 
 /** Bytes of all pages of a pack, by one request. @throws CorruptionError lake.pack, lake.missing-object; EnvironmentError store.* */
 export async function packPageBytes(store: ObjectStore, key: string): Promise<number> {
-  const tail = await store.get(key, { last: PACK_TAIL_LENGTH })
-  if (tail === undefined) throw missingObject(store, key)
-  return packDirectoryRange(tail.bytes, tail.size).start - PACK_HEAD_LENGTH
+  return (await directoryRange(store, key)).start - PACK_HEAD_LENGTH
 }
 
 /** The directory of a pack, by two requests. @throws CorruptionError lake.pack, lake.missing-object, lake.block-index; EnvironmentError store.* */
 export async function readPackDirectory(store: ObjectStore, key: string): Promise<PackDirectory> {
-  const tail = await store.get(key, { last: PACK_TAIL_LENGTH })
+  const { start, size } = await directoryRange(store, key)
+  return parsePackDirectory(await readPiece(store, { key, start, length: size - start }), start)
+}
+
+async function directoryRange(store: ObjectStore, key: string): Promise<{ start: number; size: number }> {
+  const tail = await readTail(store, key, PACK_TAIL_LENGTH)
   if (tail === undefined) throw missingObject(store, key)
-  const { start } = packDirectoryRange(tail.bytes, tail.size)
-  const found = await store.get(key, { start, end: tail.size })
-  if (found === undefined) throw missingObject(store, key)
-  return parsePackDirectory(found.bytes, start)
+  return { start: packDirectoryRange(tail.bytes, tail.size).start, size: tail.size }
 }
 
 function different(key: string, problem: string): CorruptionError {

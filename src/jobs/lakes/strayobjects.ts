@@ -1,7 +1,7 @@
 import { registeredHeads } from '../../engine/collect.ts'
 import { utf8Decode } from '../../common/utf8.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { readPiece } from '../../engine/pagereader.ts'
 import { decodeHead } from '../../lake/state/head.ts'
 import { FORMAT_KEY, parseObjectName } from '../../lake/state/names.ts'
 import { pageText, type PageRef } from '../../lake/state/page.ts'
@@ -101,9 +101,7 @@ async function pagesReason(lake: Lake, size: number, pages: readonly PageRef[], 
   if (pages.reduce((sum, { length }) => sum + length, 0) < size) return 'pages of states that are gone lie beside pages that states need, and go with these'
   if (holding.size === 0) return undefined
   for (const ref of pages) {
-    const found = await lake.ports.store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
-    if (found === undefined) throw missingObject(lake.ports.store, ref.key)
-    const text = utf8Decode(pageText(found.bytes, ref, lake.compressor))
+    const text = utf8Decode(pageText(await readPiece(lake.ports.store, ref), ref, lake.compressor))
     for (const key of holding) if (text.includes(key)) return 'it has entries of files that have such rows, and goes with the states that have these'
   }
   return undefined
