@@ -42,33 +42,64 @@ export function layeredRows({ groups = [], notShown, types }: LayeredRelation, c
   return groups.flatMap((group) => {
     const list = columnList(group, types, columns)
     if (!group.isHoled || notShown === undefined) return [plainRows(group, list, columns)]
-    if (group.fields.some((field) => foldName(field) === 'file_row_number')) {
-      return group.paths.map((path) => numberedRows(path, group, list, notShown, columns))
-    }
-    return [holedRows(group, list, notShown, columns)]
+    return sources(group).map(({ rows, key }) => shownRows(rows, list, key('"_hidden"'), notShown, columns))
   })
+}
+
+/**
+ * SELECTs of the rows that a Parquet file (file, pos, step, part, kind) names, each as often as it does: their columns as one struct `_values`, `_ltap`, and
+ * the last three. Columns without a value in any row are there, too.
+ */
+export function listedRows({ groups = [], types }: Pick<LayeredRelation, 'groups' | 'types'>, names: readonly string[], list: string): string[] {
+  const overflow = names.filter((name) => groups.some((group) => group.overflow.has(name)))
+  return groups.flatMap((group) => {
+    const values = names.map((name) => `${quoteName(name)} := ${valueOf(name, group, types)}`)
+    if (overflow.length > 0) values.push(`"_overflow" := ${overflowOf(group, overflow)}`)
+    const packed = values.length === 0 ? 'NULL' : `struct_pack(${values.join(', ')})`
+    const row = `${packed} AS "_values", "_row"."_ltap", "_listed".step, "_listed".part, "_listed".kind`
+    const listed = `read_parquet(${fileText(list)}, hive_partitioning = false) AS "_listed"`
+    return sources(group).map(({ rows, key }) => `SELECT ${row}\nFROM ${rows}\nJOIN ${listed}\n  ON ${key('"_listed"')}\nWHERE ${IS_TUPLE}`)
+  })
+}
+
+/** What a group's rows are read from, and how a list of (file, pos) names them. */
+function sources({ paths, fields }: LayerGroup): { rows: string; key: (list: string) => string }[] {
+  // A column named file_row_number stands in the way of DuckDB's own: count instead.
+  if (fields.some((field) => foldName(field) === 'file_row_number')) {
+    const position = freeName('_position', fields)
+    return paths.map((path) => ({
+      rows: `(SELECT *, row_number() OVER () - 1 AS ${quoteName(position)} FROM read_parquet(${fileText(path)}, hive_partitioning = false)) AS "_row"`,
+      key: (list) => `${list}.file = ${quoteText(path)} AND "_row".${quoteName(position)} = ${list}.pos`,
+    }))
+  }
+  const file = freeName('_file', fields)
+  return [{
+    rows: `read_parquet(${fileList(paths)}, file_row_number = true, filename = ${quoteText(file)}, hive_partitioning = false) AS "_row"`,
+    key: (list) => `"_row".${quoteName(file)} = ${list}.file AND "_row".file_row_number = ${list}.pos`,
+  }]
 }
 
 /** The SELECT of a relation without rows. */
 export function typedNoRows({ types }: LayeredRelation, { names, overflow, visible }: LayeredColumns, where = 'false'): string {
-  const list = names.map((name) => nullOf(name, types))
+  const list = names.map((name) => `${nullOf(name, types)} AS ${quoteName(name)}`)
   if (overflow) list.push(`CAST(NULL AS STRUCT(${overflow.map((name) => `${quoteName(name)} VARCHAR`).join(', ')})) AS "_overflow"`)
   if (visible !== undefined) list.push(`true AS ${quoteName(visible)}`)
   return `SELECT ${list.join(', ') || 'NULL AS "_no_columns"'} WHERE ${where}`
 }
 
 function columnList(group: LayerGroup, types: ReadonlyMap<string, string>, { names, overflow }: LayeredColumns): string {
-  const list = names.map((name) => {
-    const field = group.columns.get(name)
-    if (field === undefined) return nullOf(name, types)
-    return `"_row".${quoteName(field)}${field === name ? '' : ` AS ${quoteName(name)}`}`
-  })
-  if (overflow) list.push(overflowOf(group, overflow))
+  const list = names.map((name) => `${valueOf(name, group, types)}${group.columns.get(name) === name ? '' : ` AS ${quoteName(name)}`}`)
+  if (overflow) list.push(`${overflowOf(group, overflow)} AS "_overflow"`)
   return list.join(', ') || 'NULL AS "_no_columns"'
 }
 
+function valueOf(name: string, { columns }: LayerGroup, types: ReadonlyMap<string, string>): string {
+  const field = columns.get(name)
+  return field === undefined ? nullOf(name, types) : `"_row".${quoteName(field)}`
+}
+
 function nullOf(name: string, types: ReadonlyMap<string, string>): string {
-  return `CAST(NULL AS ${types.get(name) ?? 'VARCHAR'}) AS ${quoteName(name)}`
+  return `CAST(NULL AS ${types.get(name) ?? 'VARCHAR'})`
 }
 
 /** The same children from each group, for UNION ALL takes struct by struct. */
@@ -78,27 +109,13 @@ function overflowOf({ overflow }: LayerGroup, wanted: readonly string[]): string
     return `${quoteName(name)} := ${child === undefined ? 'CAST(NULL AS VARCHAR)' : `"_row"."_overflow".${quoteName(child)}`}`
   })
   const packed = `struct_pack(${children.join(', ')})`
-  return `CASE WHEN ${overflow.size === 0 ? 'false' : '"_row"."_overflow" IS NOT NULL'} THEN ${packed} END AS "_overflow"`
+  return `CASE WHEN ${overflow.size === 0 ? 'false' : '"_row"."_overflow" IS NOT NULL'} THEN ${packed} END`
 }
 
 function plainRows({ paths }: LayerGroup, list: string, { visible }: LayeredColumns): string {
   const from = `read_parquet(${fileList(paths)}, hive_partitioning = false) AS "_row"`
   if (visible === undefined) return `SELECT ${list}\nFROM ${from}`
   return `SELECT ${list}, "_row"."_ltap", true AS ${quoteName(visible)}\nFROM ${from}\nWHERE ${IS_TUPLE}`
-}
-
-/** File and position are the key. */
-function holedRows({ paths, fields }: LayerGroup, list: string, notShown: string, columns: LayeredColumns): string {
-  const file = freeName('_file', fields)
-  const rows = `read_parquet(${fileList(paths)}, file_row_number = true, filename = ${quoteText(file)}, hive_partitioning = false) AS "_row"`
-  return shownRows(rows, list, `"_row".${quoteName(file)} = "_hidden".file AND "_row".file_row_number = "_hidden".pos`, notShown, columns)
-}
-
-/** A column named file_row_number stands in the way of DuckDB's own: count instead. */
-function numberedRows(path: string, { fields }: LayerGroup, list: string, notShown: string, columns: LayeredColumns): string {
-  const position = freeName('_position', fields)
-  const rows = `(SELECT *, row_number() OVER () - 1 AS ${quoteName(position)} FROM read_parquet(${fileText(path)}, hive_partitioning = false)) AS "_row"`
-  return shownRows(rows, list, `"_hidden".file = ${quoteText(path)} AND "_row".${quoteName(position)} = "_hidden".pos`, notShown, columns)
 }
 
 function shownRows(rows: string, list: string, key: string, notShown: string, { visible }: LayeredColumns): string {

@@ -103,11 +103,18 @@ function relationNames(relations: readonly LakeRelation[]): Map<LakeRelation, st
   const taken = new Map<string, Set<string>>()
   const ordered = [...relations].sort((a, b) => lowerCaseFirst(a.name, b.name) || a.oid - b.oid)
   const names = ordered.map((relation): [LakeRelation, string] => {
-    const inSchema = taken.get(relation.schema) ?? new Set<string>(relation.schema === LOG_NAMESPACE ? LOG_NAMES : [])
+    const inSchema = taken.get(relation.schema) ?? new Set(ownNames(relation.schema, relations))
     taken.set(relation.schema, inSchema)
     return [relation, takeOid(relation.name, relation.oid, inSchema)]
   })
   return new Map(names)
+}
+
+/** Names of ltap's own in a schema, folded: its logs, and what ltap query calls the changes and the versions of tables. */
+function ownNames(schema: string, relations: readonly LakeRelation[]): string[] {
+  if (schema === LOG_NAMESPACE) return [...LOG_NAMES]
+  const [, of] = /^(.+)__(?:changes|history)$/.exec(schema) ?? []
+  return relations.filter((relation) => relation.schema === of && isUserTable(relation)).map(({ name }) => foldName(name))
 }
 
 /** Names without upper case letters first, else by UTF-16 code units. */

@@ -14,6 +14,7 @@ import { CACHE_BYTES, type OpenLakeOptions } from '../lakes/fetchedobjects.ts'
 import { openLake, openState, refuseBranch } from '../lakes/openlake.ts'
 import { pointOf } from '../lakes/pointof.ts'
 import { StateManifest } from '../lakes/statemanifest.ts'
+import { ChangeTables } from './changetables.ts'
 import { LogTables } from './logtables.ts'
 import { refuseMistakenFields } from './queryfields.ts'
 import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
@@ -113,9 +114,9 @@ async function readStatements(duck: Duck, connection: DuckDBConnection, sql: str
   return statements
 }
 
-function ownTables(lake: Lake, state: StateManifest, scratch: string, source: QuerySource): { tables: StateTables; logs: LogTables } {
+function ownTables(lake: Lake, state: StateManifest, scratch: string, source: QuerySource): { tables: StateTables; logs: LogTables; changes: ChangeTables } {
   const logs = new LogTables(lake, state, scratch, source.cacheBytes ?? CACHE_BYTES)
-  return { tables: new StateTables(lake, state, scratch, source), logs }
+  return { tables: new StateTables(lake, state, scratch, source), logs, changes: new ChangeTables({ lake, state, scratch, logs }, source) }
 }
 
 function readFormat1({ lake, at, branch }: QuerySource): Manifest {

@@ -6,6 +6,7 @@ import { notReadText } from '../../lake/notread.ts'
 import { createView, descendants, type ViewColumns, virtualColumnText } from '../../lake/views.ts'
 import { globEscape, quoteText } from '../../lake/viewtext.ts'
 import { checkLakeFile } from '../lakefile.ts'
+import type { ChangeTables } from './changetables.ts'
 import type { LogTables } from './logtables.ts'
 import type { StateTables } from './statetables.ts'
 
@@ -26,11 +27,13 @@ export class LakeViews {
   private readonly checked = new Set<LakeRelation>()
   private readonly tables: StateTables | undefined
   private readonly logs: LogTables | undefined
+  private readonly changes: ChangeTables | undefined
 
   /** @param lake its folder @param own those of a lake of format 2 */
-  constructor(lake: string, manifest: Manifest, names: DatabaseNames, sql: string, own?: { tables: StateTables; logs: LogTables }) {
+  constructor(lake: string, manifest: Manifest, names: DatabaseNames, sql: string, own?: { tables: StateTables; logs: LogTables; changes: ChangeTables }) {
     this.tables = own?.tables
     this.logs = own?.logs
+    this.changes = own?.changes
     this.manifest = manifest
     this.names = names
     this.root = lake.endsWith('/') ? lake : `${lake}/`
@@ -61,6 +64,7 @@ export class LakeViews {
       ...this.relations.map((named) => this.view(named, 'overflow')),
       ...this.relations.filter(({ physicalSchema }) => physical.has(physicalSchema)).map((named) => this.view(named, 'physical')),
       await this.logs?.views(this.sql, this.names.catalog) ?? '',
+      await this.changes?.views(this.sql, this.names) ?? '',
       `SET search_path = ${quoteText(path.map((schema) => `${catalog}.${quoteName(schema)}`).join(','))};\n`,
     ]
     try {
@@ -99,7 +103,7 @@ export class LakeViews {
   /** Every file that the views read, as a path and as the pattern that stands in a view. */
   files(): string[] {
     const paths = [...this.checked].flatMap(({ files }) => files.flatMap(({ path, hidden }) => (hidden ? [path, hidden.path] : [path])))
-    const all = [...paths.map((path) => this.root + path), ...this.tables?.paths ?? [], ...this.logs?.paths ?? []]
+    const all = [...paths.map((path) => this.root + path), ...this.tables?.paths ?? [], ...this.logs?.paths ?? [], ...this.changes?.paths ?? []]
     return all.flatMap((path) => (globEscape(path) === path ? [path] : [path, globEscape(path)]))
   }
 

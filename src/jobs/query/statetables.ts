@@ -3,7 +3,7 @@ import { forEachAtMost } from '../../common/atonce.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
 import { columnFields } from '../../columnar/fieldhistory.ts'
 import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext } from '../../columnar/filedescriptor.ts'
-import { relationSchema } from '../../columnar/schema.ts'
+import { relationSchema, type SchemaContext } from '../../columnar/schema.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { readRowsNotShown } from '../../engine/outcomes.ts'
 import { ObjectFiles } from '../../io/objectstore/objectfiles.ts'
@@ -23,7 +23,7 @@ import { PackedTables } from './packedtable.ts'
 
 const FETCHES_AT_ONCE = 4
 
-interface OpenedFile {
+export interface OpenedFile {
   readonly rows: NotShownRows
   readonly descriptor: FileDescriptor
 }
@@ -70,13 +70,7 @@ export class StateTables {
 
   private async describe(relation: LakeRelation, isRead: boolean): Promise<void> {
     const description = await readDescription(this.lake.ports.store, await this.state.description(relation))
-    const { major, profile } = this.state.manifest
-    const context = { major, profile, encoding: description.encoding, desc: description.desc, overflow: description.overflow, displayScales: {}, pageFlags: 0 }
-    const stored = relationSchema({ ...context, fields: columnFields(description.fields) })
-    // As views of format 1 call them: by their names in Postgres now, whatever they were called when they were written.
-    const names = relationSchema(context).columns.map(({ name }) => name)
-    const types = new Map(names.map((name, i) => [name, duckType(stored.columns[i]!.type)]))
-    const ids = new Map(names.map((name, i) => [stored.columns[i]!.id, name]))
+    const { names, types, ids } = shownColumns(description, this.state.manifest)
     relation.columns = names
     if (description.virtualColumns.length > 0) relation.virtualColumns = description.virtualColumns
     this.layered.set(relation, isRead ? { types, ...await this.files(relation, ids, description) } : { types, groups: undefined, notShown: undefined })
@@ -131,8 +125,21 @@ export class StateTables {
   }
 }
 
+/** The columns of views: as views of format 1 call them, by their names in Postgres now, whatever they were called when they were written. */
+export function shownColumns(
+  { encoding, desc, overflow, fields }: TableDescription, { major, profile }: Pick<SchemaContext, 'major' | 'profile'>,
+): { names: string[]; types: ReadonlyMap<string, string>; ids: ReadonlyMap<number, string> } {
+  const context = { major, profile, encoding, desc, overflow, displayScales: {}, pageFlags: 0 }
+  const stored = relationSchema({ ...context, fields: columnFields(fields) })
+  const names = relationSchema(context).columns.map(({ name }) => name)
+  return {
+    names, types: new Map(names.map((name, i) => [name, duckType(stored.columns[i]!.type)])),
+    ids: new Map(names.map((name, i) => [stored.columns[i]!.id, name])),
+  }
+}
+
 /** Files with the same columns are read at once. */
-function groupsOf(opened: readonly OpenedFile[], ids: ReadonlyMap<number, string>): LayerGroup[] {
+export function groupsOf(opened: readonly OpenedFile[], ids: ReadonlyMap<number, string>): LayerGroup[] {
   const groups = new Map<string, LayerGroup & { paths: string[] }>()
   for (const { rows: { path, superseded, hidden }, descriptor } of opened) {
     const { columns, overflow, fields } = relationSchema(schemaContext(descriptor))
