@@ -168,7 +168,8 @@ describe.each(fewerMajors('majors of inspect wal'))('Postgres %i', (major) => {
   })
 
   test('--follow sees what is written later, and ends with Ctrl-C', async () => {
-    const lines = all.stdout.split('\n').filter((line) => line !== '')
+    const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '')
+    const lines = linesOf(all.stdout)
     const names = readdirSync(wal.dir).sort()
     const dir = makeFolder()
     for (const name of names) copyFileSync(join(wal.dir, name), join(dir, name))
@@ -180,14 +181,17 @@ describe.each(fewerMajors('majors of inspect wal'))('Postgres %i', (major) => {
     expect(process.listenerCount('SIGINT')).toBe(0)
     // As the command line's own process does.
     const forget = handleSignals(() => {})
-    const following = ltap(['inspect', 'wal', dir, '--follow'])
-    await new Promise((resolve) => setTimeout(resolve, 800))
+    const early = linesOf((await ltap(['inspect', 'wal', dir])).stdout).length
+    expect(early).toBeLessThan(lines.length)
+    let seen = 0
+    const following = ltap(['inspect', 'wal', dir, '--follow'], '', (text) => (seen = linesOf(text).length))
+    await expect.poll(() => seen, { timeout: 240_000 }).toBe(early)
     writeFileSync(join(dir, last), whole)
-    await new Promise((resolve) => setTimeout(resolve, 1500))
+    await expect.poll(() => seen, { timeout: 240_000 }).toBe(lines.length)
     process.emit('SIGINT', 'SIGINT')
     const { code, stdout, stderr } = await following
     forget()
-    expect({ code, stderr, lines: stdout.split('\n').filter((line) => line !== '') }).toEqual({ code: 0, stderr: '', lines })
+    expect({ code, stderr, lines: linesOf(stdout) }).toEqual({ code: 0, stderr: '', lines })
     expect(process.listenerCount('SIGINT')).toBe(0)
   })
 })

@@ -7,13 +7,16 @@ export interface Ran {
   stderr: string
 }
 
-/** Runs a command line in this process. */
-export async function ltap(argv: readonly string[], stdin = ''): Promise<Ran> {
+/** Runs a command line in this process. @param heard is told stdout's text so far, whenever there is more */
+export async function ltap(argv: readonly string[], stdin = '', heard: (stdout: string) => void = () => {}): Promise<Ran> {
   const stdout = new PassThrough()
   const stderr = new PassThrough()
   const texts = [stdout, stderr].map(async (stream) => {
     let text = ''
-    for await (const piece of stream) text += String(piece)
+    for await (const piece of stream) {
+      text += String(piece)
+      if (stream === stdout) heard(text)
+    }
     return text
   })
   const code = await runCommandLine(argv, { stdin: Readable.from([stdin]), stdout, stderr })
