@@ -28,7 +28,28 @@ export interface SizeResult {
   hash: string
 }
 
-export type Result = SpeedResult | SizeResult
+/** Milliseconds of many requests. */
+export interface Latency {
+  p50: number
+  p99: number
+  max: number
+}
+
+/** Requests to a service beside a peer's way to the same answer. */
+export interface LatencyResult {
+  kind: 'latency'
+  bench: string
+  table: string
+  variant: string
+  peerName: string
+  ours: Latency
+  peer: Latency
+  /** The p99 that is aimed at. */
+  wanted: number
+  hash: string
+}
+
+export type Result = SpeedResult | SizeResult | LatencyResult
 
 /** A benchmark process hands its results to main as lines on stdout; all else it says goes to stderr. */
 export function printResult(result: Result): void {
@@ -41,11 +62,20 @@ export function formatResults(results: readonly Result[]): string {
   const tables: string[] = []
   if (speeds.length > 0) tables.push(formatTable(SPEED_HEAD, speeds.map(speedCells)))
   if (sizes.length > 0) tables.push(formatTable(SIZE_HEAD, sizes.map(sizeCells)))
+  const latencies = results.filter((result) => result.kind === 'latency')
+  if (latencies.length > 0) tables.push(formatTable(LATENCY_HEAD, latencies.map(latencyCells)))
   return tables.join('\n\n')
 }
 
 const SPEED_HEAD = ['bench', 'table', 'variant', 'heap MB', 'ms median (min to max)', 'MB/s', 'peer', 'peer ms', 'x peer (min to max)', 'wanted', 'hash']
 const SIZE_HEAD = ['bench', 'table', 'variant', 'heap MB', 'file MB', 'heap/file', 'B/row', '_ltap + _overflow', 'B/row', 'wanted', 'hash']
+
+const LATENCY_HEAD = ['bench', 'table', 'variant', 'ms p50', 'p99', 'max', 'peer', 'peer ms p50', 'p99', 'wanted p99', 'hash']
+
+function latencyCells({ bench, table, variant, ours, peer, peerName, wanted, hash }: LatencyResult): string[] {
+  const texts = [ours.p50, ours.p99, ours.max].map((ms) => ms.toFixed(1))
+  return [bench, table, variant, ...texts, peerName, peer.p50.toFixed(1), peer.p99.toFixed(1), `< ${wanted}`, hash]
+}
 
 function speedCells(result: SpeedResult): string[] {
   const { bench, table, variant, heapBytes, ours, peer, peerName, ratio, ratioMin, ratioMax, wanted, hash } = result

@@ -12,6 +12,7 @@ interface CatalogVerbOptions {
   tokenFile?: string
   auth: boolean
   scanPlanning?: 'client' | 'server'
+  log?: boolean
   json?: boolean
   verbose?: boolean
 }
@@ -36,11 +37,13 @@ export function addCatalog(program: Command, run: Run): void {
     .option('--token-file <file>', 'answer requests with one of its bearer tokens alone')
     .option('--no-auth', 'answer everyone, at an address that others reach, too')
     .addOption(new Option('--scan-planning <who>', 'tell clients who plans scans: client, or server (default: as they like)').choices(['client', 'server']))
-    .action(async ({ lake, port, host, branch, tokenFile, auth, scanPlanning, ...options }: CatalogVerbOptions) => {
+    .option('--log', 'print a line for each request to stderr: method, path, status')
+    .action(async ({ lake, port, host, branch, tokenFile, auth, scanPlanning, log, ...options }: CatalogVerbOptions) => {
       const output = begin(run, options)
       const served = await serveCatalog({
         lake, port, host, ...(branch !== undefined && { branch }), ...(tokenFile !== undefined && { tokenFile }), ...(!auth && { noAuth: true }),
         ...(scanPlanning && { scanPlanning }), onBug: (error) => output.notice(`a request failed: ${error instanceof Error ? error.stack : String(error)}`),
+        ...(log && { onAnswer: ({ method, url }, { status }) => output.notice(`${method} ${new URL(url).pathname} ${status}`) }),
       })
       const ended = new Promise<void>((resolve) => void onInterrupt(resolve))
       const forget = onEnd(served.close)

@@ -30,6 +30,8 @@ export interface ServeCatalogOptions {
   scanPlanning?: 'client' | 'server'
   /** Gets what is a bug. */
   onBug?: (error: unknown) => void
+  /** Gets each request with its answer, whose body it must leave alone. */
+  onAnswer?: (request: Request, response: Response) => void
 }
 
 export interface ServedCatalog extends HttpServer {
@@ -45,7 +47,7 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/i
  * @throws EnvironmentError catalog.open for another address without tokens, catalog.tokens, catalog.unpublished, catalog.moved, http.address, lake.*, store.*
  */
 export async function serveCatalog({ lake: place, storeOptions = {}, port, host = '127.0.0.1', ...options }: ServeCatalogOptions): Promise<ServedCatalog> {
-  const { branch = MAIN_BRANCH, tokenFile, noAuth, scanPlanning, onBug } = options
+  const { branch = MAIN_BRANCH, tokenFile, noAuth, scanPlanning, onBug, onAnswer = () => {} } = options
   const isLocal = LOOPBACK.test(host)
   if (!isLocal && tokenFile === undefined && noAuth !== true) {
     throw new EnvironmentError('catalog.open',
@@ -61,7 +63,12 @@ export async function serveCatalog({ lake: place, storeOptions = {}, port, host 
     branch, root, defaults: store.url.startsWith('s3:') ? s3Defaults(store.url, storeOptions) : {}, parseTime: microseconds,
     ...(tokens && { tokens }), ...(scanPlanning && { scanPlanning }), ...(onBug && { onBug }),
   })
-  const server = await serveHttp(handler, { host, port, localNamesOnly: isLocal && tokens === undefined })
+  const told = async (request: Request): Promise<Response> => {
+    const response = await handler(request)
+    onAnswer(request, response)
+    return response
+  }
+  const server = await serveHttp(told, { host, port, localNamesOnly: isLocal && tokens === undefined })
   return { ...server, lake: store.url }
 }
 
