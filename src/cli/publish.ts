@@ -9,6 +9,7 @@ import { addVerb, begin, type Run } from './verb.ts'
 interface PublishVerbOptions extends PublishWish {
   branch?: string
   keepSnapshots?: number
+  registration?: string
   json?: boolean
   verbose?: boolean
 }
@@ -20,6 +21,7 @@ const TEXT = {
     'ltap publish s3://bucket/moved   # a lake that was copied to another place',
     'ltap publish ./lake --publish iceberg --iceberg-version 3',
     'ltap publish ./lake --keep-snapshots 1   # earlier snapshots go, and with the next gc what they alone need',
+    'ltap publish s3://bucket/shop --registration ./payloads   # for aws glue create-table and Unity Catalog',
     'ltap publish ./lake --publish none   # other engines find no tables any more',
   ],
 }
@@ -30,12 +32,13 @@ export function addPublish(program: Command, run: Run): void {
     .option('--branch <name>', 'tables of this branch (default: main)')
     .option('--keep-snapshots <count>',
       'how many snapshots of a table stay readable, of the last 24 hours (default: as before, at first 100)', parseSnapshots)
-    .action(async (lake: string, { branch, publish, icebergVersion, keepSnapshots, ...options }: PublishVerbOptions) => {
+    .option('--registration <dir>', 'write a file for each table that registers it in AWS Glue (Iceberg) or Unity Catalog (Delta)')
+    .action(async (lake: string, { branch, publish, icebergVersion, keepSnapshots, registration, ...options }: PublishVerbOptions) => {
       const output = begin(run, options)
       const wish = publishOptionsOf({ ...(publish && { publish }), ...(icebergVersion && { icebergVersion }) })
       const started = performance.now()
       const window = keepSnapshots === undefined ? {} : { window: { snapshots: keepSnapshots } }
-      const report = await publishLake({ lake, ...(branch !== undefined && { branch }), ...wish, ...window })
+      const report = await publishLake({ lake, ...(branch !== undefined && { branch }), ...wish, ...window, ...(registration && { registration }) })
       const seconds = (performance.now() - started) / 1000
       if (report.left.length > 0) run.exitCode = EXIT_NO
       await output.result({ ...report, seconds }, () => reportText(report, seconds))
@@ -43,11 +46,12 @@ export function addPublish(program: Command, run: Run): void {
 }
 
 function reportText(report: PublishReport, seconds: number): string {
-  const { url, lsn, tables } = report
+  const { url, lsn, tables, registered } = report
+  const written: [string, string][] = registered === 0 ? [] : [['registration', `${counted(registered, 'file')} written`]]
   const publication = { published: report, publishProblem: null }
   return [
     tables === 0 ? `${url} at ${lsn}: every table is published already\n` : `${url} at ${lsn}: ${counted(tables, 'table')} published\n`,
-    factLines([...publishedFacts(publication), ['time', `${seconds.toFixed(1)} s`]]),
+    factLines([...publishedFacts(publication), ...written, ['time', `${seconds.toFixed(1)} s`]]),
     ...notPublishedLines(publication),
   ].join('')
 }

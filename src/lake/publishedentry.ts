@@ -38,10 +38,17 @@ export interface PublicationSettings {
   readonly expiresMs?: number
   /** Number of tables that the newest publication left as they were: they are tried again. */
   readonly left?: number
+  /** LSN of the state that all tables were published at but those of `behind`; absent in the middle of a publication, and where very many were left. */
+  readonly lsn?: string
+  /** Keys of the entries of tables that were left. */
+  readonly behind?: readonly string[]
 }
 
+/** So many tables may be behind. */
+export const BEHIND_MAX = 1000
+
 /** How a publication goes on: what it is told, or what was told before. */
-export type WantedSettings = Omit<PublicationSettings, 'publication' | 'expiresMs' | 'left'>
+export type WantedSettings = Omit<PublicationSettings, 'publication' | 'expiresMs' | 'left' | 'lsn' | 'behind'>
 
 /** How many snapshots readers may ask for: those that are both among the newest ones and young enough, and always the newest one. */
 export interface PublishedWindow {
@@ -103,6 +110,7 @@ const UUID = matching(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 const SETTINGS: Schema<PublicationSettings> = v.strictObject({
   formats: v.array(oneOf(FORMAT_NAMES)), icebergVersion: oneOf([2, 3] as const), branch: nonce, root: text, publication: nonce,
   window: v.strictObject({ snapshots: integer(1, 1_000_000), ms: count }), expiresMs: v.exactOptional(count), left: v.exactOptional(integer(1, 0xffffffff)),
+  lsn: v.exactOptional(lsnText), behind: v.exactOptional(v.array(text)),
 })
 const ENTRY = v.strictObject({
   uuid: UUID, branch: nonce, folder: v.pipe(objectKey, v.check((key) => !key.startsWith('ltap/'), 'a folder of a table')), namespace: text,

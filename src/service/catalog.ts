@@ -56,9 +56,9 @@ async function latest(context: CatalogContext, respond: () => Promise<Response>)
   }
 }
 
-/** A state that a warehouse names and the lake does not have is the client's mistake. */
+/** A state that a warehouse names and the lake does not have, or did not publish, is the client's mistake. */
 function notRetained(error: unknown): unknown {
-  const isOfClient = isPositioned(error) && (error.code === 'lake.no-state' || error.code === 'lake.no-tag')
+  const isOfClient = isPositioned(error) && ['lake.no-state', 'lake.no-tag', 'catalog.not-published'].includes(error.code)
   return isOfClient ? noWarehouse(error.reason) : error
 }
 

@@ -6,7 +6,10 @@ import { ENDPOINTS } from './routes.ts'
 import type { Grant } from './tokens.ts'
 import { type Pinned, type Warehouse, warehousePrefix } from './warehouse.ts'
 
-/** `GET /v1/config?warehouse=<database>[@<LSN, tag, time or now>]`. A time and `now` become the LSN of their state here. */
+/**
+ * `GET /v1/config?warehouse=<database>[@<LSN, tag, time or now>]`. A time becomes the LSN of its state here, and `now` that of the last state that was
+ * published to its end.
+ */
 export async function configure(query: URLSearchParams, _grant: Grant, context: CatalogContext): Promise<Response> {
   const warehouse = await warehouseOf(query.get('warehouse') ?? '', context)
   const { scanPlanning } = context
@@ -34,7 +37,7 @@ async function warehouseOf(text: string, context: CatalogContext): Promise<Wareh
 }
 
 async function pinnedAt(text: string, { states, parseTime }: CatalogContext): Promise<Pinned> {
-  if (text === 'now') return { lsn: await states.lsnOf('newest') }
+  if (text === 'now') return { lsn: (await states.at(undefined)).settings?.lsn ?? await states.lsnOf('newest') }
   if (await states.hasTag(text)) return { tag: text }
   const lsn = parseLsn(text)
   if (lsn !== undefined) return { lsn: formatLsn(lsn) }

@@ -9,6 +9,7 @@ import type { IcebergRecord } from '../lake/iceberg/record.ts'
 import {
   decodeRecord, parsePublished, parsePublishedName, type PublicationSettings, type PublishedEntry, recordOf, SETTINGS_ENTRY,
 } from '../lake/publishedentry.ts'
+import type { StateRoot } from '../lake/state/stateroot.ts'
 import type { KeptBytes } from './keptbytes.ts'
 import { inOrder } from './page.ts'
 
@@ -133,8 +134,21 @@ export function checkPublished(settings: PublicationSettings | undefined, root: 
     throw new EnvironmentError('catalog.unpublished',
       `the tables of ${url} are not published as Iceberg tables: ltap publish ${url} --publish iceberg,delta does that`)
   }
-  if (settings.root === root) return
-  throw new EnvironmentError('catalog.moved',
+  if (settings.root !== root) throw moved(settings, url)
+}
+
+/**
+ * Refuses a state that was not published itself: its tables are those of an earlier one.
+ * @throws EnvironmentError catalog.not-published
+ */
+export function checkWhole(settings: PublicationSettings | undefined, { lsn }: Pick<StateRoot, 'lsn'>): void {
+  if (settings?.lsn === lsn) return
+  throw new EnvironmentError('catalog.not-published',
+    `the state at LSN ${lsn} was not published, or not to the end: its tables are those of an earlier LSN; take a state that was`)
+}
+
+function moved(settings: PublicationSettings, url: string): EnvironmentError {
+  return new EnvironmentError('catalog.moved',
     `the tables of ${url} were published for ${settings.root}, and engines would look for their files there: `
     + `ltap publish ${url} writes the metadata for this place`)
 }

@@ -4,7 +4,7 @@ import { Snapshot } from '../engine/snapshot.ts'
 import type { IcebergRecord } from '../lake/iceberg/record.ts'
 import type { Head } from '../lake/state/head.ts'
 import { KeptBytes } from './keptbytes.ts'
-import { checkPublished, PublishedTables } from './publishedtables.ts'
+import { checkPublished, checkWhole, PublishedTables } from './publishedtables.ts'
 import type { Pinned } from './warehouse.ts'
 
 /** HEAD is read again for the first request after so long. */
@@ -37,12 +37,13 @@ export class States {
   }
 
   /**
-   * @throws EnvironmentError catalog.unpublished, catalog.moved, lake.no-branch, lake.no-state, lake.no-tag, lake.empty, store.*; CorruptionError,
-   * UnsupportedError lake.*
+   * @throws EnvironmentError catalog.unpublished, catalog.moved, catalog.not-published, lake.no-branch, lake.no-state, lake.no-tag, lake.empty, store.*;
+   * CorruptionError, UnsupportedError lake.*
    */
   async at(pinned: Pinned): Promise<PublishedTables> {
     const tables = await this.tablesAt(pinned)
     checkPublished(tables.settings, this.root, this.lake.ports.store)
+    if (pinned !== undefined) checkWhole(tables.settings, tables.snapshot.state)
     return tables
   }
 

@@ -7,7 +7,7 @@ import type { CatalogContext, CatalogRequest } from './context.ts'
 import { seenNamespace } from './namespaces.ts'
 import { pageOf } from './page.ts'
 import type { LoadedTable } from './publishedtables.ts'
-import { badRequest, noTable } from './requesterror.ts'
+import { badRequest, noTable, RequestError } from './requesterror.ts'
 import { emptyResponse, jsonResponse } from './response.ts'
 
 /** `GET …/tables`. */
@@ -57,7 +57,9 @@ function tableKey(own: CatalogRequest): string {
   const name = own.parameters.get('table')!
   const key = own.database.key(namespace, name)
   if (key === undefined) throw noTable(namespace, name)
-  return key
+  const { warehouse: { at }, tables: { settings } } = own
+  if (at === undefined || !settings?.behind?.includes(key)) return key
+  throw new RequestError(404, 'NoSuchTableException', `${namespace}.${name} could not be published at LSN ${settings.lsn}: ask for another state`)
 }
 
 /**

@@ -113,6 +113,25 @@ test('a warehouse at an LSN, a tag or a time has every table as it was there', a
   }
 })
 
+test('a state that was not published, or not with a table, is not taken for one that was', async () => {
+  const own = await PublishedLake.create(new MemoryObjectStore({ now: () => 0 }))
+  const other = { ...ORDERS, oid: 16386, name: 'other' }
+  await own.at('0/1000', [ORDERS, other])
+  await own.materialize('0/2000')
+  const asked = new Client(own)
+  expect(await asked.refused('GET', '/v1/shop@lsn-0-2000/namespaces')).toMatch(/^404 NoSuchWarehouseException: the state at LSN 0\/2000 was not published, or not to the end/)
+  // The newest state is served as it was published last, and `now` is where that was.
+  expect(lsnOf(await asked.get('/v1/shop/namespaces/public/tables/orders'))).toBe('0/1000')
+  expect(await asked.prefix('shop@now')).toBe('/v1/shop@lsn-0-1000')
+  await own.materialize('0/3000')
+  await own.publish([ORDERS], { behind: ['5/16386'] })
+  own.now += 2000
+  const tables = '/v1/shop@lsn-0-3000/namespaces/public/tables'
+  expect((await asked.send('GET', `${tables}/orders`)).status).toBe(200)
+  expect(await asked.refused('GET', `${tables}/other`)).toBe('404 NoSuchTableException: public.other could not be published at LSN 0/3000: ask for another state')
+  expect((await asked.send('GET', '/v1/shop/namespaces/public/tables/other')).status).toBe(200)
+})
+
 test('pages of a list', async () => {
   const own = await PublishedLake.create(new MemoryObjectStore({ now: () => 0 }))
   const names = Array.from({ length: 57 }, (_, i) => `t${(i * 31) % 57}`)

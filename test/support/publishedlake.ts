@@ -88,7 +88,7 @@ export class PublishedLake {
   }
 
   /** Publishes tables of the newest state. @param puts whether the metadata files are put, too: else the publication is killed before that */
-  async publish(tables: readonly WantedTable[], { gone = [] as readonly { dbOid: number; oid: number }[], puts = true } = {}): Promise<void> {
+  async publish(tables: readonly WantedTable[], { gone = [] as readonly { dbOid: number; oid: number }[], puts = true, behind = [] as readonly string[] } = {}): Promise<void> {
     const { lake, writer, root } = this
     this.now += 1000
     const publication = lake.ports.random.nonce()
@@ -102,6 +102,7 @@ export class PublishedLake {
     }
     const settings: PublicationSettings = {
       formats: ['iceberg'], icebergVersion: this.formatVersion, branch: writer.head.branch.id, root, publication, window: DEFAULT_WINDOW,
+      lsn: writer.head.state.lsn, ...(behind.length > 0 && { behind, left: behind.length }),
     }
     edits.push(settingsEdit(settings) as ReturnType<typeof publishedEdit>)
     const change: Change = { kind: 'published', reads: edits, apply: ({ state }) => ({ edits, published: state.lsn, amends: true }) }

@@ -10,7 +10,7 @@ import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import {
-  type FormatName, LOG_NAMES, logKey, parsePublished, type PublicationSettings, publishedKey, settingsEdit, type WantedSettings,
+  BEHIND_MAX, type FormatName, LOG_NAMES, logKey, parsePublished, type PublicationSettings, publishedKey, settingsEdit, type WantedSettings,
 } from '../../lake/publishedentry.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -69,6 +69,8 @@ export class PublishJob {
   private readonly expiry = new Map<string, number | undefined>()
   /** Folders in which another program stands in the way. */
   private readonly blocked = new Set<string>()
+  /** Keys of the entries of tables that are not published at the LSN of the state. */
+  private readonly behind = new Set<string>()
 
   /** @param formats all that there are, those of the settings among them */
   constructor({ lake, writer }: { lake: Lake; writer: BranchWriter }, settings: WantedSettings, formats: ReadonlyMap<FormatName, TableFormat>) {
@@ -126,7 +128,7 @@ export class PublishJob {
       // A table whose files no longer say what it is must not be found as it was.
       const withdrawn = [...gone, ...packed]
       const edits = [...staging.edits, ...withdrawn]
-      const after = this.settingsAfter(edits, publication)
+      const after = this.settingsAfter(edits, publication, isLast ? snapshot.state.lsn : undefined)
       if (edits.length === 0 && (!isLast || this.isAsBefore(before, after))) {
         work.end()
         if (isLast && before.settings !== undefined) await this.confirmCompleted(before.settings, snapshot.state)
@@ -150,7 +152,7 @@ export class PublishJob {
   }
 
   /** What the lake is to say of the publication as a whole. */
-  private settingsAfter(edits: readonly (EntryKey & { readonly value?: unknown })[], publication: string): PublicationSettings {
+  private settingsAfter(edits: readonly (EntryKey & { readonly value?: unknown })[], publication: string, lsn: string | undefined): PublicationSettings {
     for (const { key, value } of edits) {
       if (value === undefined) this.expiry.delete(key)
       else {
@@ -161,7 +163,11 @@ export class PublishJob {
     let expiresMs = Infinity
     for (const own of this.expiry.values()) expiresMs = Math.min(expiresMs, own ?? Infinity)
     const left = this.published.left.length
-    return { ...this.settings, publication, ...(expiresMs < Infinity && { expiresMs }), ...(left > 0 && { left }) }
+    const isWhole = lsn !== undefined && this.behind.size <= BEHIND_MAX
+    return {
+      ...this.settings, publication, ...(expiresMs < Infinity && { expiresMs }), ...(left > 0 && { left }),
+      ...(isWhole && { lsn }), ...(isWhole && this.behind.size > 0 && { behind: [...this.behind].sort() }),
+    }
   }
 
   /** Nothing is to be said of the lake as a whole. */
@@ -173,7 +179,10 @@ export class PublishJob {
   /** What is wrong with one table leaves the others as they are. */
   private async stage(table: Candidate, staging: Staging): Promise<'packed' | undefined> {
     try {
-      if (staging.carry(publishedKey(table), this.blocked)) return undefined
+      if (staging.carry(publishedKey(table), this.blocked)) {
+        this.behind.add(publishedKey(table).key)
+        return undefined
+      }
       const bytes = await staging.add(table)
       if (bytes === undefined) this.published.unchanged++
       else this.published.tables++
@@ -184,6 +193,7 @@ export class PublishJob {
         this.published.packed++
         return 'packed'
       }
+      this.behind.add(publishedKey(table).key)
       this.published.left.push({ table: lakeRelationName(table), reason: error.message })
     }
     return undefined
@@ -193,9 +203,11 @@ export class PublishJob {
   private async stageLogs(logs: LogStaging, staging: Staging): Promise<void> {
     for (const name of LOG_NAMES) {
       try {
-        if (!staging.carry(logKey(name), this.blocked)) this.published.bytes += await logs.add(name) ?? 0
+        if (staging.carry(logKey(name), this.blocked)) this.behind.add(logKey(name).key)
+        else this.published.bytes += await logs.add(name) ?? 0
       } catch (error) {
         if (!isPositioned(error) || error.code.startsWith('store.')) throw error
+        this.behind.add(logKey(name).key)
         this.published.left.push({ table: `ltap.${name}`, reason: error.message })
       }
     }

@@ -6,6 +6,7 @@ import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import { openLayeredLake, openState } from '../lakes/openlake.ts'
 import type { PublishedTables } from './publishjob.ts'
 import { publishNewest, type PublishOptions } from './publishnewest.ts'
+import { writeRegistration } from './registration.ts'
 
 export interface PublishLakeOptions extends PublishOptions {
   /** A folder with a lake of layers, or the URL of one. */
@@ -13,12 +14,16 @@ export interface PublishLakeOptions extends PublishOptions {
   storeOptions?: S3Options
   /** Default main. */
   branch?: string
+  /** A folder for files that register the tables in AWS Glue and Unity Catalog. */
+  registration?: string
 }
 
 export interface PublishReport extends PublishedTables {
   url: string
   /** The LSN of the state, which every table is published at. */
   lsn: string
+  /** Number of files that were written into the folder `registration`. */
+  registered: number
   requests: StoreCounters['requests']
 }
 
@@ -27,7 +32,7 @@ export interface PublishReport extends PublishedTables {
  * killed left to do.
  * @throws EnvironmentError lake.*, commit.fenced if another process opens the branch for writing, publish.foreign, store.*
  */
-export async function publishLake({ lake: place, storeOptions, branch = MAIN_BRANCH, ...options }: PublishLakeOptions): Promise<PublishReport> {
+export async function publishLake({ lake: place, storeOptions, branch = MAIN_BRANCH, registration, ...options }: PublishLakeOptions): Promise<PublishReport> {
   const lake = await openLayeredLake(place, storeOptions)
   await openState(lake, 'newest', branch)
   const writer = await BranchWriter.open(lake, branch)
@@ -35,5 +40,6 @@ export async function publishLake({ lake: place, storeOptions, branch = MAIN_BRA
   // Who lets every earlier snapshot go wants to be rid of what they have: the state's pages have entries of them.
   if (options.window?.snapshots === 1) await rewriteState(lake, writer)
   const { store } = lake.ports
-  return { url: store.url, lsn: writer.head.state.lsn, ...published, requests: store.counters.requests }
+  const registered = registration === undefined ? 0 : await writeRegistration(lake, writer.head, registration)
+  return { url: store.url, lsn: writer.head.state.lsn, ...published, registered, requests: store.counters.requests }
 }

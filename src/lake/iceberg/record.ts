@@ -104,6 +104,10 @@ export function currentSnapshot({ snapshots }: IcebergRecord): IcebergSnapshot {
   return snapshots.at(-1)!
 }
 
+export function currentSchema({ schemas, currentSchema: current }: Pick<IcebergRecord, 'schemas' | 'currentSchema'>): TableSchema {
+  return schemas.find(({ id }) => id === current)!
+}
+
 export function metadataKey({ folder }: Pick<IcebergRecord, 'folder'>, version: number): string {
   return `${folder}/metadata/v${version}.metadata.json`
 }
