@@ -110,7 +110,7 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     }],
   },
   {
-    name: 'commit points are put before the publication is in the lake', within: 60,
+    name: 'commit points are put before the publication is in the lake', within: 200,
     mutations: [{
       file: 'src/jobs/publish/publishjob.ts',
       replace: [['      await writer.commit(publishedChange(', '      await this.put(staging.prepared, settings.root)\n      await writer.commit(publishedChange(']],
@@ -124,9 +124,9 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     }],
   },
   {
-    name: 'a publication that was killed is not completed', within: 60,
+    name: 'a publication that was killed is not completed', within: 200,
     mutations: [{
-      file: 'src/jobs/publish/publishjob.ts', replace: [['    await this.put(await Promise.all(last.map(', '    await this.put(await Promise.all(last.slice(last.length).map(']],
+      file: 'src/jobs/publish/publishjob.ts', replace: [['const last = [...entries.values()].filter(({ publication }) => publication === settings.publication)', 'const last: PublishedEntry[] = []']],
     }],
   },
   {
