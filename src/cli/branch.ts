@@ -3,7 +3,7 @@ import { type BranchSummary, createLakeBranch, deleteLakeBranch, listLakeBranche
 import { counted } from './count.ts'
 import { parseAt } from './options.ts'
 import { stateText } from './statetext.ts'
-import { addNamed, addVerb, begin, type LoadVerb, type Run } from './verb.ts'
+import { addNamed, addVerb, begin, examplesText, type LoadVerb, type Run } from './verb.ts'
 
 interface CreateOptions {
   at?: string
@@ -31,7 +31,9 @@ const VERBS = new Map<string, LoadVerb>([
 
 /** `ltap branch …`. */
 export async function addBranch(program: Command, run: Run, argv: readonly string[]): Promise<void> {
-  await addNamed(program.command('branch').description('make, list and delete branches of a lake'), run, VERBS, argv)
+  const examples = [CREATE, LIST, DELETE].map(({ examples: [first = ''] }) => first)
+  const group = program.command('branch').description('make, list and delete branches of a lake').addHelpText('after', examplesText(examples))
+  await addNamed(group, run, VERBS, argv)
 }
 
 function addCreate(branch: Command, run: Run): void {

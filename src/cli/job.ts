@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { dropJob, listJobs, type OpenJobSummary } from '../jobs/scaleout/openjobs.ts'
-import { addVerb, begin, type Run } from './verb.ts'
+import { addVerb, begin, examplesText, type Run } from './verb.ts'
 
 interface JobOptions {
   lake: string
@@ -20,6 +20,7 @@ const DROP = {
 /** `ltap job list`, `ltap job drop`. */
 export function addJob(program: Command, run: Run): void {
   const group = program.command('job').description('jobs that several workers do for one commit: list, drop')
+    .addHelpText('after', examplesText([LIST, DROP].map(({ examples: [first = ''] }) => first)))
   addVerb(group, 'list', LIST)
     .requiredOption('--lake <dir|url>', 'folder of the lake, or s3://bucket/prefix')
     .action(async ({ lake, ...options }: JobOptions) => {

@@ -3,7 +3,7 @@ import { createPin, deletePin, listPins, type PinKind, type PinSummary } from '.
 import { counted } from './count.ts'
 import { parseAt, parseFor } from './options.ts'
 import { stateText } from './statetext.ts'
-import { addNamed, addVerb, begin, type LoadVerb, type Run } from './verb.ts'
+import { addNamed, addVerb, begin, examplesText, type LoadVerb, type Run } from './verb.ts'
 
 interface CreateOptions {
   at?: string
@@ -43,7 +43,9 @@ async function addGroup(program: Command, run: Run, argv: readonly string[], gro
     ['create', async () => (parent) => addCreate(parent, run, group)], ['list', async () => (parent) => addList(parent, run, group)],
     ['delete', async () => (parent) => addDelete(parent, run, group)],
   ])
-  await addNamed(program.command(group.name).description(group.description), run, verbs, argv)
+  const { name, example } = group
+  const examples = [`ltap ${name} create ./lake ${example}`, `ltap ${name} list ./lake`, `ltap ${name} delete ./lake ${example.split(' ')[0]}`]
+  await addNamed(program.command(name).description(group.description).addHelpText('after', examplesText(examples)), run, verbs, argv)
 }
 
 function addCreate(parent: Command, run: Run, { name: verb, kind, example }: Group): void {

@@ -2,7 +2,8 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { QuerySource } from '../jobs/query/openquery.ts'
 import { exportQuery } from '../jobs/query/exportquery.ts'
-import { queryLake } from '../jobs/query/query.ts'
+import { describeLake, isPsqlCommand } from '../jobs/query/describelake.ts'
+import { printListing, queryLake } from '../jobs/query/query.ts'
 import type { ResultFormat } from '../jobs/query/resultfiles.ts'
 import { counted } from './count.ts'
 import { UsageError } from './failure.ts'
@@ -32,7 +33,7 @@ const TEXT = {
     `ltap query --lake ./lake --format csv "FROM orders" > orders.csv`,
     `ltap query --lake ./lake "SELECT id, _overflow.price FROM items WHERE _overflow.price IS NOT NULL"   # values no column type holds`,
     `ltap query --lake ./lake "SELECT id, _ltap.xmin, _ltap.xmax FROM ltap_public.orders WHERE NOT _visible"   # dead rows`,
-    `ltap query --lake ./lake "SHOW TABLES"`,
+    String.raw`ltap query --lake ./lake '\dt'   # also \d, \d public.orders, \dm, \ds, \dn, \l; SHOW TABLES`,
     `ltap query --lake s3://bucket/lake --at 16/B374D848 "SELECT count(*) FROM orders"`,
     `ltap query --lake ./lake - < report.sql`,
     `ltap query --lake ./lake --out ./orders.parquet "FROM orders"`,
@@ -62,7 +63,8 @@ export function addQuery(program: Command, run: Run): void {
         ...(at !== undefined && { at }), ...(database && { database }),
         ...(memoryLimit && { memoryLimit }), ...(threads && { threads }), ...(timeout && { timeoutSeconds: timeout }),
       }
-      if (print !== undefined) await queryLake({ ...source, format: print }, output.write)
+      if (isPsqlCommand(source.sql)) await writeListing(output, source, options)
+      else if (print !== undefined) await queryLake({ ...source, format: print }, output.write)
       else await writeOut(output, source, out!, options)
     })
 }
@@ -72,6 +74,12 @@ function printFormat(output: Output, { format, partitionBy }: QueryOptions): Row
   if (format === 'parquet') throw new UsageError('--format parquet needs --out <place>: Parquet is not printed')
   if (partitionBy !== undefined) throw new UsageError('--partition-by needs --out <place>')
   return formatOf(output, format)
+}
+
+/** @throws UsageError with --out */
+async function writeListing(output: Output, source: QuerySource, { format, out }: QueryOptions): Promise<void> {
+  if (out !== undefined || format === 'parquet') throw new UsageError(`a command such as ${source.sql.trim()} is printed: leave --out out`)
+  await printListing(await describeLake(source), formatOf(output, format), output.write)
 }
 
 async function writeOut(output: Output, source: QuerySource, out: string, { format, partitionBy }: QueryOptions): Promise<void> {

@@ -28,7 +28,12 @@ export function addVerb(parent: Command, usage: string, { summary, examples }: V
     .description(summary)
     .option('--json', 'write the result as JSON')
     .option('--verbose', 'show stack traces')
-    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}\n`)
+    .addHelpText('after', examplesText(examples))
+}
+
+/** What stands below the options of a verb, or below the verbs of a group. */
+export function examplesText(examples: readonly string[]): string {
+  return `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}\n`
 }
 
 /** An action's first step: notes --verbose, and gives the output for --json. */

@@ -18,7 +18,7 @@ import { ChangeTables } from './changetables.ts'
 import { LogTables } from './logtables.ts'
 import { refuseMistakenFields } from './queryfields.ts'
 import { CLOSED_SETTINGS, lockDuckDB } from './querylock.ts'
-import { askedNames, refuseMistakenNames } from './querynames.ts'
+import { askedNames, namesInOtherCase, refuseMistakenNames } from './querynames.ts'
 import { extractReading, type ReadingStatements } from './querystatement.ts'
 import { TimeLimit } from './querytimelimit.ts'
 import { LakeViews } from './queryviews.ts'
@@ -59,9 +59,7 @@ export interface OpenQuery {
  * @throws EnvironmentError query.*, lake.*, store.*; CorruptionError and UnsupportedError lake.*
  */
 export async function withQuery<T>(source: QuerySource, body: (query: OpenQuery) => Promise<T>): Promise<T> {
-  const lake = await openLake(source.lake)
-  const state = lake && await StateManifest.read(lake, await openState(lake, await pointOf(lake, source.at, source.branch), source.branch))
-  const manifest = state?.manifest ?? readFormat1(source)
+  const { lake, state, manifest } = await openSource(source)
   const names = databaseNames(manifest, chooseDatabase(manifest, source.database))
   const duck = await importDuck()
   const scratch = new ScratchFolder(join(tmpdir(), 'ltap-query-'), source.onNotice)
@@ -78,7 +76,7 @@ export async function withQuery<T>(source: QuerySource, body: (query: OpenQuery)
         await views.create(connection)
         for (const sentence of views.lacking) source.onNotice?.(sentence)
         await lockDuckDB(connection, views.files())
-        const statements = await readStatements(duck, connection, source.sql, views)
+        const statements = await readStatements(duck, connection, source, views)
         return await body({
           duck, count: statements.count,
           result: async (index) => {
@@ -105,11 +103,26 @@ export async function withQuery<T>(source: QuerySource, body: (query: OpenQuery)
   }
 }
 
+/** A state of a lake; a lake of format 1 has its manifest alone. */
+export interface OpenSource {
+  readonly lake: Lake | undefined
+  readonly state: StateManifest | undefined
+  readonly manifest: Manifest
+}
+
+/** @throws EnvironmentError lake.*, store.* */
+export async function openSource(source: QuerySource): Promise<OpenSource> {
+  const lake = await openLake(source.lake)
+  const state = lake && await StateManifest.read(lake, await openState(lake, await pointOf(lake, source.at, source.branch), source.branch))
+  return { lake, state, manifest: state?.manifest ?? readFormat1(source) }
+}
+
 /** The statements, none of which takes one of the lake's names for another. */
-async function readStatements(duck: Duck, connection: DuckDBConnection, sql: string, views: LakeViews): Promise<ReadingStatements> {
+async function readStatements(duck: Duck, connection: DuckDBConnection, { sql, onNotice }: QuerySource, views: LakeViews): Promise<ReadingStatements> {
   const statements = await explained(views, () => extractReading(duck, connection, sql))
   const asked = askedNames(statements.trees)
   refuseMistakenNames(asked, sql, views.names)
+  for (const sentence of namesInOtherCase(asked, sql, views.names)) onNotice?.(sentence)
   await refuseMistakenFields(connection, asked, sql, views.names)
   return statements
 }
@@ -126,7 +139,8 @@ function readFormat1({ lake, at, branch }: QuerySource): Manifest {
   throw new EnvironmentError('lake.no-state', `a lake of format 1 has one state, and this one is at LSN ${manifest.lsn}, not at ${at}`, { file: lake })
 }
 
-function chooseDatabase(manifest: Manifest, wanted: string | undefined): LakeDatabase {
+/** @throws EnvironmentError query.database */
+export function chooseDatabase(manifest: Manifest, wanted: string | undefined): LakeDatabase {
   const users = userDatabases(manifest)
   const list = (databases: readonly LakeDatabase[]): string => databases.map(({ name }) => name).join(', ')
   if (wanted !== undefined) {
@@ -211,7 +225,9 @@ function sqlError(error: unknown, views?: LakeViews): EnvironmentError {
   if (views && /^Binder Error: Ambiguous reference .*"pg_catalog"/.test(reason)) {
     return new EnvironmentError('query.sql', views.pgCatalogHint())
   }
-  if (views && reason.startsWith('Binder Error')) return new EnvironmentError('query.sql', reason + views.virtualColumnHint(reason))
+  if (views && reason.startsWith('Binder Error')) {
+    return new EnvironmentError('query.sql', reason + (views.virtualColumnHint(reason) || views.systemColumnHint(reason)))
+  }
   const hint = views && /^Catalog Error: .*does not exist/.test(reason) ? ` (${views.hints()})` : ''
   return new EnvironmentError('query.sql', reason + hint)
 }

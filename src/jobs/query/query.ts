@@ -1,6 +1,7 @@
 import type { DuckDBResult, DuckDBValue } from '@duckdb/node-api'
 import { EnvironmentError } from '../../common/errors.ts'
 import { type ValueText, valueText } from './duckvalue.ts'
+import type { Listing } from './describelake.ts'
 import { type OpenQuery, type QuerySource, withQuery } from './openquery.ts'
 import { alignedFormat, type Cells, csvFormat, jsonFormat } from './tabletext.ts'
 
@@ -59,6 +60,14 @@ async function writeResult(query: OpenQuery, result: DuckDBResult, format: Query
   }
   await write(text.tail(rows))
   return rows
+}
+
+/** Prints what a command of psql lists. */
+export async function printListing({ names, rows }: Listing, format: QueryFormat, write: WriteText): Promise<void> {
+  const cells = format === 'json' ? rows.map((row) => row.map((cell) => JSON.stringify(cell ?? null))) : rows
+  const shown = format === 'table' ? rows.map((row) => row.map((cell) => cell ?? '')) : cells
+  const text = format === 'json' ? jsonFormat(names) : format === 'csv' ? csvFormat(names) : alignedFormat(names, names.map(() => false), shown)
+  await write(text.head() + shown.map(text.row).join('') + text.tail(rows.length))
 }
 
 async function* cellsOf(chunks: AsyncIterable<DuckDBValue[][]>, texts: readonly ValueText['table'][]): AsyncGenerator<Cells[], undefined> {

@@ -56,6 +56,21 @@ export function refuseMistakenNames(asked: Asked, sql: string, names: DatabaseNa
   }
 }
 
+/**
+ * DuckDB finds a table whatever the case of its name; Postgres folds a name without quotes and takes one in quotes letter by letter.
+ * @returns a sentence for each table that Postgres would not find under the name that the text has
+ */
+export function namesInOtherCase(asked: Asked, sql: string, { relations }: DatabaseNames): string[] {
+  const sentences = asked.tables.flatMap(({ schema, name, isText = false }) => {
+    const meant = isText || sql.includes(quoteName(name)) ? name : foldName(name)
+    const alike = relations.filter((named) => foldName(named.name) === foldName(name) && (schema === '' ? named.schema === 'public' : isOther(schema, named)))
+    if (alike.length === 0 || alike.some((named) => named.relation.name === meant || named.name === meant)) return []
+    const own = quoteName(alike[0]!.relation.name)
+    return [`${quoteName(meant)} is read as ${own}, whose name differs in case: in Postgres write ${own}, with quotes`]
+  })
+  return [...new Set(sentences)]
+}
+
 /** Relations of all schemas whose names occur. */
 export function askedRelations({ tables }: Asked, { relations }: DatabaseNames): NamedRelation[] {
   return relations.filter(({ name }) => tables.some((table) => foldName(table.name) === foldName(name)))

@@ -10,6 +10,11 @@ import type { ChangeTables } from './changetables.ts'
 import type { LogTables } from './logtables.ts'
 import type { StateTables } from './statetables.ts'
 
+/** Where a lake has the system columns of Postgres, as SQL. */
+const SYSTEM_COLUMNS: Readonly<Record<string, string>> = {
+  xmin: '_ltap.xmin', xmax: '_ltap.xmax', ctid: '_ltap.block, _ltap."offset"', cmin: '_ltap.cid', cmax: '_ltap.cid',
+}
+
 /**
  * The views a text of SQL needs: a view costs about a millisecond, because DuckDB opens its files. So a user table has a view if its name occurs in
  * the text, or if the text may ask for a list of tables. Anything else (catalogs, TOAST, sequences) has a view only if its name occurs.
@@ -112,6 +117,16 @@ export class LakeViews {
     const [, asked = ''] = /(?:Referenced column|does not have a column named|Column with name) "([^"]+)"/.exec(reason) ?? []
     const found = this.relations.flatMap(({ relation }) => relation.virtualColumns ?? []).find(({ name }) => foldName(name) === foldName(asked))
     return found === undefined ? '' : ` (${virtualColumnText(found)})`
+  }
+
+  /** What helps with a system column of Postgres. */
+  systemColumnHint(reason: string): string {
+    const [, asked = ''] = /(?:Referenced column|does not have a column named) "([^"]+)"/.exec(reason) ?? []
+    const found = SYSTEM_COLUMNS[foldName(asked)]
+    if (found === undefined) return ''
+    const read = this.relations.find(({ relation, name }) => isUserTable(relation) && this.mentions(name))
+    const from = read === undefined ? 'ltap_<schema>.<table>' : `${quoteName(read.physicalSchema)}.${quoteName(read.name)}`
+    return ` (system columns are in _ltap of the tables of all row versions: SELECT ${found} FROM ${from} WHERE _visible)`
   }
 
   /** What helps with a table that was not found. */
