@@ -57,12 +57,13 @@ export function addGc(program: Command, run: Run): void {
 }
 
 function reportText(report: CollectReport): string {
-  const { url, dryRun, branches, objects, bytes, dead, deadBytes, leftovers } = report
+  const { url, dryRun, branches, objects, bytes, dead, deadBytes, leftovers, metadata } = report
   const left = [objects - dead, bytes - deadBytes] as const
   return [
     dryRun ? `${url}: a dry run, nothing was written or deleted\n` : `${url}: ${megabytes(deadBytes)} freed\n`,
     factLines([
-      [dryRun ? 'would go' : 'removed', `${counted(dead, 'object')}, ${megabytes(deadBytes)}; ${counted(leftovers, 'unfinished upload')}`],
+      [dryRun ? 'would go' : 'removed', `${counted(dead, 'object')}, ${megabytes(deadBytes)}; ${counted(leftovers, 'unfinished upload')}${
+        metadata === 0 ? '' : `; ${counted(metadata, 'metadata file')} of published tables`}`],
       [dryRun ? 'would stay' : 'left', `${counted(left[0], 'object')}, ${megabytes(left[1])}`],
     ]),
     ...branches.flatMap((branch) => branchLines(branch, dryRun)),

@@ -31,7 +31,7 @@ export function addPublish(program: Command, run: Run): void {
   addPublishOptions(addVerb(program, 'publish <lake>', TEXT))
     .option('--branch <name>', 'tables of this branch (default: main)')
     .option('--keep-snapshots <count>',
-      'how many snapshots of a table stay readable, of the last 24 hours (default: as before, at first 100)', parseSnapshots)
+      'how many snapshots of a table stay readable, of the last 24 hours, from now on (default: as before, at first 100)', parseSnapshots)
     .option('--registration <dir>', 'write a file for each table that registers it in AWS Glue (Iceberg) or Unity Catalog (Delta)')
     .action(async (lake: string, { branch, publish, icebergVersion, keepSnapshots, registration, ...options }: PublishVerbOptions) => {
       const output = begin(run, options)
@@ -41,8 +41,14 @@ export function addPublish(program: Command, run: Run): void {
       const report = await publishLake({ lake, ...(branch !== undefined && { branch }), ...wish, ...window, ...(registration && { registration }) })
       const seconds = (performance.now() - started) / 1000
       if (report.left.length > 0) run.exitCode = EXIT_NO
-      await output.result({ ...report, seconds }, () => reportText(report, seconds))
+      await output.result({ ...report, seconds }, () => reportText(report, seconds) + keptText(keepSnapshots))
     })
+}
+
+/** Later runs of any verb do as this one: nobody is to learn it from snapshots that are gone. */
+function keptText(keepSnapshots: number | undefined): string {
+  if (keepSnapshots === undefined) return ''
+  return `from now on ${counted(keepSnapshots, 'snapshot')} of each table stay readable, whatever publishes it; --keep-snapshots 100 is the default\n`
 }
 
 function reportText(report: PublishReport, seconds: number): string {

@@ -34,15 +34,23 @@ function parseFormats(text: string): readonly FormatName[] {
 }
 
 /** Nothing where no table was published. */
-export function publishedFacts({ published: { tables, unchanged, gone, packed, bytes } }: Publication): [string, string][] {
+export function publishedFacts({ published: { tables, unchanged, gone, packed, bytes, remade } }: Publication): [string, string][] {
   if (tables + unchanged + gone + packed === 0) return []
   const gones = gone === 0 ? '' : `, ${thousands(gone)} no longer there`
   const others = `${thousands(unchanged)} unchanged${gones}${packed === 0 ? '' : `, ${thousands(packed)} not, in packs`}`
-  return [['published', `${counted(tables, 'table')}, ${others}; ${megabytes(bytes)} of metadata`]]
+  const again = remade === 0 ? '' : `; ${counted(remade, 'deleted file')} made again`
+  return [['published', `${counted(tables, 'table')}, ${others}; ${megabytes(bytes)} of metadata${again}`]]
 }
 
 /** Tables that other engines do not see as they are. */
-export function notPublishedLines({ published: { left } }: Publication): string[] {
+export function notPublishedLines({ published: { left, restarted } }: Publication): string[] {
+  return [
+    ...listed('earlier snapshots are gone, their objects were deleted', restarted, LISTED_MAX),
+    ...notPublished(left),
+  ]
+}
+
+function notPublished(left: Publication['published']['left']): string[] {
   return listed('not published', left.map(({ table, reason }) => `${table}: ${reason}`), LISTED_MAX)
 }
 

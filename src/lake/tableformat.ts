@@ -32,6 +32,15 @@ export interface TableFormat {
   /** The record without snapshots that are no longer listed: the same one if all stay. @param nowMs milliseconds since 1970 */
   expire(record: unknown, nowMs: number, table: Pick<TableSnapshot, 'folder'>): StagedTable
   commit(record: unknown, table: Pick<TableSnapshot, 'root' | 'folder'>): TableCommit | Promise<TableCommit>
+  /** Keys of all files that readers find by their names, in whatever listed snapshot. */
+  names(record: unknown, table: Pick<TableSnapshot, 'folder'>): Iterable<string>
+  /** Those of the files that readers find by their names that can be made again of the record. @param missing keys */
+  remake(record: unknown, table: Pick<TableSnapshot, 'root' | 'folder'>, missing: ReadonlySet<string>): StagedObject[] | Promise<StagedObject[]>
+  /**
+   * What the next snapshot goes on from where objects are missing: a record without the snapshots that need them. The next one needs none of them.
+   * @param missing keys
+   */
+  withoutLost(record: unknown, missing: ReadonlySet<string>): unknown
   /** Whether a file of a table's folder is one that readers find by its name. @param path below the folder */
   isOwn(path: string): boolean
   /**

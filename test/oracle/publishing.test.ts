@@ -11,6 +11,7 @@ import { mergeLake } from '../../src/jobs/merge/mergelake.ts'
 import { publishLake } from '../../src/jobs/publish/publishlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
+import { failing } from '../support/failingstore.ts'
 import { icebergMetadata, icebergRows, publishedFolders } from '../support/icebergtable.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
 
@@ -54,28 +55,6 @@ function tables(lake: string): string[] {
 
 async function rows(lake: string, table: string): Promise<string[]> {
   return await icebergRows(icebergMetadata(publishedFolders(join(folder, lake)).get(table)!))
-}
-
-/** Puts of keys that fit fail, as those of a program that is killed there. */
-function failing(pattern: RegExp, listed = /^never$/): (store: ObjectStore) => ObjectStore {
-  return (store) => new Proxy(store, {
-    get: (target, member): unknown => {
-      if (member === 'put') {
-        return async (...[key, ...rest]: Parameters<ObjectStore['put']>) => {
-          if (pattern.test(key)) throw new Error('killed')
-          return await target.put(key, ...rest)
-        }
-      }
-      if (member === 'list') {
-        return (prefix: string) => {
-          if (listed.test(prefix)) throw new Error('killed')
-          return target.list(prefix)
-        }
-      }
-      const value: unknown = Reflect.get(target, member, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
 }
 
 test('a run that is killed behind the commit of the lake is completed by the next one, whichever that is', async () => {
@@ -182,7 +161,7 @@ test('a table that goes into packs is no longer found; a part that was not read 
 
 test('a killed withdrawal is done once more; a lake in a folder with a blank is read', async () => {
   await transcode('with a blank', 0)
-  await expect(transcode('with a blank', 1, failing(/never/, /metadata/))).rejects.toThrow('killed')
+  await expect(transcode('with a blank', 1, failing(/never/, { listed: /metadata/ }))).rejects.toThrow('killed')
   await transcode('with a blank', 1)
   expect(tables('with a blank')).toEqual(['public.c', 'public.renamed'])
   expect(icebergMetadata(publishedFolders(join(folder, 'with a blank')).get('public.c')!)).toHaveProperty('location', expect.stringContaining('/with a blank/') as unknown)

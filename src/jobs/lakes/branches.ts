@@ -5,6 +5,7 @@ import { createBranch, deleteBranch } from '../../engine/references.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import { retainedStates } from '../../lake/state/registrations.ts'
+import { withdrawBranch } from '../publish/withdraw.ts'
 import { openLayeredLake, openState } from './openlake.ts'
 import { pointOf } from './pointof.ts'
 import { type StateSummary, summaryOf } from './statesummary.ts'
@@ -74,7 +75,10 @@ export async function deleteLakeBranch(place: string, name: string): Promise<voi
   if (parent === undefined) {
     throw new EnvironmentError('lake.no-branch', `the lake in ${lake.ports.store.url} has no branch ${name}: ltap branch list shows them`)
   }
+  const head = heads.find((found) => found?.branch.name === name)
+  // Killed behind this, ltap gc removes the metadata of its tables.
   await deleteBranch(lake, parent.branch.name, name)
+  if (head !== undefined) await withdrawBranch(lake, head)
 }
 
 async function branchOf(lake: Lake, head: Head, parent: string | null, from: StateSummary | null): Promise<BranchSummary> {

@@ -1,7 +1,9 @@
 import { type Collected, collectGarbage } from '../../engine/collect.ts'
+import { deleteObjects } from '../../engine/deleteobjects.ts'
 import { type BranchRetention, retainStates } from '../../engine/retention.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { type Pin, pinsOf, retained } from '../../lake/state/retention.ts'
+import { obsoleteFiles } from '../publish/obsoletefiles.ts'
 import { keepWishOf } from './keepwish.ts'
 import { openLayeredLake } from './openlake.ts'
 import { type StateSummary, summaryOf } from './statesummary.ts'
@@ -40,6 +42,8 @@ export interface CollectReport extends Collected {
   url: string
   dryRun: boolean
   keep: string | null
+  /** Metadata files of published tables that no reader needs any more: of a publication that was killed, or of a branch that was deleted. */
+  metadata: number
   branches: CollectedBranch[]
 }
 
@@ -58,7 +62,9 @@ export async function collectLake({ lake: place, keep, branch, dryRun = false }:
   const shrinks = !dryRun && branches.some(({ head, plan }) => retained(head, plan, head.commit) !== undefined)
   const shrink = async (): Promise<void> => void (branches = await retainStates(lake, wish, branch, false))
   const collected = await collectGarbage(lake, dryRun, undefined, dryRun || shrinks ? as(branches) : undefined, shrinks ? shrink : undefined)
-  return { url: store.url, dryRun, keep: keep ?? null, branches: branches.map(branchOf), ...collected }
+  const metadata = await obsoleteFiles(lake)
+  if (!dryRun) await deleteObjects(store, metadata)
+  return { url: store.url, dryRun, keep: keep ?? null, metadata: metadata.length, branches: branches.map(branchOf), ...collected }
 }
 
 /** HEADs as they would be. */

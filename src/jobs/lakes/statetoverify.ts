@@ -17,6 +17,7 @@ import { failedResult, type VerifyResult } from '../tasks/verifyresult.ts'
 import type { FileToVerify, LakeToVerify } from './laketoverify.ts'
 import { type FileOfRelation, filesOf, readBlockIndex, readPacked } from './layerfiles.ts'
 import { PackDirectories } from './packdirectories.ts'
+import { auditPublished } from '../publish/auditpublished.ts'
 import { FetchedObjects, type OpenLakeOptions } from './fetchedobjects.ts'
 import { PiecesOfState } from './piecesofstate.ts'
 import type { StateManifest } from './statemanifest.ts'
@@ -72,6 +73,7 @@ export class StateToVerify implements LakeToVerify {
       for (const difference of result.differences) differ({ relation: file.relation, file: file.file.key, ...difference })
     })
     await pieces.check(this.lake.ports.store, differ)
+    await auditPublished(this.lake, differ)
     const { objects, bytes, orphans = null } = audit
     report.store = { objects, bytes, orphans }
   }

@@ -21,6 +21,7 @@ import { lakeRelationName } from '../lake.ts'
 import { PartWriter } from '../materialize/partwriter.ts'
 import { type Candidate, publicationCandidates } from './candidates.ts'
 import { putCommit } from './commitpoints.ts'
+import { findLostFiles, type LostFiles } from './lostfiles.ts'
 import { confirmationKey, confirmedPublication, type PublishedState, readPublished, readRecord } from './publishedstate.ts'
 import { LogStaging } from './logstaging.ts'
 import { type PreparedTable, Staging } from './staging.ts'
@@ -36,13 +37,17 @@ export interface PublishedTables {
   packed: number
   /** Bytes of what was written beside data files. */
   bytes: number
+  /** Number of files of published tables that were missing, and are there again as they were. */
+  remade: number
+  /** Tables whose earlier snapshots are gone, since objects of them were deleted. */
+  restarted: string[]
   /** Tables that engines see as they were before, or not at all. */
   left: { table: string; reason: string }[]
 }
 
 /** Nothing yet. */
 export function noPublication(): PublishedTables {
-  return { tables: 0, unchanged: 0, gone: 0, packed: 0, bytes: 0, left: [] }
+  return { tables: 0, unchanged: 0, gone: 0, packed: 0, bytes: 0, remade: 0, restarted: [], left: [] }
 }
 
 /** A commit has so many tables: what is to be put behind it is in memory. */
@@ -72,8 +77,15 @@ export class PublishJob {
   /** Keys of the entries of tables that are not published at the LSN of the state. */
   private readonly behind = new Set<string>()
 
-  /** @param formats all that there are, those of the settings among them */
-  constructor({ lake, writer }: { lake: Lake; writer: BranchWriter }, settings: WantedSettings, formats: ReadonlyMap<FormatName, TableFormat>) {
+  /** Objects that are missing, by key of the table's entry. */
+  private lost: LostFiles['lost'] = new Map()
+  private readonly looksForLost: boolean
+
+  /** @param formats all that there are, those of the settings among them @param looksForLost looks for missing objects: it lists the whole lake */
+  constructor(
+    { lake, writer }: { lake: Lake; writer: BranchWriter }, settings: WantedSettings, formats: ReadonlyMap<FormatName, TableFormat>, looksForLost = false,
+  ) {
+    this.looksForLost = looksForLost
     this.lake = lake
     this.writer = writer
     this.settings = settings
@@ -87,6 +99,11 @@ export class PublishJob {
     const snapshot = Snapshot.of(lake, writer.head, writer.head.state)
     const before = await readPublished(snapshot, this.settings.branch)
     await this.complete(before)
+    if (this.looksForLost) {
+      const { lost, remade } = await findLostFiles(lake, before, this.wanted)
+      this.lost = lost
+      this.published.remade = remade.length
+    }
     const catalog = await readCatalog(snapshot)
     const candidates = await publicationCandidates(snapshot, catalog)
     const gone = this.gone(before, candidates)
@@ -118,7 +135,7 @@ export class PublishJob {
       const parts = new PartWriter(lake.ports.store, () => partKey(work.name()))
       const staging = new Staging({
         lake, branch: { id: settings.branch, name: writer.branch }, snapshot, cluster, before, publication, settings, formats, parts, work,
-        folders: this.folders,
+        folders: this.folders, lost: this.lost,
       })
       const packed: EntryKey[] = []
       await forEachAtMost(TABLES_AT_ONCE, tables, async (table) => {
@@ -186,6 +203,7 @@ export class PublishJob {
       const bytes = await staging.add(table)
       if (bytes === undefined) this.published.unchanged++
       else this.published.tables++
+      if (bytes !== undefined && this.lost.has(publishedKey(table).key)) this.published.restarted.push(lakeRelationName(table))
       this.published.bytes += bytes ?? 0
     } catch (error) {
       if (!isPositioned(error) || error.code.startsWith('store.')) throw error

@@ -28,15 +28,15 @@ export interface PublishReport extends PublishedTables {
 }
 
 /**
- * Publishes the newest state of a branch: what changed since it was published last, all of it where the lake was moved, and what a publication that was
- * killed left to do.
+ * Publishes the newest state of a branch: what changed since it was published last, all of it where the lake was moved, what a publication that was
+ * killed left to do, and metadata that is missing.
  * @throws EnvironmentError lake.*, commit.fenced if another process opens the branch for writing, publish.foreign, store.*
  */
 export async function publishLake({ lake: place, storeOptions, branch = MAIN_BRANCH, registration, ...options }: PublishLakeOptions): Promise<PublishReport> {
   const lake = await openLayeredLake(place, storeOptions)
   await openState(lake, 'newest', branch)
   const writer = await BranchWriter.open(lake, branch)
-  const published = await publishNewest(lake, writer, options)
+  const published = await publishNewest(lake, writer, options, true)
   // Who lets every earlier snapshot go wants to be rid of what they have: the state's pages have entries of them.
   if (options.window?.snapshots === 1) await rewriteState(lake, writer)
   const { store } = lake.ports

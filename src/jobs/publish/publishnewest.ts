@@ -32,10 +32,10 @@ export interface Publication {
 /** What was not asked for. */
 export const NOT_PUBLISHED: Publication = { published: noPublication(), publishProblem: null }
 
-/** Publishes the newest state of the writer's branch. @throws as PublishJob.run */
-export async function publishNewest(lake: Lake, writer: BranchWriter, options: PublishOptions): Promise<PublishedTables> {
+/** Publishes the newest state of the writer's branch. @param looksForLost as PublishJob @throws as PublishJob.run */
+export async function publishNewest(lake: Lake, writer: BranchWriter, options: PublishOptions, looksForLost = false): Promise<PublishedTables> {
   const settings = wantedSettings(lake, writer.head, await settingsOf(lake, writer.head), options)
-  return await new PublishJob({ lake, writer }, settings, tableFormats(settings)).run()
+  return await new PublishJob({ lake, writer }, settings, tableFormats(settings), looksForLost).run()
 }
 
 /** As {@link publishNewest}, behind a commit that is in the lake already: what stands against it is no failure of the commit. */

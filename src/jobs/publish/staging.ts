@@ -3,7 +3,7 @@ import { EnvironmentError, UnsupportedError } from '../../common/errors.ts'
 import { equalJson } from '../../common/equaljson.ts'
 import { MOMENT_MAX } from '../../common/validate.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { putObjects } from '../../engine/pagereader.ts'
+import { missingObject, putObjects } from '../../engine/pagereader.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import type { Work } from '../../engine/writer.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
@@ -46,6 +46,8 @@ export interface StagingContext {
   readonly work: Work
   /** Folders of tables, those that are gone too: no two have one. */
   readonly folders: Set<string>
+  /** Objects of published tables that are missing, by key of the table's entry. */
+  readonly lost: ReadonlyMap<string, ReadonlySet<string>>
 }
 
 /** Makes snapshots of tables, and puts all of them that no reader finds before the commit. */
@@ -77,18 +79,21 @@ export class Staging {
     const { lake, snapshot, cluster, before, settings: { window: _window, ...settings }, publication } = this.context
     const last = before.entries.get(publishedKey(table).key)
     const quick = jsonHash([table.content, table.shown, settings])
-    if (last?.content === quick && last.open === undefined) return await this.expire(publishedKey(table), last)
+    const lost = this.context.lost.get(publishedKey(table).key)
+    if (last?.content === quick && last.open === undefined && lost === undefined) return await this.expire(publishedKey(table), last)
     const content = await tableContent(lake, snapshot, cluster, table)
+    const gone = lost && content.files.find(({ key }) => lost.has(key))
+    if (gone) throw missingObject(lake.ports.store, gone.key)
     const made = contentHash(content, [table.shown, settings])
     const state = { content: quick, made, rows: content.rows, ...(content.open && { open: true as const }) }
-    if (last?.made === made) {
+    if (last?.made === made && lost === undefined) {
       // Files, rows and columns are the same, though the state says it otherwise now, or transactions ended that made no difference.
       const { open: _open, ...rest } = last
       const now = { ...rest, ...state }
       if (!this.isExpired(now)) this.edits.push(publishedEdit(table, now))
       return await this.expire(publishedKey(table), now)
     }
-    const record = last && await readRecord(lake, last, this.context.formats)
+    const record = last && await this.recordOf(last, lost)
     const published = this.tableSnapshot(table, content, last, record)
     const { next, encoded, bytes, obsolete, ...kept } = await this.stage(published, record)
     const { uuid, folder, namespace, name, lsn } = published
@@ -116,6 +121,16 @@ export class Staging {
     const { expiresMs: _before, first: _first, ...entry } = last
     this.edits.push(publishedEdit(table, { ...entry, ...kept, publication, record: await this.context.parts.add(encodeRecord(next, lake.compressor)) }))
     this.prepared.push({ folder: last.folder, record: next, isFirst: false, obsolete })
+  }
+
+  /** What the next snapshot goes on from. @param lost objects that are missing */
+  private async recordOf(last: PublishedEntry, lost: ReadonlySet<string> | undefined): Promise<PublicationRecord> {
+    const { lake, formats } = this.context
+    const record = await readRecord(lake, last, formats)
+    if (lost === undefined) return record
+    const whole = [...formats].flatMap(([name, format]): [FormatName, unknown][] => (
+      record[name] === undefined ? [] : [[name, format.withoutLost(record[name], lost)]]))
+    return { ...record, ...Object.fromEntries(whole) }
   }
 
   /** Whether a snapshot may be listed that no longer is to be. */

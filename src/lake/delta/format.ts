@@ -1,7 +1,7 @@
 import type { PublishedWindow } from '../publishedentry.ts'
 import type { StagedTable, TableFormat } from '../tableformat.ts'
 import { deltaCheckpoint } from './checkpoint.ts'
-import { CHECKPOINT_EVERY, checkpointsOf, type KeptDelta, parseKeptDelta, withinWindow, withShortLog } from './kept.ts'
+import { CHECKPOINT_EVERY, checkpointsOf, type KeptDelta, logNames, parseKeptDelta, withinWindow, withoutLost, withShortLog } from './kept.ts'
 import { deltaCommit, nextDelta } from './log.ts'
 
 /** Delta as one of the formats of a lake. */
@@ -21,7 +21,8 @@ export function deltaFormat({ window, ltapVersion }: { window: PublishedWindow; 
       const shown = table.files.filter(({ hidden, rows }) => hidden.size < rows).map(({ key }) => key)
       const now = [...shown, ...record.objects]
       const there = new Set(now)
-      const gone = before?.objects.filter((key) => !there.has(key))
+      // Of a log that begins again no earlier version is read.
+      const gone = before && before.first <= before.newest.version ? before.objects.filter((key) => !there.has(key)) : undefined
       const left = [...before?.left ?? [], ...(gone ? [{ ms: table.publishedMs, keys: gone }] : [])]
       const log = before ? { first: before.first, checkpoints: checkpointsOf(before) } : { first: record.version, checkpoints: [] }
       return staged({ newest: record, objects: now, left, ...log }, table.folder, table.publishedMs, objects)
@@ -31,6 +32,12 @@ export function deltaFormat({ window, ltapVersion }: { window: PublishedWindow; 
       const { newest } = record as KeptDelta
       return { point: deltaCommit(newest, table), hints: await deltaCheckpoint(newest, table) }
     },
+    names: (record, { folder }) => logNames(record as KeptDelta, folder),
+    async remake(record, table, missing) {
+      const { newest } = record as KeptDelta
+      return [deltaCommit(newest, table), ...await deltaCheckpoint(newest, table)].filter(({ key }) => missing.has(key))
+    },
+    withoutLost: (record, missing) => withoutLost(record as KeptDelta, missing),
     parse: parseKeptDelta,
     isOwn: (key) => /^_delta_log\/(?:\d{20}\.(?:json|checkpoint\.parquet)|_last_checkpoint)$/.test(key),
   }

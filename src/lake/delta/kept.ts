@@ -20,6 +20,8 @@ export interface KeptDelta {
   readonly checkpoints?: readonly number[]
 }
 
+/** SHA-256 of no bitmap: what has it is written again. */
+const NO_DIGEST = '0'.repeat(64)
 /** Versions between two checkpoints: a reader gets so many files at most. */
 export const CHECKPOINT_EVERY = 20
 /** No table has so many versions. */
@@ -95,7 +97,7 @@ export function withinWindow(record: KeptDelta, { snapshots, ms: keepMs }: Publi
  */
 export function withShortLog(record: KeptDelta, folder: string): { record: KeptDelta; obsolete: string[] } {
   const { first, left } = record
-  const isAlone = left.length === 0 && record.newest.version > first
+  const isAlone = left.length === 0 && record.newest.version > 0
   const newest = isAlone ? { ...record.newest, checkpoint: true } : record.newest
   const { version } = newest
   const known = checkpointsOf(record)
@@ -106,4 +108,28 @@ export function withShortLog(record: KeptDelta, folder: string): { record: KeptD
     record: { ...record, newest, first: start, checkpoints: checkpoints.filter((checkpoint) => checkpoint >= start) },
     obsolete: gone.flatMap((text) => [logKey(folder, `${text}.json`), logKey(folder, `${text}.checkpoint.parquet`)]),
   }
+}
+
+/** Keys of all files of the log. */
+export function* logNames(record: KeptDelta, folder: string): Generator<string> {
+  const checkpoints = checkpointsOf(record)
+  for (let version = record.first; version <= record.newest.version; version++) yield logKey(folder, `${versionText(version)}.json`)
+  for (const version of checkpoints) yield logKey(folder, `${versionText(version)}.checkpoint.parquet`)
+  // Readers that do not find this one list the log.
+  if (checkpoints.at(-1) === record.newest.version) yield logKey(folder, '_last_checkpoint')
+}
+
+/**
+ * What the log goes on from where objects are missing. Of an object that only earlier versions have, these go. Of any other one, and of a file of the log, it
+ * is not known which earlier versions need it: then the log begins again behind the newest version, whose deletion vectors are written once more.
+ */
+export function withoutLost(record: KeptDelta, missing: ReadonlySet<string>): KeptDelta {
+  const { newest, objects, left } = record
+  const isLeft = new Set(left.flatMap(({ keys }) => keys))
+  const last = left.findLastIndex(({ keys }) => keys.some((key) => missing.has(key)))
+  const own = new Set(objects)
+  if ([...missing].every((key) => isLeft.has(key) && !own.has(key))) return { ...record, left: left.slice(last + 1) }
+  const isWhole = !newest.objects.some((key) => missing.has(key))
+  const files = isWhole ? newest.files : newest.files.map((file) => (file.sha256 === undefined ? file : { ...file, sha256: NO_DIGEST }))
+  return { newest: { ...newest, files }, objects, left: [], first: newest.version + 1, checkpoints: [] }
 }

@@ -4,7 +4,8 @@ import type { RecordedTable, StagedTable, TableFormat } from '../tableformat.ts'
 import { expireIceberg } from './expire.ts'
 import { nextIceberg } from './iceberg.ts'
 import type { FormatVersion } from './manifest.ts'
-import { icebergCommit, versionHint } from './metadata.ts'
+import { recordAt, withoutLost } from './lost.ts'
+import { icebergCommit, icebergNames, versionHint } from './metadata.ts'
 import { currentSnapshot, icebergObjects, type IcebergRecord, metadataKey, parseIcebergRecord } from './record.ts'
 
 /** No table has so many snapshots. */
@@ -31,6 +32,15 @@ export function icebergFormat(
     },
     commit: (record) => ({ point: icebergCommit(record as IcebergRecord), hints: [versionHint(record as IcebergRecord)] }),
     parse: parseTableRecord,
+    names: (found) => icebergNames(found as IcebergRecord),
+    remake(found, _table, missing) {
+      const record = found as IcebergRecord
+      const known = record.snapshots[0]!.version
+      const versions = Array.from({ length: record.version - known + 1 }, (_, i) => known + i)
+      const objects = [...versions.map((version) => icebergCommit(recordAt(record, version))), versionHint(record)]
+      return objects.filter(({ key }) => missing.has(key))
+    },
+    withoutLost: (found, missing) => withoutLost(found as IcebergRecord, missing),
     isOwn: (key) => /^metadata\/(?:v\d+\.metadata\.json|version-hint\.text)$/.test(key),
   }
 }

@@ -11,8 +11,18 @@ export function icebergCommit(record: IcebergRecord): StagedObject {
 }
 
 /** `metadata/version-hint.text`, by which readers without a catalog find the newest metadata file. To be put behind {@link icebergCommit}. */
-export function versionHint({ folder, version }: IcebergRecord): StagedObject {
-  return { key: `${folder}/metadata/version-hint.text`, bytes: utf8Encode(String(version)) }
+export function versionHint(record: IcebergRecord): StagedObject {
+  return { key: hintKey(record), bytes: utf8Encode(String(record.version)) }
+}
+
+/** Keys of the metadata files of all listed snapshots, and of the hint. */
+export function* icebergNames(record: IcebergRecord): Generator<string> {
+  for (let { version } = record.snapshots[0]!; version <= record.version; version++) yield metadataKey(record, version)
+  yield hintKey(record)
+}
+
+function hintKey({ folder }: Pick<IcebergRecord, 'folder'>): string {
+  return `${folder}/metadata/version-hint.text`
 }
 
 /** Table metadata (spec, appendix C). Every number in it is below 2^53. @param snapshots those that it lists, the current one among them */
