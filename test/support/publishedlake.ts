@@ -13,6 +13,7 @@ import {
 import type { PublishedColumn, TableSnapshot } from '../../src/lake/publishedtable.ts'
 import type { Change } from '../../src/lake/state/commit.ts'
 import { parseObjectName, partKey } from '../../src/lake/state/names.ts'
+import type { CasKind } from '../../src/lake/state/format.ts'
 import { crc32c } from '../../src/common/crc32c.ts'
 import { column } from './publishedtables.ts'
 import { Random } from './random.ts'
@@ -35,6 +36,7 @@ export interface PublishedLakeOptions {
   readonly databases?: readonly { oid: number; name: string; template: boolean }[]
   readonly root?: string
   readonly formatVersion?: IcebergOptions['formatVersion']
+  readonly cas?: CasKind
 }
 
 const COLUMNS = [column(1, 'id', { kind: 'long' }), column(2, 'word', { kind: 'string' })]
@@ -69,7 +71,7 @@ export class PublishedLake {
       random: { nonce: () => Array.from({ length: 20 }, () => DIGITS[random.int(36)]).join(''), fraction: () => 0 },
     }
     const clock = { now: 1_700_000_000_000 }
-    const lake = await Lake.create(ports, { systemIdentifier: '7', profile: 'portable', cas: 'if-match' })
+    const lake = await Lake.create(ports, { systemIdentifier: '7', profile: 'portable', cas: options.cas ?? 'if-match' })
     const made = new PublishedLake(lake, await BranchWriter.open(lake, 'main'), options)
     Object.defineProperty(made, 'now', { get: () => clock.now, set: (now: number) => { clock.now = now } })
     return made
