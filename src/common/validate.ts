@@ -77,8 +77,8 @@ export function refuseDeep(json: string, persisted: Persisted): void {
   if (isTooDeep(json)) throw faulty(persisted, '', `has more than ${DEPTH_MAX} lists and objects within each other`)
 }
 
-/** Whether brackets outside texts go deeper than {@link DEPTH_MAX}; for what is no JSON the answer means nothing. */
-function isTooDeep(json: string): boolean {
+/** Whether brackets outside texts go deeper than what functions that call themselves for each list survive; for what is no JSON the answer means nothing. */
+export function isTooDeep(json: string): boolean {
   let depth = 0
   for (let at = 0; at < json.length; at++) {
     const char = json.charCodeAt(at)

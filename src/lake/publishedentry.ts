@@ -135,6 +135,11 @@ export function logKey(name: LogName): EntryKey {
   return { tree: 'published', key: `log/${name}` }
 }
 
+/** Whether the entry of this key is that of a log. */
+export function isLogKey(key: string): boolean {
+  return LOG_NAMES.some((name) => key === logKey(name).key)
+}
+
 /** @param of a table, or its entry */
 export function publishedEdit(
   of: { dbOid: number; oid: number } | EntryKey, { record: { key, ...record }, objects, ...entry }: PublishedEntry,

@@ -1,4 +1,5 @@
 import { isPositioned } from '../common/errors.ts'
+import { isTooDeep } from '../common/validate.ts'
 import type { Lake } from '../engine/lake.ts'
 import { MISSING_OBJECT } from '../engine/pagereader.ts'
 import { MAIN_BRANCH } from '../lake/state/names.ts'
@@ -70,6 +71,7 @@ async function bodyOf(request: Request): Promise<object | undefined> {
   const text = await request.text()
   if (text.length > BODY_MAX) throw new RequestError(413, 'BadRequestException', `the request has more than ${BODY_MAX} bytes`)
   if (text === '') return undefined
+  if (isTooDeep(text)) throw badRequest('the body has too many lists and objects within each other')
   const found = parsed(text)
   if (typeof found === 'object' && found !== null && !Array.isArray(found)) return found
   throw badRequest('the body is no JSON object')

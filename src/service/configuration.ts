@@ -10,8 +10,8 @@ import { type Pinned, type Warehouse, warehousePrefix } from './warehouse.ts'
  * `GET /v1/config?warehouse=<database>[@<LSN, tag, time or now>]`. A time becomes the LSN of its state here, and `now` that of the last state that was
  * published to its end.
  */
-export async function configure(query: URLSearchParams, _grant: Grant, context: CatalogContext): Promise<Response> {
-  const warehouse = await warehouseOf(query.get('warehouse') ?? '', context)
+export async function configure(query: URLSearchParams, grant: Grant, context: CatalogContext): Promise<Response> {
+  const warehouse = await warehouseOf(query.get('warehouse') ?? '', grant, context)
   const { scanPlanning } = context
   return jsonResponse({
     defaults: context.defaults ?? {},
@@ -20,16 +20,17 @@ export async function configure(query: URLSearchParams, _grant: Grant, context: 
   })
 }
 
-async function warehouseOf(text: string, context: CatalogContext): Promise<Warehouse> {
+/** Who sees only some namespaces is told no name of a database. */
+async function warehouseOf(text: string, grant: Grant, context: CatalogContext): Promise<Warehouse> {
   const { databases } = await context.states.at(undefined)
   const known = [...databases.keys()]
   if (text === '') {
     if (known.length === 1) return { database: known[0]!, at: undefined }
-    throw badRequest(`name a warehouse: one of ${known.join(', ')}`)
+    throw badRequest(`name a warehouse: ${grant === undefined ? `one of ${known.join(', ')}` : 'a database of the lake'}`)
   }
   if (databases.has(text)) return { database: text, at: undefined }
   const split = text.lastIndexOf('@')
-  if (split <= 0) throw noWarehouse(`the lake has no database ${text}; it has ${known.join(', ')}`)
+  if (split <= 0) throw noWarehouse(`the lake has no database ${text}${grant === undefined ? `; it has ${known.join(', ')}` : ''}`)
   const [database, at] = [text.slice(0, split), await pinnedAt(text.slice(split + 1), context)]
   // A database may have been dropped since.
   if (!(await context.states.at(at)).databases.has(database)) throw noWarehouse(`the lake has no database ${database} there`)

@@ -26,10 +26,14 @@ const TOKEN = /^[A-Za-z0-9._~+/-]{16,512}=*$/
 /** @param name of the file @throws EnvironmentError catalog.tokens with the line */
 export function parseTokens(text: string, name: string): Token[] {
   const fault = (line: number, problem: string): EnvironmentError => new EnvironmentError('catalog.tokens', `line ${line + 1} of ${name} ${problem}`)
+  const seen = new Set<string>()
   const tokens = text.split('\n').flatMap((content, line): Token[] => {
     const [token = '', ...namespaces] = content.trim().split(/\s+/)
     if (token === '' || token.startsWith('#')) return []
     if (!TOKEN.test(token)) throw fault(line, 'has no token: write at least 16 characters of [A-Za-z0-9._~+/-], then the namespaces that it is for')
+    // A second line might let its bearer see more than the first one says.
+    if (seen.has(token)) throw fault(line, 'has the token of a line before it: write one line with all of its namespaces')
+    seen.add(token)
     return [{ digest: sha256(utf8Encode(token)), grant: namespaces.length === 0 ? undefined : new Set(namespaces) }]
   })
   if (tokens.length === 0) throw new EnvironmentError('catalog.tokens', `${name} has no token: write one a line`)

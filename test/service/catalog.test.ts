@@ -164,7 +164,9 @@ describe('who sees what', () => {
     }
     guarded.headers['authorization'] = 'Bearer all-of-the-schemas'
     expect((await guarded.get('/v1/shop/namespaces'))['namespaces']).toHaveLength(2)
+    expect(await guarded.refused('GET', '/v1/config?warehouse=other')).toContain('it has shop')
     guarded.headers['authorization'] = 'bearer only-the-public-one'
+    for (const query of ['?warehouse=other', '?warehouse=']) expect(await guarded.refused('GET', `/v1/config${query}`)).not.toContain('shop')
     expect((await guarded.get('/v1/shop/namespaces'))['namespaces']).toEqual([['public']])
     const hidden = `/v1/shop/namespaces/${encodeURIComponent(ODD.namespace)}`
     for (const path of [hidden, `${hidden}/tables`, `${hidden}/views`, `${hidden}/tables/${encodeURIComponent(ODD.name)}`, `/v1/shop/namespaces?parent=${encodeURIComponent(ODD.namespace)}`]) {
@@ -172,7 +174,10 @@ describe('who sees what', () => {
     }
     expect(await guarded.refused('POST', `${hidden}/tables/${encodeURIComponent(ODD.name)}/metrics`)).toMatch(/^404 NoSuchNamespaceException/)
   })
-  test.each([['', /has no token: write one a line/], ['short', /line 1 of tokens has no token/], ['# only\n\nspace é-------------------', /line 3 of tokens/]])('no tokens: %j', (text, message) => {
+  test.each([
+    ['', /has no token: write one a line/], ['short', /line 1 of tokens has no token/], ['# only\n\nspace é-------------------', /line 3 of tokens/],
+    ['token-of-sixteen-letters a\n\ntoken-of-sixteen-letters', /line 3 of tokens has the token of a line before it/],
+  ])('no tokens: %j', (text, message) => {
     expect(() => parseTokens(text, 'tokens')).toThrow(message)
   })
 })

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -52,7 +53,7 @@ test('a table, its ETag, HEAD, a body', async () => {
   const head = await fetch(`${served.url}${TABLE}`, { method: 'HEAD' })
   expect([head.status, await head.text()]).toEqual([204, ''])
   const plan = await fetch(`${served.url}${TABLE}/plan`, { method: 'POST', body: JSON.stringify({ filter: true }) })
-  expect(await plan.json()).toMatchObject({ status: 'completed', 'file-scan-tasks': [] })
+  expect(await plan.json()).toEqual({ status: 'completed', 'plan-id': expect.stringMatching(/^[0-9a-f]{32}$/), 'file-scan-tasks': [] })
   expect((await fetch(`${served.url}${TABLE}/metrics`, { method: 'POST', body: '{"x":1}' })).status).toBe(204)
   expect((await fetch(`${served.url}${TABLE}`, { method: 'DELETE' })).status).toBe(403)
   expect((await fetch(`${served.url}/nothing`)).status).toBe(404)
@@ -102,6 +103,14 @@ test.each(['SIGINT', 'SIGTERM'] as const)('the verb listens until %s', async (si
   }
   const { url } = JSON.parse(text) as { url: string }
   expect((await fetch(`${url}${TABLE}`)).status).toBe(200)
+  // Clients that never finish what they began to ask do not keep it.
+  const silent = ['', 'POST /v1/config HTTP/1.1\r\n', `POST ${TABLE}/plan HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{`].map((text) => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(text)
+    return socket
+  })
+  await Promise.all(silent.map((socket) => socket.connecting && once(socket, 'connect')))
   child.kill(signal)
   const [code] = await once(child, 'exit') as [number]
   expect(code).toBe(signal === 'SIGINT' ? 0 : 143)

@@ -20,7 +20,7 @@ export interface ServeOptions {
 export interface HttpServer {
   /** `http://localhost:8181`. */
   readonly url: string
-  /** Takes no more requests; resolves when those that run are answered. */
+  /** Takes no more requests; resolves when those that run are answered, and cuts connections off that are not done a moment later. */
   close(): Promise<void>
 }
 
@@ -29,17 +29,27 @@ const BODY_MAX = 4 << 20
 /** A client that sends nothing for so long loses its connection. */
 const IDLE_MS = 60_000
 
+/** So long a request may go on while the server closes. */
+const CLOSING_MS = 2_000
+/** Further clients are turned away: each may have a body in memory. */
+const CONNECTIONS_MAX = 256
+
 /** Serves a web-standard handler by HTTP. @throws EnvironmentError http.address */
 export async function serveHttp(handler: Handler, { host, port, localNamesOnly = false }: ServeOptions): Promise<HttpServer> {
   const server = createServer({ requestTimeout: IDLE_MS, headersTimeout: IDLE_MS, keepAliveTimeout: IDLE_MS }, (incoming, outgoing) => {
     respond(incoming, outgoing, handler, localNamesOnly).catch(() => outgoing.destroy())
   })
+  server.maxConnections = CONNECTIONS_MAX
   await listening(server, host, port)
   const { address, port: bound, family } = server.address() as AddressInfo
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
     close: async () => await new Promise((resolve) => {
-      server.close(() => resolve())
+      const cut = setTimeout(() => server.closeAllConnections(), CLOSING_MS)
+      server.close(() => {
+        clearTimeout(cut)
+        resolve()
+      })
       server.closeIdleConnections()
     }),
   }

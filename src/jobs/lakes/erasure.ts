@@ -7,6 +7,7 @@ import type { Lake } from '../../engine/lake.ts'
 import { readOutcomes } from '../../engine/outcomes.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import { openRows, rowsNotShown } from '../../lake/rowsnotshown.ts'
+import { isLogKey } from '../../lake/publishedentry.ts'
 import { isDataFile } from '../../lake/tablefolder.ts'
 import { fileId, isPacked, type LayerFile } from '../../lake/layer.ts'
 import type { Head } from '../../lake/state/head.ts'
@@ -135,7 +136,8 @@ class BranchReport {
         await snapshot.scan(tree, (key, value) => {
           if (tree === 'layers') keys.add(key)
           // Snapshots of a published table may need data files that no state shows: these are no part of what the states have.
-          for (const object of objectsOf({ tree, key }, value)) if (tree !== 'published' || !isDataFile(object)) this.seen.known.add(object)
+          // Files of a log have no rows of tables.
+          for (const object of objectsOf({ tree, key }, value)) if (tree !== 'published' || !isDataFile(object) || isLogKey(key)) this.seen.known.add(object)
         })
       }
     }

@@ -5,6 +5,7 @@ import { LOG_NAMESPACE, type LogName, logKey, publishedEdit } from '../../lake/p
 import { encodeLogFile, type LogFile, logFields, type LogRecord, type LogValue } from '../../lake/publishedlog.ts'
 import type { TableSnapshot } from '../../lake/publishedtable.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
+import { dataKeys } from '../../lake/tablefolder.ts'
 import type { Candidate } from './candidates.ts'
 import { jsonHash } from './jsonhash.ts'
 import { readRecord } from './publishedstate.ts'
@@ -68,7 +69,7 @@ export class LogStaging {
     const { lake: { ports: { store } }, work } = this.staging.context
     const { bytes, rows: length } = encodeLogFile(name, rows)
     if (length === 0) return undefined
-    const key = `${folder}/data/${work.name()}.parquet`
+    const { key } = dataKeys(folder, work.name())
     await putObject(store, key, bytes)
     return { key, bytes: bytes.length, rows: length, crc: crc32c(bytes) }
   }

@@ -10,7 +10,8 @@ import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import {
-  BEHIND_MAX, type FormatName, LOG_NAMES, logKey, parsePublished, type PublicationSettings, publishedKey, settingsEdit, type WantedSettings,
+  BEHIND_MAX, type FormatName, isLogKey, LOG_NAMES, logKey, parsePublished, type PublicationSettings, publishedKey, settingsEdit,
+  type WantedSettings,
 } from '../../lake/publishedentry.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -107,7 +108,7 @@ export class PublishJob {
     const catalog = await readCatalog(snapshot)
     const candidates = await publicationCandidates(snapshot, catalog)
     const gone = this.gone(before, candidates)
-    this.published.gone = gone.filter(({ key }) => !LOG_NAMES.some((name) => key === logKey(name).key)).length
+    this.published.gone = gone.filter(({ key }) => !isLogKey(key)).length
     for (const [key, { expiresMs }] of before.entries) this.expiry.set(key, expiresMs)
     this.folders = new Set([...before.entries.values()].map(({ folder }) => folder))
     const wanted = this.wanted.size === 0 ? [] : candidates

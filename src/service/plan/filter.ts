@@ -22,9 +22,9 @@ const ANY: FileTest = () => true
  * @param schema whose columns the predicate names
  */
 export function fileTest(predicate: unknown, schema: TableSchema, caseSensitive: boolean): FileTest {
-  const columns = columnsOf(schema.fields)
-  const named = caseSensitive ? columns : new Map([...columns].map(([name, column]) => [name.toLowerCase(), column]))
-  return testOf(predicate, false, (name) => named.get(caseSensitive ? name : name.toLowerCase()), 0)
+  const fold = (name: string): string => caseSensitive ? name : name.toLowerCase()
+  const columns = columnsOf(schema.fields, fold)
+  return testOf(predicate, false, (name) => columns.get(fold(name)), 0)
 }
 
 /** Ids of the columns of these names; others are left out. */
@@ -34,7 +34,7 @@ export function fieldIds(names: readonly string[], { fields }: TableSchema): num
 }
 
 /** Columns by their dotted names; those in lists and maps have no bounds. A name that two of them have means neither. */
-function columnsOf(fields: readonly NestedField[]): Map<string, Column> {
+function columnsOf(fields: readonly NestedField[], fold: (name: string) => string = (name) => name): Map<string, Column> {
   const columns = new Map<string, Column>()
   const twice: string[] = []
   const visit = (inner: readonly NestedField[], prefix: string): void => {
@@ -44,8 +44,9 @@ function columnsOf(fields: readonly NestedField[]): Map<string, Column> {
         if (type.type === 'struct') visit(type.fields, `${path}.`)
         continue
       }
-      if (columns.has(path)) twice.push(path)
-      columns.set(path, { id, type })
+      const folded = fold(path)
+      if (columns.has(folded)) twice.push(folded)
+      columns.set(folded, { id, type })
     }
   }
   visit(fields, '')
