@@ -54,8 +54,8 @@ export async function isPublicationDue(lake: Lake, head: Head, options: PublishO
   const before = await settingsOf(lake, head)
   const wanted = wantedSettings(lake, head, before, options)
   if (before === undefined) return wanted.formats.length > 0
-  const { publication, expiresMs = Infinity, left = 0, ...told } = before
-  return head.published !== head.state.lsn || !equalJson(wanted, told) || left > 0 || lake.ports.clock.now() >= expiresMs
+  const { publication, expiresMs = Infinity, left = 0, lsn: _, behind = [], ...told } = before
+  return head.published !== head.state.lsn || !equalJson(wanted, told) || left > 0 || behind.length > 0 || lake.ports.clock.now() >= expiresMs
     || await confirmedPublication(lake, head.branch.name) !== publication
 }
 
