@@ -10,6 +10,7 @@ import { CopiedStates, newestActions } from '../support/copiedstates.ts'
 import { failing } from '../support/failingstore.ts'
 import { icebergMetadata, icebergRows, publishedFolders } from '../support/icebergtable.ts'
 import { fewerMajors } from '../support/oracle.ts'
+import { amount, drawn } from '../support/scope.ts'
 
 const [major] = fewerMajors('majors of lost metadata') as [number]
 
@@ -38,13 +39,13 @@ async function problems(lake: string): Promise<string[]> {
   return (await verifyLake({ lake: states.lake(lake), workers: 0 })).differences.map(({ file, reason }) => `${file ?? ''}: ${reason}`)
 }
 
-test.each<[string, RegExp, 'whole' | 'some' | 'none']>([
+test.each(drawn<[string, RegExp, 'whole' | 'some' | 'none']>([
   ['the newest metadata file', /^metadata\/v5\.metadata\.json$/, 'whole'], ['an earlier metadata file', /^metadata\/v4\.metadata\.json$/, 'whole'],
   ['the hint', /^metadata\/version-hint\.text$/, 'whole'], ['all metadata files', /metadata\.json$|version-hint/, 'whole'],
   ['the newest version of the log', /_delta_log\/0*4\.json$/, 'whole'], ['an earlier version of the log', /_delta_log\/0*3\.json$/, 'some'],
   ['manifests', /\.manifest\.avro$/, 'none'], ['manifest lists', /\.list\.avro$/, 'none'], ['delete files', /\.deletes$|\.puffin$/, 'none'],
   ['deletion vectors', /deletion_vector_.*\.bin$/, 'some'], ['all of it', /\.avro$|\.deletes$|\.puffin$|\.bin$|_delta_log\/.*|metadata\.json$|version-hint/, 'none'],
-])('%s', async (what, pattern, history) => {
+], amount({ quick: 4, sample: 11, all: 11 }), 'lost objects', ([name]) => name))('%s', async (what, pattern, history) => {
   const name = `lost ${what}`
   const lake = states.lake(name)
   cpSync(states.lake('lake'), lake, { recursive: true })

@@ -6,7 +6,7 @@ import { Lake } from '../../src/engine/lake.ts'
 import { addReference, createBranch, deleteBranch, keepStates, removeReference } from '../../src/engine/references.ts'
 import { BranchWriter } from '../../src/engine/writer.ts'
 import { CAS_KINDS, type CasKind } from '../../src/lake/state/format.ts'
-import { drawn, SCOPE } from '../support/scope.ts'
+import { amount, drawn, SCOPE } from '../support/scope.ts'
 import { Exhaustigen } from './exhaustigen.ts'
 import { makeUnits, mergeOnce, othersBetween } from './simwriter.ts'
 import { materialize } from '../../src/lake/state/changes.ts'
@@ -91,7 +91,7 @@ async function runKilled(small: SmallWorld, verdict: 'kill-before' | 'kill-after
 
 const KILLED = CAS_KINDS.flatMap((cas) => Object.keys(OPERATIONS).map((name) => [name, cas] as const))
 
-test.each(drawn(KILLED, 8, 'operations that are killed'))('%s, killed before and after every request (%s)', async (name, cas) => {
+test.each(drawn(KILLED, amount({ quick: 6, sample: 8, all: KILLED.length }), 'operations that are killed'))('%s, killed before and after every request (%s)', async (name, cas) => {
   let kills = 0
   for (const verdict of ['kill-before', 'kill-after'] as const) {
     for (let n = 1, isKilled = true; isKilled; n++) {
