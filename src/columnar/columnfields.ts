@@ -4,7 +4,6 @@ import { CorruptionError, UnsupportedError } from '../common/errors.ts'
 import { integer, type Schema, text, unsigned32 } from '../common/validate.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
 import type { ColumnType } from '../vector/columntype.ts'
-import { UNIQUE_LTAP_FIELD } from './physical.ts'
 
 /** Name and id of a Parquet field, as they were when the column was first written. A rename in Postgres changes neither. */
 export interface AllocatedField {
@@ -12,24 +11,14 @@ export interface AllocatedField {
   name: string
 }
 
-/** The fields of a column, whichever attribute has it. */
-export interface GivenFields extends AllocatedField {
-  /**
-   * Those nested in it, each before its children: of a list the element, of a map key and value, of a struct its fields. Absent for a column without
-   * children.
-   */
-  nested?: readonly AllocatedField[]
-  /**
-   * Name of its child of `_overflow`, which has the id 2,000,000 + id. No other field of the relation ever has this name, nor that of a nested one but for
-   * elements, keys and values, whose names are Parquet's. Absent in lakes from before: there the child has the column's name, and nested fields are
-   * called as in Postgres.
-   */
-  overflow?: string
-}
-
-/** The fields of an attribute. */
-export interface ColumnFields extends GivenFields {
+/**
+ * The fields of an attribute: its own, and those nested in it, each before its children: of a list the element, of a map key and value, of a struct its
+ * fields. Its child of `_overflow` has the same name, and the id 2,000,000 + id.
+ */
+export interface ColumnFields extends AllocatedField {
   attnum: number
+  /** Absent for a column without children. */
+  nested?: readonly AllocatedField[]
 }
 
 /** An attribute's field begins with its attnum as id (MaxHeapAttributeNumber is 1600); nested and re-typed ones are counted from here. */
@@ -38,7 +27,6 @@ export const NESTED_FIELD_ID = 10_000
 export const FIELD_ID_MAX = 999_999
 
 const OWN_NAMES: readonly string[] = ['_ltap', '_overflow']
-const ELEMENT_NAMES: ReadonlySet<string> = new Set(['element', 'key', 'value'])
 
 /**
  * Names that no column gets, in lower case: our own columns, Iceberg's metadata columns (MetadataColumns.java), which Spark refuses, and those of
@@ -46,7 +34,7 @@ const ELEMENT_NAMES: ReadonlySet<string> = new Set(['element', 'key', 'value'])
  */
 const RESERVED_NAMES: readonly string[] = [
   ...OWN_NAMES, '_file', '_pos', '_deleted', '_spec_id', '_partition', '_row_id', '_last_updated_sequence_number', '_change_ordinal',
-  '_commit_snapshot_id', '_change_type', '_commit_version', '_commit_timestamp', '_metadata', ...namesWithin(UNIQUE_LTAP_FIELD),
+  '_commit_snapshot_id', '_change_type', '_commit_version', '_commit_timestamp', '_metadata',
 ]
 
 /** A column before it has fields: its Postgres name and what its values are stored as. */
@@ -59,7 +47,6 @@ export interface UnnamedColumn {
 /**
  * Allocates the fields of a relation that has none yet: attnums as ids, nested fields counted from 10,000 on. Engines fold case, and some split names
  * at dots: a name that is reserved, or equal to a path that is taken, gets the suffix `_<attnum>`, once or more, until no other column has that name.
- * A field of a composite is called `<field that it is in>_<its name>`, a child of `_overflow` `_overflow_<column>`: readers want one name for each field.
  */
 export function allocateFields(columns: readonly UnnamedColumn[]): ColumnFields[] {
   const allocator = new FieldAllocator(NESTED_FIELD_ID, columns)
@@ -68,7 +55,7 @@ export function allocateFields(columns: readonly UnnamedColumn[]): ColumnFields[
 
 /** The fields of a file of format 1, which has no list of them. */
 export function fieldsOfFormat1(columns: readonly UnnamedColumn[]): ColumnFields[] {
-  const allocator = new FieldAllocator(NESTED_FIELD_ID, [], 1)
+  const allocator = new FieldAllocator(NESTED_FIELD_ID, [], OWN_NAMES, (name) => [name.toLowerCase()])
   return columns.map((column) => allocator.allocate(column))
 }
 
@@ -80,25 +67,22 @@ export class FieldAllocator {
   readonly #ids = new Set<number>()
   /** What the columns are called. */
   readonly #columns: ReadonlySet<string>
-  readonly #format: 1 | 2
+  readonly #pathsOf: (name: string, type: ColumnType) => string[]
 
-  /** @param format of the files: in format 1 nested fields are called as in Postgres, and columns look at each other's names alone */
-  constructor(next: number, columns: readonly Pick<UnnamedColumn, 'name'>[], format: 1 | 2 = 2) {
+  constructor(
+    next: number, columns: readonly Pick<UnnamedColumn, 'name'>[], reserved: readonly string[] = RESERVED_NAMES,
+    paths: (name: string, type: ColumnType) => string[] = pathsOf,
+  ) {
     this.next = next
     this.#columns = new Set(columns.map(({ name }) => name.toLowerCase()))
-    this.#names = new Set(format === 1 ? OWN_NAMES : RESERVED_NAMES)
-    this.#format = format
+    this.#names = new Set(reserved)
+    this.#pathsOf = paths
   }
 
-  #pathsOf(name: string, type: ColumnType): string[] {
-    return this.#format === 1 ? [name.toLowerCase()] : pathsOf(name, type)
-  }
-
-  /** A field that is or was there. @param type of a column that is there, as its fields are called */
-  take(fields: GivenFields, type?: ColumnType): void {
-    this.#ids.add(fields.id)
-    for (const name of namesOf(fields)) this.#names.add(name)
-    for (const path of type === undefined ? [] : this.#pathsOf(fields.name, type)) this.#names.add(path)
+  /** A field that is or was there. @param type of a column whose nested fields are there, too, under their names */
+  take({ id, name }: AllocatedField, type?: ColumnType): void {
+    this.#ids.add(id)
+    for (const path of type === undefined ? [name.toLowerCase()] : this.#pathsOf(name, type)) this.#names.add(path)
   }
 
   /**
@@ -110,26 +94,8 @@ export class FieldAllocator {
     while (this.#isTaken(unique, type) || (unique !== name && this.#columns.has(unique.toLowerCase()))) unique += `_${attnum}`
     const id = inOrder && !this.#ids.has(attnum) ? attnum : this.#nextId()
     this.take({ id, name: unique }, type)
-    const nested = this.#nested(unique, type)
-    const fields = { attnum, id, name: unique, ...(nested.length > 0 && { nested }) }
-    return this.#format === 1 ? fields : { ...fields, overflow: this.#free(`_overflow_${unique}`, attnum) }
-  }
-
-  #nested(within: string, type: ColumnType): AllocatedField[] {
-    return childrenOf(type).flatMap((child) => {
-      const id = this.#nextId()
-      if (type.kind !== 'struct' || this.#format === 1) return [{ id, name: child.name }, ...this.#nested(within, child.type)]
-      const name = this.#free(`${within}_${child.name}`, id)
-      return [{ id, name }, ...this.#nested(name, child.type)]
-    })
-  }
-
-  /** The name, made unique by the number of its field. */
-  #free(name: string, number: number): string {
-    let unique = name
-    while (this.#names.has(unique.toLowerCase()) || this.#columns.has(unique.toLowerCase())) unique += `_${number}`
-    this.#names.add(unique.toLowerCase())
-    return unique
+    const nested = nestedNames(type).map((child) => ({ id: this.#nextId(), name: child }))
+    return { attnum, id, name: unique, ...(nested.length > 0 && { nested }) }
   }
 
   #isTaken(name: string, type: ColumnType): boolean {
@@ -149,14 +115,8 @@ function pathsOf(name: string, type: ColumnType): string[] {
   return [path, ...childrenOf(type).flatMap((child) => pathsOf(`${path}.${child.name}`, child.type))]
 }
 
-/** Names that no other field of the relation has, in lower case. In lakes from before that is the column's alone. */
-export function namesOf({ name, nested = [], overflow }: GivenFields): string[] {
-  const others = overflow === undefined ? [] : [overflow, ...nested.filter((field) => !ELEMENT_NAMES.has(field.name)).map((field) => field.name)]
-  return [name, ...others].map((text) => text.toLowerCase())
-}
-
-function namesWithin({ name, children = [] }: LakeField): string[] {
-  return [name, ...children.flatMap(namesWithin)].filter((text) => !ELEMENT_NAMES.has(text))
+function nestedNames(type: ColumnType): string[] {
+  return childrenOf(type).flatMap((child) => [child.name, ...nestedNames(child.type)])
 }
 
 function childrenOf(type: ColumnType): readonly { name: string; type: ColumnType }[] {
@@ -197,11 +157,9 @@ function renamed(type: ColumnType, children: readonly LakeField[]): ColumnType {
 
 const NESTED: Schema<AllocatedField[]> = v.array(v.strictObject({ id: integer(NESTED_FIELD_ID, FIELD_ID_MAX), name: text }))
 /** Members of the fields of one column. */
-export const GIVEN_FIELDS_ENTRIES: {
-  id: Schema<number>; name: Schema<string>; nested: v.ExactOptionalSchema<Schema<AllocatedField[]>, undefined>
-  overflow: v.ExactOptionalSchema<Schema<string>, undefined>
-} = { id: integer(1, FIELD_ID_MAX), name: text, nested: v.exactOptional(NESTED), overflow: v.exactOptional(text) }
-export const COLUMN_FIELDS_ENTRIES: typeof GIVEN_FIELDS_ENTRIES & { attnum: Schema<number> } = { attnum: unsigned32, ...GIVEN_FIELDS_ENTRIES }
+export const COLUMN_FIELDS_ENTRIES: {
+  attnum: Schema<number>; id: Schema<number>; name: Schema<string>; nested: v.ExactOptionalSchema<Schema<AllocatedField[]>, undefined>
+} = { attnum: unsigned32, id: integer(1, FIELD_ID_MAX), name: text, nested: v.exactOptional(NESTED) }
 
 /** What is read as the fields of a relation's columns; {@link fieldsFault} says whether they fit a descriptor. */
 export const COLUMN_FIELDS: Schema<ColumnFields[]> = v.array(v.strictObject(COLUMN_FIELDS_ENTRIES))
@@ -212,15 +170,11 @@ export function fieldsFault(fields: readonly ColumnFields[], { attributes }: Tup
   if (fields.length !== live.length) return { path: 'fields', problem: `has ${fields.length} columns, the table ${live.length}` }
   const names = new Set(OWN_NAMES)
   const ids = new Set<number>()
-  for (const [i, field] of fields.entries()) {
-    const { attnum, id, nested = [] } = field
+  for (const [i, { attnum, id, name, nested = [] }] of fields.entries()) {
     if (attnum !== live[i]!.attnum) return { path: `fields[${i}].attnum`, problem: `is ${attnum}, not ${live[i]!.attnum}` }
-    if (names.has(field.name.toLowerCase())) return { path: `fields[${i}].name`, problem: 'is taken' }
-    for (const name of namesOf(field)) {
-      if (names.has(name)) return { path: `fields[${i}]`, problem: `has the name ${JSON.stringify(name)}, which is taken` }
-      names.add(name)
-    }
-    for (const own of [id, ...nested.map((child) => child.id)]) {
+    if (names.has(name.toLowerCase())) return { path: `fields[${i}].name`, problem: 'is taken' }
+    names.add(name.toLowerCase())
+    for (const own of [id, ...nested.map((field) => field.id)]) {
       if (ids.has(own)) return { path: `fields[${i}]`, problem: `has the id ${own}, which is there twice` }
       ids.add(own)
     }

@@ -10,17 +10,14 @@ import type { PublishedColumn } from './publishedtable.ts'
  * and Parquet names of the table's fields. User columns first, then `_overflow` if the table has one, then `_ltap`.
  * @param context of the table at the snapshot's LSN, without `fields`
  */
-export function publishedColumns(context: Omit<SchemaContext, 'fields' | 'uniqueLanes'>, fieldHistory: FieldHistory): PublishedColumn[] {
-  const fields = columnFields(fieldHistory)
-  const { columns, overflow, fields: all } = relationSchema({ ...context, fields, ...(fieldHistory.uniqueLanes && { uniqueLanes: true }) })
+export function publishedColumns(context: Omit<SchemaContext, 'fields'>, fields: FieldHistory): PublishedColumn[] {
+  const { columns, overflow } = relationSchema({ ...context, fields: columnFields(fields) })
   const types = unnamedColumns(context).map(({ type }) => type)
   const names = newColumnFields(context).map(({ name }) => name)
   const own = columns.map((field, i) => publishedColumn(field, names[i]!, types[i]!))
-  const nameOf = new Map(own.map(({ id, name }) => [id, name]))
-  const lanes = publishedColumn(all.at(-1)!, LTAP_FIELD.name, LTAP_FIELD.type)
-  if (overflow === undefined) return [...own, lanes]
-  const texts = overflow.children!.map(({ id, type }) => ({ name: nameOf.get(id - overflow.id)!, type }))
-  return [...own, publishedColumn(overflow, overflow.name, { kind: 'struct', fields: texts }), lanes]
+  const nameOf = new Map(own.map(({ physicalName, name }) => [physicalName, name]))
+  const children = overflow?.children?.map((child) => publishedColumn(child, nameOf.get(child.name)!, child.type))
+  return [...own, ...(overflow ? [{ ...asItIs(overflow), children: children! }] : []), asItIs(LTAP_FIELD)]
 }
 
 /** @param type as `field.type`, with the names that the fields of composites have in Postgres now */
@@ -30,6 +27,10 @@ function publishedColumn(field: LakeField, name: string, type: ColumnType): Publ
   const parts = partsOf(type)
   const names = uniqueNames(parts.map((part) => part.name))
   return { id, name, physicalName, type: field.type, children: children.map((child, i) => publishedColumn(child, names[i]!, parts[i]!.type)) }
+}
+
+function asItIs({ id, name, type, children }: LakeField): PublishedColumn {
+  return { id, name, physicalName: name, type, ...(children && { children: children.map(asItIs) }) }
 }
 
 function partsOf(type: ColumnType): readonly { name: string; type: ColumnType }[] {

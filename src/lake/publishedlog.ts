@@ -1,7 +1,6 @@
 import * as v from 'valibot'
 import { count, faulty, integer, type Persisted, text, unsigned32, validate } from '../common/validate.ts'
 import { utf8Encode } from '../common/utf8.ts'
-import { encodeParquet } from '../parquet/parquetwriter.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
 import { newVector, type ColumnType } from '../vector/columntype.ts'
 import { BitVector, BytesVector, type Vector, WordVector } from '../vector/vector.ts'
@@ -78,7 +77,9 @@ export function logFields(name: LogName): LakeField[] {
 }
 
 /** A Parquet file. @param rows of values in the order of the columns, at least one */
-export function encodeLogFile(name: LogName, rows: Iterable<readonly LogValue[]>): { bytes: Uint8Array; rows: number } {
+export async function encodeLogFile(name: LogName, rows: Iterable<readonly LogValue[]>): Promise<{ bytes: Uint8Array; rows: number }> {
+  // Arrow and parquet-wasm are loaded when they are needed.
+  const { encodeParquet } = await import('../parquet/parquetwriter.ts')
   const fields = logFields(name)
   const columns = fields.map(({ type }) => newVector(type))
   let length = 0

@@ -138,7 +138,7 @@ describe('kill -9 leaves what the next start finds', () => {
     expect((await start(place, ltap('verify', '--lake', join(place.work, 'lake'))).ended).stderr).toMatch(/^ltap: lake\.empty: .*ltap transcode writes one\n$/)
     const { code, stderr } = await start(place, args).ended
     expect({ code, stderr }).toEqual({ code: 0, stderr: oneLine(/.*\/lake has the files of a transcode that was killed; they are removed/) })
-    expect(readdirSync(join(place.work, 'lake')).sort()).toEqual(['ltap', 'postgres'])
+    expect(readdirSync(join(place.work, 'lake')).sort()).toEqual(['ltap', 'ltap.schemas', 'ltap.transactions', 'postgres'])
     const verified = await start(place, ltap('verify', '--lake', join(place.work, 'lake'), '--json')).ended
     expect(JSON.parse(verified.stdout)).toMatchObject({ equal: true, store: { orphans: { objects: 0, bytes: 0 } } })
     expect(readdirSync(join(place.work, 'lake'), { recursive: true, encoding: 'utf8' }).filter((path) => path.includes('~'))).toEqual([])

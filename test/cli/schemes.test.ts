@@ -23,7 +23,7 @@ const PLACES = [
   'inspect history @ public.t', 'inspect history p public.t --wal @', 'inspect history p public.t --work @',
   'inspect file @ --columns id\tint', 'inspect file p --columns id\tint --toast @',
   'inspect lake p --html @',
-  'demo --lake @',
+  'demo --lake @', 'catalog --lake l --token-file @', 'publish p --registration @',
 ]
 
 test('every verb, every folder', async () => {

@@ -71,7 +71,7 @@ test.each(fewerMajors('majors of composite headers'))('composite values of Postg
     const rows = await rawOf('rows')
     console.log(`Postgres ${major}: ${changed} headers; of 2000 values ${plain.old} in the raw lane, with an LSN in their headers ${rows.old} in format 1 and ${rows.now} in format 2`)
     expect(rows).toEqual({ old: 2000, now: 0 })
-    const parquet = readFileSync(join(folder, 'rows', readdirSync(join(folder, 'rows'), { recursive: true, encoding: 'utf8' }).find((path) => /\.(?:layer|parquet)$/.test(path))!))
+    const parquet = readFileSync(join(folder, 'rows', readdirSync(join(folder, 'rows'), { recursive: true, encoding: 'utf8' }).find((path) => /\/public\.rows-.*\.layer$/.test(path))!))
     new PageRebuilder(parquet).rebuild(() => {})
     expect(() => new PageRebuilder(otherOffset(parquet)).rebuild(() => {})).toThrow(/lake.page-crc/)
   } finally {

@@ -91,7 +91,7 @@ async function runKilled(small: SmallWorld, verdict: 'kill-before' | 'kill-after
 
 const KILLED = CAS_KINDS.flatMap((cas) => Object.keys(OPERATIONS).map((name) => [name, cas] as const))
 
-test.each(drawn(KILLED, amount({ quick: 6, sample: 8, all: KILLED.length }), 'operations that are killed'))('%s, killed before and after every request (%s)', async (name, cas) => {
+test.each(drawn(KILLED, amount({ quick: 5, sample: 8, all: KILLED.length }), 'operations that are killed'))('%s, killed before and after every request (%s)', async (name, cas) => {
   let kills = 0
   for (const verdict of ['kill-before', 'kill-after'] as const) {
     for (let n = 1, isKilled = true; isKilled; n++) {
@@ -156,7 +156,7 @@ async function everyOrder(cas: CasKind, a: Operation, b: Operation, states: numb
   return gen.runs
 }
 
-test.each(drawn(Object.entries(PAIRS), 2, 'pairs of processes'))('%s, in every order', async (name, [a, b]) => {
+test.each(drawn(Object.entries(PAIRS), amount({ quick: 1, sample: 2, all: Object.keys(PAIRS).length }), 'pairs of processes'))('%s, in every order', async (name, [a, b]) => {
   const runs = await everyOrder('if-match', a, b, 2)
   console.info(`${name}: ${runs} orders`)
   expect(runs).toBeGreaterThanOrEqual(20)

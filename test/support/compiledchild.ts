@@ -14,7 +14,7 @@ export function compileChild(root: string, files: readonly string[], script: str
   const config = {
     extends: join(REPOSITORY, 'tsconfig.json'),
     compilerOptions: { noEmit: false, outDir: out, rootDir: REPOSITORY, typeRoots: [join(REPOSITORY, 'node_modules/@types')] },
-    include: [], files: files.map((name) => join(REPOSITORY, name)),
+    include: [join(REPOSITORY, 'types')], files: files.map((name) => join(REPOSITORY, name)),
   }
   mkdirSync(out)
   writeFileSync(join(root, 'tsconfig.json'), JSON.stringify(config))

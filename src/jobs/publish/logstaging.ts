@@ -67,7 +67,7 @@ export class LogStaging {
 
   private async write(name: LogName, folder: string, rows: Iterable<readonly LogValue[]>): Promise<LogFile | undefined> {
     const { lake: { ports: { store } }, work } = this.staging.context
-    const { bytes, rows: length } = encodeLogFile(name, rows)
+    const { bytes, rows: length } = await encodeLogFile(name, rows)
     if (length === 0) return undefined
     const { key } = dataKeys(folder, work.name())
     await putObject(store, key, bytes)

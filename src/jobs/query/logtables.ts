@@ -73,9 +73,10 @@ export class LogTables {
     const paths: string[] = []
     for await (const rows of files) {
       const path = join(this.scratch, `log${this.written++}.parquet`)
+      const { bytes } = await encodeLogFile(name, rows)
       const fd = createFile(path, true)
       try {
-        writeFully(fd, encodeLogFile(name, rows).bytes)
+        writeFully(fd, bytes)
       } finally {
         closeSync(fd)
       }

@@ -45,8 +45,7 @@ export function refuseMistakenNames(asked: Asked, sql: string, names: DatabaseNa
   const isQuoted = (name: string): boolean => sql.includes(quoteName(name))
   for (const { schema, name, isText = false } of asked.tables) {
     if (schema !== '' && (isText || isQuoted(schema))) refuseSchema(schema, names)
-    // FROM 'Orders' is a table, too.
-    refuseTable(schema, isText || isQuoted(name) || sql.includes(quoteText(name)) ? name : foldName(name), names)
+    refuseTable(schema, meantName({ name, isText }, sql), names)
   }
   const relations = askedRelations(asked, names)
   for (const { name, of } of asked.columns) {
@@ -56,13 +55,18 @@ export function refuseMistakenNames(asked: Asked, sql: string, names: DatabaseNa
   }
 }
 
+/** As Postgres reads it: folded unless it is in quotes; FROM 'Orders' is a table, too. */
+function meantName({ name, isText }: { name: string; isText: boolean }, sql: string): string {
+  return isText || sql.includes(quoteName(name)) || sql.includes(quoteText(name)) ? name : foldName(name)
+}
+
 /**
  * DuckDB finds a table whatever the case of its name; Postgres folds a name without quotes and takes one in quotes letter by letter.
  * @returns a sentence for each table that Postgres would not find under the name that the text has
  */
 export function namesInOtherCase(asked: Asked, sql: string, { relations }: DatabaseNames): string[] {
   const sentences = asked.tables.flatMap(({ schema, name, isText = false }) => {
-    const meant = isText || sql.includes(quoteName(name)) ? name : foldName(name)
+    const meant = meantName({ name, isText }, sql)
     const alike = relations.filter((named) => foldName(named.name) === foldName(name) && (schema === '' ? named.schema === 'public' : isOther(schema, named)))
     if (alike.length === 0 || alike.some((named) => named.relation.name === meant || named.name === meant)) return []
     const own = quoteName(alike[0]!.relation.name)
