@@ -163,8 +163,7 @@ const NAME: Schema<Omit<PublishedName, 'dbOid'>> = v.object({ branch: nonce, nam
 export function parsePublishedName(key: string, value: unknown): PublishedName | undefined {
   if (key === SETTINGS_ENTRY.key) return undefined
   const persisted = entryOf(key)
-  const isLog = LOG_NAMES.some((log) => key === logKey(log).key)
-  return { ...(!isLog && { dbOid: tableOf(key, persisted).dbOid }), ...validate(NAME, value, persisted) }
+  return { ...(!isLogKey(key) && { dbOid: tableOf(key, persisted).dbOid }), ...validate(NAME, value, persisted) }
 }
 
 /** An entry of the tree, by what it is of. */

@@ -1,13 +1,14 @@
 import { CorruptionError, EnvironmentError } from '../common/errors.ts'
 import type { Lake } from '../engine/lake.ts'
 import type { ObjectStore } from '../engine/objectstore.ts'
-import { missingObject } from '../engine/pagereader.ts'
+import { readPiece } from '../engine/pagereader.ts'
+import { publicationSettings } from '../engine/publicationsettings.ts'
 import type { Snapshot } from '../engine/snapshot.ts'
 import { readCatalog } from '../engine/statecatalog.ts'
 import { parseTableRecord } from '../lake/iceberg/format.ts'
 import type { IcebergRecord } from '../lake/iceberg/record.ts'
 import {
-  decodeRecord, parsePublished, parsePublishedName, type PublicationSettings, type PublishedEntry, recordOf, SETTINGS_ENTRY,
+  decodeRecord, parsePublished, parsePublishedName, type PublicationSettings, type PublishedEntry, recordOf,
 } from '../lake/publishedentry.ts'
 import type { StateRoot } from '../lake/state/stateroot.ts'
 import type { KeptBytes } from './keptbytes.ts'
@@ -77,7 +78,7 @@ export class PublishedTables {
    */
   static async read(lake: Lake, snapshot: Snapshot, branch: string, records: KeptBytes<IcebergRecord>): Promise<PublishedTables> {
     const databases = (await readCatalog(snapshot)).databases.filter(({ template }) => !template)
-    const settings = await readSettings(snapshot, branch)
+    const settings = await publicationSettings(snapshot, branch)
     const byOid = new Map(databases.map(({ oid }) => [oid, new Map<string, Map<string, string>>()]))
     const earlier: [key: string, tables: Map<string, string>, name: string][] = []
     await snapshot.scan('published', (key, value) => {
@@ -118,9 +119,7 @@ export class PublishedTables {
   private async record(entry: PublishedEntry): Promise<IcebergRecord> {
     const { ports: { store }, compressor } = this.lake
     const { record: ref } = entry
-    const found = await store.get(ref.key, { start: ref.start, end: ref.start + ref.length })
-    if (found === undefined) throw missingObject(store, ref.key)
-    const { iceberg, publishedMs } = decodeRecord(found.bytes, ref, compressor)
+    const { iceberg, publishedMs } = decodeRecord(await readPiece(store, ref), ref, compressor)
     return parseTableRecord(iceberg, recordOf(ref), 'iceberg', { ...entry, publishedMs })
   }
 }
@@ -151,15 +150,4 @@ function moved(settings: PublicationSettings, url: string): EnvironmentError {
   return new EnvironmentError('catalog.moved',
     `the tables of ${url} were published for ${settings.root}, and engines would look for their files there: `
     + `ltap publish ${url} writes the metadata for this place`)
-}
-
-/**
- * How a state was published; undefined before the first publication of the branch.
- * @param branch its id @throws CorruptionError, UnsupportedError lake.state
- */
-export async function readSettings(snapshot: Snapshot, branch: string): Promise<PublicationSettings | undefined> {
-  const [value] = await snapshot.get([SETTINGS_ENTRY])
-  if (value === undefined) return undefined
-  const found = parsePublished(SETTINGS_ENTRY.key, value)
-  return found.kind === 'settings' && found.settings.branch === branch ? found.settings : undefined
 }

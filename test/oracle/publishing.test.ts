@@ -1,6 +1,5 @@
 /** How a lake is published: a run that is killed before readers see its snapshots, a lake that is moved, files of others, tables and formats that go and come. */
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ObjectStore } from '../../src/engine/objectstore.ts'
@@ -10,7 +9,7 @@ import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import { mergeLake } from '../../src/jobs/merge/mergelake.ts'
 import { publishLake } from '../../src/jobs/publish/publishlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
-import type { PostgresServer } from '../../src/server/postgres.ts'
+import { CopiedStates } from '../support/copiedstates.ts'
 import { failing } from '../support/failingstore.ts'
 import { icebergMetadata, icebergRows, publishedFolders } from '../support/icebergtable.ts'
 import { closeSessions, connect, createCluster, fewerMajors } from '../support/oracle.ts'
@@ -18,35 +17,23 @@ import { closeSessions, connect, createCluster, fewerMajors } from '../support/o
 const [major] = fewerMajors('majors of publishing') as [number]
 const filter = { databases: ['postgres'], tables: [] }
 
+let states: CopiedStates
 let folder: string
-let cluster: PostgresServer
 /** Copies of the data directory, in their order. */
-const copies: string[] = []
-
-async function takeCopy(script: string): Promise<void> {
-  if (copies.length > 0) await cluster.start()
-  await (await connect(cluster)).script(script)
-  await closeSessions(cluster)
-  await cluster.stop('fast')
-  const copy = join(folder, `data${copies.length}`)
-  cpSync(cluster.dataDir, copy, { recursive: true })
-  copies.push(copy)
-}
+let copies: readonly string[]
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'ltap-publishing-'))
-  cluster = await createCluster(major, { settings: { autovacuum: 'off' } })
-  await takeCopy("CREATE TABLE a (id int, t text); INSERT INTO a SELECT i, 'one' FROM generate_series(1, 500) i; CREATE TABLE b (id int); INSERT INTO b VALUES (1), (2)")
-  await takeCopy("UPDATE a SET t = 'two' WHERE id < 10; ALTER TABLE a RENAME TO renamed; DROP TABLE b; CREATE TABLE c (id int); INSERT INTO c VALUES (3)")
+  states = await CopiedStates.make(major, [
+    "CREATE TABLE a (id int, t text); INSERT INTO a SELECT i, 'one' FROM generate_series(1, 500) i; CREATE TABLE b (id int); INSERT INTO b VALUES (1), (2)",
+    "UPDATE a SET t = 'two' WHERE id < 10; ALTER TABLE a RENAME TO renamed; DROP TABLE b; CREATE TABLE c (id int); INSERT INTO c VALUES (3)",
+  ]);
+  ({ folder, copies } = states)
 })
 
-afterAll(async () => {
-  await cluster.remove()
-  rmSync(folder, { recursive: true, force: true })
-})
+afterAll(() => states.remove())
 
-async function transcode(lake: string, copy: number, change: (store: ObjectStore) => ObjectStore = (store) => store): ReturnType<typeof materializeLake> {
-  return await materializeLake({ pgdata: copies[copy]!, store: change(await openObjectStore(join(folder, lake))), workers: 0, filter })
+function transcode(lake: string, copy: number, change?: (store: ObjectStore) => ObjectStore): ReturnType<typeof materializeLake> {
+  return states.transcode(lake, copy, {}, change)
 }
 
 function tables(lake: string): string[] {

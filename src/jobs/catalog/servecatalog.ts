@@ -1,3 +1,4 @@
+import { publicationSettings } from '../../engine/publicationsettings.ts'
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import { CorruptionError, EnvironmentError } from '../../common/errors.ts'
 import { utf8Decode } from '../../common/utf8.ts'
@@ -7,7 +8,7 @@ import { type S3Options, s3Settings } from '../../io/objectstore/s3settings.ts'
 import { storeUri } from '../../io/objectstore/storeuri.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import { icebergCatalog } from '../../service/catalog.ts'
-import { checkPublished, readSettings } from '../../service/publishedtables.ts'
+import { checkPublished } from '../../service/publishedtables.ts'
 import { parseTokens, type Token } from '../../service/tokens.ts'
 import { openLayeredLake, openState } from '../lakes/openlake.ts'
 import { parseTime } from '../timetext.ts'
@@ -58,7 +59,7 @@ export async function serveCatalog({ lake: place, storeOptions = {}, port, host 
   const { store } = lake.ports
   const root = storeUri(store.url)
   const head = await lake.head(branch)
-  checkPublished(await readSettings(await openState(lake, 'newest', branch), head.branch.id), root, store)
+  checkPublished(await publicationSettings(await openState(lake, 'newest', branch), head.branch.id), root, store)
   const handler = icebergCatalog(lake, {
     branch, root, defaults: store.url.startsWith('s3:') ? s3Defaults(store.url, storeOptions) : {}, parseTime: microseconds,
     ...(tokens && { tokens }), ...(scanPlanning && { scanPlanning }), ...(onBug && { onBug }),

@@ -7,6 +7,7 @@ import { FORMAT_KEY, parseObjectName } from '../../lake/state/names.ts'
 import { pageText, type PageRef } from '../../lake/state/page.ts'
 import { objectsOf } from '../../lake/state/objects.ts'
 import { reachableObjects, Visited } from '../../lake/state/reachable.ts'
+import { ownFile } from '../publish/publishedfiles.ts'
 import { readPackDirectory } from './packdirectories.ts'
 
 /** An object that may have bytes of rows, and that no state needs as it is. */
@@ -46,21 +47,24 @@ export async function strayObjects(lake: Lake, states: ObjectsOfStates): Promise
   return stray
 }
 
-/** Files of a Delta log, which have bounds of columns: its folder, version and kind. */
-const LOG_FILE = /^(.*\/_delta_log)\/(\d{20})\.(json|checkpoint\.parquet)$/
+/** A file of a Delta log, which has bounds of columns. */
+function logFile(key: string): { folder: string; version: number } | undefined {
+  const { folder, kind, version } = ownFile(key) ?? {}
+  return folder === undefined || kind !== 'delta' || version === undefined ? undefined : { folder, version }
+}
 
-function newestVersions(listed: readonly { key: string }[]): Map<string, string> {
-  const newest = new Map<string, string>()
+function newestVersions(listed: readonly { key: string }[]): Map<string, number> {
+  const newest = new Map<string, number>()
   for (const { key } of listed) {
-    const [, folder, version] = LOG_FILE.exec(key) ?? []
-    if (folder !== undefined && version! > (newest.get(folder) ?? '')) newest.set(folder, version!)
+    const file = logFile(key)
+    if (file !== undefined && file.version > (newest.get(file.folder) ?? -1)) newest.set(file.folder, file.version)
   }
   return newest
 }
 
-function logReason(key: string, newest: ReadonlyMap<string, string>): string | undefined {
-  const [, folder, version] = LOG_FILE.exec(key) ?? []
-  if (folder === undefined || newest.get(folder) === version) return undefined
+function logReason(key: string, newest: ReadonlyMap<string, number>): string | undefined {
+  const file = logFile(key)
+  if (file === undefined || newest.get(file.folder) === file.version) return undefined
   return 'it is an earlier version of a Delta log, which may have bounds of columns: ltap publish --keep-snapshots 1 removes it'
 }
 

@@ -1,5 +1,5 @@
 import type { Lake } from '../../engine/lake.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { readPiece } from '../../engine/pagereader.ts'
 import type { Snapshot } from '../../engine/snapshot.ts'
 import type { PieceRef } from '../../lake/state/page.ts'
 import { decodeEndedTransactions, type EndedTransactions, parseTransactionsEntry } from '../../lake/state/transactions.ts'
@@ -27,7 +27,5 @@ export async function transactionsPieces(snapshot: Snapshot): Promise<Transactio
 
 /** @throws CorruptionError lake.transactions, lake.missing-object; EnvironmentError store.* */
 export async function readEnded({ ports: { store }, compressor }: Lake, { piece, rows }: TransactionsPiece): Promise<EndedTransactions> {
-  const found = await store.get(piece.key, { start: piece.start, end: piece.start + piece.length })
-  if (found === undefined) throw missingObject(store, piece.key)
-  return decodeEndedTransactions(found.bytes, piece, rows, compressor)
+  return decodeEndedTransactions(await readPiece(store, piece), piece, rows, compressor)
 }

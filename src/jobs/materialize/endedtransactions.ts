@@ -1,7 +1,7 @@
 import { FIRST_NORMAL_XID, parseLsn, walPosition } from '../../common/ids.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { readPiece } from '../../engine/pagereader.ts'
 import { breathe } from '../../io/process/interruption.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
 import {
@@ -88,9 +88,8 @@ async function openBefore({ lake: { ports: { store }, compressor }, before }: En
   const listed: number[] = before.open.map(Number)
   if (value !== undefined) {
     const { piece } = parseTransactionsEntry(OPEN_TRANSACTIONS.key, value)
-    const found = await store.get(piece.key, { start: piece.start, end: piece.start + piece.length })
-    if (found === undefined) throw missingObject(store, piece.key)
-    for (const [first, length] of decodeOpenTransactions(found.bytes, piece, compressor)) for (let i = 0; i < length; i++) listed.push(first + i)
+    const bytes = await readPiece(store, piece)
+    for (const [first, length] of decodeOpenTransactions(bytes, piece, compressor)) for (let i = 0; i < length; i++) listed.push(first + i)
   }
   return runsOf([...new Set(listed)].filter((xid) => xid < before.cluster.nextXid).sort((a, b) => a - b))
 }

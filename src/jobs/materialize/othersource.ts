@@ -4,7 +4,7 @@ import { EnvironmentError, withPosition } from '../../common/errors.ts'
 import { formatLsn, formatWalPosition, parseLsn, walPosition } from '../../common/ids.ts'
 import { utf8Decode } from '../../common/utf8.ts'
 import type { Lake } from '../../engine/lake.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { readPiece } from '../../engine/pagereader.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import type { DirectoryCluster } from '../../io/cluster.ts'
 import { readFile } from '../../io/disk/files.ts'
@@ -100,10 +100,7 @@ async function timelineHistoryText(lake: Lake, head: Head): Promise<string | und
   const [value] = await Snapshot.of(lake, head, head.state).get([entry])
   const file = value === undefined ? undefined : parseFile(value, entry)
   if (file?.kind !== 'file' || file.content === undefined) return undefined
-  const { key, start, length } = file.content
-  const found = await lake.ports.store.get(key, { start, end: start + length })
-  if (found === undefined) throw missingObject(lake.ports.store, key)
-  return utf8Decode(found.bytes)
+  return utf8Decode(await readPiece(lake.ports.store, file.content))
 }
 
 function otherTimeline({ timeline, lsn }: Head['state'], cluster: Source, pgdata: string, why: string): EnvironmentError {

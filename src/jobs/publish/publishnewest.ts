@@ -1,12 +1,13 @@
 import { equalJson } from '../../common/equaljson.ts'
 import { isPositioned, UnsupportedError } from '../../common/errors.ts'
 import type { Lake } from '../../engine/lake.ts'
+import { publicationSettings } from '../../engine/publicationsettings.ts'
 import { Snapshot } from '../../engine/snapshot.ts'
 import type { BranchWriter } from '../../engine/writer.ts'
 import { storeUri } from '../../io/objectstore/storeuri.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import {
-  DEFAULT_WINDOW, type FormatName, parsePublished, type PublicationSettings, type PublishedWindow, SETTINGS_ENTRY, type WantedSettings,
+  DEFAULT_WINDOW, type FormatName, type PublicationSettings, type PublishedWindow, type WantedSettings,
 } from '../../lake/publishedentry.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { tableFormats } from './formats.ts'
@@ -60,10 +61,7 @@ export async function isPublicationDue(lake: Lake, head: Head, options: PublishO
 }
 
 async function settingsOf(lake: Lake, head: Head): Promise<PublicationSettings | undefined> {
-  const [value] = await Snapshot.of(lake, head, head.state).get([SETTINGS_ENTRY])
-  if (value === undefined) return undefined
-  const found = parsePublished(SETTINGS_ENTRY.key, value)
-  return found.kind === 'settings' && found.settings.branch === head.branch.id ? found.settings : undefined
+  return await publicationSettings(Snapshot.of(lake, head, head.state), head.branch.id)
 }
 
 function wantedSettings(

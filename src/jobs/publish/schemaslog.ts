@@ -1,6 +1,5 @@
-import { typeName, quoteIdentifier } from '../../catalog/sqlname.ts'
+import { typeText } from '../../catalog/typetext.ts'
 import { parseLsn, walPosition } from '../../common/ids.ts'
-import type { TypeDef, TypeRef } from '../../datum/typedef.ts'
 import type { Lake } from '../../engine/lake.ts'
 import type { LogRecord, LogValue, ShapeOf } from '../../lake/publishedlog.ts'
 import type { TableDescription } from '../../lake/relationinfo.ts'
@@ -61,13 +60,4 @@ function shapeRows({ desc: { attributes, types }, fields }: TableDescription): L
     const field = fieldOf.get(attnum)
     return [attnum, name, typeText(type, known), field?.id ?? null, field?.name ?? null]
   })
-}
-
-/** As format_type writes it (format_type.c); the name alone of a type whose typmod has a form of its own. */
-function typeText({ oid, typmod }: TypeRef, types: ReadonlyMap<number, TypeDef>): string {
-  const type = types.get(oid)
-  if (type === undefined) return String(oid)
-  if (type.kind === 'array' && type.element !== undefined) return `${typeText({ oid: type.element, typmod }, types)}[]`
-  if (type.schema === 'pg_catalog') return typeName(type.name, typmod) ?? typeName(type.name, -1)!
-  return `${quoteIdentifier(type.schema)}.${quoteIdentifier(type.name)}`
 }

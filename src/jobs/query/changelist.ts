@@ -1,12 +1,9 @@
-import { closeSync } from 'node:fs'
 import type { BlockSet } from '../../common/blockset.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import { createFile, writeFully } from '../../io/disk/create.ts'
-import { fileError } from '../../io/disk/files.ts'
 import type { LakeField } from '../../parquet/lakefield.ts'
-import { ParquetEncoder } from '../../parquet/parquetwriter.ts'
 import { newVector } from '../../vector/columntype.ts'
-import type { BytesVector, Vector, WordVector } from '../../vector/vector.ts'
+import type { BytesVector, WordVector } from '../../vector/vector.ts'
+import { ROW_GROUP_ROWS, type RowGroup, writeRowList } from './rowlist.ts'
 
 /** Rows of a file that come or go in one step, or stay hidden. */
 export interface ListedRows {
@@ -18,7 +15,6 @@ export interface ListedRows {
   readonly kind: number
 }
 
-const ROW_GROUP_ROWS = 1 << 17
 const FIELDS: readonly LakeField[] = [
   { name: 'file', id: 1, type: { kind: 'string' } }, { name: 'pos', id: 2, type: { kind: 'long' } }, { name: 'step', id: 3, type: { kind: 'int' } },
   { name: 'part', id: 4, type: { kind: 'int' } }, { name: 'kind', id: 5, type: { kind: 'int' } },
@@ -26,20 +22,10 @@ const FIELDS: readonly LakeField[] = [
 
 /** Writes them as Parquet, as ChangedTable.list says. @throws EnvironmentError file.* */
 export async function writeChangeList(path: string, listed: readonly ListedRows[]): Promise<void> {
-  const fd = createFile(path, true)
-  try {
-    const options = { compression: 'none', metadata: {}, dictionary: (column: string) => column !== 'pos' } as const
-    const encoder = new ParquetEncoder(FIELDS, options, (bytes) => writeFully(fd, bytes))
-    for (const { columns, rows } of rowGroups(listed)) await encoder.rowGroup(columns, rows)
-    await encoder.finish()
-  } catch (error) {
-    throw fileError(error, path)
-  } finally {
-    closeSync(fd)
-  }
+  await writeRowList(path, FIELDS, (column) => column !== 'pos', rowGroups(listed))
 }
 
-function* rowGroups(listed: readonly ListedRows[]): Generator<{ columns: readonly Vector[]; rows: number }> {
+function* rowGroups(listed: readonly ListedRows[]): Generator<RowGroup> {
   let columns = newColumns()
   let length = 0
   for (const { path, rows, step, part, kind } of listed) {

@@ -1,9 +1,9 @@
-import { quoteIdentifier, typeName } from '../../catalog/sqlname.ts'
+import { quoteIdentifier } from '../../catalog/sqlname.ts'
 import { noTableHint, tablesLike } from '../../catalog/tablename.ts'
+import { typeText } from '../../catalog/typetext.ts'
 import { relationSchema } from '../../columnar/schema.ts'
 import { EnvironmentError } from '../../common/errors.ts'
 import { printable } from '../../common/printable.ts'
-import type { TypeDef, TypeRef } from '../../datum/typedef.ts'
 import { notReadText } from '../../lake/notread.ts'
 import { type DatabaseNames, databaseNames, foldName, type NamedRelation, quoteName, SYSTEM_SCHEMAS } from '../../lake/viewnames.ts'
 import { readDescription } from '../lakes/layerfiles.ts'
@@ -104,18 +104,8 @@ async function columns({ lake, state, manifest }: OpenSource, found: readonly Na
       const virtual = virtualColumns.find((column) => column.name === attribute.name)
       const column = attribute.virtual ? undefined : shown[at++]
       const note = column === undefined ? `not stored: ${virtual?.expression ?? 'a virtual generated column'}` : quoteName(column)
-      rows.push([...where, attribute.name, virtual?.type ?? typeText(attribute.type, types), note])
+      rows.push([...where, attribute.name, virtual?.type ?? typeText(attribute.type, types, ['public']), note])
     }
   }
   return { names: ['schema', 'table', 'column', 'type', 'in SQL'], rows }
-}
-
-/** As format_type writes it; a type modifier of an extension's type is left out. */
-function typeText({ oid, typmod }: TypeRef, types: ReadonlyMap<number, TypeDef>): string {
-  const type = types.get(oid)
-  if (type === undefined) return String(oid)
-  const element = type.kind === 'array' && type.element !== undefined ? types.get(type.element) : undefined
-  if (element !== undefined) return `${typeText({ oid: element.oid, typmod }, types)}[]`
-  const name = type.schema === 'pg_catalog' ? typeName(type.name, typmod) ?? typeName(type.name, -1)! : quoteIdentifier(type.name)
-  return type.schema === 'pg_catalog' || type.schema === 'public' ? name : `${quoteIdentifier(type.schema)}.${name}`
 }

@@ -1,8 +1,7 @@
-import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lake } from '../../engine/lake.ts'
 import { readCatalog } from '../../engine/statecatalog.ts'
-import { createFile, writeFully } from '../../io/disk/create.ts'
+import { writeFile } from '../../io/disk/create.ts'
 import { ObjectFiles } from '../../io/objectstore/objectfiles.ts'
 import { LOG_NAMES, LOG_NAMESPACE, type LogName, logKey, parsePublished } from '../../lake/publishedentry.ts'
 import { encodeLogFile, logFields, type LogRecord, type LogValue } from '../../lake/publishedlog.ts'
@@ -73,13 +72,7 @@ export class LogTables {
     const paths: string[] = []
     for await (const rows of files) {
       const path = join(this.scratch, `log${this.written++}.parquet`)
-      const { bytes } = await encodeLogFile(name, rows)
-      const fd = createFile(path, true)
-      try {
-        writeFully(fd, bytes)
-      } finally {
-        closeSync(fd)
-      }
+      writeFile(path, (await encodeLogFile(name, rows)).bytes)
       paths.push(path)
     }
     return paths

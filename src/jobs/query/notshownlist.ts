@@ -1,12 +1,9 @@
-import { closeSync } from 'node:fs'
 import type { BlockSet } from '../../common/blockset.ts'
 import { utf8Encode } from '../../common/utf8.ts'
-import { createFile, writeFully } from '../../io/disk/create.ts'
-import { fileError } from '../../io/disk/files.ts'
 import type { LakeField } from '../../parquet/lakefield.ts'
-import { ParquetEncoder } from '../../parquet/parquetwriter.ts'
 import { newVector } from '../../vector/columntype.ts'
-import type { BitVector, BytesVector, Vector, WordVector } from '../../vector/vector.ts'
+import type { BitVector, BytesVector, WordVector } from '../../vector/vector.ts'
+import { ROW_GROUP_ROWS, type RowGroup, writeRowList } from './rowlist.ts'
 
 /** Rows of a file that a view does not show. */
 export interface NotShownRows {
@@ -17,27 +14,16 @@ export interface NotShownRows {
   readonly hidden: BlockSet
 }
 
-const ROW_GROUP_ROWS = 1 << 17
 const FIELDS: readonly LakeField[] = [
   { name: 'file', id: 1, type: { kind: 'string' } }, { name: 'pos', id: 2, type: { kind: 'long' } }, { name: 'superseded', id: 3, type: { kind: 'boolean' } },
 ]
 
 /** Writes them as Parquet, as LayeredRelation.notShown says. @throws EnvironmentError file.* */
 export async function writeNotShown(list: string, files: readonly NotShownRows[]): Promise<void> {
-  const fd = createFile(list, true)
-  try {
-    const options = { compression: 'none', metadata: {}, dictionary: (column: string) => column === 'file' } as const
-    const encoder = new ParquetEncoder(FIELDS, options, (bytes) => writeFully(fd, bytes))
-    for (const { columns, rows } of rowGroups(files)) await encoder.rowGroup(columns, rows)
-    await encoder.finish()
-  } catch (error) {
-    throw fileError(error, list)
-  } finally {
-    closeSync(fd)
-  }
+  await writeRowList(list, FIELDS, (column) => column === 'file', rowGroups(files))
 }
 
-function* rowGroups(files: readonly NotShownRows[]): Generator<{ columns: readonly Vector[]; rows: number }> {
+function* rowGroups(files: readonly NotShownRows[]): Generator<RowGroup> {
   let group = newGroup()
   for (const { path, superseded, hidden } of files) {
     const name = utf8Encode(path)
