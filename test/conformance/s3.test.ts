@@ -2,6 +2,7 @@
  * The S3 adapter against real servers: what test/io/s3objectstore.test.ts asks of the server in this process. `npm run conformance` runs it with what
  * `npm run conformance:install` has put on this machine.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Leftover, type ObjectStore, probeCas } from '../../src/engine/index.ts'
 import { type ObjectStoreOptions, openObjectStore } from '../../src/io/index.ts'
@@ -146,15 +147,19 @@ describe.each(INSTALLED)('%s', (name) => {
     })
   })
 
-  test('an upload that another process removed', async () => {
-    const store = await open({}, 's3://lake/gone')
-    const upload = store.upload('x/y')
-    await upload.write(new Uint8Array(2 * PART))
-    const found: Leftover[] = []
-    for await (const leftover of store.leftovers()) found.push(leftover)
-    expect(found.map(({ key }) => key)).toEqual(['x/y'])
-    await found[0]!.remove()
-    await expect(upload.finish()).rejects.toMatchObject({ code: 'store.upload-gone' })
-    expect(await store.head('x/y')).toBeUndefined()
+  test('an upload that another process removed, before or while its parts come', async () => {
+    const random = new Random(TEST_SEED)
+    for (let i = 0; i < amount({ sample: 20, all: 200 }); i++) {
+      const store = await open({}, `s3://lake/gone${i}`)
+      const upload = store.upload('x/y')
+      await upload.write(new Uint8Array(2 * PART))
+      if (i % 2 === 1) await sleep(random.int(40))
+      const found: Leftover[] = []
+      for await (const leftover of store.leftovers()) found.push(leftover)
+      expect(found.map(({ key }) => key)).toEqual(['x/y'])
+      await found[0]!.remove()
+      await expect(upload.finish(), `${TEST_SEED}, ${i}`).rejects.toMatchObject({ code: 'store.upload-gone' })
+      expect(await store.head('x/y')).toBeUndefined()
+    }
   })
 })

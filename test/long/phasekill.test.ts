@@ -132,11 +132,12 @@ const UNFINISHED_LOCK = /^~ltap-lock\.[0-9a-f-]{36}$/
 async function contentOfLake(folder: string): Promise<Map<string, string>> {
   const relations = await readLayeredLake(new DirectoryObjectStore(folder))
   expect(await run(['verify', '--lake', folder, '--workers', '1']), 'verify').toBe(0)
-  expect((await summarizeLake(folder)).store).toMatchObject({ orphans: { objects: 0 }, missing: [], damaged: [] })
+  expect((await summarizeLake(folder)).store).toMatchObject({ missing: [], damaged: [] })
   // A process that was killed while it wrote its lock leaves an empty one: it counts for nothing, and who locks a minute later removes it.
   const isLeft = (name: string): boolean => name.includes('~') && !(UNFINISHED_LOCK.test(name) && statSync(join(folder, name)).size === 0)
-  // Drafts of a process that was killed behind its commit, while it published, go with the next gc.
+  // What a process put or drafted that was killed behind its commit, while it published, goes with the next gc.
   expect(await run(['gc', folder]), 'gc').toBe(0)
+  expect((await summarizeLake(folder)).store).toMatchObject({ orphans: { objects: 0 }, missing: [], damaged: [] })
   expect(readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(isLeft)).toEqual([])
   return new Map([...relations].map(([key, { name, length, blocks }]) => [key, JSON.stringify([name, length, [...blocks]])]))
 }

@@ -33,6 +33,7 @@ interface Upload {
   parts: Map<number, Buffer>
   headers: Record<string, string>
   initiated: Date
+  isListed: boolean
 }
 
 export interface S3ServerOptions {
@@ -140,7 +141,7 @@ export class S3Server {
     if (method === 'PUT') return this.store(call, key, body, md5(body), encryptionIn(call.headers))
     if (method === 'POST' && query.has('uploads')) {
       const id = `upload-${this.nextUpload++}`
-      this.uploads.set(id, { key, parts: new Map(), headers: encryptionIn(call.headers), initiated: new Date() })
+      this.uploads.set(id, { key, parts: new Map(), headers: encryptionIn(call.headers), initiated: new Date(), isListed: true })
       return xml(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`)
     }
     if (method === 'POST' && query.has('uploadId')) return this.complete(call, body)
@@ -232,7 +233,7 @@ export class S3Server {
 
   private listUploads(query: URLSearchParams): Reply {
     const [prefix, after] = [query.get('prefix') ?? '', query.get('key-marker') ?? '']
-    const found = [...this.uploads].filter(([, { key }]) => key.startsWith(prefix) && key > after).sort(([, a], [, b]) => a.key < b.key ? -1 : 1)
+    const found = [...this.uploads].filter(([, { key, isListed }]) => isListed && key.startsWith(prefix) && key > after).sort(([, a], [, b]) => a.key < b.key ? -1 : 1)
     const page = found.slice(0, this.options.pageSize)
     const uploads = page.map(([id, { key, initiated }]) =>
       `<Upload><Key>${escaped(key)}</Key><UploadId>${id}</UploadId><Initiated>${initiated.toISOString()}</Initiated></Upload>`)

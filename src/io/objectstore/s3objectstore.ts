@@ -189,9 +189,12 @@ export class S3ObjectStore implements ObjectStore, S3Sender {
   }
 
   async isUploadGone(key: string, id: string | undefined): Promise<boolean> {
+    const [Bucket, Key] = [this.bucket, this.nameOf(key)]
     try {
-      await this.once('list', 0, () => this.client.send(new ListPartsCommand({ Bucket: this.bucket, Key: this.nameOf(key), UploadId: id, MaxParts: 1 })))
-      return false
+      await this.once('list', 0, () => this.client.send(new ListPartsCommand({ Bucket, Key, UploadId: id, MaxParts: 1 })))
+      // versitygw has parts of an upload that was removed while a part came, and does not list the upload.
+      const { Uploads = [], IsTruncated } = await this.once('list', 0, () => this.client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: Key })))
+      return !IsTruncated && !Uploads.some((upload) => upload.Key === Key && upload.UploadId === id)
     } catch (error) {
       return replyOf(error).name === 'NoSuchUpload'
     }
