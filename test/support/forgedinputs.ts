@@ -9,6 +9,7 @@
  *     twophase             rows of other transactions than the file's are as before
  *     slru                 rows of other transactions and multixacts than those of the changed bytes are as before
  *     toast                pages are rebuilt bit for bit; rows whose tuple and chunks are unchanged have their values, as text and in the file
+ *     store                verify finds it, or each page is one that a layer has; pages of other relations than the forged entry's are as before
  *     wal                  a record changes only what it names; at the end all but what changed records name is as without the change
  *
  * Each is planted a fault in test/long/forgedfuzz.test.ts.
@@ -18,16 +19,17 @@ import type { PgMajor } from '../../src/common/pgversion.ts'
 import { CANARY } from './forge.ts'
 import { ForgedCluster, type ForgedClusterSetup } from './forgedcluster.ts'
 import { ForgedLake, type ForgedLakeSetup } from './forgedlake.ts'
+import { ForgedStore, type ForgedStoreSetup } from './forgedstore.ts'
 import { ForgedToast, type ForgedToastSetup } from './forgedtoast.ts'
 import { ForgedWal, type ForgedWalSetup } from './forgedwal.ts'
 import { Random } from './random.ts'
 
-export const KINDS = ['descriptor', 'manifest', 'footer', 'hidden', 'catalog', 'control', 'twophase', 'slru', 'toast', 'wal'] as const
+export const KINDS = ['descriptor', 'manifest', 'footer', 'hidden', 'catalog', 'control', 'twophase', 'slru', 'toast', 'store', 'wal'] as const
 export type Kind = (typeof KINDS)[number]
 
 /** How many of a hundred inputs are of each kind. */
 const SHARES: Readonly<Record<Kind, number>> = {
-  descriptor: 18, manifest: 8, footer: 9, hidden: 6, catalog: 15, control: 6, twophase: 4, slru: 9, toast: 9, wal: 16,
+  descriptor: 16, manifest: 7, footer: 9, hidden: 6, catalog: 14, control: 6, twophase: 4, slru: 9, toast: 9, store: 5, wal: 15,
 }
 
 export interface ForgedSetup {
@@ -36,6 +38,7 @@ export interface ForgedSetup {
   lake: ForgedLakeSetup
   cluster: ForgedClusterSetup
   toast: ForgedToastSetup
+  store: ForgedStoreSetup
   wal: ForgedWalSetup
 }
 
@@ -47,13 +50,16 @@ export class ForgedInputs {
   private readonly lake: ForgedLake
   private readonly cluster: ForgedCluster
   private readonly toast: ForgedToast
+  private readonly store: () => Promise<ForgedStore>
   private readonly wal: ForgedWal
 
-  constructor({ major, seed, lake, cluster, toast, wal }: ForgedSetup) {
+  constructor({ major, seed, lake, cluster, toast, store, wal }: ForgedSetup) {
     this.seed = seed
     this.lake = new ForgedLake(lake)
     this.cluster = new ForgedCluster(cluster, major)
     this.toast = new ForgedToast(toast, major)
+    let opened: Promise<ForgedStore> | undefined
+    this.store = () => (opened ??= ForgedStore.open(store))
     this.wal = new ForgedWal(wal, major)
   }
 
@@ -80,13 +86,14 @@ export class ForgedInputs {
     }
   }
 
-  private read(kind: Kind, dice: Random): Promise<void> | void {
+  private async read(kind: Kind, dice: Random): Promise<void> {
     switch (kind) {
       case 'descriptor': return this.lake.descriptor(dice)
       case 'manifest': return this.lake.manifestJson(dice)
       case 'footer': return this.lake.footer(dice)
       case 'hidden': return this.lake.hidden(dice)
       case 'toast': return this.toast.run(dice)
+      case 'store': return (await this.store()).run(dice)
       case 'wal': return this.wal.run(dice)
       default: return this.cluster.run(kind, dice)
     }

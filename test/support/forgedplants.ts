@@ -8,6 +8,7 @@ import type { WalRecord } from '../../src/wal/record.ts'
 import { ForgedCluster } from './forgedcluster.ts'
 import type { ForgedSetup } from './forgedinputs.ts'
 import { ForgedLake } from './forgedlake.ts'
+import { ForgedStore } from './forgedstore.ts'
 import { ForgedToast } from './forgedtoast.ts'
 import { ForgedWal } from './forgedwal.ts'
 import { Random } from './random.ts'
@@ -23,6 +24,7 @@ export async function missedPlants(setup: ForgedSetup): Promise<string[]> {
   const [lake, cluster, toast, wal] = [
     new ForgedLake(setup.lake), new ForgedCluster(setup.cluster, setup.major), new ForgedToast(setup.toast, setup.major), new ForgedWal(setup.wal, setup.major),
   ]
+  const store = await ForgedStore.open(setup.store)
   const flipped = (bytes: Uint8Array): Uint8Array => {
     const copy = bytes.slice()
     copy[copy.length >> 1]! ^= 1
@@ -47,6 +49,8 @@ export async function missedPlants(setup: ForgedSetup): Promise<string[]> {
     'slru: another row': [/a row of/, (dice) => cluster.run('slru', dice, otherState)],
     'toast: another text': [/: row \d/, (dice) => toast.run(dice, { text: otherChunks })],
     'toast: another value in the file': [/the file's row/, (dice) => toast.run(dice, { file: otherChunks })],
+    'store: verify looks at nothing': [/silent difference/, (dice) => store.run(dice, async () => ({ differences: [] }))],
+    'store: a neighbour is not read': [/has other pages/, (dice) => store.run(dice, undefined, async () => new Map())],
     'wal: a block that the record does not name': [/a record that does not name it/, (dice) => wal.run(dice, (store) => ({
       afterRecord: () => void (store.fork(...PG_DATABASE, 0)!.page(0)!.bytes[5000]! ^= 1),
     }))],

@@ -3,11 +3,12 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parsePgMajor } from '../../src/common/pgversion.ts'
 import { readControlFile } from '../../src/io/datadir/datadir.ts'
+import { materializeInto } from '../../src/jobs/materialize/materializeinto.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { WAL_PAGE_SIZE } from '../../src/wal/pageheader.ts'
 import type { ForgedSetup } from './forgedinputs.ts'
 import { transcode } from './lakes.ts'
-import { closeSessions, type Session } from './oracle.ts'
+import { closeSessions, connect, type Session } from './oracle.ts'
 import { lsnNow, readWal, SEGMENT_SIZE, WAL_CLUSTER } from './walfiles.ts'
 
 export const FORGED_CLUSTER = { ...WAL_CLUSTER, initdbArgs: [...WAL_CLUSTER.initdbArgs, '-k'], settings: { ...WAL_CLUSTER.settings, max_prepared_transactions: '5' } }
@@ -79,11 +80,28 @@ const SHRINK = `
     END LOOP; END $$;
   VACUUM FULL pg_class; VACUUM FULL pg_attribute; VACUUM FULL pg_type; VACUUM FULL pg_depend; VACUUM FULL pg_rewrite`
 
+/** Few relations, with pages in files and in packs, and all their layers. */
+const LAYERED = {
+  workers: 0, merge: false, filter: { databases: ['postgres'], tables: ['public.wide', 'public.toasted', 'public.locked', 'public.parent', 'public.child'] },
+} as const
+
+/** Brings a lake of layers to where the cluster is. @returns a session of the server that goes on */
+async function layered(cluster: PostgresServer, lake: string): Promise<Session> {
+  await closeSessions(cluster)
+  await cluster.stop()
+  await materializeInto({ pgdata: cluster.dataDir, lake, ...LAYERED })
+  await cluster.start()
+  return await connect(cluster)
+}
+
 /** A stopped cluster, its lake and a piece of its WAL. */
-export async function forgedSetup(cluster: PostgresServer, sql: Session, folder: string, seed: number): Promise<ForgedSetup> {
+export async function forgedSetup(cluster: PostgresServer, first: Session, folder: string, seed: number): Promise<ForgedSetup> {
   const major = parsePgMajor(String(cluster.major))
   const { dataDir } = cluster
-  await sql.script(`${TABLES}; CHECKPOINT`)
+  await first.script(TABLES)
+  const store = join(folder, 'store')
+  const sql = await layered(cluster, store)
+  await sql.script('CHECKPOINT')
   const base = join(folder, 'base')
   // Nothing else runs: what is in the files is what the checkpoint wrote.
   const kept = ['base', 'global', 'pg_xact', 'pg_multixact', 'pg_twophase', 'pg_tblspc']
@@ -96,6 +114,7 @@ export async function forgedSetup(cluster: PostgresServer, sql: Session, folder:
   const dbOid = Number(await sql.value('SELECT oid FROM pg_database WHERE datname = current_database()'))
   await closeSessions(cluster)
   await cluster.stop()
+  await materializeInto({ pgdata: dataDir, lake: store, ...LAYERED })
   const lake = join(folder, 'lake')
   await transcode(dataDir, lake)
   const wal = readWal(dataDir, cluster.major, end)
@@ -112,6 +131,7 @@ export async function forgedSetup(cluster: PostgresServer, sql: Session, folder:
     lake: { lake, dataDir, tables: ['wide', 'toasted', 'pg_type', 'locked'], holed: 'locked', scratch: scratch('lake') },
     cluster: { dataDir, dbOid, catalogs, scratch: scratch('cluster') },
     toast: { dataDir, dbOid, table: 'outofline', scratch: scratch('toast') },
+    store: { lake: store },
     wal: { path, start, end, timeline: 1, segmentSize: SEGMENT_SIZE, systemIdentifier: String(wal.systemIdentifier), base },
   }
 }
