@@ -2,7 +2,7 @@ import { forEachAtMost } from '../../common/atonce.ts'
 import { crc32c } from '../../common/crc32c.ts'
 import { CorruptionError } from '../../common/errors.ts'
 import type { ObjectStore } from '../../engine/objectstore.ts'
-import { missingObject } from '../../engine/pagereader.ts'
+import { readPiece } from '../../engine/pagereader.ts'
 import { parseCatalogEntry } from '../../lake/clusterinfo.ts'
 import { parsePublished } from '../../lake/publishedentry.ts'
 import { decodeDescription } from '../../lake/relationinfo.ts'
@@ -60,11 +60,17 @@ export class PiecesOfState {
   async check(store: ObjectStore, differ: (difference: LakeDifference) => void): Promise<void> {
     await forEachAtMost(READS_AT_ONCE, this.reads(), async (pieces) => {
       const { key, start } = pieces[0]!
-      const found = await store.get(key, { start, end: pieces.reduce((end, piece) => Math.max(end, piece.start + piece.length), 0) })
+      const length = pieces.reduce((end, piece) => Math.max(end, piece.start + piece.length), 0) - start
+      let missing: CorruptionError | undefined
+      const bytes = await readPiece(store, { key, start, length }).catch((error: unknown) => {
+        if (!(error instanceof CorruptionError)) throw error
+        missing = error
+        return new Uint8Array(0)
+      })
       for (const piece of pieces) {
         try {
-          if (found === undefined) throw missingObject(store, key)
-          checkPiece(piece, found.bytes.subarray(piece.start - start, piece.start - start + piece.length))
+          if (missing) throw missing
+          checkPiece(piece, bytes.subarray(piece.start - start, piece.start - start + piece.length))
         } catch (error) {
           if (!(error instanceof CorruptionError)) throw error
           differ({ file: key, reason: `${piece.of}: ${error.message}` })
