@@ -68,7 +68,7 @@ const BODY_MAX = 4 << 20
 
 /** A JSON object; undefined for an empty body. @throws RequestError 400, 413 */
 async function bodyOf(request: Request): Promise<object | undefined> {
-  const text = await request.text()
+  const text = await request.text().catch(() => { throw badRequest('the body did not come whole') })
   if (text.length > BODY_MAX) throw new RequestError(413, 'BadRequestException', `the request has more than ${BODY_MAX} bytes`)
   if (text === '') return undefined
   if (isTooDeep(text)) throw badRequest('the body has too many lists and objects within each other')

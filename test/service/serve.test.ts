@@ -83,6 +83,23 @@ test('another address needs tokens, or --no-auth', async () => {
   await expect(serveCatalog({ lake, port: Number(new URL(served.url).port) })).rejects.toThrow(/^http.address: 127.0.0.1 port \d+ was not bound: another program has the port: name another one with --port/)
 })
 
+test('whose token is not known is answered before the body came; a body that is cut off is no bug', async () => {
+  const tokenFile = join(folder, 'tokens of the body')
+  writeFileSync(tokenFile, 'a-token-of-sixteen-letters\n')
+  const open = await serveCatalog({ lake, port: 0, tokenFile })
+  const begun = (authorization: string): import('node:net').Socket => connect(Number(new URL(open.url).port), '127.0.0.1')
+    .setEncoding('utf8').on('error', () => {})
+    .once('connect', function (this: import('node:net').Socket) {
+      this.write(`POST ${TABLE}/plan HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${authorization}\r\ncontent-length: 4000000\r\n\r\n{`)
+    })
+  const unknown = begun('another-token-of-letters')
+  expect(String(await once(unknown, 'data'))).toContain('HTTP/1.1 401')
+  unknown.destroy()
+  begun('a-token-of-sixteen-letters').destroySoon()
+  expect((await fetch(`${open.url}/v1/config`, { headers: { authorization: 'Bearer a-token-of-sixteen-letters' } })).status).toBe(200)
+  await open.close()
+})
+
 test('a lake that was moved, no lake, a port that is too large', async () => {
   const other = join(folder, 'other')
   const store = await openObjectStore(other)

@@ -75,16 +75,16 @@ const LOCAL = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
 async function respond(incoming: IncomingMessage, outgoing: ServerResponse, handler: Handler, localNamesOnly: boolean): Promise<void> {
   const host = incoming.headers.host ?? 'localhost'
   if (localNamesOnly && !LOCAL.test(host)) return refuse(outgoing, 403, 'ForbiddenException', `this server answers to localhost, not to ${host}`)
-  const body = await bodyOf(incoming)
-  if (body === undefined) return refuse(outgoing, 413, 'BadRequestException', `the request has more than ${BODY_MAX} bytes`)
+  const body = new LimitedBody(incoming)
   const request = requestOf(incoming, body)
   if (request === undefined) return refuse(outgoing, 400, 'BadRequestException', 'the request has no path')
   const response = await handler(request)
+  if (body.isOver) return refuse(outgoing, 413, 'BadRequestException', `the request has more than ${BODY_MAX} bytes`)
   outgoing.writeHead(response.status, Object.fromEntries(response.headers))
   outgoing.end(incoming.method === 'HEAD' ? undefined : new Uint8Array(await response.arrayBuffer()))
 }
 
-function requestOf({ url = '', method = 'GET', headers }: IncomingMessage, body: Uint8Array): Request | undefined {
+function requestOf({ url = '', method = 'GET', headers }: IncomingMessage, body: LimitedBody): Request | undefined {
   // What a client calls this server changes no answer.
   if (!url.startsWith('/') || !URL.canParse(url, 'http://localhost')) return undefined
   const given = new Headers()
@@ -93,28 +93,38 @@ function requestOf({ url = '', method = 'GET', headers }: IncomingMessage, body:
     if (value !== undefined) given.set(name, value)
   }
   try {
-    return new Request(new URL(`http://localhost${url}`), { method, headers: given, ...(body.length > 0 && method !== 'GET' && method !== 'HEAD' && { body }) })
+    const isWithout = method === 'GET' || method === 'HEAD'
+    // Node's fetch asks for `duplex` with a body that comes piece by piece; its types do not name it.
+    return new Request(new URL(`http://localhost${url}`), { method, headers: given, ...!isWithout && { body: body.stream(), duplex: 'half' } })
   } catch {
     return undefined
   }
 }
 
-/** Undefined for too many bytes. */
-async function bodyOf(incoming: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  for await (const piece of incoming as AsyncIterable<Uint8Array>) {
-    bytes += piece.length
-    if (bytes > BODY_MAX) return undefined
-    pieces.push(piece)
+/** A body that is read when the handler wants it, after it knows who asks: what is refused takes no memory. */
+class LimitedBody {
+  private readonly incoming: IncomingMessage
+  /** More bytes came than a body may have. */
+  isOver = false
+
+  constructor(incoming: IncomingMessage) {
+    this.incoming = incoming
   }
-  const body = new Uint8Array(bytes)
-  let at = 0
-  for (const piece of pieces) {
-    body.set(piece, at)
-    at += piece.length
+
+  stream(): ReadableStream<Uint8Array> {
+    return ReadableStream.from(this.pieces())
   }
-  return body
+
+  private async *pieces(): AsyncGenerator<Uint8Array> {
+    let bytes = 0
+    // The connection stays for the reply.
+    for await (const piece of this.incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+      bytes += piece.length
+      this.isOver = bytes > BODY_MAX
+      if (this.isOver) throw new Error('too many bytes')
+      yield piece
+    }
+  }
 }
 
 function refuse(outgoing: ServerResponse, code: number, type: string, message: string): void {
