@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { benchDataDir, benchSize } from './data.ts'
 import { formatResults, type Result } from './report.ts'
 
-const NAMES = ['decode', 'transcode', 'rebuild', 'workers', 'sizes', 'wal', 'redo', 'pagestore', 'plan']
+const NAMES = ['decode', 'transcode', 'rebuild', 'workers', 'sizes', 'wal', 'redo', 'pagestore', 'plan', 'layers', 'commits', 'relations']
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
@@ -28,6 +28,7 @@ async function main(): Promise<void> {
 
 function progress(result: Result): string {
   if (result.kind === 'latency') return `${result.table}, ${result.variant}: p99 ${result.ours.p99.toFixed(1)} ms; ${result.peerName} ${result.peer.p99.toFixed(1)} ms`
+  if (result.kind === 'cost') return `${result.table}, ${result.variant}: ${result.ours} ${result.unit}; ${result.peerName} ${result.peer}`
   const found = result.kind === 'speed' ? `${result.ratio.toFixed(2)} x ${result.peerName}` : `${(result.heapBytes / result.fileBytes).toFixed(2)} times smaller`
   return `${result.table}, ${result.variant}: ${found}`
 }

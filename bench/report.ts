@@ -49,7 +49,22 @@ export interface LatencyResult {
   hash: string
 }
 
-export type Result = SpeedResult | SizeResult | LatencyResult
+/** What something takes besides time, beside a floor or a limit. */
+export interface CostResult {
+  kind: 'cost'
+  bench: string
+  table: string
+  variant: string
+  unit: string
+  ours: number
+  peerName: string
+  peer: number
+  /** The greatest ratio of ours to the peer that is aimed at, where there is an aim. */
+  wanted?: number
+  hash: string
+}
+
+export type Result = SpeedResult | SizeResult | LatencyResult | CostResult
 
 /** A benchmark process hands its results to main as lines on stdout; all else it says goes to stderr. */
 export function printResult(result: Result): void {
@@ -64,11 +79,19 @@ export function formatResults(results: readonly Result[]): string {
   if (sizes.length > 0) tables.push(formatTable(SIZE_HEAD, sizes.map(sizeCells)))
   const latencies = results.filter((result) => result.kind === 'latency')
   if (latencies.length > 0) tables.push(formatTable(LATENCY_HEAD, latencies.map(latencyCells)))
+  const costs = results.filter((result) => result.kind === 'cost')
+  if (costs.length > 0) tables.push(formatTable(COST_HEAD, costs.map(costCells)))
   return tables.join('\n\n')
 }
 
 const SPEED_HEAD = ['bench', 'table', 'variant', 'heap MB', 'ms median (min to max)', 'MB/s', 'peer', 'peer ms', 'x peer (min to max)', 'wanted', 'hash']
 const SIZE_HEAD = ['bench', 'table', 'variant', 'heap MB', 'file MB', 'heap/file', 'B/row', '_ltap + _overflow', 'B/row', 'wanted', 'hash']
+
+const COST_HEAD = ['bench', 'table', 'variant', 'unit', 'ours', 'beside', 'its', 'ratio', 'wanted', 'hash']
+
+function costCells({ bench, table, variant, unit, ours, peerName, peer, wanted, hash }: CostResult): string[] {
+  return [bench, table, variant, unit, String(ours), peerName, String(peer), (ours / peer).toFixed(3), wanted === undefined ? '' : `<= ${wanted}`, hash]
+}
 
 const LATENCY_HEAD = ['bench', 'table', 'variant', 'ms p50', 'p99', 'max', 'peer', 'peer ms p50', 'p99', 'wanted p99', 'hash']
 

@@ -1,4 +1,4 @@
-// node bench/run.mjs [decode|transcode|rebuild|workers|sizes|wal|redo|pagestore|plan]... [--json]
+// node bench/run.mjs [decode|transcode|rebuild|workers|sizes|wal|redo|pagestore|plan|layers|commits|relations]... [--json]
 // Compiles bench/ and src/ as they are into .tmp/bench, then runs bench/main.ts from there.
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'

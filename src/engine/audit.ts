@@ -1,17 +1,18 @@
 import { CorruptionError } from '../common/errors.ts'
 import type { EntryKey } from '../lake/state/entries.ts'
-import { editsOf } from '../lake/state/entries.ts'
+import { editsOf, entryId } from '../lake/state/entries.ts'
 import type { Head } from '../lake/state/head.ts'
 import { parseObjectName } from '../lake/state/names.ts'
 import { objectsOf } from '../lake/state/objects.ts'
 import { type ObjectSize, objectSizes } from '../lake/state/objectsizes.ts'
+import type { OutdatedEntries } from '../lake/state/outdatedentries.ts'
 import type { PageRef } from '../lake/state/page.ts'
 import { isDead, Visited } from '../lake/state/reachable.ts'
 import { olderStates, registeredStates } from '../lake/state/registrations.ts'
 import type { Stage } from '../lake/state/stage.ts'
 import { STATE_TREES, type StateRoot } from '../lake/state/stateroot.ts'
 import { scanTree } from '../lake/state/tree.ts'
-import { fits, registeredHeads } from './collect.ts'
+import { fits, outdatedIn, registeredHeads } from './collect.ts'
 import type { Lake } from './lake.ts'
 
 /** What of a lake is in its store, and what should be. */
@@ -41,7 +42,7 @@ export async function auditLake(lake: Lake, visit: (entry: EntryKey, value: unkn
   // As gc does it: first the list, then HEADs. What is written meanwhile is neither missing nor an orphan.
   const heads = await registeredHeads(lake)
   const walk = new Walk(lake, visit)
-  for (const head of heads.values()) if (head) await walk.head(head)
+  await walk.heads(heads)
   const missing: string[] = []
   for (const key of walk.reached) if (!listed.has(key) && await store.head(key) === undefined) missing.push(key)
   const otherSize = new Map<string, string>()
@@ -67,13 +68,20 @@ class Walk {
   private readonly lake: Lake
   private readonly visit: (entry: EntryKey, value: unknown) => void
   private readonly visited = new Visited()
+  /** What leaves say of these entries no state needs: gc removes the objects. */
+  private outdated: OutdatedEntries = new Set()
 
   constructor(lake: Lake, visit: (entry: EntryKey, value: unknown) => void) {
     this.lake = lake
     this.visit = visit
   }
 
-  async head(head: Head): Promise<void> {
+  async heads(heads: ReadonlyMap<string, Head | undefined>): Promise<void> {
+    this.outdated = await this.unlessDamaged(() => outdatedIn(this.lake, heads)) ?? new Set()
+    for (const head of heads.values()) if (head) await this.head(head)
+  }
+
+  private async head(head: Head): Promise<void> {
     for (const { tree, key, value } of head.inline) this.entry({ tree, key }, value)
     const reach = (ref: PageRef): true => {
       this.reached.add(ref.key)
@@ -88,7 +96,7 @@ class Walk {
     await this.unlessDamaged(() => pages.run(this.log(head, state)))
     for (const tree of STATE_TREES) {
       await this.unlessDamaged(() => pages.run(scanTree(tree, state.roots[tree], (entries) => {
-        for (const [key, value] of entries) this.entry({ tree, key }, value)
+        for (const [key, value] of entries) if (!this.outdated.has(entryId({ tree, key }))) this.entry({ tree, key }, value)
       }, (ref) => this.enter(ref))))
     }
   }

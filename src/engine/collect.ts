@@ -6,6 +6,7 @@ import type { Head } from '../lake/state/head.ts'
 import { MAIN_BRANCH, parseObjectName } from '../lake/state/names.ts'
 import { type ObjectSize, objectSizes } from '../lake/state/objectsizes.ts'
 import type { PageRef } from '../lake/state/page.ts'
+import { outdatedEntries, type OutdatedEntries } from '../lake/state/outdatedentries.ts'
 import { isDead, reachableObjects, Visited } from '../lake/state/reachable.ts'
 import { deleteObjects } from './deleteobjects.ts'
 import type { Lake } from './lake.ts'
@@ -107,12 +108,13 @@ async function followRoots(
   }
   for (;;) {
     const heads = await registeredHeads(lake)
-    const visited = listed?.visited ?? new Visited()
     try {
+      const outdated = await outdatedIn(lake, heads, seenAs)
+      const visited = listed?.visitedBut(outdated) ?? new Visited()
       for (const head of heads.values()) {
         if (!head) continue
         await lake.pages.run(reachableObjects(
-          seenAs(head), visited, reachListed, (ref) => listed?.reachPage(ref), (entry, value) => listed?.reachEntry(entry, value)))
+          seenAs(head), visited, outdated, reachListed, (ref) => listed?.reachPage(ref), (entry, value) => listed?.reachEntry(entry, value)))
       }
       await listed?.check()
       return heads
@@ -126,8 +128,9 @@ async function followRoots(
 
 /** What was listed before HEADs were read, and what they refer to. Pages that were visited once are not read a second time. */
 class ListedObjects {
-  /** Only pages of which all was reached, once a walk has ended. */
-  visited = new Visited()
+  /** Only pages of which all was reached but `outdated`, once a walk has ended. */
+  private visited = new Visited()
+  private outdated: OutdatedEntries = new Set()
   private readonly store: ObjectStore
   private readonly sizes: Map<string, number>
   /** What objects must be: of those that were not listed, or have another size. */
@@ -139,6 +142,13 @@ class ListedObjects {
   constructor(store: ObjectStore, sizes: Map<string, number>) {
     this.store = store
     this.sizes = sizes
+  }
+
+  /** Pages that need no second visit, since what was passed over there is passed over again: a state that came meanwhile may need it. */
+  visitedBut(outdated: OutdatedEntries): Visited {
+    if ([...this.outdated].some((id) => !outdated.has(id))) this.visited = new Visited()
+    this.outdated = outdated
+    return this.visited
   }
 
   reach(key: string): void {
@@ -204,6 +214,13 @@ function missing({ url }: ObjectStore, { key, bytes, isWhole, isPack }: ObjectSi
     : `more of ${key} than the ${size} bytes that it has in ${url}`
   return new CorruptionError(MISSING_OBJECT, `a state that stays refers to ${what}. No state was let go and nothing was deleted: put the object back, from a `
     + 'version or a backup of the store, and run gc again; `ltap verify --lake` lists all that is missing. Older states may still be whole', { file: key })
+}
+
+/** Entries that leaves have and no state of any of the HEADs needs. */
+export async function outdatedIn(lake: Lake, heads: ReadonlyMap<string, Head | undefined>, seenAs: (head: Head) => Head = same): Promise<OutdatedEntries> {
+  let outdated: OutdatedEntries | undefined
+  for (const head of heads.values()) if (head) outdated = await lake.pages.run(outdatedEntries(seenAs(head), outdated))
+  return outdated ?? new Set()
 }
 
 async function isAnyOutdated(lake: Lake, error: unknown, heads: ReadonlyMap<string, Head | undefined>): Promise<boolean> {

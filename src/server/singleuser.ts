@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { EnvironmentError } from '../common/errors.ts'
 import { stopOnEnd } from '../io/process/interruption.ts'
+import { ParentWatch } from './parentwatch.ts'
 import { program, type ServerUser, serverSpawnOptions } from './postgresbinaries.ts'
 
 /** A server of one session without sockets: `postgres --single`. */
@@ -42,6 +43,7 @@ export async function runSingleUser(server: SingleUserServer, database: string, 
   child.stdout!.on('data', (chunk: Buffer) => out.push(chunk))
   child.stderr!.on('data', (chunk: Buffer) => log.push(chunk))
   const forget = stopOnEnd(() => void child.kill('SIGTERM'))
+  const watch = child.pid === undefined ? undefined : new ParentWatch(server.dataDir, child.pid)
   try {
     const ended = new Promise<number | string>((done) => {
       child.once('close', (code, signal) => done(signal ?? code ?? 'killed'))
@@ -60,6 +62,7 @@ export async function runSingleUser(server: SingleUserServer, database: string, 
       crashed: code === 0 ? undefined : `${typeof code === 'number' ? `exit code ${code}` : code}: ${lastLine(text)}`,
     }
   } finally {
+    watch?.end()
     forget()
   }
 }

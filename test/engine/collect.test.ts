@@ -1,9 +1,10 @@
-/** What gc does of a lake that lacks an object which a root refers to: nothing goes. */
+/** What gc removes; and of a lake that lacks an object which a root refers to, nothing. */
 import { expect, test } from 'vitest'
+import { auditLake } from '../../src/engine/audit.ts'
 import { collectGarbage } from '../../src/engine/collect.ts'
 import { Lake } from '../../src/engine/lake.ts'
 import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
-import { keepStates } from '../../src/engine/references.ts'
+import { addReference, keepStates, removeReference } from '../../src/engine/references.ts'
 import { BranchWriter } from '../../src/engine/writer.ts'
 import { materialize } from '../../src/lake/state/changes.ts'
 import { keepFrom } from '../../src/lake/state/registrations.ts'
@@ -67,5 +68,43 @@ test('an object that was put after the list is found', async () => {
     await store.put(files.at(-1)!, bytes)
     yield* leftovers()
   }
+  expect(await collectGarbage(lake)).toMatchObject({ dead: 0 })
+})
+
+test('an object that only a leaf still names goes, unless a state reads that leaf without an edit of its own', async () => {
+  const store = new MemoryObjectStore({ now: () => 0 })
+  const ports = { store, clock: { now: () => 0, sleep: () => Promise.resolve() }, random: systemRandom }
+  const lake = await Lake.create(ports, { systemIdentifier: '7', profile: 'portable', cas: 'if-match' })
+  const writer = await BranchWriter.open(lake, 'main')
+  let lsn = 0
+  const write = async (relations: readonly number[]): Promise<string[]> => {
+    const work = writer.begin()
+    const from = writer.head.state
+    const layers = relations.map((relNumber) => ({
+      relation: relationKey({ spcOid: 1663, dbOid: 5, relNumber }, '0/8'),
+      layer: { lsn: `0/${(++lsn * 16).toString(16).toUpperCase()}`, smallest: 0, length: 1, files: [{ key: `shop/public.t-${relNumber}/data/${work.name()}.parquet` }] },
+    }))
+    const keys = layers.map(({ layer: { files: [file] } }) => file!.key)
+    for (const key of keys) await store.put(key, new Uint8Array(9))
+    await writer.commit(materialize({ from, position: { timeline: 1, lsn: layers.at(-1)!.layer.lsn }, relations: layers, others: [] }), work)
+    return keys
+  }
+  const isThere = async (key: string): Promise<boolean> => await store.head(key) !== undefined
+  // So many that HEAD has no room for them: they are in leaves.
+  const [first, other] = await write(Array.from({ length: 1000 }, (_, i) => 16384 + i)) as [string, string]
+  expect((await lake.head('main')).inline.length).toBeLessThan(500)
+  const { entry } = await addReference(lake, 'main', 'tags', 'before', 'newest')
+  const [second] = await write([16384]) as [string]
+  expect((await lake.head('main')).inline.some(({ key }) => key.startsWith('5/16384/'))).toBe(true)
+  await keepStates(lake, 'main', 'newest')
+  await collectGarbage(lake)
+  expect(await isThere(first), 'the tag needs it').toBe(true)
+  await removeReference(lake, 'main', 'tags', entry.id)
+  expect((await auditLake(lake, () => {})).orphans).toMatchObject({ objects: 1 })
+  expect(await collectGarbage(lake)).toMatchObject({ dead: 1 })
+  expect(await isThere(first)).toBe(false)
+  expect([await isThere(second), await isThere(other)]).toEqual([true, true])
+  // Nobody misses it.
+  expect(await auditLake(lake, () => {})).toMatchObject({ missing: [], damaged: [], orphans: { objects: 0 } })
   expect(await collectGarbage(lake)).toMatchObject({ dead: 0 })
 })

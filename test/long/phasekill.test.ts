@@ -1,29 +1,26 @@
 /**
- * kill -9 in every phase of replay, transcode and rebuild, many times in each: the next run ends as one that nobody disturbed. A preloaded module
- * counts the calls of the file system in each phase, and has the process killed at one of them.
+ * kill -9 in every phase of replay, transcode and rebuild, many times in each: the next run ends as one that nobody disturbed.
  */
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseLsn, walPosition } from '../../src/common/ids.ts'
 import { changesSince } from '../../src/replay/pagestore/storechanges.ts'
 import { DirectoryObjectStore } from '../../src/io/objectstore/directoryobjectstore.ts'
 import { summarizeLake } from '../../src/jobs/inspect/lakesummary.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
+import { KilledProgram } from '../support/killedphases.ts'
 import { closeSessions, connect, createCluster, majors } from '../support/oracle.ts'
 import { readLayeredLake } from '../support/layeredlake.ts'
 import { Random, TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
 
-const PROGRAM = join(resolve(import.meta.dirname, '../..'), 'dist/cli/main.js')
 const KILLS = amount({ sample: 3, all: 25 })
 
 /** Which phase a call belongs to, by its paths; the phase that it begins holds until the next one. */
-const PHASES = `
-  const phaseOf = (call, path, to) => {
+const PHASES = `(call, path, to) => {
     if (call === 'open' && path.endsWith('/ltap/seeding')) return 'seeding'
     if (call === 'rename' && to.endsWith('/ltap/state') && now === 'seeding') return 'redo'
     if (call === 'open' && path.endsWith('/ltap/journal.new')) return 'journal'
@@ -37,42 +34,14 @@ const PHASES = `
     return now
   }`
 
-const PRELOAD = `
-  import fs from 'node:fs'
-  import { syncBuiltinESMExports } from 'node:module'
-  import { isMainThread } from 'node:worker_threads'
-  const { verb, phase, at, log } = JSON.parse(process.env.LTAP_TEST_KILL)
-  const original = { ...fs }
-  const made = new Set()
-  let now = 'start'
-  let count = 0
-  let busy = false
-  ${PHASES}
-  const pass = (call, path, to) => {
-    now = phaseOf(call, String(path), String(to))
-    if (at === undefined) original.appendFileSync(log, now + '\\n')
-    else if (now === phase && count++ === at) process.kill(process.pid, 'SIGKILL')
-  }
-  for (const call of ['open', 'rename', 'unlink', 'copyFile', 'read', 'write', 'ftruncate', 'fsync', 'mkdir', 'rm']) {
-    fs[call + 'Sync'] = (...args) => {
-      if (!busy) {
-        busy = true
-        try { pass(call, args[0], args[1]) } finally { busy = false }
-      }
-      return original[call + 'Sync'](...args)
-    }
-  }
-  syncBuiltinESMExports()`
-
 let root: string
 let cluster: PostgresServer
 let backup: string
-let preload: string
+let program: KilledProgram
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'ltap-phasekill-'))
-  preload = join(root, 'preload.mjs')
-  writeFileSync(preload, PRELOAD)
+  program = new KilledProgram(root, PHASES)
   cluster = await createCluster(Math.max(...majors()))
   const sql = await connect(cluster)
   await sql.script('CREATE TABLE t AS SELECT i AS id, md5(i::text) AS v FROM generate_series(1, 40000) i; CREATE TABLE other (LIKE t); CHECKPOINT')
@@ -94,23 +63,7 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true })
 })
 
-/** @returns 'killed', or the exit code */
-function run(args: readonly string[], kill?: { phase?: string; at?: number; log?: string }): Promise<'killed' | number> {
-  const env = kill === undefined ? process.env : { ...process.env, NODE_OPTIONS: `--import ${preload}`, LTAP_TEST_KILL: JSON.stringify({ ...kill, verb: args[0] }) }
-  return new Promise((done) => {
-    spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'ignore', 'ignore'] })
-      .once('close', (code, signal) => done(signal === 'SIGKILL' ? 'killed' : code ?? -1))
-  })
-}
-
-/** How many calls each phase has when nobody disturbs. */
-async function callsOf(args: readonly string[]): Promise<Map<string, number>> {
-  const log = join(root, `log${Math.random()}`)
-  expect(await run(args, { log })).toBe(0)
-  const counts = new Map<string, number>()
-  for (const phase of readFileSync(log, 'utf8').split('\n').filter(Boolean)) counts.set(phase, (counts.get(phase) ?? 0) + 1)
-  return counts
-}
+const run = async (...given: Parameters<KilledProgram['run']>): Promise<'killed' | number> => (await program.run(...given)).code
 
 /** Of every file its hash. How often a page store was flushed differs after a kill: of its list of flushes the answer to what changed since the seed. */
 async function content(folder: string): Promise<Map<string, string>> {
@@ -172,7 +125,7 @@ test.each(WORKS)(`$verb, seed ${TEST_SEED}`, async ({ verb, args, prepare, phase
   const random = new Random(TEST_SEED)
   const whole = join(root, `${verb}-whole`)
   prepare?.(whole)
-  const calls = await callsOf(args(whole))
+  const calls = await program.callsOf(args(whole))
   const expected = await content(whole)
   const hits = new Map(phases.map((phase) => [phase, 0]))
   for (const phase of phases) {

@@ -1,7 +1,8 @@
 /** A data directory made from what a lake holds: the server boots, its indexes are whole, it says what the original says. test/long has the rest. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { RestoreTarget } from '../../src/io/datadir/restoretarget.ts'
 import { withFolder } from '../support/lakes.ts'
 import { closeSessions, connect, fewerMajors, withAdopted, withCluster } from '../support/oracle.ts'
 import { pgDump } from '../support/pgdump.ts'
@@ -49,4 +50,13 @@ describe.each(fewerMajors('majors of restores'))('Postgres %i', (major) => {
     })
     await expect(restore(cluster.dataDir, out)).rejects.toThrow(/restore\.exists: the folder is not empty/)
   })))
+
+  test('a folder in which a server still works is not emptied, though a restore left its mark there', () => withCluster(major, {}, async (cluster, sql) => {
+    const mark = join(cluster.dataDir, 'ltap-restore')
+    mkdirSync(mark)
+    expect(() => new RestoreTarget(cluster.dataDir)).toThrow(/restore\.running: a server of the restore that was interrupted still works in the folder: .*process \d+/)
+    expect(await sql.value('SELECT count(*) > 0 FROM pg_class')).toBe('t')
+    expect(existsSync(join(cluster.dataDir, 'PG_VERSION'))).toBe(true)
+    rmSync(mark, { recursive: true })
+  }))
 })

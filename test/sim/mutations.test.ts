@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { drawn } from '../support/scope.ts'
 import { bundleSimulator } from './bundle.ts'
-import { FEW_KEPT, MUTATIONS, NO_BOUNDARY_CHECK } from './mutations.ts'
+import { FEW_KEPT, FORGETS_REPLACED, MUTATIONS, NO_BOUNDARY_CHECK } from './mutations.ts'
 
 test.each(drawn(MUTATIONS, 4, 'planted faults of the protocol'))('$name: found within $within seeds', async ({ name, within, mutations }) => {
   const { simulate } = await (await bundleSimulator(mutations)).load()
@@ -27,4 +27,10 @@ test('a writer who stalls longer than it takes others to delete its name', async
   await (await (await bundleSimulator([FEW_KEPT])).load()).stalledWriter()
   const { stalledWriter } = await (await bundleSimulator([NO_BOUNDARY_CHECK])).load()
   await expect(stalledWriter()).rejects.toThrow('the commit was reported, but HEAD is at LSN 0/0')
+})
+
+test('a merge and a publication that are one commit', async () => {
+  await (await (await bundleSimulator()).load()).sharedCommit()
+  const { sharedCommit } = await (await bundleSimulator([FORGETS_REPLACED])).load()
+  await expect(sharedCommit()).rejects.toThrow('which its epoch did not name')
 })

@@ -8,6 +8,9 @@ export const NO_BOUNDARY_CHECK: Mutation = {
   file: 'src/engine/sequencedcas.ts', replace: [...FEW_KEPT.replace, ['      if (this.boundary.value >= sequence) return \'refused\'\n', '']],
 }
 
+/** A publication knows only the objects of entries as changes before it in the same commit left them. */
+export const FORGETS_REPLACED: Mutation = { file: 'src/lake/state/commit.ts', replace: [['[replaced, entries].flatMap(', '[entries].flatMap(']] }
+
 /** Faults of the protocol that the simulator must find, and in how many seeds. */
 export const MUTATIONS: readonly { name: string; within: number; mutations: readonly Mutation[] }[] = [
   {
@@ -134,6 +137,12 @@ export const MUTATIONS: readonly { name: string; within: number; mutations: read
     mutations: [{
       file: 'src/jobs/publish/publishedtables.ts', replace: [['hidden.size < file.rows) files.push({ key: file.key, bytes: file.bytes, rows: file.rows, columns: file.columns, hidden })',
         'hidden.size < file.rows) files.push({ key: file.key, bytes: file.bytes, rows: file.rows, columns: file.columns, hidden: hidden.subtract(index.hidden) })']],
+    }],
+  },
+  {
+    name: 'gc passes over what one state does not need of a leaf, though another one does', within: 200,
+    mutations: [{
+      file: 'src/lake/state/outdatedentries.ts', replace: [['new Set([...common].filter((id) => own.has(id)))', 'new Set([...common, ...own])']],
     }],
   },
 ]

@@ -19,6 +19,7 @@ import { NO_FAULTS } from './simstore.ts'
 import { hasCode, isExpected, makeUnits, materializeOnce, mergeOnce, othersBetween } from './simwriter.ts'
 import { check, type Machine, SimulationFailure, World } from './world.ts'
 export { Coverage } from './coverage.ts'
+export { sharedCommit } from './sharedcommit.ts'
 export { stalledWriter } from './stalledwriter.ts'
 
 export interface SimResult {
@@ -161,15 +162,11 @@ export class Simulation extends Crew {
   private async write(machine: Machine, branch: string, cluster: SimCluster): Promise<void> {
     const { lake, writer } = await this.take(machine, branch)
     const { numbers: random } = machine
-    // One process publishes what it has merged: never both at once.
-    let busy: 'merges' | 'publishes' | undefined
+    // A merge and a publication may be one commit.
     const merging = async (): Promise<never> => {
       for (;;) {
         await machine.clock.sleep(random.int(4000))
-        if (busy) continue
-        busy = 'merges'
         if (await this.committed(writer, () => mergeOnce(lake, writer, random, this.padding))) this.counts.merges++
-        busy = undefined
       }
     }
     const materializing = async (): Promise<never> => {
@@ -179,10 +176,7 @@ export class Simulation extends Crew {
         if (this.isQuiet && branch === 'main') continue
         const head = await this.committed(writer, () => materializeOnce(lake, writer, cluster, this.padding))
         if (head) this.durable.set(branch, Math.max(lsnNumber(head.state.lsn), this.durable.get(branch) ?? 0))
-        if (busy || !random.chance(25)) continue
-        busy = 'publishes'
-        await this.publishing?.publish(lake, writer)
-        busy = undefined
+        if (random.chance(25)) await this.publishing?.publish(lake, writer)
       }
     }
     await Promise.all([materializing(), merging()])

@@ -7,6 +7,7 @@ import { createFile, createFolder, createLink, openForWriting, refuseLinks, writ
 import { fileError, isMissing, listDir } from '../disk/files.ts'
 import { FolderLock } from '../disk/folderlock.ts'
 import { syncTree } from '../disk/syncpath.ts'
+import { refuseRunningServer } from './lockfile.ts'
 
 /** Files of ltap while a restore is under way; the folder goes last. */
 export const RESTORING = 'ltap-restore'
@@ -28,7 +29,7 @@ export class RestoreTarget {
   private readonly tablespaces = new Map<string, string>()
   private readonly lock: FolderLock
 
-  /** @throws EnvironmentError restore.exists for a folder with other content, folder.locked, file.* */
+  /** @throws EnvironmentError restore.exists for a folder with other content, restore.running, folder.locked, file.* */
   constructor(path: string) {
     this.path = resolve(path)
     const own = join(this.path, RESTORING)
@@ -36,9 +37,15 @@ export class RestoreTarget {
     createFolder(own, this.path)
     writeFile(join(own, MARKER), '')
     this.lock = new FolderLock(this.path, join(own, 'lock'))
-    guarded(this.path, () => {
-      for (const name of listDir(this.path)) if (name !== RESTORING) rmSync(join(this.path, name), { recursive: true })
-    })
+    try {
+      refuseLeftServer(this.path)
+      guarded(this.path, () => {
+        for (const name of listDir(this.path)) if (name !== RESTORING) rmSync(join(this.path, name), { recursive: true })
+      })
+    } catch (error) {
+      this.lock.release()
+      throw error
+    }
   }
 
   /** A link of pg_tblspc, to a folder that is made if it is missing. @param target absolute @throws EnvironmentError restore.exists, file.* */
@@ -188,6 +195,17 @@ function isFree(folder: string, marker: string): boolean {
 
 function taken(folder: string): EnvironmentError {
   return new EnvironmentError('restore.exists', 'the folder is not empty; name another one, or delete it', { file: folder })
+}
+
+/** The server of a restore that was killed would write into the files of the next one. @throws EnvironmentError restore.running */
+function refuseLeftServer(folder: string): void {
+  try {
+    refuseRunningServer(folder)
+  } catch (error) {
+    if (!(isPositioned(error) && error.code === 'datadir.running')) throw error
+    throw new EnvironmentError('restore.running', 'a server of the restore that was interrupted still works in the folder: wait until it has ended, then run '
+      + `the restore again (${error.reason})`, { file: folder })
+  }
 }
 
 function guarded<T>(file: string, body: () => T): T {

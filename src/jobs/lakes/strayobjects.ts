@@ -79,7 +79,7 @@ async function pagesOfStates(lake: Lake): Promise<Map<string, PageRef[]>> {
     else others.push(ref)
   }
   const visited = new Visited()
-  for (const head of (await registeredHeads(lake)).values()) if (head) await lake.pages.run(reachableObjects(head, visited, () => {}, add))
+  for (const head of (await registeredHeads(lake)).values()) if (head) await lake.pages.run(reachableObjects(head, visited, new Set(), () => {}, add))
   return pages
 }
 

@@ -80,7 +80,10 @@ export interface StagedCommit {
 
 /** Several changes as one commit, in their order: all that are not refused are in, or none of them. */
 export function* stageCommit(head: Head, changes: readonly Change[], as: CommitAs): Stage<StagedCommit> {
-  const entries = yield* stateEntries(head, head.state, changes.flatMap(({ reads }) => reads))
+  const replaced: ReadonlyMap<string, unknown> = yield* stateEntries(head, head.state, changes.flatMap(({ reads }) => reads))
+  const entries = new Map(replaced)
+  // Objects of an entry as the replaced state has it, and as changes before this one left it.
+  const known = (entry: EntryKey): string[] => [replaced, entries].flatMap((from) => objectsOf(entry, from.get(entryId(entry))))
   const { job: _before, made: _made, ...before } = head.state
   let next: Head = { ...head, state: before }
   const edits: LogEdit[] = []
@@ -94,9 +97,9 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
       rewrites ||= transition.rewrites === true
       amends &&= transition.amends === true
       const isPublication = transition.edits.some(({ tree }) => tree === 'published')
-      const before = isPublication ? new Set(change.reads.flatMap((entry) => objectsOf(entry, entries.get(entryId(entry))))) : undefined
+      const ofAll = isPublication ? new Set(change.reads.flatMap(known)) : undefined
       for (const edit of transition.edits) {
-        checkReferences(edit, before ?? new Set(objectsOf(edit, entries.get(entryId(edit)))), head, as.works, transition.job)
+        checkReferences(edit, ofAll ?? new Set(known(edit)), head, as.works, transition.job)
         entries.set(entryId(edit), edit.value)
         edits.push({ sequence: as.sequence, ...edit })
       }
@@ -126,7 +129,7 @@ export function* stageCommit(head: Head, changes: readonly Change[], as: CommitA
 
 /**
  * A commit refers to objects of the state that it replaces, and to those that its own epoch or its job named: any other may be deleted at any time.
- * @param known objects of the edit's entry before; of a publication, of all entries that it was made from
+ * @param known objects of the edit's entry before; of a publication, of all entries that it was made from: a merge that goes with it may have replaced them
  */
 function checkReferences(
   edit: EntryKey & { readonly value?: unknown }, known: ReadonlySet<string>, head: Head, works: readonly number[], job: string | undefined,

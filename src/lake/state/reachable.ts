@@ -1,7 +1,8 @@
-import { editsOf, type EntryKey } from './entries.ts'
+import { editsOf, entryId, type EntryKey } from './entries.ts'
 import type { Head } from './head.ts'
 import { parseObjectName } from './names.ts'
 import { objectsOf } from './objects.ts'
+import type { OutdatedEntries } from './outdatedentries.ts'
 import type { PageRef } from './page.ts'
 import { olderStates, registeredStates } from './registrations.ts'
 import type { Stage } from './stage.ts'
@@ -21,9 +22,13 @@ export class Visited {
   }
 }
 
-/** Calls `reach` with each object that a root in `head` refers to, `onPage` with each page, and `onEntry` with each entry, once or more often. */
+/**
+ * Calls `reach` with each object that a root in `head` refers to, `onPage` with each page, and `onEntry` with each entry, once or more often.
+ * @param outdated entries that leaves have and no state needs, of all HEADs that `visited` is for
+ */
 export function* reachableObjects(
-  head: Head, visited: Visited, reach: (key: string) => void, onPage?: (ref: PageRef) => void, onEntry?: (entry: EntryKey, value: unknown) => void,
+  head: Head, visited: Visited, outdated: OutdatedEntries, reach: (key: string) => void, onPage?: (ref: PageRef) => void,
+  onEntry?: (entry: EntryKey, value: unknown) => void,
 ): Stage<void> {
   const reachEntry = (entry: EntryKey, value: unknown): void => {
     for (const object of objectsOf(entry, value)) reach(object)
@@ -40,11 +45,11 @@ export function* reachableObjects(
     return true
   })
   for (const { tree, key, value } of head.inline) reachEntry({ tree, key }, value)
-  for (const state of [...registeredStates(head), ...older]) yield* reachState(head, state, enter, reachEntry)
+  for (const state of [...registeredStates(head), ...older]) yield* reachState(head, state, outdated, enter, reachEntry)
 }
 
 function* reachState(
-  head: Head, state: StateRoot, enter: (ref: PageRef) => boolean, reachEntry: (entry: EntryKey, value: unknown) => void,
+  head: Head, state: StateRoot, outdated: OutdatedEntries, enter: (ref: PageRef) => boolean, reachEntry: (entry: EntryKey, value: unknown) => void,
 ): Stage<void> {
   if (state.log !== undefined && enter(state.log)) {
     // All its edits: states share the page, and what one of them refers to is not dead.
@@ -53,7 +58,7 @@ function* reachState(
   }
   for (const tree of STATE_TREES) {
     yield* scanTree(tree, state.roots[tree], (entries) => {
-      for (const [key, value] of entries) reachEntry({ tree, key }, value)
+      for (const [key, value] of entries) if (!outdated.has(entryId({ tree, key }))) reachEntry({ tree, key }, value)
     }, enter)
   }
 }
