@@ -1,11 +1,12 @@
 import * as v from 'valibot'
 import type { Attribute } from '../catalog/tupledesc.ts'
 import type { Oid } from '../common/ids.ts'
-import { faulty, integer, type Persisted, type Schema, text, unsigned32, validate } from '../common/validate.ts'
+import { exactly, faulty, integer, type Persisted, type Schema, text, unsigned32, validate } from '../common/validate.ts'
 import type { TypeDef } from '../datum/typedef.ts'
 import type { ColumnType } from '../vector/columntype.ts'
 import {
-  type AllocatedField, COLUMN_FIELDS_ENTRIES, type ColumnFields, FIELD_ID_MAX, FieldAllocator, lakeFieldOf, NESTED_FIELD_ID, type UnnamedColumn,
+  COLUMN_FIELDS_ENTRIES, type ColumnFields, FIELD_ID_MAX, FieldAllocator, GIVEN_FIELDS_ENTRIES, type GivenFields, isCalledAlike, lakeFieldOf, namesOf,
+  NESTED_FIELD_ID, type UnnamedColumn,
 } from './columnfields.ts'
 import { type SchemaContext, unnamedColumns } from './schema.ts'
 
@@ -26,9 +27,11 @@ export interface FieldHistory {
   /** The next id for a nested field, or for a column that had another one. */
   next: number
   /** Fields of columns that are gone or have others now, and those that the root of a tree gave to columns of its leaves. */
-  given: readonly AllocatedField[]
+  given: readonly GivenFields[]
   /** Oid of the root of the partition or inheritance tree whose fields these are. */
   root?: Oid
+  /** See RelationDescriptor; absent for a relation that was first written without. */
+  uniqueLanes?: true
 }
 
 export interface GrownFields {
@@ -42,23 +45,28 @@ export interface GrownFields {
 
 /** The fields as a file's descriptor has them. */
 export function columnFields({ columns }: FieldHistory): ColumnFields[] {
-  return columns.map(({ attnum, id, name, nested }) => ({ attnum, id, name, ...(nested && { nested }) }))
+  return columns.map((field) => ({ attnum: field.attnum, ...givenFields(field) }))
+}
+
+function givenFields({ id, name, nested, overflow }: ColumnFields): GivenFields {
+  return { id, name, ...(nested && { nested }), ...(overflow !== undefined && { overflow }) }
 }
 
 /**
  * The fields of a relation whose definition may have changed. A column keeps its fields, whatever its name is now, until what its values are stored as
- * changes; then it gets new ones, as an added column does. It also gets new ones when names cross: readers that match columns by name would
- * take the one for the other.
+ * changes; then it gets new ones, as an added column does. It also gets new ones when names cross, or a field in a list is renamed: readers that match
+ * fields by name would take the one for the other.
  * @param before undefined for a relation that has none yet
  */
 export function grownColumnFields(before: FieldHistory | undefined, context: SchemaContext): GrownFields {
   const columns = lookedAt(context)
   const { columns: were = [], given: gone = [], next = NESTED_FIELD_ID } = before ?? {}
   const kept = keptFields(columns, were, gone)
-  const given = [...gone, ...were.filter((field) => !kept.has(field.attnum)).map(({ id, name }) => ({ id, name }))]
+  const given = [...gone, ...were.filter((field) => !kept.has(field.attnum)).map(givenFields)]
   const allocator = new FieldAllocator(next, columns)
   for (const field of given) allocator.take(field)
-  return grown(before, columns, kept, given, allocator)
+  const { history, rewrite } = grown(before, columns, kept, given, allocator)
+  return { history: { ...history, ...((before === undefined || before.uniqueLanes) && { uniqueLanes: true }) }, rewrite }
 }
 
 /**
@@ -73,16 +81,18 @@ export function grownLeafFields(
   const columns = lookedAt(context)
   const own = leafFields(root, before?.root === rootOid ? before.columns : [], columns)
   const allocator = new FieldAllocator(root.next, columns)
-  for (const field of [...root.given, ...root.columns]) allocator.take({ id: field.id, name: field.name })
+  for (const field of [...root.given, ...root.columns]) allocator.take(field)
   const { history, rewrite } = grown(before, columns, own, [], allocator, false)
-  const fresh = history.columns.filter(({ attnum }) => !own.has(attnum)).map(({ id, name }) => ({ id, name }))
+  const fresh = history.columns.filter(({ attnum }) => !own.has(attnum)).map(givenFields)
   const ids = new Set(history.columns.map(({ id }) => id))
   // What a relation had before it came into the tree was numbered apart.
-  const had = before?.root === rootOid ? [...before.given, ...before.columns.map(({ id, name }) => ({ id, name }))] : []
+  const had = before?.root === rootOid ? [...before.given, ...before.columns.map(givenFields)] : []
   const isForeign = before !== undefined && before.root !== rootOid
+  const { uniqueLanes } = root
+  const hasOtherLanes = before !== undefined && before.uniqueLanes !== uniqueLanes
   return {
-    history: { ...history, given: had.filter(({ id }) => !ids.has(id)), root: rootOid },
-    rewrite: rewrite || (isForeign && (before.given.length > 0 || textOf(before) !== textOf(history))),
+    history: { ...history, given: had.filter(({ id }) => !ids.has(id)), root: rootOid, ...(uniqueLanes && { uniqueLanes }) },
+    rewrite: rewrite || hasOtherLanes || (isForeign && (before.given.length > 0 || textOf(before) !== textOf(history))),
     root: { ...root, next: allocator.next, given: [...root.given, ...fresh] },
   }
 }
@@ -117,27 +127,28 @@ function lookedAt(context: SchemaContext): LookedAt[] {
 }
 
 /** The fields of the columns that go on with those they had, by attnum. */
-function keptFields(columns: readonly LookedAt[], were: readonly GrownColumn[], gone: readonly AllocatedField[]): Map<number, GrownColumn> {
+function keptFields(columns: readonly LookedAt[], were: readonly GrownColumn[], gone: readonly GivenFields[]): Map<number, GrownColumn> {
   const before = new Map(were.map((field) => [field.attnum, field]))
-  const owners = new Map<string, number>(gone.map(({ name }) => [folded(name), 0]))
-  for (const { attnum, name } of were) owners.set(folded(name), attnum)
+  const owners = new Map<string, number>(gone.flatMap(namesOf).map((name) => [name, 0]))
+  for (const field of were) for (const name of namesOf(field)) owners.set(name, field.attnum)
   /** Names that columns have and did not have before. */
   const newNames = new Map<string, number>()
   for (const { attnum, name } of columns) if (before.get(attnum)?.column !== name) newNames.set(folded(name), attnum)
   const kept = new Map<number, GrownColumn>()
-  for (const { attnum, name, stored } of columns) {
+  for (const { attnum, name, stored, type } of columns) {
     const field = before.get(attnum)
-    if (field?.stored !== stored) continue
+    if (field?.stored !== stored || !isCalledAlike(field, type)) continue
     const isRenamed = field.column !== name
     const takesAnother = isRenamed && (owners.get(folded(name)) ?? attnum) !== attnum
-    const isTaken = folded(field.name) !== folded(name) && (newNames.get(folded(field.name)) ?? attnum) !== attnum
+    const [own, ...parts] = namesOf(field) as [string, ...string[]]
+    const isTaken = (own !== folded(name) && (newNames.get(own) ?? attnum) !== attnum) || parts.some((part) => newNames.has(part))
     if (!takesAnother && !isTaken) kept.set(attnum, field)
   }
   return kept
 }
 
 function grown(
-  before: FieldHistory | undefined, columns: readonly LookedAt[], kept: ReadonlyMap<number, ColumnFields>, given: readonly AllocatedField[],
+  before: FieldHistory | undefined, columns: readonly LookedAt[], kept: ReadonlyMap<number, ColumnFields>, given: readonly GivenFields[],
   allocator: FieldAllocator, inOrder = true,
 ): GrownFields {
   for (const { attnum, type } of columns) {
@@ -148,10 +159,10 @@ function grown(
   let rewrite = false
   const fields = columns.map((column): GrownColumn => {
     const { attnum, name, stored } = column
-    const { id, name: unique, nested } = kept.get(attnum) ?? allocator.allocate(column, inOrder)
+    const field = kept.get(attnum) ?? allocator.allocate(column, inOrder)
     const was = had.get(attnum)
-    if (before && (was ? was.id !== id : folded(unique) !== folded(name))) rewrite = true
-    return { attnum, id, name: unique, ...(nested && { nested }), column: name, stored }
+    if (before && (was ? was.id !== field.id : folded(field.name) !== folded(name))) rewrite = true
+    return { ...field, column: name, stored }
   })
   return { history: { columns: fields, next: allocator.next, given }, rewrite }
 }
@@ -194,8 +205,9 @@ function folded(name: string): string {
 const HISTORY = v.strictObject({
   columns: v.array(v.strictObject({ ...COLUMN_FIELDS_ENTRIES, column: text, stored: text })),
   next: integer(NESTED_FIELD_ID, FIELD_ID_MAX + 1),
-  given: v.array(v.strictObject({ id: integer(1, FIELD_ID_MAX), name: text })),
+  given: v.array(v.strictObject(GIVEN_FIELDS_ENTRIES)),
   root: v.exactOptional(unsigned32),
+  uniqueLanes: v.exactOptional(exactly(true)),
 }) satisfies Schema<FieldHistory>
 
 /**
@@ -207,21 +219,27 @@ export function parseFieldHistory(found: unknown, persisted: Persisted, at: stri
   const { columns, next, given } = history
   const ids = new Set<number>()
   const names = new Set<string>()
-  const take = ({ id, name }: AllocatedField, path: string): void => {
+  const take = (field: GivenFields, path: string): void => {
+    const { id } = field
     if (ids.has(id)) throw faulty(persisted, `${at}.${path}`, `has the id ${id}, which is there twice`)
-    if (names.has(folded(name))) throw faulty(persisted, `${at}.${path}.name`, 'is there twice')
+    if (names.has(folded(field.name))) throw faulty(persisted, `${at}.${path}.name`, 'is there twice')
     if (id >= next) throw faulty(persisted, `${at}.${path}`, `has the id ${id}, but ${next} is the next one`)
     ids.add(id)
-    names.add(folded(name))
+    for (const name of namesOf(field)) {
+      if (names.has(name)) throw faulty(persisted, `${at}.${path}`, `has the name ${JSON.stringify(name)}, which is there twice`)
+      names.add(name)
+    }
   }
   for (const [i, field] of columns.entries()) {
     if (i > 0 && field.attnum <= columns[i - 1]!.attnum) throw faulty(persisted, `${at}.columns[${i}].attnum`, 'is not in order')
     take(field, `columns[${i}]`)
   }
   for (const [i, field] of given.entries()) take(field, `given[${i}]`)
-  for (const [i, { nested = [] }] of columns.entries()) {
+  const all: [string, GivenFields][] = [...columns.entries()].map(([i, field]) => [`columns[${i}]`, field])
+  for (const [i, field] of given.entries()) all.push([`given[${i}]`, field])
+  for (const [path, { nested = [] }] of all) {
     for (const { id } of nested) {
-      if (ids.has(id) || id >= next) throw faulty(persisted, `${at}.columns[${i}].nested`, `has the id ${id}, which is another's`)
+      if (ids.has(id) || id >= next) throw faulty(persisted, `${at}.${path}.nested`, `has the id ${id}, which is another's`)
       ids.add(id)
     }
   }

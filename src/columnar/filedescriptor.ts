@@ -42,6 +42,8 @@ export interface RelationDescriptor extends RelFileLocator {
   overflow?: readonly number[]
   /** Names and field ids of the columns, in order of attnums, as they were once allocated. A file that has them is of format 2, others of format 1. */
   fields?: readonly ColumnFields[]
+  /** The lanes of `_ltap` have names that no other field has (see physical.ts). */
+  uniqueLanes?: true
 }
 
 /** The cluster a file's pages came from, and how they are written. */
@@ -97,7 +99,8 @@ const DESCRIPTOR = v.strictObject({
   format: exactly(FORMAT_VERSION), ...ENTRIES, relation: v.strictObject(RELATION_ENTRIES), firstBlock: blockCount, blockCount,
 })
 const LAYER_DESCRIPTOR = v.strictObject({
-  format: exactly(LAYER_FORMAT_VERSION), ...ENTRIES, relation: v.strictObject({ ...RELATION_ENTRIES, fields: COLUMN_FIELDS }), blocks: blockSet,
+  format: exactly(LAYER_FORMAT_VERSION), ...ENTRIES, blocks: blockSet,
+  relation: v.strictObject({ ...RELATION_ENTRIES, fields: COLUMN_FIELDS, uniqueLanes: v.exactOptional(exactly(true)) }),
   compositeHeaders: v.exactOptional(v.record(matching(/^[1-9]\d{0,9}$/, 'an oid of a type'), COMPOSITE_HEADER)),
   compressor: matching(/^[a-z0-9][a-z0-9.:-]{0,63}$/, 'the name of a compressor'),
 })
@@ -205,13 +208,14 @@ export function schemaContext(
   descriptor: Pick<FileDescriptor, 'major' | 'profile' | 'relation' | 'displayScales' | 'pageFlags' | 'compositeHeaders'>,
   extensions?: CodecContext['extensions'],
 ): SchemaContext {
-  const { encoding, desc, overflow = [], fields } = descriptor.relation
+  const { encoding, desc, overflow = [], fields, uniqueLanes } = descriptor.relation
   const { major, profile, displayScales, pageFlags, compositeHeaders = {} } = descriptor
   const headers = new Map(Object.entries(compositeHeaders).map(([oid, header]) => [Number(oid), header]))
   const pinned = new Set(desc.types.filter(({ outside }) => outside).map(({ name }) => name))
   const used = new Map([...extensions ?? []].filter(([name]) => pinned.has(name)))
   return {
-    major, profile, encoding, desc, overflow, displayScales, pageFlags, ...(fields && { fields }), ...(headers.size > 0 && { compositeHeaders: headers }),
+    major, profile, encoding, desc, overflow, displayScales, pageFlags, ...(fields && { fields }), ...(uniqueLanes && { uniqueLanes }),
+    ...(headers.size > 0 && { compositeHeaders: headers }),
     ...(used.size > 0 && { extensions: used }),
   }
 }

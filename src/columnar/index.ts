@@ -3,7 +3,7 @@ export type { RowVisibility } from './decodepage.ts'
 export {
   type ClusterDescriptor, DESCRIPTOR_KEY, type FileDescriptor, FORMAT_VERSION, type FormatVersion, parseFileDescriptor, type RelationDescriptor, withCodecs,
 } from './filedescriptor.ts'
-export type { AllocatedField, ColumnFields } from './columnfields.ts'
+export type { AllocatedField, ColumnFields, GivenFields, NestedField } from './columnfields.ts'
 export {
   columnFields, type FieldHistory, type GrownColumn, grownColumnFields, type GrownFields, grownLeafFields, parseFieldHistory,
 } from './fieldhistory.ts'

@@ -31,10 +31,27 @@ export const LTAP_FIELD: LakeField = struct('_ltap', LTAP_FIELD_ID, [
   leaf('page_image', 31, { kind: 'binary' }),
 ])
 
+/** `_ltap` whose lanes have names that no other field of a relation has: those of {@link LTAP_FIELD} behind the names of what they are in. */
+export const UNIQUE_LTAP_FIELD: LakeField = { ...LTAP_FIELD, ...withPrefix(LTAP_FIELD) }
+
 /** page_header.kind: an all-zero block; bytes 8 to 23 with the line pointer count and the special area; a damaged page carried whole. */
 export const PAGE_KIND_ZERO = 1
 export const PAGE_KIND_HEADER = 2
 export const PAGE_KIND_DAMAGED = 3
+
+/** The children of a field, called `<name>_<child>`. Elements of lists have their name from Parquet. */
+function withPrefix({ name, type, children = [] }: LakeField): Pick<LakeField, 'type' | 'children'> {
+  if (children.length === 0) return { type }
+  if (type.kind === 'list') {
+    const element = { ...children[0]!, ...withPrefix({ ...children[0]!, name }) }
+    return { type: { kind: 'list', element: element.type }, children: [element] }
+  }
+  const named = children.map((child) => {
+    const unique = { ...child, name: `${name}_${child.name}` }
+    return { ...unique, ...withPrefix(unique) }
+  })
+  return { type: { kind: 'struct', fields: named.map((child) => ({ name: child.name, type: child.type })) }, children: named }
+}
 
 function leaf(name: string, id: number, type: LakeField['type']): LakeField {
   return { name, id: LTAP_FIELD_ID + id, type }

@@ -7,7 +7,7 @@ import { codecFor } from '../datum/registry.ts'
 import type { CodecContext, TypeProfile } from '../datum/typedef.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
 import { allocateFields, type ColumnFields, fieldsOfFormat1, lakeFieldOf, type UnnamedColumn } from './columnfields.ts'
-import { LTAP_FIELD } from './physical.ts'
+import { LTAP_FIELD, UNIQUE_LTAP_FIELD } from './physical.ts'
 
 /** Field id of `_overflow`; its children have this and the ids of their columns. */
 const OVERFLOW_FIELD_ID = 2_000_000
@@ -23,6 +23,8 @@ export interface SchemaContext {
   overflow?: readonly number[]
   /** See RelationDescriptor. */
   fields?: readonly ColumnFields[]
+  /** See RelationDescriptor. */
+  uniqueLanes?: true
   /** Display scale most frequent in the file, by attnum; 0 where absent. */
   displayScales: Readonly<Record<number, number>>
   /** pd_flags that pages are predicted to have: the file's most frequent ones. */
@@ -73,13 +75,13 @@ export function relationSchema(context: SchemaContext): RelationSchema {
     if (own === undefined) throw new CorruptionError('lake.fields', `no field of the column '${attribute.name}'`)
     columns.push(lakeFieldOf(own, codec.column))
     const overflows = codec.overflows || (context.overflow ?? []).includes(attribute.attnum)
-    if (overflows) overflow.push({ name: own.name, id: OVERFLOW_FIELD_ID + own.id, type: { kind: 'string' } })
+    if (overflows) overflow.push({ name: own.overflow ?? own.name, id: OVERFLOW_FIELD_ID + own.id, type: { kind: 'string' } })
     const column: ColumnPlan = { index: columns.length - 1, codec, overflow: overflows ? overflow.length - 1 : -1 }
     if (isNumericCodec(codec)) column.numeric = codec
     return { attribute, column }
   })
   const overflowField = overflow.length === 0 ? undefined : structField('_overflow', OVERFLOW_FIELD_ID, overflow)
-  const fields = [...columns, ...(overflowField ? [overflowField] : []), LTAP_FIELD]
+  const fields = [...columns, ...(overflowField ? [overflowField] : []), context.uniqueLanes ? UNIQUE_LTAP_FIELD : LTAP_FIELD]
   return { context, attributes, columns, overflow: overflowField, fields }
 }
 

@@ -83,13 +83,13 @@ const DESCRIPTION = v.strictObject({
 
 /** What a file of a relation pins. @param blocks length of the relation */
 export function describedRelation(
-  relation: Omit<RelationDescriptor, 'blocks' | 'encoding' | 'desc' | 'fields' | 'overflow'>,
+  relation: Omit<RelationDescriptor, 'blocks' | 'encoding' | 'desc' | 'fields' | 'uniqueLanes' | 'overflow'>,
   { encoding, desc, fields, overflow }: TableDescription, blocks: number,
 ): RelationDescriptor {
   const { spcOid, dbOid, relNumber, database, schema, name, oid, relkind } = relation
   return {
     spcOid, dbOid, relNumber, database, schema, name, oid, relkind, blocks, encoding, desc,
-    fields: columnFields(fields), ...(overflow.length > 0 && { overflow }),
+    fields: columnFields(fields), ...(fields.uniqueLanes && { uniqueLanes: true }), ...(overflow.length > 0 && { overflow }),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { VirtualColumn } from '../catalog/virtualcolumns.ts'
+import { LTAP_FIELD } from '../columnar/physical.ts'
 import { CorruptionError } from '../common/errors.ts'
 import { printable } from '../common/printable.ts'
 import type { LakeDatabase, LakeFile, LakeRelation, Manifest } from './manifest.ts'
@@ -7,7 +8,7 @@ import { notReadText } from './notread.ts'
 import {
   type DatabaseNames, databaseNames, foldName, isUserTable, type NamedRelation, quoteName, renamings, userDatabases,
 } from './viewnames.ts'
-import { globEscape, IS_TUPLE, quoteText } from './viewtext.ts'
+import { globEscape, isTuple, quoteText } from './viewtext.ts'
 
 /**
  * Which columns a view shows: `user` the user columns; `overflow` these and `_overflow`; `physical` these, `_ltap` and a boolean
@@ -127,7 +128,7 @@ function memberRows(member: LakeRelation, columns: readonly string[], options: V
 function plainRows(files: readonly LakeFile[], member: LakeRelation, columns: readonly string[], options: ViewOptions): string {
   const from = `read_parquet(${fileList(files.map(({ path }) => path), options)}, hive_partitioning = false) AS "_row"`
   if (options.columns !== 'physical') return `SELECT ${columnList(columns, member)}\nFROM ${from}`
-  return `SELECT ${columnList(columns, member)}, ${physicalList(member, 'true')}\nFROM ${from}\nWHERE ${IS_TUPLE}`
+  return `SELECT ${columnList(columns, member)}, ${physicalList(member, 'true')}\nFROM ${from}\nWHERE ${isTuple(LTAP_FIELD)}`
 }
 
 /** One file: the position alone is the key. A column named file_row_number hides DuckDB's own: then the view counts the rows. */
@@ -166,7 +167,7 @@ function visibleRows(
   const list = columnList(columns, member)
   if (options.columns !== 'physical') return `SELECT ${list}\nFROM ${rows}\nANTI JOIN ${hidden}\n  ON ${key}`
   const physical = physicalList(member, '"_hidden".pos IS NULL')
-  return `SELECT ${list}, ${physical}\nFROM ${rows}\nLEFT JOIN ${hidden}\n  ON ${key}\nWHERE ${IS_TUPLE}`
+  return `SELECT ${list}, ${physical}\nFROM ${rows}\nLEFT JOIN ${hidden}\n  ON ${key}\nWHERE ${isTuple(LTAP_FIELD)}`
 }
 
 function columnList(columns: readonly string[], member: LakeRelation): string {

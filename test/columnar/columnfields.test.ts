@@ -23,17 +23,37 @@ describe('names of columns', () => {
   })
 
   test('format 1 knows of none of this but its own names and case', () => {
-    expect(fieldsOfFormat1(columns(['_pos'], ['a', PAIR], ['a.b'], ['A'], ['_ltap'])).map(({ name }) => name)).toEqual(['_pos', 'a', 'a.b', 'A_4', '_ltap_5'])
+    const fields = fieldsOfFormat1(columns(['_pos'], ['a', PAIR], ['a.b'], ['A'], ['_ltap']))
+    expect(fields.map(({ name }) => name)).toEqual(['_pos', 'a', 'a.b', 'A_4', '_ltap_5'])
+    expect(fields[1]).toEqual({ attnum: 2, id: 2, name: 'a', nested: [{ id: 10_000, name: 'b' }, { id: 10_001, name: 'c' }, { id: 10_002, name: 'element' }] })
+    expect(fields.every(({ overflow }) => overflow === undefined)).toBe(true)
   })
 })
 
 describe('field ids', () => {
   test('attnums, and 10,000 and up for what is nested', () => {
     expect(allocateFields(columns(['a'], ['p', PAIR], ['m', { kind: 'map', value: INT }]))).toEqual([
-      { attnum: 1, id: 1, name: 'a' },
-      { attnum: 2, id: 2, name: 'p', nested: [{ id: 10_000, name: 'b' }, { id: 10_001, name: 'c' }, { id: 10_002, name: 'element' }] },
-      { attnum: 3, id: 3, name: 'm', nested: [{ id: 10_003, name: 'key' }, { id: 10_004, name: 'value' }] },
+      { attnum: 1, id: 1, name: 'a', overflow: '_overflow_a' },
+      { attnum: 2, id: 2, name: 'p', nested: [{ id: 10_000, name: 'p_b' }, { id: 10_001, name: 'p_c' }, { id: 10_002, name: 'element' }], overflow: '_overflow_p' },
+      { attnum: 3, id: 3, name: 'm', nested: [{ id: 10_003, name: 'key' }, { id: 10_004, name: 'value' }], overflow: '_overflow_m' },
     ])
+  })
+
+  test('no nested field has the name of another field, or of a column', () => {
+    const [, p, , q] = allocateFields(columns(['_overflow_p'], ['p', PAIR], ['P_b'], ['p_c_10001', PAIR], ['_ltap_ctid_block']))
+    expect(p).toEqual({ attnum: 2, id: 2, name: 'p', nested: [{ id: 10_000, name: 'p_b_10000' }, { id: 10_001, name: 'p_c' }, { id: 10_002, name: 'element' }], overflow: '_overflow_p_2' })
+    expect(q!.nested!.map(({ name }) => name)).toEqual(['p_c_10001_b', 'p_c_10001_c', 'element'])
+    expect(names(['_LTAP_ctid_block'], ['_ltap_xmin'], ['_ltap_none'])).toEqual(['_LTAP_ctid_block_1', '_ltap_xmin_2', '_ltap_none'])
+  })
+
+  test('in lists the fields of composites are called as in Postgres, whoever else is called so', () => {
+    const list: ColumnType = { kind: 'list', element: { kind: 'struct', fields: [{ name: 'b', type: PAIR }, { name: 'B', type: { kind: 'map', value: INT } }] } }
+    const [, l, m] = allocateFields(columns(['b'], ['l', list], ['m', { kind: 'struct', fields: [{ name: 'l', type: list }, { name: 'b', type: INT }] }]))
+    const inList = true
+    expect(l!.nested!.map(({ name, inList: marked }) => (marked ? { name, inList } : { name }))).toEqual([
+      { name: 'element' }, { name: 'b', inList }, { name: 'b', inList }, { name: 'c', inList }, { name: 'element' }, { name: 'B_2', inList }, { name: 'key' }, { name: 'value' },
+    ])
+    expect(m!.nested!.filter((field) => field.inList === undefined).map(({ name }) => name)).toEqual(['m_l', 'element', 'element', 'key', 'value', 'm_b'])
   })
 
   test('a field is what was allocated, whatever its type calls its parts now', () => {

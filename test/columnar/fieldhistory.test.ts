@@ -5,8 +5,10 @@ import type { TupleDesc } from '../../src/catalog/tupledesc.ts'
 import {
   columnFields, type FieldHistory, grownColumnFields, type GrownFields, grownLeafFields, parseFieldHistory,
 } from '../../src/columnar/fieldhistory.ts'
+import { namesOf } from '../../src/columnar/columnfields.ts'
 import { newColumnFields, relationSchema, type SchemaContext } from '../../src/columnar/schema.ts'
 import type { TypeDef } from '../../src/datum/typedef.ts'
+import type { LakeField } from '../../src/parquet/lakefield.ts'
 
 const base = (oid: number, name: string, len: number, align: number): TypeDef =>
   ({ oid, name, schema: 'pg_catalog', kind: 'base', len, align, storage: len < 0 ? 'x' : 'p', delimiter: ',' })
@@ -29,7 +31,14 @@ function composite(oid: number, parts: readonly Part[]): TypeDef {
   return { oid, name: `c${oid}`, schema: 'public', kind: 'composite', len: -1, align: 8, storage: 'x', delimiter: ',', fields }
 }
 
+/** An array of a composite, whose fields are part of a context with it. */
+function arrayOf(element: TypeDef): TypeDef {
+  return { ...ARRAY, oid: element.oid + 10_000, name: `_${element.name}`, element: element.oid }
+}
+
 interface Column extends Part {
+  /** What an array of composites has. */
+  element?: TypeDef
   attnum: number
   typmod?: number
 }
@@ -37,7 +46,7 @@ interface Column extends Part {
 function contextOf(columns: readonly Column[]): SchemaContext {
   const attributes = columns.map(({ attnum, name, type = INT, typmod = -1, dropped = false }) =>
     ({ attnum, name, type: { oid: dropped ? 0 : type.oid, typmod }, len: type.len, align: type.align, plain: false, dropped, virtual: false }))
-  const desc: TupleDesc = { attributes, types: [INT, OID, TEXT, VARCHAR, NUMERIC, ARRAY, ...new Set(columns.flatMap(({ type }) => (type?.kind === 'composite' ? [type] : [])))] }
+  const desc: TupleDesc = { attributes, types: [INT, OID, TEXT, VARCHAR, NUMERIC, ARRAY, ...new Set(columns.flatMap(({ type, element }) => [...(element ? [type!, element] : []), ...(type?.kind === 'composite' ? [type] : [])]))] }
   return { major: 17, profile: 'portable', encoding: 6, desc, displayScales: {}, pageFlags: 0 }
 }
 
@@ -94,10 +103,22 @@ describe('a table', () => {
     expect(grow(columns('a'), columns({ name: 'a', type: TEXT }), columns('a')).given).toEqual(['a_1_1=10001'])
   })
 
+  test('a renamed field of a composite in a list: the column gets other fields, since ClickHouse finds them by their names there', () => {
+    const of = (...names: string[]): Column[] => {
+      const element = composite(900, names.map((name) => ({ name })))
+      return columns({ name: 'l', type: arrayOf(element), element }, 'x')
+    }
+    expect(grow(of('x', 'X'))).toMatchObject({
+      given: ['l=1', 'x=2'], history: { columns: [{ nested: [{ name: 'element' }, { name: 'x', inList: true }, { name: 'X_2', inList: true }] }, {}] },
+    })
+    expect(grow(of('x', 'X'), of('x', 'X'))).toMatchObject({ given: ['l=1', 'x=2'], rewrite: false })
+    expect(grow(of('x', 'y'), of('y', 'x'))).toMatchObject({ given: ['l_1=10003', 'x=2'], rewrite: true, history: { columns: [{ nested: [{}, { name: 'y' }, { name: 'x' }] }, {}] } })
+  })
+
   test('fields of a composite: renamed, dropped, one added in place of another', () => {
     const of = (...parts: Part[]): Column[] => columns({ name: 'p', type: composite(900, parts) })
     const [x, y, gone] = [{ name: 'x' }, { name: 'y' }, { name: '-', dropped: true }]
-    expect(grow(of(x, y), of({ name: 'z' }, y))).toMatchObject({ given: ['p=1'], rewrite: false, history: { columns: [{ nested: [{ name: 'x' }, { name: 'y' }] }] } })
+    expect(grow(of(x, y), of({ name: 'z' }, y))).toMatchObject({ given: ['p=1'], rewrite: false, history: { columns: [{ nested: [{ name: 'p_x' }, { name: 'p_y' }] }] } })
     expect(grow(of(x, y), of(gone, y))).toMatchObject({ given: ['p_1=10002'], rewrite: true })
     // Both have one field of type int, and it is not the same field.
     expect(grow(of(x), of(gone, y))).toMatchObject({ given: ['p_1=10001'], rewrite: true })
@@ -119,7 +140,7 @@ describe('a table', () => {
 
 /** What a definition is changed by; a column is known by its attnum. */
 const change = fc.record({
-  kind: fc.constantFrom('add', 'drop', 'rename', 'retype', 'swap'), at: fc.nat(20), with: fc.nat(20), name: fc.constantFrom('a', 'A', 'b', 'c', '_pos', 'a_1', 'b_2', 'p.x'),
+  kind: fc.constantFrom('add', 'drop', 'rename', 'retype', 'swap'), at: fc.nat(20), with: fc.nat(20), name: fc.constantFrom('a', 'A', 'b', 'c', '_pos', 'a_1', 'b_2', 'p.x', 'a_x', '_overflow_a', 'B_x', '_ltap_lp'),
   type: fc.constantFrom(INT, TEXT, VARCHAR, OID, ARRAY, composite(900, [{ name: 'x' }])),
 })
 
@@ -157,18 +178,24 @@ describe('any history of changes', () => {
         found = grownColumnFields(found.history, contextOf(definition))
         const { history, rewrite } = parsed(found)
         expect(() => relationSchema({ ...contextOf(definition), fields: columnFields(history) })).not.toThrow()
-        for (const { attnum, id, name, nested = [] } of history.columns) {
+        const parquetNames = namesIn(relationSchema({ ...contextOf(definition), fields: columnFields(history), uniqueLanes: true, overflow: history.columns.map(({ attnum }) => attnum) }).fields)
+        expect(new Set(parquetNames).size).toBe(parquetNames.length)
+        for (const field of history.columns) {
+          const { attnum, id, name, nested = [] } = field
           const column = definition[attnum - 1]!
           const what = `${attnum} ${PARQUET[column.type?.oid ?? 23]}`
-          for (const key of [`${id}`, name.toLowerCase(), ...nested.map((field) => `${field.id}`)]) {
-            expect(meaning.get(key) ?? what).toBe(what)
-            meaning.set(key, what)
+          for (const [key, part] of [`${id}`, ...namesOf(field), ...nested.map((child) => `${child.id}`)].map((text, i) => [text, i === 0 ? '' : text] as const)) {
+            expect(meaning.get(key) ?? `${what} ${part}`).toBe(`${what} ${part}`)
+            meaning.set(key, `${what} ${part}`)
           }
+          // A name that another column has now is not that of a part.
+          const [, ...parts] = namesOf(field)
+          for (const other of definition) if (!other.dropped) expect(parts).not.toContain(other.name.toLowerCase())
           const isSame = JSON.stringify(last[attnum - 1]) === JSON.stringify(column)
-          const field = fieldsBefore.get(attnum)
-          if (field !== undefined && field !== `${id} ${name}`) expect(rewrite).toBe(true)
+          const was = fieldsBefore.get(attnum)
+          if (was !== undefined && was !== `${id} ${name}`) expect(rewrite).toBe(true)
           // Alone it keeps its field: only another that takes its name as it was moves it.
-          if (field !== undefined && isSame && step.every(({ kind }) => kind === 'retype')) expect(`${id} ${name}`).toBe(field)
+          if (was !== undefined && isSame && step.every(({ kind }) => kind === 'retype')) expect(`${id} ${name}`).toBe(was)
           // A new name of one column is not the name that files have for another.
           for (const other of definition) {
             if (other.attnum === attnum || other.dropped || other.name === last[other.attnum - 1]?.name) continue
@@ -178,6 +205,43 @@ describe('any history of changes', () => {
         fieldsBefore = new Map(history.columns.map(({ attnum, id, name }) => [attnum, `${id} ${name}`]))
       }
     }), { numRuns: 300 })
+  })
+})
+
+/** Of fields and those nested in them, but for elements: Parquet calls all of them so. */
+function namesIn(fields: readonly LakeField[]): string[] {
+  return fields.flatMap(({ name, children = [] }) => [name.toLowerCase(), ...namesIn(children)]).filter((name) => name !== 'element')
+}
+
+test('without unique names, fields are called alike', () => {
+  const names = namesIn(relationSchema(contextOf(columns('block'))).fields)
+  expect(names.filter((name, i) => names.indexOf(name) < i)).toEqual(expect.arrayContaining(['block', 'offset', 'attnum', 'bytes']))
+})
+
+describe('lakes from before', () => {
+  const P: Column[] = columns({ name: 'p', type: composite(900, [{ name: 'x' }]) }, 'a')
+  const before: FieldHistory = {
+    columns: [
+      { attnum: 1, id: 1, name: 'p', nested: [{ id: 10_000, name: 'x' }], column: 'p', stored: 'struct#900<1:int>' }, { attnum: 2, id: 2, name: 'a', column: 'a', stored: 'int' },
+    ], next: 10_001, given: [],
+  }
+
+  test('fields stay as they are called in the files, those of new columns have names of their own', () => {
+    expect(grownColumnFields(before, contextOf(P))).toEqual({ history: before, rewrite: false })
+    const { history, rewrite } = grownColumnFields(before, contextOf([...P, { attnum: 3, name: 'x' }]))
+    expect(history).toEqual({ ...before, columns: [...before.columns, { attnum: 3, id: 3, name: 'x', overflow: '_overflow_x', column: 'x', stored: 'int' }] })
+    expect(rewrite).toBe(false)
+  })
+
+  test('a leaf has lanes as its root; one that is attached with others is written again', () => {
+    const leaf = grownLeafFields(before, 500, undefined, contextOf(P))
+    expect(leaf.history.uniqueLanes).toBeUndefined()
+    expect(leaf.rewrite).toBe(false)
+    const own = grownColumnFields(undefined, contextOf(columns('a'))).history
+    expect(own.uniqueLanes).toBe(true)
+    expect(grownLeafFields(grownColumnFields(undefined, contextOf(columns('a'))).history, 500, { ...own, root: 500 }, contextOf(columns('a'))).rewrite).toBe(false)
+    const old: FieldHistory = { columns: own.columns, next: own.next, given: own.given }
+    expect(grownLeafFields(old, 500, own, contextOf(columns('a'))).rewrite).toBe(true)
   })
 })
 

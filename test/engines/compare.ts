@@ -2,6 +2,7 @@
 import type { ColumnType } from '../../src/vector/columntype.ts'
 import type { Value } from '../columnar/lakevalues.ts'
 import { valueProblem } from '../support/comparelake.ts'
+import { withNullsOf } from '../support/servertext.ts'
 import type { Answer, Engine, Question } from './engine.ts'
 import { publishedType } from './publishedtype.ts'
 import type { ServerTable } from './servertables.ts'
@@ -99,10 +100,9 @@ class ReadTable {
       const { name, type } = this.table.columns[i]!
       const kind = this.kinds[i]!
       const overflow = this.overflow(row, i)
-      // Of an engine that fills NULLs in, each way to read what is empty.
-      const problems = withNulls(asExpected(row[i]!, kind), kind, this.engine)
-        .map((value) => valueProblem({ value, overflow, kind }, field, type, this.table.types))
-      const problem = problems.includes(undefined) ? undefined : problems[0]
+      const text = field === null || overflow !== null ? null : Buffer.from(field, 'latin1').toString()
+      const value = withNullsOf(asExpected(row[i]!, kind), kind, text, type, this.table.types, (shown) => this.engine.fillsNulls(shown))
+      const problem = valueProblem({ value, overflow, kind }, field, type, this.table.types)
       return problem === undefined ? [] : [`${name} of the row ${ctid}: ${problem}`]
     })
   }
@@ -117,23 +117,6 @@ class ReadTable {
     const { type } = this.answer.columns[column]!
     return type.kind === 'struct' ? type.fields.findIndex((field) => field.name === name) : -1
   }
-}
-
-/** At most so many ways to read a value. */
-const WAYS_MAX = 256
-
-/** The value, and those with NULL in place of something empty, as far as the engine shows NULL so. */
-function withNulls(value: Value, kind: ColumnType, engine: Shown): Value[] {
-  if (!Array.isArray(value)) return [value]
-  const parts = value as readonly Value[]
-  const kinds = kind.kind === 'list' ? parts.map(() => kind.element) : kind.kind === 'struct' ? kind.fields.map(({ type }) => type) : []
-  let ways: Value[][] = [[]]
-  for (const [i, part] of parts.entries()) {
-    const own = kinds[i] === undefined ? [part] : withNulls(part, kinds[i], engine)
-    ways = ways.flatMap((way) => own.map((one) => [...way, one])).slice(0, WAYS_MAX)
-  }
-  const isEmpty = engine.fillsNulls(kind) && ways.some((way) => way.every((part) => part === null))
-  return isEmpty ? [...ways, null] : ways
 }
 
 /** Bytes that an engine calls a string. */

@@ -12,6 +12,8 @@ export interface PublishedPlace {
   readonly folder: string
   /** Newest version of its Delta log. */
   readonly version: string
+  /** Two fields of its newest Delta schema have one physical name. */
+  readonly hasEqualNames: boolean
 }
 
 /** @returns undefined for a table that is not published */
@@ -24,7 +26,20 @@ export function publishedPlace(lake: string, database: string, oid: number): Pub
   const metadata = join(folder, `metadata/v${readFileSync(hint, 'utf8').trim()}.metadata.json`)
   const snapshot = /"current-snapshot-id":\s*(\d+)/.exec(readFileSync(metadata, 'utf8'))![1]!
   const versions = readdirSync(join(folder, '_delta_log')).flatMap((entry) => /^(\d{20})\.json$/.exec(entry)?.[1] ?? [])
-  return { metadata, snapshot, folder, version: String(Number(versions.sort().at(-1))) }
+  versions.sort()
+  return { metadata, snapshot, folder, version: String(Number(versions.at(-1))), hasEqualNames: hasEqualNames(folder, versions) }
+}
+
+/** The schema is that of the newest version which says one. */
+function hasEqualNames(folder: string, versions: readonly string[]): boolean {
+  for (const version of versions.toReversed()) {
+    const log = readFileSync(join(folder, `_delta_log/${version}.json`), 'utf8')
+    const schema = log.split('\n').filter((line) => line.startsWith('{"metaData"')).map((line) => (JSON.parse(line) as { metaData: { schemaString: string } }).metaData.schemaString)[0]
+    if (schema === undefined) continue
+    const names = [...schema.matchAll(/"delta\.columnMapping\.physicalName":("(?:[^"\\]|\\.)*")/g)].map(([, name]) => name)
+    return new Set(names).size < names.length
+  }
+  throw new Error(`${folder}: no version of its Delta log says the schema`)
 }
 
 /** What to ask an engine for the table of a place, at the time of a place of the same table: now, if they are the same. */

@@ -127,9 +127,12 @@ describe.each(MAJORS.flatMap((major) => VERSIONS.map((version) => ({ major, vers
   async function compareMoment({ round, table, place: then }: Moment, now: PublishedPlace): Promise<string[]> {
     const problems: string[] = []
     for (const [name, engine] of engines) {
-      if (SLOW.includes(name) && !WIDE.includes(`${table.schema}.${table.name}`)) continue
+      // Which tables ClickHouse refuses hangs on the names of their fields: in scope all it is asked for each, in a sample for a part of them.
+      const isDrawn = name === 'clickhouse' && round === 0 && (table.oid + TEST_SEED) % amount({ sample: 6, all: 1 }) === 0
+      const isAsked = !SLOW.includes(name) || WIDE.includes(`${table.schema}.${table.name}`) || isDrawn
+      if (!isAsked) continue
       for (const format of FORMATS.filter((one) => formatsOf(name).includes(one))) {
-        const refusal = refusalOf(name, format, { icebergVersion: version, isParent: table.isParent })
+        const refusal = refusalOf(name, format, { icebergVersion: version, isParent: table.isParent, hasEqualNames: then.hasEqualNames })
         try {
           problems.push(...(await compareWithServer(engine, questionFor(format, now, then), table)).map((problem) => `round ${round}: ${problem}`))
         } catch (error) {

@@ -49,7 +49,7 @@ export async function icebergRows(metadata: MetadataJson, id: number = metadata[
       const name = names.get(field)
       return name === undefined ? 'NULL' : `CAST("${name.replaceAll('"', '""')}" AS VARCHAR)`
     })
-    const all = await connection.runAndReadAll(`SELECT ${[...list, "''"].join(', ')} FROM read_parquet('${file}') ${names.has(1_000_000) ? 'ORDER BY "_ltap".block, "_ltap"."offset"' : ''}`)
+    const all = await connection.runAndReadAll(`SELECT ${[...list, "''"].join(', ')} FROM read_parquet('${file}') ${names.has(1_000_000) ? `ORDER BY "_ltap"."${names.get(1_000_001)}", "_ltap"."${names.get(1_000_002)}"` : ''}`)
     const values = all.getRows()
     for (const row of visible) rows.push(JSON.stringify(values[row]!.slice(0, -1)))
   }

@@ -180,6 +180,29 @@ function sameMap(entries: Value[][], text: string): boolean {
   return JSON.stringify(printed) === JSON.stringify(entries)
 }
 
+/**
+ * A value of a reader that has no NULL of some types, and shows something empty instead: with NULL wherever the server prints NULL and the reader shows that.
+ * @param fills whether the reader may do so for a type
+ */
+export function withNullsOf(value: Value, kind: ColumnType, text: string | null, ref: TypeRef, types: Types, fills: (kind: ColumnType) => boolean): Value {
+  if (text === null) return fills(kind) && isEmpty(value) ? null : value
+  const type = baseType(ref, types)
+  if (!Array.isArray(value) || (kind.kind !== 'list' && kind.kind !== 'struct') || !/^[{(]/.test(text)) return value
+  const parts = value as Value[]
+  const live = (type.fields ?? []).filter(({ dropped }) => !dropped)
+  const element = { oid: type.element ?? 0, typmod: -1 }
+  const items = literalItems(text.slice(1, -1), kind.kind === 'list' ? types.get(element.oid)?.delimiter ?? ',' : ',')
+  if (items.length !== parts.length || (kind.kind === 'struct' && items.length !== live.length)) return value
+  return items.map((item, i) => {
+    const [own, of] = kind.kind === 'list' ? [kind.element, element] : [kind.fields[i]!.type, live[i]!.type]
+    return withNullsOf(parts[i]!, own, item === (kind.kind === 'list' ? 'NULL' : '') ? null : unquoted(item), of, types, fills)
+  })
+}
+
+function isEmpty(value: Value): boolean {
+  return Array.isArray(value) && (value as Value[]).every((part) => part === null || isEmpty(part))
+}
+
 /** Splits the inside of an array or row literal; items keep their quotes, `a"b c"` too. */
 function literalItems(inside: string, delimiter: string): string[] {
   if (inside === '') return []

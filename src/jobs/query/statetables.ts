@@ -1,18 +1,19 @@
 import { join } from 'node:path'
 import { forEachAtMost } from '../../common/atonce.ts'
 import { EnvironmentError, isPositioned } from '../../common/errors.ts'
-import { columnFields } from '../../columnar/fieldhistory.ts'
 import { DESCRIPTOR_KEY, type FileDescriptor, parseFileDescriptor, schemaContext } from '../../columnar/filedescriptor.ts'
 import { relationSchema, type SchemaContext } from '../../columnar/schema.ts'
 import type { Lake } from '../../engine/lake.ts'
 import { readRowsNotShown } from '../../engine/outcomes.ts'
 import { ObjectFiles } from '../../io/objectstore/objectfiles.ts'
 import { rowsOfBlocks } from '../../lake/blockindex.ts'
-import { duckType, type LayeredRelation, type LayerGroup } from '../../lake/layeredviews.ts'
+import { type LayeredRelation, type LayerGroup } from '../../lake/layeredviews.ts'
 import { isPacked, type PackedFile, storedBytes } from '../../lake/layer.ts'
 import type { LakeRelation } from '../../lake/manifest.ts'
 import type { TableDescription } from '../../lake/relationinfo.ts'
 import { readFooter } from '../../parquet/footer.ts'
+import type { LakeField } from '../../parquet/lakefield.ts'
+import type { ColumnType } from '../../vector/columntype.ts'
 import { checkFileDescriptor, lakeRelationName } from '../lake.ts'
 import { readTail } from '../lakefile.ts'
 import { CACHE_BYTES, type OpenLakeOptions } from '../lakes/fetchedobjects.ts'
@@ -128,13 +129,11 @@ export class StateTables {
 /** The columns of views: as views of format 1 call them, by their names in Postgres now, whatever they were called when they were written. */
 export function shownColumns(
   { encoding, desc, overflow, fields }: TableDescription, { major, profile }: Pick<SchemaContext, 'major' | 'profile'>,
-): { names: string[]; types: ReadonlyMap<string, string>; ids: ReadonlyMap<number, string> } {
-  const context = { major, profile, encoding, desc, overflow, displayScales: {}, pageFlags: 0 }
-  const stored = relationSchema({ ...context, fields: columnFields(fields) })
-  const names = relationSchema(context).columns.map(({ name }) => name)
+): { names: string[]; types: ReadonlyMap<string, ColumnType>; ids: ReadonlyMap<number, string> } {
+  const { columns } = relationSchema({ major, profile, encoding, desc, overflow, displayScales: {}, pageFlags: 0 })
   return {
-    names, types: new Map(names.map((name, i) => [name, duckType(stored.columns[i]!.type)])),
-    ids: new Map(names.map((name, i) => [stored.columns[i]!.id, name])),
+    names: columns.map(({ name }) => name), types: new Map(columns.map(({ name, type }) => [name, type])),
+    ids: new Map(columns.map(({ name }, i) => [fields.columns[i]!.id, name])),
   }
 }
 
@@ -150,13 +149,12 @@ export function groupsOf(opened: readonly OpenedFile[], ids: ReadonlyMap<number,
       known.paths.push(path)
       continue
     }
-    const named = (list: typeof columns, offset: number): Map<string, string> => new Map(list.flatMap(({ id: field, name }): [string, string][] => {
-      const shown = ids.get(field - offset)
-      return shown === undefined ? [] : [[shown, name]]
+    const named = (list: typeof columns, offset: number): Map<string, LakeField> => new Map(list.flatMap((field): [string, LakeField][] => {
+      const shown = ids.get(field.id - offset)
+      return shown === undefined ? [] : [[shown, field]]
     }))
     groups.set(id, {
-      paths: [path], isHoled, fields: fields.map(({ name }) => name), columns: named(columns, 0),
-      overflow: overflow ? named(overflow.children ?? [], overflow.id) : new Map<string, string>(),
+      paths: [path], isHoled, fields, columns: named(columns, 0), overflow: named(overflow?.children ?? [], overflow?.id ?? 0),
     })
   }
   return [...groups.values()]
