@@ -1,14 +1,18 @@
 import * as v from 'valibot'
+import { CorruptionError } from '../common/errors.ts'
+import { equalJson } from '../common/equaljson.ts'
 import { count, faulty, integer, type Persisted, text, unsigned32, validate } from '../common/validate.ts'
 import { utf8Encode } from '../common/utf8.ts'
 import type { LakeField } from '../parquet/lakefield.ts'
 import { newVector, type ColumnType } from '../vector/columntype.ts'
+import { appendRows } from '../vector/copyrows.ts'
 import { BitVector, BytesVector, type Vector, WordVector } from '../vector/vector.ts'
 import { objectKey } from './state/page.ts'
 import type { LogName } from './publishedentry.ts'
 
 /*
- * Tables that ltap adds rows to at each publication, and whose files it writes for them alone: no row of one is ever changed or removed.
+ * Tables that ltap adds rows to at each publication, and whose files it writes for them alone: no row of one is ever changed or removed. Many files become
+ * few (logmergeplan.ts).
  */
 
 /** A data file of a log. */
@@ -74,6 +78,30 @@ const COLUMNS: Record<LogName, readonly (readonly [name: string, type: ColumnTyp
 
 export function logFields(name: LogName): LakeField[] {
   return COLUMNS[name].map(([column, type], i): LakeField => ({ name: column, id: i + 1, type }))
+}
+
+/**
+ * One file with the rows of several, in their order. All rows are in memory.
+ * @param files each with what messages call it @throws CorruptionError lake.log for a file with other columns or another number of rows
+ */
+export async function mergeLogFiles(
+  name: LogName, files: AsyncIterable<{ readonly key: string; readonly rows: number; readonly content: Uint8Array }>,
+): Promise<{ bytes: Uint8Array; rows: number }> {
+  const [{ encodeParquet }, { readParquet }] = await Promise.all([import('../parquet/parquetwriter.ts'), import('../parquet/parquetreader.ts')])
+  const fields = logFields(name)
+  const columns = fields.map(({ type }) => newVector(type))
+  let length = 0
+  for await (const { key, rows, content } of files) {
+    const reader = readParquet(content)
+    if (!equalJson(reader.fields, fields)) throw new CorruptionError('lake.log', `${key} has other columns than ltap.${name}`, { file: key })
+    if (reader.rows !== rows) throw new CorruptionError('lake.log', `${key} has ${reader.rows} rows, the lake says ${rows}`, { file: key })
+    for (let group = 0; group < reader.rowGroups; group++) {
+      const read = reader.readRowGroup(group)
+      for (const [i, vector] of columns.entries()) appendRows(vector, read.columns[i]!, 0, read.rows)
+      length += read.rows
+    }
+  }
+  return { bytes: encodeParquet(fields, { compression: 'zstd', metadata: {} }, [{ columns, rows: length }]), rows: length }
 }
 
 /** A Parquet file. @param rows of values in the order of the columns, at least one */

@@ -66,7 +66,7 @@ export async function mergeLake(options: MergeLakeOptions): Promise<MergeReport>
       all, compression, codecs: codecModules(codecs), ...(wants && { wants }), ...(onProgress && { onProgress }), ...(onNotice && { onNotice }),
     })
     const merged = await job.run()
-    const published = await publishAfter(lake, writer, {})
+    const published = await publishAfter(lake, writer, {}, wants === undefined ? { mergesLogs: all ? 'all' : 'tiers' } : {})
     // What was published before is in pages of the state no more: its bounds could be those of rows that are gone.
     if (all && wants === undefined && await rewriteState(lake, writer)) merged.commits++
     return { url: store.url, lsn: writer.head.state.lsn, ...merged, ...published, requests: store.counters.requests }

@@ -1,4 +1,4 @@
-import type { LogRecord, LogValue } from '../../lake/publishedlog.ts'
+import type { LogFile, LogRecord, LogValue } from '../../lake/publishedlog.ts'
 
 /** What a log adds: rows of each new file, and what its next publication goes on from. */
 export interface LogAddition {
@@ -12,4 +12,6 @@ export interface LogSource {
   readonly content: string
   /** @param before undefined before the first publication */
   since(before: LogRecord | undefined): Promise<LogAddition>
+  /** What an addition goes on from where data files are gone: its rows are then as many of those that were lost as the state has. @param left other files */
+  withoutLost(before: LogRecord, left: readonly LogFile[]): LogRecord
 }

@@ -1,8 +1,9 @@
 import { BlockSet } from '../../common/blockset.ts'
 import { crc32c } from '../../common/crc32c.ts'
-import { putObject } from '../tasks/lakeobject.ts'
-import { LOG_NAMESPACE, type LogName, logKey, publishedEdit } from '../../lake/publishedentry.ts'
-import { encodeLogFile, type LogFile, logFields, type LogRecord, type LogValue } from '../../lake/publishedlog.ts'
+import { putObject, readObject } from '../tasks/lakeobject.ts'
+import { planLogMerge } from '../../lake/logmergeplan.ts'
+import { LOG_NAMESPACE, type LogName, logKey, type PublicationRecord, publishedEdit } from '../../lake/publishedentry.ts'
+import { encodeLogFile, type LogFile, logFields, type LogRecord, mergeLogFiles } from '../../lake/publishedlog.ts'
 import type { TableSnapshot } from '../../lake/publishedtable.ts'
 import { MAIN_BRANCH } from '../../lake/state/names.ts'
 import { dataKeys } from '../../lake/tablefolder.ts'
@@ -14,7 +15,7 @@ import { SchemasLog } from './schemaslog.ts'
 import type { Staging } from './staging.ts'
 import { TransactionsLog } from './transactionslog.ts'
 
-/** Makes snapshots of the tables that ltap adds rows to. What is new goes into new files, so each snapshot is an append. */
+/** Makes snapshots of the tables that ltap adds rows to. What is new goes into new files, so each snapshot is an append, or a merge of files. */
 export class LogStaging {
   private readonly staging: Staging
   private readonly candidates: readonly Candidate[]
@@ -27,37 +28,76 @@ export class LogStaging {
 
   /** @returns bytes that were written; undefined if the state has nothing new @throws CorruptionError lake.*; EnvironmentError store.* */
   async add(name: LogName): Promise<number | undefined> {
-    const { staging, staging: { context } } = this
-    const { lake, before, settings: { window: _window, ...settings }, publication, branch } = context
+    const { staging, staging: { context: { before, settings: { window: _window, ...settings }, lost: all } } } = this
     const source = await this.source(name)
     const last = before.entries.get(logKey(name).key)
     const content = jsonHash([source.content, settings])
-    if (last?.content === content) {
+    const lost = all.get(logKey(name).key)
+    if (last?.content === content && lost === undefined) {
       await staging.expire(logKey(name), last)
       return undefined
     }
-    const record = last && await readRecord(lake, last, context.formats)
+    const record = last && await staging.recordOf(last, lost)
     const known = record?.log as LogRecord | undefined
-    const { files: added, next: rest } = await source.since(known)
+    const from = known && (lost === undefined ? known : withoutLost(known, source, lost))
+    const { files: added, next: rest } = await source.since(from)
     const folder = last?.folder ?? this.folder(name)
-    const files = [...known?.files ?? []]
+    const files = [...from?.files ?? []]
     let bytes = 0
     for await (const rows of added) {
-      const file = await this.write(name, folder, rows)
+      const file = await this.write(folder, await encodeLogFile(name, rows))
       if (file === undefined) continue
       files.push(file)
       bytes += file.bytes
     }
-    const published = this.snapshot(name, { uuid: last?.uuid ?? staging.newUuid({ dbOid: 0, oid: 0 }), folder }, files, record?.publishedMs)
-    const log: LogRecord = { files, ...rest }
-    const { next, encoded, bytes: metadata, obsolete, ...kept } = await staging.stage(published, record, { log })
+    return bytes + await this.stage(name, { content, folder, kind: 'change' }, { files, ...rest }, record)
+  }
+
+  /**
+   * Makes one file of several, where size tiers say so: the rows are the same ones.
+   * @param all whatever they say @returns bytes that were written; undefined without such files
+   */
+  async merge(name: LogName, all: boolean): Promise<number | undefined> {
+    const { staging, staging: { context: { lake, before, formats } } } = this
+    const last = before.entries.get(logKey(name).key)
+    if (last === undefined) return undefined
+    const record = await readRecord(lake, last, formats)
+    const log = record.log as LogRecord | undefined
+    let files = log?.files ?? []
+    let bytes = 0
+    for (let plan = planLogMerge(files, all); plan !== undefined; plan = planLogMerge(files, all)) {
+      const merged = await this.write(last.folder, await mergeLogFiles(name, this.contents(files.slice(plan.first, plan.end))))
+      if (merged === undefined) break
+      files = [...files.slice(0, plan.first), merged, ...files.slice(plan.end)]
+      bytes += merged.bytes
+    }
+    if (bytes === 0) {
+      await staging.expire(logKey(name), last)
+      return undefined
+    }
+    return bytes + await this.stage(name, { content: last.content, folder: last.folder, kind: 'merge' }, { ...log, files }, record)
+  }
+
+  private async *contents(files: readonly LogFile[]): AsyncGenerator<LogFile & { content: Uint8Array }> {
+    for (const file of files) yield { ...file, content: await readObject(this.staging.context.lake.ports.store, file) }
+  }
+
+  /** @returns bytes of metadata */
+  private async stage(
+    name: LogName, { content, folder, kind }: { content: string } & Pick<TableSnapshot, 'folder' | 'kind'>, log: LogRecord,
+    record: PublicationRecord | undefined,
+  ): Promise<number> {
+    const { staging, staging: { context: { before, branch, parts, publication } } } = this
+    const last = before.entries.get(logKey(name).key)
+    const published = this.snapshot(name, { uuid: last?.uuid ?? staging.newUuid({ dbOid: 0, oid: 0 }), folder, kind }, log.files, record?.publishedMs)
+    const { next, encoded, bytes, obsolete, ...kept } = await staging.stage(published, record, { log })
     const { uuid, namespace, lsn } = published
     staging.edits.push(publishedEdit(logKey(name), {
       uuid, branch: branch.id, folder, namespace, name, lsn, ...(last === undefined && { first: true }), content, made: content, ...kept, publication,
-      record: await context.parts.add(encoded),
+      record: await parts.add(encoded),
     }))
     staging.prepared.push({ folder, record: next, isFirst: last === undefined, obsolete })
-    return bytes + metadata + encoded.length
+    return bytes + encoded.length
   }
 
   private async source(name: LogName): Promise<LogSource> {
@@ -65,21 +105,20 @@ export class LogStaging {
     return name === 'transactions' ? await TransactionsLog.read(lake, snapshot) : new SchemasLog(lake, snapshot.state, this.candidates)
   }
 
-  private async write(name: LogName, folder: string, rows: Iterable<readonly LogValue[]>): Promise<LogFile | undefined> {
+  private async write(folder: string, { bytes, rows }: { bytes: Uint8Array; rows: number }): Promise<LogFile | undefined> {
     const { lake: { ports: { store } }, work } = this.staging.context
-    const { bytes, rows: length } = await encodeLogFile(name, rows)
-    if (length === 0) return undefined
+    if (rows === 0) return undefined
     const { key } = dataKeys(folder, work.name())
     await putObject(store, key, bytes)
-    return { key, bytes: bytes.length, rows: length, crc: crc32c(bytes) }
+    return { key, bytes: bytes.length, rows, crc: crc32c(bytes) }
   }
 
   private snapshot(
-    name: LogName, { uuid, folder }: Pick<TableSnapshot, 'uuid' | 'folder'>, files: readonly LogFile[], publishedMs = 0,
+    name: LogName, { uuid, folder, kind }: Pick<TableSnapshot, 'uuid' | 'folder' | 'kind'>, files: readonly LogFile[], publishedMs = 0,
   ): TableSnapshot {
     const { lake: { ports: { clock } }, snapshot: { state: { lsn, timeline, time } }, settings: { root } } = this.staging.context
     return {
-      uuid, namespace: LOG_NAMESPACE, name, root, folder, kind: 'change', timeline, lsn, ...(time !== undefined && { time }),
+      uuid, namespace: LOG_NAMESPACE, name, root, folder, kind, timeline, lsn, ...(time !== undefined && { time }),
       columns: logFields(name).map(({ id, name: column, type }) => ({ id, name: column, physicalName: column, type })),
       files: files.map(({ key, bytes, rows }) => ({ key, bytes, rows, columns: [], hidden: BlockSet.EMPTY })),
       publishedMs: Math.max(clock.now(), publishedMs + 1),
@@ -91,4 +130,10 @@ export class LogStaging {
     const { branch } = this.staging.context
     return `${branch.name === MAIN_BRANCH ? '' : `branches/${branch.name}/`}${LOG_NAMESPACE}.${name}`
   }
+}
+
+/** What a log goes on from where objects are missing: as it was, if no data file is among them. */
+function withoutLost(known: LogRecord, source: LogSource, lost: ReadonlySet<string>): LogRecord {
+  const left = known.files.filter(({ key }) => !lost.has(key))
+  return left.length === known.files.length ? known : source.withoutLost(known, left)
 }

@@ -7,6 +7,7 @@ import {
   decodeRecord, type FormatName, parsePublished, type PublicationRecord, type PublicationSettings, type PublishedEntry, recordOf,
 } from '../../lake/publishedentry.ts'
 import { parseLogRecord } from '../../lake/publishedlog.ts'
+import type { EntryKey } from '../../lake/state/entries.ts'
 import { parseText } from '../../lake/state/page.ts'
 import type { TableFormat } from '../../lake/tableformat.ts'
 
@@ -18,17 +19,19 @@ export interface PublishedState {
   readonly entries: ReadonlyMap<string, PublishedEntry>
 }
 
-/** @param branch id of the branch @throws CorruptionError, UnsupportedError lake.state */
-export async function readPublished(snapshot: Snapshot, branch: string): Promise<PublishedState> {
+/** @param branch id of the branch @param only these entries; default: all @throws CorruptionError, UnsupportedError lake.state */
+export async function readPublished(snapshot: Snapshot, branch: string, only?: readonly EntryKey[]): Promise<PublishedState> {
   const entries = new Map<string, PublishedEntry>()
   let settings: PublicationSettings | undefined
-  await snapshot.scan('published', (key, value) => {
+  const read = (key: string, value: unknown): void => {
     const found = parsePublished(key, value)
     // What the branch was made from published is its own: its folders are left alone.
     if (found.kind !== 'settings') {
       if (found.entry.branch === branch) entries.set(key, found.entry)
     } else if (found.settings.branch === branch) ({ settings } = found)
-  })
+  }
+  if (only === undefined) await snapshot.scan('published', read)
+  else for (const [i, value] of (await snapshot.get(only)).entries()) if (value !== undefined) read(only[i]!.key, value)
   return { settings, entries }
 }
 

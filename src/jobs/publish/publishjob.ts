@@ -10,8 +10,8 @@ import type { BranchWriter } from '../../engine/writer.ts'
 import { stopIfEnding } from '../../io/process/interruption.ts'
 import type { ClusterInfo } from '../../lake/clusterinfo.ts'
 import {
-  BEHIND_MAX, type FormatName, isLogKey, LOG_NAMES, logKey, parsePublished, type PublicationSettings, publishedKey, settingsEdit,
-  type WantedSettings,
+  BEHIND_MAX, type FormatName, isLogKey, LOG_NAMES, logKey, type LogName, parsePublished, type PublicationSettings, publishedKey, SETTINGS_ENTRY,
+  settingsEdit, type WantedSettings,
 } from '../../lake/publishedentry.ts'
 import type { Change } from '../../lake/state/commit.ts'
 import type { EntryKey } from '../../lake/state/entries.ts'
@@ -51,6 +51,14 @@ export function noPublication(): PublishedTables {
   return { tables: 0, unchanged: 0, gone: 0, packed: 0, bytes: 0, remade: 0, restarted: [], left: [] }
 }
 
+/** What a publication does beside what each one does. */
+export interface PublishExtras {
+  /** Looks for missing objects: it lists the whole lake. */
+  readonly looksForLost?: boolean
+  /** Which logs have files merged. Default: those that got rows, where size tiers say so. */
+  readonly mergesLogs?: 'tiers' | 'all'
+}
+
 /** A commit has so many tables: what is to be put behind it is in memory. */
 const TABLES_OF_COMMIT = 1000
 /** Tables at a time: each has the block indexes of its files in memory. */
@@ -80,13 +88,15 @@ export class PublishJob {
 
   /** Objects that are missing, by key of the table's entry. */
   private lost: LostFiles['lost'] = new Map()
-  private readonly looksForLost: boolean
+  /** Logs that got rows. */
+  private readonly grown = new Set<LogName>()
+  private readonly extras: PublishExtras
 
-  /** @param formats all that there are, those of the settings among them @param looksForLost looks for missing objects: it lists the whole lake */
+  /** @param formats all that there are, those of the settings among them */
   constructor(
-    { lake, writer }: { lake: Lake; writer: BranchWriter }, settings: WantedSettings, formats: ReadonlyMap<FormatName, TableFormat>, looksForLost = false,
+    { lake, writer }: { lake: Lake; writer: BranchWriter }, settings: WantedSettings, formats: ReadonlyMap<FormatName, TableFormat>, extras: PublishExtras = {},
   ) {
-    this.looksForLost = looksForLost
+    this.extras = extras
     this.lake = lake
     this.writer = writer
     this.settings = settings
@@ -100,7 +110,7 @@ export class PublishJob {
     const snapshot = Snapshot.of(lake, writer.head, writer.head.state)
     const before = await readPublished(snapshot, this.settings.branch)
     await this.complete(before)
-    if (this.looksForLost) {
+    if (this.extras.looksForLost) {
       const { lost, remade } = await findLostFiles(lake, before, this.wanted)
       this.lost = lost
       this.published.remade = remade.length
@@ -115,17 +125,19 @@ export class PublishJob {
     for (let start = 0; start < wanted.length || start === 0; start += TABLES_OF_COMMIT) {
       const isLast = start + TABLES_OF_COMMIT >= wanted.length
       await this.group(wanted.slice(start, start + TABLES_OF_COMMIT), {
-        before, cluster: catalog.cluster, gone: isLast ? gone : [], all: candidates, isLast,
+        before, cluster: catalog.cluster, gone: isLast ? gone : [], isLast,
+        stageLogs: (staging) => (isLast && this.wanted.size > 0 ? this.stageLogs((name) => new LogStaging(staging, candidates).add(name), staging) : undefined),
       })
     }
+    await this.mergeLogs(catalog.cluster)
     return this.published
   }
 
   /** One commit, and what it puts before readers. */
   private async group(
     tables: readonly Candidate[],
-    { before, cluster, gone, all, isLast }: {
-      before: PublishedState; cluster: ClusterInfo; gone: readonly EntryKey[]; all: readonly Candidate[]; isLast: boolean
+    { before, cluster, gone, isLast, stageLogs }: {
+      before: PublishedState; cluster: ClusterInfo; gone: readonly EntryKey[]; isLast: boolean; stageLogs: (staging: Staging) => Promise<void> | undefined
     },
   ): Promise<void> {
     const { lake, writer, settings, wanted: formats } = this
@@ -142,7 +154,7 @@ export class PublishJob {
       await forEachAtMost(TABLES_AT_ONCE, tables, async (table) => {
         if (await this.stage(table, staging) === 'packed' && before.entries.has(publishedKey(table).key)) packed.push(publishedKey(table))
       })
-      if (isLast && formats.size > 0) await this.stageLogs(new LogStaging(staging, all), staging)
+      await stageLogs(staging)
       // A table whose files no longer say what it is must not be found as it was.
       const withdrawn = [...gone, ...packed]
       const edits = [...staging.edits, ...withdrawn]
@@ -219,17 +231,36 @@ export class PublishJob {
   }
 
   /** Tables of ltap itself; what is wrong with one of them leaves it as it is. */
-  private async stageLogs(logs: LogStaging, staging: Staging): Promise<void> {
-    for (const name of LOG_NAMES) {
+  private async stageLogs(stage: (name: LogName) => Promise<number | undefined>, staging: Staging, names: Iterable<LogName> = LOG_NAMES): Promise<void> {
+    for (const name of names) {
       try {
         if (staging.carry(logKey(name), this.blocked)) this.behind.add(logKey(name).key)
-        else this.published.bytes += await logs.add(name) ?? 0
+        else {
+          const bytes = await stage(name)
+          if (bytes !== undefined) this.grown.add(name)
+          this.published.bytes += bytes ?? 0
+          if (bytes !== undefined && staging.context.lost.has(logKey(name).key)) this.published.restarted.push(`ltap.${name}`)
+        }
       } catch (error) {
         if (!isPositioned(error) || error.code.startsWith('store.')) throw error
         this.behind.add(logKey(name).key)
         this.published.left.push({ table: `ltap.${name}`, reason: error.message })
       }
     }
+  }
+
+  /** A snapshot of its own, behind the one that added rows: so it says of itself that no row differs. */
+  private async mergeLogs(cluster: ClusterInfo): Promise<void> {
+    const { lake, writer, settings: { branch }, extras: { mergesLogs } } = this
+    const names = LOG_NAMES.filter((name) => (mergesLogs !== undefined || this.grown.has(name)) && !this.behind.has(logKey(name).key))
+    // The next run completes the tables of the newest publication: a further publication would take blocked tables out of it.
+    if (names.length === 0 || this.wanted.size === 0 || this.blocked.size > 0) return
+    const before = await readPublished(Snapshot.of(lake, writer.head, writer.head.state), branch, [SETTINGS_ENTRY, ...names.map(logKey)])
+    this.lost = new Map()
+    await this.group([], {
+      before, cluster, gone: [], isLast: true,
+      stageLogs: (staging) => this.stageLogs((name) => new LogStaging(staging, []).merge(name, mergesLogs === 'all'), staging, names),
+    })
   }
 
   private gone({ entries }: PublishedState, candidates: readonly Candidate[]): EntryKey[] {

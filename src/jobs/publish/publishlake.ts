@@ -36,7 +36,7 @@ export async function publishLake({ lake: place, storeOptions, branch = MAIN_BRA
   const lake = await openLayeredLake(place, storeOptions)
   await openState(lake, 'newest', branch)
   const writer = await BranchWriter.open(lake, branch)
-  const published = await publishNewest(lake, writer, options, true)
+  const published = await publishNewest(lake, writer, options, { looksForLost: true, mergesLogs: 'tiers' })
   // Who lets every earlier snapshot go wants to be rid of what they have: the state's pages have entries of them.
   if (options.window?.snapshots === 1) await rewriteState(lake, writer)
   const { store } = lake.ports

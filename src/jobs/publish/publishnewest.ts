@@ -11,7 +11,7 @@ import {
 } from '../../lake/publishedentry.ts'
 import type { Head } from '../../lake/state/head.ts'
 import { tableFormats } from './formats.ts'
-import { noPublication, PublishJob, type PublishedTables } from './publishjob.ts'
+import { noPublication, type PublishExtras, PublishJob, type PublishedTables } from './publishjob.ts'
 import { confirmedPublication } from './publishedstate.ts'
 
 /** How a lake is to be published. */
@@ -33,16 +33,16 @@ export interface Publication {
 /** What was not asked for. */
 export const NOT_PUBLISHED: Publication = { published: noPublication(), publishProblem: null }
 
-/** Publishes the newest state of the writer's branch. @param looksForLost as PublishJob @throws as PublishJob.run */
-export async function publishNewest(lake: Lake, writer: BranchWriter, options: PublishOptions, looksForLost = false): Promise<PublishedTables> {
+/** Publishes the newest state of the writer's branch. @throws as PublishJob.run */
+export async function publishNewest(lake: Lake, writer: BranchWriter, options: PublishOptions, extras: PublishExtras = {}): Promise<PublishedTables> {
   const settings = wantedSettings(lake, writer.head, await settingsOf(lake, writer.head), options)
-  return await new PublishJob({ lake, writer }, settings, tableFormats(settings), looksForLost).run()
+  return await new PublishJob({ lake, writer }, settings, tableFormats(settings), extras).run()
 }
 
 /** As {@link publishNewest}, behind a commit that is in the lake already: what stands against it is no failure of the commit. */
-export async function publishAfter(lake: Lake, writer: BranchWriter, options: PublishOptions): Promise<Publication> {
+export async function publishAfter(lake: Lake, writer: BranchWriter, options: PublishOptions, extras: PublishExtras = {}): Promise<Publication> {
   try {
-    return { published: await publishNewest(lake, writer, options), publishProblem: null }
+    return { published: await publishNewest(lake, writer, options, extras), publishProblem: null }
   } catch (error) {
     await stopIfEnding()
     if (!isPositioned(error)) throw error

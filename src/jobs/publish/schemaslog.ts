@@ -1,7 +1,7 @@
 import { typeText } from '../../catalog/typetext.ts'
 import { parseLsn, walPosition } from '../../common/ids.ts'
 import type { Lake } from '../../engine/lake.ts'
-import type { LogRecord, LogValue, ShapeOf } from '../../lake/publishedlog.ts'
+import type { LogFile, LogRecord, LogValue, ShapeOf } from '../../lake/publishedlog.ts'
 import type { TableDescription } from '../../lake/relationinfo.ts'
 import type { StateRoot } from '../../lake/state/stateroot.ts'
 import { readDescription } from '../lakes/layerfiles.ts'
@@ -48,8 +48,14 @@ export class SchemasLog implements LogSource {
     }
     return { files: rows.length > 0 ? [rows] : [], next: { shapes: Object.fromEntries([...this.tables].map(([key, { shape }]) => [key, shape])) } }
   }
+
+  /** Earlier shapes are in no state: those of now are said again. */
+  withoutLost({ shapes = {} }: LogRecord, left: readonly LogFile[]): LogRecord {
+    return { files: left, shapes: Object.fromEntries(Object.entries(shapes).map(([key, { names }]) => [key, { hash: NO_HASH, names }])) }
+  }
 }
 
+const NO_HASH = ''
 const NO_COLUMN: readonly LogValue[] = [null, null, null, null, null]
 
 /** In the order of the columns of `ltap.schemas`, from `attnum` on; a virtual column has no field. */

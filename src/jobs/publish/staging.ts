@@ -124,7 +124,7 @@ export class Staging {
   }
 
   /** What the next snapshot goes on from. @param lost objects that are missing */
-  private async recordOf(last: PublishedEntry, lost: ReadonlySet<string> | undefined): Promise<PublicationRecord> {
+  async recordOf(last: PublishedEntry, lost: ReadonlySet<string> | undefined): Promise<PublicationRecord> {
     const { lake, formats } = this.context
     const record = await readRecord(lake, last, formats)
     if (lost === undefined) return record
