@@ -66,7 +66,7 @@ const PAGE = v.strictObject({
 })
 
 /** So many bytes of JSON a page has at most: a reader takes no more memory for what a stranger wrote. Trees cut theirs at 192 KiB. */
-const PAGE_TEXT_MAX = 64 << 20
+export const PAGE_TEXT_MAX: number = 64 << 20
 
 /** @param compressor of the lake; undefined leaves the page as JSON */
 export function encodePage({ tree, level, entries }: Page, compressor?: Compressor): Uint8Array {

@@ -1,6 +1,6 @@
-import { CorruptionError } from '../../common/errors.ts'
+import { CorruptionError, UnsupportedError } from '../../common/errors.ts'
 import { validate } from '../../common/validate.ts'
-import { type Entry, type Page, PAGE_REF, pageOf, type PageRef, type TreeName } from './page.ts'
+import { type Entry, type Page, PAGE_REF, PAGE_TEXT_MAX, pageOf, type PageRef, type TreeName } from './page.ts'
 import type { PagePacker, Stage } from './stage.ts'
 
 /*
@@ -124,6 +124,7 @@ function addRoot(tree: TreeName, draft: Draft, packer: PagePacker): PageRef | un
 
 /** @returns the entries of the page above */
 function addPages(tree: TreeName, draft: Draft, packer: PagePacker): Entry[] {
+  for (const entry of draft.entries) refuseGiant(tree, entry)
   return cut(draft).map((part) => [part.entries[0]![0], packer.add({ tree, ...part })])
 }
 
@@ -205,6 +206,18 @@ function merged(entries: readonly Entry[], edits: readonly TreeEdit[]): Entry[] 
   }
   for (; e < entries.length; e++) result.push(entries[e]!)
   return result
+}
+
+/** Number of bytes of JSON beside an entry in its page. */
+const PAGE_HEAD_MAX = 1024
+
+/** A page has at least one entry, and a reader takes no larger page. @throws UnsupportedError lake.entry-size */
+function refuseGiant(tree: TreeName, entry: Entry): void {
+  const size = sizeOf(entry)
+  if (size <= PAGE_TEXT_MAX - PAGE_HEAD_MAX) return
+  throw new UnsupportedError('lake.entry-size',
+    `the entry ${entry[0]} of ${tree} would have ${size} bytes, above ${PAGE_TEXT_MAX - PAGE_HEAD_MAX}: `
+    + 'a relation has too many files or layers for one state; merge it first (ltap merge --all), or leave it out')
 }
 
 function sizeOf(entry: Entry): number {

@@ -76,3 +76,9 @@ test('100,000 entries: pages of 64 to 192 KB, and a change writes one of them an
   expect(bytes).toBeLessThan(300_000)
   expect(pages.reads).toBe(2)
 })
+
+test('an entry above what a reader takes of one page is refused, and named', () => {
+  const pages = new StagedPages()
+  expect(() => pages.run(updateTree('layers', undefined, [['5/1/2@0/8', 'x'.repeat(64 << 20)], ['5/2/2@0/8', 'y']], pages.packer())))
+    .toThrow(/lake\.entry-size: the entry 5\/1\/2@0\/8 of layers would have \d+ bytes, above \d+: .*merge/)
+})
