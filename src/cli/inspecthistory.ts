@@ -1,22 +1,28 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { formatWalPosition } from '../common/ids.ts'
-import { type HistoryRow, openHistory } from '../jobs/inspect/tablehistory.ts'
+import { exportHistory, type ExportHistoryOptions, historyTarget } from '../jobs/inspect/exporthistory.ts'
+import { type HistoryRow, openHistory, type TableHistory } from '../jobs/inspect/tablehistory.ts'
+import type { ResultFormat } from '../jobs/query/resultfiles.ts'
 import type { Moment } from '../history/versionlife.ts'
 import { timeText } from '../wal/text/time.ts'
-import { EXIT_BAD_INPUT } from './failure.ts'
+import { counted } from './count.ts'
+import { EXIT_BAD_INPUT, UsageError } from './failure.ts'
 import { addOnCorruptOption, tellLosses } from './corruptoptions.ts'
 import { DamageLog, tellMissing, tellUnreadable } from './heaprowshape.ts'
 import { withWalProgress } from './jobprogress.ts'
 import { addLimitOption } from './options.ts'
+import type { Output } from './output.ts'
 import { addTargetOptions, type TargetOptions } from './replaytarget.ts'
-import { addFormatOption, formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
+import { formatOf, type RowFormatName, RowPrinter, type RowShape } from './rowprinter.ts'
 import { addVerb, begin, type Run } from './verb.ts'
 
 interface InspectHistoryOptions extends TargetOptions {
   onCorrupt: 'fail' | 'carry'
   database?: string
   limit?: number
-  format?: RowFormatName
+  format?: RowFormatName | ResultFormat
+  out?: string
+  partitionBy?: 'day'
   work?: string
   json?: boolean
   verbose?: boolean
@@ -27,6 +33,7 @@ const TEXT = {
   examples: [
     'ltap inspect history ./backup public.orders --wal ./archive',
     "ltap inspect history ./backup public.orders --wal ./archive --to '2026-01-31 12:00Z' --format csv > orders.csv",
+    'ltap inspect history ./backup public.orders --wal ./archive --out ./orders-history --partition-by day   # Parquet',
     `ltap inspect history ./backup public.orders --wal ./archive --json | jq -c '.[] | select(.columns.id == "42")'`,
   ],
 }
@@ -40,14 +47,22 @@ const SHAPE: Omit<RowShape<HistoryRow>, 'columns'> = {
   extraOf: ({ dangling, problem, raw }) => [dangling, problem, raw],
 }
 
+const FORMAT = 'how rows are printed (default: table; with --json: json), or written with --out (default: by the ending of its name, or parquet)'
+
 /** `ltap inspect history`. */
 export function addInspectHistory(inspect: Command, run: Run): void {
-  addOnCorruptOption(addLimitOption(addFormatOption(addTargetOptions(addVerb(inspect, 'history <pgdata|backup> <schema.name>', TEXT)))))
+  addOnCorruptOption(addLimitOption(addTargetOptions(addVerb(inspect, 'history <pgdata|backup> <schema.name>', TEXT))))
+    .addOption(new Option('--format <format>', FORMAT).choices(['table', 'csv', 'json', 'parquet']))
+    .option('--out <place>', 'write the versions into a new folder, s3://bucket/prefix, or one file named .parquet, .csv or .json')
+    .addOption(new Option('--partition-by <what>', 'with --out: a folder for each day, in UTC, on which versions became valid').choices(['day']))
     .option('--database <name>', 'the database; needed if several user databases have the table')
     .option('--work <dir>', 'new folder for the replayed files, kept (default: a temporary one)')
-    .action(async (source: string, table: string, { limit = Infinity, format, ...options }: InspectHistoryOptions) => {
-      const { database, work, wal, to, timeline, onCorrupt } = options
+    .action(async (source: string, table: string, options: InspectHistoryOptions) => {
+      const { database, work, wal, to, timeline, onCorrupt, limit = Infinity } = options
       const output = begin(run, options)
+      const target = targetOf(output, options)
+      if (target !== undefined) historyTarget(source, target)
+      const print = target === undefined ? formatOf(output, printFormat(options)) : undefined
       const history = await withWalProgress(output, 'replay', (onProgress) => openHistory({
         source, table, onCorrupt, onProgress, onNotice: output.notice, ...(to === undefined ? {} : { target: to }), ...(wal === undefined ? {} : { wal }),
         ...(timeline === undefined ? {} : { timeline }), ...(database === undefined ? {} : { database }), ...(work === undefined ? {} : { work }),
@@ -55,7 +70,12 @@ export function addInspectHistory(inspect: Command, run: Run): void {
       try {
         if (!history.populated) await output.note(`ltap: materialized view ${table} has not been populated at the end: no server reads it there`)
         const damage = new DamageLog()
-        await new RowPrinter(output, formatOf(output, format), { ...SHAPE, columns: history.columns }, damage.lines).print(history.rows(damage.add), limit)
+        if (print !== undefined) {
+          await new RowPrinter(output, print, { ...SHAPE, columns: history.columns }, damage.lines).print(history.rows(damage.add), limit)
+        } else if (target !== undefined) {
+          await writeFiles(output, history, source, { ...target, onDamage: damage.add, limit })
+          for (const line of damage.lines) await output.note(`ltap: ${line}`)
+        }
         await damage.tellRest(output)
         await tellUnreadable(output, history.unreadableValues)
         await tellMissing(output, history.missingValues)
@@ -65,6 +85,26 @@ export function addInspectHistory(inspect: Command, run: Run): void {
         history.close()
       }
     })
+}
+
+/** @throws UsageError */
+function targetOf({ notice }: Output, { out, format, partitionBy }: InspectHistoryOptions): ExportHistoryOptions | undefined {
+  if (out === undefined) return undefined
+  if (format === 'table') throw new UsageError('--format table is printed only; with --out write parquet, csv or json')
+  return { out, onNotice: notice, ...(format && { format }), ...(partitionBy && { partitionBy }) }
+}
+
+/** @throws UsageError for options that belong to --out */
+function printFormat({ format, partitionBy }: InspectHistoryOptions): RowFormatName | undefined {
+  if (format === 'parquet') throw new UsageError('--format parquet needs --out <place>: Parquet is not printed')
+  if (partitionBy !== undefined) throw new UsageError('--partition-by needs --out <place>')
+  return format
+}
+
+async function writeFiles(output: Output, history: TableHistory, source: string, target: ExportHistoryOptions): Promise<void> {
+  const report = await exportHistory(history, source, target)
+  const { out, rows, files, bytes } = report
+  await output.result(report, () => `${counted(rows, 'row version')} in ${counted(files, 'file')}, ${counted(bytes, 'byte')}: ${out}\n`)
 }
 
 function lsnOf(moment: Moment | undefined): string | undefined {

@@ -49,6 +49,8 @@ const HEX_PAYLOAD_MAX = 16_000_000
 export class TupleValues {
   /** Names of the columns: neither dropped nor virtual. */
   readonly names: readonly string[]
+  /** Oids of their types. */
+  readonly types: readonly number[]
   private readonly attributes: readonly Attribute[]
   private readonly columns: readonly Column[]
   private readonly toast: () => ToastSource | undefined
@@ -68,6 +70,7 @@ export class TupleValues {
       missing: attribute.missing === undefined ? undefined : hexDecode(attribute.missing),
     }]))
     this.names = this.columns.map(({ attribute }) => attribute.name)
+    this.types = this.columns.map(({ attribute }) => attribute.type.oid)
     this.toast = toast
     this.deformed = newDeformedTuple(attributes.length)
   }

@@ -174,10 +174,13 @@ describe.skipIf(WHY_NOT !== undefined)('a disk that reports EIO', () => {
 
     const rows = withBad(heap, 200, ['inspect', 'table', data, 'public.t', '--format', 'csv', '--on-corrupt', 'carry'])
     expect(rows.status).toBe(3)
-    expect(rows.stderr).toMatch(/^ltap: relation\.unreadable: .*\(relation postgres\.public\.t, block 100, file /)
-    // Pages are filled one after the other: those of the first 100 blocks are there, each whole.
+    // The disk gives all before block 100; Linux may lose what else is in the same piece of its cache (a large folio, 256 KiB at most for such a read).
+    const lost = Number(/^ltap: relation\.unreadable: .*\(relation postgres\.public\.t, block (\d+), file /.exec(rows.stderr)?.[1])
+    expect(lost).toBeGreaterThan(100 - 32)
+    expect(lost).toBeLessThanOrEqual(100)
+    // Pages are filled one after the other: those of the blocks before are there, each whole.
     const given = rows.stdout.trim().split('\n').slice(1)
-    const expected = ltap('inspect', 'table', data, 'public.t', '--format', 'csv').stdout.trim().split('\n').slice(1).filter((line) => Number(/^"\((\d+),/.exec(line)![1]) < 100)
+    const expected = ltap('inspect', 'table', data, 'public.t', '--format', 'csv').stdout.trim().split('\n').slice(1).filter((line) => Number(/^"\((\d+),/.exec(line)![1]) < lost)
     expect(given.length).toBeGreaterThan(5000)
     expect(given).toEqual(expected)
     expect(withBad(heap, 200, ['inspect', 'file', heap, '--columns', 'id int, v text', '--format', 'csv']).stdout.trim().split('\n').slice(1)).toEqual(expected)

@@ -71,6 +71,30 @@ describe('inspect history', () => {
     expect(table).toContain('(2 rows)')
   })
 
+  test('written to files, by day', async () => {
+    const [json, days] = [join(work, 'history.json'), join(work, 'days')]
+    const { code, stdout } = await history('--out', json)
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^4 row versions in 1 file, [\d,]+ bytes: .*history\.json\n$/)])
+    const rows = JSON.parse(readFileSync(json, 'utf8')) as Record<string, unknown>[]
+    expect(rows.map(({ id, v, state, block, offset }) => [id, v, state, block, offset])).toEqual([
+      [1, 'old', 'updated', '0', 1], [2, null, 'deleted', '0', 2], [3, 'a,b', 'live', '0', 2], [1, 'new "one"', 'live', '0', 3]])
+    // JSON has a time without zeros at its end, as Postgres writes it.
+    const iso = (at: string | null | undefined): string => `${at!.replace(' UTC', '').replace(' ', 'T').replace(/\.?0+$/, '')}+00:00`
+    expect(rows.map(({ valid_from, valid_to }) => [valid_from, valid_to])).toEqual([[null, iso(times[0]!['at'])], [null, rows[1]!['valid_to']],
+      [iso(times[1]!['at']), null], [iso(times[0]!['at']), null]])
+    // What was there before the range has the position where its WAL begins as a bound.
+    expect(rows.map(({ from_lsn, from_after, from_upto }) => [from_lsn === null, from_after, from_upto === null])).toEqual([
+      [true, null, false], [true, null, false], [false, null, true], [false, null, true]])
+    expect(rows[0]!['to_lsn']).toBe(rows[3]!['from_lsn'])
+    expect((await history('--out', days, '--partition-by', 'day', '--limit', '3')).stdout).toContain('3 row versions in 2 files')
+    expect(readdirSync(days).sort()).toEqual(['__HIVE_DEFAULT_PARTITION__', times[1]!['at']!.slice(0, 10)].map((day) => `day=${day}`).sort())
+    const refused = [['--format', 'parquet'], ['--partition-by', 'day'], ['--out', join(work, 'x'), '--format', 'table'], ['--out', join(work, 'x.csv'), '--format', 'json'],
+      ['--out', json], ['--out', join(data, 'x')]]
+    for (const options of refused) expect((await history(...options)).code, options.join(' ')).toBeGreaterThan(1)
+    rmSync(days, { recursive: true })
+    rmSync(json)
+  })
+
   test('earlier than the copy, unlogged, a sequence, no table, a folder that was replayed into', async () => {
     expect(await history('--to', '0/1000000')).toMatchObject({ code: 3, stdout: '' })
     const other = (name: string): Promise<Ran> => ltap(['inspect', 'history', data, name, '--database', 'postgres'])

@@ -7,9 +7,9 @@ import { type HistoryRow, openHistory } from '../../src/jobs/inspect/tablehistor
 import type { Moment } from '../../src/history/versionlife.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
 import { parseLsn, walPosition } from '../../src/common/ids.ts'
-import { timeText } from '../../src/wal/text/time.ts'
 import { ltap } from '../cli/streams.ts'
 import { Audit, AUDIT_TABLE, backUp, runAudit, Tx, type Version } from '../support/audit.ts'
+import { checkExport, endsOf, type Line, lineOf, momentText } from '../support/auditedversions.ts'
 import { closeSessions, connect, fewerMajors, withCluster } from '../support/oracle.ts'
 import { TEST_SEED } from '../support/random.ts'
 import { amount } from '../support/scope.ts'
@@ -113,7 +113,6 @@ async function lines({ base, wal }: Place, table: string, database: string, to: 
   }
 }
 
-/** Multixacts that lock and update. */
 /** Multixacts that lock and update. */
 async function locks(audit: Audit, cluster: PostgresServer): Promise<void> {
   const [one, two] = [audit.actor(await connect(cluster)), audit.actor(await connect(cluster))]
@@ -273,6 +272,7 @@ function placeOf({ file, block, offset, xmin }: HistoryRow): string {
 async function checkHistory(audit: Audit, { base, wal }: Place): Promise<void> {
   const history = await openHistory({ source: base, wal, table: 'audit.rows', database: 'postgres' })
   const rows = [...history.rows()]
+  await checkExport(audit, history, base)
   history.close()
   expect(history.columns).toEqual(['id', 'v', 'big'])
   expect(rows.filter(({ problem }) => problem !== undefined)).toEqual([])
@@ -306,14 +306,6 @@ function validAt(rows: readonly HistoryRow[], lsn: number): (string | null)[][] 
     .map(({ block, offset, values }) => [`(${block},${offset})`, ...values.map((value) => value ?? null)])
 }
 
-interface Line {
-  place: string
-  state: string
-  from: string
-  to: string
-  values: (string | null)[]
-}
-
 function compareVersions(rows: readonly HistoryRow[], versions: readonly Version[]): void {
   const expected = new Map<string, { line: Line; version: Version }>()
   for (const version of versions) {
@@ -332,31 +324,4 @@ function compareVersions(rows: readonly HistoryRow[], versions: readonly Version
   expect(found.sort(byPlace)).toEqual([...expected.values()].map(({ line }) => line).sort(byPlace))
   const states = new Set(found.map(({ state }) => state))
   for (const state of ['live', 'updated', 'deleted', 'aborted', 'removed', 'inserting', 'deleting']) expect(states, state).toContain(state)
-}
-
-/** Transactions that begin and end the validity of a version; undefined without one. */
-function endsOf({ inserter, deleters, removedBy, since }: Version): { from: Tx | 'before' | undefined; to: Tx | undefined } {
-  if (inserter !== undefined && inserter.fate !== 'committed') return { from: undefined, to: undefined }
-  if (since !== undefined && since.fate !== 'committed') return { from: undefined, to: undefined }
-  const deleter = deleters.find(({ tx }) => tx.fate === 'committed')?.tx
-  return { from: since?.root ?? inserter?.root ?? 'before', to: deleter?.root ?? (removedBy?.fate === 'committed' ? removedBy.root : undefined) }
-}
-
-function lineOf(place: string, version: Version): Line {
-  const { inserter, deleters, removedBy, since, values } = version
-  const { from, to } = endsOf(version)
-  const deleter = deleters.findLast(({ tx }) => tx.fate !== 'aborted')
-  const state = inserter?.fate === 'aborted' || since?.fate === 'aborted' ? 'aborted' : inserter?.fate === 'open' ? 'inserting'
-    : deleter?.tx.fate === 'committed' ? deleter.how : removedBy?.fate === 'committed' ? 'removed' : deleter !== undefined ? 'deleting' : 'live'
-  return { place, state, from: txText(from), to: txText(to), values }
-}
-
-function txText(tx: Tx | 'before' | undefined): string {
-  return tx === undefined ? 'never' : tx === 'before' ? tx : `${tx.time}, in time`
-}
-
-function momentText(moment: Moment | undefined, tx: Tx | 'before' | undefined): string {
-  if (moment === undefined || moment === 'before') return moment ?? 'never'
-  const inTime = tx !== undefined && tx !== 'before' && moment.lsn > tx.before && moment.lsn <= tx.after
-  return `${moment.time === undefined ? '' : timeText(moment.time)}, ${inTime ? 'in time' : `at ${moment.lsn}`}`
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { ATTRIBUTE_RELATION_ID, RELATION_RELATION_ID } from '../../catalog/catalogs.ts'
 import type { Relation } from '../../catalog/relations.ts'
 import { EnvironmentError } from '../../common/errors.ts'
-import type { Oid, WalPosition } from '../../common/ids.ts'
+import { type Oid, parseLsn, type WalPosition, walPosition } from '../../common/ids.ts'
 import { AttributeHistory } from '../../history/attributehistory.ts'
 import { FileHistory } from '../../history/filehistory.ts'
 import { TransactionEnds } from '../../history/transactionends.ts'
@@ -41,6 +41,8 @@ export interface Watched {
   ends: TransactionEnds
   /** Next full xid when the range began. */
   start: { low: number; epoch: number }
+  /** Where the WAL of the range begins and ends. */
+  range: { from: WalPosition; to: WalPosition }
 }
 
 /**
@@ -67,20 +69,21 @@ export async function findFiles(source: ReplaySource, out: string, table: string
 export async function watchFiles(source: ReplaySource, out: string, list: WatchList, spillFolder: string): Promise<Watched> {
   let watched: Watched | undefined
   try {
-    await replayCluster({
+    const { lsn } = await replayCluster({
       ...source, out, observe: (started, state) => {
-          const { store, progress } = started
+        const { store, progress } = started
         const start = { ...progress.transactions.nextXid }
         const attributes = new AttributeHistory(store.identity.major, list.oid, list.encoding)
         const spill = new VersionSpill(spillFolder, list.files, (page, mayBeTorn) => attributes.addPage(page, state().nextXid, mayBeTorn))
         const ends = new TransactionEnds(start, list.databaseCopied !== undefined)
-        watched = { spill, attributes, ends, start }
+        watched = { spill, attributes, ends, start, range: { from: progress.lsn, to: progress.lsn } }
         return {
           transactions: ends,
           pages: new VersionHistory({ files: list.files, sink: spill, store, state, ends, checksums: store.identity.checksums }),
         }
       },
     })
+    watched!.range.to = walPosition(parseLsn(lsn)!)
   } catch (error) {
     watched?.spill.close()
     throw error

@@ -5,7 +5,7 @@ import { ATTRIBUTE_RELATION_ID } from '../../catalog/catalogs.ts'
 import type { Relation } from '../../catalog/relations.ts'
 import { hexEncode } from '../../common/bytes.ts'
 import { CorruptionError, EnvironmentError, isPositioned } from '../../common/errors.ts'
-import type { WalPosition } from '../../common/ids.ts'
+import type { Oid, WalPosition } from '../../common/ids.ts'
 import { forEachTuple } from '../../history/pagetuples.ts'
 import type { RemovedVersion } from '../../history/versionhistory.ts'
 import { checkPageChecksum } from '../../page/checksum.ts'
@@ -92,6 +92,10 @@ export async function openHistory(options: HistoryOptions): Promise<TableHistory
 export class TableHistory {
   /** Names of the columns, as they are at the end. */
   readonly columns: readonly string[]
+  /** Their types. */
+  readonly types: readonly Oid[]
+  /** Where the WAL of the range begins and ends. */
+  readonly range: { readonly from: WalPosition; readonly to: WalPosition }
   /** Values that their type's codec did not accept, shown as bytes, so far. */
   unreadableValues = 0
   /** With `carry`: how many values of row versions that may count were shown as TOAST pointers so far. */
@@ -129,6 +133,8 @@ export class TableHistory {
     forEachCatalogPage(cluster, relation, ATTRIBUTE_RELATION_ID, (page) => watched.attributes.addPage(page, cluster.snapshot.nextXid))
     this.present = new TupleValues(relation, cluster.major, () => this.toast())
     this.columns = this.present.names
+    this.types = this.present.types
+    this.range = watched.range
     this.nulls = this.columns.map(() => undefined)
   }
 

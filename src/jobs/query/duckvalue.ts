@@ -203,15 +203,16 @@ const INFINITE_DAYS = 2147483647
 const INFINITE_MICROS = 2n ** 63n - 1n
 const DAY_MICROS = 86_400_000_000n
 
-function dateText(days: number): string {
+/** @param days since 1970 */
+export function dateText(days: number): string {
   if (Math.abs(days) === INFINITE_DAYS) return days < 0 ? '-infinity' : 'infinity'
   return written(() => {
     if (writeDate(days - UNIX_TO_POSTGRES_DAYS + POSTGRES_EPOCH_JULIAN, writer)) writer.ascii(' BC')
   })
 }
 
-/** `2020-01-01 00:00:00+00`, as Postgres writes it. */
-function timestampText(micros: bigint, offset: string): string {
+/** `2020-01-01 00:00:00+00`, as Postgres writes it. @param micros since 1970 */
+export function timestampText(micros: bigint, offset: string): string {
   if (micros === INFINITE_MICROS || micros === -INFINITE_MICROS) return micros < 0n ? '-infinity' : 'infinity'
   const clock = ((micros % DAY_MICROS) + DAY_MICROS) % DAY_MICROS
   const days = Number((micros - clock) / DAY_MICROS)

@@ -5,15 +5,13 @@ import { printable } from '../../common/printable.ts'
 import { refuseInside } from '../../io/disk/localpath.ts'
 import { localFolder } from '../../io/objectstore/openobjectstore.ts'
 import { storeUri } from '../../io/objectstore/storeuri.ts'
-import { stopIfEnding } from '../../io/process/interruption.ts'
-import { openResultPlace } from '../../io/results/openplace.ts'
-import type { ResultPlace } from '../../io/results/resultplace.ts'
 import { foldName, quoteName } from '../../lake/viewnames.ts'
 import { valueText } from './duckvalue.ts'
+import { type ExportedRow, type ExportReport, exportRows, exportTarget } from './exportrows.ts'
 import { hivePath } from './hivepath.ts'
 import { type OpenQuery, type QuerySource, withQuery } from './openquery.ts'
 import { type ResultFormat, rowFiles } from './resultfiles.ts'
-import { ResultWriter, WRITER_LIMITS, type WriterLimits } from './resultwriter.ts'
+import type { WriterLimits } from './resultwriter.ts'
 
 export interface ExportRequest extends QuerySource {
   /** A folder or s3://bucket/prefix; one file if the name ends in `.parquet`, `.csv` or `.json`. Nothing may be there. */
@@ -25,27 +23,14 @@ export interface ExportRequest extends QuerySource {
   limits?: WriterLimits
 }
 
-export interface ExportReport {
-  out: string
-  format: ResultFormat
-  rows: number
-  files: number
-  bytes: number
-}
-
 /**
  * Writes the rows of one statement to files. The statement runs behind the same lock as in {@link queryLake}: DuckDB writes nothing, ltap writes the rows
  * that it gives. The files appear at once when all are whole; in an object store one by one, and `_SUCCESS` last. Memory does not grow with the result.
  * @throws as {@link withQuery}; EnvironmentError query.out, query.partition, path.inside; UnsupportedError query.type, query.value
  */
 export async function exportQuery(request: ExportRequest): Promise<ExportReport> {
-  const { out, partitionBy = [] } = request
-  const ending = endingOf(out)
-  const format = request.format ?? ending ?? 'parquet'
-  const isFile = ending !== undefined && partitionBy.length === 0
-  if (ending !== undefined && ending !== format) {
-    throw new EnvironmentError('query.out', `the name ends in .${ending}, and the format is ${format}: name it .${format}, or name a folder`, { file: out })
-  }
+  const { out, partitionBy = [], limits, onNotice } = request
+  const target = exportTarget(out, request.format, partitionBy.length > 0)
   refuseInLake(out, request.lake)
   return withQuery(request, async (query) => {
     if (query.count > 1) {
@@ -53,33 +38,12 @@ export async function exportQuery(request: ExportRequest): Promise<ExportReport>
     }
     const result = await query.result(0)
     const split = new Split(query, result, partitionBy)
-    const files = rowFiles(format, query.duck, split.names, split.types)
-    const place = await openResultPlace(out, isFile, request.onNotice)
-    const writer = new ResultWriter(place, files, request.limits ?? WRITER_LIMITS)
-    try {
-      for await (const rows of query.rows(result)) for (const row of rows) await writer.add(split.folder(row), split.values(row))
-      await writer.finish(partitionBy.length === 0)
-      await place.finish()
-    } catch (error) {
-      await giveUp(writer, place)
-      throw error
-    }
-    return { out, format, ...writer.written }
+    return await exportRows(target, rowFiles(target.format, query.duck, split.names, split.types), splitRows(query, result, split), { limits, onNotice })
   })
 }
 
-async function giveUp(writer: ResultWriter, place: ResultPlace): Promise<void> {
-  await stopIfEnding()
-  try {
-    await writer.abort()
-  } finally {
-    await place.abandon()
-  }
-}
-
-function endingOf(out: string): ResultFormat | undefined {
-  const [, ending] = /[^/\\]\.(parquet|csv|json)$/.exec(out) ?? []
-  return ending as ResultFormat | undefined
+async function* splitRows(query: OpenQuery, result: DuckDBResult, split: Split): AsyncGenerator<ExportedRow> {
+  for await (const rows of query.rows(result)) for (const row of rows) yield { folder: split.folder(row), values: split.values(row) }
 }
 
 /** A file there would be a stranger to the lake, and gc would remove it. @throws EnvironmentError path.inside */

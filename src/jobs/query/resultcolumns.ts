@@ -50,19 +50,19 @@ function partOf(duck: Duck, type: DuckDBType, column: string): Part {
   if (type instanceof duck.DuckDBDecimalType) return decimalPart(type.width, type.scale, (value) => (value as { value: bigint }).value, column)
   switch (type.typeId) {
     case id.BOOLEAN:
-      return { type: { kind: 'boolean' }, push: orNull(1, (value, vector) => (vector as BitVector).push(value as boolean)) }
+      return PLAIN.boolean
     case id.TINYINT: case id.SMALLINT: case id.INTEGER: case id.UTINYINT: case id.USMALLINT: case id.SQLNULL:
-      return { type: { kind: 'int' }, push: orNull(4, (value, vector) => (vector as WordVector).push1(value as number)) }
+      return PLAIN.int
     case id.UINTEGER: case id.BIGINT:
-      return longPart({ kind: 'long' }, (value) => BigInt(value as bigint | number))
+      return PLAIN.long
     case id.UBIGINT:
       return decimalPart(20, 0, (value) => value as bigint, column)
     case id.HUGEINT: case id.UHUGEINT:
       return decimalPart(38, 0, (value) => value as bigint, column)
     case id.FLOAT:
-      return { type: { kind: 'float' }, push: orNull(4, (value, vector) => (vector as WordVector).push1(float4Bits(value as number))) }
+      return PLAIN.float
     case id.DOUBLE:
-      return { type: { kind: 'double' }, push: orNull(8, (value, vector) => pushFloat8(value as number, vector as WordVector)) }
+      return PLAIN.double
     case id.DATE:
       return { type: { kind: 'date' }, push: orNull(4, (value, vector) => (vector as WordVector).push1((value as { days: number }).days)) }
     case id.TIME:
@@ -70,7 +70,7 @@ function partOf(duck: Duck, type: DuckDBType, column: string): Part {
     case id.TIMESTAMP:
       return longPart({ kind: 'timestamp', utc: false }, microsOf)
     case id.TIMESTAMP_TZ:
-      return longPart({ kind: 'timestamp', utc: true }, microsOf)
+      return PLAIN.timestamptz
     case id.BLOB:
       return { type: { kind: 'binary' }, push: bytesPush((value) => (value as { bytes: Uint8Array }).bytes) }
     case id.VARCHAR: case id.ENUM: case id.UUID: case id.INTERVAL: case id.TIME_TZ: case id.BIT: case id.BIGNUM: {
@@ -82,6 +82,25 @@ function partOf(duck: Duck, type: DuckDBType, column: string): Part {
       throw new UnsupportedError('query.type', `column ${printable(column)} has type ${String(type)}, which is not written as Parquet: ${advice}`)
     }
   }
+}
+
+export type PlainKind = 'boolean' | 'int' | 'long' | 'float' | 'double' | 'timestamptz' | 'string'
+
+/** Values of plain types: boolean, number, bigint (or number), string, `{ micros }` since 1970; null for NULL. */
+const PLAIN: Record<PlainKind, Part> = {
+  boolean: { type: { kind: 'boolean' }, push: orNull(1, (value, vector) => (vector as BitVector).push(value as boolean)) },
+  int: { type: { kind: 'int' }, push: orNull(4, (value, vector) => (vector as WordVector).push1(value as number)) },
+  long: longPart({ kind: 'long' }, (value) => BigInt(value as bigint | number)),
+  float: { type: { kind: 'float' }, push: orNull(4, (value, vector) => (vector as WordVector).push1(float4Bits(value as number))) },
+  double: { type: { kind: 'double' }, push: orNull(8, (value, vector) => pushFloat8(value as number, vector as WordVector)) },
+  timestamptz: longPart({ kind: 'timestamp', utc: true }, microsOf),
+  string: { type: { kind: 'string' }, push: bytesPush((value) => utf8Encode(value as string)) },
+}
+
+/** A column of a plain type, as {@link resultColumns} makes it of values of DuckDB. */
+export function plainColumn(name: string, id: number, kind: PlainKind): ResultColumn {
+  const { type, push } = PLAIN[kind]
+  return { field: { name, id, type }, push }
 }
 
 /** A NULL takes a bit and the room of a value. */

@@ -37,7 +37,18 @@ export interface RowFiles<Buffer extends RowBuffer> {
 
 /** @param names of the columns that the files have @throws UnsupportedError query.type */
 export function rowFiles(format: ResultFormat, duck: Duck, names: readonly string[], types: readonly DuckDBType[]): RowFiles<RowBuffer> {
-  return (format === 'parquet' ? new ParquetFiles(resultColumns(duck, names, types)) : new TextFiles(format, duck, names, types)) as RowFiles<RowBuffer>
+  return format === 'parquet' ? parquetFiles(resultColumns(duck, names, types)) : textFiles(format, names, types.map((type) => valueText(duck, type)[format]))
+}
+
+export function parquetFiles(columns: readonly ResultColumn[]): RowFiles<RowBuffer> {
+  return new ParquetFiles(columns) as RowFiles<RowBuffer>
+}
+
+/** @param texts of a value, undefined for NULL; those of JSON never are */
+export function textFiles(
+  format: 'csv' | 'json', names: readonly string[], texts: readonly ((value: DuckDBValue) => string | undefined)[],
+): RowFiles<RowBuffer> {
+  return new TextFiles(format, names, texts) as RowFiles<RowBuffer>
 }
 
 /** What empty vectors of a column take. */
@@ -119,10 +130,10 @@ class TextFiles implements RowFiles<TextRows> {
   private readonly names: readonly string[]
   private readonly texts: TextRows['texts']
 
-  constructor(format: 'csv' | 'json', duck: Duck, names: readonly string[], types: readonly DuckDBType[]) {
+  constructor(format: 'csv' | 'json', names: readonly string[], texts: TextRows['texts']) {
     this.extension = format
     this.names = names
-    this.texts = types.map((type) => valueText(duck, type)[format])
+    this.texts = texts
   }
 
   buffer(): TextRows {
