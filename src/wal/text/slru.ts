@@ -1,3 +1,4 @@
+import type { PgMajor } from '../../common/pgversion.ts'
 import { CLOG_TRUNCATE, CLOG_ZEROPAGE, decodeClogTruncate, decodeClogZeroPage } from '../clog.ts'
 import { COMMIT_TS_TRUNCATE, COMMIT_TS_ZEROPAGE, decodeCommitTsTruncate, decodeCommitTsZeroPage } from '../committs.ts'
 import {
@@ -40,17 +41,17 @@ export const multixactText: RmgrText = {
       case XLOG_MULTIXACT_ZERO_OFF_PAGE: case XLOG_MULTIXACT_ZERO_MEM_PAGE:
         return String(decodeMultiXactZeroPage(record, major))
       case XLOG_MULTIXACT_CREATE_ID:
-        return createText(record)
+        return createText(record, major)
       case XLOG_MULTIXACT_TRUNCATE_ID:
-        return truncateText(record)
+        return truncateText(record, major)
       default:
         return ''
     }
   },
 }
 
-function createText(record: WalRecord): string {
-  const created = decodeMultiXactCreate(record)
+function createText(record: WalRecord, major: PgMajor): string {
+  const created = decodeMultiXactCreate(record, major)
   let text = `${created.multi} offset ${created.memberOffset} nmembers ${created.memberCount}: `
   for (let i = 0; i < created.memberCount; i++) {
     text += `${multiXactMemberXid(record, created, i)} (${MEMBER_STATUSES[multiXactMemberStatus(record, created, i)]}) `
@@ -58,7 +59,8 @@ function createText(record: WalRecord): string {
   return text
 }
 
-function truncateText(record: WalRecord): string {
-  const { startMulti, endMulti, startMember, endMember } = decodeMultiXactTruncate(record)
-  return `offsets [${startMulti}, ${endMulti}), members [${startMember}, ${endMember})`
+function truncateText(record: WalRecord, major: PgMajor): string {
+  const { start, endMulti, endMember } = decodeMultiXactTruncate(record, major)
+  if (start === undefined) return `oldestMulti ${endMulti}, oldestOffset ${endMember}`
+  return `offsets [${start.multi}, ${endMulti}), members [${start.member}, ${endMember})`
 }
