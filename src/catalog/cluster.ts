@@ -1,5 +1,5 @@
 import type { OidName, PgDatabase } from './catalogs.ts'
-import type { ClusterIdentity, ClusterSource } from './clustersource.ts'
+import type { ClusterSource } from './clustersource.ts'
 import {
   type CatalogSources, catalogLocators, classLocator, type DatabaseCatalog, loadDatabaseCatalog, loadDatabases,
 } from './database.ts'
@@ -272,14 +272,12 @@ export function missingFork(file: string): CorruptionError {
 }
 
 /** What tells the status of transactions. */
-export type TransactionSource = Pick<ClusterSource, 'transactions' | 'clog' | 'multiOffsets' | 'multiMembers'> & {
-  identity: Pick<ClusterIdentity, 'major'>
-}
+export type TransactionSource = Pick<ClusterSource, 'transactions' | 'clog' | 'multiOffsets' | 'multiMembers'>
 
 /** What a reader sees at the LSN of `source`. */
 export function snapshotOf(source: TransactionSource, { onCorrupt, unknownTransactions = 'hide' }: ClusterOptions = {}): Snapshot {
   const { nextXid, oldestXid, unresolvedFrom, oldestMulti, nextMulti, nextMultiOffset, prepared } = source.transactions
-  const multixacts = new MultiXacts({ offsets: source.multiOffsets, members: source.multiMembers, major: source.identity.major, oldestMulti, nextMulti, nextMultiOffset })
+  const multixacts = new MultiXacts({ offsets: source.multiOffsets, members: source.multiMembers, oldestMulti, nextMulti, nextMultiOffset })
   const unknown = onCorrupt === 'carry' ? unknownTransactions : 'fail'
   return new Snapshot({ clog: source.clog, multixacts, nextXid, oldestXid, prepared, unresolvedFrom, unknown })
 }

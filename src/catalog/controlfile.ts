@@ -5,23 +5,30 @@ import type { Lsn, Xid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE, SEGMENT_BLOCKS } from '../common/rel.ts'
 import { WAL_PAGE_SIZE } from '../wal/pageheader.ts'
-import { SLRU_PAGES_PER_SEGMENT } from '../xact/segments.ts'
-import { type ControlPlaces, controlPlaces } from './controlplaces.ts'
+import { SIZE_OF_CHECKPOINT } from '../wal/shutdowncheckpoint.ts'
 import { checkControlRanges } from './controlrange.ts'
 
-const FLOAT_FORMAT = 1234567
-
-/**
- * pg_control_version and catalog_version_no of every released server: they never change within a major. Those of 19 are of its first release
- * candidate; beta releases had others, and other catalogs and WAL.
+/*
+ * global/pg_control (ControlFileData, pg_control.h), little-endian, in a file of 8192 bytes:
+ *
+ *  0               8         12        16      24     32         40 …         136      204        208       216
+ *  +---------------+---------+---------+-------+------+----------+------------+--- … --+----------+---------+--- … ---+-----+
+ *  | system id u64 | control | catalog | state | time | checkPt  | CheckPoint | …      | maxAlign | 1234567 | …       | CRC |
+ *  +---------------+---------+---------+-------+------+----------+------------+--- … --+----------+---------+--- … ---+-----+
+ *
+ * The CRC-32C of everything before it is at 288, in 18 (which has one more field) at 292.
  */
-const VERSIONS: Readonly<Record<PgMajor, { control: number; catalog: number }>> = {
-  14: { control: 1300, catalog: 202107181 },
-  15: { control: 1300, catalog: 202209061 },
-  16: { control: 1300, catalog: 202307071 },
-  17: { control: 1700, catalog: 202406281 },
-  18: { control: 1800, catalog: 202506291 },
-  19: { control: 1905, catalog: 202610061 },
+const FLOAT_FORMAT = 1234567
+const CRC_BEFORE_18 = 288
+const CRC_18 = 292
+
+/** pg_control_version and catalog_version_no of every released server: they never change within a major. */
+const VERSIONS: Readonly<Record<PgMajor, { control: number; catalog: number; crcAt: number }>> = {
+  14: { control: 1300, catalog: 202107181, crcAt: CRC_BEFORE_18 },
+  15: { control: 1300, catalog: 202209061, crcAt: CRC_BEFORE_18 },
+  16: { control: 1300, catalog: 202307071, crcAt: CRC_BEFORE_18 },
+  17: { control: 1700, catalog: 202406281, crcAt: CRC_BEFORE_18 },
+  18: { control: 1800, catalog: 202506291, crcAt: CRC_18 },
 }
 
 /** DBState (pg_control.h) as pg_controldata names it. */
@@ -79,59 +86,30 @@ export interface ControlFile {
  * @throws CorruptionError control.* for damage, UnsupportedError control.* for a server built in a way that ltap does not read
  */
 export function parseControlFile(bytes: Uint8Array, major: PgMajor): ControlFile {
-  const { control, catalog } = VERSIONS[major]
-  const at = controlPlaces(major)
-  if (bytes.length < at.crc + 4) throw new CorruptionError('control.size', `pg_control has ${bytes.length} bytes`)
+  const { control, catalog, crcAt } = VERSIONS[major]
+  if (bytes.length < crcAt + 4) throw new CorruptionError('control.size', `pg_control has ${bytes.length} bytes`)
   const controlVersion = readU32(bytes, 8)
-  if (controlVersion !== control) throw otherVersion('control.version', 'pg_control_version', controlVersion, major, control, 8)
-  if (crc32c(bytes, 0, at.crc) !== readU32(bytes, at.crc)) throw new CorruptionError('control.crc', 'pg_control: wrong CRC', { byte: at.crc })
+  if (controlVersion !== control) throw unsupported('control.version', 'pg_control_version', controlVersion, control, 8)
+  if (crc32c(bytes, 0, crcAt) !== readU32(bytes, crcAt)) throw new CorruptionError('control.crc', 'pg_control: wrong CRC', { byte: crcAt })
   const catalogVersion = readU32(bytes, 12)
-  if (catalogVersion !== catalog) throw otherVersion('control.catalog-version', 'catalog_version_no', catalogVersion, major, catalog, 12)
-  checkLayout(bytes, at)
+  if (catalogVersion !== catalog) throw unsupported('control.catalog-version', 'catalog_version_no', catalogVersion, catalog, 12)
+  checkLayout(bytes, major)
+  const lsn = (at: number): Lsn => readI64(bytes, at) & 0xffffffffffffffffn
   const state = STATES[readU32(bytes, 16)]
   if (state === undefined) throw new CorruptionError('control.state', `pg_control: state ${readU32(bytes, 16)}`, { byte: 16 })
   const found: ControlFile = {
-    systemIdentifier: readI64(bytes, 0) & 0xffffffffffffffffn, controlVersion, catalogVersion, state, checkpoint: lsnAt(bytes, 32),
-    ...checkPointFields(bytes, at, major), ...recoveryFields(bytes, at),
-    checksums: checksumVersion(bytes, at), walSegmentSize: walSegmentSizeOf(bytes, at.xlogSegSize),
-    walLevel: readI32(bytes, at.walLevel), walLogHints: boolean(bytes, at.walLogHints, 'wal_log_hints'),
-    trackCommitTimestamp: boolean(bytes, at.trackCommitTimestamp, 'track_commit_timestamp'),
+    systemIdentifier: readI64(bytes, 0) & 0xffffffffffffffffn, controlVersion, catalogVersion, state,
+    checkpoint: lsn(32), redo: lsn(40), timeline: readU32(bytes, 48),
+    nextXid: { low: readU32(bytes, 64), epoch: readU32(bytes, 68) }, oldestXid: readU32(bytes, 84),
+    nextOid: readU32(bytes, 72), nextMulti: readU32(bytes, 76), nextMultiOffset: readU32(bytes, 80), oldestMulti: readU32(bytes, 92),
+    checksums: checksumVersion(bytes), walSegmentSize: walSegmentSizeOf(bytes),
+    checkpointTime: Number(readI64(bytes, 104)), oldestActiveXid: readU32(bytes, 120),
+    minRecoveryPoint: lsn(136), minRecoveryPointTimeline: readU32(bytes, 144),
+    backupStartPoint: lsn(152), backupEndPoint: lsn(160), backupEndRequired: boolean(bytes, 168, 'backupEndRequired'),
+    walLevel: readI32(bytes, 172), walLogHints: boolean(bytes, 176, 'wal_log_hints'), trackCommitTimestamp: boolean(bytes, 200, 'track_commit_timestamp'),
   }
   checkControlRanges(found)
   return found
-}
-
-type CheckPointFields = 'redo' | 'timeline' | 'nextXid' | 'oldestXid' | 'nextOid' | 'nextMulti' | 'nextMultiOffset' | 'oldestMulti' | 'checkpointTime' |
-  'oldestActiveXid'
-
-function checkPointFields(bytes: Uint8Array, { checkPoint: at }: ControlPlaces, major: PgMajor): Pick<ControlFile, CheckPointFields> {
-  const u32 = (place: number): number => readU32(bytes, place)
-  return {
-    redo: lsnAt(bytes, 40), timeline: u32(48), nextXid: { low: u32(at.nextXid), epoch: u32(at.nextXid + 4) }, oldestXid: u32(at.oldestXid),
-    nextOid: u32(at.nextOid), nextMulti: u32(at.nextMulti), nextMultiOffset: major >= 19 ? memberNumber(bytes, at.nextMultiOffset) : u32(at.nextMultiOffset),
-    oldestMulti: u32(at.oldestMulti), checkpointTime: Number(readI64(bytes, at.time)), oldestActiveXid: u32(at.oldestActiveXid),
-  }
-}
-
-type RecoveryFields = 'minRecoveryPoint' | 'minRecoveryPointTimeline' | 'backupStartPoint' | 'backupEndPoint' | 'backupEndRequired'
-
-function recoveryFields(bytes: Uint8Array, at: ControlPlaces): Pick<ControlFile, RecoveryFields> {
-  return {
-    minRecoveryPoint: lsnAt(bytes, at.minRecoveryPoint), minRecoveryPointTimeline: readU32(bytes, at.minRecoveryPointTLI),
-    backupStartPoint: lsnAt(bytes, at.backupStartPoint), backupEndPoint: lsnAt(bytes, at.backupEndPoint),
-    backupEndRequired: boolean(bytes, at.backupEndRequired, 'backupEndRequired'),
-  }
-}
-
-function lsnAt(bytes: Uint8Array, at: number): Lsn {
-  return readI64(bytes, at) & 0xffffffffffffffffn
-}
-
-/** nextMultiOffset since 19. */
-function memberNumber(bytes: Uint8Array, at: number): number {
-  const found = lsnAt(bytes, at)
-  if (found > Number.MAX_SAFE_INTEGER) throw new CorruptionError('control.range', `pg_control: nextMultiOffset is ${found}, which no server writes`, { byte: at })
-  return Number(found)
 }
 
 /**
@@ -139,42 +117,38 @@ function memberNumber(bytes: Uint8Array, at: number): number {
  * bytes fit into a Datum, so it is 0 on machines of 32 bits, such as PGlite's WebAssembly. Stored values are the same there as long as
  * maxAlign is 8: catalogs differ in typbyval and attbyval, which nothing here reads.
  */
-function layoutOf(at: ControlPlaces): (readonly [name: string, byte: number, value: number])[] {
-  return [
-    // Where tuples and their attributes begin. i386 has 4.
-    ['maxAlign', at.maxAlign, 8],
-    // The page.
-    ['blcksz', at.blcksz, BLOCK_SIZE],
-    // Which file has a block.
-    ['relseg_size', at.relsegSize, SEGMENT_BLOCKS],
-    // Which file has a page of an SLRU. Until 18 servers do not write it down.
-    ...at.slruPagesPerSegment === undefined ? [] : [['slru_pages_per_segment', at.slruPagesPerSegment, SLRU_PAGES_PER_SEGMENT] as const],
-    // The WAL page, and with it where the record of the last checkpoint ends.
-    ['xlog_blcksz', at.xlogBlcksz, WAL_PAGE_SIZE],
-    // typlen of name: the catalogs.
-    ['nameDataLen', at.nameDataLen, 64],
-    // Length of catalogs' arrays. No server is known to have another.
-    ['indexMaxKeys', at.indexMaxKeys, 32],
-    // The chunks of an out-of-line value.
-    ['toast_max_chunk_size', at.toastMaxChunkSize, 1996],
-    // A quarter of blcksz: the rows of pg_largeobject.
-    ['loblksize', at.loblksize, BLOCK_SIZE / 4],
-  ]
-}
+const LAYOUT: readonly (readonly [name: string, byte: number, value: number])[] = [
+  // Where tuples and their attributes begin. i386 has 4.
+  ['maxAlign', 204, 8],
+  // The page.
+  ['blcksz', 216, BLOCK_SIZE],
+  // Which file has a block.
+  ['relseg_size', 220, SEGMENT_BLOCKS],
+  // The WAL page, and with it where the record of the last checkpoint ends.
+  ['xlog_blcksz', 224, WAL_PAGE_SIZE],
+  // typlen of name: the catalogs.
+  ['nameDataLen', 232, 64],
+  // Length of catalogs' arrays. No server is known to have another.
+  ['indexMaxKeys', 236, 32],
+  // The chunks of an out-of-line value.
+  ['toast_max_chunk_size', 240, 1996],
+  // A quarter of blcksz: the rows of pg_largeobject.
+  ['loblksize', 244, BLOCK_SIZE / 4],
+]
+const FLOAT8_BY_VAL = 248
+/** Since 18: whether char has a sign where the cluster was made. Some indexes are ordered by it, no heap is. */
+const DEFAULT_CHAR_SIGNEDNESS = 256
 
-function checkLayout(bytes: Uint8Array, at: ControlPlaces): void {
-  if (readF64(bytes, at.floatFormat) !== FLOAT_FORMAT) {
-    throw new UnsupportedError('control.float', 'pg_control: the server stores double precision in another format, which ltap does not read', {
-      byte: at.floatFormat,
-    })
+function checkLayout(bytes: Uint8Array, major: PgMajor): void {
+  if (readF64(bytes, 208) !== FLOAT_FORMAT) {
+    throw new UnsupportedError('control.float', 'pg_control: the server stores double precision in another format, which ltap does not read', { byte: 208 })
   }
-  for (const [name, place, value] of layoutOf(at)) {
-    const found = readI32(bytes, place)
-    if (found !== value) throw unsupported('control.layout', name, found, value, place)
+  for (const [name, at, value] of LAYOUT) {
+    const found = readI32(bytes, at)
+    if (found !== value) throw unsupported('control.layout', name, found, value, at)
   }
-  checkFlag(bytes, 'float8ByVal', at.float8ByVal)
-  // Whether char has a sign where the cluster was made. Some indexes are ordered by it, no heap is.
-  if (at.defaultCharSignedness !== undefined) checkFlag(bytes, 'default_char_signedness', at.defaultCharSignedness)
+  checkFlag(bytes, 'float8ByVal', FLOAT8_BY_VAL)
+  if (major >= 18) checkFlag(bytes, 'default_char_signedness', DEFAULT_CHAR_SIGNEDNESS)
 }
 
 function checkFlag(bytes: Uint8Array, name: string, byte: number): void {
@@ -183,10 +157,10 @@ function checkFlag(bytes: Uint8Array, name: string, byte: number): void {
 }
 
 /** A size that initdb --wal-segsize takes. */
-function walSegmentSizeOf(bytes: Uint8Array, byte: number): number {
-  const size = readU32(bytes, byte)
+function walSegmentSizeOf(bytes: Uint8Array): number {
+  const size = readU32(bytes, 228)
   const isPower = size >= 1 << 20 && size <= 1 << 30 && (size & (size - 1)) === 0
-  if (!isPower) throw new CorruptionError('control.layout', `pg_control: xlog_seg_size is ${size}, not a power of two from 1 MiB to 1 GiB`, { byte })
+  if (!isPower) throw new CorruptionError('control.layout', `pg_control: xlog_seg_size is ${size}, not a power of two from 1 MiB to 1 GiB`, { byte: 228 })
   return size
 }
 
@@ -199,8 +173,8 @@ const CHECKPOINT_COPY = 40
 const STATE_SHUT_DOWN = 1
 
 /** checkPointCopy: the CheckPoint of the last checkpoint. @param bytes of a file that {@link parseControlFile} takes */
-export function checkPointCopy(bytes: Uint8Array, major: PgMajor): Uint8Array {
-  return new Uint8Array(bytes.subarray(CHECKPOINT_COPY, CHECKPOINT_COPY + controlPlaces(major).checkPoint.size))
+export function checkPointCopy(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.subarray(CHECKPOINT_COPY, CHECKPOINT_COPY + SIZE_OF_CHECKPOINT))
 }
 
 /**
@@ -208,29 +182,23 @@ export function checkPointCopy(bytes: Uint8Array, major: PgMajor): Uint8Array {
  * @param bytes as {@link checkPointCopy} @param at where the record of the checkpoint begins
  */
 export function shutDownControlFile(bytes: Uint8Array, major: PgMajor, at: Lsn, checkPoint: Uint8Array): Uint8Array {
-  const places = controlPlaces(major)
+  const { crcAt } = VERSIONS[major]
   const changed = new Uint8Array(bytes)
   const view = new DataView(changed.buffer)
   view.setUint32(16, STATE_SHUT_DOWN, true)
   view.setBigUint64(32, at, true)
   changed.set(checkPoint, CHECKPOINT_COPY)
-  changed.fill(0, places.minRecoveryPoint, places.minRecoveryPointTLI + 4)
-  changed.fill(0, places.backupStartPoint, places.backupEndRequired + 1)
-  view.setUint32(places.crc, crc32c(changed, 0, places.crc), true)
+  // minRecoveryPoint and its timeline, backupStartPoint, backupEndPoint, backupEndRequired.
+  changed.fill(0, 136, 148)
+  changed.fill(0, 152, 169)
+  view.setUint32(crcAt, crc32c(changed, 0, crcAt), true)
   return changed
 }
 
-function checksumVersion(bytes: Uint8Array, { dataChecksumVersion: at }: ControlPlaces): boolean {
-  const version = readU32(bytes, at)
-  if (version > 1) throw unsupported('control.checksums', 'data_checksum_version', version, 1, at)
+function checksumVersion(bytes: Uint8Array): boolean {
+  const version = readU32(bytes, 252)
+  if (version > 1) throw unsupported('control.checksums', 'data_checksum_version', version, 1, 252)
   return version === 1
-}
-
-/** A server of another release, or a pre-release. What ltap does not know is refused: catalogs, pages or WAL may differ. */
-function otherVersion(code: string, name: string, found: number, major: PgMajor, known: number, byte: number): UnsupportedError {
-  const release = major === 19 ? '19 rc1' : String(major)
-  const advice = 'files of a beta or development version are not read; use a newer ltap for a newer release'
-  return new UnsupportedError(code, `pg_control: ${name} is ${found}, that of Postgres ${release}, which ltap reads, is ${known}: ${advice}`, { byte })
 }
 
 function unsupported(code: string, name: string, found: number, expected: number, byte: number): UnsupportedError {

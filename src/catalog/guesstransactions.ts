@@ -1,15 +1,13 @@
 import { readU32 } from '../common/bytes.ts'
 import { FIRST_NORMAL_XID } from '../common/ids.ts'
-import type { PgMajor } from '../common/pgversion.ts'
+import { BLOCK_SIZE } from '../common/rel.ts'
 import { CLOG_XACTS_PER_PAGE, statusBits } from '../xact/clog.ts'
-import {
-  FIRST_MULTIXACT_ID, memberAfter, memberPage, memberXidStart, multiOffsetPage, multiOffsetSize, multiOffsetsPerPage, multiOffsetStart, nextMultiAfter,
-  readMultiOffset,
-} from '../xact/multixactlayout.ts'
+import { FIRST_MULTIXACT_ID, memberPage, memberXidStart, multiOffsetPage, multiOffsetStart, nextMultiAfter } from '../xact/multixactlayout.ts'
 import { SLRU_PAGES_PER_SEGMENT } from '../xact/segments.ts'
 import type { SlruPages } from '../xact/slru.ts'
 import type { ControlFile } from './controlfile.ts'
 
+const OFFSETS_PER_PAGE = BLOCK_SIZE / 4
 /** A page of members has 1,636 of them: a list that does not end within some pages is no list. */
 const MEMBERS_MAX = 100_000
 
@@ -23,19 +21,16 @@ export interface SegmentedSlru extends SlruPages {
 }
 
 /** The counters of pg_control from what pg_xact and pg_multixact hold. No file there has an epoch: that of nextXid is 0, see nextxid.ts. */
-export function guessTransactions(clog: SegmentedSlru, offsets: SegmentedSlru, members: SlruPages, major: PgMajor): GuessedCounters {
+export function guessTransactions(clog: SegmentedSlru, offsets: SegmentedSlru, members: SlruPages): GuessedCounters {
   const hasStatus = (page: Uint8Array, n: number): boolean => page.length > (n % CLOG_XACTS_PER_PAGE) >> 2 && statusBits(page, n) !== 0
   const xid = lastIn(clog, CLOG_XACTS_PER_PAGE, hasStatus)
-  const startOf = (page: Uint8Array, n: number): number => {
-    const at = multiOffsetStart(n, major)
-    return page.length < at + multiOffsetSize(major) ? 0 : readMultiOffset(page, at, major) ?? 0
-  }
-  const multi = lastIn(offsets, multiOffsetsPerPage(major), (page, n) => startOf(page, n) !== 0)
+  const hasStart = (page: Uint8Array, n: number): boolean => page.length >= multiOffsetStart(n) + 4 && readU32(page, multiOffsetStart(n)) !== 0
+  const multi = lastIn(offsets, OFFSETS_PER_PAGE, hasStart)
   const nextMulti = nextMultiAfter(multi.last)
   return {
     nextXid: { low: Math.max((xid.last + 1) % 2 ** 32, FIRST_NORMAL_XID), epoch: 0 }, oldestXid: Math.max(xid.first, FIRST_NORMAL_XID),
     oldestMulti: Math.max(multi.first, FIRST_MULTIXACT_ID), nextMulti: Math.max(nextMulti, FIRST_MULTIXACT_ID),
-    nextMultiOffset: multi.last === 0 ? 1 : endOfMembers(members, startOf(offsets.page(multiOffsetPage(multi.last, major))!, multi.last), major),
+    nextMultiOffset: multi.last === 0 ? 1 : endOfMembers(members, readU32(offsets.page(multiOffsetPage(multi.last))!, multiOffsetStart(multi.last))),
   }
 }
 
@@ -66,9 +61,9 @@ function inUse(segments: number[], inAll: number): number[] {
 }
 
 /** The members of the last multixact end before the first slot that is empty. */
-function endOfMembers(members: SlruPages, start: number, major: PgMajor): number {
+function endOfMembers(members: SlruPages, start: number): number {
   for (let i = 0; i < MEMBERS_MAX; i++) {
-    const member = memberAfter(start, i, major)
+    const member = (start + i) % 2 ** 32
     // The counter skips 0.
     if (member === 0) continue
     const page = members.page(memberPage(member))

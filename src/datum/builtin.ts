@@ -1,7 +1,7 @@
 import type { Oid } from '../common/ids.ts'
 import type { TypeDef } from './typedef.ts'
 
-/** Oid, typlen and typalign (bytes) of the types in pg_catalog that codecs know by name (pg_type.dat): the same in all majors that have the type. */
+/** Oid, typlen and typalign (bytes) of the types in pg_catalog that codecs know by name (pg_type.dat): the same in all majors. */
 const BUILT_IN: Readonly<Record<string, readonly [oid: Oid, len: number, align: number]>> = Object.assign(Object.create(null), {
   bool: [16, 1, 1], bytea: [17, -1, 4], char: [18, 1, 1], name: [19, 64, 1], int8: [20, 8, 8], int2: [21, 2, 2], int2vector: [22, -1, 4],
   int4: [23, 4, 4], regproc: [24, 4, 4], text: [25, -1, 4], oid: [26, 4, 4], tid: [27, 6, 2], xid: [28, 4, 4], cid: [29, 4, 4],
@@ -14,7 +14,6 @@ const BUILT_IN: Readonly<Record<string, readonly [oid: Oid, len: number, align: 
   uuid: [2950, 16, 1], txid_snapshot: [2970, -1, 8], pg_lsn: [3220, 8, 8], tsvector: [3614, -1, 4], tsquery: [3615, -1, 4],
   regconfig: [3734, 4, 4], regdictionary: [3769, 4, 4], jsonb: [3802, -1, 4], regnamespace: [4089, 4, 4], regrole: [4096, 4, 4],
   regcollation: [4191, 4, 4], pg_snapshot: [5038, -1, 8], xid8: [5069, 8, 8],
-  oid8: [6437, 8, 8], regdatabase: [6490, 4, 4],
 })
 
 /** What Postgres gives the built-in type of this name; undefined for any other type. */

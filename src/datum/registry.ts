@@ -42,7 +42,7 @@ import { tsqueryCodec } from './types/tsquery.ts'
 import { tsvectorCodec } from './types/tsvector.ts'
 import type { CodecContext, CodecFactory, CompositeHeader, TypeDef, TypeRef } from './typedef.ts'
 import { uuidCodec } from './types/uuid.ts'
-import { unsigned64Codec } from './types/unsigned64.ts'
+import { xid8Codec } from './types/xid8.ts'
 
 const string: CodecFactory = ({ encoding }) => stringCodec(textEncoding(encoding))
 
@@ -58,8 +58,7 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
   ['oid', () => oidCodec],
   ['xid', () => oidCodec],
   ['cid', () => oidCodec],
-  ['xid8', () => unsigned64Codec('xid8')],
-  ['oid8', () => unsigned64Codec('oid8')],
+  ['xid8', () => xid8Codec],
   ['tid', () => tidCodec],
   ['float4', () => float4Codec],
   ['float8', () => float8Codec],
@@ -85,7 +84,7 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
   ['uuid', (context) => uuidCodec(context)],
   ['macaddr', () => macaddrCodec],
   ['macaddr8', () => macaddr8Codec],
-  ['pg_lsn', ({ major }) => lsnCodec(major)],
+  ['pg_lsn', () => lsnCodec],
   ['inet', () => inetCodec],
   ['cidr', () => cidrCodec],
   ['bit', () => bitCodec],
@@ -104,7 +103,7 @@ const BUILT_IN: ReadonlyMap<string, CodecFactory> = new Map<string, CodecFactory
   ['oidvector', () => oidvectorCodec],
   ['int2vector', () => int2vectorCodec],
   ...['regproc', 'regprocedure', 'regoper', 'regoperator', 'regclass', 'regtype', 'regconfig', 'regdictionary', 'regnamespace', 'regrole',
-    'regcollation', 'regdatabase'].map((name): [string, CodecFactory] => [name, () => regCodec]),
+    'regcollation'].map((name): [string, CodecFactory] => [name, () => regCodec]),
 ])
 
 /** Types of extensions, by typname. extensiontypes.ts says what else they must be; that was checked when the type was pinned. */

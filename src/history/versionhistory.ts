@@ -1,4 +1,3 @@
-import type { PgMajor } from '../common/pgversion.ts'
 import { dataView } from '../common/bytes.ts'
 import { type BlockNumber, formatWalPosition, INVALID_XID, type OffsetNumber, type WalPosition, type Xid } from '../common/ids.ts'
 import { CorruptionError, withPosition } from '../common/errors.ts'
@@ -74,7 +73,6 @@ export interface VersionHistoryOptions {
   /** The state of transactions after the record that is being applied. */
   state: () => Readonly<TransactionState>
   ends: TransactionEnds
-  major: PgMajor
   checksums: boolean
 }
 
@@ -247,9 +245,9 @@ export class VersionHistory implements RedoObserver {
   private deleterOf({ xmax, infomask }: TupleHeader): Xid {
     if (xmax === INVALID_XID || (infomask & HEAP_XMAX_INVALID) !== 0 || xmaxIsLockedOnly(infomask)) return INVALID_XID
     if ((infomask & HEAP_XMAX_IS_MULTI) === 0) return xmax
-    const { store, state, major } = this.options
+    const { store, state } = this.options
     const { oldestMulti, nextMulti, nextMultiOffset } = state()
-    return new MultiXacts({ major, offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset }).updater(xmax)
+    return new MultiXacts({ offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset }).updater(xmax)
   }
 
   /** What CLOG says now: later it may be truncated. */

@@ -80,11 +80,6 @@ export function clearAllVisible({ words }: PageViews): void {
   words[FLAGS] = words[FLAGS]! & ~(PD_ALL_VISIBLE << 16)
 }
 
-/** PageClearPrunable. */
-export function clearPrunable({ words }: PageViews): void {
-  words[PRUNE_XID] = 0
-}
-
 /** PageSetPrunable: the oldest transaction that may have left a version to remove. */
 export function setPrunable({ words }: PageViews, xid: Xid): void {
   const prune = words[PRUNE_XID]! >>> 0

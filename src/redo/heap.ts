@@ -1,11 +1,10 @@
 import { CorruptionError, UnsupportedError } from '../common/errors.ts'
-import { FIRST_NORMAL_XID } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import {
   clearAllVisible, initPage, normalItem, placeItem, setAllVisible, setPrunable,
 } from '../page/heappage.ts'
 import { SIZE_OF_TUPLE_HEADER } from '../tuple/header.ts'
-import { HEAP_HOT_UPDATED, HEAP_XMIN_FROZEN, xmaxIsLockedOnly } from '../tuple/infomask.ts'
+import { HEAP_HOT_UPDATED, xmaxIsLockedOnly } from '../tuple/infomask.ts'
 import {
   corruptHeapRecord, decodeHeapConfirm, decodeHeapInplace, decodeHeapTruncate, heapBlock, HeapDelete, HeapInsert, HeapUpdate,
   SIZE_OF_HEAP_HEADER, XLH_DELETE_ALL_VISIBLE_CLEARED, XLH_DELETE_IS_PARTITION_MOVE, XLH_DELETE_IS_SUPER, XLH_INSERT_ALL_FROZEN_SET,
@@ -100,8 +99,6 @@ export class HeapRedo {
     this.addTuple(record, block, offset, dataStart, dataLength - SIZE_OF_HEAP_HEADER)
     // PD_ALL_VISIBLE must be clear whenever the map's bit is: heap_insert looks at the page flag to know whether to clear the map.
     if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) clearAllVisible(buffers.page)
-    // 19 makes a scan look at the page later, which may then set the visibility map.
-    if (this.major >= 19 && record.xid >= FIRST_NORMAL_XID && !this.isXminFrozen(record, dataStart)) setPrunable(buffers.page, record.xid)
     // COPY FREEZE writes frozen rows. heap_xlog_insert has this statement in older minor releases; 15.18 and 18.6 assert that only MULTI_INSERT has
     // the flag.
     if (flags & XLH_INSERT_ALL_FROZEN_SET) setAllVisible(buffers.page)
@@ -119,11 +116,6 @@ export class HeapRedo {
     const start = placeItem(page, offset, size)
     writeNewHeader(page, start, record.view, headerStart, record.xid, xmax, block, offset)
     copyFromRecord(page, bitmapStart(start), record.view, headerStart + SIZE_OF_HEAP_HEADER, length)
-  }
-
-  /** HeapTupleHeaderXminFrozen, of the xl_heap_header at `headerStart`: infomask2, infomask, hoff. */
-  private isXminFrozen({ view }: WalRecord, headerStart: number): boolean {
-    return (view.getUint16(headerStart + 2, true) & HEAP_XMIN_FROZEN) === HEAP_XMIN_FROZEN
   }
 
   /** heap_xlog_delete. */
@@ -182,7 +174,6 @@ export class HeapRedo {
     if (action !== BLK_NEEDS_REDO) return
     this.addNewVersion(record, fresh, word)
     if (newCleared) clearAllVisible(buffers.page)
-    if (this.major >= 19) setPrunable(buffers.page, record.xid)
     buffers.changed()
   }
 

@@ -2,8 +2,7 @@ import { UnsupportedError } from '../common/errors.ts'
 import { FROZEN_XID, INVALID_XID } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import {
-  clearAllVisible, clearPrunable, normalItem, redirectItems, releaseItems, repairFragmentation, setAllVisible, setPrunable,
-  truncateLinePointers,
+  clearAllVisible, normalItem, redirectItems, releaseItems, repairFragmentation, setAllVisible, truncateLinePointers,
 } from '../page/heappage.ts'
 import { LP_DEAD, LP_UNUSED } from '../page/linepointer.ts'
 import { HEAP_MOVED_IN, HEAP_MOVED_OFF } from '../tuple/infomask.ts'
@@ -18,7 +17,7 @@ import {
 } from '../wal/heap2.ts'
 import { HeapPrune, XLH_FREEZE_XVAC, XLH_INVALID_XVAC, XLHP_CLEANUP_LOCK } from '../wal/heapprune.ts'
 import { MAIN_FORK, VISIBILITYMAP_FORK } from '../common/relpath.ts'
-import type { BlockReference, WalRecord } from '../wal/record.ts'
+import type { WalRecord } from '../wal/record.ts'
 import { BLK_NEEDS_REDO, type RedoBuffers } from './buffers.ts'
 import { BLKREF_VM, type HeapRedo } from './heap.ts'
 import type { RedoPage } from './store.ts'
@@ -27,7 +26,7 @@ import type { VisibilityMapRedo } from './visibilitymap.ts'
 
 /** RM_HEAP2_ID: heap2_redo. The C functions named here are in heapam_xlog.c since 18, before in heapam.c. */
 export class Heap2Redo {
-  /** Whether a VISIBLE record, or since 19 a prune record that only sets the visibility map, moves the LSN of the heap page (XLogHintBitIsNeeded): with data checksums or wal_log_hints. */
+  /** Whether VISIBLE moves the LSN of the heap page (XLogHintBitIsNeeded): with data checksums or wal_log_hints. */
   hintsAreLogged: boolean
   private readonly buffers: RedoBuffers
   private readonly visibilityMap: VisibilityMapRedo
@@ -51,41 +50,28 @@ export class Heap2Redo {
       case XLOG_HEAP2_PRUNE:
       case XLOG_HEAP2_VACUUM:
       case XLOG_HEAP2_FREEZE_PAGE: return this.prune(record)
-      case XLOG_HEAP2_VISIBLE:
-        if (this.major >= 19) break
-        return this.visible(record)
+      case XLOG_HEAP2_VISIBLE: return this.visible(record)
       case XLOG_HEAP2_MULTI_INSERT: return this.multiInsert(record)
       case XLOG_HEAP2_LOCK_UPDATED: return this.lockUpdated(record)
       // Both are for logical decoding: combo command ids, and mapping files in pg_logical. No page of a relation changes.
       case XLOG_HEAP2_NEW_CID: return void decodeHeapNewCid(record)
       case XLOG_HEAP2_REWRITE: return void decodeHeapRewrite(record)
+      default: throw new UnsupportedError('redo.heap2', `unknown heap record, info 0x${record.info.toString(16)}`)
     }
-    throw new UnsupportedError('redo.heap2', `unknown heap record, info 0x${record.info.toString(16)}`)
   }
 
   /** heap_xlog_multi_insert: COPY, and a batch of catalog rows. */
   private multiInsert(record: WalRecord): void {
-    const { insertion } = this
+    const { buffers, insertion } = this
     insertion.read(record)
     const block = heapBlock(record)
     const { flags } = insertion
     if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) this.visibilityMap.clear(record, block, BLKREF_VM, VISIBILITYMAP_VALID_BITS)
-    if (this.heap.readOrInit(record, block) === BLK_NEEDS_REDO) this.insertTuples(record, block)
-    if (this.major >= 19 && (flags & XLH_INSERT_ALL_FROZEN_SET) !== 0) this.setMap(record, block, VISIBILITYMAP_VALID_BITS)
-  }
-
-  private insertTuples(record: WalRecord, block: BlockReference): void {
-    const { buffers, insertion } = this
-    const { flags } = insertion
+    if (this.heap.readOrInit(record, block) !== BLK_NEEDS_REDO) return
     while (insertion.next(record)) this.heap.addTuple(record, block, insertion.offset, insertion.headerStart, insertion.dataLength)
     // The two flags exclude each other: COPY FREEZE makes the page all-visible, any other insertion ends that.
     if (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) clearAllVisible(buffers.page)
     if (flags & XLH_INSERT_ALL_FROZEN_SET) setAllVisible(buffers.page)
-    if (this.major >= 19) {
-      // 19 makes a scan look at the page later, which may then set the visibility map.
-      if (flags & XLH_INSERT_ALL_FROZEN_SET) clearPrunable(buffers.page)
-      else setPrunable(buffers.page, record.xid)
-    }
     buffers.changed()
   }
 
@@ -125,41 +111,20 @@ export class Heap2Redo {
 
   /**
    * Until 16 heap_xlog_prune, heap_xlog_vacuum and heap_xlog_freeze_page, since 17 heap_xlog_prune_freeze. HeapPrune reads all four alike. The page's
-   * pd_prune_xid stays as it is: it is a hint, and its worst effect is one prune too many. Since 19 the record may also set the visibility map.
+   * pd_prune_xid stays as it is: it is a hint, and its worst effect is one prune too many.
    */
   private prune(record: WalRecord): void {
     const { buffers, pruning } = this
     pruning.read(record, this.major)
     const block = heapBlock(record)
-    const bits = pruning.visibilityMapBits
-    if (buffers.read(record, block) === BLK_NEEDS_REDO) this.prunePage(record, block, bits)
-    // As with VISIBLE, the map is set even if the heap page is newer.
-    if (bits !== 0) this.setMap(record, block, bits)
-  }
-
-  private prunePage(record: WalRecord, block: BlockReference, bits: number): void {
-    const { buffers, pruning } = this
+    if (buffers.read(record, block) !== BLK_NEEDS_REDO) return
     // The lists are block data, which only a full-page image replaces. An image was applied above, so this page needs them.
-    if (!pruning.hasLists && (bits === 0 || pruning.announcesLists)) throw corruptHeapRecord(record, 'a prune record without its lists of line pointers')
+    if (!pruning.hasLists) throw corruptHeapRecord(record, 'a prune record without its lists of line pointers')
     buffers.beforeRemove(record, block)
     const { page } = buffers
-    const removes = pruning.redirectedCount + pruning.deadCount + pruning.unusedCount > 0
-    if (removes) this.setLinePointers(record, page)
+    if (pruning.redirectedCount + pruning.deadCount + pruning.unusedCount > 0) this.setLinePointers(record, page)
     this.freeze(record, page)
-    if (bits !== 0) {
-      setAllVisible(page)
-      clearPrunable(page)
-    }
-    // A record that only sets the map has no image of the heap page unless hints are logged, so the primary leaves pd_lsn alone then.
-    if (bits === 0 || removes || pruning.planCount > 0 || this.hintsAreLogged) buffers.changed()
-    else page.dirty = true
-  }
-
-  /** Sets bits in the page of the visibility map that a record of 19 names as block 1. */
-  private setMap(record: WalRecord, { block }: BlockReference, bits: number): void {
-    const map = record.block(BLKREF_VM)
-    if (map === undefined || map.fork !== VISIBILITYMAP_FORK) throw corruptHeapRecord(record, 'block 1 is not a page of the visibility map')
-    this.visibilityMap.set(record, map, block, bits)
+    buffers.changed()
   }
 
   /** heap_page_prune_execute (pruneheap.c). The order is redirect, dead, unused, as there. */

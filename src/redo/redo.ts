@@ -13,10 +13,8 @@ import {
   RM_TBLSPC_ID, RM_XACT_ID, RM_XLOG_ID,
 } from '../wal/rmgr.ts'
 import {
-  decodeCheckPoint, decodeCheckpointRedo, decodeEndOfRecovery, decodeLogicalDecodingStatusChange, decodeParameterChange, WAL_LEVEL_MINIMAL,
-  XLOG_ASSIGN_LSN, XLOG_BACKUP_END,
+  decodeCheckPoint, decodeCheckpointRedo, decodeEndOfRecovery, decodeParameterChange, WAL_LEVEL_MINIMAL, XLOG_BACKUP_END,
   XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_REDO, XLOG_CHECKPOINT_SHUTDOWN, XLOG_END_OF_RECOVERY, XLOG_FPI, XLOG_FPI_FOR_HINT, XLOG_FPW_CHANGE,
-  XLOG_LOGICAL_DECODING_STATUS_CHANGE,
   XLOG_NEXTOID, XLOG_NOOP, XLOG_OVERWRITE_CONTRECORD, XLOG_PARAMETER_CHANGE, XLOG_RESTORE_POINT, XLOG_SWITCH,
 } from '../wal/xlog.ts'
 import { isIndexPage, RedoBuffers, type RedoObserver } from './buffers.ts'
@@ -171,13 +169,6 @@ export class Redo {
       case XLOG_RESTORE_POINT:
       case XLOG_FPW_CHANGE:
       case XLOG_OVERWRITE_CONTRECORD: return
-      // Since 19, without anything for redo of pages. In older WAL the opcodes are damage.
-      case XLOG_ASSIGN_LSN:
-        if (this.major < 19) break
-        return
-      case XLOG_LOGICAL_DECODING_STATUS_CHANGE:
-        if (this.major < 19) break
-        return void decodeLogicalDecodingStatusChange(record)
     }
     throw new UnsupportedError('redo.xlog', `unknown record, info 0x${record.info.toString(16)}`)
   }

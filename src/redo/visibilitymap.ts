@@ -22,10 +22,7 @@ export class VisibilityMapRedo {
     this.major = major
   }
 
-  /**
-   * visibilitymap_set, for a record that names the map's page: VISIBLE as block 0, since 19 a prune record or MULTI_INSERT as block 1. Until 18 the LSN
-   * moves only if a bit changed.
-   */
+  /** visibilitymap_set, for a VISIBLE record, whose block 0 is the map's page. The LSN moves only if a bit changed. */
   set(record: WalRecord, block: BlockReference, heapBlock: BlockNumber, bits: number): void {
     const { buffers } = this
     if (buffers.readOrZero(record, block) !== BLK_NEEDS_REDO) return
@@ -35,8 +32,7 @@ export class VisibilityMapRedo {
       initPage(page)
       page.dirty = true
     }
-    const changed = setMapBits(page.bytes, heapBlock, bits)
-    if (changed || this.major >= 19) buffers.changed()
+    if (setMapBits(page.bytes, heapBlock, bits)) buffers.changed()
   }
 
   /**
@@ -87,9 +83,7 @@ export class VisibilityMapRedo {
     if (cleared || clearedOther) buffers.changed()
   }
 
-  /** 19 names each page whose bits it clears: bits of a page that it does not name were clear (heap_xlog_vm_clear, heapam_xlog.c). */
   private clearUnnamed(heap: BlockReference, bits: number): void {
-    if (this.major >= 19) return
     const page = this.mapPage(heap)
     if (page !== undefined && clearMapBits(page.bytes, heap.block, bits)) page.dirty = true
   }

@@ -16,7 +16,6 @@ import { cp } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EnvironmentError } from '../common/errors.ts'
-import { PG_MAJORS } from '../common/pgversion.ts'
 
 /** Programs of one major version; `binDir` holds initdb and postgres. */
 export interface PostgresBinaries {
@@ -30,8 +29,8 @@ export interface ServerUser {
   gid: number
 }
 
-const NEWEST_MAJOR: number = Math.max(...PG_MAJORS)
-const OLDEST_MAJOR: number = Math.min(...PG_MAJORS)
+const NEWEST_MAJOR = 18
+const OLDEST_MAJOR = 14
 
 /** Majors whose programs are in reach, ascending. */
 export function installedMajors(): number[] {

@@ -25,13 +25,11 @@ export const XLOG_HEAP2_PRUNE = 0x10
 export const XLOG_HEAP2_VACUUM = 0x20
 /** FREEZE_PAGE until 16, PRUNE_VACUUM_CLEANUP since 17. */
 export const XLOG_HEAP2_FREEZE_PAGE = 0x30
-/** Until 18. 19 sets the visibility map with prune records and MULTI_INSERT. */
 export const XLOG_HEAP2_VISIBLE = 0x40
 export const XLOG_HEAP2_MULTI_INSERT = 0x50
 export const XLOG_HEAP2_LOCK_UPDATED = 0x60
 export const XLOG_HEAP2_NEW_CID = 0x70
 
-export const VISIBILITYMAP_ALL_VISIBLE = 0x01
 export const VISIBILITYMAP_ALL_FROZEN = 0x02
 export const VISIBILITYMAP_VALID_BITS = 0x03
 /** 16 added it for logical decoding on standbys: catalog rows vanish. Redo of pages does not use it. */

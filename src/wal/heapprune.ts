@@ -1,7 +1,7 @@
 import type { OffsetNumber, Xid } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import { corruptHeapRecord, heapBlock, XLOG_HEAP_OPMASK } from './heap.ts'
-import { VISIBILITYMAP_ALL_VISIBLE, VISIBILITYMAP_VALID_BITS, XLOG_HEAP2_FREEZE_PAGE, XLOG_HEAP2_PRUNE, XLOG_HEAP2_VACUUM } from './heap2.ts'
+import { XLOG_HEAP2_FREEZE_PAGE, XLOG_HEAP2_PRUNE, XLOG_HEAP2_VACUUM } from './heap2.ts'
 import type { WalRecord } from './record.ts'
 
 /*
@@ -15,7 +15,7 @@ import type { WalRecord } from './record.ts'
  *
  * Since 17 there is one (xl_heap_prune), with three opcodes that say on which occasion it was written:
  *
- *   main data     reason u8 (garbage), flags u8, [conflict xid u32]; since 19 flags u16, [conflict xid u32]
+ *   main data     reason u8 (garbage), flags u8, [conflict xid u32]
  *   block data    [nplans u16, garbage u16, plans], [n u16, (from, to)[n]], [n u16, dead[n]], [n u16, unused[n]], offsets of the plans u16[]
  *
  *   plan, 12 bytes: xmax u32, infomask2 u16, infomask u16, frzflags u8, pad u8, ntuples u16
@@ -28,11 +28,7 @@ const XLHP_HAS_FREEZE_PLANS = 0x10
 const XLHP_HAS_REDIRECTIONS = 0x20
 const XLHP_HAS_DEAD_ITEMS = 0x40
 const XLHP_HAS_NOW_UNUSED_ITEMS = 0x80
-/** Since 19: the record sets bits of the visibility map, whose page is block 1, and PD_ALL_VISIBLE. */
-const XLHP_VM_ALL_VISIBLE = 0x100
-const XLHP_VM_ALL_FROZEN = 0x200
-const XLHP_VALID_FLAGS_18 = 0xfe
-const XLHP_VALID_FLAGS = 0x3fe
+const XLHP_VALID_FLAGS = 0xfe
 
 /** Bits of frzflags. */
 export const XLH_FREEZE_XVAC = 0x02
@@ -73,17 +69,6 @@ export class HeapPrune {
   private at = 0
   private end = 0
 
-  /** Whether the flags announce lists, which then are block data. Since 19 a record may set bits of the visibility map alone. */
-  get announcesLists(): boolean {
-    return (this.flags & (XLHP_HAS_FREEZE_PLANS | XLHP_HAS_REDIRECTIONS | XLHP_HAS_DEAD_ITEMS | XLHP_HAS_NOW_UNUSED_ITEMS)) !== 0
-  }
-
-  /** Bits of the visibility map to set, as the map has them; 0 until 18. */
-  get visibilityMapBits(): number {
-    if ((this.flags & XLHP_VM_ALL_VISIBLE) === 0) return 0
-    return this.flags & XLHP_VM_ALL_FROZEN ? VISIBILITYMAP_VALID_BITS : VISIBILITYMAP_ALL_VISIBLE
-  }
-
   /** @throws CorruptionError wal.heap */
   read(record: WalRecord, major: PgMajor): void {
     const { hasData, dataStart, dataLength } = heapBlock(record)
@@ -95,7 +80,7 @@ export class HeapPrune {
     this.at = dataStart
     this.end = dataStart + dataLength
     if (major >= 17) {
-      this.readUnified(record, major)
+      this.readUnified(record)
     } else {
       const op = record.info & XLOG_HEAP_OPMASK
       if (op === XLOG_HEAP2_PRUNE) this.readPrune(record, major)
@@ -134,11 +119,11 @@ export class HeapPrune {
   }
 
   /** heap_xlog_deserialize_prune_and_freeze (heapdesc.c): the flags say which lists follow, in this order; the plans' offsets come last. */
-  private readUnified(record: WalRecord, major: PgMajor): void {
+  private readUnified(record: WalRecord): void {
     const { view, mainStart, mainLength } = record
     if (mainLength < 2) throw corruptHeapRecord(record, `main data of ${mainLength} bytes`)
-    this.flags = major >= 19 ? view.getUint16(mainStart, true) : view.getUint8(mainStart + 1)
-    if (this.flags & ~(major >= 19 ? XLHP_VALID_FLAGS : XLHP_VALID_FLAGS_18)) throw corruptHeapRecord(record, `prune flags 0x${this.flags.toString(16)}`)
+    this.flags = view.getUint8(mainStart + 1)
+    if (this.flags & ~XLHP_VALID_FLAGS) throw corruptHeapRecord(record, `prune flags 0x${this.flags.toString(16)}`)
     const horizon = (this.flags & XLHP_HAS_CONFLICT_HORIZON) !== 0
     if (mainLength !== (horizon ? 6 : 2)) throw corruptHeapRecord(record, `main data of ${mainLength} bytes, prune flags 0x${this.flags.toString(16)}`)
     if (horizon) this.conflictHorizon = view.getUint32(mainStart + 2, true)

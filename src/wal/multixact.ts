@@ -11,9 +11,6 @@ import type { WalRecord } from './record.ts'
  *  +-----+------+----------+-----+--------+----
  *  | mid | moff | nmembers | xid | status | …
  *  +-----+------+----------+-----+--------+----
- *
- * Since 19 moff has 8 bytes and is at 8, nmembers at 16, the members at 20. XLOG_MULTIXACT_TRUNCATE_ID: oldestMultiDB u32, then until 18 two
- * ranges, startTruncOff u32, endTruncOff u32, startTruncMemb u32, endTruncMemb u32; since 19 oldestMulti u32, oldestOffset u64.
  */
 export const XLOG_MULTIXACT_ZERO_OFF_PAGE = 0x00
 export const XLOG_MULTIXACT_ZERO_MEM_PAGE = 0x10
@@ -27,7 +24,7 @@ const MULTIXACT_STATUS_UPDATE = 5
 /** A new multixact; its members are where {@link multiXactMemberXid} and {@link multiXactMemberStatus} find them. */
 export interface MultiXactCreate {
   multi: number
-  /** Number of its first member: below 2^32 until 18, below 2^53 since 19. */
+  /** Number of its first member. */
   memberOffset: number
   memberCount: number
   /** Position of the first member in the record's bytes; a MultiXactMember (multixact.h) is an xid and a status of 4 bytes each. */
@@ -36,11 +33,11 @@ export interface MultiXactCreate {
 
 export interface MultiXactTruncate {
   oldestMultiDb: Oid
-  /** The multixacts before this one are gone, and the members before this one. */
+  /** The multixacts from start to end, exclusive, are gone. */
+  startMulti: number
   endMulti: number
+  startMember: number
   endMember: number
-  /** Where the ones begin that go now; until 18. */
-  start: { multi: number; member: number } | undefined
 }
 
 const data = new MainData('wal.multixact')
@@ -54,11 +51,10 @@ export function decodeMultiXactZeroPage(record: WalRecord, major: PgMajor): numb
 }
 
 /** @throws CorruptionError wal.multixact */
-export function decodeMultiXactCreate(record: WalRecord, major: PgMajor): MultiXactCreate {
+export function decodeMultiXactCreate(record: WalRecord): MultiXactCreate {
   data.open(record)
   const multi = data.u32()
-  if (major >= 19) data.take(4)
-  const memberOffset = major >= 19 ? data.position() : data.u32()
+  const memberOffset = data.u32()
   const memberCount = data.count(MEMBER_SIZE)
   const membersStart = data.take(memberCount * MEMBER_SIZE)
   data.finish()
@@ -80,13 +76,11 @@ export function multiXactMemberStatus(record: WalRecord, { membersStart }: Multi
 }
 
 /** @throws CorruptionError wal.multixact */
-export function decodeMultiXactTruncate(record: WalRecord, major: PgMajor): MultiXactTruncate {
+export function decodeMultiXactTruncate(record: WalRecord): MultiXactTruncate {
   data.open(record)
-  const oldestMultiDb = data.u32()
-  const startMulti = major >= 19 ? undefined : data.u32()
-  const endMulti = data.u32()
-  const startMember = startMulti === undefined ? 0 : data.u32()
-  const endMember = startMulti === undefined ? data.position() : data.u32()
+  const truncate = {
+    oldestMultiDb: data.u32(), startMulti: data.u32(), endMulti: data.u32(), startMember: data.u32(), endMember: data.u32(),
+  }
   data.finish()
-  return { oldestMultiDb, endMulti, endMember, start: startMulti === undefined ? undefined : { multi: startMulti, member: startMember } }
+  return truncate
 }

@@ -25,17 +25,15 @@ const XLP_XLOG_BLCKSZ = 36
 
 export const XLP_FIRST_IS_CONTRECORD = 0x0001
 const XLP_LONG_HEADER = 0x0002
-/** Until 18: 0x4 is XLP_BKP_REMOVABLE, a hint to backup tools. 19 removed that flag and gave its bit to the other. */
-const XLP_FIRST_IS_OVERWRITE_CONTRECORD_18 = 0x0008
-const XLP_ALL_FLAGS_18 = 0x000f
-const XLP_FIRST_IS_OVERWRITE_CONTRECORD = 0x0004
-const XLP_ALL_FLAGS = 0x0007
+export const XLP_FIRST_IS_OVERWRITE_CONTRECORD = 0x0008
+/** XLP_BKP_REMOVABLE, 0x4, is a hint to backup tools. */
+const XLP_ALL_FLAGS = 0x000f
 
 /**
  * XLOG_PAGE_MAGIC of each major (xlog_internal.h). It does not fix the layout of records: 17.11 and 18.6 added block references under the
- * same magic. The beta releases of 19 had others.
+ * same magic.
  */
-const XLOG_PAGE_MAGIC: Readonly<Record<PgMajor, number>> = { 14: 0xd10d, 15: 0xd110, 16: 0xd113, 17: 0xd116, 18: 0xd118, 19: 0xd122 }
+const XLOG_PAGE_MAGIC: Readonly<Record<PgMajor, number>> = { 14: 0xd10d, 15: 0xd110, 16: 0xd113, 17: 0xd116, 18: 0xd118 }
 
 export interface WalPageHeader {
   magic: number
@@ -139,11 +137,6 @@ export function pageInfo(view: DataView, start: number): number {
   return view.getUint16(start + XLP_INFO, true)
 }
 
-/** XLP_FIRST_IS_OVERWRITE_CONTRECORD: the record that the page before left unfinished was given up. */
-export function givesUpRecord(info: number, major: PgMajor): boolean {
-  return (info & (major >= 19 ? XLP_FIRST_IS_OVERWRITE_CONTRECORD : XLP_FIRST_IS_OVERWRITE_CONTRECORD_18)) !== 0
-}
-
 export function pageTimeline(view: DataView, start: number): number {
   return view.getUint32(start + XLP_TLI, true)
 }
@@ -163,7 +156,7 @@ export function checkPageHeader(view: DataView, start: number, pageAddress: WalP
     return { code: 'wal.magic', reason: magic === 0 ? 'a page of zeros' : `page magic ${hex(magic)} is not that of ${expected.major}` }
   }
   const info = view.getUint16(start + XLP_INFO, true)
-  if ((info & ~(expected.major >= 19 ? XLP_ALL_FLAGS : XLP_ALL_FLAGS_18)) !== 0) return { code: 'wal.page-info', reason: `page info ${hex(info)}` }
+  if ((info & ~XLP_ALL_FLAGS) !== 0) return { code: 'wal.page-info', reason: `page info ${hex(info)}` }
   const first = pageAddress % expected.segmentSize === 0
   if (((info & XLP_LONG_HEADER) !== 0) !== first) {
     return { code: 'wal.long-header', reason: first ? 'the first page of a segment has a short header' : 'a long header inside a segment' }

@@ -4,8 +4,8 @@ import { assert, CorruptionError } from '../common/errors.ts'
 import { type WalPosition, formatWalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import {
-  checkPageHeader, givesUpRecord, pageHeaderSize, pageInfo, pageRemaining, pageTimeline, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE,
-  XLP_FIRST_IS_CONTRECORD,
+  checkPageHeader, pageHeaderSize, pageInfo, pageRemaining, pageTimeline, SIZE_OF_LONG_PAGE_HEADER, WAL_PAGE_SIZE,
+  XLP_FIRST_IS_CONTRECORD, XLP_FIRST_IS_OVERWRITE_CONTRECORD,
 } from './pageheader.ts'
 import { RECORD_SIZE_MAX, WalRecord } from './record.ts'
 import { SIZE_OF_RECORD_HEADER, XL_CRC, XL_PREV, XL_RMID, XL_TOT_LEN } from './recordheader.ts'
@@ -374,7 +374,7 @@ export class WalReader {
     const info = pageInfo(view, start)
     const remaining = pageRemaining(view, start)
     if (this.scratch.length > 0) {
-      if (!givesUpRecord(info, this.expected.major)) return this.checkContinuation(info, remaining, address)
+      if ((info & XLP_FIRST_IS_OVERWRITE_CONTRECORD) === 0) return this.checkContinuation(info, remaining, address)
       this.overwritten = this.startLsn
       this.scratch.length = 0
     } else if (this.searching) {

@@ -2,7 +2,6 @@ import { formatWalPosition, type WalPosition } from '../common/ids.ts'
 import type { PgMajor } from '../common/pgversion.ts'
 import type { WalRecord } from './record.ts'
 import { RM_MAX_BUILTIN_ID, RM_MAX_CUSTOM_ID, isRmgrValid, rmgrName } from './rmgr.ts'
-import { lsnText } from './text/parts.ts'
 import { recordKind, recordType } from './text/describe.ts'
 import { imagesLength } from './waldump.ts'
 
@@ -63,15 +62,11 @@ export class WalStats {
     if (this.major >= 15 && (this.end === undefined || start === undefined)) return ''
     const rows = this.rows(perRecord)
     const total = sum(rows)
-    const heading = this.major >= 15 ? `WAL statistics between ${this.lsn(start!)} and ${this.lsn(this.end!)}:\n` : ''
+    const heading = this.major >= 15 ? `WAL statistics between ${formatWalPosition(start!)} and ${formatWalPosition(this.end!)}:\n` : ''
     const names = columns('Type', ['N', '(%)', 'Record size', '(%)', 'FPI size', '(%)', 'Combined size', '(%)'])
     const lines = columns('----', ['-', '---', '-----------', '---', '--------', '---', '-------------', '---'])
     const rule = columns('', ['--------', '', '--------', '', '--------', '', '--------'])
     return heading + names + lines + rows.map((row) => rowText(row, total)).join('') + rule + totalText(total)
-  }
-
-  private lsn(at: WalPosition): string {
-    return lsnText(formatWalPosition(at), this.major)
   }
 
   private row(type: string, from: number, kinds: number): WalStatsRow {

@@ -4,7 +4,7 @@ import { MainData } from './maindata.ts'
 import type { WalRecord } from './record.ts'
 
 /*
- * RM_XLOG_ID (xlog_internal.h, pg_control.h). CheckPoint until 18, 88 bytes:
+ * RM_XLOG_ID (xlog_internal.h, pg_control.h). CheckPoint, 88 bytes:
  *
  *  0      8         12        16    20          24      32      36        40          44
  *  +------+---------+---------+-----+-----------+-------+-------+---------+-----------+----
@@ -14,8 +14,6 @@ import type { WalRecord } from './record.ts'
  *  +-----------+-----------+------------+-------------+----+------+----------+----------+----------+----+
  *  | oldestXid | …DB       | oldestMulti| …DB         | pad| time | oldest…Ts| newest…Ts| oldest   | pad|
  *  |           |           |            |             |    |      |          |          | ActiveXid|    |
- *
- * Since 19 it has 96 bytes: logicalDecodingEnabled is at 24, with 7 bytes of padding; nextXid is at 32; and nextMultiOffset, of 8 bytes, at 48.
  *
  * The time is a pg_time_t, in seconds since 1970; all other times of the WAL are TimestampTz, in microseconds since 2000. nextXid is a full xid.
  */
@@ -31,13 +29,9 @@ export const XLOG_FPW_CHANGE = 0x80
 export const XLOG_END_OF_RECOVERY = 0x90
 export const XLOG_FPI_FOR_HINT = 0xa0
 export const XLOG_FPI = 0xb0
-/** 19+: gives an unlogged or new relation an LSN. It has no data that redo needs. */
-export const XLOG_ASSIGN_LSN = 0xc0
 export const XLOG_OVERWRITE_CONTRECORD = 0xd0
 /** 17+. */
 export const XLOG_CHECKPOINT_REDO = 0xe0
-/** 19+. */
-export const XLOG_LOGICAL_DECODING_STATUS_CHANGE = 0xf0
 
 export const WAL_LEVEL_MINIMAL = 0
 const WAL_LEVEL_LOGICAL = 2
@@ -51,13 +45,10 @@ export interface CheckPoint {
   fullPageWrites: boolean
   /** 17+. */
   walLevel: number | undefined
-  /** Whether the WAL has what logical decoding needs; 19+. */
-  logicalDecoding: boolean | undefined
   /** Full xid in two halves. */
   nextXid: { low: Xid; epoch: number }
   nextOid: Oid
   nextMulti: number
-  /** Below 2^32 until 18, below 2^53 since 19. */
   nextMultiOffset: number
   oldestXid: Xid
   oldestXidDb: Oid
@@ -103,16 +94,15 @@ export function decodeCheckPoint(record: WalRecord, major: PgMajor): CheckPoint 
   data.take(3)
   const walLevel = takeWalLevel(major)
   if (walLevel === undefined) data.take(4)
-  const logicalDecoding = major >= 19 ? takeLogicalDecoding() : undefined
   const nextXid = { low: data.u32(), epoch: data.u32() }
   const nextOid = data.u32()
   const nextMulti = data.u32()
-  const nextMultiOffset = major >= 19 ? data.position() : data.u32()
+  const nextMultiOffset = data.u32()
   const oldestXid = data.u32()
   const oldestXidDb = data.u32()
   const oldestMulti = data.u32()
   const oldestMultiDb = data.u32()
-  if (major < 19) data.take(4)
+  data.take(4)
   const time = data.i64()
   const oldestCommitTsXid = data.u32()
   const newestCommitTsXid = data.u32()
@@ -120,8 +110,8 @@ export function decodeCheckPoint(record: WalRecord, major: PgMajor): CheckPoint 
   data.take(4)
   data.finish()
   return {
-    redo, thisTimeline, prevTimeline, fullPageWrites, walLevel, logicalDecoding, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid,
-    oldestXidDb, oldestMulti, oldestMultiDb, time, oldestCommitTsXid, newestCommitTsXid, oldestActiveXid,
+    redo, thisTimeline, prevTimeline, fullPageWrites, walLevel, nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestXidDb,
+    oldestMulti, oldestMultiDb, time, oldestCommitTsXid, newestCommitTsXid, oldestActiveXid,
   }
 }
 
@@ -205,20 +195,6 @@ export function decodeCheckpointRedo(record: WalRecord): number {
   const walLevel = checkWalLevel(data.i32())
   data.finish()
   return walLevel
-}
-
-function takeLogicalDecoding(): boolean {
-  const enabled = data.bool()
-  data.take(7)
-  return enabled
-}
-
-/** Whether the WAL has what logical decoding needs from now on, of XLOG_LOGICAL_DECODING_STATUS_CHANGE (19+). @throws CorruptionError wal.xlog */
-export function decodeLogicalDecodingStatusChange(record: WalRecord): boolean {
-  data.open(record)
-  const enabled = data.bool()
-  data.finish()
-  return enabled
 }
 
 function takeWalLevel(major: PgMajor): number | undefined {

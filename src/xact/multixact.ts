@@ -1,13 +1,11 @@
 import { readU32 } from '../common/bytes.ts'
 import { CorruptionError } from '../common/errors.ts'
 import type { Xid } from '../common/ids.ts'
-import type { PgMajor } from '../common/pgversion.ts'
 import { BLOCK_SIZE } from '../common/rel.ts'
 import {
-  FIRST_MULTIXACT_ID, memberAfter, memberFlagStart, memberPage, memberXidStart, multiOffsetPage, multiOffsetStart, nextMultiAfter,
-  readMultiOffset,
+  FIRST_MULTIXACT_ID, memberFlagStart, memberPage, memberXidStart, multiOffsetPage, multiOffsetStart, nextMultiAfter,
 } from './multixactlayout.ts'
-import { memberSegmentNames, type SegmentNames, slruPageName } from './segments.ts'
+import { slruPageName } from './segments.ts'
 import type { SlruPages } from './slru.ts'
 
 const OFFSETS_FOLDER = 'pg_multixact/offsets'
@@ -28,7 +26,6 @@ export interface MultiXactMember {
 }
 
 export interface MultiXactSources {
-  major: PgMajor
   offsets: SlruPages
   members: SlruPages
   /** The counters of the same LSN as the pages: from pg_control's checkpoint, or from replay. */
@@ -73,28 +70,25 @@ export class MultiXacts {
     }
     const end = this.end(multi)
     // If the offsets are damaged the loop ends at a missing page or at an invalid member.
-    for (let at = this.start(multi); at !== end; at = memberAfter(at, 1, this.sources.major)) this.visitMember(multi, at, visit)
+    for (let at = this.start(multi); at !== end; at = (at + 1) >>> 0) this.visitMember(multi, at, visit)
   }
 
   private visitMember(multi: number, member: number, visit: (xid: Xid, flag: number) => void): void {
     const n = memberPage(member)
-    const names = memberSegmentNames(this.sources.major)
-    const page = multiPage(this.sources.members, MEMBERS_FOLDER, n, multi, names)
+    const page = multiPage(this.sources.members, MEMBERS_FOLDER, n, multi)
     const xid = readU32(page, memberXidStart(member))
     const flag = page[memberFlagStart(member)]!
     // The counter of members skips 0 when it wraps, because offset 0 means "not written": slot 0 stays empty (GetMultiXactIdMembers).
     if (member === 0 && xid === 0) return
     if (xid === 0 || flag > MULTIXACT_STATUS_UPDATE) {
-      throw lost(`multixact ${multi} has member ${xid} with status ${flag} on ${slruPageName(MEMBERS_FOLDER, n, names)}`)
+      throw lost(`multixact ${multi} has member ${xid} with status ${flag} on ${slruPageName(MEMBERS_FOLDER, n)}`)
     }
     visit(xid, flag)
   }
 
   private start(multi: number): number {
-    const { offsets, major } = this.sources
-    const n = multiOffsetPage(multi, major)
-    const start = readMultiOffset(multiPage(offsets, OFFSETS_FOLDER, n, multi), multiOffsetStart(multi, major), major)
-    if (start === undefined) throw lost(`multixact ${multi} begins beyond member 2^53 on ${slruPageName(OFFSETS_FOLDER, n)}`)
+    const n = multiOffsetPage(multi)
+    const start = readU32(multiPage(this.sources.offsets, OFFSETS_FOLDER, n, multi), multiOffsetStart(multi))
     if (start === 0) throw lost(`multixact ${multi} has no members on ${slruPageName(OFFSETS_FOLDER, n)}`)
     return start
   }
@@ -111,11 +105,10 @@ export class MultiXacts {
   }
 }
 
-function multiPage(pages: SlruPages, folder: string, n: number, multi: number, names: SegmentNames = 'short'): Uint8Array {
+function multiPage(pages: SlruPages, folder: string, n: number, multi: number): Uint8Array {
   const page = pages.page(n)
-  const name = slruPageName(folder, n, names)
-  if (page === undefined) throw lost(`multixact ${multi} needs ${name}, which ${pages.problem?.(n) ?? 'is missing'}`)
-  if (page.length < BLOCK_SIZE) throw lost(`multixact ${multi} needs ${name}, which ends after ${page.length} of ${BLOCK_SIZE} bytes`)
+  if (page === undefined) throw lost(`multixact ${multi} needs ${slruPageName(folder, n)}, which ${pages.problem?.(n) ?? 'is missing'}`)
+  if (page.length < BLOCK_SIZE) throw lost(`multixact ${multi} needs ${slruPageName(folder, n)}, which ends after ${page.length} of ${BLOCK_SIZE} bytes`)
   return page
 }
 

@@ -1,12 +1,11 @@
 import { readU32 } from '../common/bytes.ts'
-import type { PgMajor } from '../common/pgversion.ts'
-import { type MultiXactCreate, type MultiXactTruncate, multiXactMemberStatus, multiXactMemberXid } from '../wal/multixact.ts'
+import { type MultiXactCreate, multiXactMemberStatus, multiXactMemberXid } from '../wal/multixact.ts'
 import type { WalRecord } from '../wal/record.ts'
 import {
-  FIRST_MULTIXACT_ID, isInCircle, memberFlagStart, memberAfter, memberGroupStart, memberPage, memberSegment, memberXidStart, multiOffsetPage,
-  multiOffsetPagePrecedes, multiOffsetSize, multiOffsetStart, nextMultiAfter,
+  FIRST_MULTIXACT_ID, isInCircle, memberFlagStart, memberGroupStart, memberPage, memberSegment, memberXidStart, multiOffsetPage,
+  multiOffsetPagePrecedes, multiOffsetStart, nextMultiAfter, OFFSET_SIZE,
 } from './multixactlayout.ts'
-import { SLRU_PAGES_PER_SEGMENT, truncateSegments } from './segments.ts'
+import { truncateSegments } from './segments.ts'
 import type { SlruStore } from './store.ts'
 
 /** What replay of multixacts remembers from one record to the next: which pages of offsets exist already. */
@@ -27,26 +26,24 @@ type Change = (store: SlruStore, n: number) => Uint8Array
  */
 export function recordNewMultiXact(
   offsets: SlruStore, members: SlruStore, pages: OffsetsPages, record: WalRecord, create: MultiXactCreate, change: Change,
-  major: PgMajor,
 ): void {
   const { multi, memberOffset, memberCount } = create
   const next = nextMultiAfter(multi)
-  const page = multiOffsetPage(multi, major)
-  const nextPage = multiOffsetPage(next, major)
+  const page = multiOffsetPage(multi)
+  const nextPage = multiOffsetPage(next)
   pages.aheadOffsetsPage = -1
-  // 19 has no such WAL: its servers create the page before the record.
-  if (major < 19 && nextPage !== page && (pages.lastOffsetsPage === -1 ? offsets.page(nextPage) === undefined : pages.lastOffsetsPage === page)) {
+  if (nextPage !== page && (pages.lastOffsetsPage === -1 ? offsets.page(nextPage) === undefined : pages.lastOffsetsPage === page)) {
     offsets.zero(nextPage)
     pages.aheadOffsetsPage = nextPage
     pages.lastOffsetsPage = nextPage
   }
-  writeMultiOffset(change(offsets, page), multiOffsetStart(multi, major), memberOffset, major)
+  writeU32(change(offsets, page), multiOffsetStart(multi), memberOffset)
   // Offset 0 means "not written", so the counter skips 0.
-  writeMultiOffset(change(offsets, nextPage), multiOffsetStart(next, major), memberAfter(memberOffset, memberCount, major) || 1, major)
+  writeU32(change(offsets, nextPage), multiOffsetStart(next), ((memberOffset + memberCount) >>> 0) || 1)
   let current = -1
   let bytes: Uint8Array | undefined
   for (let i = 0; i < memberCount; i++) {
-    const member = memberAfter(memberOffset, i, major)
+    const member = (memberOffset + i) >>> 0
     if (bytes === undefined || memberPage(member) !== current) {
       current = memberPage(member)
       bytes = change(members, current)
@@ -69,41 +66,29 @@ export function zeroOffsetsPage(offsets: SlruStore, pages: OffsetsPages, page: n
  * PerformOffsetsTruncation (multixact.c). The cutoff is the page of the multixact before `endMulti`: `endMulti` may be the next multixact, and its
  * page may not exist yet.
  */
-export function truncateOffsets(offsets: SlruStore, endMulti: number, major: PgMajor): void {
+export function truncateOffsets(offsets: SlruStore, endMulti: number): void {
   const previous = endMulti === FIRST_MULTIXACT_ID ? 0xffffffff : endMulti - 1
-  truncateSegments(offsets, multiOffsetPage(previous, major), (page, other) => multiOffsetPagePrecedes(page, other, major))
+  truncateSegments(offsets, multiOffsetPage(previous), multiOffsetPagePrecedes)
 }
 
-/**
- * PerformMembersTruncation (multixact.c). Until 18 members may fill nearly all 2^32 numbers, so "before" has no meaning, and the record names both
- * ends. Since 19 numbers do not wrap.
- * @returns whether a page of members is among those that go
- */
-export function truncateMembers(members: SlruStore, { start, endMember }: MultiXactTruncate): (page: number) => boolean {
-  const end = memberSegment(endMember)
-  const isGone = start === undefined ? (segment: number) => segment < end : (segment: number) => isInCircle(segment, memberSegment(start.member), end)
-  for (const segment of Array.from(members.segments())) if (isGone(segment)) members.dropSegment(segment)
-  return page => isGone(Math.floor(page / SLRU_PAGES_PER_SEGMENT))
+/** PerformMembersTruncation (multixact.c): members may fill nearly all 2^32 numbers, so "before" has no meaning, and the record names both ends. */
+export function truncateMembers(members: SlruStore, startMember: number, endMember: number): void {
+  const [start, end] = [memberSegment(startMember), memberSegment(endMember)]
+  for (const segment of Array.from(members.segments())) if (isInCircle(segment, start, end)) members.dropSegment(segment)
 }
 
 /**
  * TrimMultiXact (multixact.c), which a server calls when it starts: zeros lie beyond the counters. The offset of the next multixact is written, as
  * newer minor releases do (15.18, 18.6); older ones (14.13, 17.4) make it zero, too.
  */
-export function trimMultiXact(offsets: SlruStore, members: SlruStore, nextMulti: number, nextMember: number, change: Change, major: PgMajor): void {
-  const page = multiOffsetPage(nextMulti, major)
-  const at = multiOffsetStart(nextMulti, major)
-  // 19 does so for the first of all multixacts, too.
-  if (at === 0 || (major >= 19 && nextMulti === FIRST_MULTIXACT_ID)) offsets.zero(page)
+export function trimMultiXact(offsets: SlruStore, members: SlruStore, nextMulti: number, nextMember: number, change: Change): void {
+  const page = multiOffsetPage(nextMulti)
+  const at = multiOffsetStart(nextMulti)
+  if (at === 0) offsets.zero(page)
   const bytes = change(offsets, page)
-  writeMultiOffset(bytes, at, nextMember, major)
-  if (at !== 0) bytes.fill(0, at + multiOffsetSize(major))
+  writeU32(bytes, at, nextMember)
+  if (at !== 0) bytes.fill(0, at + OFFSET_SIZE)
   if (memberGroupStart(nextMember) !== 0) change(members, memberPage(nextMember)).fill(0, memberXidStart(nextMember))
-}
-
-function writeMultiOffset(bytes: Uint8Array, at: number, value: number, major: PgMajor): void {
-  writeU32(bytes, at, value % 2 ** 32)
-  if (multiOffsetSize(major) === 8) writeU32(bytes, at + 4, Math.floor(value / 2 ** 32))
 }
 
 function writeU32(bytes: Uint8Array, at: number, value: number): void {

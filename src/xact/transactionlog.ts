@@ -23,10 +23,10 @@ import {
 import {
   clogPageOf, clogPagePrecedes, isInsideClogPage, setTransactionStatus, TRANSACTION_STATUS_ABORTED, TRANSACTION_STATUS_COMMITTED, trimClogPage,
 } from './clog.ts'
-import { memberAfter, memberPrecedes, multiOffsetPage, multiOffsetPagePrecedes, multiPrecedes } from './multixactlayout.ts'
+import { isInCircle, memberSegment, multiOffsetPage, multiOffsetPagePrecedes, multiPrecedes } from './multixactlayout.ts'
 import { recordNewMultiXact, trimMultiXact, truncateMembers, truncateOffsets, zeroOffsetsPage } from './multixactlog.ts'
 import { advanceOrigin, dropOrigin } from './replicationorigins.ts'
-import { truncateSegments } from './segments.ts'
+import { SLRU_PAGES_PER_SEGMENT, truncateSegments } from './segments.ts'
 import type { SlruStore, TransactionStore } from './store.ts'
 import { type FullXid, type TransactionState, widenXid } from './transactionstate.ts'
 
@@ -99,7 +99,7 @@ export class TransactionLog {
     const { nextXid, nextMulti, nextMultiOffset } = this.state
     const { clog, multiOffsets, multiMembers } = this.store
     if (isInsideClogPage(nextXid.low)) trimClogPage(this.change(clog, clogPageOf(nextXid.low)), nextXid.low)
-    trimMultiXact(multiOffsets, multiMembers, nextMulti, nextMultiOffset, this.change, this.major)
+    trimMultiXact(multiOffsets, multiMembers, nextMulti, nextMultiOffset, this.change)
   }
 
   /** xact_redo (xact.c), without the files of relations: StorageRedo removes those. */
@@ -206,23 +206,22 @@ export class TransactionLog {
   }
 
   private createMultiXact(record: WalRecord): void {
-    const create = decodeMultiXactCreate(record, this.major)
-    recordNewMultiXact(this.store.multiOffsets, this.store.multiMembers, this.state, record, create, this.change, this.major)
-    this.advanceMulti((create.multi + 1) >>> 0, memberAfter(create.memberOffset, create.memberCount, this.major))
+    const create = decodeMultiXactCreate(record)
+    recordNewMultiXact(this.store.multiOffsets, this.store.multiMembers, this.state, record, create, this.change)
+    this.advanceMulti((create.multi + 1) >>> 0, (create.memberOffset + create.memberCount) >>> 0)
     for (let i = 0; i < create.memberCount; i++) this.advancePast(multiXactMemberXid(record, create, i))
   }
 
   /** The TRUNCATE_ID part of multixact_redo. The oldest multixact moves first, so that no reader asks for members that are being removed. */
   private truncateMultiXacts(record: WalRecord): void {
-    const { major } = this
-    const truncate = decodeMultiXactTruncate(record, major)
-    const { endMulti } = truncate
+    const { startMember, endMember, endMulti } = decodeMultiXactTruncate(record)
     if (multiPrecedes(this.state.nextMulti, endMulti)) throw corrupt(`multixacts are truncated up to ${endMulti}, beyond the next one`)
     this.state.oldestMulti = endMulti
-    const membersGone = truncateMembers(this.store.multiMembers, truncate)
-    truncateOffsets(this.store.multiOffsets, endMulti, major)
-    this.explainMissing('multixact members', membersGone)
-    this.explainMissing('multixact offsets', (page) => multiOffsetPagePrecedes(page, multiOffsetPage(endMulti, major), major))
+    truncateMembers(this.store.multiMembers, startMember, endMember)
+    truncateOffsets(this.store.multiOffsets, endMulti)
+    const [first, end] = [memberSegment(startMember), memberSegment(endMember)]
+    this.explainMissing('multixact members', (page) => isInCircle(Math.floor(page / SLRU_PAGES_PER_SEGMENT), first, end))
+    this.explainMissing('multixact offsets', (page) => multiOffsetPagePrecedes(page, multiOffsetPage(endMulti)))
   }
 
   /** The parts of xlog_redo (xlog.c) that concern counters and timelines. */
@@ -345,7 +344,7 @@ export class TransactionLog {
   private advanceMulti(multi: number, memberOffset: number): void {
     const { state } = this
     if (multiPrecedes(state.nextMulti, multi)) state.nextMulti = multi
-    if (memberPrecedes(state.nextMultiOffset, memberOffset, this.major)) state.nextMultiOffset = memberOffset
+    if (multiPrecedes(state.nextMultiOffset, memberOffset)) state.nextMultiOffset = memberOffset
   }
 
   private epochOf(xid: Xid): number {

@@ -19,7 +19,6 @@ export interface TransactionState extends OffsetsPages {
   nextXid: FullXid
   nextOid: Oid
   nextMulti: number
-  /** Below 2^32 until 18, where it wraps; below 2^53 since 19. */
   nextMultiOffset: number
   oldestXid: Xid
   /** From here on CLOG has every status. A CLOG_TRUNCATE record moves it past {@link oldestXid} until the next checkpoint. */
@@ -44,10 +43,10 @@ const OFFSETS_PAGE = integer(-1, 0xffffffff)
 
 /** The check of a TransactionState that was stored as JSON. */
 export const TRANSACTION_STATE: Schema<TransactionState> = v.strictObject({
-  timeline: integer(1, 0xffffffff), nextXid: FULL_XID, nextOid: unsigned32, nextMulti: unsigned32, nextMultiOffset: integer(0, Number.MAX_SAFE_INTEGER),
-  oldestXid: unsigned32, oldestClogXid: unsigned32, oldestMulti: unsigned32, unresolvedFrom: FULL_XID, prepared: v.array(PREPARED_TRANSACTION),
+  timeline: integer(1, 0xffffffff), nextXid: FULL_XID, nextOid: unsigned32, nextMulti: unsigned32, nextMultiOffset: unsigned32, oldestXid: unsigned32,
+  oldestClogXid: unsigned32, oldestMulti: unsigned32, unresolvedFrom: FULL_XID, prepared: v.array(PREPARED_TRANSACTION),
   origins: v.exactOptional(REPLICATION_ORIGINS),
-  missingPages: v.array(matching(/^[a-z ]{1,40} \d{1,13}$/, 'the name of a page')), consistent: flag,
+  missingPages: v.array(matching(/^[a-z ]{1,40} \d{1,10}$/, 'the name of a page')), consistent: flag,
   lastOffsetsPage: OFFSETS_PAGE, aheadOffsetsPage: OFFSETS_PAGE,
 })
 

@@ -102,7 +102,7 @@ describe(`data directories, Postgres ${MAJOR}`, () => {
 
   test('PG_VERSION', async () => {
     for (const version of ['13\n', '19\n', '9.6\n', 'garbage\0\x1b[31m', '']) {
-      await whileFile(join(pgdata, 'PG_VERSION'), version, () => refusedByAll(/cluster.version: PG_VERSION says '.*', ltap reads 14 to 19/))
+      await whileFile(join(pgdata, 'PG_VERSION'), version, () => refusedByAll(/cluster.version: PG_VERSION says '.*', ltap reads 14 to 18/))
     }
     await whileFile(join(pgdata, 'PG_VERSION'), undefined, () => refusedByAll(/datadir.missing: not a Postgres data directory: it has no file PG_VERSION/))
     await refused(['inspect', 'control', folder], /datadir.missing/)

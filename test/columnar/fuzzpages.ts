@@ -41,7 +41,7 @@ export interface FuzzReport {
 function someSnapshot(): RowVisibility {
   const none = { page: () => undefined }
   const clog = Uint8Array.from({ length: 8192 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24)
-  const multixacts = new MultiXacts({ major: 17, offsets: none, members: none, oldestMulti: 1, nextMulti: 1, nextMultiOffset: 0 })
+  const multixacts = new MultiXacts({ offsets: none, members: none, oldestMulti: 1, nextMulti: 1, nextMultiOffset: 0 })
   return new Snapshot({ clog: { page: () => clog }, multixacts, nextXid: { low: 6000, epoch: 0 }, oldestXid: 3, prepared: new Set([700, 701]) })
 }
 

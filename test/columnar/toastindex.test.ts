@@ -42,7 +42,7 @@ function toastPage(chunks: readonly Chunk[]): Uint8Array {
 }
 
 function snapshot(): Snapshot {
-  const multixacts = new MultiXacts({ major: 17, offsets: new MemorySlru(), members: new MemorySlru(), oldestMulti: 1, nextMulti: 1, nextMultiOffset: 0 })
+  const multixacts = new MultiXacts({ offsets: new MemorySlru(), members: new MemorySlru(), oldestMulti: 1, nextMulti: 1, nextMultiOffset: 0 })
   return new Snapshot({ clog: new MemorySlru(), multixacts, nextXid: { low: 1000, epoch: 0 }, oldestXid: 700, prepared: new Set() })
 }
 

@@ -14,11 +14,9 @@ import { lsnCodec } from '../../src/datum/types/pglsn.ts'
 import { tidCodec } from '../../src/datum/types/tid.ts'
 import { uuidCodec } from '../../src/datum/types/uuid.ts'
 import type { WordVector } from '../../src/vector/vector.ts'
-import { unsigned64Codec } from '../../src/datum/types/unsigned64.ts'
+import { xid8Codec } from '../../src/datum/types/xid8.ts'
 import { expectCodec, expectNative } from './codeclaws.ts'
 import { parseOf } from './textlaws.ts'
-
-const xid8 = unsigned64Codec('xid8')
 
 /** Stored and printed by a server (PG 15); the bounds of int2, int4, int8, money and the reg types: see test/oracle/datum-scalars. */
 const PAIRS: Record<string, [Codec, [string, string][]]> = {
@@ -29,7 +27,7 @@ const PAIRS: Record<string, [Codec, [string, string][]]> = {
     '-9223372036854775808']]],
   oid: [oidCodec, [['ffffffff', '4294967295'], ['4d000000', '77']]],
   reg: [regCodec, [['ffffffff', '4294967295'], ['00000000', '-']]],
-  xid8: [xid8, [['ffffffffffffffff', '18446744073709551615']]],
+  xid8: [xid8Codec, [['ffffffffffffffff', '18446744073709551615']]],
   tid: [tidCodec, [['ffffffffffff', '(4294967295,65535)'], ['000001000200', '(1,2)']]],
   float4: [float4Codec, [
     ['0000c03f', '1.5'], ['0000c07f', 'NaN'], ['000080ff', '-Infinity'], ['0050c347', '100000'], ['00247449', '1e+06'], ['38b49649',
@@ -47,9 +45,7 @@ const PAIRS: Record<string, [Codec, [string, string][]]> = {
   'uuid iceberg': [uuidCodec({ profile: 'iceberg' }), [['a0eebc999c0b4ef8bb6d6bb9bd380a11', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11']]],
   macaddr: [macaddrCodec, [['08002b010203', '08:00:2b:01:02:03']]],
   macaddr8: [macaddr8Codec, [['08002b0102030405', '08:00:2b:01:02:03:04:05']]],
-  pg_lsn: [lsnCodec(18), [['48d874b316000000', '16/B374D848'], ['0a00000000000000', '0/A']]],
-  'pg_lsn since 19': [lsnCodec(19), [['48d874b316000000', '16/B374D848'], ['0a00000000000000', '0/0000000A']]],
-  oid8: [unsigned64Codec('oid8'), [['ffffffffffffffff', '18446744073709551615']]],
+  pg_lsn: [lsnCodec, [['48d874b316000000', '16/B374D848']]],
 }
 
 describe.each(Object.entries(PAIRS))('%s', (_name, [codec, pairs]) => {
@@ -80,7 +76,7 @@ test('columns hold the number', () => {
   }
   expect(decodeWords(int2Codec, 'feff')).toEqual([-2])
   expect(decodeWords(oidCodec, 'ffffffff')).toEqual([-1, 0])
-  expect(decodeWords(xid8, 'ffffffffffffffff')).toEqual([-1, -1, 0, 0])
+  expect(decodeWords(xid8Codec, 'ffffffffffffffff')).toEqual([-1, -1, 0, 0])
   expect(decodeWords(moneyCodec, 'eb32a4f8ffffffff')).toEqual([-123456789, -1, -1, -1])
 })
 
@@ -92,7 +88,7 @@ test('a column value that does not fit the type is refused', () => {
     else vector.push4(words[0]!, words[1]!, words[2]!, words[3]!)
     return vector
   }
-  const cases: [Codec, number[]][] = [[int2Codec, [32768]], [oidCodec, [0, 1]], [xid8, [0, 0, 1, 0]], [moneyCodec, [0, -1, 0, 0]]]
+  const cases: [Codec, number[]][] = [[int2Codec, [32768]], [oidCodec, [0, 1]], [xid8Codec, [0, 0, 1, 0]], [moneyCodec, [0, -1, 0, 0]]]
   for (const [codec, words] of cases) expect(() => codec.encode!(push(codec, words), 0, new ByteWriter())).toThrow(CorruptionError)
 })
 
@@ -101,12 +97,11 @@ test('text no output function writes is refused', () => {
     [int4Codec, ['', '-', '-0', '01', '+1', '2147483648', '-2147483649', '99999999999999999999', ' 1']],
     [oidCodec, ['-1', '4294967296']],
     [regCodec, ['0']],
-    [xid8, ['18446744073709551616', '99999999999999999999']],
+    [xid8Codec, ['18446744073709551616', '99999999999999999999']],
     [moneyCodec, ['1.00', '$1', '$1.0', '$1000.00', '-$0.00', '$,100.00']],
     [float8Codec, ['1.0', '01', '1e5', '1e+15.0', '-NaN', 'nan', '.5', '3.99021125244555e+16']],
     [float4Codec, ['1.0', '0.10000000149', '16777217']],
-    [lsnCodec(18), ['0/0a', '00/1']],
-    [lsnCodec(19), ['0/A', '0/0000000a']],
+    [lsnCodec, ['0/0a', '00/1']],
     [uuidCodec({ profile: 'portable' }), ['A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11']],
   ]
   for (const [codec, texts] of cases) for (const text of texts) expect(() => parseOf(codec, text), text).toThrow(ParseError)

@@ -5,7 +5,6 @@ import { openCluster } from '../../src/io/cluster.ts'
 import { FileSlru } from '../../src/io/datadir/slru.ts'
 import { linePointer, linePointerCount, LP_NORMAL, lpFlags, lpOff } from '../../src/page/linepointer.ts'
 import { readTupleHeader } from '../../src/tuple/header.ts'
-import { memberSegmentNames } from '../../src/xact/segments.ts'
 import { MultiXacts } from '../../src/xact/multixact.ts'
 import { connect, closeSessions, fewerMajors, withCluster } from '../support/oracle.ts'
 
@@ -76,8 +75,9 @@ describe.each(fewerMajors('majors of visibility'))('visibility on Postgres %i', 
 
       const { oldestMulti, nextMulti, nextMultiOffset } = cluster.control
       const multixacts = new MultiXacts({
-        major: cluster.major, offsets: new FileSlru(join(server.dataDir, 'pg_multixact/offsets')),
-        members: new FileSlru(join(server.dataDir, 'pg_multixact/members'), 128, 'fail', memberSegmentNames(cluster.major)), oldestMulti, nextMulti, nextMultiOffset,
+        offsets: new FileSlru(join(server.dataDir, 'pg_multixact/offsets')), members: new FileSlru(join(server.dataDir,
+          'pg_multixact/members')),
+        oldestMulti, nextMulti, nextMultiOffset,
       })
       const mode: Record<string, string> = {
         'for key share': 'keysh', 'for share': 'sh', 'for no key update': 'fornokeyupd', 'for update': 'forupd',

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 /** What a server does without: it is set up by hand here, or there for just-in-time compilation. */
 const LEFT_OUT = /^(postgresql-common|postgresql-client-common|locales|locales-all|ssl-cert|tzdata|debconf|libllvm\d+|perl.*|adduser|init-system-helpers|libjson-perl)$/
 
-/** Unpacks Postgres `major` of a suite (trixie, sid, experimental) into `folder`. @returns the folder of its programs */
+/** Unpacks Postgres `major` of a suite (trixie, sid) into `folder`. @returns the folder of its programs */
 export async function unpackPostgres(suite, major, folder) {
   const binDir = join(folder, 'usr/lib/postgresql', String(major), 'bin')
   const done = join(folder, 'unpacked')
@@ -25,16 +25,11 @@ export async function unpackPostgres(suite, major, folder) {
   return binDir
 }
 
-/** Suites that have no security archive, each with the suites it adds to: experimental holds only what is newer than sid. */
-const UNSTABLE = { sid: ['sid'], experimental: ['sid', 'experimental'] }
-
-/** Packages by name; those of a later index (the security archive, experimental) replace older ones. */
+/** Packages by name; those of the security archive replace older ones. */
 async function readIndexes(suite) {
   const { main, security } = findArchives()
-  const unstable = UNSTABLE[suite]
-  if (security === undefined && unstable === undefined) console.error(`SKIPPED: no security archive of Debian is known, so ${suite} may be older than its newest`)
-  const archives = (unstable ?? [suite]).map((name) => [main, name])
-  if (unstable === undefined && security !== undefined) archives.push([security, `${suite}-security`])
+  if (security === undefined && suite !== 'sid') console.error(`SKIPPED: no security archive of Debian is known, so ${suite} may be older than its newest`)
+  const archives = [[main, suite], ...(suite === 'sid' || security === undefined ? [] : [[security, `${suite}-security`]])]
   const packages = new Map()
   for (const [base, name] of archives) {
     const compressed = await download(`${base}/dists/${name}/main/binary-amd64/Packages.xz`)

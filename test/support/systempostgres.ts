@@ -1,4 +1,3 @@
-import { PG_MAJORS } from '../../src/common/pgversion.ts'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -18,6 +17,6 @@ let warned = false
 /** Programs of pg_waldump by major: that of {@link systemPostgres}, and those beside the servers that LTAP_POSTGRES_<major> names. */
 export function pgWaldumps(): [major: number, program: string][] {
   const system = process.env['LTAP_POSTGRES_15'] === undefined ? systemPostgres() : undefined
-  const chosen = PG_MAJORS.map((major): [number, string] => [major, join(process.env[`LTAP_POSTGRES_${major}`] ?? '', 'pg_waldump')])
+  const chosen = [14, 15, 16, 17, 18].map((major): [number, string] => [major, join(process.env[`LTAP_POSTGRES_${major}`] ?? '', 'pg_waldump')])
   return [...(system === undefined ? [] : [[15, join(system, 'pg_waldump')] as [number, string]]), ...chosen.filter(([, program]) => existsSync(program))]
 }

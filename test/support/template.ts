@@ -41,8 +41,8 @@ async function templateOf({ major, binDir, encoding, initdbArgs }: CreateOptions
 function giveIdentifier({ dataDir }: PostgresServer, identifier: Uint8Array): void {
   const control = join(dataDir, 'global/pg_control')
   const bytes = readFileSync(control)
-  // 18 and 19 have more fields than the majors before.
-  const crcAt = [288, 292, 308].find((at) => bytes.readUInt32LE(at) === crc32c(bytes, 0, at))
+  // In 18 it has one more field than before.
+  const crcAt = [288, 292].find((at) => bytes.readUInt32LE(at) === crc32c(bytes, 0, at))
   if (crcAt === undefined) throw new Error(`${control}: no CRC at its place`)
   bytes.set(identifier)
   bytes.writeUInt32LE(crc32c(bytes, 0, crcAt), crcAt)

@@ -58,7 +58,7 @@ function decodeAny(record: WalRecord, major: PgMajor): unknown {
     [RM.multixact]: {
       [XLOG_MULTIXACT_ZERO_OFF_PAGE]: () => decodeMultiXactZeroPage(record, major),
       [XLOG_MULTIXACT_ZERO_MEM_PAGE]: () => decodeMultiXactZeroPage(record, major),
-      [XLOG_MULTIXACT_CREATE_ID]: () => decodeMultiXactCreate(record, major), [XLOG_MULTIXACT_TRUNCATE_ID]: () => decodeMultiXactTruncate(record, major),
+      [XLOG_MULTIXACT_CREATE_ID]: () => decodeMultiXactCreate(record), [XLOG_MULTIXACT_TRUNCATE_ID]: () => decodeMultiXactTruncate(record),
     },
     [RM.relmap]: { [XLOG_RELMAP_UPDATE]: () => decodeRelmapUpdate(record) },
     [RM.standby]: {
@@ -138,23 +138,11 @@ describe('bytes of real servers', () => {
 
   test('multixact', () => {
     const record = recordOf({ rmgr: RM.multixact, info: 0x20, main: bytes('01000000 01000000 02000000 | f1020000 01000000 | f2020000 03000000') })
-    const create = decodeMultiXactCreate(record, 18)
+    const create = decodeMultiXactCreate(record)
     expect(create).toMatchObject({ multi: 1, memberOffset: 1, memberCount: 2 })
     expect([0, 1].map((i) => [multiXactMemberXid(record, create, i), multiXactMemberStatus(record, create, i)])).toEqual([[753, 1], [754, 3]])
     const bad = recordOf({ rmgr: RM.multixact, info: 0x20, main: bytes('01000000 01000000 01000000 | f1020000 06000000') })
-    expect(() => decodeMultiXactCreate(bad, 18)).toThrow(/status 6/)
-  })
-
-  test('multixact since 19: members are numbered by 64 bits', () => {
-    const main = bytes('01000000 00000000 02000000 05000000 01000000 | f1020000 03000000')
-    const record = recordOf({ rmgr: RM.multixact, info: 0x20, main })
-    const create = decodeMultiXactCreate(record, 19)
-    expect(create).toMatchObject({ multi: 1, memberOffset: 5 * 2 ** 32 + 2, memberCount: 1 })
-    expect([multiXactMemberXid(record, create, 0), multiXactMemberStatus(record, create, 0)]).toEqual([753, 3])
-    expect(() => decodeMultiXactCreate(recordOf({ rmgr: RM.multixact, info: 0x20, main: main.map((byte, at) => (at === 14 ? 0x20 : byte)) }), 19)).toThrow(/2\^53/)
-    const truncate = recordOf({ rmgr: RM.multixact, info: 0x30, main: bytes('05000000 07000000 09000000 01000000') })
-    expect(decodeMultiXactTruncate(truncate, 19)).toEqual({ oldestMultiDb: 5, endMulti: 7, endMember: 2 ** 32 + 9, start: undefined })
-    expect(() => decodeMultiXactTruncate(truncate, 18)).toThrow(CorruptionError)
+    expect(() => decodeMultiXactCreate(bad)).toThrow(/status 6/)
   })
 
   test('assignment of one subtransaction at wal_level logical', () => {

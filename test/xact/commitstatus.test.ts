@@ -50,7 +50,7 @@ test('missing and short pages, each said once', () => {
 })
 
 describe('a snapshot that goes on', () => {
-  const multixacts = new MultiXacts({ major: 17, offsets: none, members: none, oldestMulti: 1, nextMulti: 100, nextMultiOffset: 200 })
+  const multixacts = new MultiXacts({ offsets: none, members: none, oldestMulti: 1, nextMulti: 100, nextMultiOffset: 200 })
   const snapshot = (unknown: 'hide' | 'show'): Snapshot =>
     new Snapshot({ clog: none, multixacts, nextXid: { low: 1000, epoch: 0 }, oldestXid: 700, prepared: new Set(), unknown })
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { hexDecode } from '../../src/common/bytes.ts'
 import { CorruptionError } from '../../src/common/errors.ts'
 import { transactionStatus } from '../../src/xact/clog.ts'
-import { MultiXacts, type MultiXactSources } from '../../src/xact/multixact.ts'
+import { MultiXacts } from '../../src/xact/multixact.ts'
 import type { SlruPages } from '../../src/xact/slru.ts'
 
 function onePage(hex: string): SlruPages {
@@ -14,7 +14,7 @@ function onePage(hex: string): SlruPages {
 
 const OFFSETS = '00000000 01000000 03000000 06000000 08000000 0a000000'
 const MEMBERS = '00000100 00000000 e6030000 e7030000 e6030000 01000004 e7030000 e8030000 e6030000 e7030000'
-const real: MultiXactSources = { major: 17, offsets: onePage(OFFSETS), members: onePage(MEMBERS), oldestMulti: 1, nextMulti: 5, nextMultiOffset: 10 }
+const real = { offsets: onePage(OFFSETS), members: onePage(MEMBERS), oldestMulti: 1, nextMulti: 5, nextMultiOffset: 10 }
 
 describe('multixacts', () => {
   test('members and updater', () => {
@@ -56,29 +56,5 @@ describe('clog', () => {
 
   test('a page that is not there', () => {
     expect(() => transactionStatus(onePage(''), 32768)).toThrow(/xact.clog-missing/)
-  })
-})
-
-describe('multixacts since 19', () => {
-  const offsets = (text: string): SlruPages => onePage(text.replaceAll(/[0-9a-f]{8}/g, (low) => `${low} 00000000`))
-  const wide: MultiXactSources = { ...real, major: 19, offsets: offsets(OFFSETS) }
-
-  test('offsets have 8 bytes', () => {
-    expect(new MultiXacts(wide).members(2)).toEqual(new MultiXacts(real).members(2))
-    expect([1, 2, 3].map((multi) => new MultiXacts(wide).updater(multi))).toEqual([0, 0, 999])
-    expect(() => new MultiXacts({ ...real, major: 19 }).members(1)).toThrow(/pg_multixact\/members\/[0-9A-F]{15}, which is missing/)
-  })
-
-  test('members beyond 2^32 are found, those beyond 2^53 are damage', () => {
-    const at = 2 ** 32 + 2
-    const far = { page: (n: number) => (n === Math.floor(at / 1636) ? members : undefined) }
-    const members = new Uint8Array(8192)
-    const group = ((at % 1636) >> 2) * 20
-    members[group + (at & 3)] = 5
-    members[group + 4 + (at & 3) * 4] = 77
-    const beyond = onePage('00000000 00000000 02000000 01000000 03000000 01000000')
-    expect(new MultiXacts({ ...wide, offsets: beyond, members: far, nextMulti: 2, nextMultiOffset: at + 1 }).updater(1)).toBe(77)
-    const absurd = onePage('00000000 00000000 02000000 01002000')
-    expect(() => new MultiXacts({ ...wide, offsets: absurd }).members(1)).toThrow(/beyond member 2\^53/)
   })
 })

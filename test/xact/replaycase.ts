@@ -157,7 +157,7 @@ export function startAt(dataDir: string, major: number): { store: MemoryReplaySt
 
 export function snapshotOf(log: TransactionLog, store: MemoryReplayStore): Snapshot {
   const { nextXid, oldestClogXid, oldestMulti, nextMulti, nextMultiOffset, unresolvedFrom } = log.state
-  const multixacts = new MultiXacts({ major: store.major, offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset })
+  const multixacts = new MultiXacts({ offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset })
   return new Snapshot({ clog: store.clog, multixacts, nextXid, oldestXid: oldestClogXid, prepared: preparedXidsOf(log.state), unresolvedFrom })
 }
 
@@ -341,7 +341,7 @@ async function expectServerAgrees(
   expect(log.state.prepared.map(({ xid }) => String(xid)).sort()).toEqual(prepared.map(([xid]) => xid!).sort())
   expect(prepared.length).toBe(2)
   const multixacts = new MultiXacts({
-    major: store.major, offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset: log.state.nextMultiOffset,
+    offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset: log.state.nextMultiOffset,
   })
   const statuses: Record<string, string> = {
     'for key share': 'keysh', 'for share': 'sh', 'for no key update': 'fornokeyupd', 'for update': 'forupd', 'no key update': 'nokeyupd', update: 'upd',

@@ -48,7 +48,7 @@ beforeEach(() => {
 
 const snapshot = (): Snapshot => {
   const { nextXid, oldestClogXid, oldestMulti, nextMulti, nextMultiOffset, unresolvedFrom } = log.state
-  const multixacts = new MultiXacts({ major: 17, offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset })
+  const multixacts = new MultiXacts({ offsets: store.multiOffsets, members: store.multiMembers, oldestMulti, nextMulti, nextMultiOffset })
   return new Snapshot({ clog: store.clog, multixacts, nextXid, oldestXid: oldestClogXid, prepared: preparedXidsOf(log.state), unresolvedFrom })
 }
 

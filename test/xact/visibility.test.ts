@@ -16,7 +16,7 @@ const none = { page: () => undefined }
 function snapshot(nextXid = { low: NEXT, epoch: 0 }, oldestXid = OLDEST): Snapshot {
   const page = new Uint8Array(8192)
   page[200] = 0b00_00_10_01
-  const multixacts = new MultiXacts({ major: 17, offsets: none, members: none, oldestMulti: 1, nextMulti: 1, nextMultiOffset: 0 })
+  const multixacts = new MultiXacts({ offsets: none, members: none, oldestMulti: 1, nextMulti: 1, nextMultiOffset: 0 })
   return new Snapshot({ clog: { page: () => page }, multixacts, nextXid, oldestXid, prepared: new Set([PREPARED]) })
 }
 

@@ -1,18 +1,15 @@
 import { type ByteWriter, readU32 } from '../../common/bytes.ts'
-import type { PgMajor } from '../../common/pgversion.ts'
 import { type Codec, ParseError } from '../codec.ts'
 import { exactParse } from '../text/exactparse.ts'
 import { checkPayload } from './payload.ts'
 import { textCodec } from '../text/textcodec.ts'
 
-/* pg_lsn (pg_lsn.c): u64; text %X/%X of its halves, since 19 %X/%08X. */
-function lsnText(lowDigits: number): (source: Uint8Array, start: number, end: number, out: ByteWriter) => void {
-  return (source, start, end, out) => {
-    checkPayload('pg_lsn', source, start, end, 8)
-    const high = readU32(source, start + 4).toString(16)
-    const low = readU32(source, start).toString(16).padStart(lowDigits, '0')
-    out.ascii(`${high}/${low}`.toUpperCase())
-  }
+/* pg_lsn (pg_lsn.c): u64; text %X/%X of its halves. */
+function lsnText(source: Uint8Array, start: number, end: number, out: ByteWriter): void {
+  checkPayload('pg_lsn', source, start, end, 8)
+  const high = readU32(source, start + 4).toString(16)
+  const low = readU32(source, start).toString(16)
+  out.ascii(`${high}/${low}`.toUpperCase())
 }
 
 function scanLsn(input: string, out: ByteWriter): void {
@@ -23,7 +20,4 @@ function scanLsn(input: string, out: ByteWriter): void {
 }
 
 /** pg_lsn ↔ string. */
-export function lsnCodec(major: PgMajor): Codec {
-  const text = lsnText(major >= 19 ? 8 : 1)
-  return textCodec({ text, parse: exactParse('pg_lsn', text, scanLsn) })
-}
+export const lsnCodec: Codec = textCodec({ text: lsnText, parse: exactParse('pg_lsn', lsnText, scanLsn) })

@@ -11,7 +11,6 @@ import { readFile } from '../disk/files.ts'
 import type { ForkName, RelationDirectory, RelationFiles } from '../../common/relationfiles.ts'
 import { listRelationFiles } from './listrelationfiles.ts'
 import { SegmentPages } from './segmentpages.ts'
-import { memberSegmentNames, type SegmentNames } from '../../xact/segments.ts'
 import { FileSlru } from './slru.ts'
 
 /** Number of pages of pg_xact in memory. With the default of 200 million xids pg_xact has 6,100 pages; most look-ups are of the newest ones. */
@@ -44,10 +43,10 @@ export class DirectorySource implements ClusterSource {
     this.timeline = timeline
     this.transactions = transactions
     this.onUnreadable = onCorrupt === 'carry' ? 'lost' : 'fail'
-    const slru = (folder: string, pages?: number, names?: SegmentNames): FileSlru => new FileSlru(join(path, folder), pages, this.onUnreadable, names)
+    const slru = (folder: string, pages?: number): FileSlru => new FileSlru(join(path, folder), pages, this.onUnreadable)
     this.clog = slru('pg_xact', CLOG_PAGES)
     this.multiOffsets = slru('pg_multixact/offsets')
-    this.multiMembers = slru('pg_multixact/members', undefined, memberSegmentNames(major))
+    this.multiMembers = slru('pg_multixact/members')
   }
 
   relationMap(spcOid: Oid, dbOid: Oid): Uint8Array {

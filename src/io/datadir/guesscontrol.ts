@@ -3,7 +3,6 @@ import { type GuessedControl, guessControl, type KnownControl, PageSurvey, type 
 import { guessTransactions } from '../../catalog/guesstransactions.ts'
 import { EnvironmentError, withPosition } from '../../common/errors.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
-import { memberSegmentNames, type SegmentNames } from '../../xact/segments.ts'
 import { WAL_PAGE_SIZE } from '../../wal/pageheader.ts'
 import { listDir, readPart } from '../disk/files.ts'
 import { findLastCheckpoint } from './lastcheckpoint.ts'
@@ -16,9 +15,8 @@ const DATABASE = /^\d+$/
 
 /** {@link guessControl} of a data directory. @throws EnvironmentError file.*, datadir.next-xid, datadir.system-identifier */
 export function guessControlFile(path: string, major: PgMajor, known: KnownControl = {}): GuessedControl {
-  const slru = (folder: string, names?: SegmentNames): FileSlru => new FileSlru(join(path, folder), undefined, 'lost', names)
-  const members = slru('pg_multixact/members', memberSegmentNames(major))
-  const counters = guessTransactions(slru('pg_xact'), slru('pg_multixact/offsets'), members, major)
+  const slru = (folder: string): FileSlru => new FileSlru(join(path, folder), undefined, 'lost')
+  const counters = guessTransactions(slru('pg_xact'), slru('pg_multixact/offsets'), slru('pg_multixact/members'))
   const pgWal = join(path, 'pg_wal')
   const evidence = {
     checkpoint: findLastCheckpoint(pgWal, major), wal: newestSegment(pgWal), survey: lookAtPages(path), counters, twophase: listDir(join(path, 'pg_twophase')),

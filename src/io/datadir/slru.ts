@@ -2,13 +2,12 @@ import { join } from 'node:path'
 import { EnvironmentError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
 import type { SegmentedSlru } from '../../catalog/guesstransactions.ts'
-import { segmentFileName, type SegmentNames, segmentNumbers, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
+import { segmentFileName, segmentNumbers, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import { listDir, readPart } from '../disk/files.ts'
 
 /** pg_xact, pg_multixact/offsets or pg_multixact/members: files of 32 pages named by segment number in hex. Keeps no file open. */
 export class FileSlru implements SegmentedSlru {
   private readonly dir: string
-  private readonly names: SegmentNames
   private readonly maxPages: number
   private readonly onUnreadable: 'fail' | 'lost'
   private readonly cache = new Map<number, Uint8Array>()
@@ -19,9 +18,8 @@ export class FileSlru implements SegmentedSlru {
    * @param onUnreadable `lost`: a page that cannot be read from the disk counts as missing. A file that the user has no permission for is an error in
    * any case.
    */
-  constructor(dir: string, maxPages = 128, onUnreadable: 'fail' | 'lost' = 'fail', names: SegmentNames = 'short') {
+  constructor(dir: string, maxPages = 128, onUnreadable: 'fail' | 'lost' = 'fail') {
     this.dir = dir
-    this.names = names
     this.onUnreadable = onUnreadable
     this.maxPages = maxPages
   }
@@ -37,11 +35,11 @@ export class FileSlru implements SegmentedSlru {
   }
 
   segments(): number[] {
-    return segmentNumbers(listDir(this.dir), this.names)
+    return segmentNumbers(listDir(this.dir))
   }
 
   private read(n: number): Uint8Array | undefined {
-    const file = join(this.dir, segmentFileName(Math.floor(n / SLRU_PAGES_PER_SEGMENT), this.names))
+    const file = join(this.dir, segmentFileName(Math.floor(n / SLRU_PAGES_PER_SEGMENT)))
     const page = new Uint8Array(BLOCK_SIZE)
     const byte = (n % SLRU_PAGES_PER_SEGMENT) * BLOCK_SIZE
     const count = this.readPart(n, file, page, byte)

@@ -79,7 +79,7 @@ export async function watchFiles(source: ReplaySource, out: string, list: WatchL
         watched = { spill, attributes, ends, start, range: { from: progress.lsn, to: progress.lsn } }
         return {
           transactions: ends,
-          pages: new VersionHistory({ files: list.files, sink: spill, store, state, ends, major: store.identity.major, checksums: store.identity.checksums }),
+          pages: new VersionHistory({ files: list.files, sink: spill, store, state, ends, checksums: store.identity.checksums }),
         }
       },
     })

@@ -63,7 +63,7 @@ export class RelationFileReader extends HeapReader {
 /** pg_xact is not there: every xid may have been assigned, and no status is known. */
 function hintsOnly(unknown: UnknownTransactions): Snapshot {
   const none = { page: () => undefined }
-  const multixacts = new MultiXacts({ offsets: none, members: none, major: 14, oldestMulti: 1, nextMulti: 0, nextMultiOffset: 0 })
+  const multixacts = new MultiXacts({ offsets: none, members: none, oldestMulti: 1, nextMulti: 0, nextMultiOffset: 0 })
   return new Snapshot({ clog: none, multixacts, nextXid: { low: 2, epoch: 0 }, oldestXid: 3, prepared: new Set(), unknown })
 }
 

@@ -13,7 +13,7 @@ import { breathe, remarkOnEnd, stopIfEnding } from '../../io/process/interruptio
 import { systemRandom } from '../../io/process/systemrandom.ts'
 import { initdbFolders, isTablespace } from '../../lake/keptfiles.ts'
 import { timelineHistoryName, segmentName } from '../../wal/segment.ts'
-import { checkpointPage, firstRecordOf, shutdownCheckPoint, withoutCommitTimestamps } from '../../wal/shutdowncheckpoint.ts'
+import { checkpointPage, firstRecordOf, shutdownCheckPoint } from '../../wal/shutdowncheckpoint.ts'
 import type { OnProgress } from '../jobprogress.ts'
 import { readConfiguration } from '../../io/datadir/configuration.ts'
 import { type EmptyFiles, writeIndexFiles } from './indexfiles.ts'
@@ -229,9 +229,9 @@ class Restore {
     const segment = Math.ceil(walPosition(lsn) / walSegmentSize)
     const start = segment * walSegmentSize
     const at = firstRecordOf(start)
-    const copied = shutdownCheckPoint(major, checkPointCopy(bytes, major), at, timeline, counters ?? found)
+    const checkPoint = shutdownCheckPoint(checkPointCopy(bytes), at, timeline, counters ?? found)
     // Commit timestamps belong to the checkpoint of pg_control.
-    const checkPoint = counters === undefined ? copied : withoutCommitTimestamps(major, copied)
+    if (counters !== undefined) checkPoint.fill(0, 72, 80)
     const before = byteText(this.timelineHistories.get(this.source.timeline) ?? new Uint8Array(0))
     target.file(`pg_wal/${timelineHistoryName(timeline)}`, `${before}${this.source.timeline}\t${formatLsn(lsn)}\tltap restore ${systemRandom.nonce()}\n`)
     const wal = target.fork(`pg_wal/${segmentName(timeline, segment, walSegmentSize)}`, walSegmentSize / BLOCK_SIZE)

@@ -45,8 +45,7 @@ export interface TranscodedPages extends TranscodedFile {
 export async function transcodePagesOf(task: TranscodePagesTask): Promise<TranscodedPages | WantedOverflow> {
   const { cluster, relation, compression, onCorrupt, transactions, clog, multiOffsets, multiMembers } = task
   const slru = (pages: ReadonlyMap<number, Uint8Array>): { page: (n: number) => Uint8Array | undefined } => ({ page: (n) => pages.get(n) })
-  const source = { identity: cluster, transactions, clog: slru(clog), multiOffsets: slru(multiOffsets), multiMembers: slru(multiMembers) }
-  const snapshot = snapshotOf(source, { onCorrupt })
+  const snapshot = snapshotOf({ transactions, clog: slru(clog), multiOffsets: slru(multiOffsets), multiMembers: slru(multiMembers) }, { onCorrupt })
   const blocks = BlockSet.ofRuns(task.blocks)
   const toast = task.toast === undefined ? undefined : new MemoryPages(new Uint8Array(task.toast.pages))
   const options: TranscodeOptions = {

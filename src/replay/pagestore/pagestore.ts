@@ -21,7 +21,6 @@ import { EVENTS_FILE, type FlushedFork, StoreEvents } from './storeevents.ts'
 import { StoredDatabase } from './storeddatabase.ts'
 import type { StoredFork } from './storedfork.ts'
 import { StoredPages } from './storedpages.ts'
-import { memberSegmentNames } from '../../xact/segments.ts'
 import { StoredSlru } from './storedslru.ts'
 import type { StoreFiles } from './storefiles.ts'
 
@@ -83,7 +82,7 @@ export class PageStore implements ReplayStore, FlushedStore {
     this.changesBytes = options.changesBytes ?? DEFAULT_CHANGES_BYTES
     this.clog = new StoredSlru('pg_xact', this.files)
     this.multiOffsets = new StoredSlru('pg_multixact/offsets', this.files)
-    this.multiMembers = new StoredSlru('pg_multixact/members', this.files, memberSegmentNames(this.identity.major))
+    this.multiMembers = new StoredSlru('pg_multixact/members', this.files)
   }
 
   /** The folder. */

@@ -1,6 +1,6 @@
 import { CorruptionError } from '../../common/errors.ts'
 import { BLOCK_SIZE } from '../../common/rel.ts'
-import { segmentFileName, type SegmentNames, segmentNumbers, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
+import { segmentFileName, segmentNumbers, SLRU_PAGES_PER_SEGMENT } from '../../xact/segments.ts'
 import type { SlruStore } from '../../xact/store.ts'
 import type { OpSink } from './ops.ts'
 import type { StoreFiles } from './storefiles.ts'
@@ -13,7 +13,6 @@ interface SlruPage {
 /** pg_xact, pg_multixact/offsets or pg_multixact/members. Pages stay where they are until the record is done. */
 export class StoredSlru implements SlruStore {
   private readonly dir: string
-  private readonly names: SegmentNames
   private readonly maxPages: number
   private readonly files: StoreFiles
   private readonly pages = new Map<number, SlruPage>()
@@ -22,8 +21,7 @@ export class StoredSlru implements SlruStore {
   private dirty = 0
 
   /** @param maxPages clean pages to keep @internal */
-  constructor(dir: string, files: StoreFiles, names: SegmentNames = 'short', maxPages = 1024) {
-    this.names = names
+  constructor(dir: string, files: StoreFiles, maxPages = 1024) {
     this.dir = dir
     this.files = files
     this.maxPages = maxPages
@@ -50,7 +48,7 @@ export class StoredSlru implements SlruStore {
   }
 
   segments(): Set<number> {
-    const found = new Set(segmentNumbers(this.files.list(this.dir), this.names))
+    const found = new Set(segmentNumbers(this.files.list(this.dir)))
     for (const segment of this.removed) found.delete(segment)
     for (const n of this.pages.keys()) found.add(segmentOf(n))
     return found
@@ -123,7 +121,7 @@ export class StoredSlru implements SlruStore {
   }
 
   private segmentPath(segment: number): string {
-    return `${this.dir}/${segmentFileName(segment, this.names)}`
+    return `${this.dir}/${segmentFileName(segment)}`
   }
 }
 

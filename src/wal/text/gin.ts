@@ -1,4 +1,3 @@
-import type { PgMajor } from '../../common/pgversion.ts'
 import { MainData } from '../maindata.ts'
 import type { BlockReference, WalRecord } from '../record.ts'
 import { takeBlockId, truth } from './parts.ts'
@@ -7,8 +6,6 @@ import { identifyBy, type RmgrText } from './rmgrtext.ts'
 /* RM_GIN_ID (ginxlog.h, gindesc.c). */
 const XLOG_GIN_INSERT = 0x20
 const XLOG_GIN_SPLIT = 0x30
-const XLOG_GIN_UPDATE_META_PAGE = 0x60
-const XLOG_GIN_INSERT_LISTPAGE = 0x70
 const XLOG_GIN_DELETE_LISTPAGE = 0x80
 const XLOG_GIN_VACUUM_DATA_LEAF_PAGE = 0x90
 
@@ -21,12 +18,8 @@ const GIN_SEGMENT_INSERT = 2
 const GIN_SEGMENT_REPLACE = 3
 const GIN_SEGMENT_ADDITEMS = 4
 
-/** ginxlogSplit: relation, rrlink, two children, flags. */
-const SPLIT_CHILDREN = 16
-/** ginxlogUpdateMeta: relation, padding, then a GinMetaPageData. */
-const UPDATE_META_PAGE = 16
-/** InvalidBlockNumber. */
-const NO_BLOCK = 0xffffffff
+/** ginxlogSplit: relation, rrlink, two children; then its flags. */
+const SPLIT_FLAGS = 24
 /** GinMetaPageData; ndeleted follows. */
 const META_PAGE_SIZE = 56
 const ITEM_POINTER_SIZE = 6
@@ -41,35 +34,31 @@ export const ginText: RmgrText = {
   describe,
 }
 
-function describe(record: WalRecord, major: PgMajor): string {
+function describe(record: WalRecord): string {
   data.open(record)
   switch (record.op) {
     case XLOG_GIN_INSERT:
-      return insert(record, major)
+      return insert(record)
     case XLOG_GIN_SPLIT:
-      return split(major)
+      return split()
     case XLOG_GIN_VACUUM_DATA_LEAF_PAGE:
-      return imageText(blockZero(record), major) ?? recompressLeaf(record, blockZero(record))
+      return imageText(blockZero(record)) ?? recompressLeaf(record, blockZero(record))
     case XLOG_GIN_DELETE_LISTPAGE:
       data.take(META_PAGE_SIZE)
       return `ndeleted: ${data.i32()}`
-    case XLOG_GIN_UPDATE_META_PAGE:
-      return major >= 19 ? updateMetaPage() : ''
-    case XLOG_GIN_INSERT_LISTPAGE:
-      return major >= 19 ? insertListPage() : ''
     default:
       return ''
   }
 }
 
-function insert(record: WalRecord, major: PgMajor): string {
+function insert(record: WalRecord): string {
   const flags = data.u16()
   const isData = (flags & GIN_INSERT_ISDATA) !== 0
   const isLeaf = (flags & GIN_INSERT_ISLEAF) !== 0
   let text = `isdata: ${truth(isData)} isleaf: ${truth(isLeaf)}`
   if (!isLeaf) text += ` children: ${takeBlockId(data)}/${takeBlockId(data)}`
   const block = blockZero(record)
-  return text + (imageText(block, major) ?? inserted(record, block, isData, isLeaf))
+  return text + (imageText(block) ?? inserted(record, block, isData, isLeaf))
 }
 
 function inserted(record: WalRecord, block: BlockReference, isData: boolean, isLeaf: boolean): string {
@@ -79,27 +68,10 @@ function inserted(record: WalRecord, block: BlockReference, isData: boolean, isL
   return ` pitem: ${takeBlockId(data)}-${takeBlockId(data)}/${data.u16()}`
 }
 
-function split(major: PgMajor): string {
-  data.take(SPLIT_CHILDREN)
-  const [left, right] = [data.u32(), data.u32()]
+function split(): string {
+  data.take(SPLIT_FLAGS)
   const flags = data.u16()
-  const children = major >= 19 && left !== NO_BLOCK ? ` children: ${left}/${right}` : ''
-  return `isrootsplit: ${truth(flags & GIN_SPLIT_ROOT)} isdata: ${truth(flags & GIN_INSERT_ISDATA)} isleaf: ${truth(flags & GIN_INSERT_ISLEAF)}${children}`
-}
-
-function updateMetaPage(): string {
-  data.take(UPDATE_META_PAGE + META_PAGE_SIZE)
-  const [prevTail, newRightlink] = [data.u32(), data.u32()]
-  return `ntuples: ${data.i32()}${blockText('prevTail', prevTail)}${blockText('newRightlink', newRightlink)}`
-}
-
-function insertListPage(): string {
-  const rightlink = data.u32()
-  return `ntuples: ${data.i32()}${blockText('rightlink', rightlink)}`
-}
-
-function blockText(name: string, block: number): string {
-  return block === NO_BLOCK ? '' : ` ${name}: ${block}`
+  return `isrootsplit: ${truth(flags & GIN_SPLIT_ROOT)} isdata: ${truth(flags & GIN_INSERT_ISDATA)} isleaf: ${truth(flags & GIN_INSERT_ISLEAF)}`
 }
 
 function blockZero(record: WalRecord): BlockReference {
@@ -108,10 +80,8 @@ function blockZero(record: WalRecord): BlockReference {
   return block
 }
 
-/** Since 19 the text says nothing of an image. */
-function imageText({ hasImage, applyImage }: BlockReference, major: PgMajor): string | undefined {
+function imageText({ hasImage, applyImage }: BlockReference): string | undefined {
   if (!hasImage) return undefined
-  if (major >= 19) return ''
   return applyImage ? ' (full page image)' : ' (full page image, for WAL verification)'
 }
 

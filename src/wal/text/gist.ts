@@ -12,14 +12,10 @@ const XLOG_GIST_PAGE_DELETE = 0x60
 /** Where gistxlogPageSplit has npage. */
 const SPLIT_NPAGE = 18
 
-const NAMES = ['PAGE_UPDATE', 'DELETE', 'PAGE_REUSE', 'PAGE_SPLIT', '', '', 'PAGE_DELETE']
-const identify18 = identifyBy([...NAMES, 'ASSIGN_LSN'])
-const identify19 = identifyBy(NAMES)
-
 const data = new MainData('wal.gist')
 
 export const gistText: RmgrText = {
-  identify: (info, major) => (major >= 19 ? identify19 : identify18)(info),
+  identify: identifyBy(['PAGE_UPDATE', 'DELETE', 'PAGE_REUSE', 'PAGE_SPLIT', '', '', 'PAGE_DELETE', 'ASSIGN_LSN']),
   describe(record, major) {
     data.open(record)
     switch (record.op) {

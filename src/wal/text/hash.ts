@@ -30,7 +30,7 @@ export const hashText: RmgrText = {
     data.open(record)
     switch (record.op) {
       case XLOG_HASH_INIT_META_PAGE:
-        return initMetaPage(major)
+        return initMetaPage()
       case XLOG_HASH_INIT_BITMAP_PAGE:
         return `bmsize ${data.u16()}`
       case XLOG_HASH_INSERT:
@@ -38,13 +38,13 @@ export const hashText: RmgrText = {
       case XLOG_HASH_ADD_OVFL_PAGE:
         return `bmsize ${data.u16()}, bmpage_found ${truth(data.bool())}`
       case XLOG_HASH_SPLIT_ALLOCATE_PAGE:
-        return splitAllocatePage(major)
+        return splitAllocatePage()
       case XLOG_HASH_SPLIT_COMPLETE:
         return `old_bucket_flag ${data.u16()}, new_bucket_flag ${data.u16()}`
       case XLOG_HASH_MOVE_PAGE_CONTENTS:
         return `ntups ${data.u16()}, is_primary ${truth(data.bool())}`
       case XLOG_HASH_SQUEEZE_PAGE:
-        return `prevblkno ${data.u32()}, nextblkno ${data.u32()}, ntups ${data.u16()}, is_primary ${truth(data.bool())}${isPrevious(major)}`
+        return `prevblkno ${data.u32()}, nextblkno ${data.u32()}, ntups ${data.u16()}, is_primary ${truth(data.bool())}`
       case XLOG_HASH_DELETE:
         return `clear_dead_marking ${truth(data.bool())}, is_primary ${truth(data.bool())}`
       case XLOG_HASH_UPDATE_META_PAGE:
@@ -64,21 +64,17 @@ function takeDouble(): number {
   return scratch.getFloat64(0)
 }
 
-function initMetaPage(major: PgMajor): string {
+function initMetaPage(): string {
   const tuples = generalNumber(takeDouble())
-  const procedure = data.u32()
-  return `num_tuples ${tuples}, ${major >= 19 ? `procid ${procedure}, ` : ''}fillfactor ${data.u16()}`
+  data.take(4)
+  return `num_tuples ${tuples}, fillfactor ${data.u16()}`
 }
 
-function isPrevious(major: PgMajor): string {
-  return major >= 19 ? `, is_previous ${truth(data.bool())}` : ''
-}
-
-function splitAllocatePage(major: PgMajor): string {
+function splitAllocatePage(): string {
   const bucket = data.u32()
-  const [oldFlag, newFlag] = [data.u16(), data.u16()]
+  data.take(4)
   const flags = data.u8()
-  return `new_bucket ${bucket}, ${major >= 19 ? `old_bucket_flag ${oldFlag}, new_bucket_flag ${newFlag}, ` : ''}meta_page_masks_updated ${truth(flags & XLH_SPLIT_META_UPDATE_MASKS)}, ` +
+  return `new_bucket ${bucket}, meta_page_masks_updated ${truth(flags & XLH_SPLIT_META_UPDATE_MASKS)}, ` +
     `issplitpoint_changed ${truth(flags & XLH_SPLIT_META_UPDATE_SPLITPOINT)}`
 }
 

@@ -1,7 +1,7 @@
 import type { PgMajor } from '../../common/pgversion.ts'
-import { heapBlock, XLH_INSERT_ALL_FROZEN_SET, XLOG_HEAP_INIT_PAGE, XLOG_HEAP_OPMASK } from '../heap.ts'
+import { heapBlock, XLOG_HEAP_INIT_PAGE, XLOG_HEAP_OPMASK } from '../heap.ts'
 import {
-  decodeHeapNewCid, HeapMultiInsert, HeapVisible, VISIBILITYMAP_VALID_BITS, XLOG_HEAP2_FREEZE_PAGE, XLOG_HEAP2_LOCK_UPDATED, XLOG_HEAP2_MULTI_INSERT, XLOG_HEAP2_NEW_CID,
+  decodeHeapNewCid, HeapMultiInsert, HeapVisible, XLOG_HEAP2_FREEZE_PAGE, XLOG_HEAP2_LOCK_UPDATED, XLOG_HEAP2_MULTI_INSERT, XLOG_HEAP2_NEW_CID,
   XLOG_HEAP2_PRUNE, XLOG_HEAP2_VACUUM, XLOG_HEAP2_VISIBLE,
 } from '../heap2.ts'
 import { HeapPrune, XLHP_HAS_CONFLICT_HORIZON, XLHP_IS_CATALOG_REL } from '../heapprune.ts'
@@ -11,10 +11,8 @@ import { arrayText, flagsText, locatorText, truth } from './parts.ts'
 import { identifyBy, type RmgrText } from './rmgrtext.ts'
 
 const OTHER_NAMES = ['VISIBLE', 'MULTI_INSERT', 'LOCK_UPDATED', 'NEW_CID', '', '', '', '', '', 'MULTI_INSERT+INIT']
-const OTHER_NAMES_19 = ['', ...OTHER_NAMES.slice(1)]
 const identify16 = identifyBy(['REWRITE', 'PRUNE', 'VACUUM', 'FREEZE_PAGE', ...OTHER_NAMES])
 const identify17 = identifyBy(['REWRITE', 'PRUNE_ON_ACCESS', 'PRUNE_VACUUM_SCAN', 'PRUNE_VACUUM_CLEANUP', ...OTHER_NAMES])
-const identify19 = identifyBy(['REWRITE', 'PRUNE_ON_ACCESS', 'PRUNE_VACUUM_SCAN', 'PRUNE_VACUUM_CLEANUP', ...OTHER_NAMES_19])
 
 const prune = new HeapPrune()
 const inserted = new HeapMultiInsert()
@@ -22,7 +20,7 @@ const visible = new HeapVisible()
 
 /** RM_HEAP2_ID (heapdesc.c). */
 export const heap2Text: RmgrText = {
-  identify: (info, major) => (major >= 19 ? identify19 : major >= 17 ? identify17 : identify16)(info),
+  identify: (info, major) => (major >= 17 ? identify17 : identify16)(info),
   describe(record, major) {
     switch (record.info & XLOG_HEAP_OPMASK) {
       case XLOG_HEAP2_PRUNE:
@@ -32,7 +30,6 @@ export const heap2Text: RmgrText = {
       case XLOG_HEAP2_FREEZE_PAGE:
         return major >= 17 ? unifiedText(record, major) : freezeText(record, major)
       case XLOG_HEAP2_VISIBLE:
-        if (major >= 19) return ''
         visible.read(record, major)
         return major >= 16 ? `snapshotConflictHorizon: ${visible.conflictHorizon}, flags: ${flagsText(visible.flags)}`
           : `cutoff xid ${visible.conflictHorizon} flags ${flagsText(visible.flags)}`
@@ -73,17 +70,12 @@ function freezeText(record: WalRecord, major: PgMajor): string {
 function unifiedText(record: WalRecord, major: PgMajor): string {
   prune.read(record, major)
   const horizon = prune.flags & XLHP_HAS_CONFLICT_HORIZON ? `snapshotConflictHorizon: ${prune.conflictHorizon}` : ''
-  const head = `${horizon}, isCatalogRel: ${truth(prune.flags & XLHP_IS_CATALOG_REL)}${mapText(prune.visibilityMapBits)}`
+  const head = `${horizon}, isCatalogRel: ${truth(prune.flags & XLHP_IS_CATALOG_REL)}`
   if (!prune.hasLists) return head
   const { planCount, redirectedCount, deadCount, unusedCount } = prune
   return `${head}, nplans: ${planCount}, nredirected: ${redirectedCount}, ndead: ${deadCount}, nunused: ${unusedCount}` +
     (planCount > 0 ? `, plans:${plans(record)}` : '') + (redirectedCount > 0 ? `, redirected:${redirected(record)}` : '') +
     (deadCount > 0 ? `, dead:${dead(record)}` : '') + (unusedCount > 0 ? `, unused:${unused(record)}` : '')
-}
-
-/** Since 19. */
-function mapText(bits: number): string {
-  return bits === 0 ? '' : `, vm_flags: ${flagsText(bits)}`
 }
 
 function plans(record: WalRecord): string {
@@ -118,8 +110,7 @@ function multiInsertText(record: WalRecord, major: PgMajor): string {
   inserted.read(record)
   const { count, flags } = inserted
   if (major < 16) return `${count} tuples flags ${flagsText(flags)}`
-  const frozen = major >= 19 && (flags & XLH_INSERT_ALL_FROZEN_SET) !== 0
-  const text = `ntuples: ${count}, flags: ${flagsText(flags)}${mapText(frozen ? VISIBILITYMAP_VALID_BITS : 0)}`
+  const text = `ntuples: ${count}, flags: ${flagsText(flags)}`
   if (!heapBlock(record).hasData || (record.info & XLOG_HEAP_INIT_PAGE) !== 0) return text
   return `${text}, offsets:${arrayText(Array.from({ length: count }, (_, i) => inserted.offsetOf(record, i)))}`
 }

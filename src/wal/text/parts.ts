@@ -5,9 +5,7 @@ import type { MainData } from '../maindata.ts'
 import { databasePath, forkFileName } from '../../common/relpath.ts'
 
 /** CATALOG_VERSION_NO, part of a tablespace's folder name. */
-const CATALOG_VERSIONS: Record<PgMajor, number> = {
-  14: 202107181, 15: 202209061, 16: 202307071, 17: 202406281, 18: 202506291, 19: 202610061,
-}
+const CATALOG_VERSIONS: Record<PgMajor, number> = { 14: 202107181, 15: 202209061, 16: 202307071, 17: 202406281, 18: 202506291 }
 
 /** `%c` of a bool. */
 export function truth(value: unknown): string {
@@ -17,12 +15,6 @@ export function truth(value: unknown): string {
 /** `0x%02X` */
 export function flagsText(flags: number): string {
   return `0x${flags.toString(16).toUpperCase().padStart(2, '0')}`
-}
-
-/** An LSN as the major prints it: `%X/%X`, since 19 `%X/%08X`. @param lsn as formatWalPosition gives it */
-export function lsnText(lsn: string, major: PgMajor): string {
-  const slash = lsn.indexOf('/') + 1
-  return major >= 19 ? lsn.slice(0, slash) + lsn.slice(slash).padStart(8, '0') : lsn
 }
 
 /** `1663/5/16384` */

@@ -1,4 +1,3 @@
-import type { PgMajor } from '../../common/pgversion.ts'
 import { CLOG_TRUNCATE, CLOG_ZEROPAGE, decodeClogTruncate, decodeClogZeroPage } from '../clog.ts'
 import { COMMIT_TS_TRUNCATE, COMMIT_TS_ZEROPAGE, decodeCommitTsTruncate, decodeCommitTsZeroPage } from '../committs.ts'
 import {
@@ -41,17 +40,17 @@ export const multixactText: RmgrText = {
       case XLOG_MULTIXACT_ZERO_OFF_PAGE: case XLOG_MULTIXACT_ZERO_MEM_PAGE:
         return String(decodeMultiXactZeroPage(record, major))
       case XLOG_MULTIXACT_CREATE_ID:
-        return createText(record, major)
+        return createText(record)
       case XLOG_MULTIXACT_TRUNCATE_ID:
-        return truncateText(record, major)
+        return truncateText(record)
       default:
         return ''
     }
   },
 }
 
-function createText(record: WalRecord, major: PgMajor): string {
-  const created = decodeMultiXactCreate(record, major)
+function createText(record: WalRecord): string {
+  const created = decodeMultiXactCreate(record)
   let text = `${created.multi} offset ${created.memberOffset} nmembers ${created.memberCount}: `
   for (let i = 0; i < created.memberCount; i++) {
     text += `${multiXactMemberXid(record, created, i)} (${MEMBER_STATUSES[multiXactMemberStatus(record, created, i)]}) `
@@ -59,8 +58,7 @@ function createText(record: WalRecord, major: PgMajor): string {
   return text
 }
 
-function truncateText(record: WalRecord, major: PgMajor): string {
-  const { start, endMulti, endMember } = decodeMultiXactTruncate(record, major)
-  if (start === undefined) return `oldestMulti ${endMulti}, oldestOffset ${endMember}`
-  return `offsets [${start.multi}, ${endMulti}), members [${start.member}, ${endMember})`
+function truncateText(record: WalRecord): string {
+  const { startMulti, endMulti, startMember, endMember } = decodeMultiXactTruncate(record)
+  return `offsets [${startMulti}, ${endMulti}), members [${startMember}, ${endMember})`
 }

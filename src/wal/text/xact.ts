@@ -9,7 +9,7 @@ import {
   XLOG_XACT_COMMIT_PREPARED, XLOG_XACT_INVALIDATIONS, XLOG_XACT_OPMASK, XLOG_XACT_PREPARE,
 } from '../xact.ts'
 import { invalidationsText } from './invalidations.ts'
-import { lsnText, relationPath, serverText, spaced } from './parts.ts'
+import { relationPath, serverText, spaced } from './parts.ts'
 import { identifyBy, type RmgrText } from './rmgrtext.ts'
 import { timeText } from './time.ts'
 
@@ -47,12 +47,12 @@ function commitText(record: WalRecord, major: PgMajor): string {
   text += invalidationsText({ view, start, count, dbOid, spcOid, relcacheInitFileInval }, major)
   if (major >= 15 && (xinfo & XACT_COMPLETION_APPLY_FEEDBACK) !== 0) text += '; apply_feedback'
   if ((xinfo & XACT_COMPLETION_FORCE_SYNC_COMMIT) !== 0) text += '; sync'
-  return text + originText(record, major)
+  return text + originText(record)
 }
 
 function abortText(record: WalRecord, major: PgMajor): string {
   ended.decode(record, major)
-  return endText() + relationsText(major) + subxactsText() + (major >= 15 ? originText(record, major) : '') + droppedText(major)
+  return endText() + relationsText(major) + subxactsText() + (major >= 15 ? originText(record) : '') + droppedText(major)
 }
 
 /** The time; before it the prepared transaction, whose xid the record's header does not have. */
@@ -73,9 +73,9 @@ function droppedText(major: PgMajor): string {
   return major >= 15 ? statsList('', listOf(ended.statsCount, (i) => ended.droppedStats(i))) : ''
 }
 
-function originText(record: WalRecord, major: PgMajor): string {
+function originText(record: WalRecord): string {
   const { origin } = ended
-  return origin === undefined ? '' : originAt(record, lsnText(formatLsn(origin.lsn), major), origin.time)
+  return origin === undefined ? '' : originAt(record, formatLsn(origin.lsn), origin.time)
 }
 
 function originAt({ origin }: WalRecord, lsn: string, time: bigint): string {
@@ -89,7 +89,7 @@ function prepareText(record: WalRecord, major: PgMajor): string {
   text += relationList('rels(commit)', prepare.commitRelfiles, major) + relationList('rels(abort)', prepare.abortRelfiles, major)
   text += statsList('commit ', prepare.commitStats) + statsList('abort ', prepare.abortStats) + subxactList(prepare.subxacts)
   text += invalidationsText({ view: record.view, start, count, dbOid, spcOid: 0, relcacheInitFileInval }, major)
-  if (major >= 15 && record.origin !== 0) text += originAt(record, lsnText(formatWalPosition(prepare.originLsn), major), prepare.originTime)
+  if (major >= 15 && record.origin !== 0) text += originAt(record, formatWalPosition(prepare.originLsn), prepare.originTime)
   return text
 }
 

@@ -2,11 +2,11 @@ import { formatWalPosition } from '../../common/ids.ts'
 import type { PgMajor } from '../../common/pgversion.ts'
 import type { WalRecord } from '../record.ts'
 import {
-  decodeBackupEnd, decodeCheckPoint, decodeCheckpointRedo, decodeEndOfRecovery, decodeFpwChange, decodeLogicalDecodingStatusChange, decodeNextOid, decodeOverwriteContrecord,
-  decodeParameterChange, decodeRestorePoint, XLOG_ASSIGN_LSN, XLOG_BACKUP_END, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_REDO, XLOG_CHECKPOINT_SHUTDOWN,
-  XLOG_END_OF_RECOVERY, XLOG_FPW_CHANGE, XLOG_LOGICAL_DECODING_STATUS_CHANGE, XLOG_NEXTOID, XLOG_OVERWRITE_CONTRECORD, XLOG_PARAMETER_CHANGE, XLOG_RESTORE_POINT,
+  decodeBackupEnd, decodeCheckPoint, decodeCheckpointRedo, decodeEndOfRecovery, decodeFpwChange, decodeNextOid, decodeOverwriteContrecord,
+  decodeParameterChange, decodeRestorePoint, XLOG_BACKUP_END, XLOG_CHECKPOINT_ONLINE, XLOG_CHECKPOINT_REDO, XLOG_CHECKPOINT_SHUTDOWN,
+  XLOG_END_OF_RECOVERY, XLOG_FPW_CHANGE, XLOG_NEXTOID, XLOG_OVERWRITE_CONTRECORD, XLOG_PARAMETER_CHANGE, XLOG_RESTORE_POINT,
 } from '../xlog.ts'
-import { lsnText, serverText } from './parts.ts'
+import { serverText } from './parts.ts'
 import { identifyBy, type RmgrText } from './rmgrtext.ts'
 import { timeText } from './time.ts'
 
@@ -14,17 +14,15 @@ const NAMES = [
   'CHECKPOINT_SHUTDOWN', 'CHECKPOINT_ONLINE', 'NOOP', 'NEXTOID', 'SWITCH', 'BACKUP_END', 'PARAMETER_CHANGE', 'RESTORE_POINT', 'FPW_CHANGE',
   'END_OF_RECOVERY', 'FPI_FOR_HINT', 'FPI', '', 'OVERWRITE_CONTRECORD',
 ]
-const NAMES_19 = NAMES.map((name, op) => (op === XLOG_ASSIGN_LSN >> 4 ? 'ASSIGN_LSN' : name))
 const identify16 = identifyBy(NAMES)
 const identify17 = identifyBy([...NAMES, 'CHECKPOINT_REDO'])
-const identify19 = identifyBy([...NAMES_19, 'CHECKPOINT_REDO', 'LOGICAL_DECODING_STATUS_CHANGE'])
 
 /** By WAL_LEVEL_MINIMAL, _REPLICA, _LOGICAL. */
 const WAL_LEVELS = ['minimal', 'replica', 'logical']
 
 /** RM_XLOG_ID (xlogdesc.c). */
 export const xlogText: RmgrText = {
-  identify: (info, major) => (major >= 19 ? identify19 : major >= 17 ? identify17 : identify16)(info),
+  identify: (info, major) => (major >= 17 ? identify17 : identify16)(info),
   describe(record, major) {
     switch (record.op) {
       case XLOG_CHECKPOINT_SHUTDOWN: case XLOG_CHECKPOINT_ONLINE:
@@ -32,7 +30,7 @@ export const xlogText: RmgrText = {
       case XLOG_NEXTOID:
         return String(decodeNextOid(record))
       case XLOG_BACKUP_END:
-        return lsnText(formatWalPosition(decodeBackupEnd(record)), major)
+        return formatWalPosition(decodeBackupEnd(record))
       case XLOG_PARAMETER_CHANGE:
         return parameterChangeText(record)
       case XLOG_RESTORE_POINT:
@@ -42,11 +40,9 @@ export const xlogText: RmgrText = {
       case XLOG_END_OF_RECOVERY:
         return endOfRecoveryText(record, major)
       case XLOG_OVERWRITE_CONTRECORD:
-        return overwriteText(record, major)
+        return overwriteText(record)
       case XLOG_CHECKPOINT_REDO:
         return major >= 17 ? `wal_level ${WAL_LEVELS[decodeCheckpointRedo(record)]}` : ''
-      case XLOG_LOGICAL_DECODING_STATUS_CHANGE:
-        return major >= 19 ? String(decodeLogicalDecodingStatusChange(record)) : ''
       default:
         return ''
     }
@@ -55,11 +51,10 @@ export const xlogText: RmgrText = {
 
 function checkPointText(record: WalRecord, major: PgMajor): string {
   const checkPoint = decodeCheckPoint(record, major)
-  const { walLevel, logicalDecoding, nextXid, oldestCommitTsXid, newestCommitTsXid } = checkPoint
+  const { walLevel, nextXid, oldestCommitTsXid, newestCommitTsXid } = checkPoint
   return [
-    `redo ${lsnText(formatWalPosition(checkPoint.redo), major)}`, `tli ${checkPoint.thisTimeline}`, `prev tli ${checkPoint.prevTimeline}`,
+    `redo ${formatWalPosition(checkPoint.redo)}`, `tli ${checkPoint.thisTimeline}`, `prev tli ${checkPoint.prevTimeline}`,
     `fpw ${checkPoint.fullPageWrites}`, ...(walLevel === undefined ? [] : [`wal_level ${WAL_LEVELS[walLevel]}`]),
-    ...(logicalDecoding === undefined ? [] : [`logical decoding ${logicalDecoding}`]),
     `xid ${nextXid.epoch}:${nextXid.low}`, `oid ${checkPoint.nextOid}`, `multi ${checkPoint.nextMulti}`, `offset ${checkPoint.nextMultiOffset}`,
     `oldest xid ${checkPoint.oldestXid} in DB ${checkPoint.oldestXidDb}`, `oldest multi ${checkPoint.oldestMulti} in DB ${checkPoint.oldestMultiDb}`,
     `oldest/newest commit timestamp xid: ${oldestCommitTsXid}/${newestCommitTsXid}`, `oldest running xid ${checkPoint.oldestActiveXid}`,
@@ -79,7 +74,7 @@ function endOfRecoveryText(record: WalRecord, major: PgMajor): string {
   return `tli ${thisTimeline}; prev tli ${prevTimeline}; time ${timeText(time)}${walLevel === undefined ? '' : `; wal_level ${WAL_LEVELS[walLevel]}`}`
 }
 
-function overwriteText(record: WalRecord, major: PgMajor): string {
+function overwriteText(record: WalRecord): string {
   const { overwritten, time } = decodeOverwriteContrecord(record)
-  return `lsn ${lsnText(formatWalPosition(overwritten), major)}; time ${timeText(time)}`
+  return `lsn ${formatWalPosition(overwritten)}; time ${timeText(time)}`
 }

@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest'
 import { hexDecode } from '../../../src/common/bytes.ts'
 import { crc32c } from '../../../src/common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../../../src/common/errors.ts'
-import { parsePgMajor } from '../../../src/common/pgversion.ts'
 import { parseControlFile } from '../../../src/catalog/controlfile.ts'
 import { readManifest } from '../../../src/jobs/lake.ts'
 import { transcode, withFolder } from '../../support/lakes.ts'
@@ -19,24 +18,6 @@ const PGLITE = hexDecode(
   '64000000000000000a000000000000004000000000000000080000000000000087d63241002000000000020000200000000000014000000020000000' +
   'cc0700000008000000000000010000000157bb3155c383aa637830d9759e2e8f57b4026cad85c9cf97671058300f87ef940000005a429e2c')
 const CRC_AT = 292
-
-/** What initdb of Postgres 19 rc1 wrote, after a start and a stop. */
-const PG_19 = hexDecode(
-  'ea8f881ece0e0e6b710700008d95130c0100000000000000cf0e0e6b0000000098ff74010000000098ff740100000000010000000100000001000000' +
-  '0100000000000000000000009602000000000000aa3500000100000001000000000000008e020000010000000100000001000000cf0e0e6b00000000' +
-  '00000000000000000000000000000000e803000000000000000000000000000000000000000000000000000000000000000000000000000000000000' +
-  '010000000000000064000000080000000a000000000000008000000000000000080000000000000087d6324100200000000002002000000000200000' +
-  '000000014000000020000000cc070000000800000100000001000000010000000136c356790c76f3be39c1778f108f34452e2c50ff9b78ddc371116d' +
-  '78d8644b730000000d045b96')
-const CRC_AT_19 = 308
-
-function changedTo(bytes: Uint8Array, at: number, value: number): Uint8Array {
-  const copy = bytes.slice()
-  const view = new DataView(copy.buffer)
-  view.setUint32(at, value, true)
-  view.setUint32(CRC_AT_19, crc32c(copy, 0, CRC_AT_19), true)
-  return copy
-}
 
 function changed(change: (view: DataView) => void): Uint8Array {
   const copy = PGLITE.slice()
@@ -74,31 +55,6 @@ describe('pg_control', () => {
       expect(() => parseControlFile(changed((view) => view.setUint32(228, size, true)), 18)).toThrow(CorruptionError)
     }
   })
-})
-
-describe('pg_control of 19', () => {
-  test('is read', () => {
-    expect(parseControlFile(PG_19, 19)).toMatchObject({
-      state: 'shut down', controlVersion: 1905, catalogVersion: 202610061, walSegmentSize: 1 << 24, checksums: true, nextXid: { low: 662, epoch: 0 },
-      nextOid: 13738, nextMulti: 1, nextMultiOffset: 1, oldestXid: 654, oldestMulti: 1, walLevel: 1, checkpoint: 0x174ff98n, redo: 0x174ff98n,
-    })
-  })
-
-  test('of another version than rc1 is refused with both numbers', () => {
-    expect(() => parseControlFile(changedTo(PG_19, 8, 1902), 19)).toThrow(/pg_control_version is 1902, that of Postgres 19 rc1, which ltap reads, is 1905/)
-    expect(() => parseControlFile(changedTo(PG_19, 12, 202607272), 19)).toThrow(/catalog_version_no is 202607272, .* is 202610061: files of a beta/)
-    expect(() => parseControlFile(PG_19, 18)).toThrow(/pg_control_version is 1905, that of Postgres 18, which ltap reads, is 1800/)
-  })
-
-  test('numbers of members have 64 bits; those beyond 2^53 and SLRU segments of another size are refused', () => {
-    expect(parseControlFile(changedTo(PG_19, 92, 5), 19).nextMultiOffset).toBe(5 * 2 ** 32 + 1)
-    expect(() => parseControlFile(changedTo(PG_19, 92, 1 << 21), 19)).toThrow(/nextMultiOffset is 9007199254740993, which no server writes/)
-    expect(() => parseControlFile(changedTo(PG_19, 232, 64), 19)).toThrow(/slru_pages_per_segment is 64, ltap reads 32/)
-  })
-})
-
-test.each(['20', '13', '19beta3', ''])('PG_VERSION %s is refused', (text) => {
-  expect(() => parsePgMajor(text)).toThrow(/ltap reads 14 to 19/)
 })
 
 describe.each(majors().slice(-1))('a server of 32 bits, Postgres %i', (major) => {
