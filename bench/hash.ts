@@ -1,5 +1,15 @@
 import { crc32c } from '../src/common/crc32c.ts'
+import { utf8Encode } from '../src/common/utf8.ts'
 import { BitVector, BytesVector, ListVector, StructVector, type Vector, WordVector } from '../src/vector/vector.ts'
+
+/** Equal results of two runs print the same eight digits. */
+export function textHash(text: string): string {
+  return digits(crc32c(utf8Encode(text)))
+}
+
+function digits(crc: number): string {
+  return crc.toString(16).padStart(8, '0')
+}
 
 /** A hash over pieces, in order: equal results of two runs print the same eight digits. */
 export class ResultHash {
@@ -32,6 +42,6 @@ export class ResultHash {
   }
 
   digest(): string {
-    return crc32c(new Uint8Array(Uint32Array.from(this.crcs).buffer)).toString(16).padStart(8, '0')
+    return digits(crc32c(new Uint8Array(Uint32Array.from(this.crcs).buffer)))
   }
 }

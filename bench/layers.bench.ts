@@ -5,16 +5,17 @@
 import { existsSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { crc32c } from '../src/common/crc32c.ts'
-import { utf8Encode } from '../src/common/utf8.ts'
 import { BLOCK_SIZE } from '../src/common/rel.ts'
 import type { ObjectStore } from '../src/engine/objectstore.ts'
+import { useSince, useUntilNow } from '../src/engine/requestcounters.ts'
 import { openObjectStore } from '../src/io/objectstore/openobjectstore.ts'
 import { mergeLake } from '../src/jobs/merge/mergelake.ts'
 import { queryLake } from '../src/jobs/query/query.ts'
+import type { StoreUse } from '../src/lake/state/madeby.ts'
 import { KEYS, type RealServer, startServer } from '../test/conformance/servers.ts'
 import { Random } from '../test/support/random.ts'
 import { benchDir, benchSize } from './data.ts'
+import { textHash } from './hash.ts'
 import { LayeredTable } from './layeredtable.ts'
 import { compare, type Timing, timing } from './measure.ts'
 import { printResult } from './report.ts'
@@ -42,19 +43,15 @@ try {
 }
 
 /** What one run asked of the store. */
-interface Run {
-  ms: number
-  bytes: number
-  requests: Record<string, number>
+interface Run extends StoreUse {
+  readonly ms: number
 }
 
 async function measured(table: LayeredTable, store: ObjectStore): Promise<Run> {
-  const before = { bytes: store.counters.bytesUp, requests: { ...store.counters.requests } }
+  const before = useUntilNow(store.counters)
   const started = performance.now()
   await table.materialize(store)
-  const ms = performance.now() - started
-  const requests = Object.entries(store.counters.requests).map(([kind, count]) => [kind, count - before.requests[kind as keyof typeof before.requests]] as const)
-  return { ms, bytes: store.counters.bytesUp - before.bytes, requests: Object.fromEntries(requests.filter(([, count]) => count > 0)) }
+  return { ms: performance.now() - started, ...useSince(store.counters, before) }
 }
 
 async function shares(): Promise<void> {
@@ -89,10 +86,10 @@ async function shares(): Promise<void> {
         ratio: floor.medianMs / ours.medianMs, ratioMin: floor.minMs / ours.maxMs, ratioMax: floor.maxMs / ours.minMs, rounds: of.length, hash,
       })
       const changed = Math.ceil(table.blocks * share)
-      const { bytes, requests } = of.toSorted((a, b) => a.bytes - b.bytes)[of.length >> 1]!
+      const { bytesUp, requests } = of.toSorted((a, b) => a.bytesUp - b.bytesUp)[of.length >> 1]!
       const asked = Object.entries(requests).map(([kind, count]) => `${count} ${kind}`).join(', ')
       printResult({
-        kind: 'cost', bench: 'layers', table: 'accounts', variant: `${changed} of ${table.blocks} blocks: ${asked}`, unit: 'bytes', ours: bytes,
+        kind: 'cost', bench: 'layers', table: 'accounts', variant: `${changed} of ${table.blocks} blocks: ${asked}`, unit: 'bytes', ours: bytesUp,
         peerName: 'pages of the blocks', peer: changed * BLOCK_SIZE, hash,
       })
     }
@@ -167,5 +164,5 @@ async function scan(lake: string): Promise<string> {
     out += text
     return Promise.resolve()
   })
-  return crc32c(utf8Encode(out)).toString(16).padStart(8, '0')
+  return textHash(out)
 }

@@ -3,14 +3,13 @@
  * itself does before it compares a bound.
  */
 import avsc from 'avsc'
-import { crc32c } from '../src/common/crc32c.ts'
-import { utf8Encode } from '../src/common/utf8.ts'
 import { BlockSet } from '../src/common/blockset.ts'
 import { MemoryObjectStore } from '../src/engine/memoryobjectstore.ts'
 import { icebergCatalog } from '../src/service/catalog.ts'
 import { PublishedLake } from '../test/support/publishedlake.ts'
 import { column } from '../test/support/publishedtables.ts'
 import { Random } from '../test/support/random.ts'
+import { textHash } from './hash.ts'
 import { type Latency, printResult } from './report.ts'
 
 const FILES = 1000
@@ -32,7 +31,7 @@ for (const [variant, files] of [['all files', () => true], ['a tenth', () => ({ 
     ours.push(await timed(() => plan(files())))
     if (i % 4 === 0) peer.push(await timed(readMetadata))
   }
-  const hash = crc32c(utf8Encode(answers.sort().join(''))).toString(16).padStart(8, '0')
+  const hash = textHash(answers.sort().join(''))
   printResult({ kind: 'latency', bench: 'plan', table: `${FILES} files`, variant, peerName: 'read of the metadata', ours: latency(ours), peer: latency(peer), wanted: WANTED_MS, hash })
 }
 

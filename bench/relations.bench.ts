@@ -2,11 +2,10 @@
 import { spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { crc32c } from '../src/common/crc32c.ts'
-import { utf8Encode } from '../src/common/utf8.ts'
 import { DirectoryObjectStore } from '../src/io/objectstore/directoryobjectstore.ts'
 import { PostgresServer } from '../src/server/postgres.ts'
 import { benchDir, benchSize } from './data.ts'
+import { textHash } from './hash.ts'
 import { printResult } from './report.ts'
 import { withClient } from './server.ts'
 
@@ -77,6 +76,6 @@ async function storedBytes(): Promise<number> {
 }
 
 function print(table: string, variant: string, unit: string, ours: number, peerName: string, peer: number, wanted: number | undefined, { relations, unchanged }: Summary): void {
-  const hash = crc32c(utf8Encode(`${relations} ${unchanged}`)).toString(16).padStart(8, '0')
+  const hash = textHash(`${relations} ${unchanged}`)
   printResult({ kind: 'cost', bench: 'relations', table, variant, unit, ours, peerName, peer, ...wanted !== undefined && { wanted }, hash })
 }

@@ -13,6 +13,7 @@ import { closeSessions, connect, createCluster, fewerMajors } from '../support/o
 import { filter } from '../support/rounds.ts'
 import { drawn } from '../support/scope.ts'
 import { compareWithServer } from './compare.ts'
+import { idsWhere } from './conditions.ts'
 import { Engine, EngineError, type EngineName, type Format, formatsOf, installed, QUICK_ENGINES, SLOW_ENGINES } from './engine.ts'
 import { publishedPlace, questionFor } from './publishedlake.ts'
 import { refusalOf } from './refusals.ts'
@@ -127,10 +128,11 @@ async function rowsByColumn(engine: Engine, question: ReturnType<typeof question
     if (type.oid !== 23 && type.oid !== 25) continue
     const value = table.rows.at(-1)![i + 1]
     if (value === null || value === undefined) continue
-    const wanted = table.rows.filter((row) => row[i + 1] === value).map(([, id]) => id).sort()
+    const wanted = table.rows.filter((row) => row[i + 1] === value).map(([, id]) => Number(id)).sort((a, b) => a - b)
     const { name } = columns[i]!
     const dotted = name.includes('.') ? DOTTED.find((refusal) => refusal.engine === engine.name && refusal.format === question.format)?.says : undefined
-    const rows = await rowsWhere(engine, question, name, type.oid === 23 ? value : `'${value}'`).catch((error: unknown) => {
+    const where = `${quoted(name, engine.name)} = ${type.oid === 23 ? value : `'${value}'`}`
+    const rows = await idsWhere(engine, question, where).catch((error: unknown) => {
       if (error instanceof EngineError && dotted?.test(error.message) === true) return undefined
       throw error
     })
@@ -141,13 +143,8 @@ async function rowsByColumn(engine: Engine, question: ReturnType<typeof question
   return problems
 }
 
-async function rowsWhere(engine: Engine, question: ReturnType<typeof questionFor>, column: string, value: string): Promise<string[]> {
-  const quoted = (QUOTES_WITH_BACKTICKS.includes(engine.name) ? (text: string) => `\`${text}\`` : (text: string) => `"${text}"`)
-  const { rows, columns } = await engine.ask({
-    ...question, ...(engine.name === 'polars' ? { sql: `SELECT * FROM t WHERE ${quoted(column)} = ${value}` } : { where: `${quoted(column)} = ${value}` }),
-  })
-  const id = columns.findIndex(({ name }) => name === 'id')
-  return rows.map((row) => String(row[id])).sort()
+function quoted(name: string, engine: EngineName): string {
+  return QUOTES_WITH_BACKTICKS.includes(engine) ? `\`${name}\`` : `"${name}"`
 }
 
 const QUOTES_WITH_BACKTICKS: readonly EngineName[] = ['spark', 'clickhouse']

@@ -12,6 +12,7 @@ import { closeSessions, connect, createCluster, fewerMajors, type Session } from
 import { Random, TEST_SEED } from '../support/random.ts'
 import { filter } from '../support/rounds.ts'
 import { amount, drawn } from '../support/scope.ts'
+import { idsWhere } from './conditions.ts'
 import { Engine, type EngineName, formatsOf, installed, QUICK_ENGINES, SLOW_ENGINES } from './engine.ts'
 import { publishedPlace, type PublishedPlace, questionFor } from './publishedlake.ts'
 
@@ -146,20 +147,13 @@ function conditionFor(name: EngineName, { column, operation, constant }: Asked):
   return `${column} ${operation} ${own ?? (cast === undefined ? (isQuoted === true ? text : constant) : `CAST(${text} AS ${cast})`)}`
 }
 
-async function idsFrom(engine: Engine, format: 'iceberg' | 'delta', where: string, from = place): Promise<string> {
-  const question = questionFor(format, from)
-  const { columns, rows } = await engine.ask({ ...question, ...engine.name === 'polars' ? { sql: `SELECT * FROM t WHERE ${where}` } : { where } })
-  const id = columns.findIndex(({ name }) => name === 'id')
-  return rows.map((row) => Number(row[id])).sort((a, b) => a - b).join()
-}
-
 async function problemsOf(engine: Engine, format: 'iceberg' | 'delta', from = place): Promise<string[]> {
   const problems: string[] = []
   for (const question of asked.slice(0, SLOW_ENGINES.includes(engine.name) ? SLOW_QUESTIONS : QUESTIONS)) {
     const where = conditionFor(engine.name, question)
     if (where === undefined) continue
     const wanted = expected.get(question)!
-    const found = await idsFrom(engine, format, where, from)
+    const found = (await idsWhere(engine, questionFor(format, from), where)).join()
     const right = IEEE.includes(engine.name) ? wanted.ieee : wanted.greatest
     if (found !== right) problems.push(`${engine.name}, ${format}: ${where}: ${differing(found, right)}`)
   }
@@ -205,9 +199,9 @@ test.skipIf(!names.includes('duckdb'))('planted fault: bounds of one file that a
     expect(changed).toBeGreaterThan(BANDS - 1)
     // The greatest ids of the newest file.
     const where = `id > ${BANDS * ROWS - 50}`
-    const right = await idsFrom(engine, 'delta', where)
-    expect(right.split(',').length).toBeGreaterThan(40)
-    expect(await idsFrom(engine, 'delta', where, { ...place, folder: copy })).not.toBe(right)
+    const right = await idsWhere(engine, questionFor('delta', place), where)
+    expect(right.length).toBeGreaterThan(40)
+    expect(await idsWhere(engine, questionFor('delta', { ...place, folder: copy }), where)).not.toEqual(right)
   } finally {
     await engine.stop()
   }

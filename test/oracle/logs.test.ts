@@ -2,7 +2,7 @@
  * `ltap.transactions` has each transaction once, with what the server says of it, and `ltap.schemas` each shape of a table once: as published, and as
  * `ltap query` shows them; over crashes, prepared transactions, runs that are killed before readers see a snapshot, and runs that publish nothing.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -13,6 +13,7 @@ import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import { mergeLake } from '../../src/jobs/merge/mergelake.ts'
 import { queryLake } from '../../src/jobs/query/query.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
+import { addedFiles, rowsOf } from '../support/deltatable.ts'
 import { icebergMetadata, icebergRows, publishedFolders } from '../support/icebergtable.ts'
 import { closeSessions, connect, fewerMajors, withCluster } from '../support/oracle.ts'
 
@@ -84,7 +85,9 @@ test('ltap.transactions and ltap.schemas over rounds of changes', () => withClus
       expect(queried.map(({ xid, status }) => [xid, status]).sort()).toEqual(expected)
       // Snapshots add rows, or have the same ones in fewer files.
       for (const table of folders.values()) expect(icebergMetadata(table).snapshots.map(({ summary }) => summary['operation']).every((operation) => operation === 'append' || operation === 'replace')).toBe(true)
-      expect(deltaRows(folders.get('ltap.transactions')!)).toBe(expected.length)
+      // What removes files says that no row differs.
+      const files = addedFiles(folders.get('ltap.transactions')!, ({ dataChange }, wasThere) => expect([wasThere, dataChange]).toEqual([true, false]))
+      expect(rowsOf(files)).toBe(expected.length)
       const shapes = await icebergRows(icebergMetadata(folders.get('ltap.schemas')!))
       const states1 = shapes.map((row) => JSON.parse(row) as (string | null)[]).filter(([, , , , , , oid]) => oid === oids[0]![0])
         .map(([lsn, , , database, schema, table, , exists, , column, type]) => [states.findIndex((state) => lsnOf(state.lsn) === lsn), database, schema, table, exists, column, type])
@@ -140,16 +143,4 @@ async function query(lake: string, sql: string): Promise<Record<string, unknown>
     return Promise.resolve()
   })
   return JSON.parse(text) as Record<string, unknown>[]
-}
-
-/** Rows of the files that the log of a Delta table has. What removes files says that no row differs. */
-function deltaRows(table: string): number {
-  const log = join(table, '_delta_log')
-  const files = new Map<string, number>()
-  for (const line of readdirSync(log).filter((name) => name.endsWith('.json')).sort().flatMap((name) => readFileSync(join(log, name), 'utf8').trim().split('\n'))) {
-    const { add, remove } = JSON.parse(line) as { add?: { path: string; stats: string }; remove?: { path: string; dataChange: boolean } }
-    if (remove) expect([files.delete(remove.path), remove.dataChange]).toEqual([true, false])
-    if (add) files.set(add.path, (JSON.parse(add.stats) as { numRecords: number }).numRecords)
-  }
-  return [...files.values()].reduce((sum, rows) => sum + rows, 0)
 }

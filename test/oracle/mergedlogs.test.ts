@@ -13,6 +13,7 @@ import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import { mergeLake } from '../../src/jobs/merge/mergelake.ts'
 import { publishLake } from '../../src/jobs/publish/publishlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
+import { addedFiles, rowsOf } from '../support/deltatable.ts'
 import { icebergMetadata, icebergRows, publishedFolders } from '../support/icebergtable.ts'
 import { closeSessions, connect, fewerMajors, withCluster } from '../support/oracle.ts'
 
@@ -51,15 +52,15 @@ test('the files of ltap.transactions stay few, with the same rows', () => withCl
     const operations = icebergMetadata(logFolder(lake)).snapshots.map(({ summary }) => summary['operation'])
     expect(operations.filter((operation) => operation === 'replace')).toHaveLength(1)
     expect(new Set(operations)).toEqual(new Set(['append', 'replace']))
-    expect(deltaFiles(logFolder(lake))).toBeLessThan(ROUNDS - 2)
+    expect(addedFiles(logFolder(lake)).size).toBeLessThan(ROUNDS - 2)
     const check = async (): Promise<void> => {
       const rows = await icebergRows(icebergMetadata(logFolder(lake)))
       expect(rows.map((row) => (JSON.parse(row) as string[]).filter((_, i) => i === 0 || i === 2)).sort()).toEqual(expected)
-      expect(deltaRows(logFolder(lake))).toBe(expected.length)
+      expect(rowsOf(addedFiles(logFolder(lake)))).toBe(expected.length)
     }
     await check()
     await mergeLake({ lake, all: true, workers: 0 })
-    expect(deltaFiles(logFolder(lake))).toBe(1)
+    expect(addedFiles(logFolder(lake)).size).toBe(1)
     await check()
     // Earlier snapshots have the rows that they had.
     await collectLake({ lake, keep: '0s' })
@@ -111,25 +112,4 @@ async function shapesOf(lake: string): Promise<string[]> {
 
 function dataFiles(folder: string): string[] {
   return readdirSync(join(folder, 'data')).filter((name) => name.endsWith('.layer'))
-}
-
-/** Files of the newest version of a Delta table, with their rows. */
-function newestAdds(folder: string): Map<string, number> {
-  const log = join(folder, '_delta_log')
-  const adds = new Map<string, number>()
-  const names = readdirSync(log).filter((name) => name.endsWith('.json')).sort()
-  for (const line of names.flatMap((name) => readFileSync(join(log, name), 'utf8').trim().split('\n'))) {
-    const { add, remove } = JSON.parse(line) as { add?: { path: string; stats: string }; remove?: { path: string } }
-    if (remove) adds.delete(remove.path)
-    if (add) adds.set(add.path, (JSON.parse(add.stats) as { numRecords: number }).numRecords)
-  }
-  return adds
-}
-
-function deltaFiles(folder: string): number {
-  return newestAdds(folder).size
-}
-
-function deltaRows(folder: string): number {
-  return [...newestAdds(folder).values()].reduce((sum, rows) => sum + rows, 0)
 }

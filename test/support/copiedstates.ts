@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ObjectStore } from '../../src/engine/objectstore.ts'
@@ -6,7 +6,6 @@ import { openObjectStore } from '../../src/io/objectstore/openobjectstore.ts'
 import type { MaterializeLakeOptions } from '../../src/jobs/materialize/materializeoptions.ts'
 import { materializeLake } from '../../src/jobs/materialize/materializelake.ts'
 import type { PostgresServer } from '../../src/server/postgres.ts'
-import { type Action } from './deltalog.ts'
 import { closeSessions, connect, createCluster } from './oracle.ts'
 
 /** Copies of one cluster's data directory at several moments, and lakes that are made of them. */
@@ -55,11 +54,4 @@ export class CopiedStates {
     await this.cluster.remove()
     rmSync(this.folder, { recursive: true, force: true })
   }
-}
-
-/** Actions of the newest version of a Delta log. @param table its folder */
-export function newestActions(table: string): Action[] {
-  const log = join(table, '_delta_log')
-  const newest = readdirSync(log).filter((name) => name.endsWith('.json')).sort().at(-1)!
-  return readFileSync(join(log, newest), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Action)
 }

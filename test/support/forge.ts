@@ -84,6 +84,13 @@ function varint(value: number): Buffer {
   }
 }
 
+/** HEAD with any text, its CRC right (src/lake/state/head.ts). */
+export function sealedHead(text: Uint8Array): Uint8Array {
+  const start = Buffer.from('lthd....')
+  start.writeUInt32LE(crc32c(text), 4)
+  return Buffer.concat([start, text])
+}
+
 export interface ForgeReport {
   mutants: number
   refused: number

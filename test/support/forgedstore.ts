@@ -4,20 +4,17 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { crc32c } from '../../src/common/crc32c.ts'
 import { CorruptionError, isPositioned } from '../../src/common/errors.ts'
-import { BLOCK_SIZE } from '../../src/common/rel.ts'
-import { Lake } from '../../src/engine/lake.ts'
-import { Snapshot } from '../../src/engine/snapshot.ts'
-import { DirectoryObjectStore } from '../../src/io/objectstore/directoryobjectstore.ts'
-import { systemClock } from '../../src/io/process/clock.ts'
-import { systemRandom } from '../../src/io/process/systemrandom.ts'
+import type { Lake } from '../../src/engine/lake.ts'
+import type { LakeReport } from '../../src/jobs/lakereport.ts'
 import { filesOf } from '../../src/jobs/lakes/layerfiles.ts'
 import { rebuildFilePages } from '../../src/jobs/lakes/filepages.ts'
+import { openLayeredLake, openState } from '../../src/jobs/lakes/openlake.ts'
 import { verifyLake } from '../../src/jobs/verifylake.ts'
 import { decodeHead, type Head } from '../../src/lake/state/head.ts'
 import { STATE_FORMAT } from '../../src/lake/state/page.ts'
 import { STATE_TREES } from '../../src/lake/state/stateroot.ts'
 import { parseStateRelation } from '../../src/lake/staterelation.ts'
-import { descriptorOf, withDescriptor } from './forge.ts'
+import { descriptorOf, sealedHead, withDescriptor, withoutChecksums } from './forge.ts'
 import { changeWords, forgedJson } from './forgedbytes.ts'
 import type { Random } from './random.ts'
 
@@ -71,8 +68,8 @@ export class ForgedStore {
   static async open({ lake: folder }: ForgedStoreSetup): Promise<ForgedStore> {
     const heads = join(folder, 'ltap/branches/main/HEAD')
     const headFile = join(heads, readdirSync(heads).filter((name) => /^\d+$/.test(name)).sort().at(-1)!)
-    const lake = await openFolder(folder)
-    const snapshot = await Snapshot.open(lake, 'main', 'newest')
+    const lake = await openLayeredLake(folder)
+    const snapshot = await openState(lake)
     const entries: Entry[] = []
     for (const tree of STATE_TREES) await snapshot.scan(tree, (key, value) => { entries.push({ tree, key, value }) })
     const report = await verifyLake({ lake: folder, workers: 0 })
@@ -82,7 +79,7 @@ export class ForgedStore {
   }
 
   /** @param check with a planted fault in tests of this test */
-  async run(dice: Random, check: (folder: string) => Promise<{ differences: readonly { reason: string }[] }> = audit, read = readPages): Promise<void> {
+  async run(dice: Random, check: typeof verified = verified, read = readPages): Promise<void> {
     const { files, touched } = this.forge(dice)
     const before = new Map([...files.keys()].map((path) => [path, readFileSync(path)]))
     for (const [path, bytes] of files) writeFileSync(path, bytes)
@@ -122,7 +119,7 @@ export class ForgedStore {
   private forge(dice: Random): Forgery {
     if (dice.int(6) === 0) {
       const json = forgedJson(structuredClone({ format: STATE_FORMAT, ...this.head }), dice)
-      return { files: new Map([[this.headFile, sealedHead(json)]]), touched: undefined }
+      return { files: new Map([[this.headFile, sealedHead(Buffer.from(json))]]), touched: undefined }
     }
     const entry = dice.pick(this.entries.filter(({ tree }) => tree === dice.pick(STATE_TREES)).concat(this.entries))
     const value = structuredClone(entry.value)
@@ -159,25 +156,25 @@ export class ForgedStore {
     const { inline, state } = this.head
     const edit = JSON.stringify({ sequence: state.sequence, tree, key, value: '@value@' }).replace('"@value@"', () => json)
     const head = JSON.stringify({ format: STATE_FORMAT, ...this.head, inline: [...inline.filter((one) => one.tree !== tree || one.key !== key), '@edit@'] })
-    return sealedHead(head.replace('"@edit@"', () => edit))
+    return sealedHead(Buffer.from(head.replace('"@edit@"', () => edit)))
   }
 }
 
-async function audit(lake: string): Promise<{ differences: readonly { reason: string }[] }> {
+/** Without the data directory. */
+async function verified(lake: string): Promise<Pick<LakeReport, 'differences'>> {
   return await verifyLake({ lake, workers: 0 })
 }
 
-function openFolder(folder: string): Promise<Lake> {
-  return Lake.open({ store: new DirectoryObjectStore(folder), clock: systemClock, random: systemRandom })
-}
-
 async function readPages(folder: string): Promise<Pages> {
-  const lake = await openFolder(folder)
-  const snapshot = await Snapshot.open(lake, 'main', 'newest')
+  const lake = await openLayeredLake(folder)
   const values: [key: string, value: unknown][] = []
-  await snapshot.scan('layers', (key, value) => { values.push([key, value]) })
+  await (await openState(lake)).scan('layers', (key, value) => { values.push([key, value]) })
   const found: Pages = new Map()
-  for (const [key, value] of values) found.set(key, await pagesOf(lake, key, value).catch(ourError))
+  for (const [key, value] of values) {
+    const pages = new Map<number, number>()
+    const read = visitPages(lake, key, value, (block, crc, isCurrent) => { if (isCurrent) pages.set(block, crc) })
+    found.set(key, await read.then(() => pages, ourError))
+  }
   return found
 }
 
@@ -186,47 +183,29 @@ function ourError(error: unknown): Error {
   throw error
 }
 
-async function pagesOf(lake: Lake, key: string, value: unknown): Promise<Map<number, number>> {
-  const pages = new Map<number, number>()
-  for (const { file, current } of filesOf(parseStateRelation(key, value), '')) {
-    if (current.size === 0) continue
-    await rebuildFilePages(lake.ports.store, file, true, (block, page) => { if (current.has(block)) pages.set(block, canonicalCrc(page)) })
-  }
-  return pages
-}
-
 async function readVersions(lake: Lake, entries: readonly Entry[]): Promise<ForgedStore['versions']> {
   const versions = new Map<string, Map<number, Set<number>>>()
   for (const { tree, key, value } of entries) {
     if (tree !== 'layers') continue
     const blocks = new Map<number, Set<number>>()
-    for (const { file } of filesOf(parseStateRelation(key, value), '')) {
-      await rebuildFilePages(lake.ports.store, file, true, (block, page) => {
-        const crcs = blocks.get(block) ?? new Set()
-        blocks.set(block, crcs.add(canonicalCrc(page)))
-      })
-    }
+    await visitPages(lake, key, value, (block, crc) => { blocks.set(block, (blocks.get(block) ?? new Set()).add(crc)) }, true)
     versions.set(key, blocks)
   }
   return versions
 }
 
-/** Of a page without its checksum. */
-function canonicalCrc(page: Uint8Array): number {
-  const copy = page.slice(0, BLOCK_SIZE)
-  copy.fill(0, 8, 10)
-  return crc32(copy)
+/** CRCs of pages without their checksums. @param all those of files of which no block is current, too */
+async function visitPages(
+  lake: Lake, key: string, value: unknown, visit: (block: number, crc: number, isCurrent: boolean) => void, all = false,
+): Promise<void> {
+  for (const { file, current } of filesOf(parseStateRelation(key, value), '')) {
+    if (current.size === 0 && !all) continue
+    await rebuildFilePages(lake.ports.store, file, true, (block, page) => visit(block, crc32(withoutChecksums(page)), current.has(block)))
+  }
 }
 
 function samePages(found: ReadonlyMap<number, number>, wanted: ReadonlyMap<number, number>): boolean {
   return found.size === wanted.size && [...wanted].every(([block, crc]) => found.get(block) === crc)
-}
-
-function sealedHead(json: string): Uint8Array {
-  const text = Buffer.from(json)
-  const start = Buffer.from('lthd....')
-  start.writeUInt32LE(crc32c(text), 4)
-  return Buffer.concat([start, text])
 }
 
 /** Objects and pieces of objects that a value names, with the member that says their CRC. */

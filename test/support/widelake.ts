@@ -1,21 +1,16 @@
 /** A lake of many relations in a store in memory, of which some change: no data, but each commit as it is. */
 import { Lake } from '../../src/engine/lake.ts'
 import { MemoryObjectStore } from '../../src/engine/memoryobjectstore.ts'
+import { useSince, useUntilNow } from '../../src/engine/requestcounters.ts'
 import { Snapshot } from '../../src/engine/snapshot.ts'
 import { BranchWriter } from '../../src/engine/writer.ts'
 import { materialize } from '../../src/lake/state/changes.ts'
+import type { StoreUse } from '../../src/lake/state/madeby.ts'
 import { relationKey } from '../../src/lake/state/relationlayers.ts'
 import { lsnText } from '../sim/simcluster.ts'
 import type { Random } from './random.ts'
 
 const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz'
-
-/** What was asked of the store. */
-export interface Cost {
-  requests: Record<string, number>
-  up: number
-  down: number
-}
 
 export class WideLake {
   readonly store: MemoryObjectStore
@@ -40,17 +35,15 @@ export class WideLake {
   }
 
   /** What `body` asks the store for. */
-  async of(body: () => Promise<unknown>): Promise<Cost> {
+  async of(body: () => Promise<unknown>): Promise<StoreUse> {
     const { counters } = this.store
-    const before = { requests: { ...counters.requests }, bytesUp: counters.bytesUp, bytesDown: counters.bytesDown }
+    const before = useUntilNow(counters)
     await body()
-    const { requests, bytesUp, bytesDown } = this.store.counters
-    const made = Object.entries(requests).map(([kind, count]) => [kind, count - before.requests[kind as keyof typeof requests]] as const)
-    return { requests: Object.fromEntries(made.filter(([, count]) => count > 0)), up: bytesUp - before.bytesUp, down: bytesDown - before.bytesDown }
+    return useSince(counters, before)
   }
 
   /** One commit with a layer more of each of these relations. */
-  async change(indexes: Iterable<number>): Promise<Cost> {
+  async change(indexes: Iterable<number>): Promise<StoreUse> {
     const { writer } = this
     const from = writer.head.state
     const work = writer.begin()

@@ -3,7 +3,7 @@ import { CorruptionError } from '../../common/errors.ts'
 import { POSTGRES_EPOCH_SECONDS } from '../../common/epoch.ts'
 import type { Moment } from '../../history/versionlife.ts'
 import { freeName } from '../../lake/layeredviews.ts'
-import { timestampText } from '../query/duckvalue.ts'
+import { dayOfMicros, isoText, timestampText } from '../query/duckvalue.ts'
 import type { PlainKind } from '../query/resultcolumns.ts'
 import type { HistoryRow, TableHistory } from './tablehistory.ts'
 
@@ -73,16 +73,14 @@ function timeOf(moment: Moment | undefined): DuckDBValue {
 /** Days since 1970, in UTC, of when a version became valid; undefined where that is not known. */
 export function dayOf({ from }: HistoryRow): number | undefined {
   if (from === undefined || from === 'before' || from.time === undefined) return undefined
-  const micros = from.time + EPOCH_MICROS
-  const day = 86_400_000_000n
-  return Number((micros - ((micros % day) + day) % day) / day)
+  return dayOfMicros(from.time + EPOCH_MICROS).days
 }
 
 /** How a value is written as text. Numbers that JavaScript does not keep whole are strings in JSON, as are NaN and infinities. */
 export function columnText(kind: PlainKind, format: 'csv' | 'json'): (value: DuckDBValue) => string | undefined {
-  const text = kind === 'timestamptz' ? (value: DuckDBValue) => timestampText((value as { micros: bigint }).micros, '+00') : String
+  const text = kind === 'timestamptz' ? (value: DuckDBValue): string => timestampText((value as { micros: bigint }).micros, '+00') : String
   if (format === 'csv') return (value) => (value === null ? undefined : text(value))
-  if (kind === 'timestamptz') return (value) => (value === null ? 'null' : JSON.stringify(`${text(value).slice(0, -3).replace(' ', 'T')}+00:00`))
+  if (kind === 'timestamptz') return (value) => (value === null ? 'null' : isoText(text)(value))
   const isBare = (value: DuckDBValue): boolean => typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
   return (value) => (value === null ? 'null' : isBare(value) ? text(value) : JSON.stringify(text(value)))
 }

@@ -61,16 +61,10 @@ export class PiecesOfState {
     await forEachAtMost(READS_AT_ONCE, this.reads(), async (pieces) => {
       const { key, start } = pieces[0]!
       const length = pieces.reduce((end, piece) => Math.max(end, piece.start + piece.length), 0) - start
-      let missing: CorruptionError | undefined
-      const bytes = await readPiece(store, { key, start, length }).catch((error: unknown) => {
-        if (!(error instanceof CorruptionError)) throw error
-        missing = error
-        return new Uint8Array(0)
-      })
+      const read = readPiece(store, { key, start, length })
       for (const piece of pieces) {
         try {
-          if (missing) throw missing
-          checkPiece(piece, bytes.subarray(piece.start - start, piece.start - start + piece.length))
+          checkPiece(piece, (await read).subarray(piece.start - start, piece.start - start + piece.length))
         } catch (error) {
           if (!(error instanceof CorruptionError)) throw error
           differ({ file: key, reason: `${piece.of}: ${error.message}` })

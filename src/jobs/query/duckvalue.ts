@@ -211,11 +211,16 @@ export function dateText(days: number): string {
   })
 }
 
+/** @param micros since 1970, finite @returns days since 1970, and what is left of them in microseconds */
+export function dayOfMicros(micros: bigint): { days: number; clock: bigint } {
+  const clock = ((micros % DAY_MICROS) + DAY_MICROS) % DAY_MICROS
+  return { days: Number((micros - clock) / DAY_MICROS), clock }
+}
+
 /** `2020-01-01 00:00:00+00`, as Postgres writes it. @param micros since 1970 */
 export function timestampText(micros: bigint, offset: string): string {
   if (micros === INFINITE_MICROS || micros === -INFINITE_MICROS) return micros < 0n ? '-infinity' : 'infinity'
-  const clock = ((micros % DAY_MICROS) + DAY_MICROS) % DAY_MICROS
-  const days = Number((micros - clock) / DAY_MICROS)
+  const { days, clock } = dayOfMicros(micros)
   return written(() => {
     const isBc = writeDate(days - UNIX_TO_POSTGRES_DAYS + POSTGRES_EPOCH_JULIAN, writer)
     writer.u8(0x20)
@@ -226,6 +231,6 @@ export function timestampText(micros: bigint, offset: string): string {
 }
 
 /** `2020-01-01T00:00:00+00:00`. */
-function isoText(text: ToText): ToText {
+export function isoText(text: ToText): ToText {
   return (value) => JSON.stringify(text(value).replace(/^(\d+-\d\d-\d\d) /, '$1T').replace(/\+00( BC)?$/, '+00:00$1'))
 }

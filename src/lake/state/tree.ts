@@ -124,8 +124,7 @@ function addRoot(tree: TreeName, draft: Draft, packer: PagePacker): PageRef | un
 
 /** @returns the entries of the page above */
 function addPages(tree: TreeName, draft: Draft, packer: PagePacker): Entry[] {
-  for (const entry of draft.entries) refuseGiant(tree, entry)
-  return cut(draft).map((part) => [part.entries[0]![0], packer.add({ tree, ...part })])
+  return cut(tree, draft).map((part) => [part.entries[0]![0], packer.add({ tree, ...part })])
 }
 
 /**
@@ -212,11 +211,10 @@ function merged(entries: readonly Entry[], edits: readonly TreeEdit[]): Entry[] 
 const PAGE_HEAD_MAX = 1024
 
 /** A page has at least one entry, and a reader takes no larger page. @throws UnsupportedError lake.entry-size */
-function refuseGiant(tree: TreeName, entry: Entry): void {
-  const size = sizeOf(entry)
+function refuseGiant(tree: TreeName, key: string, size: number): void {
   if (size <= PAGE_TEXT_MAX - PAGE_HEAD_MAX) return
   throw new UnsupportedError('lake.entry-size',
-    `the entry ${entry[0]} of ${tree} would have ${size} bytes, above ${PAGE_TEXT_MAX - PAGE_HEAD_MAX}: `
+    `the entry ${key} of ${tree} would have ${size} bytes, above ${PAGE_TEXT_MAX - PAGE_HEAD_MAX}: `
     + 'a relation has too many files or layers for one state; merge it first (ltap merge --all), or leave it out')
 }
 
@@ -228,9 +226,10 @@ function bytesOf({ entries }: Draft): number {
   return entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
 }
 
-/** In pages of about equal size, none above the bound unless it has one entry. */
-function cut({ level, entries }: Draft): Draft[] {
+/** In pages of about equal size, none above the bound unless it has one entry. @throws UnsupportedError lake.entry-size */
+function cut(tree: TreeName, { level, entries }: Draft): Draft[] {
   const sizes = entries.map(sizeOf)
+  for (const [i, [key]] of entries.entries()) refuseGiant(tree, key, sizes[i]!)
   const total = sizes.reduce((sum, size) => sum + size, 0)
   if (total <= PAGE_BYTES_MAX) return [{ level, entries }]
   const target = total / Math.ceil(total / (PAGE_BYTES_MAX / 2))

@@ -1,6 +1,5 @@
 /** What is read from outside: each member of a HEAD, a page and a format file is checked, whoever wrote it. */
 import { describe, expect, test } from 'vitest'
-import { crc32c } from '../../../src/common/crc32c.ts'
 import { CorruptionError, UnsupportedError } from '../../../src/common/errors.ts'
 import { decodeFormat, encodeFormat } from '../../../src/lake/state/format.ts'
 import { decodeHead, encodeHead, type Head } from '../../../src/lake/state/head.ts'
@@ -13,6 +12,7 @@ import { parseStatus, statusKey } from '../../../src/lake/state/status.ts'
 import { decodeStateText, encodeStateText } from '../../../src/lake/state/statetext.ts'
 import type { Compressor } from '../../../src/parquet/compressor.ts'
 import { loadZstd } from '../../../src/parquet/zstdcompressor.ts'
+import { sealedHead } from '../../support/forge.ts'
 import { refOf } from './states.ts'
 
 const zstd = await loadZstd()
@@ -40,17 +40,11 @@ function bytesOf(value: unknown): Uint8Array {
 function forged(change: (head: Record<string, never>) => void): Uint8Array {
   const head = JSON.parse(new TextDecoder().decode(encodeHead(HEAD).subarray(HEAD_START))) as Record<string, never>
   change(head)
-  return headOf(bytesOf(head))
+  return sealedHead(bytesOf(head))
 }
 
 /** "lthd" and the CRC-32C. */
 const HEAD_START = 8
-
-function headOf(text: Uint8Array): Uint8Array {
-  const start = Buffer.from('lthd....')
-  start.writeUInt32LE(crc32c(text), 4)
-  return Buffer.concat([start, text])
-}
 
 describe('HEAD', () => {
   test('is what was written', () => expect(decodeHead(encodeHead(HEAD), 'main')).toEqual(HEAD))
@@ -82,7 +76,7 @@ describe('HEAD', () => {
 
   test('of a forger who puts lists into lists is refused before anything walks it', () => {
     const text = Buffer.from(encodeHead(HEAD).subarray(HEAD_START)).toString()
-    const having = (value: string): Uint8Array => headOf(Buffer.from(text.replace('{"layers":[]}', value)))
+    const having = (value: string): Uint8Array => sealedHead(Buffer.from(text.replace('{"layers":[]}', value)))
     const nested = (depth: number): Uint8Array => having('['.repeat(depth) + ']'.repeat(depth))
     for (const depth of [300, 20_000, 60_000]) {
       expect(() => decodeHead(nested(depth), 'main')).toThrow(new CorruptionError('lake.head', 'HEAD of branch main is damaged: it has more than 256 lists and objects within each other'))
@@ -103,7 +97,7 @@ describe('HEAD', () => {
   })
 
   test.each(['', '{', 'null', '[]', '"x"', '\xff'])('%j is no HEAD', (text) => {
-    for (const bytes of [Buffer.from(text, 'latin1'), headOf(Buffer.from(text, 'latin1'))]) expect(() => decodeHead(bytes, 'main')).toThrow(CorruptionError)
+    for (const bytes of [Buffer.from(text, 'latin1'), sealedHead(Buffer.from(text, 'latin1'))]) expect(() => decodeHead(bytes, 'main')).toThrow(CorruptionError)
   })
 
   test.each([['compressed', zstd], ['JSON', undefined]])('%s with another bit, fewer bytes or more does not pass', (_, compressor) => {
@@ -175,7 +169,7 @@ describe('compressed', () => {
     expect(() => decodeStateText(encodeStateText(json, undefined), persisted, 3000)).toThrow('it has 3009 bytes')
     // A HEAD that says that it has 2^40 bytes, in 64 KB.
     const forgedHead = Uint8Array.from([0x6c, 0x74, 0x73, 0x74, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 4, 0x7a, 0x73, 0x74, 0x64, ...zstd.compress(new Uint8Array(1 << 20))])
-    expect(() => decodeHead(headOf(forgedHead), 'main')).toThrow(/HEAD of branch main is damaged: it has 1099511627776 bytes, and at most 262144/)
+    expect(() => decodeHead(sealedHead(forgedHead), 'main')).toThrow(/HEAD of branch main is damaged: it has 1099511627776 bytes, and at most 262144/)
   })
 
   test('any other byte is a CorruptionError, or the same text', () => {
